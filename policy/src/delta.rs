@@ -1,0 +1,269 @@
+//! What must change to get from one ruleset to another, in an order one transaction can take.
+//!
+//! In: the ruleset that stands and the one that should. Out: changes. Knows nothing of netlink.
+//! Order: what is referred to comes before what refers to it, and leaves after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::reference::Reference;
+use crate::ruleset::{Chain, Element, Map, MapElements, Name, Ruleset, Set};
+
+/// One step of a transaction. Applied together, in order, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Drops whatever our table holds, if it exists, and begins an empty one.
+    Restart,
+    /// Adds a set with its elements.
+    AddSet(Name, Set),
+    /// Removes a set nothing refers to any more.
+    RemoveSet(Name),
+    /// Adds and removes single elements of a set that stays; removals first.
+    AlterSet {
+        /// Which set.
+        name: Name,
+        /// The set's description with no elements, for encoding them.
+        shape: Set,
+        /// No longer in it.
+        removed: Vec<Element>,
+        /// Now in it.
+        added: Vec<Element>,
+    },
+    /// Adds a map without elements.
+    AddMap(Name, Map),
+    /// Removes a map nothing refers to any more.
+    RemoveMap(Name),
+    /// Removes `removed` and then adds `added`; an element whose value changes stands in both, with its old and its new value.
+    AlterMap {
+        /// Which map.
+        name: Name,
+        /// The map's description; its elements do not matter.
+        shape: Map,
+        /// Elements that leave.
+        removed: MapElements,
+        /// Elements that come.
+        added: MapElements,
+    },
+    /// Adds a chain without rules.
+    AddChain(Name, Chain),
+    /// Replaces all rules of a chain that stands; the new rules are in `chain`.
+    SetRules(Name, Chain),
+    /// Removes a chain nothing refers to any more; its rules go with it.
+    RemoveChain(Name),
+}
+
+/// The changes from the old ruleset, or from whatever stands if it is not known, to the new one; none if they are equal.
+///
+/// ```text
+/// sets, maps, chains that come (empty) → elements of sets that stay → rules → elements of maps
+///    → rules of chains that leave (emptied) → chains, maps, sets that leave
+/// ```
+/// Where a thing of one name has another key, form or hook, everything begins anew: the kernel cannot change those, and
+/// the compiler never asks it to.
+pub fn between(old: Option<&Ruleset>, new: &Ruleset) -> Vec<Change> {
+    let nothing = Ruleset::default();
+    let (first, old) = match old {
+        Some(old) if keeps_shapes(old, new) => (None, old),
+        _ => (Some(Change::Restart), &nothing),
+    };
+    let mut changes = Vec::from_iter(first);
+    changes.extend(coming(old, new));
+    changes.extend(new.sets.iter().filter_map(|(name, set)| alter_set(name, old.sets.get(name)?, set)));
+    changes
+        .extend(changed(&old.chains, &new.chains).map(|(name, chain)| Change::SetRules(name.clone(), chain.clone())));
+    changes.extend(altered_maps(old, new));
+    changes.extend(leaving(old, new));
+    changes
+}
+
+/// Carries changes out on a value, as the kernel would on its table.
+pub fn apply(ruleset: &mut Ruleset, changes: &[Change]) {
+    for change in changes {
+        step(ruleset, change.clone());
+    }
+}
+
+/// Carries one change out. Panics where the kernel would refuse it.
+fn step(ruleset: &mut Ruleset, change: Change) {
+    match change {
+        Change::Restart => *ruleset = Ruleset::default(),
+        Change::AddSet(name, set) => add(&mut ruleset.sets, name, set),
+        Change::AddMap(name, map) => add(&mut ruleset.maps, name, Map { elements: map.elements.none(), ..map }),
+        Change::AddChain(name, chain) => add(&mut ruleset.chains, name, Chain { rules: Vec::new(), ..chain }),
+        Change::RemoveSet(name) => remove(&mut ruleset.sets, &name),
+        Change::RemoveMap(name) => remove(&mut ruleset.maps, &name),
+        Change::RemoveChain(name) => remove(&mut ruleset.chains, &name),
+        Change::SetRules(name, chain) => standing(&mut ruleset.chains, &name).rules = chain.rules,
+        Change::AlterSet { name, removed, added, .. } => {
+            let elements = &mut standing(&mut ruleset.sets, &name).elements;
+            assert!(removed.iter().all(|element| elements.remove(element)), "an element to remove is in {name}");
+            assert!(added.into_iter().all(|element| elements.insert(element)), "an element to add is not in {name}");
+        }
+        Change::AlterMap { name, removed, added, .. } => {
+            standing(&mut ruleset.maps, &name).elements.exchange(&removed, added);
+        }
+    }
+}
+
+fn keeps_shapes(old: &Ruleset, new: &Ruleset) -> bool {
+    let sets = both(&old.sets, &new.sets).all(|(_, old, new)| (&old.key, old.form) == (&new.key, new.form));
+    let maps = both(&old.maps, &new.maps)
+        .all(|(_, old, new)| old.key == new.key && old.elements.none() == new.elements.none());
+    let chains = both(&old.chains, &new.chains).all(|(_, old, new)| old.hook == new.hook);
+    sets && maps && chains
+}
+
+/// What nothing refers to yet: sets whole, maps and chains empty.
+fn coming(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
+    let sets = only_right(&old.sets, &new.sets).map(|(name, set)| Change::AddSet(name.clone(), set.clone()));
+    let maps = only_right(&old.maps, &new.maps).map(|(name, map)| Change::AddMap(name.clone(), map.emptied()));
+    let chains =
+        only_right(&old.chains, &new.chains).map(|(name, chain)| Change::AddChain(name.clone(), emptied(chain)));
+    sets.chain(maps).chain(chains).collect()
+}
+
+/// What nothing refers to any more, once the chains among it that refer to each other, or to its maps, are emptied.
+fn leaving(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
+    let chains: BTreeMap<&Name, &Chain> = only_right(&new.chains, &old.chains).collect();
+    let maps: BTreeSet<&Name> = only_right(&new.maps, &old.maps).map(|(name, _)| name).collect();
+    let is_leaving = |reference| match reference {
+        Reference::Chain(name) => chains.contains_key(name),
+        Reference::Map(name) => maps.contains(name),
+        Reference::Set(_) => false,
+    };
+    let entangled = chains.iter().filter(|(_, chain)| chain.references().any(is_leaving));
+    let emptied = entangled.map(|(name, chain)| Change::SetRules((*name).clone(), emptied(chain)));
+    let mut changes: Vec<Change> = emptied.collect();
+    changes.extend(maps.into_iter().map(|name| Change::RemoveMap(name.clone())));
+    changes.extend(chains.into_keys().map(|name| Change::RemoveChain(name.clone())));
+    changes.extend(only_right(&new.sets, &old.sets).map(|(name, _)| Change::RemoveSet(name.clone())));
+    changes
+}
+
+fn alter_set(name: &Name, old: &Set, new: &Set) -> Option<Change> {
+    let removed: Vec<Element> = old.elements.difference(&new.elements).cloned().collect();
+    let added: Vec<Element> = new.elements.difference(&old.elements).cloned().collect();
+    let shape = Set { elements: BTreeSet::new(), ..new.clone() };
+    let is_same = removed.is_empty() && added.is_empty();
+    (!is_same).then(|| Change::AlterSet { name: name.clone(), shape, removed, added })
+}
+
+/// Elements of maps that come, stay and, down to none, leave.
+fn altered_maps(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
+    let alter = |(name, map): (&Name, &Map)| {
+        let none = map.elements.none();
+        let before = old.maps.get(name).map_or(&none, |map| &map.elements);
+        let after = new.maps.get(name).map_or(&none, |map| &map.elements);
+        let (removed, added) = (before.without(after), after.without(before));
+        let is_same = removed.is_empty() && added.is_empty();
+        (!is_same).then(|| Change::AlterMap { name: name.clone(), shape: map.emptied(), removed, added })
+    };
+    new.maps.iter().chain(only_right(&new.maps, &old.maps)).filter_map(alter).collect()
+}
+
+/// What stands under no such name, or differently, on the left. Chains that come without rules need none set.
+fn changed<'a>(
+    left: &'a BTreeMap<Name, Chain>,
+    right: &'a BTreeMap<Name, Chain>,
+) -> impl Iterator<Item = (&'a Name, &'a Chain)> {
+    right.iter().filter(|(name, chain)| match left.get(name) {
+        Some(old) => old != *chain,
+        None => !chain.rules.is_empty(),
+    })
+}
+
+fn only_right<'a, T>(
+    left: &'a BTreeMap<Name, T>,
+    right: &'a BTreeMap<Name, T>,
+) -> impl Iterator<Item = (&'a Name, &'a T)> {
+    right.iter().filter(|(name, _)| !left.contains_key(name))
+}
+
+fn both<'a, T>(
+    left: &'a BTreeMap<Name, T>,
+    right: &'a BTreeMap<Name, T>,
+) -> impl Iterator<Item = (&'a Name, &'a T, &'a T)> {
+    left.iter().filter_map(|(name, old)| Some((name, old, right.get(name)?)))
+}
+
+fn emptied(chain: &Chain) -> Chain {
+    Chain { hook: chain.hook, rules: Vec::new() }
+}
+
+fn add<T>(things: &mut BTreeMap<Name, T>, name: Name, thing: T) {
+    assert!(!things.contains_key(&name), "{name} does not stand yet");
+    things.insert(name, thing);
+}
+
+fn remove<T>(things: &mut BTreeMap<Name, T>, name: &Name) {
+    assert!(things.remove(name).is_some(), "{name} stands");
+}
+
+fn standing<'a, T>(things: &'a mut BTreeMap<Name, T>, name: &Name) -> &'a mut T {
+    things.get_mut(name).unwrap_or_else(|| panic!("{name} stands"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::{Atom, Datatype, Form, MapKey, Rule, Then, Verdict};
+
+    fn name(text: &str) -> Name {
+        Name::new(text)
+    }
+
+    fn with_map(verdicts: &[(u32, Verdict)]) -> Ruleset {
+        let elements = MapElements::IdVerdicts(verdicts.iter().cloned().collect());
+        let mut ruleset = Ruleset::default();
+        ruleset.maps.insert(name("m"), Map { key: vec![MapKey::Id], elements });
+        for chain in ["c", "d"] {
+            ruleset.chains.insert(name(chain), Chain { hook: None, rules: Vec::new() });
+        }
+        ruleset
+    }
+
+    fn with_set(form: Form) -> Ruleset {
+        let elements = [Element::exactly(vec![Atom::Port(80)])].into();
+        Ruleset { sets: [(name("s"), Set { key: vec![Datatype::Port], form, elements })].into(), ..Ruleset::default() }
+    }
+
+    #[test]
+    fn an_element_with_another_verdict_stands_in_both_lists() {
+        let old = with_map(&[(1, Verdict::Goto(name("c"))), (2, Verdict::Drop)]);
+        let new = with_map(&[(1, Verdict::Goto(name("d"))), (2, Verdict::Drop)]);
+
+        let changes = between(Some(&old), &new);
+
+        let one = |target: &str| MapElements::IdVerdicts([(1, Verdict::Goto(name(target)))].into());
+        let shape = new.maps[&name("m")].emptied();
+        assert_eq!(changes, [Change::AlterMap { name: name("m"), shape, removed: one("c"), added: one("d") }]);
+    }
+
+    #[test]
+    fn a_set_of_another_form_under_the_same_name_begins_everything_anew() {
+        let (old, new) = (with_set(Form::Hash), with_set(Form::Interval));
+
+        let changes = between(Some(&old), &new);
+
+        assert_eq!(changes, between(None, &new));
+        assert_eq!(changes[0], Change::Restart);
+    }
+
+    #[test]
+    fn chains_that_leave_together_are_emptied_first_where_they_refer_to_each_other() {
+        let mut old = with_map(&[]);
+        let goto = Rule { matches: Vec::new(), counter: false, then: Then::Verdict(Verdict::Goto(name("c"))) };
+        old.chains.insert(name("d"), Chain { hook: None, rules: vec![goto] });
+
+        let changes = between(Some(&old), &Ruleset::default());
+
+        assert_eq!(
+            changes,
+            [
+                Change::SetRules(name("d"), Chain { hook: None, rules: Vec::new() }),
+                Change::RemoveMap(name("m")),
+                Change::RemoveChain(name("c")),
+                Change::RemoveChain(name("d")),
+            ]
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! What two maps' elements have apart, and how one becomes the other.
+
+use std::collections::BTreeMap;
+
+use crate::ruleset::{Map, MapElements};
+
+impl Map {
+    /// The same map with nothing in it.
+    pub fn emptied(&self) -> Self {
+        Self { key: self.key.clone(), elements: self.elements.none() }
+    }
+}
+
+impl MapElements {
+    /// No elements, of the same kind.
+    pub fn none(&self) -> Self {
+        match self {
+            MapElements::Ids(_) => MapElements::Ids(BTreeMap::new()),
+            MapElements::IdVerdicts(_) => MapElements::IdVerdicts(BTreeMap::new()),
+            MapElements::Verdicts(_) => MapElements::Verdicts(BTreeMap::new()),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        *self == self.none()
+    }
+
+    /// The elements that the other, of the same kind, has not, or has with another value.
+    pub fn without(&self, other: &Self) -> Self {
+        match (self, other) {
+            (MapElements::Ids(all), MapElements::Ids(other)) => MapElements::Ids(difference(all, other)),
+            (MapElements::IdVerdicts(all), MapElements::IdVerdicts(other)) => {
+                MapElements::IdVerdicts(difference(all, other))
+            }
+            (MapElements::Verdicts(all), MapElements::Verdicts(other)) => MapElements::Verdicts(difference(all, other)),
+            _ => panic!("maps of two kinds have nothing to compare"),
+        }
+    }
+
+    /// Removes elements that are there and then adds some that are not, all of the same kind.
+    pub(crate) fn exchange(&mut self, removed: &Self, added: Self) {
+        match (self, removed, added) {
+            (MapElements::Ids(all), MapElements::Ids(removed), MapElements::Ids(added)) => {
+                exchange(all, removed, added)
+            }
+            (MapElements::IdVerdicts(all), MapElements::IdVerdicts(removed), MapElements::IdVerdicts(added)) => {
+                exchange(all, removed, added);
+            }
+            (MapElements::Verdicts(all), MapElements::Verdicts(removed), MapElements::Verdicts(added)) => {
+                exchange(all, removed, added);
+            }
+            _ => panic!("maps of two kinds have nothing to exchange"),
+        }
+    }
+}
+
+fn difference<K: Ord + Clone, V: PartialEq + Clone>(all: &BTreeMap<K, V>, other: &BTreeMap<K, V>) -> BTreeMap<K, V> {
+    let only = all.iter().filter(|(key, value)| other.get(key) != Some(value));
+    only.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn exchange<K: Ord, V: PartialEq>(all: &mut BTreeMap<K, V>, removed: &BTreeMap<K, V>, added: BTreeMap<K, V>) {
+    for (key, value) in removed {
+        assert!(all.remove(key).as_ref() == Some(value), "an element to remove is there, with its value");
+    }
+    for (key, value) in added {
+        assert!(all.insert(key, value).is_none(), "an element to add is not there yet");
+    }
+}

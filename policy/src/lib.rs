@@ -1,0 +1,28 @@
+//! Who may talk to whom.
+//!
+//! Pure: no IO, no clock, no randomness. What people declare (`label`, `selector`, `model`, `world`) has one meaning
+//! (`verdict`, told at length by `explain`), which `compile` turns into a `ruleset` for one host. `walk` reads rulesets
+//! the slow way, `delta` says how to get from one to the next.
+
+pub mod label;
+pub mod selector;
+
+pub mod model;
+pub mod world;
+
+pub mod matching;
+pub mod packet;
+
+pub mod explain;
+pub mod verdict;
+
+pub mod compile;
+pub mod host;
+
+mod element;
+pub mod reference;
+pub(crate) mod render;
+pub mod ruleset;
+pub mod walk;
+
+pub mod delta;

@@ -1,0 +1,142 @@
+//! Port matches: which protocol, ports or messages a rule speaks of.
+
+use std::ops::RangeInclusive;
+
+use crate::packet::{Packet, Transport};
+
+/// One entry of a rule's `ports` or `source_ports`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PortMatch {
+    /// Ports of one protocol; `0..=65535` is every port.
+    Ports {
+        /// A protocol that has ports.
+        protocol: PortProtocol,
+        /// Inclusive, not reversed.
+        range: RangeInclusive<u16>,
+    },
+    /// Messages of ICMP over IPv4, or of ICMPv6 over IPv6.
+    Icmp {
+        /// Which of the two.
+        version: IcmpVersion,
+        /// Which messages.
+        message: IcmpMatch,
+    },
+    /// A protocol by its number, over either family.
+    Protocol(u8),
+}
+
+/// A protocol whose first four octets are its ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PortProtocol {
+    /// RFC 9293.
+    Tcp,
+    /// RFC 768.
+    Udp,
+    /// RFC 3828. The kernel calls what it makes itself `invalid` on a veth while `nf_conntrack_checksum` is 1.
+    UdpLite,
+    /// RFC 9260.
+    Sctp,
+}
+
+/// Which ICMP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IcmpVersion {
+    /// ICMP, over IPv4.
+    V4,
+    /// ICMPv6, over IPv6.
+    V6,
+}
+
+/// Which ICMP messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IcmpMatch {
+    /// All.
+    Any,
+    /// All of one type.
+    Type(u8),
+    /// Of one type and code.
+    TypeAndCode(u8, u8),
+}
+
+/// Which of a packet's two ports is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PortSide {
+    Source,
+    Destination,
+}
+
+impl PortMatch {
+    /// The protocol's number.
+    pub fn protocol(&self) -> u8 {
+        match self {
+            PortMatch::Ports { protocol, .. } => protocol.number(),
+            PortMatch::Icmp { version, .. } => version.protocol(),
+            PortMatch::Protocol(number) => *number,
+        }
+    }
+
+    /// Whether a packet is of this protocol, port or message.
+    pub(crate) fn admits(&self, side: PortSide, packet: &Packet) -> bool {
+        if packet.protocol() != self.protocol() {
+            return false;
+        }
+        match (self, packet.transport) {
+            (PortMatch::Ports { range, .. }, Transport::Ports { source, destination, .. }) => match side {
+                PortSide::Source => range.contains(&source),
+                PortSide::Destination => range.contains(&destination),
+            },
+            (PortMatch::Icmp { version, message }, Transport::Icmp { kind, code, .. }) => {
+                version.is_over(packet) && message.admits(kind, code)
+            }
+            (PortMatch::Protocol(_), _) => true,
+            (PortMatch::Ports { .. } | PortMatch::Icmp { .. }, _) => false,
+        }
+    }
+}
+
+impl PortProtocol {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Tcp, Self::Udp, Self::UdpLite, Self::Sctp];
+
+    /// The number IANA gave it.
+    pub fn number(self) -> u8 {
+        match self {
+            PortProtocol::Tcp => 6,
+            PortProtocol::Udp => 17,
+            PortProtocol::UdpLite => 136,
+            PortProtocol::Sctp => 132,
+        }
+    }
+
+    /// The protocol of a number, if it is one of these.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.number() == number)
+    }
+}
+
+impl IcmpVersion {
+    /// The number IANA gave it.
+    pub fn protocol(self) -> u8 {
+        match self {
+            IcmpVersion::V4 => 1,
+            IcmpVersion::V6 => 58,
+        }
+    }
+
+    fn is_over(self, packet: &Packet) -> bool {
+        match self {
+            IcmpVersion::V4 => packet.source.is_ipv4(),
+            IcmpVersion::V6 => packet.source.is_ipv6(),
+        }
+    }
+}
+
+impl IcmpMatch {
+    fn admits(self, kind: u8, code: u8) -> bool {
+        match self {
+            IcmpMatch::Any => true,
+            IcmpMatch::Type(wanted) => wanted == kind,
+            IcmpMatch::TypeAndCode(wanted_kind, wanted_code) => (wanted_kind, wanted_code) == (kind, code),
+        }
+    }
+}

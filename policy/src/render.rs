@@ -1,0 +1,247 @@
+//! A ruleset in nft's own words, for people and for snapshots.
+//!
+//! What stands inside of `table inet … { }`, in the order of names. One thing nft has no words for: the two steps of a
+//! dispatch, written `iifname map @ids vmap @chains`.
+
+use std::fmt;
+
+use crate::packet::{ICMP6, protocol_name};
+use crate::ruleset::{
+    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, Field, Form, Hook, HookPoint, Map,
+    MapElements, MapKey, Match, Rule, Ruleset, Set, Then, Verdict,
+};
+
+impl fmt::Display for Ruleset {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, set) in &self.sets {
+            write!(out, "set {name} {set}")?;
+        }
+        for (name, map) in &self.maps {
+            write!(out, "map {name} {map}")?;
+        }
+        for (name, chain) in &self.chains {
+            write!(out, "chain {name} {chain}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Set {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{{\n\ttype {}", concatenated(self.key.iter().map(|part| datatype(*part))))?;
+        match self.form {
+            Form::Hash => {}
+            Form::Interval => writeln!(out, "\tflags interval")?,
+        }
+        elements(out, self.elements.iter().map(element))
+    }
+}
+
+impl fmt::Display for Map {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = concatenated(self.key.iter().map(|part| match part {
+            MapKey::Field(part) => datatype(*part),
+            MapKey::Id => "mark",
+        }));
+        let value = match self.elements {
+            MapElements::Ids(_) => "mark",
+            MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => "verdict",
+        };
+        writeln!(out, "{{\n\ttype {key} : {value}")?;
+        match &self.elements {
+            MapElements::Ids(ids) => elements(out, ids.iter().map(|(key, id)| format!("{} : {id:#010x}", atoms(key)))),
+            MapElements::IdVerdicts(verdicts) => {
+                elements(out, verdicts.iter().map(|(id, verdict)| format!("{id:#010x} : {verdict}")))
+            }
+            MapElements::Verdicts(verdicts) => {
+                elements(out, verdicts.iter().map(|(key, verdict)| format!("{} : {verdict}", atoms(key))))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{{")?;
+        if let Some(hook) = &self.hook {
+            writeln!(out, "\t{hook}")?;
+        }
+        for rule in &self.rules {
+            writeln!(out, "\t{rule}")?;
+        }
+        writeln!(out, "}}")
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let point = match self.point {
+            HookPoint::Prerouting => "prerouting",
+            HookPoint::Input => "input",
+            HookPoint::Forward => "forward",
+            HookPoint::Output => "output",
+            HookPoint::Postrouting => "postrouting",
+        };
+        let policy = match self.policy {
+            BasePolicy::Accept => "accept",
+            BasePolicy::Drop => "drop",
+        };
+        write!(out, "type filter hook {point} priority {}; policy {policy};", self.priority)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_icmp6 = self.matches.contains(&equals(Field::Protocol, Atom::Octet(ICMP6)));
+        for condition in &self.matches {
+            match condition.to_string().strip_prefix("icmp ") {
+                Some(rest) if is_icmp6 => write!(out, "icmpv6 {rest} ")?,
+                _ => write!(out, "{condition} ")?,
+            }
+        }
+        if self.counter {
+            write!(out, "counter ")?;
+        }
+        match &self.then {
+            Then::Verdict(verdict) => write!(out, "{verdict}"),
+            Then::Lookup { fields, map } => write!(out, "{} vmap @{map}", looked_at(fields)),
+            Then::Dispatch { fields, ids, verdicts } => {
+                write!(out, "{} map @{ids} vmap @{verdicts}", looked_at(fields))
+            }
+        }
+    }
+}
+
+/// `field == value`.
+fn equals(field: Field, value: Atom) -> Match {
+    Match::Range { field, low: value.clone(), high: value, negated: false }
+}
+
+impl fmt::Display for Match {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = |negated: &bool| if *negated { "!= " } else { "" };
+        match self {
+            Match::Range { field, low, high, negated } if low == high => {
+                write!(out, "{} {}{}", field_name(*field), sign(negated), value(*field, low))
+            }
+            Match::Range { field, low, high, negated } => {
+                write!(out, "{} {}{low}-{high}", field_name(*field), sign(negated))
+            }
+            Match::InterfacePrefix { field, prefix, negated } => {
+                write!(out, "{} {}\"{prefix}*\"", field_name(*field), sign(negated))
+            }
+            Match::Member { fields, set, negated } => write!(out, "{} {}@{set}", looked_at(fields), sign(negated)),
+            Match::Bits { field, mask, value, negated } => {
+                let sign = if *negated { "!=" } else { "==" };
+                write!(out, "{} & {mask:#04x} {sign} {value:#04x}", field_name(*field))
+            }
+            Match::Conntrack(states) => write!(out, "ct state {states}"),
+        }
+    }
+}
+
+impl fmt::Display for ConntrackStates {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let states = [
+            (self.invalid, "invalid"),
+            (self.established, "established"),
+            (self.related, "related"),
+            (self.new, "new"),
+        ];
+        let named: Vec<_> = states.into_iter().filter_map(|(is_meant, name)| is_meant.then_some(name)).collect();
+        out.write_str(&named.join(","))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Accept => out.write_str("accept"),
+            Verdict::Drop => out.write_str("drop"),
+            Verdict::Return => out.write_str("return"),
+            Verdict::Jump(name) => write!(out, "jump {name}"),
+            Verdict::Goto(name) => write!(out, "goto {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Atom {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Atom::Interface(interface) => write!(out, "\"{interface}\""),
+            Atom::Octet(octet) => write!(out, "{octet}"),
+            Atom::Port(port) => write!(out, "{port}"),
+            Atom::Address4(address) => write!(out, "{address}"),
+            Atom::Address6(address) => write!(out, "{address}"),
+        }
+    }
+}
+
+/// An element as nft writes it: `10.0.0.1`, `80-90`, `"pop1" . 10.0.0.1`.
+pub(crate) fn element(element: &Element) -> String {
+    if element.low == element.high {
+        return atoms(&element.low);
+    }
+    format!("{}-{}", atoms(&element.low), atoms(&element.high))
+}
+
+fn elements(out: &mut fmt::Formatter<'_>, elements: impl Iterator<Item = String>) -> fmt::Result {
+    let listed = elements.collect::<Vec<_>>().join(", ");
+    if !listed.is_empty() {
+        writeln!(out, "\telements = {{ {listed} }}")?;
+    }
+    writeln!(out, "}}")
+}
+
+/// A value in the words its field has for it.
+fn value(field: Field, atom: &Atom) -> String {
+    match (field, atom) {
+        (Field::Family, atom) => if *atom == FAMILY_4 { "ipv4" } else { "ipv6" }.to_owned(),
+        (Field::Protocol, Atom::Octet(number)) => match protocol_name(*number).as_str() {
+            "icmp6" => "ipv6-icmp".to_owned(),
+            name => name.trim_start_matches("proto/").to_owned(),
+        },
+        (_, atom) => atom.to_string(),
+    }
+}
+
+fn looked_at(fields: &[Field]) -> String {
+    concatenated(fields.iter().map(|field| field_name(*field)))
+}
+
+fn atoms(key: &[Atom]) -> String {
+    key.iter().map(Atom::to_string).collect::<Vec<_>>().join(" . ")
+}
+
+fn concatenated<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    parts.collect::<Vec<_>>().join(" . ")
+}
+
+fn datatype(datatype: Datatype) -> &'static str {
+    match datatype {
+        Datatype::Interface => "ifname",
+        Datatype::Octet => "inet_proto",
+        Datatype::Port => "inet_service",
+        Datatype::Address4 => "ipv4_addr",
+        Datatype::Address6 => "ipv6_addr",
+    }
+}
+
+fn field_name(field: Field) -> &'static str {
+    match field {
+        Field::InterfaceIn => "iifname",
+        Field::InterfaceOut => "oifname",
+        Field::Family => "meta nfproto",
+        Field::Protocol => "meta l4proto",
+        Field::Source4 => "ip saddr",
+        Field::Destination4 => "ip daddr",
+        Field::Source6 => "ip6 saddr",
+        Field::Destination6 => "ip6 daddr",
+        Field::HopLimit6 => "ip6 hoplimit",
+        Field::SourcePort => "th sport",
+        Field::DestinationPort => "th dport",
+        Field::IcmpType => "icmp type",
+        Field::IcmpCode => "icmp code",
+        Field::TcpFlags => "tcp flags",
+    }
+}

@@ -1,0 +1,405 @@
+//! The algebra of packet rules: what a ruleset is made of, without saying where it runs.
+//!
+//! In: nothing, these are values. Out: nothing; the compiler makes them, `walk` reads them the slow and plain way, the agent
+//! writes them to nftables one to one. Knows nothing of policies, endpoints or netlink. Shape and words are those of
+//! nftables (linux/netfilter/nf_tables.h): one `inet` table of sets, maps and chains.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// One whole `inet` table. Equal tables treat every packet alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruleset {
+    /// Sets by name; a set is referred to by the rules of `chains`.
+    pub sets: BTreeMap<Name, Set>,
+    /// Maps by name; a map's verdicts refer to `chains`.
+    pub maps: BTreeMap<Name, Map>,
+    /// Base chains (with a hook) and chains that are jumped to.
+    pub chains: BTreeMap<Name, Chain>,
+}
+
+/// Name of a set, map or chain within the table. At most 31 octets, so that every kernel takes it for every kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(String);
+
+impl Name {
+    /// Longest name, in octets: `NFT_NAME_MAXLEN` was 32 with its NUL before Linux 4.14.
+    pub const MAX_OCTETS: usize = 31;
+
+    /// Makes a name. Names are composed by the compiler, never by people, so a bad one is a bug of ours.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        assert!(
+            !text.is_empty()
+                && text.len() <= Self::MAX_OCTETS
+                && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_'),
+            "{text:?} cannot name a set, map or chain"
+        );
+        Self(text)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// Name of a network interface: 1 to 15 octets (`IFNAMSIZ` less its NUL).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interface(String);
+
+impl Interface {
+    /// Longest interface name, in octets (linux/if.h, `IFNAMSIZ` − 1).
+    pub const MAX_OCTETS: usize = 15;
+
+    /// Takes a name the kernel would take, or nothing.
+    pub fn new(text: impl Into<String>) -> Option<Self> {
+        let text = text.into();
+        let fits = !text.is_empty() && text.len() <= Self::MAX_OCTETS && text != "." && text != "..";
+        let plain = text.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'/' && octet != b':');
+        (fits && plain).then_some(Self(text))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// A part of a packet, or of what the kernel knows about it, that rules look at.
+///
+/// A field of one family or protocol is read only after a rule's earlier match has established that family or protocol;
+/// the compiler sees to it, and `walk` panics where it did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Field {
+    /// Interface the packet came in by (`meta iifname`).
+    InterfaceIn,
+    /// Interface the packet leaves by (`meta oifname`).
+    InterfaceOut,
+    /// Address family, as [`Atom::Octet`] 2 (`NFPROTO_IPV4`) or 10 (`NFPROTO_IPV6`) (`meta nfproto`).
+    Family,
+    /// Transport protocol after extension headers (`meta l4proto`).
+    Protocol,
+    /// IPv4 source address (`ip saddr`).
+    Source4,
+    /// IPv4 destination address (`ip daddr`).
+    Destination4,
+    /// IPv6 source address (`ip6 saddr`).
+    Source6,
+    /// IPv6 destination address (`ip6 daddr`).
+    Destination6,
+    /// IPv6 hop limit (`ip6 hoplimit`).
+    HopLimit6,
+    /// Source port of TCP, UDP, UDP-Lite, SCTP, DCCP (`th sport`).
+    SourcePort,
+    /// Destination port of the same (`th dport`).
+    DestinationPort,
+    /// ICMP or ICMPv6 type: first octet of the transport header.
+    IcmpType,
+    /// ICMP or ICMPv6 code: second octet of the transport header.
+    IcmpCode,
+    /// TCP flags: octet 13 of the transport header.
+    TcpFlags,
+}
+
+/// `NFPROTO_IPV4` (linux/netfilter.h).
+pub const FAMILY_4: Atom = Atom::Octet(2);
+/// `NFPROTO_IPV6` (linux/netfilter.h).
+pub const FAMILY_6: Atom = Atom::Octet(10);
+
+/// The kind of value a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Datatype {
+    /// 16 octets, NUL padded.
+    Interface,
+    /// One octet.
+    Octet,
+    /// Two octets, network order.
+    Port,
+    /// Four octets, network order.
+    Address4,
+    /// Sixteen octets, network order.
+    Address6,
+}
+
+impl Field {
+    /// What kind of value the field holds.
+    pub fn datatype(self) -> Datatype {
+        match self {
+            Field::InterfaceIn | Field::InterfaceOut => Datatype::Interface,
+            Field::Family
+            | Field::Protocol
+            | Field::HopLimit6
+            | Field::IcmpType
+            | Field::IcmpCode
+            | Field::TcpFlags => Datatype::Octet,
+            Field::SourcePort | Field::DestinationPort => Datatype::Port,
+            Field::Source4 | Field::Destination4 => Datatype::Address4,
+            Field::Source6 | Field::Destination6 => Datatype::Address6,
+        }
+    }
+}
+
+/// One value of a field.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Atom {
+    /// An interface's name.
+    Interface(Interface),
+    /// A protocol, family, ICMP type or code, hop limit or flags.
+    Octet(u8),
+    /// A port.
+    Port(u16),
+    /// An IPv4 address.
+    Address4(Ipv4Addr),
+    /// An IPv6 address.
+    Address6(Ipv6Addr),
+}
+
+impl Atom {
+    /// What kind of value it is.
+    pub fn datatype(&self) -> Datatype {
+        match self {
+            Atom::Interface(_) => Datatype::Interface,
+            Atom::Octet(_) => Datatype::Octet,
+            Atom::Port(_) => Datatype::Port,
+            Atom::Address4(_) => Datatype::Address4,
+            Atom::Address6(_) => Datatype::Address6,
+        }
+    }
+}
+
+/// How a set finds its elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// Exact keys of one or more fields; constant cost, 5 µs a change.
+    Hash,
+    /// Inclusive ranges of one field, not overlapping (`NFT_SET_INTERVAL`); logarithmic.
+    Interval,
+}
+
+/// A set of keys. Elements of a [`Form::Interval`] set never touch or overlap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// What a key is made of, in order.
+    pub key: Vec<Datatype>,
+    /// How it is searched.
+    pub form: Form,
+    /// What is in it.
+    pub elements: BTreeSet<Element>,
+}
+
+/// One key, or one inclusive range of keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Element {
+    /// The key, or the first of the range.
+    pub low: Vec<Atom>,
+    /// The last of the range; the same as `low` in hash sets.
+    pub high: Vec<Atom>,
+}
+
+impl Element {
+    /// A single key.
+    pub fn exactly(key: Vec<Atom>) -> Self {
+        Self { high: key.clone(), low: key }
+    }
+
+    /// A range of one field, both ends included.
+    pub fn range(low: Atom, high: Atom) -> Self {
+        Self { low: vec![low], high: vec![high] }
+    }
+}
+
+/// A map from exact keys to an id or to a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// What a key is made of, in order.
+    pub key: Vec<MapKey>,
+    /// What each key leads to.
+    pub elements: MapElements,
+}
+
+/// One part of a map's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MapKey {
+    /// The value of a packet field.
+    Field(Datatype),
+    /// An id that another map gave (a 32-bit `mark` in nft's words).
+    Id,
+}
+
+/// What a map holds; one kind a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapElements {
+    /// Key of packet fields → id: the first step of a dispatch.
+    Ids(BTreeMap<Vec<Atom>, u32>),
+    /// Id → verdict: the second step.
+    IdVerdicts(BTreeMap<u32, Verdict>),
+    /// Key of packet fields → verdict (`vmap`).
+    Verdicts(BTreeMap<Vec<Atom>, Verdict>),
+}
+
+/// A list of rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Where packets enter it by themselves; absent = only by jump or goto.
+    pub hook: Option<Hook>,
+    /// Looked at in order.
+    pub rules: Vec<Rule>,
+}
+
+/// A place in the kernel's path where a base chain stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Which place.
+    pub point: HookPoint,
+    /// Lower runs first; 0 is `filter`, −300 is `raw` (linux/netfilter_ipv4.h).
+    pub priority: i32,
+    /// What happens to a packet no rule decided: accept or drop.
+    pub policy: BasePolicy,
+}
+
+/// The hooks of the `inet` family that we use (linux/netfilter.h, `nf_inet_hooks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookPoint {
+    /// Every packet that comes in, before routing.
+    Prerouting,
+    /// Packets for this host itself.
+    Input,
+    /// Packets passing through.
+    Forward,
+    /// Packets from this host itself.
+    Output,
+    /// Every packet that leaves, after routing.
+    Postrouting,
+}
+
+/// The policy of a base chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BasePolicy {
+    /// Undecided packets go on.
+    Accept,
+    /// Undecided packets are dropped.
+    Drop,
+}
+
+/// If every match holds, the verdict; else the next rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// All must hold.
+    pub matches: Vec<Match>,
+    /// Whether packets that reach the verdict are counted.
+    pub counter: bool,
+    /// What to do.
+    pub then: Then,
+}
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// The field lies in the inclusive range, or outside of it. `low == high` is equality.
+    Range {
+        /// What is looked at.
+        field: Field,
+        /// First value.
+        low: Atom,
+        /// Last value.
+        high: Atom,
+        /// Holds outside instead.
+        negated: bool,
+    },
+    /// The interface's name begins so (`iifname "pop*"`).
+    InterfacePrefix {
+        /// [`Field::InterfaceIn`] or [`Field::InterfaceOut`].
+        field: Field,
+        /// 1 to 15 octets.
+        prefix: String,
+        /// Holds for other names instead.
+        negated: bool,
+    },
+    /// The fields, joined, are a key of the set, or are not.
+    Member {
+        /// As many as the set's key has parts, of the same datatypes.
+        fields: Vec<Field>,
+        /// The set's name.
+        set: Name,
+        /// Holds for keys not in the set instead.
+        negated: bool,
+    },
+    /// `field & mask == value`, for one-octet fields.
+    Bits {
+        /// A field of [`Datatype::Octet`].
+        field: Field,
+        /// Which bits are looked at.
+        mask: u8,
+        /// What they are to be.
+        value: u8,
+        /// Holds for other bits instead.
+        negated: bool,
+    },
+    /// The conntrack state is one of these.
+    Conntrack(ConntrackStates),
+}
+
+/// A set of conntrack states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConntrackStates {
+    /// Fits no known flow and begins none.
+    pub invalid: bool,
+    /// Of a flow seen in both directions, or the reply of a new one.
+    pub established: bool,
+    /// Begins a flow that a known one announced, such as an ICMP error.
+    pub related: bool,
+    /// Begins a flow.
+    pub new: bool,
+}
+
+/// What a rule does with a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Always the same.
+    Verdict(Verdict),
+    /// Looks the joined fields up in a [`MapElements::Verdicts`] map; a key that is not there: the next rule.
+    Lookup {
+        /// As many as the map's key has parts.
+        fields: Vec<Field>,
+        /// The map's name.
+        map: Name,
+    },
+    /// Looks the fields up in a [`MapElements::Ids`] map, then the id in a [`MapElements::IdVerdicts`] map; whatever is not there: the next rule.
+    Dispatch {
+        /// As many as the first map's key has parts.
+        fields: Vec<Field>,
+        /// Fields → id.
+        ids: Name,
+        /// Id → verdict.
+        verdicts: Name,
+    },
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// It passes this hook's chain of ours.
+    Accept,
+    /// It is gone.
+    Drop,
+    /// Back to the rule after the jump; from a base chain, its policy.
+    Return,
+    /// Into another chain, and back here when that returns or ends.
+    Jump(Name),
+    /// Into another chain, and from there back to where this chain was jumped to from.
+    Goto(Name),
+}

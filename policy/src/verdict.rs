@@ -1,0 +1,124 @@
+//! Whether a packet may pass: the plain, slow, trusted definition.
+//!
+//! In: a world and the first packet of a flow. Out: the decision of each end. Everything faster is tested against this.
+//! Replies and related errors pass by connection tracking and are not asked here; what a
+//! host itself sends to its own endpoints passes too.
+
+use crate::matching::mismatch;
+use crate::model::{Action, DefaultAction, Direction, Policy};
+use crate::packet::Packet;
+use crate::world::World;
+
+/// What becomes of a packet, and by whose word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Both ends agree.
+    pub allowed: bool,
+    /// The source's word; nothing if the source is no endpoint.
+    pub egress: Option<Ruling>,
+    /// The destination's word; nothing if the destination is no endpoint.
+    pub ingress: Option<Ruling>,
+}
+
+/// One end's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// Whose.
+    pub endpoint: String,
+    /// Whether the packet may pass this end.
+    pub allowed: bool,
+    /// What decided.
+    pub by: By,
+}
+
+/// What decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Both ends are one endpoint: the packet never leaves it.
+    Itself,
+    /// No policy governs the endpoint in this direction.
+    Ungoverned,
+    /// A rule that allows or denies.
+    Rule(RuleName),
+    /// No rule of this tier fitted, and its default is to deny.
+    EndOfTier {
+        /// Which tier.
+        tier: String,
+    },
+    /// Every governing tier passed the packet on.
+    EndOfTiers,
+}
+
+/// Where a rule stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuleName {
+    /// The policy's tier.
+    pub tier: String,
+    /// The policy.
+    pub policy: String,
+    /// The rule.
+    pub rule: String,
+}
+
+/// Asks both ends.
+pub fn verdict(world: &World, packet: &Packet) -> Decision {
+    let source = world.endpoint_of(packet.source).map(|(name, _)| name);
+    let destination = world.endpoint_of(packet.destination).map(|(name, _)| name);
+    let (egress, ingress) = if source.is_some() && source == destination {
+        (source.map(itself), destination.map(itself))
+    } else {
+        (
+            source.and_then(|name| direction_verdict(world, name, Direction::Egress, packet)),
+            destination.and_then(|name| direction_verdict(world, name, Direction::Ingress, packet)),
+        )
+    };
+    let allowed = [&egress, &ingress].into_iter().flatten().all(|ruling| ruling.allowed);
+    Decision { allowed, egress, ingress }
+}
+
+/// Asks one end; nothing if there is no such endpoint.
+pub fn direction_verdict(world: &World, endpoint: &str, direction: Direction, packet: &Packet) -> Option<Ruling> {
+    let labels = &world.endpoints.get(endpoint)?.labels;
+    let ruling = |allowed, by| Some(Ruling { endpoint: endpoint.to_owned(), allowed, by });
+    let mut last = By::Ungoverned;
+    for rank in world.ranks() {
+        let governing = |policy: &&Policy| policy.rules(direction).is_some() && policy.subject.admits(labels);
+        let policies: Vec<&Policy> = rank.policies.into_iter().filter(governing).collect();
+        if policies.is_empty() {
+            continue;
+        }
+        last = By::EndOfTiers;
+        match first_fit(world, &policies, direction, packet) {
+            Some((Action::Allow, name)) => return ruling(true, By::Rule(name)),
+            Some((Action::Deny, name)) => return ruling(false, By::Rule(name)),
+            Some((Action::Pass, _)) => {}
+            None if rank.tier.default_action == DefaultAction::Deny => {
+                return ruling(false, By::EndOfTier { tier: rank.tier.name.clone() });
+            }
+            None => {}
+        }
+    }
+    ruling(true, last)
+}
+
+fn first_fit(world: &World, policies: &[&Policy], direction: Direction, packet: &Packet) -> Option<(Action, RuleName)> {
+    for policy in policies {
+        for rule in policy.rules(direction).unwrap_or_default() {
+            if mismatch(world, rule, direction, packet).is_none() {
+                return Some((rule.action, RuleName::of(policy, &rule.name)));
+            }
+        }
+    }
+    None
+}
+
+fn itself(endpoint: &str) -> Ruling {
+    Ruling { endpoint: endpoint.to_owned(), allowed: true, by: By::Itself }
+}
+
+impl RuleName {
+    /// The name of a policy's rule.
+    pub(crate) fn of(policy: &Policy, rule: &str) -> Self {
+        Self { tier: policy.tier.clone(), policy: policy.name.clone(), rule: rule.to_owned() }
+    }
+}

@@ -1,0 +1,9 @@
+//! Small worlds written by hand: what policies mean, how it is told, what it is compiled to.
+
+// In helpers too: a test that cannot be set up fails.
+#![allow(clippy::unwrap_used)]
+
+mod compile;
+mod explain;
+mod scene;
+mod verdict;

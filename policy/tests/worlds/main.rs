@@ -1,0 +1,11 @@
+//! Random worlds: what is compiled does what was declared, for every packet, on every spread of endpoints over hosts.
+
+// In helpers too: a test that cannot be set up fails.
+#![allow(clippy::unwrap_used)]
+
+mod change;
+mod fleet;
+mod packets;
+mod pass;
+mod spoof;
+mod strategy;

@@ -1,0 +1,191 @@
+//! Random worlds, small and dense, so that rules, sets and packets meet.
+//!
+//! Eight endpoint addresses a family, prefixes around them, few labels, few ports: most packets hit something.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use poplin_policy::label::Labels;
+use poplin_policy::model::{Action, AddressSet, DefaultAction, Endpoint, Order, Peers, Policy, PortMatch, Rule, Tier};
+use poplin_policy::selector::Selector;
+use poplin_policy::world::World;
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+/// Most endpoints of a world; endpoint *n* has 10.0.0.*n* and fd00::*n*.
+pub(crate) const ENDPOINTS: u8 = 6;
+
+const NETS: [&str; 14] = [
+    "0.0.0.0/0",
+    "10.0.0.0/24",
+    "10.0.0.0/30",
+    "10.0.0.2/32",
+    "10.0.0.4/31",
+    "192.0.2.0/24",
+    "192.0.2.128/25",
+    "::/0",
+    "fd00::/64",
+    "fd00::/126",
+    "fd00::2/128",
+    "fd00::4/127",
+    "2001:db8::/32",
+    "2001:db8:8000::/33",
+];
+
+const PORTS: [&str; 18] = [
+    "tcp",
+    "tcp/80",
+    "tcp/81",
+    "tcp/443",
+    "tcp/8000-8010",
+    "tcp/8005-8020",
+    "tcp/1-79",
+    "tcp/1024-65535",
+    "udp/53",
+    "udp/*",
+    "sctp/80",
+    "icmp",
+    "icmp/8",
+    "icmp/8/0",
+    "icmp6/128",
+    "icmp6",
+    "proto/47",
+    "proto/1",
+];
+
+pub(crate) fn world() -> impl Strategy<Value = World> {
+    let tiers = btree_map(select(vec!["first", "second", "default"]), tier(), 0..3);
+    let policies = btree_map("[p-s]", policy(), 0..6);
+    let sets = btree_map("[x-z]", (labels(), vec(net(), 0..4)), 0..3);
+    (tiers, policies, sets, endpoints()).prop_map(|(tiers, policies, sets, endpoints)| World {
+        tiers: tiers.into_iter().map(|(name, tier)| (name.into(), Tier { name: name.into(), ..tier })).collect(),
+        policies: policies.into_iter().map(|(name, policy)| (name.clone(), Policy { name, ..policy })).collect(),
+        sets: sets
+            .into_iter()
+            .map(|(name, (labels, nets))| (name.clone(), AddressSet { name, labels, nets }))
+            .collect(),
+        endpoints,
+    })
+}
+
+fn endpoints() -> impl Strategy<Value = std::collections::BTreeMap<String, Endpoint>> {
+    let spread = option::of((labels(), subsequence(vec![false, true], 1..=2)));
+    vec(spread, usize::from(ENDPOINTS)).prop_map(|all| {
+        let present = (1..).zip(all).filter_map(|(number, spread)| Some((number, spread?)));
+        let endpoint = |(number, (labels, families)): (u8, (Labels, Vec<bool>))| {
+            let addresses = families.into_iter().map(|is_v6| endpoint_address(number, is_v6)).collect();
+            (format!("e{number}"), Endpoint { labels, addresses })
+        };
+        present.map(endpoint).collect()
+    })
+}
+
+pub(crate) fn endpoint_address(number: u8, is_v6: bool) -> IpAddr {
+    match is_v6 {
+        false => Ipv4Addr::new(10, 0, 0, number).into(),
+        true => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number.into()).into(),
+    }
+}
+
+fn tier() -> impl Strategy<Value = Tier> {
+    let default_action = select(vec![DefaultAction::Deny, DefaultAction::Pass]);
+    (order(), default_action).prop_map(|(order, default_action)| Tier { name: String::new(), order, default_action })
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let tier = select(vec!["first", "second", "default", "undeclared"]);
+    let rules = || option::weighted(0.7, vec(rule(), 0..5));
+    (tier, order(), selector(), rules(), rules()).prop_map(|(tier, order, subject, ingress, egress)| Policy {
+        name: String::new(),
+        tier: tier.to_owned(),
+        order,
+        subject,
+        ingress: ingress.map(named),
+        egress: egress.map(named),
+    })
+}
+
+fn named(rules: Vec<Rule>) -> Vec<Rule> {
+    (1..).zip(rules).map(|(position, rule): (usize, Rule)| Rule { name: position.to_string(), ..rule }).collect()
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let action = select(vec![Action::Allow, Action::Allow, Action::Deny, Action::Pass]);
+    (action, peers(), ports(), prop_oneof![4 => Just(Vec::new()), 1 => ports()]).prop_map(
+        |(action, peers, ports, source_ports)| Rule { name: String::new(), action, peers, ports, source_ports },
+    )
+}
+
+fn peers() -> impl Strategy<Value = Peers> {
+    let some = (
+        option::weighted(0.5, selector()),
+        prop_oneof![2 => Just(Vec::new()), 1 => vec(net(), 1..4)],
+        prop_oneof![3 => Just(Vec::new()), 1 => vec(net(), 1..3)],
+        prop_oneof![3 => Just(Vec::new()), 1 => vec("[x-z]", 1..3)],
+    );
+    let some = some.prop_map(|(select, nets, not_nets, sets)| Peers { select, nets, not_nets, sets });
+    prop_oneof![1 => Just(Peers::default()), 4 => some]
+}
+
+fn ports() -> impl Strategy<Value = Vec<PortMatch>> {
+    let few = vec(select(&PORTS[..]), 0..3);
+    let many = vec(select(&PORTS[..]), 3..8);
+    let scattered = Just(vec!["tcp/80", "tcp/90", "tcp/100", "tcp/443", "tcp/1000", "tcp/8000"]);
+    prop_oneof![6 => few, 2 => many, 1 => scattered]
+        .prop_map(|texts| texts.into_iter().map(|text| text.parse().unwrap()).collect())
+}
+
+fn selector() -> impl Strategy<Value = Selector> {
+    let leaf = select(vec![
+        "all()",
+        "a == 'x'",
+        "a == 'y'",
+        "a != 'x'",
+        "has(b)",
+        "b in {'x', 'z'}",
+        "b not in {'y'}",
+        "a starts with 'x'",
+        "a contains 'y'",
+        "b ends with 'z'",
+    ]);
+    let text = leaf.prop_map(str::to_owned).prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|part| format!("!({part})")),
+            (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("({left}) && ({right})")),
+            (inner.clone(), inner).prop_map(|(left, right)| format!("({left}) || {right}")),
+        ]
+    });
+    text.prop_map(|text| Selector::parse(&text).unwrap())
+}
+
+fn labels() -> impl Strategy<Value = Labels> {
+    btree_map(select(vec!["a", "b"]), select(vec!["x", "y", "z", "xy"]), 0..3)
+        .prop_map(|pairs| Labels::try_from_pairs(pairs).unwrap())
+}
+
+fn order() -> impl Strategy<Value = Option<Order>> {
+    option::of((0..3u8).prop_map(|number| Order::try_from(f64::from(number)).unwrap()))
+}
+
+fn net() -> impl Strategy<Value = IpNet> {
+    select(&NETS[..]).prop_map(|text| text.parse().unwrap())
+}
+
+proptest! {
+    #[test]
+    fn a_selector_printed_and_read_again_is_the_same(selector in selector(), labels in labels()) {
+        let again = Selector::parse(&selector.to_string()).unwrap();
+
+        prop_assert_eq!(again.admits(&labels), selector.admits(&labels));
+        prop_assert_eq!(again, selector);
+    }
+
+    #[test]
+    fn no_text_brings_the_parser_down(text in "[a-c !&|()'\"{},=.]{0,40}|.{0,20}") {
+        if let Ok(selector) = Selector::parse(&text) {
+            prop_assert_eq!(Selector::parse(selector.as_str()), Ok(selector));
+        }
+    }
+}
