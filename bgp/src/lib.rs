@@ -1,0 +1,32 @@
+//! Which way to go: a BGP speaker as a pure state machine.
+//!
+//! In: the configuration, the prefixes we originate, and what happens on TCP connections. Out: connections to dial,
+//! octets to send, routes to install. Knows nothing of sockets, clocks, chance or the kernel: time is handed in.
+//!
+//! ```text
+//!   Event ──> speaker ──> Action
+//!              │  │  └──── rib      which of several paths is used, and why
+//!              │  └─────── session  the life of one neighbour, RFC 4271 §8
+//!              └────────── wire     octets <-> messages
+//! ```
+//!
+//! ```
+//! use std::time::Instant;
+//! use poplin_bgp::{Asn, Event, Speaker, SpeakerConfig};
+//!
+//! let config = SpeakerConfig { asn: Asn(64512), router_id: [192, 0, 2, 1].into() };
+//! let mut speaker = Speaker::new(config);
+//! speaker.handle(Instant::now(), Event::Originate(["10.0.0.0/26".parse().unwrap()].into()));
+//! assert!(speaker.next_action().is_none(), "nobody to tell yet");
+//! ```
+
+mod asn;
+mod rib;
+mod session;
+mod speaker;
+pub mod wire;
+
+pub use asn::Asn;
+pub use rib::{Best, Refusal, Route, Step};
+pub use session::{NeighbourConfig, RESTART_TIME, SessionState};
+pub use speaker::{Action, ConnectionId, Event, NeighbourView, Note, Speaker, SpeakerConfig};

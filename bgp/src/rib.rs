@@ -1,0 +1,21 @@
+//! What the neighbours offer, which of it is used, and why.
+//!
+//! In: routes that come and go by neighbour, and the prefixes that are our own. Out: changes to the set of next hops of a
+//! prefix. Knows nothing of sessions, octets and the kernel. Rules: RFC 4271 §9.1.
+
+mod decide;
+mod explain;
+mod guard;
+mod own;
+mod route;
+mod table;
+
+pub use decide::Step;
+pub use explain::Best;
+pub use guard::Refusal;
+pub use route::Route;
+
+pub(crate) use guard::{admits_attributes, admits_prefix};
+pub(crate) use own::Own;
+pub(crate) use route::Source;
+pub(crate) use table::{Change, Table};

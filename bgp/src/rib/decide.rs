@@ -1,0 +1,123 @@
+//! Chooses which of several paths to one prefix is used, and says why it won.
+//!
+//! In: the paths the neighbours offer, already admitted by the guards. Out: the winner, the deciding step, and the paths
+//! that are as good. Rules: RFC 4271 §9.1.2.2, in the order given there, by elimination: MED compares only paths through
+//! one system, so it orders no pairs, and only elimination gives one answer whatever the order of arrival.
+
+use std::{fmt, net::IpAddr};
+
+use super::route::Path;
+
+/// The comparison after which one path was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// There was no other path.
+    Only,
+    /// The highest LOCAL_PREF, 100 where none is given.
+    LocalPref,
+    /// The shortest path.
+    PathLength,
+    /// The best origin.
+    Origin,
+    /// The lowest MED among paths through the same system.
+    Med,
+    /// External before internal.
+    External,
+    /// The lowest BGP identifier.
+    RouterId,
+    /// The fewest reflectors passed.
+    ClusterLength,
+    /// The lowest neighbour address.
+    Address,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Only => "it is the only path",
+            Self::LocalPref => "it has the highest local preference",
+            Self::PathLength => "it has the shortest AS path",
+            Self::Origin => "it has the best origin",
+            Self::Med => "it has the lowest MED",
+            Self::External => "it comes from an external neighbour",
+            Self::RouterId => "it comes from the lowest BGP identifier",
+            Self::ClusterLength => "it passed the fewest reflectors",
+            Self::Address => "it comes from the lowest neighbour address",
+        })
+    }
+}
+
+/// What was chosen, as positions among the paths given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) winner: usize,
+    pub(super) step: Step,
+    /// The winner and all that differ from it only by the tie-breaks, in the order given.
+    pub(super) equal: Vec<usize>,
+}
+
+/// What LOCAL_PREF counts where an external neighbour sent none.
+const LOCAL_PREF: u32 = 100;
+
+/// `None` if there is no path.
+pub(super) fn decide(paths: &[Path]) -> Option<Choice> {
+    if let [_] = paths {
+        // By far the most prefixes of a fabric are offered once.
+        return Some(Choice { winner: 0, step: Step::Only, equal: vec![0] });
+    }
+    let mut race = Race { left: paths.iter().enumerate().collect(), step: Step::Only };
+    race.keep_least(Step::LocalPref, |path| u32::MAX - path.attributes.local_pref.unwrap_or(LOCAL_PREF));
+    race.keep_least(Step::PathLength, |path| path.attributes.path.length());
+    race.keep_least(Step::Origin, |path| path.attributes.origin);
+    race.keep_least_med();
+    race.keep_least(Step::External, |path| !path.source.external);
+    let equal = race.left.iter().map(|&(position, _)| position).collect();
+    race.keep_least(Step::RouterId, Path::originator);
+    race.keep_least(Step::ClusterLength, |path| path.attributes.clusters.len());
+    race.keep_least(Step::Address, |path| path.source.neighbour);
+    let &(winner, _) = race.left.first()?;
+    Some(Choice { winner, step: race.step, equal })
+}
+
+/// The paths still in the race, and the latest step that threw one out.
+struct Race<'a> {
+    left: Vec<(usize, &'a Path)>,
+    step: Step,
+}
+
+impl Race<'_> {
+    fn keep_least<K: Ord>(&mut self, step: Step, key: impl Fn(&Path) -> K) {
+        let Some(least) = self.left.iter().map(|(_, path)| key(path)).min() else { return };
+        self.keep(step, |_, path| key(path) == least);
+    }
+
+    /// §9.1.2.2 c): a path falls to a lower MED only if both came through the same system.
+    fn keep_least_med(&mut self) {
+        let med = |path: &Path| path.attributes.med.unwrap_or(0);
+        self.keep(Step::Med, |all, path| {
+            !all.iter().any(|(_, rival)| rival.entry_asn() == path.entry_asn() && med(rival) < med(path))
+        });
+    }
+
+    fn keep(&mut self, step: Step, stays: impl Fn(&[(usize, &Path)], &Path) -> bool) {
+        if self.left.len() < 2 {
+            return;
+        }
+        let kept: Vec<_> = self.left.iter().copied().filter(|(_, path)| stays(&self.left, path)).collect();
+        if kept.len() < self.left.len() {
+            self.step = step;
+        }
+        self.left = kept;
+    }
+}
+
+/// The next hops of the chosen paths, sorted, without doubles.
+pub(super) fn next_hops(paths: &[Path], choice: &Choice) -> Vec<IpAddr> {
+    let mut next_hops: Vec<_> = choice.equal.iter().map(|&position| paths[position].next_hop).collect();
+    next_hops.sort_unstable();
+    next_hops.dedup();
+    next_hops
+}
+
+#[cfg(test)]
+mod tests;

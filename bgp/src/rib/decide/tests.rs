@@ -1,0 +1,150 @@
+//! RFC 4271 §9.1.2.2: each step decides where the ones before it do not, whatever the order of arrival.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use proptest::{prelude::*, sample::select};
+
+use crate::{
+    Asn,
+    rib::Source,
+    wire::{AsPath, Attributes, Origin},
+};
+
+use super::*;
+
+/// A path of an external neighbour, 192.0.2.n, through AS 64512 + n.
+fn path(n: u8) -> Path {
+    let asn = Asn(64512 + u32::from(n));
+    let address = Ipv4Addr::new(192, 0, 2, n);
+    let source =
+        Source { neighbour: address.into(), asn, router_id: address, external: true, local: [192, 0, 2, 99].into() };
+    let attributes = Attributes::new(Origin::Igp, AsPath::through([asn]));
+    Path { source: Arc::new(source), attributes: Arc::new(attributes), next_hop: address.into(), is_stale: false }
+}
+
+impl Path {
+    fn saying(mut self, change: impl FnOnce(&mut Attributes)) -> Self {
+        change(Arc::make_mut(&mut self.attributes));
+        self
+    }
+
+    fn from(mut self, change: impl FnOnce(&mut Source)) -> Self {
+        change(Arc::make_mut(&mut self.source));
+        self
+    }
+}
+
+fn through(asns: &[u32]) -> AsPath {
+    AsPath::through(asns.iter().copied().map(Asn))
+}
+
+#[test]
+fn rfc4271_9_1_2_2_each_step_decides_in_its_turn() {
+    let cases = [
+        (path(9).saying(|said| said.local_pref = Some(101)), path(1), Step::LocalPref, 1),
+        (path(9), path(1).saying(|said| said.path = through(&[64513, 64999])), Step::PathLength, 1),
+        (path(9), path(1).saying(|said| said.origin = Origin::Egp), Step::Origin, 1),
+        (
+            path(9).saying(|said| said.med = Some(1)),
+            path(1).saying(|said| (said.med, said.path) = (Some(2), through(&[64521]))),
+            Step::Med,
+            1,
+        ),
+        (path(9), path(1).from(|source| source.external = false), Step::External, 1),
+        (path(1), path(9), Step::RouterId, 2),
+        (path(9).saying(|said| said.originator = Some(Ipv4Addr::new(0, 0, 0, 1))), path(1), Step::RouterId, 2),
+        (
+            path(9),
+            path(1)
+                .from(|source| source.router_id = [192, 0, 2, 9].into())
+                .saying(|said| said.clusters.push([1; 4].into())),
+            Step::ClusterLength,
+            2,
+        ),
+        (path(1), path(2).from(|source| source.router_id = [192, 0, 2, 1].into()), Step::Address, 2),
+    ];
+    for (winner, loser, step, ways) in cases {
+        let next_hop = winner.next_hop;
+        for paths in [[winner.clone(), loser.clone()], [loser, winner]] {
+            let choice = decide(&paths).unwrap();
+
+            assert_eq!((choice.step, choice.equal.len()), (step, ways));
+            assert_eq!(paths[choice.winner].next_hop, next_hop, "{step}");
+        }
+    }
+}
+
+#[test]
+fn rfc4271_9_1_2_2_c_med_compares_only_within_one_system() {
+    let paths = [path(1).saying(|said| said.med = Some(50)), path(2).saying(|said| said.med = Some(1))];
+
+    let choice = decide(&paths).unwrap();
+
+    assert_eq!((choice.winner, choice.step, choice.equal.len()), (0, Step::RouterId, 2));
+}
+
+#[test]
+fn rfc4271_9_1_2_2_a_a_set_counts_as_one() {
+    let set = crate::wire::Segment::Set(vec![Asn(1), Asn(2), Asn(3)]);
+    let paths = [path(2).saying(|said| said.path.0.push(set)), path(1).saying(|said| said.path = through(&[64513, 1]))];
+
+    assert_eq!(decide(&paths).unwrap().step, Step::RouterId);
+}
+
+#[test]
+fn one_path_needs_no_comparison_and_none_makes_no_choice() {
+    assert_eq!(decide(&[path(1)]).unwrap().step, Step::Only);
+    assert_eq!(decide(&[]), None);
+}
+
+fn some_path(n: u8) -> impl Strategy<Value = Path> {
+    let said = (select(vec![None, Some(50), Some(100)]), select(vec![1usize, 2]), select(vec![0u32, 1, 2]));
+    (said, select(vec![1u32, 2, 3]), any::<bool>(), select(vec![1u8, 2, 3])).prop_map(
+        move |((local_pref, length, med), first, external, router_id)| {
+            path(n).from(|source| (source.external, source.router_id) = (external, [1, 1, 1, router_id].into())).saying(
+                |said| {
+                    said.local_pref = local_pref;
+                    said.med = Some(med);
+                    said.path = through(&[first; 2][..length]);
+                },
+            )
+        },
+    )
+}
+
+/// Whether the first is to be preferred before MED, or after it: the steps read as one comparison of tuples.
+fn before_med(path: &Path) -> impl Ord {
+    (u32::MAX - path.attributes.local_pref.unwrap_or(100), path.attributes.path.length(), path.attributes.origin)
+}
+
+fn after_med(path: &Path) -> impl Ord {
+    (!path.source.external, path.originator(), path.attributes.clusters.len(), path.source.neighbour)
+}
+
+/// The plain definition: the least by all but MED, among those that no path of the same system beats by MED.
+fn plain(paths: &[Path]) -> Option<IpAddr> {
+    let least = paths.iter().map(before_med).min()?;
+    let short: Vec<_> = paths.iter().filter(|path| before_med(path) == least).collect();
+    let beaten = |path: &Path| {
+        let same = short.iter().filter(|rival| rival.entry_asn() == path.entry_asn());
+        same.map(|rival| rival.attributes.med).min() < Some(path.attributes.med)
+    };
+    short.iter().filter(|path| !beaten(path)).min_by_key(|path| after_med(path)).map(|path| path.source.neighbour)
+}
+
+fn some_paths() -> impl Strategy<Value = Vec<Path>> {
+    (some_path(1), some_path(2), some_path(3), some_path(4)).prop_map(|(a, b, c, d)| vec![a, b, c, d])
+}
+
+proptest! {
+    #[test]
+    fn the_choice_is_that_of_the_plain_definition_in_any_order(
+        (paths, shuffled) in some_paths().prop_flat_map(|paths| (Just(paths.clone()), Just(paths).prop_shuffle())),
+    ) {
+        for paths in [paths, shuffled] {
+            let choice = decide(&paths).unwrap();
+            prop_assert_eq!(Some(paths[choice.winner].source.neighbour), plain(&paths));
+            prop_assert!(choice.equal.contains(&choice.winner));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Tells people what is used, and why.
+
+use std::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+
+use super::{Route, Step, Table, route::Path, table::Entry};
+
+/// Why the traffic to one prefix goes where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Best {
+    /// The path that won.
+    pub winner: Route,
+    /// The comparison that left it alone in the race.
+    pub step: Step,
+    /// What is installed: its next hop, and those of paths as good.
+    pub next_hops: Vec<IpAddr>,
+    /// All other paths, as good or worse.
+    pub rivals: Vec<Route>,
+}
+
+impl fmt::Display for Best {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Route { prefix, neighbour, next_hop, attributes, .. } = &self.winner;
+        write!(f, "{prefix} {} from {neighbour}, because {}", attributes.summary(*next_hop), self.step)?;
+        match self.next_hops.len() {
+            0 | 1 => Ok(()),
+            ways => write!(f, "; {ways} ways are as good and share the traffic"),
+        }
+    }
+}
+
+impl Table {
+    /// Every path of every neighbour, by prefix, then by neighbour.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = Route> {
+        self.entries.iter().flat_map(|(prefix, entry)| entry.routes(*prefix))
+    }
+
+    /// `None` if nothing is used for exactly this prefix.
+    pub(crate) fn best(&self, prefix: &IpNet) -> Option<Best> {
+        let entry = self.entries.get(prefix)?;
+        let choice = entry.choice.as_ref()?;
+        let (winner, rivals): (Vec<_>, Vec<_>) = entry.routes(*prefix).partition(|route| route.best);
+        let winner = winner.into_iter().next()?;
+        Some(Best { winner, step: choice.step, next_hops: entry.next_hops.clone(), rivals })
+    }
+}
+
+impl Entry {
+    fn routes(&self, prefix: IpNet) -> impl Iterator<Item = Route> {
+        self.paths.iter().enumerate().map(move |(position, path)| self.route(prefix, position, path))
+    }
+
+    fn route(&self, prefix: IpNet, position: usize, path: &Path) -> Route {
+        let choice = self.choice.as_ref();
+        Route {
+            prefix,
+            neighbour: path.source.neighbour,
+            asn: path.source.asn,
+            next_hop: path.next_hop,
+            attributes: path.attributes.clone(),
+            stale: path.is_stale,
+            best: choice.is_some_and(|choice| choice.winner == position),
+            used: choice.is_some_and(|choice| choice.equal.contains(&position)),
+        }
+    }
+}

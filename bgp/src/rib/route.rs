@@ -1,0 +1,64 @@
+//! One way to one prefix, as one neighbour offers it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+
+use crate::{Asn, wire::Attributes};
+
+/// Who offers a route: one for each session, shared by all its routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) neighbour: IpAddr,
+    pub(crate) asn: Asn,
+    pub(crate) router_id: Ipv4Addr,
+    pub(crate) external: bool,
+    /// Our end of the connection: a next hop that would lead back to us.
+    pub(crate) local: IpAddr,
+}
+
+/// One way to one prefix.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    pub(crate) source: Arc<Source>,
+    pub(crate) attributes: Arc<Attributes>,
+    pub(crate) next_hop: IpAddr,
+    /// Whether it was heard before the neighbour's restart, and not again since.
+    pub(crate) is_stale: bool,
+}
+
+impl Path {
+    /// Who brought the route into our system: the neighbour, unless a reflector passed it on (RFC 4456 §9).
+    pub(crate) fn originator(&self) -> Ipv4Addr {
+        self.attributes.originator.unwrap_or(self.source.router_id)
+    }
+
+    /// The system the route came from; `None` for one of our own system.
+    pub(crate) fn entry_asn(&self) -> Option<Asn> {
+        self.attributes.path.first()
+    }
+}
+
+/// A route as it is shown to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Whereto.
+    pub prefix: IpNet,
+    /// Who offers it.
+    pub neighbour: IpAddr,
+    /// The neighbour's autonomous system.
+    pub asn: Asn,
+    /// Over which router.
+    pub next_hop: IpAddr,
+    /// What is said about it.
+    pub attributes: Arc<Attributes>,
+    /// Whether it was heard before the neighbour's restart, and not again since (RFC 4724 §4.2); it is used like the others.
+    pub stale: bool,
+    /// Whether it won.
+    pub best: bool,
+    /// Whether its next hop is used: it won, or is as good as the winner.
+    pub used: bool,
+}

@@ -1,0 +1,205 @@
+//! The life of one neighbour: dialling, agreeing, staying in touch, hanging up.
+//!
+//! In: what happens on its connections, and the time. Out: octets, dials, closings, and the routes it speaks of.
+//! Knows nothing of the table and of other neighbours. Rules: RFC 4271 §8, RFC 4724 (restarts).
+//!
+//! The standard runs one state machine for each connection of a neighbour (§8.2.1), so the states are split likewise:
+//! what is true of a connection is in [`connection`], what is true between connections in [`dial`], what two rival
+//! connections mean to each other in `collision`, and what outlives them all in [`restart`].
+//!
+//! ```text
+//!   Idle ──rest over──> Connect ──connected──> OpenSent ──OPEN──> OpenConfirm ──KEEPALIVE──> Established
+//!    ^                   │   ^                    ^
+//!    │             failed v   │ time to dial      │ called
+//!    └──── error ──     Active ───────────────────┘
+//! ```
+
+mod collision;
+mod config;
+mod connection;
+mod dial;
+mod effect;
+mod end;
+mod negotiate;
+mod receive;
+mod restart;
+
+use std::{net::IpAddr, time::Instant};
+
+use crate::{Action, ConnectionId, Note, SpeakerConfig, wire::Fault};
+
+use connection::Connection;
+use dial::Dial;
+
+pub use config::{NeighbourConfig, SessionState};
+pub(crate) use connection::Established;
+pub(crate) use effect::Effect;
+pub use restart::RESTART_TIME;
+
+/// One neighbour, with at most one connection of each direction; a restarted neighbour's call stands for a moment beside
+/// the connection that it will replace.
+#[derive(Debug)]
+pub(crate) struct Session {
+    config: NeighbourConfig,
+    us: SpeakerConfig,
+    dial: Dial,
+    /// How many ends in a row came before a session had lasted; the rests grow with it.
+    failures: u32,
+    connections: Vec<Connection>,
+    /// Until when stale routes are kept; `None` if there are none.
+    stale_until: Option<Instant>,
+    effects: Vec<Effect>,
+    state: SessionState,
+    since: Instant,
+    last_error: Option<String>,
+}
+
+impl Session {
+    /// Dials at once, unless we are to wait for the call.
+    pub(crate) fn start(now: Instant, us: SpeakerConfig, config: NeighbourConfig) -> Self {
+        let mut session = Self {
+            config,
+            us,
+            dial: Dial::Quiet,
+            failures: 0,
+            connections: Vec::new(),
+            stale_until: None,
+            effects: Vec::new(),
+            state: SessionState::Idle,
+            since: now,
+            last_error: None,
+        };
+        session.call(now);
+        session
+    }
+
+    /// Takes over settings that no agreement with the neighbour rests on.
+    pub(crate) fn adopt(&mut self, now: Instant, config: NeighbourConfig) {
+        let passive_changed = self.config.passive != config.passive;
+        self.config = config;
+        if passive_changed && self.connections.is_empty() {
+            self.call(now);
+        }
+    }
+
+    /// A TCP connection stands; our OPEN on it says whether we have restarted.
+    pub(crate) fn opened(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        outgoing: bool,
+        local: IpAddr,
+        is_restarting: bool,
+    ) {
+        if let Dial::Resting { .. } = self.dial {
+            return self.turn_away(id, "resting after an error");
+        }
+        if outgoing {
+            self.dial = Dial::Quiet;
+        }
+        let succeeds = !outgoing && self.may_be_superseded(now);
+        if self.established().is_some() && !succeeds {
+            self.send(id, Fault::COLLISION.bare());
+            return self.turn_away(id, "a session is established already");
+        }
+        self.replace_same_direction(now, outgoing);
+        let connection = Connection::open(now, id, outgoing, succeeds, local);
+        self.send(id, connection.our_open(self.us, &self.config, is_restarting));
+        self.connections.push(connection);
+    }
+
+    /// Our dial came to nothing.
+    pub(crate) fn dial_failed(&mut self, now: Instant, reason: String) {
+        let Dial::Dialling { .. } = self.dial else { return };
+        self.dial = Dial::Waiting { until: now + self.config.connect_retry() };
+        self.last_error = Some(reason.clone());
+        self.note(Note::ConnectFailed { neighbour: self.config.address, reason });
+    }
+
+    /// Time passed.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        let ids: Vec<_> = self.connections.iter().map(|connection| connection.id).collect();
+        ids.into_iter().for_each(|id| self.tick_connection(now, id));
+        self.tick_stale(now);
+        if self.connections.is_empty() && self.dial.deadline().is_some_and(|deadline| deadline <= now) {
+            self.call(now);
+        }
+    }
+
+    fn tick_connection(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        if connection.has_expired(now) {
+            self.fail(now, id, Fault::HOLD_EXPIRED.bare());
+        } else if connection.owes_keepalive(now) {
+            self.send_keepalive(now, id);
+        }
+    }
+
+    /// When to come back with [`Session::tick`].
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let connections = self.connections.iter().filter_map(Connection::deadline).min();
+        let next = if self.connections.is_empty() { self.dial.deadline() } else { connections };
+        next.into_iter().chain(self.stale_until).min()
+    }
+
+    /// Dials, if that is our part; else just listens.
+    fn call(&mut self, now: Instant) {
+        if self.config.passive {
+            self.dial = Dial::Quiet;
+            return;
+        }
+        self.dial = Dial::Dialling { retry_at: now + self.config.connect_retry() };
+        self.act(Action::Connect { neighbour: self.config.address, port: self.config.port });
+    }
+}
+
+/// Looking at it from outside.
+impl Session {
+    pub(crate) fn config(&self) -> &NeighbourConfig {
+        &self.config
+    }
+
+    pub(crate) fn state(&self) -> SessionState {
+        let furthest = self.connections.iter().map(Connection::state).max();
+        furthest.unwrap_or(self.dial.state())
+    }
+
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    pub(crate) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
+    /// The connection over which routes are exchanged.
+    pub(crate) fn established(&self) -> Option<Established<'_>> {
+        self.connections.iter().find_map(|connection| connection.established(&self.config))
+    }
+
+    /// What is to be done, in order; notes when the state changed meanwhile.
+    pub(crate) fn take_effects(&mut self, now: Instant) -> Vec<Effect> {
+        let state = self.state();
+        if state != self.state {
+            self.state = state;
+            self.since = now;
+        }
+        std::mem::take(&mut self.effects)
+    }
+}
+
+/// Its connections, by name.
+impl Session {
+    fn connection(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.iter().find(|connection| connection.id == id)
+    }
+
+    fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|connection| connection.id == id)
+    }
+
+    fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let position = self.connections.iter().position(|connection| connection.id == id)?;
+        Some(self.connections.swap_remove(position))
+    }
+}

@@ -1,0 +1,81 @@
+//! What is told about a neighbour beforehand, and the states its session passes through.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use crate::Asn;
+
+/// What is told about one neighbour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeighbourConfig {
+    /// Its address, and its name.
+    pub address: IpAddr,
+    /// The TCP port it listens on, usually 179.
+    pub port: u16,
+    /// The autonomous system it must be in; our own makes it an internal neighbour.
+    pub asn: Asn,
+    /// The hold time we propose, in whole seconds: 0 for none, else 3 to 65535; other values are moved to the nearest.
+    pub hold_time: Duration,
+    /// How long a dial may take, and how long to wait after one that failed.
+    pub connect_retry: Duration,
+    /// Whether we only wait for its call.
+    pub passive: bool,
+    /// The next hop of the IPv4 prefixes we originate; `None` takes our end of the connection if that is IPv4.
+    pub next_hop_v4: Option<Ipv4Addr>,
+    /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6.
+    pub next_hop_v6: Option<Ipv6Addr>,
+}
+
+impl NeighbourConfig {
+    /// The hold time as it stands in an OPEN: one or two seconds do not exist, RFC 4271 §4.2.
+    pub(crate) fn hold_time_secs(&self) -> u16 {
+        match u16::try_from(self.hold_time.as_secs()).unwrap_or(u16::MAX) {
+            0 if self.hold_time.is_zero() => 0,
+            seconds => seconds.max(3),
+        }
+    }
+
+    /// The time between two dials, at least a second: a neighbour that refuses at once must not make us spin.
+    pub(crate) fn connect_retry(&self) -> Duration {
+        self.connect_retry.max(Duration::from_secs(1))
+    }
+
+    /// Whether a change from the one to the other changes what was agreed on in a session.
+    pub(crate) fn needs_reset(&self, new: &Self) -> bool {
+        let agreed = |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6);
+        agreed(self) != agreed(new)
+    }
+}
+
+/// Where a session stands, RFC 4271 §8.2.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SessionState {
+    /// Resting after an error; calls are turned away.
+    Idle,
+    /// Dialling.
+    Connect,
+    /// Waiting for a call, or for the time to dial.
+    Active,
+    /// Connected, and waiting for the neighbour's OPEN.
+    OpenSent,
+    /// Agreed, and waiting for the neighbour to confirm.
+    OpenConfirm,
+    /// Exchanging routes.
+    Established,
+}
+
+impl fmt::Display for SessionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::Connect => "connect",
+            Self::Active => "active",
+            Self::OpenSent => "open sent",
+            Self::OpenConfirm => "open confirm",
+            Self::Established => "established",
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! One TCP connection to a neighbour, from our OPEN to its end.
+//!
+//! Rules: RFC 4271 §8.2.2 (OpenSent, OpenConfirm, Established), §4.4 and §6.5 (keepalive and hold timers).
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    ConnectionId, SpeakerConfig,
+    rib::Source,
+    wire::{Dialect, Family, Framer, Open},
+};
+
+use super::{
+    NeighbourConfig, SessionState,
+    negotiate::{Agreed, next_hop, our_open},
+};
+
+/// How long to wait for the first OPEN: the large value that RFC 4271 §8.2.2 suggests.
+const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
+
+/// One TCP connection to a neighbour.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) outgoing: bool,
+    /// Whether it came in while an older one was established for long: its OPEN shows that the neighbour has restarted.
+    pub(super) succeeds: bool,
+    pub(super) local: IpAddr,
+    pub(super) framer: Framer,
+    pub(super) phase: Phase,
+    /// When the neighbour has been silent for too long.
+    hold_until: Option<Instant>,
+    /// When we have been silent for long enough.
+    keepalive_at: Option<Instant>,
+}
+
+/// How far the two ends have come.
+#[derive(Debug)]
+pub(super) enum Phase {
+    OpenSent,
+    OpenConfirm(Agreed),
+    Established {
+        agreed: Agreed,
+        /// Since when.
+        at: Instant,
+        /// The families whose initial table the neighbour has not yet told to its end, as far as it marks that end.
+        awaited: BTreeSet<Family>,
+    },
+}
+
+impl Connection {
+    pub(super) fn open(now: Instant, id: ConnectionId, outgoing: bool, succeeds: bool, local: IpAddr) -> Self {
+        Self {
+            id,
+            outgoing,
+            succeeds,
+            local,
+            framer: Framer::default(),
+            phase: Phase::OpenSent,
+            hold_until: Some(now + OPEN_HOLD_TIME),
+            keepalive_at: None,
+        }
+    }
+
+    pub(super) fn our_open(&self, us: SpeakerConfig, config: &NeighbourConfig, is_restarting: bool) -> Open {
+        our_open(us, config, self.local, is_restarting)
+    }
+
+    /// The neighbour's OPEN suits us: from now on the agreed times count.
+    /// Without a hold time the wait for its confirmation is bounded as the wait for its OPEN was.
+    pub(super) fn confirm(&mut self, now: Instant, agreed: Agreed) {
+        self.hold_until = Some(now + agreed.hold_time.unwrap_or(OPEN_HOLD_TIME));
+        self.phase = Phase::OpenConfirm(agreed);
+        self.speak(now);
+    }
+
+    /// The neighbour confirmed; nothing changes unless it was asked to.
+    pub(super) fn establish(&mut self, now: Instant) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::OpenSent) {
+            Phase::OpenConfirm(agreed) => {
+                let awaited = agreed.restart.as_ref().map(|_| agreed.families.clone()).unwrap_or_default();
+                Phase::Established { agreed, at: now, awaited }
+            }
+            phase => phase,
+        };
+        self.hear(now);
+    }
+
+    /// The neighbour is alive.
+    pub(super) fn hear(&mut self, now: Instant) {
+        if let Some(agreed) = self.agreed() {
+            self.hold_until = agreed.hold_time.map(|hold_time| now + hold_time);
+        }
+    }
+
+    /// We showed that we are alive; a third of the hold time is what RFC 4271 §4.4 suggests.
+    pub(super) fn speak(&mut self, now: Instant) {
+        let hold_time = self.agreed().and_then(|agreed| agreed.hold_time);
+        self.keepalive_at = hold_time.map(|hold_time| now + hold_time / 3);
+    }
+
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        self.hold_until.is_some_and(|until| until <= now)
+    }
+
+    pub(super) fn owes_keepalive(&self, now: Instant) -> bool {
+        self.keepalive_at.is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.hold_until.into_iter().chain(self.keepalive_at).min()
+    }
+
+    pub(super) fn state(&self) -> SessionState {
+        match self.phase {
+            Phase::OpenSent => SessionState::OpenSent,
+            Phase::OpenConfirm(_) => SessionState::OpenConfirm,
+            Phase::Established { .. } => SessionState::Established,
+        }
+    }
+
+    pub(super) fn agreed(&self) -> Option<&Agreed> {
+        match &self.phase {
+            Phase::OpenSent => None,
+            Phase::OpenConfirm(agreed) | Phase::Established { agreed, .. } => Some(agreed),
+        }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.agreed().map_or(Dialect::PLAIN, |agreed| agreed.dialect)
+    }
+
+    pub(super) fn established<'a>(&'a self, config: &'a NeighbourConfig) -> Option<Established<'a>> {
+        match &self.phase {
+            Phase::OpenSent | Phase::OpenConfirm(_) => None,
+            Phase::Established { agreed, .. } => Some(Established { id: self.id, local: self.local, config, agreed }),
+        }
+    }
+}
+
+/// What the table needs to know of a connection over which routes are exchanged.
+pub(crate) struct Established<'a> {
+    pub(crate) id: ConnectionId,
+    local: IpAddr,
+    config: &'a NeighbourConfig,
+    agreed: &'a Agreed,
+}
+
+impl Established<'_> {
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.agreed.source
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.agreed.dialect
+    }
+
+    /// Whether routes of this family are exchanged.
+    pub(crate) fn carries(&self, family: Family) -> bool {
+        self.agreed.families.contains(&family)
+    }
+
+    /// The families exchanged, each with our next hop.
+    pub(crate) fn families(&self) -> impl Iterator<Item = (Family, IpAddr)> {
+        let families = self.agreed.families.iter();
+        families.filter_map(|&family| next_hop(self.config, self.local, family).map(|next_hop| (family, next_hop)))
+    }
+}

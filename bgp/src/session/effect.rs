@@ -1,0 +1,47 @@
+//! What a session wants done, by the hands or by the table.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    Action, ConnectionId, Note,
+    wire::{Dialect, Family, Message, Update},
+};
+
+use super::Session;
+
+/// What a session wants done.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Something for the hands.
+    Act(Action),
+    /// Routes are exchanged from now on: tell it all of ours.
+    Up,
+    /// No routes are exchanged any more: forget all of its.
+    Down,
+    /// No routes are exchanged for now: keep its routes of these families as stale, forget the others.
+    Keep(BTreeSet<Family>),
+    /// What is still stale of these families goes.
+    Sweep(BTreeSet<Family>),
+    /// It has told its whole table.
+    Synchronised,
+    /// It tells of routes.
+    Update(Update),
+    /// It wants to hear all of ours again.
+    Refresh(Family),
+}
+
+impl Session {
+    pub(super) fn act(&mut self, action: Action) {
+        self.effects.push(Effect::Act(action));
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.act(Action::Note(note));
+    }
+
+    /// Sends what reads the same in every dialect: everything but an UPDATE.
+    pub(super) fn send(&mut self, connection: ConnectionId, message: impl Into<Message>) {
+        let octets = message.into().encode(Dialect::PLAIN);
+        self.act(Action::Send { connection, octets });
+    }
+}

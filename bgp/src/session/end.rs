@@ -1,0 +1,147 @@
+//! How a connection ends, and what follows.
+//!
+//! Rules: RFC 4271 §6 and §8.2.2 (every way into Idle), §8.1.1 (DampPeerOscillations), RFC 4724 §4.2 (what is no end of the routes).
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    Action, ConnectionId, Note,
+    wire::{Fault, Notification},
+};
+
+use super::{
+    Session,
+    connection::{Connection, Phase},
+    dial::{Dial, STEADY, rest},
+    restart::Parting,
+};
+
+/// Who ended a connection.
+#[derive(Debug)]
+pub(super) enum End {
+    /// We did, and say why.
+    Ours(Notification),
+    /// The neighbour did, and said why.
+    Theirs(Notification),
+    /// It broke.
+    Lost(String),
+    /// The neighbour died without a word, and has called again: nobody is there to be told.
+    Superseded,
+}
+
+impl End {
+    fn reason(&self) -> String {
+        match self {
+            Self::Ours(error) => error.to_string(),
+            Self::Theirs(error) => format!("the neighbour reports: {error}"),
+            Self::Lost(reason) => reason.clone(),
+            Self::Superseded => "the neighbour has restarted".to_owned(),
+        }
+    }
+
+    /// Whether the two cannot agree, so that trying again at once would only repeat it; else calls are still taken.
+    fn is_quarrel(&self) -> bool {
+        match self {
+            Self::Ours(error) | Self::Theirs(error) => !error.fault.is_cease() && error.fault != Fault::HOLD_EXPIRED,
+            Self::Lost(_) | Self::Superseded => false,
+        }
+    }
+
+    fn parting(&self) -> Parting {
+        match self {
+            Self::Ours(error) | Self::Theirs(error) if error.fault == Fault::COLLISION => Parting::Collision,
+            Self::Ours(_) | Self::Theirs(_) => Parting::Farewell,
+            Self::Lost(_) | Self::Superseded => Parting::Silence,
+        }
+    }
+}
+
+impl Session {
+    /// The connection broke.
+    pub(crate) fn lost(&mut self, now: Instant, id: ConnectionId, reason: String) {
+        self.end(now, id, End::Lost(reason));
+    }
+
+    pub(super) fn fail(&mut self, now: Instant, id: ConnectionId, error: Notification) {
+        self.end(now, id, End::Ours(error));
+    }
+
+    pub(super) fn end(&mut self, now: Instant, id: ConnectionId, end: End) {
+        let Some(connection) = self.remove(id) else { return };
+        let reason = end.reason();
+        let quarrel = end.is_quarrel();
+        let parting = end.parting();
+        self.hang_up(id, end);
+        self.part(now, &connection, parting, &reason);
+        self.last_error = Some(reason);
+        if self.connections.is_empty() {
+            self.rest(now, connection.was_steady(now), quarrel);
+        }
+    }
+
+    fn hang_up(&mut self, id: ConnectionId, end: End) {
+        let neighbour = self.config.address;
+        match end {
+            End::Ours(error) => {
+                self.send(id, error.clone());
+                self.act(Action::Close { connection: id });
+                self.note(Note::ErrorSent { neighbour, error });
+            }
+            End::Theirs(error) => {
+                self.act(Action::Close { connection: id });
+                self.note(Note::ErrorReceived { neighbour, error });
+            }
+            End::Superseded => self.act(Action::Close { connection: id }),
+            End::Lost(_) => {}
+        }
+    }
+
+    /// Nothing is left: the next dial waits, the longer the more attempts failed; an unfinished one goes on.
+    fn rest(&mut self, now: Instant, was_steady: bool, quarrel: bool) {
+        self.failures = if was_steady { 0 } else { self.failures };
+        let until = now + rest(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        self.dial = match self.dial {
+            _ if quarrel => Dial::Resting { until },
+            dialling @ Dial::Dialling { .. } => dialling,
+            _ if self.config.passive => Dial::Quiet,
+            Dial::Quiet | Dial::Resting { .. } | Dial::Waiting { .. } => Dial::Waiting { until },
+        };
+    }
+
+    /// Ends everything for this reason, for good.
+    pub(crate) fn stop(&mut self, now: Instant, fault: Fault) {
+        for connection in std::mem::take(&mut self.connections) {
+            self.send(connection.id, fault.bare());
+            self.act(Action::Close { connection: connection.id });
+            self.part(now, &connection, Parting::Farewell, &fault.to_string());
+        }
+        self.forget();
+        self.dial = Dial::Quiet;
+    }
+
+    /// Closes a connection before a word was said.
+    pub(super) fn turn_away(&mut self, connection: ConnectionId, reason: &str) {
+        self.act(Action::Close { connection });
+        self.note(Note::Refused { neighbour: self.config.address, reason: reason.to_owned() });
+    }
+}
+
+impl Connection {
+    pub(super) fn is_established(&self) -> bool {
+        matches!(self.phase, Phase::Established { .. })
+    }
+
+    /// Whether it was established for so long that earlier failures say nothing any more.
+    fn was_steady(&self, now: Instant) -> bool {
+        self.has_lasted(now, STEADY)
+    }
+
+    /// Whether it has been established for so long.
+    pub(super) fn has_lasted(&self, now: Instant, time: Duration) -> bool {
+        match self.phase {
+            Phase::OpenSent | Phase::OpenConfirm(_) => false,
+            Phase::Established { at, .. } => now.saturating_duration_since(at) >= time,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What two speakers agree on, and whether they do.
+//!
+//! In: our settings and the neighbour's OPEN. Out: the agreement, or the NOTIFICATION that ends the attempt.
+//! Rules: RFC 4271 §6.2, RFC 4724 §3 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+
+use crate::{
+    SpeakerConfig,
+    rib::Source,
+    wire::{Capability, Dialect, Family, Fault, GracefulRestart, Notification, Open},
+};
+
+use super::{NeighbourConfig, RESTART_TIME};
+
+/// What two speakers agreed on.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    pub(super) dialect: Dialect,
+    pub(super) families: BTreeSet<Family>,
+    /// `None`: neither end asks for signs of life.
+    pub(super) hold_time: Option<Duration>,
+    /// What the neighbour says about its restarts; `None` if it knows of no graceful ones.
+    pub(super) restart: Option<GracefulRestart>,
+    pub(super) source: Arc<Source>,
+}
+
+/// The next hop of what we originate in this family; without one the family is not offered.
+pub(super) fn next_hop(config: &NeighbourConfig, local: IpAddr, family: Family) -> Option<IpAddr> {
+    match (family, local) {
+        (Family::Ipv4, IpAddr::V4(local)) => Some(config.next_hop_v4.unwrap_or(local).into()),
+        (Family::Ipv4, IpAddr::V6(_)) => config.next_hop_v4.map(IpAddr::V4),
+        // An address of one link is no next hop for those beyond it.
+        (Family::Ipv6, IpAddr::V6(local)) if !local.is_unicast_link_local() => {
+            Some(config.next_hop_v6.unwrap_or(local).into())
+        }
+        (Family::Ipv6, IpAddr::V4(_) | IpAddr::V6(_)) => config.next_hop_v6.map(IpAddr::V6),
+    }
+}
+
+fn offered(config: &NeighbourConfig, local: IpAddr) -> BTreeSet<Family> {
+    Family::ALL.into_iter().filter(|&family| next_hop(config, local, family).is_some()).collect()
+}
+
+/// How we introduce ourselves.
+pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAddr, is_restarting: bool) -> Open {
+    let families = offered(config, local);
+    let restart = Capability::GracefulRestart(our_restart(&families, is_restarting));
+    let families = families.into_iter().map(Capability::Multiprotocol);
+    Open {
+        my_as: us.asn.two_octets(),
+        hold_time_secs: config.hold_time_secs(),
+        router_id: us.router_id,
+        capabilities: families.chain([Capability::RouteRefresh, restart, Capability::FourOctetAsn(us.asn)]).collect(),
+    }
+}
+
+/// Our routes stand in the kernel, which goes on forwarding without us: we keep every family through every restart.
+fn our_restart(families: &BTreeSet<Family>, is_restarting: bool) -> GracefulRestart {
+    let time_secs = u16::try_from(RESTART_TIME.as_secs()).unwrap_or(u16::MAX);
+    GracefulRestart { is_restarting, time_secs, families: families.iter().map(|&family| (family, true)).collect() }
+}
+
+/// Judges the neighbour's OPEN, in the order of RFC 4271 §6.2.
+pub(super) fn agree(
+    us: SpeakerConfig,
+    config: &NeighbourConfig,
+    local: IpAddr,
+    open: &Open,
+) -> Result<Agreed, Notification> {
+    check_asn(config, open)?;
+    check_router_id(us, config, open)?;
+    let hold_time = hold_time(config, open)?;
+    let families = families(offered(config, local), open)?;
+    let external = config.asn != us.asn;
+    let source = Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, local };
+    let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external };
+    let restart = open.graceful_restart().cloned();
+    Ok(Agreed { dialect, families, hold_time, restart, source: Arc::new(source) })
+}
+
+fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
+    if open.asn() == config.asn && open.asn().0 != 0 { Ok(()) } else { Err(Fault::BAD_PEER_AS.bare()) }
+}
+
+/// RFC 6286 §2.2: not zero, and unlike ours within one system.
+fn check_router_id(us: SpeakerConfig, config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
+    let is_ours = config.asn == us.asn && open.router_id == us.router_id;
+    if open.router_id.is_unspecified() || is_ours { Err(Fault::BAD_IDENTIFIER.bare()) } else { Ok(()) }
+}
+
+/// The smaller proposal counts; one or two seconds are refused, RFC 4271 §4.2.
+fn hold_time(config: &NeighbourConfig, open: &Open) -> Result<Option<Duration>, Notification> {
+    match open.hold_time_secs.min(config.hold_time_secs()) {
+        0 => Ok(None),
+        1 | 2 => Err(Fault::BAD_HOLD_TIME.bare()),
+        seconds => Ok(Some(Duration::from_secs(seconds.into()))),
+    }
+}
+
+/// What both offer; a neighbour that names no family at all speaks IPv4, RFC 4760 §8.
+fn families(ours: BTreeSet<Family>, open: &Open) -> Result<BTreeSet<Family>, Notification> {
+    let mut theirs: BTreeSet<_> = open.capabilities.iter().filter_map(family_of).collect();
+    if !open.capabilities.iter().any(names_family) {
+        theirs.insert(Family::Ipv4);
+    }
+    let common: BTreeSet<_> = ours.intersection(&theirs).copied().collect();
+    if common.is_empty() { Err(missing(&ours)) } else { Ok(common) }
+}
+
+fn family_of(capability: &Capability) -> Option<Family> {
+    match capability {
+        Capability::Multiprotocol(family) => Some(*family),
+        Capability::RouteRefresh
+        | Capability::GracefulRestart(_)
+        | Capability::FourOctetAsn(_)
+        | Capability::Other { .. } => None,
+    }
+}
+
+/// Whether it is a multiprotocol capability, also of a family that we do not speak.
+fn names_family(capability: &Capability) -> bool {
+    const MULTIPROTOCOL: u8 = 1;
+    match capability {
+        Capability::Multiprotocol(_) => true,
+        Capability::Other { code, .. } => *code == MULTIPROTOCOL,
+        Capability::RouteRefresh | Capability::GracefulRestart(_) | Capability::FourOctetAsn(_) => false,
+    }
+}
+
+/// RFC 5492 §5: the data names the capabilities we ask for.
+fn missing(ours: &BTreeSet<Family>) -> Notification {
+    let data: Vec<u8> = ours.iter().flat_map(|&family| Capability::Multiprotocol(family).octets()).collect();
+    Fault::BAD_CAPABILITY.with(data)
+}

@@ -1,0 +1,154 @@
+//! What stays of a neighbour's routes while it restarts, and for how long.
+//!
+//! In: how a connection ended, and what the neighbour said of its restarts before and after. Out: which of its routes are
+//! kept as stale, and which go. Stale routes are used like all others. Rules: RFC 4724 §4.2.
+//!
+//! ```text
+//!   fresh ──connection breaks in silence──> stale ──told again──> fresh
+//!                                             │
+//!                                             └── gone: at a NOTIFICATION; when time is over; when the neighbour is back
+//!                                                 and did not keep the family; at the end of its table
+//! ```
+//!
+//! A collision ends a connection with a NOTIFICATION, yet not the session: both ends go on over the other connection.
+//! So here it counts as silence, else two speakers that call each other after a restart would now and then drop all.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use crate::{ConnectionId, Note, wire::Family};
+
+use super::{
+    Effect, Session,
+    connection::{Connection, Phase},
+};
+
+/// How long we may be away; also how long we wait at most for a neighbour, and then again for the end of its table.
+/// 120 s is what BIRD and FRR take by default: room for an agent that is started anew on a busy host and for the next dials.
+/// Longer sends the traffic of a dead host astray for longer.
+pub const RESTART_TIME: Duration = Duration::from_secs(120);
+
+/// What the end of a connection says about the routes heard over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// A NOTIFICATION: they are not to be used any more.
+    Farewell,
+    /// No word: the neighbour may have died, and its kernel go on forwarding.
+    Silence,
+    /// Another connection counts: the neighbour is alive, and will tell everything again.
+    Collision,
+}
+
+impl Session {
+    /// A connection ended: decides what becomes of the routes, and notes the end of a session.
+    pub(super) fn part(&mut self, now: Instant, connection: &Connection, parting: Parting, reason: &str) {
+        if connection.is_established() {
+            let kept = self.keep_or_forget(now, connection, parting);
+            let (neighbour, reason) = (self.config.address, reason.to_owned());
+            self.note(Note::SessionDown { neighbour, reason, kept });
+        } else if parting == Parting::Farewell && self.established().is_none() {
+            self.forget();
+        }
+    }
+
+    /// For how long routes are kept, if any are.
+    fn keep_or_forget(&mut self, now: Instant, connection: &Connection, parting: Parting) -> Option<Duration> {
+        let (families, time) = connection.survivors();
+        if parting == Parting::Farewell || families.is_empty() || time.is_zero() {
+            self.forget();
+            return None;
+        }
+        // Of two restarts in a row the first one's leavings go; after a collision the wait just goes on.
+        if parting == Parting::Silence && self.stale_until.take().is_some() {
+            self.sweep(Family::ALL.into());
+        }
+        let until = *self.stale_until.get_or_insert(now + time);
+        self.effects.push(Effect::Keep(families));
+        Some(until.saturating_duration_since(now))
+    }
+
+    /// The session is established again: what the neighbour itself did not keep goes, the rest may wait to be told anew.
+    pub(super) fn resume(&mut self, now: Instant, id: ConnectionId) {
+        if self.stale_until.is_none() {
+            return;
+        }
+        let kept = self.connection(id).map(Connection::preserved).unwrap_or_default();
+        self.stale_until = (!kept.is_empty()).then_some(now + RESTART_TIME);
+        self.sweep(Family::ALL.into_iter().filter(|family| !kept.contains(family)).collect());
+    }
+
+    /// The neighbour has told its whole table of this family.
+    pub(super) fn complete(&mut self, id: ConnectionId, family: Family) {
+        let Some(awaited) = self.connection_mut(id).and_then(Connection::awaited_mut) else { return };
+        awaited.remove(&family);
+        let is_complete = awaited.is_empty();
+        if self.stale_until.is_some() {
+            self.sweep(BTreeSet::from([family]));
+        }
+        if is_complete {
+            self.stale_until = None;
+            self.effects.push(Effect::Synchronised);
+        }
+    }
+
+    /// The wait is over.
+    pub(super) fn tick_stale(&mut self, now: Instant) {
+        if self.stale_until.is_some_and(|until| until <= now) {
+            self.stale_until = None;
+            self.sweep(Family::ALL.into());
+            self.note(Note::RestartExpired { neighbour: self.config.address });
+        }
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.stale_until = None;
+        self.effects.push(Effect::Down);
+    }
+
+    fn sweep(&mut self, families: BTreeSet<Family>) {
+        self.effects.push(Effect::Sweep(families));
+    }
+
+    /// Whether the neighbour has told all its routes over this session, as far as it says when that is.
+    pub(crate) fn has_sent_table(&self) -> bool {
+        self.connections.iter().any(Connection::has_sent_table)
+    }
+}
+
+impl Connection {
+    /// The families whose routes outlive this connection, and for how long.
+    fn survivors(&self) -> (BTreeSet<Family>, Duration) {
+        let Some(agreed) = self.agreed() else { return Default::default() };
+        let Some(restart) = &agreed.restart else { return Default::default() };
+        let families = agreed.families.iter().copied().filter(|family| restart.families.contains_key(family));
+        (families.collect(), RESTART_TIME.min(Duration::from_secs(restart.time_secs.into())))
+    }
+
+    /// The families in which the neighbour went on forwarding while it was away.
+    fn preserved(&self) -> BTreeSet<Family> {
+        let Some(agreed) = self.agreed() else { return BTreeSet::new() };
+        let forwarding = |family: &Family| agreed.restart.as_ref().and_then(|restart| restart.families.get(family));
+        agreed.families.iter().copied().filter(|family| forwarding(family) == Some(&true)).collect()
+    }
+
+    /// Whether routes are exchanged here with a neighbour that can restart gracefully.
+    pub(super) fn outlives_restart(&self) -> bool {
+        self.is_established() && !self.survivors().0.is_empty()
+    }
+
+    fn awaited_mut(&mut self) -> Option<&mut BTreeSet<Family>> {
+        match &mut self.phase {
+            Phase::OpenSent | Phase::OpenConfirm(_) => None,
+            Phase::Established { awaited, .. } => Some(awaited),
+        }
+    }
+
+    pub(super) fn has_sent_table(&self) -> bool {
+        match &self.phase {
+            Phase::OpenSent | Phase::OpenConfirm(_) => false,
+            Phase::Established { awaited, .. } => awaited.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! One BGP speaker: many sessions around one table.
+//!
+//! In: events. Out: actions. Hands each event to the session it concerns, and what the sessions tell to the table; what the
+//! table decides becomes routes to install. Knows nothing of octets. Rules: RFC 4271 §3.
+
+mod action;
+mod configure;
+mod event;
+mod export;
+mod import;
+mod note;
+mod restart;
+mod view;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
+    time::Instant,
+};
+
+use ipnet::IpNet;
+
+use crate::{
+    Best, Route,
+    rib::{Change, Own, Table},
+    session::{Effect, Session},
+};
+
+pub use action::Action;
+pub use event::{ConnectionId, Event, SpeakerConfig};
+pub use note::Note;
+pub use view::NeighbourView;
+
+/// One BGP speaker.
+#[derive(Debug)]
+pub struct Speaker {
+    config: SpeakerConfig,
+    sessions: BTreeMap<IpAddr, Session>,
+    /// Whose each open connection is.
+    connections: BTreeMap<ConnectionId, IpAddr>,
+    table: Table,
+    /// When the first event came.
+    started: Option<Instant>,
+    /// Who has told us its whole table since then.
+    synchronised: BTreeSet<IpAddr>,
+    actions: VecDeque<Action>,
+}
+
+impl Speaker {
+    /// A speaker without neighbours and without prefixes.
+    pub fn new(config: SpeakerConfig) -> Self {
+        Self {
+            config,
+            sessions: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            table: Table::default(),
+            started: None,
+            synchronised: BTreeSet::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Something happened at this time, which never runs backwards.
+    pub fn handle(&mut self, now: Instant, event: Event) {
+        self.started.get_or_insert(now);
+        match event {
+            Event::Tick => self.tick(now),
+            Event::Reconfigure { config, neighbours } => self.reconfigure(now, config, neighbours),
+            Event::Originate(prefixes) => self.originate(Own::new(prefixes)),
+            Event::ConnectionOpened { connection, neighbour, outgoing, local } => {
+                self.opened(now, connection, neighbour.to_canonical(), outgoing, local.to_canonical());
+            }
+            Event::ConnectFailed { neighbour, reason } => {
+                self.with_session(now, neighbour.to_canonical(), |session| session.dial_failed(now, reason));
+            }
+            Event::Received { connection, octets } => {
+                self.with_connection(now, connection, |session| session.received(now, connection, &octets));
+            }
+            Event::ConnectionClosed { connection, reason } => {
+                self.with_connection(now, connection, |session| session.lost(now, connection, reason));
+                self.connections.remove(&connection);
+            }
+        }
+    }
+
+    /// What should be done next; drain until `None` before the next event.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to come back with [`Event::Tick`], even if nothing happens until then.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.sessions.values().filter_map(Session::deadline).min()
+    }
+
+    /// How the neighbours stand, by address.
+    pub fn neighbours(&self) -> impl Iterator<Item = NeighbourView> {
+        self.sessions.iter().map(|(&address, session)| NeighbourView {
+            address,
+            asn: session.config().asn,
+            state: session.state(),
+            since: session.since(),
+            has_sent_table: session.has_sent_table(),
+            prefixes_received: self.table.count(address),
+            prefixes_sent: self.sent(session),
+            last_error: session.last_error().map(str::to_owned),
+        })
+    }
+
+    /// Why the traffic to exactly this prefix goes where it goes; `None` if we install nothing for it.
+    pub fn best(&self, prefix: IpNet) -> Option<Best> {
+        self.table.best(&prefix.trunc())
+    }
+
+    /// Every path of every neighbour, by prefix, then by neighbour.
+    pub fn routes(&self) -> impl Iterator<Item = Route> {
+        self.table.routes()
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let due = self.sessions.iter().filter(|(_, session)| session.deadline().is_some_and(|at| at <= now));
+        let due: Vec<_> = due.map(|(&address, _)| address).collect();
+        due.into_iter().for_each(|address| self.with_session(now, address, |session| session.tick(now)));
+    }
+
+    fn opened(&mut self, now: Instant, connection: ConnectionId, neighbour: IpAddr, outgoing: bool, local: IpAddr) {
+        if !self.sessions.contains_key(&neighbour) {
+            self.actions.push_back(Action::Close { connection });
+            self.actions.push_back(Action::Note(Note::Refused { neighbour, reason: "not a neighbour of ours".into() }));
+            return;
+        }
+        self.connections.insert(connection, neighbour);
+        let is_restarting = self.is_restarting(now, neighbour);
+        self.with_session(now, neighbour, |session| session.opened(now, connection, outgoing, local, is_restarting));
+    }
+
+    fn with_connection(&mut self, now: Instant, connection: ConnectionId, change: impl FnOnce(&mut Session)) {
+        if let Some(&neighbour) = self.connections.get(&connection) {
+            self.with_session(now, neighbour, change);
+        }
+    }
+
+    /// Lets something happen to a session, and carries out what it wants.
+    fn with_session(&mut self, now: Instant, neighbour: IpAddr, change: impl FnOnce(&mut Session)) {
+        let Some(session) = self.sessions.get_mut(&neighbour) else { return };
+        change(session);
+        for effect in session.take_effects(now) {
+            self.carry_out(neighbour, effect);
+        }
+    }
+
+    fn carry_out(&mut self, neighbour: IpAddr, effect: Effect) {
+        match effect {
+            Effect::Act(action) => self.act(action),
+            Effect::Up => self.send_table(neighbour),
+            Effect::Down => {
+                let changes = self.table.forget(neighbour);
+                self.install(changes);
+            }
+            Effect::Keep(families) => {
+                let changes = self.table.keep(neighbour, &families);
+                self.install(changes);
+            }
+            Effect::Sweep(families) => {
+                let changes = self.table.sweep(neighbour, &families);
+                self.install(changes);
+            }
+            Effect::Synchronised => self.synchronise(neighbour),
+            Effect::Update(update) => self.import(neighbour, update),
+            Effect::Refresh(family) => self.send_family(neighbour, family),
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        if let Action::Close { connection } = action {
+            self.connections.remove(&connection);
+        }
+        self.actions.push_back(action);
+    }
+
+    /// Turns changes of the table into routes for the kernel.
+    fn install(&mut self, changes: impl IntoIterator<Item = Change>) {
+        self.actions.extend(changes.into_iter().map(|Change { prefix, next_hops }| {
+            if next_hops.is_empty() { Action::Remove { prefix } } else { Action::Install { prefix, next_hops } }
+        }));
+    }
+}

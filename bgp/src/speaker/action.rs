@@ -1,0 +1,46 @@
+//! Everything a speaker can ask for, on one page.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::{ConnectionId, Note};
+
+/// What should be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dial this neighbour; replaces an unfinished dial to the same one.
+    /// Answered by `ConnectionOpened { outgoing: true }` or by `ConnectFailed`.
+    Connect {
+        /// Whom.
+        neighbour: IpAddr,
+        /// The far TCP port, usually 179.
+        port: u16,
+    },
+    /// Write these octets: whole messages, in order.
+    Send {
+        /// Where.
+        connection: ConnectionId,
+        /// What.
+        octets: Vec<u8>,
+    },
+    /// Close once everything sent before is flushed; nothing further about this connection matters to us.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Route this prefix over exactly these next hops; replaces what was installed for it.
+    Install {
+        /// Whereto.
+        prefix: IpNet,
+        /// Equally good ways, sorted, without doubles, at least one.
+        next_hops: Vec<IpAddr>,
+    },
+    /// No way to this prefix is known any more.
+    Remove {
+        /// Whereto.
+        prefix: IpNet,
+    },
+    /// Something worth a line in the log.
+    Note(Note),
+}

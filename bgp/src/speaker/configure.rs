@@ -1,0 +1,45 @@
+//! Which sessions a new configuration ends, begins, or leaves alone.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+
+use crate::{NeighbourConfig, SpeakerConfig, session::Session, wire::Fault};
+
+use super::Speaker;
+
+impl Speaker {
+    /// The ends come first, so that their routes are gone before others come.
+    pub(super) fn reconfigure(&mut self, now: Instant, config: SpeakerConfig, neighbours: Vec<NeighbourConfig>) {
+        let wanted: BTreeMap<_, _> = neighbours.into_iter().map(canonical).collect();
+        let identity_changed = self.config != config;
+        self.config = config;
+        self.end_superseded(now, &wanted, identity_changed);
+        wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
+    }
+
+    fn end_superseded(&mut self, now: Instant, wanted: &BTreeMap<IpAddr, NeighbourConfig>, identity_changed: bool) {
+        let ends = self.sessions.iter().filter_map(|(&address, session)| {
+            let fault = match wanted.get(&address) {
+                None => Fault::DECONFIGURED,
+                Some(new) if identity_changed || session.config().needs_reset(new) => Fault::CONFIGURATION_CHANGE,
+                Some(_) => return None,
+            };
+            Some((address, fault))
+        });
+        for (address, fault) in ends.collect::<Vec<_>>() {
+            self.with_session(now, address, |session| session.stop(now, fault));
+            self.sessions.remove(&address);
+        }
+    }
+
+    fn begin_or_adopt(&mut self, now: Instant, address: IpAddr, neighbour: NeighbourConfig) {
+        let us = self.config;
+        self.sessions.entry(address).or_insert_with(|| Session::start(now, us, neighbour.clone()));
+        self.with_session(now, address, |session| session.adopt(now, neighbour));
+    }
+}
+
+/// One address has one spelling: `::ffff:192.0.2.1` is 192.0.2.1.
+fn canonical(neighbour: NeighbourConfig) -> (IpAddr, NeighbourConfig) {
+    let address = neighbour.address.to_canonical();
+    (address, NeighbourConfig { address, ..neighbour })
+}

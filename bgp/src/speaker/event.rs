@@ -1,0 +1,73 @@
+//! Everything that can happen to a speaker, on one page.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use ipnet::IpNet;
+
+use crate::{Asn, NeighbourConfig};
+
+/// One TCP connection, named by whoever owns the sockets; never reused within the life of a speaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Who we are towards every neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpeakerConfig {
+    /// Our autonomous system.
+    pub asn: Asn,
+    /// Our BGP identifier: not zero, and unique within our autonomous system (RFC 6286).
+    pub router_id: Ipv4Addr,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Time passed: the deadline named by [`Speaker::next_deadline`](crate::Speaker::next_deadline) is reached.
+    Tick,
+    /// This is the whole configuration from now on.
+    /// Sessions whose settings did not change are left alone; the others are ended with a reason, and begun anew.
+    Reconfigure {
+        /// Who we are; a change here ends every session.
+        config: SpeakerConfig,
+        /// The whole set of neighbours; of two with one address the later counts.
+        neighbours: Vec<NeighbourConfig>,
+    },
+    /// These are all the prefixes we originate from now on; the differences are announced and withdrawn.
+    /// After a restart this comes before the first `Reconfigure`: a neighbour drops what is missing when our table ends.
+    Originate(BTreeSet<IpNet>),
+    /// A TCP connection stands, dialled by us or by the neighbour.
+    ConnectionOpened {
+        /// Its new, unique name.
+        connection: ConnectionId,
+        /// The far end's address.
+        neighbour: IpAddr,
+        /// Whether it answers our [`Action::Connect`](crate::Action::Connect).
+        outgoing: bool,
+        /// The near end's address.
+        local: IpAddr,
+    },
+    /// Our latest [`Action::Connect`](crate::Action::Connect) to this neighbour came to nothing.
+    ConnectFailed {
+        /// Whom we dialled.
+        neighbour: IpAddr,
+        /// Why, in the words of the system.
+        reason: String,
+    },
+    /// Octets arrived, cut at any place.
+    Received {
+        /// Where.
+        connection: ConnectionId,
+        /// What, in the order of the stream.
+        octets: Vec<u8>,
+    },
+    /// A connection ended without us asking for it.
+    ConnectionClosed {
+        /// Which.
+        connection: ConnectionId,
+        /// Why, in the words of the system.
+        reason: String,
+    },
+}

@@ -1,0 +1,118 @@
+//! What a speaker wants in the log.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use ipnet::IpNet;
+
+use crate::{
+    Asn, Refusal,
+    wire::{Flaw, Notification},
+};
+
+/// Something worth a line in the log; its `Display` is that line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A session is established.
+    SessionUp {
+        /// With whom.
+        neighbour: IpAddr,
+        /// In which autonomous system.
+        asn: Asn,
+    },
+    /// An established session ended.
+    SessionDown {
+        /// With whom.
+        neighbour: IpAddr,
+        /// Why.
+        reason: String,
+        /// How long its routes are kept, should it have restarted; `None` if they are gone.
+        kept: Option<Duration>,
+    },
+    /// A neighbour did not come back in time, or not with its whole table: what was kept of its routes is gone.
+    RestartExpired {
+        /// Who.
+        neighbour: IpAddr,
+    },
+    /// A dial came to nothing; it is tried again.
+    ConnectFailed {
+        /// Whom we dialled.
+        neighbour: IpAddr,
+        /// Why.
+        reason: String,
+    },
+    /// The neighbour found fault with us.
+    ErrorReceived {
+        /// Who.
+        neighbour: IpAddr,
+        /// In its words.
+        error: Notification,
+    },
+    /// We found fault with the neighbour.
+    ErrorSent {
+        /// With whom.
+        neighbour: IpAddr,
+        /// In our words.
+        error: Notification,
+    },
+    /// A connection was turned away.
+    Refused {
+        /// Whence it came.
+        neighbour: IpAddr,
+        /// Why.
+        reason: String,
+    },
+    /// An UPDATE had a flaw that RFC 7606 lets a session survive.
+    Malformed {
+        /// Who sent it.
+        neighbour: IpAddr,
+        /// What was wrong, and what became of it.
+        flaw: Flaw,
+    },
+    /// Routes were turned away by an import guard.
+    RoutesRefused {
+        /// Who offered them.
+        neighbour: IpAddr,
+        /// Which.
+        prefixes: Vec<IpNet>,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SessionUp { neighbour, asn } => write!(f, "session with {neighbour} (AS {asn}) is up"),
+            Self::SessionDown { neighbour, reason, kept } => {
+                write!(f, "session with {neighbour} is down: {reason}")?;
+                kept.map_or(Ok(()), |kept| write!(f, "; its routes are kept for {} s", kept.as_secs()))
+            }
+            Self::RestartExpired { neighbour } => {
+                write!(f, "{neighbour} did not tell its routes again in time: those kept are removed")
+            }
+            Self::ConnectFailed { neighbour, reason } => write!(f, "cannot connect to {neighbour}: {reason}"),
+            Self::ErrorReceived { neighbour, error } => write!(f, "{neighbour} reports an error: {error}"),
+            Self::ErrorSent { neighbour, error } => write!(f, "reported an error to {neighbour}: {error}"),
+            Self::Refused { neighbour, reason } => write!(f, "refused a connection of {neighbour}: {reason}"),
+            Self::Malformed { neighbour, flaw } => write!(f, "malformed update from {neighbour}: {flaw}"),
+            Self::RoutesRefused { neighbour, prefixes, refusal } => {
+                write!(f, "refused {} of {neighbour}: {refusal}", Listed(prefixes))
+            }
+        }
+    }
+}
+
+/// The first few prefixes by name, the rest by number: a full table must not become one log line.
+struct Listed<'a>(&'a [IpNet]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMED: usize = 3;
+        let named: Vec<_> = self.0.iter().take(NAMED).map(IpNet::to_string).collect();
+        write!(f, "{}", named.join(", "))?;
+        match self.0.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Octets to messages and back.
+//!
+//! In: the octets of one TCP connection, cut at any place. Out: messages, or the NOTIFICATION that answers what is wrong
+//! with them. Knows nothing of sessions and tables. Rules: RFC 4271 §4 and §6, RFC 7606 for what a session survives.
+
+mod attribute;
+mod capability;
+mod collect;
+mod header;
+mod message;
+mod multiprotocol;
+mod notification;
+mod open;
+mod pack;
+mod path;
+mod prefix;
+mod reader;
+mod restart;
+mod update;
+
+pub use attribute::{Aggregator, Attributes, Origin, Unknown};
+pub use capability::{Capability, Family};
+pub use collect::{Flaw, FlawKind};
+pub use header::{Framer, HEADER_OCTETS, MESSAGE_OCTETS_MAX};
+pub use message::{Message, RouteRefresh};
+pub use multiprotocol::{Reach, Unreach};
+pub use notification::{Fault, Notification};
+pub use open::Open;
+pub use pack::{pack_reach, pack_unreach};
+pub use path::{AsPath, Segment};
+pub use restart::GracefulRestart;
+pub use update::{Dialect, Update};

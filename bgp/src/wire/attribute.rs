@@ -1,0 +1,135 @@
+//! What is said about a route.
+//!
+//! Rules: RFC 4271 §4.3 and §5, RFC 1997 (communities), RFC 4456 (reflection), RFC 6793 (AS numbers).
+//! How attributes are read, and what is done about broken ones, stands in `collect.rs`.
+
+mod encode;
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use crate::Asn;
+
+use super::AsPath;
+
+pub(super) use encode::attribute;
+
+/// The registered numbers of the attributes we know.
+pub(super) mod code {
+    pub(crate) const ORIGIN: u8 = 1;
+    pub(crate) const AS_PATH: u8 = 2;
+    pub(crate) const NEXT_HOP: u8 = 3;
+    pub(crate) const MED: u8 = 4;
+    pub(crate) const LOCAL_PREF: u8 = 5;
+    pub(crate) const ATOMIC_AGGREGATE: u8 = 6;
+    pub(crate) const AGGREGATOR: u8 = 7;
+    pub(crate) const COMMUNITIES: u8 = 8;
+    pub(crate) const ORIGINATOR_ID: u8 = 9;
+    pub(crate) const CLUSTER_LIST: u8 = 10;
+    pub(crate) const MP_REACH: u8 = 14;
+    pub(crate) const MP_UNREACH: u8 = 15;
+    pub(crate) const AS4_PATH: u8 = 17;
+    pub(crate) const AS4_AGGREGATOR: u8 = 18;
+}
+
+/// The bits of an attribute's flags octet, RFC 4271 §4.3.
+pub(super) mod flag {
+    pub(crate) const OPTIONAL: u8 = 0x80;
+    pub(crate) const TRANSITIVE: u8 = 0x40;
+    pub(crate) const PARTIAL: u8 = 0x20;
+    pub(crate) const EXTENDED_LENGTH: u8 = 0x10;
+    pub(crate) const WELL_KNOWN: u8 = TRANSITIVE;
+    pub(crate) const OPTIONAL_TRANSITIVE: u8 = OPTIONAL | TRANSITIVE;
+}
+
+/// How a route came into BGP; the earlier the better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// From within the originating system.
+    Igp = 0,
+    /// From the exterior gateway protocol of old.
+    Egp = 1,
+    /// By some other means.
+    Incomplete = 2,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Igp => "igp",
+            Self::Egp => "egp",
+            Self::Incomplete => "incomplete",
+        })
+    }
+}
+
+/// Who made one route out of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Aggregator {
+    /// Its autonomous system.
+    pub asn: Asn,
+    /// Its address, usually its BGP identifier.
+    pub address: Ipv4Addr,
+}
+
+/// An optional transitive attribute we do not know; it would be passed on as it came.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Unknown {
+    /// Its registered number.
+    pub code: u8,
+    /// Its octets.
+    pub value: Vec<u8>,
+}
+
+/// What is said about one or many routes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attributes {
+    /// How it came into BGP.
+    pub origin: Origin,
+    /// Through which systems.
+    pub path: AsPath,
+    /// Over which router; only for prefixes of the classic IPv4 field, others carry theirs in [`Reach`](super::Reach).
+    pub next_hop: Option<Ipv4Addr>,
+    /// Which of several entries into one system that system prefers: the lower the better.
+    pub med: Option<u32>,
+    /// How much our system prefers it: the higher the better. Only among internal neighbours.
+    pub local_pref: Option<u32>,
+    /// Whether detail was lost by aggregation.
+    pub atomic_aggregate: bool,
+    /// Who aggregated it.
+    pub aggregator: Option<Aggregator>,
+    /// Tags, in the order they came: the upper half is an AS number by custom.
+    pub communities: Vec<u32>,
+    /// Who brought it into our system, if a route reflector passed it on.
+    pub originator: Option<Ipv4Addr>,
+    /// The reflectors it passed, the latest first.
+    pub clusters: Vec<Ipv4Addr>,
+    /// What we do not know.
+    pub unknown: Vec<Unknown>,
+}
+
+impl Attributes {
+    /// What must be said, and nothing more.
+    pub fn new(origin: Origin, path: AsPath) -> Self {
+        Self {
+            origin,
+            path,
+            next_hop: None,
+            med: None,
+            local_pref: None,
+            atomic_aggregate: false,
+            aggregator: None,
+            communities: Vec::new(),
+            originator: None,
+            clusters: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    /// How a route reads in one line, for `explain`.
+    pub fn summary(&self, next_hop: IpAddr) -> String {
+        format!("via {next_hop} path [{}] origin {}", self.path, self.origin)
+    }
+}

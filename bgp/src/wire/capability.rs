@@ -1,0 +1,131 @@
+//! What a speaker says it can do.
+//!
+//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 (graceful
+//! restart), RFC 6793 (four-octet AS numbers).
+
+use crate::Asn;
+
+use super::{GracefulRestart, reader::Reader};
+
+/// Which kind of address a route is for; always unicast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4 unicast: AFI 1, SAFI 1.
+    Ipv4,
+    /// IPv6 unicast: AFI 2, SAFI 1.
+    Ipv6,
+}
+
+impl Family {
+    /// Both, in the order of their numbers.
+    pub const ALL: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+    const UNICAST: u8 = 1;
+
+    /// The family with these numbers, if we speak it.
+    pub fn of(afi: u16, safi: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.numbers() == (afi, safi))
+    }
+
+    /// AFI and SAFI.
+    pub fn numbers(self) -> (u16, u8) {
+        match self {
+            Self::Ipv4 => (1, Self::UNICAST),
+            Self::Ipv6 => (2, Self::UNICAST),
+        }
+    }
+
+    /// The family that a prefix belongs to.
+    pub fn of_prefix(prefix: &ipnet::IpNet) -> Self {
+        match prefix {
+            ipnet::IpNet::V4(_) => Self::Ipv4,
+            ipnet::IpNet::V6(_) => Self::Ipv6,
+        }
+    }
+}
+
+/// One thing a speaker can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Carries routes of this family.
+    Multiprotocol(Family),
+    /// Answers a ROUTE-REFRESH.
+    RouteRefresh,
+    /// May restart without its routes being dropped at once.
+    GracefulRestart(GracefulRestart),
+    /// Writes AS numbers with four octets; this is its own.
+    FourOctetAsn(Asn),
+    /// Something we do not know, and need not.
+    Other {
+        /// Its registered code.
+        code: u8,
+        /// At most 255 octets.
+        value: Vec<u8>,
+    },
+}
+
+const MULTIPROTOCOL: u8 = 1;
+const ROUTE_REFRESH: u8 = 2;
+const GRACEFUL_RESTART: u8 = 64;
+const FOUR_OCTET_ASN: u8 = 65;
+
+impl Capability {
+    /// All capabilities of one optional parameter; `None` if their lengths do not add up.
+    pub(super) fn decode_all(parameter: &[u8]) -> Option<Vec<Self>> {
+        let mut reader = Reader::new(parameter);
+        let mut all = Vec::new();
+        while !reader.is_empty() {
+            let code = reader.u8()?;
+            all.push(Self::decode(code, reader.counted_u8()?));
+        }
+        Some(all)
+    }
+
+    /// A capability we know by its code but not by its form is kept as one we do not know.
+    fn decode(code: u8, value: &[u8]) -> Self {
+        match (code, value) {
+            (MULTIPROTOCOL, &[afi0, afi1, _, safi]) => Family::of(u16::from_be_bytes([afi0, afi1]), safi)
+                .map_or_else(|| Self::other(code, value), Self::Multiprotocol),
+            (ROUTE_REFRESH, []) => Self::RouteRefresh,
+            (GRACEFUL_RESTART, _) => {
+                GracefulRestart::decode(value).map_or_else(|| Self::other(code, value), Self::GracefulRestart)
+            }
+            (FOUR_OCTET_ASN, &[a, b, c, d]) => Self::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
+            _ => Self::other(code, value),
+        }
+    }
+
+    fn other(code: u8, value: &[u8]) -> Self {
+        Self::Other { code, value: value.to_vec() }
+    }
+
+    /// The capability as it stands in an OPEN.
+    pub fn octets(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        out
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Multiprotocol(family) => {
+                let (afi, safi) = family.numbers();
+                out.extend([MULTIPROTOCOL, 4]);
+                out.extend(afi.to_be_bytes());
+                out.extend([0, safi]);
+            }
+            Self::RouteRefresh => out.extend([ROUTE_REFRESH, 0]),
+            Self::FourOctetAsn(asn) => {
+                out.extend([FOUR_OCTET_ASN, 4]);
+                out.extend(asn.0.to_be_bytes());
+            }
+            Self::GracefulRestart(restart) => encode_counted(GRACEFUL_RESTART, &restart.encode(), out),
+            Self::Other { code, value } => encode_counted(*code, &value[..value.len().min(255)], out),
+        }
+    }
+}
+
+fn encode_counted(code: u8, value: &[u8], out: &mut Vec<u8>) {
+    out.extend([code, u8::try_from(value.len()).unwrap_or(u8::MAX)]);
+    out.extend(value);
+}

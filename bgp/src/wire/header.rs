@@ -1,0 +1,99 @@
+//! Cuts the stream of one connection into messages.
+//!
+//! In: chunks of any size. Out: type and body of one message after the other. Rules: RFC 4271 §4.1 and §6.1.
+
+use super::{Fault, Notification, reader::Reader};
+
+/// Marker, length and type.
+pub const HEADER_OCTETS: usize = 19;
+
+/// The longest message, RFC 4271 §4.1; the extended messages of RFC 8654 are not negotiated.
+pub const MESSAGE_OCTETS_MAX: usize = 4096;
+
+const MARKER: [u8; 16] = [0xff; 16];
+
+/// The kinds of messages, with the least length RFC 4271 §6.1 and RFC 2918 give them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Open = 1,
+    Update = 2,
+    Notification = 3,
+    Keepalive = 4,
+    RouteRefresh = 5,
+}
+
+impl Kind {
+    fn of(octet: u8) -> Option<Self> {
+        let all = [Self::Open, Self::Update, Self::Notification, Self::Keepalive, Self::RouteRefresh];
+        all.into_iter().find(|&kind| kind as u8 == octet)
+    }
+
+    fn admits(self, length: usize) -> bool {
+        match self {
+            Self::Open => length >= 29,
+            Self::Update => length >= 23,
+            Self::Notification => length >= 21,
+            Self::Keepalive => length == 19,
+            Self::RouteRefresh => length == 23,
+        }
+    }
+}
+
+/// What arrived and is not yet a whole message: under 4096 octets whenever [`Framer::next`] has answered `None`.
+#[derive(Debug, Default)]
+pub struct Framer {
+    octets: Vec<u8>,
+    /// How many leading octets were handed out already.
+    read: usize,
+}
+
+impl Framer {
+    /// Takes in what arrived.
+    pub fn feed(&mut self, octets: &[u8]) {
+        self.octets.drain(..self.read);
+        self.read = 0;
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// The next whole message as its kind and body, if it has arrived.
+    pub(super) fn next_frame(&mut self) -> Result<Option<(Kind, &[u8])>, Notification> {
+        let waiting = &self.octets[self.read..];
+        let Some((kind, length)) = header(waiting)? else { return Ok(None) };
+        if waiting.len() < length {
+            return Ok(None);
+        }
+        self.read += length;
+        Ok(Some((kind, &waiting[HEADER_OCTETS..length])))
+    }
+}
+
+fn header(octets: &[u8]) -> Result<Option<(Kind, usize)>, Notification> {
+    let marker = &octets[..octets.len().min(MARKER.len())];
+    if marker.iter().any(|&octet| octet != 0xff) {
+        return Err(Fault::NOT_SYNCHRONIZED.bare());
+    }
+    let mut reader = Reader::new(&octets[marker.len()..]);
+    let (Some(length), Some(octet)) = (reader.u16(), reader.u8()) else { return Ok(None) };
+    checked(length, octet).map(Some)
+}
+
+fn checked(length: u16, octet: u8) -> Result<(Kind, usize), Notification> {
+    let octets = usize::from(length);
+    let bad_length = || Fault::BAD_LENGTH.with(length.to_be_bytes());
+    if !(HEADER_OCTETS..=MESSAGE_OCTETS_MAX).contains(&octets) {
+        return Err(bad_length());
+    }
+    let kind = Kind::of(octet).ok_or_else(|| Fault::BAD_TYPE.with([octet]))?;
+    if kind.admits(octets) { Ok((kind, octets)) } else { Err(bad_length()) }
+}
+
+/// One whole message around `body`, which is at most 4077 octets long.
+pub(super) fn framed(kind: Kind, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(HEADER_OCTETS + body.len()).unwrap_or(u16::MAX);
+    let mut out = Vec::with_capacity(HEADER_OCTETS + body.len());
+    out.extend(MARKER);
+    out.extend(length.to_be_bytes());
+    out.push(kind as u8);
+    out.extend(body);
+    out
+}

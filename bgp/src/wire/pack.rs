@@ -1,0 +1,66 @@
+//! Fits many prefixes that share their attributes into as few messages as possible.
+//!
+//! Rules: RFC 4271 §4 (4096 octets), RFC 4760 (other families than IPv4).
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Attributes, Dialect, Family, MESSAGE_OCTETS_MAX, Message, Reach, Unreach, Update, prefix};
+
+/// Whole messages that announce these prefixes, which are all of the next hop's family.
+pub fn pack_reach(
+    attributes: &Attributes,
+    next_hop: IpAddr,
+    prefixes: impl IntoIterator<Item = IpNet>,
+    dialect: Dialect,
+) -> Vec<Vec<u8>> {
+    packed(prefixes, dialect, |prefixes| match next_hop {
+        IpAddr::V4(next_hop) => Update {
+            attributes: Some(Attributes { next_hop: Some(next_hop), ..attributes.clone() }),
+            announced: prefixes,
+            ..Update::default()
+        },
+        IpAddr::V6(_) => Update {
+            attributes: Some(Attributes { next_hop: None, ..attributes.clone() }),
+            reach: Some(Reach { next_hop, link_local: None, prefixes }),
+            ..Update::default()
+        },
+    })
+}
+
+/// Whole messages that withdraw these prefixes, which are all of this family.
+pub fn pack_unreach(family: Family, prefixes: impl IntoIterator<Item = IpNet>, dialect: Dialect) -> Vec<Vec<u8>> {
+    packed(prefixes, dialect, |prefixes| match family {
+        Family::Ipv4 => Update { withdrawn: prefixes, ..Update::default() },
+        Family::Ipv6 => Update { unreach: Some(Unreach { family, prefixes }), ..Update::default() },
+    })
+}
+
+fn packed(
+    prefixes: impl IntoIterator<Item = IpNet>,
+    dialect: Dialect,
+    update: impl Fn(Vec<IpNet>) -> Update,
+) -> Vec<Vec<u8>> {
+    let encoded = |prefixes| Message::Update(update(prefixes)).encode(dialect);
+    // An attribute grows by one octet when its length passes 255: kept free.
+    let room_octets = MESSAGE_OCTETS_MAX.saturating_sub(encoded(Vec::new()).len() + 1);
+    portions(prefixes, room_octets).into_iter().map(encoded).collect()
+}
+
+fn portions(prefixes: impl IntoIterator<Item = IpNet>, room_octets: usize) -> Vec<Vec<IpNet>> {
+    let mut portions: Vec<Vec<IpNet>> = Vec::new();
+    let mut left = 0;
+    for one in prefixes {
+        let size = prefix::size_octets(&one);
+        match portions.last_mut() {
+            Some(portion) if size <= left => portion.push(one),
+            Some(_) | None => {
+                portions.push(vec![one]);
+                left = room_octets;
+            }
+        }
+        left = left.saturating_sub(size);
+    }
+    portions
+}

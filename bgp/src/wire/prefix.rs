@@ -1,0 +1,60 @@
+//! Prefixes as they stand in messages: a length in bits, then only the octets that matter.
+//!
+//! Rules: RFC 4271 §4.3, RFC 4760 §5.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{Family, reader::Reader};
+
+/// All prefixes of a field; `None` if a length is impossible or the field ends within a prefix.
+/// Bits past the prefix length are of no meaning to RFC 4271, and are cleared.
+pub(super) fn decode(octets: &[u8], family: Family) -> Option<Vec<IpNet>> {
+    let mut reader = Reader::new(octets);
+    let mut prefixes = Vec::new();
+    while !reader.is_empty() {
+        prefixes.push(one(&mut reader, family)?);
+    }
+    Some(prefixes)
+}
+
+fn one(reader: &mut Reader<'_>, family: Family) -> Option<IpNet> {
+    let bits = reader.u8()?;
+    let octets = reader.take(usize::from(bits).div_ceil(8))?;
+    match family {
+        Family::Ipv4 => {
+            let net = Ipv4Net::new(Ipv4Addr::from(padded::<4>(octets)?), bits).ok()?;
+            Some(IpNet::V4(net.trunc()))
+        }
+        Family::Ipv6 => {
+            let net = Ipv6Net::new(Ipv6Addr::from(padded::<16>(octets)?), bits).ok()?;
+            Some(IpNet::V6(net.trunc()))
+        }
+    }
+}
+
+fn padded<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
+    let mut address = [0; N];
+    address.get_mut(..octets.len())?.copy_from_slice(octets);
+    Some(address)
+}
+
+/// How many octets [`encode`] writes.
+pub(super) fn size_octets(prefix: &IpNet) -> usize {
+    1 + usize::from(prefix.prefix_len()).div_ceil(8)
+}
+
+pub(super) fn encode(prefix: &IpNet, out: &mut Vec<u8>) {
+    let octets = usize::from(prefix.prefix_len()).div_ceil(8);
+    out.push(prefix.prefix_len());
+    match prefix.trunc() {
+        IpNet::V4(net) => out.extend(&net.addr().octets()[..octets]),
+        IpNet::V6(net) => out.extend(&net.addr().octets()[..octets]),
+    }
+}
+
+/// Keeps the prefixes of one family and writes them one after the other.
+pub(super) fn encode_all<'a>(prefixes: impl IntoIterator<Item = &'a IpNet>, out: &mut Vec<u8>) {
+    prefixes.into_iter().for_each(|prefix| encode(prefix, out));
+}

@@ -1,0 +1,122 @@
+//! Routes come and go.
+//!
+//! Rules: RFC 4271 §4.3 and §6.3, RFC 4760, RFC 4724 §2, RFC 7606.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{
+    Attributes, Family, Fault, Flaw, Notification, Reach, Unreach,
+    attribute::{attribute, code, flag},
+    collect::Collected,
+    prefix,
+    reader::{Reader, length_u16},
+};
+
+/// What the two ends agreed on, as far as it changes how an UPDATE reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dialect {
+    /// Whether AS numbers take four octets.
+    pub four_octets: bool,
+    /// Whether the neighbour is in another autonomous system.
+    pub external: bool,
+}
+
+impl Dialect {
+    /// Before anything is agreed on; for messages that read the same in every dialect.
+    pub const PLAIN: Dialect = Dialect { four_octets: false, external: true };
+}
+
+/// Routes come and go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// What went: the classic IPv4 field, and whatever RFC 7606 treats as withdrawn.
+    pub withdrawn: Vec<IpNet>,
+    /// What went by MP_UNREACH_NLRI.
+    pub unreach: Option<Unreach>,
+    /// What is said about all that came; present exactly if something came.
+    pub attributes: Option<Attributes>,
+    /// What came in the classic IPv4 field; its next hop is one of the attributes.
+    pub announced: Vec<IpNet>,
+    /// What came by MP_REACH_NLRI.
+    pub reach: Option<Reach>,
+}
+
+impl Update {
+    /// The mark that the initial table is complete, RFC 4724 §2.
+    pub fn end_of_rib(family: Family) -> Self {
+        let unreach = match family {
+            Family::Ipv4 => None,
+            Family::Ipv6 => Some(Unreach { family, prefixes: Vec::new() }),
+        };
+        Self { unreach, ..Self::default() }
+    }
+
+    /// The family whose initial table is complete, if this is that mark; a flawed update is none, however empty it became.
+    pub fn ends_table_of(&self) -> Option<Family> {
+        match &self.unreach {
+            None if *self == Self::default() => Some(Family::Ipv4),
+            Some(unreach) if unreach.prefixes.is_empty() && self.withdrawn.is_empty() && self.attributes.is_none() => {
+                Some(unreach.family)
+            }
+            None | Some(_) => None,
+        }
+    }
+
+    /// Everything that went.
+    pub fn all_withdrawn(&self) -> impl Iterator<Item = IpNet> {
+        let unreach = self.unreach.iter().flat_map(|unreach| &unreach.prefixes);
+        self.withdrawn.iter().chain(unreach).copied()
+    }
+
+    /// Everything that came, by next hop.
+    pub fn all_announced(&self) -> impl Iterator<Item = (IpAddr, &[IpNet])> {
+        let next_hop = self.attributes.as_ref().and_then(|attributes| attributes.next_hop);
+        let classic = next_hop.map(|next_hop| (next_hop.into(), &*self.announced));
+        let reach = self.reach.as_ref().map(|reach| (reach.next_hop, &*reach.prefixes));
+        classic.into_iter().chain(reach)
+    }
+
+    pub(super) fn decode(body: &[u8], dialect: Dialect) -> Result<(Self, Vec<Flaw>), Notification> {
+        let mut reader = Reader::new(body);
+        let (Some(withdrawn), Some(attributes)) = (reader.counted_u16(), reader.counted_u16()) else {
+            return Err(Fault::ATTRIBUTE_LIST.bare());
+        };
+        let withdrawn = classic(withdrawn)?;
+        let announced = classic(reader.rest())?;
+        let collected = Collected::read(attributes, dialect)?;
+        Ok(collected.into_update(withdrawn, announced))
+    }
+
+    pub(super) fn encode(&self, dialect: Dialect, out: &mut Vec<u8>) {
+        let mut withdrawn = Vec::new();
+        prefix::encode_all(&self.withdrawn, &mut withdrawn);
+        out.extend(length_u16(&withdrawn));
+        out.extend(withdrawn);
+        let attributes = self.encode_attributes(dialect);
+        out.extend(length_u16(&attributes));
+        out.extend(attributes);
+        prefix::encode_all(&self.announced, out);
+    }
+
+    /// The prefixes lead, so that a flaw further on leaves them readable: RFC 7606 §5.1.
+    fn encode_attributes(&self, dialect: Dialect) -> Vec<u8> {
+        const MULTIPROTOCOL: u8 = flag::OPTIONAL;
+        let mut out = Vec::new();
+        if let Some(reach) = &self.reach {
+            attribute(MULTIPROTOCOL, code::MP_REACH, &reach.encode(), &mut out);
+        }
+        if let Some(unreach) = &self.unreach {
+            attribute(MULTIPROTOCOL, code::MP_UNREACH, &unreach.encode(), &mut out);
+        }
+        if let Some(attributes) = &self.attributes {
+            attributes.encode(dialect, &mut out);
+        }
+        out
+    }
+}
+
+fn classic(octets: &[u8]) -> Result<Vec<IpNet>, Notification> {
+    prefix::decode(octets, Family::Ipv4).ok_or_else(|| Fault::NETWORK_FIELD.bare())
+}

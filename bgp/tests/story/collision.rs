@@ -1,0 +1,100 @@
+//! RFC 4271 §6.8: both call at once, and one connection survives.
+
+use std::{net::IpAddr, time::Duration};
+
+use poplin_bgp::{Action, Asn, ConnectionId, Event, Note, Speaker, SpeakerConfig};
+
+use crate::world::{World, address, neighbour};
+
+#[test]
+fn rfc4271_6_8_exactly_one_of_two_connections_survives_whatever_the_order() {
+    let is_down = |note: &Note| matches!(note, Note::SessionDown { .. });
+    let mut flaps = 0;
+    for seed in 0..2000 {
+        let world = World::mesh(&[64512, 64512], seed);
+
+        assert!(world.is_up(0, 1), "seed {seed}");
+        assert_eq!(world.pipes(0, 1), 1, "seed {seed}");
+        let blamed = |note: &Note| matches!(note, Note::ErrorSent { .. });
+        assert!(!world.hosts.iter().any(|host| host.notes.iter().any(blamed)), "seed {seed}");
+        flaps += usize::from(world.hosts.iter().any(|host| host.notes.iter().any(is_down)));
+    }
+    // In a few orders the loser was established for a moment; both ends still agree on the winner.
+    assert!(flaps < 40, "{flaps} of 2000");
+}
+
+#[test]
+fn rfc6286_2_3_the_higher_system_breaks_a_tie_of_identifiers() {
+    for seed in 0..500 {
+        let mut world = World::of(&[64512, 64513], seed);
+        world.hosts[0].config.router_id = world.hosts[1].config.router_id;
+        world.acquaint_all();
+
+        world.settle();
+
+        assert!(world.is_up(0, 1), "seed {seed}");
+        assert_eq!(world.pipes(0, 1), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn rfc4271_6_8_the_call_of_the_higher_identifier_counts_in_both_orders() {
+    for (ours, outgoing_first, kept) in [(9, true, true), (9, false, true), (1, true, false), (1, false, false)] {
+        let mut speaker = calling(ours);
+        let (outgoing, incoming) = (ConnectionId(1), ConnectionId(2));
+        open(&mut speaker, outgoing, true);
+        open(&mut speaker, incoming, false);
+
+        let order = if outgoing_first { [outgoing, incoming] } else { [incoming, outgoing] };
+        let closed: Vec<_> = order.into_iter().filter_map(|connection| hear_open(&mut speaker, connection)).collect();
+
+        let loser = if kept { incoming } else { outgoing };
+        assert_eq!(closed, [loser], "identifier {ours}, outgoing first: {outgoing_first}");
+    }
+}
+
+#[test]
+fn rfc4271_6_8_a_call_to_an_established_session_is_turned_away() {
+    let mut world = World::mesh(&[64512, 64512], 1);
+    let late = ConnectionId(1000);
+
+    let opened =
+        Event::ConnectionOpened { connection: late, neighbour: address(1), outgoing: false, local: address(0) };
+    world.handle(0, opened);
+    world.pass(Duration::from_secs(1));
+
+    assert!(world.is_up(0, 1));
+    assert!(matches!(world.hosts[0].notes.last(), Some(Note::Refused { .. })));
+}
+
+/// A speaker that dials its neighbour 192.0.2.2, which has the identifier 192.0.2.5.
+fn calling(identifier: u8) -> Speaker {
+    let config = SpeakerConfig { asn: Asn(64512), router_id: [192, 0, 2, identifier].into() };
+    let mut speaker = Speaker::new(config);
+    let neighbours = vec![neighbour(address(1), 64513)];
+    speaker.handle(std::time::Instant::now(), Event::Reconfigure { config, neighbours });
+    drain(&mut speaker);
+    speaker
+}
+
+fn open(speaker: &mut Speaker, connection: ConnectionId, outgoing: bool) {
+    let local = IpAddr::from([192, 0, 2, 1]);
+    let opened = Event::ConnectionOpened { connection, neighbour: address(1), outgoing, local };
+    speaker.handle(std::time::Instant::now(), opened);
+    drain(speaker);
+}
+
+/// Which connection is closed because of this OPEN.
+fn hear_open(speaker: &mut Speaker, connection: ConnectionId) -> Option<ConnectionId> {
+    let mut octets = vec![0xff; 16];
+    octets.extend([0, 29, 1, 4, 0xfc, 0x01, 0, 90, 192, 0, 2, 5, 0]);
+    speaker.handle(std::time::Instant::now(), Event::Received { connection, octets });
+    drain(speaker).into_iter().find_map(|action| match action {
+        Action::Close { connection } => Some(connection),
+        _ => None,
+    })
+}
+
+fn drain(speaker: &mut Speaker) -> Vec<Action> {
+    std::iter::from_fn(|| speaker.next_action()).collect()
+}

@@ -1,0 +1,15 @@
+//! Stories of speakers: joined in virtual time, or faced with hand-written octets.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+mod collision;
+mod foreign;
+mod malformed;
+mod mesh;
+mod peer;
+mod reconfigure;
+mod restart;
+mod routes;
+mod session;
+mod wire;
+mod world;

@@ -1,0 +1,199 @@
+//! A neighbour that speaks both families and may restart, played by the test.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
+
+use ipnet::IpNet;
+use poplin_bgp::{
+    Action, Asn, ConnectionId, Event, NeighbourView, Note, SessionState, Speaker, SpeakerConfig,
+    wire::{
+        AsPath, Attributes, Capability, Dialect, Family, Framer, GracefulRestart, Message, Open, Origin, Update,
+        pack_reach,
+    },
+};
+
+use crate::world::{address, neighbour, net};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// A neighbour, 192.0.2.2 in AS 64513, that speaks both families to the speaker it holds.
+pub(crate) struct Peer {
+    speaker: Speaker,
+    now: Instant,
+    pub(crate) connection: ConnectionId,
+    /// Whether it shows each second that it is alive.
+    pub(crate) keeps_alive: bool,
+    actions: Vec<Action>,
+    /// How many of the actions [`Peer::removed`] has seen.
+    seen: usize,
+}
+
+const CONFIG: SpeakerConfig = SpeakerConfig { asn: Asn(64512), router_id: Ipv4Addr::new(192, 0, 2, 1) };
+const FOUR_OCTETS: Dialect = Dialect { four_octets: true, external: true };
+
+impl Peer {
+    pub(crate) fn new() -> Self {
+        let mut peer = Self {
+            speaker: Speaker::new(CONFIG),
+            now: Instant::now(),
+            connection: ConnectionId(0),
+            keeps_alive: true,
+            actions: Vec::new(),
+            seen: 0,
+        };
+        peer.configure();
+        peer
+    }
+
+    pub(crate) fn established(restart: Option<GracefulRestart>) -> Self {
+        let mut peer = Self::new();
+        peer.call(restart);
+        peer
+    }
+
+    pub(crate) fn configure(&mut self) {
+        let mut neighbour = neighbour(address(1), 64513);
+        neighbour.next_hop_v6 = Some("2001:db8::1".parse().unwrap());
+        neighbour.passive = true;
+        self.handle(Event::Reconfigure { config: CONFIG, neighbours: vec![neighbour] });
+    }
+
+    pub(crate) fn deconfigure(&mut self) {
+        self.handle(Event::Reconfigure { config: CONFIG, neighbours: Vec::new() });
+    }
+
+    /// It calls over a new connection, and agrees on a session.
+    pub(crate) fn call(&mut self, restart: Option<GracefulRestart>) {
+        self.connect();
+        self.introduce(restart);
+        self.say(Message::Keepalive);
+        assert_eq!(self.view().state, SessionState::Established);
+    }
+
+    pub(crate) fn connect(&mut self) {
+        self.connection.0 += 1;
+        let local = IpAddr::from([192, 0, 2, 1]);
+        let connection = self.connection;
+        self.handle(Event::ConnectionOpened { connection, neighbour: address(1), outgoing: false, local });
+    }
+
+    pub(crate) fn introduce(&mut self, restart: Option<GracefulRestart>) {
+        self.open(restart.map(Capability::GracefulRestart));
+    }
+
+    pub(crate) fn open(&mut self, more: impl IntoIterator<Item = Capability>) {
+        let capabilities = Family::ALL.map(Capability::Multiprotocol).into_iter();
+        let capabilities = capabilities.chain([Capability::FourOctetAsn(Asn(64513))]).chain(more).collect();
+        let router_id = [192, 0, 2, 2].into();
+        self.say(Message::Open(Open { my_as: 64513, hold_time_secs: 90, router_id, capabilities }));
+    }
+
+    pub(crate) fn tell(&mut self, prefixes: &[&str]) {
+        let attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(64513)]));
+        for prefix in prefixes {
+            let next_hop = if prefix.contains(':') { "2001:db8::2".parse().unwrap() } else { address(1) };
+            let messages = pack_reach(&attributes, next_hop, [net(prefix)], FOUR_OCTETS);
+            messages.into_iter().for_each(|octets| self.hear(&octets));
+        }
+        let is_fresh = |prefix: &&str| self.routes().any(|route| route == (net(prefix), false));
+        assert!(prefixes.iter().all(is_fresh), "{:?}", self.actions);
+    }
+
+    pub(crate) fn end_table(&mut self, family: Family) {
+        self.say(Message::Update(Update::end_of_rib(family)));
+    }
+
+    pub(crate) fn say(&mut self, message: Message) {
+        self.hear(&message.encode(FOUR_OCTETS));
+    }
+
+    /// The speaker hears these octets.
+    pub(crate) fn hear(&mut self, octets: &[u8]) {
+        self.handle(Event::Received { connection: self.connection, octets: octets.to_vec() });
+    }
+
+    /// The connection breaks.
+    pub(crate) fn lose(&mut self) {
+        self.handle(Event::ConnectionClosed { connection: self.connection, reason: "connection reset".into() });
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += SECOND;
+            if self.keeps_alive && self.view().state == SessionState::Established {
+                self.say(Message::Keepalive);
+            }
+            if self.speaker.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+                self.handle(Event::Tick);
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.speaker.handle(self.now, event);
+        self.actions.extend(std::iter::from_fn(|| self.speaker.next_action()));
+    }
+
+    pub(crate) fn view(&self) -> NeighbourView {
+        self.speaker.neighbours().next().unwrap()
+    }
+
+    /// Each prefix in use, and whether it is stale.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (IpNet, bool)> {
+        self.speaker.routes().filter(|route| route.used).map(|route| (route.prefix, route.stale))
+    }
+
+    /// What was removed since this was last asked.
+    pub(crate) fn removed(&mut self) -> Vec<IpNet> {
+        let new = &self.actions[std::mem::replace(&mut self.seen, self.actions.len())..];
+        let removed = new.iter().filter_map(|action| match action {
+            Action::Remove { prefix } => Some(*prefix),
+            _ => None,
+        });
+        removed.collect()
+    }
+
+    pub(crate) fn notes(&self) -> Vec<Note> {
+        let notes = self.actions.iter().filter_map(|action| match action {
+            Action::Note(note) => Some(note.clone()),
+            _ => None,
+        });
+        notes.collect()
+    }
+
+    pub(crate) fn is_closed(&self, connection: ConnectionId) -> bool {
+        self.actions.contains(&Action::Close { connection })
+    }
+
+    /// Everything it was told over this connection.
+    pub(crate) fn heard(&self, on: ConnectionId) -> Vec<Message> {
+        let mut framer = Framer::default();
+        for action in &self.actions {
+            match action {
+                Action::Send { connection, octets } if *connection == on => framer.feed(octets),
+                _ => {}
+            }
+        }
+        std::iter::from_fn(|| framer.next(FOUR_OCTETS).unwrap()).map(|(message, _)| message).collect()
+    }
+
+    /// Whether our OPEN on the latest connection has the R bit set.
+    pub(crate) fn hears_of_restart(&self) -> bool {
+        match &self.heard(self.connection)[..] {
+            [Message::Open(open), ..] => open.graceful_restart().unwrap().is_restarting,
+            other => panic!("no OPEN leads {other:?}"),
+        }
+    }
+}
+
+/// What a neighbour says that keeps both families through a restart of so many seconds.
+pub(crate) fn kept(time_secs: u16) -> GracefulRestart {
+    GracefulRestart {
+        time_secs,
+        families: Family::ALL.map(|family| (family, true)).into(),
+        ..GracefulRestart::default()
+    }
+}

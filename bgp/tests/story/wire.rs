@@ -1,0 +1,218 @@
+//! Octets and messages, at random: what is written is read again, and nothing that arrives makes us fall.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use poplin_bgp::{
+    Asn,
+    wire::{
+        Aggregator, AsPath, Attributes, Capability, Dialect, Family, Fault, Framer, GracefulRestart, Message,
+        Notification, Open, Origin, Reach, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
+    },
+};
+use proptest::{collection::vec, option, prelude::*};
+
+use crate::foreign::{Foreign, keepalive, message};
+
+fn v4() -> impl Strategy<Value = IpNet> {
+    (any::<u32>(), 0u8..=32).prop_map(|(address, bits)| Ipv4Net::new(address.into(), bits).unwrap().trunc().into())
+}
+
+fn v6() -> impl Strategy<Value = IpNet> {
+    (any::<u128>(), 0u8..=128).prop_map(|(address, bits)| Ipv6Net::new(address.into(), bits).unwrap().trunc().into())
+}
+
+fn asn() -> impl Strategy<Value = Asn> {
+    prop_oneof![1u32..=u32::MAX, 1u32..65536].prop_map(Asn)
+}
+
+fn path() -> impl Strategy<Value = AsPath> {
+    let sequence = vec(asn(), 1..6).prop_map(Segment::Sequence);
+    let set = vec(asn(), 1..6).prop_map(Segment::Set);
+    // No two sequences in a row: old neighbours cannot tell where one ends.
+    (option::of(sequence), option::of(set)).prop_map(|(a, b)| AsPath(a.into_iter().chain(b).collect()))
+}
+
+fn origin() -> impl Strategy<Value = Origin> {
+    prop_oneof![Just(Origin::Igp), Just(Origin::Egp), Just(Origin::Incomplete)]
+}
+
+fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
+    let v4 = || any::<u32>().prop_map(Ipv4Addr::from);
+    let aggregator = (asn(), v4()).prop_map(|(asn, address)| Aggregator { asn, address });
+    let unknown = (20u8..255, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| Unknown { code, value });
+    let internal = (option::of(any::<u32>()), option::of(v4()), vec(v4(), 0..4))
+        .prop_map(move |internal| if external { (None, None, Vec::new()) } else { internal });
+    let said = (option::of(any::<u32>()), any::<bool>(), option::of(aggregator), vec(any::<u32>(), 0..80));
+    (origin(), path(), said, internal, option::of(unknown)).prop_map(|(origin, path, said, internal, unknown)| {
+        let (med, atomic_aggregate, aggregator, communities) = said;
+        let (local_pref, originator, clusters) = internal;
+        let unknown = unknown.into_iter().collect();
+        Attributes {
+            med,
+            local_pref,
+            atomic_aggregate,
+            aggregator,
+            communities,
+            originator,
+            clusters,
+            unknown,
+            ..Attributes::new(origin, path)
+        }
+    })
+}
+
+fn dialect() -> impl Strategy<Value = Dialect> {
+    (any::<bool>(), any::<bool>()).prop_map(|(four_octets, external)| Dialect { four_octets, external })
+}
+
+fn reach() -> impl Strategy<Value = Reach> {
+    let old = (any::<u32>(), vec(v4(), 0..20)).prop_map(|(hop, prefixes)| Reach {
+        next_hop: Ipv4Addr::from(hop).into(),
+        link_local: None,
+        prefixes,
+    });
+    let new = (any::<u128>(), option::of(any::<u128>()), vec(v6(), 0..20)).prop_map(|(hop, link, prefixes)| Reach {
+        next_hop: Ipv6Addr::from(hop).into(),
+        link_local: link.map(Ipv6Addr::from),
+        prefixes,
+    });
+    prop_oneof![old, new]
+}
+
+fn unreach() -> impl Strategy<Value = Unreach> {
+    let old = vec(v4(), 0..20).prop_map(|prefixes| Unreach { family: Family::Ipv4, prefixes });
+    let new = vec(v6(), 0..20).prop_map(|prefixes| Unreach { family: Family::Ipv6, prefixes });
+    prop_oneof![old, new]
+}
+
+fn update(dialect: Dialect) -> impl Strategy<Value = Update> {
+    let announced = option::of((any::<u32>().prop_map(Ipv4Addr::from), vec(v4(), 1..20)));
+    (vec(v4(), 0..20), option::of(unreach()), attributes(dialect.external), announced, option::of(reach())).prop_map(
+        |(withdrawn, unreach, attributes, announced, reach)| {
+            let (next_hop, announced) = announced.unzip();
+            let announced = announced.unwrap_or_default();
+            let attributes = Attributes { next_hop, ..attributes };
+            let attributes = (reach.is_some() || !announced.is_empty()).then_some(attributes);
+            Update { withdrawn, unreach, attributes, announced, reach }
+        },
+    )
+}
+
+fn restart() -> impl Strategy<Value = GracefulRestart> {
+    let families =
+        prop::collection::btree_map(prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)], any::<bool>(), 0..3);
+    (any::<bool>(), 0u16..4096, families).prop_map(|(is_restarting, time_secs, families)| GracefulRestart {
+        is_restarting,
+        time_secs,
+        families,
+    })
+}
+
+fn capability() -> impl Strategy<Value = Capability> {
+    let family = prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)];
+    let other = (66u8..255, vec(any::<u8>(), 0..100)).prop_map(|(code, value)| Capability::Other { code, value });
+    let asn = any::<u32>().prop_map(|asn| Capability::FourOctetAsn(Asn(asn)));
+    let restart = restart().prop_map(Capability::GracefulRestart);
+    prop_oneof![family.prop_map(Capability::Multiprotocol), Just(Capability::RouteRefresh), restart, asn, other]
+}
+
+fn other_message() -> impl Strategy<Value = Message> {
+    let open = (any::<u16>(), any::<u16>(), any::<u32>(), vec(capability(), 0..8)).prop_map(
+        |(my_as, hold_time_secs, router_id, capabilities)| {
+            Message::Open(Open { my_as, hold_time_secs, router_id: router_id.into(), capabilities })
+        },
+    );
+    let notification = (any::<u8>(), any::<u8>(), vec(any::<u8>(), 0..4075))
+        .prop_map(|(code, subcode, data)| Message::Notification(Notification { fault: Fault(code, subcode), data }));
+    let family = prop_oneof![Just(None), Just(Some(Family::Ipv4)), Just(Some(Family::Ipv6))];
+    let refresh = family.prop_map(|family| Message::RouteRefresh(RouteRefresh { family }));
+    prop_oneof![open, notification, Just(Message::Keepalive), refresh]
+}
+
+fn read(octets: &[u8], dialect: Dialect) -> Vec<Message> {
+    let mut framer = Framer::default();
+    framer.feed(octets);
+    let messages = std::iter::from_fn(|| framer.next(dialect).unwrap());
+    messages.inspect(|(_, flaws)| assert_eq!(flaws, &[])).map(|(message, _)| message).collect()
+}
+
+proptest! {
+    #[test]
+    fn an_update_is_read_as_it_was_written((dialect, update) in dialect().prop_flat_map(|d| (Just(d), update(d)))) {
+        let message = Message::Update(update);
+
+        prop_assert_eq!(read(&message.encode(dialect), dialect), [message]);
+    }
+
+    #[test]
+    fn other_messages_are_read_as_they_were_written(message in other_message(), dialect in dialect()) {
+        prop_assert_eq!(read(&message.encode(dialect), dialect), [message]);
+    }
+
+    #[test]
+    fn the_cut_of_the_stream_does_not_matter(messages in vec(other_message(), 1..6), chunk in 1usize..200) {
+        let octets: Vec<u8> = messages.iter().flat_map(|message| message.encode(Dialect::PLAIN)).collect();
+        let mut framer = Framer::default();
+        let mut read = Vec::new();
+        for chunk in octets.chunks(chunk) {
+            framer.feed(chunk);
+            while let Some((message, _)) = framer.next(Dialect::PLAIN).unwrap() {
+                read.push(message);
+            }
+        }
+        prop_assert_eq!(read, messages);
+    }
+
+    #[test]
+    fn packed_updates_are_complete_and_fit(
+        prefixes in prop::collection::btree_set(v6(), 0..2000), attributes in attributes(true), four_octets in any::<bool>(),
+    ) {
+        let dialect = Dialect { four_octets, external: true };
+        let next_hop: IpAddr = Ipv6Addr::LOCALHOST.into();
+        for (messages, withdrawn) in [
+            (pack_reach(&attributes, next_hop, prefixes.iter().copied(), dialect), false),
+            (pack_unreach(Family::Ipv6, prefixes.iter().copied(), dialect), true),
+        ] {
+            let mut seen = Vec::new();
+            for octets in messages {
+                prop_assert!(octets.len() <= 4096);
+                let [Message::Update(update)] = &read(&octets, dialect)[..] else { panic!("one update a message") };
+                if withdrawn { seen.extend(update.all_withdrawn()) }
+                seen.extend(update.all_announced().flat_map(|(_, prefixes)| prefixes.iter().copied()));
+            }
+            prop_assert!(seen.iter().eq(&prefixes));
+        }
+    }
+
+    #[test]
+    fn no_octets_make_a_session_fall(
+        before in 0usize..3, noise in vec(prop_oneof![
+            vec(any::<u8>(), 0..200),
+            (1u8..6, vec(any::<u8>(), 0..200)).prop_map(|(kind, body)| message(kind, &body)),
+            Just(keepalive()),
+        ], 0..20),
+    ) {
+        let mut foreign = match before {
+            0 => Foreign::connected(64513),
+            1 => Foreign::old_established(),
+            _ => Foreign::established(),
+        };
+        noise.iter().for_each(|octets| foreign.hear(octets));
+    }
+
+    #[test]
+    fn a_spoilt_update_makes_nobody_fall(
+        (dialect, update) in dialect().prop_flat_map(|d| (Just(d), update(d))),
+        spoils in vec((19usize..600, any::<u8>()), 1..5),
+    ) {
+        let mut octets = Message::Update(update).encode(dialect);
+        for (place, value) in spoils {
+            if let Some(octet) = octets.get_mut(place) { *octet = value }
+        }
+        let mut framer = Framer::default();
+        framer.feed(&octets);
+        let _answer = framer.next(dialect);
+        Foreign::established().hear(&octets);
+    }
+}

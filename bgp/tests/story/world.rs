@@ -1,0 +1,347 @@
+//! Some speakers joined by pipes, in virtual time, with the order of events and the cuts of the stream left to a seed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use ipnet::IpNet;
+use poplin_bgp::{
+    Action, Asn, ConnectionId, Event, NeighbourConfig, NeighbourView, Note, SessionState, Speaker, SpeakerConfig,
+};
+
+/// One speaker, and what the hands did for it.
+pub(crate) struct Host {
+    pub(crate) speaker: Speaker,
+    pub(crate) config: SpeakerConfig,
+    pub(crate) neighbours: Vec<NeighbourConfig>,
+    pub(crate) own: BTreeSet<IpNet>,
+    pub(crate) routes: BTreeMap<IpNet, Vec<IpAddr>>,
+    /// How often a route was installed or removed.
+    pub(crate) route_changes: usize,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) octets_sent: usize,
+}
+
+/// The ends of one pipe, as (host, connection).
+type End = (usize, ConnectionId);
+
+/// Some speakers joined by pipes.
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) hosts: Vec<Host>,
+    /// What is under way to each end, in order.
+    queues: BTreeMap<End, VecDeque<Event>>,
+    dials: Vec<(usize, usize)>,
+    failures: VecDeque<(usize, Event)>,
+    peers: BTreeMap<End, End>,
+    /// Hosts between which nothing passes.
+    severed: BTreeSet<(usize, usize)>,
+    /// What TCP keeps sending again until the way is mended.
+    held: Vec<(End, Event)>,
+    connections: u64,
+    seed: u64,
+}
+
+/// Address and identifier of a host: 192.0.2.1 for the first.
+pub(crate) fn address(host: usize) -> IpAddr {
+    IpAddr::from([192, 0, 2, u8::try_from(host + 1).unwrap()])
+}
+
+pub(crate) fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+pub(crate) fn nets(texts: &[&str]) -> BTreeSet<IpNet> {
+    texts.iter().map(|text| net(text)).collect()
+}
+
+pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
+    NeighbourConfig {
+        address,
+        port: 179,
+        asn: Asn(asn),
+        hold_time: Duration::from_secs(90),
+        connect_retry: Duration::from_secs(5),
+        passive: false,
+        next_hop_v4: None,
+        next_hop_v6: None,
+    }
+}
+
+impl World {
+    /// Hosts in these systems, knowing nobody.
+    pub(crate) fn of(asns: &[u32], seed: u64) -> Self {
+        let hosts = asns.iter().enumerate().map(|(host, &asn)| Host::new(host, asn)).collect();
+        Self {
+            now: Instant::now(),
+            hosts,
+            queues: BTreeMap::new(),
+            dials: Vec::new(),
+            failures: VecDeque::new(),
+            peers: BTreeMap::new(),
+            severed: BTreeSet::new(),
+            held: Vec::new(),
+            connections: 0,
+            seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+        }
+    }
+
+    /// Everybody knows everybody, and has had time to talk.
+    pub(crate) fn mesh(asns: &[u32], seed: u64) -> Self {
+        let mut world = Self::of(asns, seed);
+        world.acquaint_all();
+        world.settle();
+        world
+    }
+
+    pub(crate) fn acquaint_all(&mut self) {
+        let asns: Vec<_> = self.hosts.iter().map(|host| host.config.asn.0).collect();
+        for host in 0..asns.len() {
+            let others = (0..asns.len()).filter(|&other| other != host);
+            self.hosts[host].neighbours = others.map(|other| neighbour(address(other), asns[other])).collect();
+            self.configure(host);
+        }
+    }
+
+    /// Hands the host its configuration as it stands in `hosts`.
+    pub(crate) fn configure(&mut self, host: usize) {
+        let Host { config, neighbours, .. } = &self.hosts[host];
+        let event = Event::Reconfigure { config: *config, neighbours: neighbours.clone() };
+        self.handle(host, event);
+    }
+
+    pub(crate) fn originate(&mut self, host: usize, prefixes: &[&str]) {
+        self.hosts[host].own = nets(prefixes);
+        self.handle(host, Event::Originate(nets(prefixes)));
+    }
+
+    /// From now on nothing passes between the two, and nobody is told.
+    pub(crate) fn sever(&mut self, one: usize, other: usize) {
+        self.severed.extend([(one, other), (other, one)]);
+    }
+
+    /// What was held up arrives after all.
+    pub(crate) fn mend(&mut self) {
+        self.severed.clear();
+        for (to, event) in std::mem::take(&mut self.held) {
+            self.queues.entry(to).or_default().push_back(event);
+        }
+    }
+
+    /// A pipe between the two breaks, if there is one: both ends learn of it.
+    pub(crate) fn break_pipe(&mut self, one: usize, other: usize) {
+        let pipe = self.peers.iter().find(|((host, _), (peer, _))| *host == one && *peer == other);
+        let Some((&near, &far)) = pipe else { return };
+        for end in [near, far] {
+            self.peers.remove(&end);
+            self.queues.remove(&end);
+            self.held.retain(|(to, _)| *to != end);
+            let event = Event::ConnectionClosed { connection: end.1, reason: "connection reset".into() };
+            self.queues.entry(end).or_default().push_back(event);
+        }
+    }
+
+    /// The host's speaker dies; its connections end, and the far ends learn of it or never hear anything again.
+    pub(crate) fn kill(&mut self, host: usize, are_told: bool) {
+        let near: Vec<End> = self.peers.keys().copied().filter(|end| end.0 == host).collect();
+        for end in near {
+            let far = self.peers[&end];
+            self.peers.remove(&end);
+            self.peers.remove(&far);
+            if are_told {
+                let closed = Event::ConnectionClosed { connection: far.1, reason: "connection reset".into() };
+                self.post(host, far, closed);
+            }
+        }
+        self.queues.retain(|end, _| end.0 != host);
+        self.held.retain(|(to, _)| to.0 != host);
+        self.dials.retain(|(caller, _)| *caller != host);
+        self.failures.retain(|(caller, _)| *caller != host);
+        let Host { speaker, config, routes, .. } = &mut self.hosts[host];
+        *speaker = Speaker::new(*config);
+        routes.clear();
+    }
+
+    /// The host's speaker begins a new life with the configuration and the prefixes of the old.
+    pub(crate) fn revive(&mut self, host: usize) {
+        let own = self.hosts[host].own.clone();
+        self.handle(host, Event::Originate(own));
+        self.configure(host);
+    }
+
+    /// Delivers everything under way, in some order.
+    pub(crate) fn settle(&mut self) {
+        while self.step() {}
+    }
+
+    /// Lets time pass, waking everybody when they asked for it.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.settle();
+        while let Some(at) = self.hosts.iter().filter_map(|host| host.speaker.next_deadline()).min() {
+            if at > end {
+                break;
+            }
+            assert!(at >= self.now, "a deadline lies in the past after its tick");
+            self.now = at;
+            (0..self.hosts.len()).for_each(|host| self.handle(host, Event::Tick));
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn view(&self, host: usize, of: usize) -> NeighbourView {
+        self.hosts[host].speaker.neighbours().find(|view| view.address == address(of)).unwrap()
+    }
+
+    pub(crate) fn is_up(&self, one: usize, other: usize) -> bool {
+        let up = |host, of| self.view(host, of).state == SessionState::Established;
+        up(one, other) && up(other, one)
+    }
+
+    pub(crate) fn next_hops(&self, host: usize, prefix: &str) -> Vec<IpAddr> {
+        self.hosts[host].routes.get(&net(prefix)).cloned().unwrap_or_default()
+    }
+
+    /// How many pipes stand between two hosts.
+    pub(crate) fn pipes(&self, one: usize, other: usize) -> usize {
+        self.peers.iter().filter(|((host, _), (peer, _))| *host == one && *peer == other).count()
+    }
+
+    pub(crate) fn handle(&mut self, host: usize, event: Event) {
+        self.hosts[host].speaker.handle(self.now, event);
+        while let Some(action) = self.hosts[host].speaker.next_action() {
+            self.carry_out(host, action);
+        }
+    }
+
+    fn carry_out(&mut self, host: usize, action: Action) {
+        match action {
+            Action::Connect { neighbour, .. } => {
+                let other = (0..self.hosts.len()).find(|&other| address(other) == neighbour);
+                match other.filter(|&other| !self.severed.contains(&(host, other))) {
+                    Some(other) => self.dials.push((host, other)),
+                    None => {
+                        let failed = Event::ConnectFailed { neighbour, reason: "no route to host".into() };
+                        self.failures.push_back((host, failed));
+                    }
+                }
+            }
+            Action::Send { connection, octets } => self.send((host, connection), &octets),
+            Action::Close { connection } => self.close((host, connection)),
+            Action::Install { prefix, next_hops } => {
+                assert!(!next_hops.is_empty());
+                self.hosts[host].route_changes += 1;
+                self.hosts[host].routes.insert(prefix, next_hops);
+            }
+            Action::Remove { prefix } => {
+                self.hosts[host].route_changes += 1;
+                assert!(self.hosts[host].routes.remove(&prefix).is_some());
+            }
+            Action::Note(note) => self.hosts[host].notes.push(note),
+        }
+    }
+
+    fn send(&mut self, from: End, octets: &[u8]) {
+        assert!(octets.len() <= 4096);
+        self.hosts[from.0].octets_sent += octets.len();
+        let Some(&to) = self.peers.get(&from) else { return };
+        let mut left = octets;
+        while !left.is_empty() {
+            let (chunk, rest) = left.split_at(1 + self.chance(left.len()));
+            let event = Event::Received { connection: to.1, octets: chunk.to_vec() };
+            self.post(from.0, to, event);
+            left = rest;
+        }
+    }
+
+    fn close(&mut self, end: End) {
+        self.queues.remove(&end);
+        self.held.retain(|(to, _)| *to != end);
+        let Some(to) = self.peers.remove(&end) else { return };
+        self.peers.remove(&to);
+        let event = Event::ConnectionClosed { connection: to.1, reason: "closed by the peer".into() };
+        self.post(end.0, to, event);
+    }
+
+    fn post(&mut self, from: usize, to: End, event: Event) {
+        if self.severed.contains(&(from, to.0)) {
+            self.held.push((to, event));
+        } else {
+            self.queues.entry(to).or_default().push_back(event);
+        }
+    }
+
+    /// Delivers one thing that is under way; `false` if there is none.
+    fn step(&mut self) -> bool {
+        if let Some((host, event)) = self.failures.pop_front() {
+            self.handle(host, event);
+            return true;
+        }
+        let ready: Vec<End> = self.queues.keys().copied().collect();
+        let choices = ready.len() + self.dials.len();
+        if choices == 0 {
+            return false;
+        }
+        let choice = self.chance(choices);
+        match ready.get(choice) {
+            Some(&end) => self.deliver(end),
+            None => self.connect(choice - ready.len()),
+        }
+        true
+    }
+
+    fn deliver(&mut self, end: End) {
+        let queue = self.queues.get_mut(&end).unwrap();
+        let event = queue.pop_front().unwrap();
+        if queue.is_empty() {
+            self.queues.remove(&end);
+        }
+        self.handle(end.0, event);
+    }
+
+    fn connect(&mut self, dial: usize) {
+        let (caller, called) = self.dials.remove(dial);
+        let near = (caller, self.name());
+        let far = (called, self.name());
+        self.peers.extend([(near, far), (far, near)]);
+        self.open(near, called, true);
+        self.open(far, caller, false);
+    }
+
+    fn open(&mut self, (host, connection): End, other: usize, outgoing: bool) {
+        let event = Event::ConnectionOpened { connection, neighbour: address(other), outgoing, local: address(host) };
+        self.queues.entry((host, connection)).or_default().push_back(event);
+    }
+
+    fn name(&mut self) -> ConnectionId {
+        self.connections += 1;
+        ConnectionId(self.connections)
+    }
+
+    fn chance(&mut self, below: usize) -> usize {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        usize::try_from(self.seed >> 11).unwrap() % below
+    }
+}
+
+impl Host {
+    fn new(host: usize, asn: u32) -> Self {
+        let IpAddr::V4(router_id) = address(host) else { unreachable!("hosts have IPv4 addresses") };
+        let config = SpeakerConfig { asn: Asn(asn), router_id };
+        Self {
+            speaker: Speaker::new(config),
+            config,
+            neighbours: Vec::new(),
+            own: BTreeSet::new(),
+            routes: BTreeMap::new(),
+            route_changes: 0,
+            notes: Vec::new(),
+            octets_sent: 0,
+        }
+    }
+}
