@@ -1,0 +1,30 @@
+//! Everything a node can ask for.
+
+use crate::kernel::Step;
+use crate::request::{Answer, RequestId};
+use crate::transaction::{Transaction, TransactionId};
+
+/// Something should be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Ask the store. Answered by [`Event::TransactionDone`](crate::event::Event::TransactionDone).
+    Transact(TransactionId, Transaction),
+    /// Change the kernel, in order, stopping at the first failure. Answered by
+    /// [`Event::StepsDone`](crate::event::Event::StepsDone) before the next one comes.
+    Apply(Vec<Step>),
+    /// Tell whoever asked.
+    Answer(RequestId, Answer),
+    /// Do something with a BGP connection.
+    Bgp(poplin_bgp::Action),
+    /// Tell the log.
+    Note(Note),
+}
+
+/// What an operator would want to read in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Something happened as it should.
+    Info(String),
+    /// Something is wrong and will be tried again or needs a person.
+    Warning(String),
+}

@@ -1,0 +1,55 @@
+//! Everything that can happen to a node.
+
+use crate::kernel::{KernelState, StepFailure};
+use crate::object::{Object, ObjectKey, Versioned};
+use crate::request::{Attach, Detach, RequestId};
+use crate::transaction::{TransactionId, TransactionOutcome};
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A deadline has come.
+    Tick,
+    /// The store was read whole, or read again.
+    StoreRead {
+        /// The revision it was read at.
+        revision: i64,
+        /// Everything in it that can be read.
+        objects: Vec<Versioned<Object>>,
+        /// What stands there and cannot be read: its last good form, if one is known, stays in force.
+        unreadable: Vec<ObjectKey>,
+    },
+    /// One transaction of somebody changed the store.
+    StoreChanged {
+        /// Its revision.
+        revision: i64,
+        /// Written.
+        puts: Vec<Versioned<Object>>,
+        /// Removed.
+        deletes: Vec<ObjectKey>,
+    },
+    /// The store is out of reach; it is being tried again.
+    StoreLost {
+        /// Why, for people.
+        reason: String,
+    },
+    /// The outcome of [`Action::Transact`](crate::action::Action::Transact).
+    TransactionDone {
+        /// Which.
+        id: TransactionId,
+        /// What became of it.
+        outcome: TransactionOutcome,
+    },
+    /// The kernel was read: at start, when somebody changed it, and after failed steps.
+    KernelRead(KernelState),
+    /// Somebody else changed our table of rules.
+    RulesAltered,
+    /// The outcome of [`Action::Apply`](crate::action::Action::Apply). After a failure a [`Event::KernelRead`] follows by itself.
+    StepsDone(Result<(), StepFailure>),
+    /// Somebody wants to join.
+    AttachRequested(RequestId, Attach),
+    /// Somebody wants to leave.
+    DetachRequested(RequestId, Detach),
+    /// Something happened to a BGP connection.
+    Bgp(poplin_bgp::Event),
+}

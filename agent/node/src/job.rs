@@ -1,0 +1,139 @@
+//! The life of one request: from wish to answer.
+//!
+//! ```text
+//! attach:  Waiting → Committing → Wiring ───────────────────────────→ Attached
+//!             │                      └ kernel refuses → Unwiring → …
+//! detach:  Waiting → Unwiring → Leaving → Releasing ─────────────────→ Detached | Refused
+//! ```
+//! A store that refuses or stays silent sends Committing back to Waiting and Releasing back to Leaving. Knows nothing of how
+//! addresses are chosen or steps are ordered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::name::AttachmentId;
+use crate::object::Endpoint;
+use crate::request::{Answer, Attach, Refusal, RequestId};
+use crate::transaction::TransactionId;
+
+/// How long a request may take. A runtime gives up after minutes; a person wants to know sooner.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a lack is not taken for final: a pool that was declared a moment ago may be news on its way.
+pub const NEWS: Duration = Duration::from_secs(1);
+
+/// One request under way.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Who waits for the answer.
+    pub request: RequestId,
+    /// What is wanted.
+    pub wish: Wish,
+    /// How far it is.
+    pub stage: Stage,
+    /// Until then what it lacks may be on its way; absent = past.
+    pub news_by: Option<Instant>,
+    /// When it is given up.
+    pub deadline: Instant,
+}
+
+/// What a job is for.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// To join.
+    Attach(Attach),
+    /// To leave.
+    Detach,
+    /// To take back an attachment that failed, and say why.
+    Undo(Refusal),
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// Nothing was done yet.
+    Waiting,
+    /// The store is being asked to write it down.
+    Committing(TransactionId),
+    /// It is written down; the kernel is being changed.
+    Wiring,
+    /// The kernel is being cleared of it.
+    Unwiring(Box<Endpoint>),
+    /// The kernel is clear; the store still has it.
+    Leaving(Box<Endpoint>),
+    /// The store is being asked to forget it.
+    Releasing(TransactionId, Box<Endpoint>),
+}
+
+/// All requests under way; at most one for an attachment.
+#[derive(Debug, Default)]
+pub struct Jobs(BTreeMap<AttachmentId, Job>);
+
+impl Jobs {
+    /// Begins one; refused while another for the same attachment runs.
+    pub fn begin(&mut self, now: Instant, attachment: AttachmentId, request: RequestId, wish: Wish) -> Option<Answer> {
+        if self.0.contains_key(&attachment) {
+            return Some(Answer::Refused(Refusal::Busy { attachment }));
+        }
+        self.0.insert(
+            attachment,
+            Job { request, wish, stage: Stage::Waiting, news_by: Some(now + NEWS), deadline: now + PATIENCE },
+        );
+        None
+    }
+
+    /// The one of that attachment.
+    pub fn get_mut(&mut self, attachment: &AttachmentId) -> Option<&mut Job> {
+        self.0.get_mut(attachment)
+    }
+
+    /// Ends one; the answer is the caller's to give.
+    pub fn end(&mut self, attachment: &AttachmentId) -> Option<Job> {
+        self.0.remove(attachment)
+    }
+
+    /// Attachments at a stage.
+    pub fn at(&self, is_at: impl Fn(&Stage) -> bool) -> Vec<AttachmentId> {
+        self.0.iter().filter(|(_, job)| is_at(&job.stage)).map(|(attachment, _)| attachment.clone()).collect()
+    }
+
+    /// Attachments that are to have nothing in the kernel any more.
+    pub fn departing(&self) -> BTreeSet<AttachmentId> {
+        let is_departing = |stage: &Stage| match stage {
+            Stage::Unwiring(_) | Stage::Leaving(_) | Stage::Releasing(..) => true,
+            Stage::Waiting | Stage::Committing(_) | Stage::Wiring => false,
+        };
+        self.at(is_departing).into_iter().collect()
+    }
+
+    /// A transaction was not committed: what waited for it tries again.
+    pub fn step_back(&mut self, id: TransactionId) {
+        for job in self.0.values_mut() {
+            job.stage = match std::mem::replace(&mut job.stage, Stage::Waiting) {
+                Stage::Committing(waits_for) if waits_for == id => Stage::Waiting,
+                Stage::Releasing(waits_for, endpoint) if waits_for == id => Stage::Leaving(endpoint),
+                other => other,
+            };
+        }
+    }
+
+    /// When the first of them is given up, or stops hoping for news.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.0
+            .values()
+            .flat_map(|job| job.news_by.filter(|_| job.stage == Stage::Waiting).into_iter().chain([job.deadline]))
+            .min()
+    }
+
+    /// Time has passed: what was lacking until now is lacking.
+    pub fn forget_hope(&mut self, now: Instant) {
+        for job in self.0.values_mut() {
+            job.news_by = job.news_by.filter(|by| *by > now);
+        }
+    }
+
+    /// Those whose time is up.
+    pub fn overdue(&self, now: Instant) -> Vec<AttachmentId> {
+        self.0.iter().filter(|(_, job)| job.deadline <= now).map(|(attachment, _)| attachment.clone()).collect()
+    }
+}

@@ -1,0 +1,186 @@
+//! What the kernel holds that matters to one node, and the single steps that change it.
+//!
+//! In: nothing, these are values. The hands report [`KernelState`] and carry out [`Step`]s; the plan compares and orders.
+//! Knows nothing of netlink. Words are those of ip-link(8), ip-route(8) and ip-neighbour(8).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use poplin_policy::delta::Change;
+use poplin_policy::ruleset::Interface;
+
+/// Beginning of every interface name that is ours.
+pub const INTERFACE_PREFIX: &str = "pop";
+
+/// Number of our routes in `rtm_protocol`: free in /etc/iproute2/rt_protos (80 and 186 are Calico's and BGP's).
+pub const ROUTE_PROTOCOL: u8 = 143;
+
+/// A MAC address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, f] = self.0;
+        write!(out, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+    }
+}
+
+/// The kernel as last seen. Links, neighbours and local routes are ours alone; the underlay is what others wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelState {
+    /// Our veth host sides, by name.
+    pub links: BTreeMap<Interface, LinkState>,
+    /// Routes of our protocol in the main table, by destination.
+    pub routes: BTreeMap<IpNet, Target>,
+    /// Permanent neighbour entries on our links.
+    pub neighbours: BTreeMap<(Interface, IpAddr), Mac>,
+    /// Addresses of ours on `lo`: the link-local gateway.
+    pub gateways: BTreeSet<IpAddr>,
+    /// Routes of the main table that others wrote: how next hops are reached.
+    pub underlay: BTreeMap<IpNet, UnderlayRoute>,
+    /// Addresses of the host itself outside `lo` and our links, with the interface they stand on.
+    pub addresses: BTreeMap<IpAddr, String>,
+    /// MTU of interfaces that are not ours.
+    pub mtus: BTreeMap<String, u32>,
+    /// Whether the host as a whole forwards no packets of some family it has.
+    pub is_forwarding_off: bool,
+}
+
+/// One of our links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// Kernel's index.
+    pub index: u32,
+    /// Administratively up.
+    pub is_up: bool,
+    /// MAC of the host's side.
+    pub mac: Mac,
+    /// MTU in octets.
+    pub mtu_bytes: u32,
+    /// Whether forwarding, strict source check and silence towards router advertisements are set on it as
+    /// [`Step::ConfigureLink`] sets them.
+    pub is_configured: bool,
+}
+
+/// Where a route of ours leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A container on this host.
+    Link(Interface),
+    /// Other hosts: one or several next hops of equal cost, all on-link.
+    Gateways(BTreeSet<IpAddr>),
+    /// Nowhere: the rest of an own block.
+    Blackhole,
+}
+
+/// A route somebody else wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnderlayRoute {
+    /// The destination is on the link itself.
+    OnLink,
+    /// Through these next hops.
+    Via(BTreeSet<IpAddr>),
+}
+
+/// One change of the kernel. Carried out in the order given; each is idempotent: what already is so is no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Forwarding on, for both families.
+    EnableForwarding,
+    /// Puts the link-local gateway on `lo`.
+    AddGateway(IpAddr),
+    /// Changes our nftables table in one transaction.
+    ChangeRules(Vec<Change>),
+    /// Creates a veth pair with its far end in a namespace. Fails if the host's side exists.
+    CreateLink(NewLink),
+    /// Sysctls of one link: forwarding on, rp_filter strict, accept_ra, accept_redirects and send_redirects off, proxy_arp off; and for IPv6 the
+    /// link-local gateway address `fe80::1`, without duplicate detection.
+    ConfigureLink(Interface),
+    /// Raises the link.
+    RaiseLink(Interface),
+    /// Removes the link, and with it its routes and neighbours.
+    DeleteLink(Interface),
+    /// A permanent neighbour entry.
+    SetNeighbour {
+        /// On which link.
+        interface: Interface,
+        /// Of which address.
+        address: IpAddr,
+        /// Where it is.
+        mac: Mac,
+    },
+    /// Adds or replaces a route of ours in the main table.
+    SetRoute {
+        /// To where.
+        destination: IpNet,
+        /// Through what.
+        target: Target,
+    },
+    /// Removes a route of ours.
+    RemoveRoute(IpNet),
+}
+
+/// A veth pair to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLink {
+    /// Name of the host's side.
+    pub interface: Interface,
+    /// MAC of the host's side.
+    pub mac: Mac,
+    /// Name of the container's side, in its namespace.
+    pub container_interface: String,
+    /// MAC of the container's side.
+    pub container_mac: Mac,
+    /// Where the container's side goes.
+    pub netns: PathBuf,
+    /// Of both sides.
+    pub mtu_bytes: u32,
+}
+
+/// A step that could not be done. Steps before it were done, those after it were not tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepFailure {
+    /// Which step.
+    pub step: Step,
+    /// What went wrong.
+    pub kind: StepFailureKind,
+    /// The cause, for people.
+    pub reason: String,
+}
+
+/// What a plan must tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepFailureKind {
+    /// The namespace path does not exist.
+    NamespaceMissing,
+    /// The path is no network namespace.
+    NotANamespace,
+    /// The interface name in the container is taken.
+    InterfaceExists,
+    /// Our table is not as we think; read it again and start over.
+    RulesOutOfStep,
+    /// Anything else: try again later.
+    Other,
+}
+
+impl Step {
+    /// The step in a few words, for logs.
+    pub fn describe(&self) -> String {
+        match self {
+            Step::EnableForwarding => "to forward packets".to_owned(),
+            Step::AddGateway(address) => format!("address {address} on lo"),
+            Step::ChangeRules(changes) => format!("{} changes of our table", changes.len()),
+            Step::CreateLink(new) => format!("link {} into {}", new.interface, new.netns.display()),
+            Step::ConfigureLink(interface) => format!("sysctls of {interface}"),
+            Step::RaiseLink(interface) => format!("raising {interface}"),
+            Step::DeleteLink(interface) => format!("removal of {interface}"),
+            Step::SetNeighbour { interface, address, .. } => format!("neighbour {address} on {interface}"),
+            Step::SetRoute { destination, .. } => format!("route {destination}"),
+            Step::RemoveRoute(destination) => format!("removal of route {destination}"),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The head: one node of the fabric as a pure state machine. Events in, actions out; no clock, no IO, no randomness.
+//!
+//! ```text
+//! handle(now, Event)                  something happened
+//! next_action() -> Option<Action>     drain until None before the next handle
+//! next_deadline() -> Option<Instant>  wake me then, even if nothing happens
+//! ```
+//! Read [`event`] and [`action`] for everything that can happen and everything that can be asked for, [`node`] for how the
+//! parts work together, and [`plan`] for the order in which the kernel is changed.
+
+pub mod action;
+pub mod event;
+
+mod ipam;
+mod job;
+pub mod node;
+mod peering;
+pub mod plan;
+mod policing;
+mod underlay;
+mod wish;
+
+pub mod kernel;
+mod mirror;
+pub mod name;
+pub mod object;
+pub mod prefix;
+pub mod request;
+mod stable;
+pub mod status;
+pub mod transaction;
+
+pub use action::{Action, Note};
+pub use event::Event;
+pub use node::{Identity, Node};
+pub use peering::{BGP_PORT, HOLD_TIME};

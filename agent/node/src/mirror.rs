@@ -1,0 +1,386 @@
+//! The store as last heard: every object, by kind and name, with the version it was read at.
+//!
+//! In: what was read, what others changed, what this node itself committed. Out: typed look-ups. An object never goes back to
+//! an older version: news of a commit may overtake the watch that also tells of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+use poplin_policy::model::{AddressSet, Policy, Tier};
+
+use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
+use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, Versioned};
+use crate::transaction::Transaction;
+
+/// The store as last heard.
+#[derive(Clone, Debug, Default)]
+pub struct Mirror {
+    objects: BTreeMap<ObjectKey, Versioned<Object>>,
+    /// What is known to be gone, and since when, until the watch has told of it too.
+    removed: BTreeMap<ObjectKey, i64>,
+    revision: i64,
+    /// The endpoint of each attachment on each host.
+    attached: BTreeMap<(AttachmentId, HostName), EndpointName>,
+    /// The endpoints of each host.
+    endpoints_on: BTreeMap<HostName, BTreeSet<EndpointName>>,
+    /// The blocks of each host.
+    blocks_of: BTreeMap<HostName, BTreeSet<(PoolName, IpNet)>>,
+}
+
+impl Mirror {
+    /// The highest revision read or watched.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Everything was read at `revision`. What this node committed after that stays, and so does the last good form of
+    /// what could not be read. A store that stands before what was watched is a restored backup: nothing newer is true in it.
+    pub fn replace(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: &[ObjectKey]) {
+        let went_back = revision < self.revision;
+        let stays = |key: &ObjectKey, version: i64| unreadable.contains(key) || (version > revision && !went_back);
+        let gone = self.objects.iter().filter(|(key, object)| !stays(key, object.version));
+        for key in gone.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.remove(&key);
+        }
+        self.removed.retain(|_, removed_at| *removed_at > revision && !went_back);
+        self.revision = revision;
+        for object in objects {
+            self.put(object);
+        }
+    }
+
+    /// Somebody's transaction.
+    pub fn change(&mut self, revision: i64, puts: Vec<Versioned<Object>>, deletes: Vec<ObjectKey>) {
+        self.revision = self.revision.max(revision);
+        for object in puts {
+            self.put(object);
+        }
+        for key in deletes {
+            self.delete(&key, revision);
+        }
+        self.removed.retain(|_, removed_at| *removed_at > revision);
+    }
+
+    /// This node's own transaction was committed. News the watch has passed already is no news: others may have gone on.
+    pub fn commit(&mut self, revision: i64, transaction: Transaction) {
+        if revision <= self.revision {
+            return;
+        }
+        for value in transaction.puts {
+            self.put(Versioned { value, version: revision });
+        }
+        for key in transaction.deletes {
+            self.bury(key, revision);
+        }
+    }
+
+    /// A refused transaction told how the compared objects are at `revision`.
+    pub fn correct(&mut self, revision: i64, compared: Vec<ObjectKey>, current: Vec<Versioned<Object>>) {
+        if revision <= self.revision {
+            return;
+        }
+        for key in compared {
+            if !current.iter().any(|object| object.value.key() == key) {
+                self.bury(key, revision);
+            }
+        }
+        for object in current {
+            self.put(object);
+        }
+    }
+
+    fn put(&mut self, object: Versioned<Object>) {
+        let key = object.value.key();
+        let is_stale = self.removed.get(&key).is_some_and(|removed_at| *removed_at >= object.version)
+            || self.objects.get(&key).is_some_and(|known| known.version > object.version);
+        if !is_stale {
+            self.removed.remove(&key);
+            self.remove(&key);
+            self.index(&object.value);
+            self.objects.insert(key, object);
+        }
+    }
+
+    /// Something is gone, and the watch, which has not come so far, may still tell of how it was.
+    fn bury(&mut self, key: ObjectKey, revision: i64) {
+        self.delete(&key, revision);
+        self.removed.insert(key, revision);
+    }
+
+    fn delete(&mut self, key: &ObjectKey, revision: i64) {
+        if self.objects.get(key).is_some_and(|known| known.version <= revision) {
+            self.remove(key);
+        }
+    }
+
+    fn index(&mut self, object: &Object) {
+        match object {
+            Object::Endpoint(endpoint) => {
+                self.attached.insert((endpoint.attachment.clone(), endpoint.host.clone()), endpoint.name.clone());
+                self.endpoints_on.entry(endpoint.host.clone()).or_default().insert(endpoint.name.clone());
+            }
+            Object::Block(block) => {
+                let key = (block.pool.clone(), block.cidr);
+                self.blocks_of.entry(block.host.clone()).or_default().insert(key);
+            }
+            Object::Pool(_)
+            | Object::Host(_)
+            | Object::Policy(_)
+            | Object::Tier(_)
+            | Object::AddressSet(_)
+            | Object::Peer(_)
+            | Object::Fabric(_) => {}
+        }
+    }
+
+    fn remove(&mut self, key: &ObjectKey) {
+        match self.objects.remove(key).map(|object| object.value) {
+            Some(Object::Endpoint(endpoint)) => {
+                let attached = (endpoint.attachment, endpoint.host);
+                if self.attached.get(&attached) == Some(&endpoint.name) {
+                    self.attached.remove(&attached);
+                }
+                if let Some(names) = self.endpoints_on.get_mut(&attached.1) {
+                    names.remove(&endpoint.name);
+                }
+            }
+            Some(Object::Block(block)) => {
+                if let Some(keys) = self.blocks_of.get_mut(&block.host) {
+                    keys.remove(&(block.pool, block.cidr));
+                }
+            }
+            Some(
+                Object::Pool(_)
+                | Object::Host(_)
+                | Object::Policy(_)
+                | Object::Tier(_)
+                | Object::AddressSet(_)
+                | Object::Peer(_)
+                | Object::Fabric(_),
+            )
+            | None => {}
+        }
+    }
+
+    /// The objects from a key on, as long as they are of one kind: kinds stand together in the order of keys.
+    fn of_kind<'m, T: 'm>(&'m self, first: ObjectKey) -> impl Iterator<Item = &'m T>
+    where
+        &'m T: TryFrom<&'m Object>,
+    {
+        self.objects.range(first..).map_while(|(_, object)| <&T>::try_from(&object.value).ok())
+    }
+
+    /// One object.
+    fn one<'m, T: 'm>(&'m self, key: &ObjectKey) -> Option<&'m T>
+    where
+        &'m T: TryFrom<&'m Object>,
+    {
+        <&T>::try_from(&self.objects.get(key)?.value).ok()
+    }
+
+    /// The version of an object, if it exists.
+    pub fn version(&self, key: &ObjectKey) -> Option<i64> {
+        self.objects.get(key).map(|object| object.version)
+    }
+
+    /// The pools, by name.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.of_kind(ObjectKey::Pool(PoolName::new("")))
+    }
+
+    /// All claimed blocks, by pool and prefix.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.of_kind(ObjectKey::Block(PoolName::new(""), IpNet::default()))
+    }
+
+    /// One block, if somebody claimed it.
+    pub fn block(&self, pool: &PoolName, cidr: IpNet) -> Option<&Block> {
+        self.one(&ObjectKey::Block(pool.clone(), cidr))
+    }
+
+    /// The hosts, by name.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.of_kind(ObjectKey::Host(HostName::new("")))
+    }
+
+    /// The host of that name.
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.one(&ObjectKey::Host(name.clone()))
+    }
+
+    /// All endpoints of the fabric, by name.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.of_kind(ObjectKey::Endpoint(EndpointName::new("")))
+    }
+
+    /// The endpoint of that name.
+    pub fn endpoint(&self, name: &EndpointName) -> Option<&Endpoint> {
+        self.one(&ObjectKey::Endpoint(name.clone()))
+    }
+
+    /// The endpoints of one host, by name.
+    pub fn endpoints_on(&self, host: &HostName) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints_on.get(host).into_iter().flatten().filter_map(|name| self.endpoint(name))
+    }
+
+    /// The blocks one host holds, by pool and prefix.
+    pub fn blocks_of(&self, host: &HostName) -> impl Iterator<Item = &Block> {
+        self.blocks_of.get(host).into_iter().flatten().filter_map(|(pool, cidr)| self.block(pool, *cidr))
+    }
+
+    /// The endpoint of that attachment on that host.
+    pub fn endpoint_on(&self, attachment: &AttachmentId, host: &HostName) -> Option<&Endpoint> {
+        self.endpoint(self.attached.get(&(attachment.clone(), host.clone()))?)
+    }
+
+    /// The endpoint of that attachment on any host; if several have one, that of `host`.
+    pub fn endpoint_of(&self, attachment: &AttachmentId, host: &HostName) -> Option<&Endpoint> {
+        let first = (attachment.clone(), HostName::new(""));
+        let on_any = self.attached.range(first..).take_while(|((of, _), _)| of == attachment);
+        self.endpoint_on(attachment, host).or_else(|| on_any.map(|(_, name)| name).find_map(|name| self.endpoint(name)))
+    }
+
+    /// The policies, by name.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.of_kind(ObjectKey::Policy(String::new()))
+    }
+
+    /// The tiers, by name.
+    pub fn tiers(&self) -> impl Iterator<Item = &Tier> {
+        self.of_kind(ObjectKey::Tier(String::new()))
+    }
+
+    /// The address sets, by name.
+    pub fn address_sets(&self) -> impl Iterator<Item = &AddressSet> {
+        self.of_kind(ObjectKey::AddressSet(String::new()))
+    }
+
+    /// The BGP peers outside the fabric, by name.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.of_kind(ObjectKey::Peer(PeerName::new("")))
+    }
+
+    /// The settings of the fabric.
+    pub fn fabric(&self) -> Fabric {
+        self.one(&ObjectKey::Fabric).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Mac;
+    use crate::transaction::Compare;
+    use poplin_policy::ruleset::Interface;
+
+    fn endpoint(name: &str, host: &str) -> Object {
+        Object::Endpoint(Endpoint {
+            name: EndpointName::new(name),
+            labels: poplin_policy::label::Labels::default(),
+            host: HostName::new(host),
+            attachment: id(name),
+            addresses: BTreeSet::new(),
+            interface: Interface::new("pop0").unwrap(),
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            netns: "/run/netns/x".into(),
+            mtu_bytes: 1500,
+        })
+    }
+
+    fn id(container: &str) -> AttachmentId {
+        AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
+    }
+
+    fn at(version: i64, value: Object) -> Versioned<Object> {
+        Versioned { value, version }
+    }
+
+    fn names(mirror: &Mirror) -> Vec<&str> {
+        mirror.endpoints().map(|endpoint| endpoint.name.as_str()).collect()
+    }
+
+    fn removal_of(object: &Object) -> Transaction {
+        let (puts, compares): (Vec<Object>, Vec<Compare>) = (vec![], vec![]);
+        Transaction { puts, compares, deletes: vec![object.key()] }
+    }
+
+    #[test]
+    fn an_object_never_goes_back_to_an_older_version() {
+        let mut mirror = Mirror::default();
+        let transaction = Transaction { puts: vec![endpoint("web", "h2")], ..Transaction::default() };
+        mirror.commit(12, transaction);
+
+        mirror.change(11, vec![at(11, endpoint("web", "h1"))], vec![]);
+
+        assert_eq!(mirror.version(&endpoint("web", "").key()), Some(12));
+        assert!(mirror.endpoint_on(&id("web"), &HostName::new("h2")).is_some());
+        assert!(mirror.endpoint_on(&id("web"), &HostName::new("h1")).is_none());
+    }
+
+    #[test]
+    fn what_was_removed_stays_removed_when_older_news_comes_late() {
+        let web = endpoint("web", "h1");
+        for is_told_by_refusal in [false, true] {
+            let mut mirror = Mirror::default();
+            match is_told_by_refusal {
+                true => mirror.correct(12, vec![web.key()], vec![]),
+                false => mirror.commit(12, removal_of(&web)),
+            }
+
+            mirror.change(11, vec![at(11, web.clone())], vec![]);
+            mirror.replace(11, vec![at(11, web.clone())], &[]);
+            assert_eq!(names(&mirror), Vec::<&str>::new());
+
+            mirror.change(13, vec![at(13, web.clone())], vec![]);
+            assert_eq!(names(&mirror), vec!["web"]);
+        }
+    }
+
+    #[test]
+    fn an_answer_the_watch_has_overtaken_changes_nothing() {
+        let mut mirror = Mirror::default();
+        let web = endpoint("web", "h1");
+        mirror.change(12, vec![at(12, web.clone())], vec![]);
+        mirror.change(13, vec![], vec![web.key()]);
+
+        mirror.commit(12, Transaction { puts: vec![web.clone()], ..Transaction::default() });
+        mirror.correct(12, vec![web.key()], vec![at(12, web)]);
+
+        assert_eq!(names(&mirror), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_restored_backup_is_believed() {
+        let mut mirror = Mirror::default();
+        mirror.change(20, vec![at(20, endpoint("late", "h1"))], vec![]);
+
+        mirror.replace(15, vec![at(9, endpoint("early", "h1"))], &[]);
+
+        assert_eq!(names(&mirror), vec!["early"]);
+        assert_eq!(mirror.endpoints_on(&HostName::new("h1")).count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_its_last_good_form() {
+        let mut mirror = Mirror::default();
+        mirror.change(20, vec![at(20, endpoint("web", "h1"))], vec![]);
+
+        mirror.replace(25, vec![], &[endpoint("web", "h1").key()]);
+
+        assert_eq!(names(&mirror), vec!["web"]);
+    }
+
+    #[test]
+    fn an_attachment_on_two_hosts_is_first_that_of_the_host_who_asks() {
+        let mut mirror = Mirror::default();
+        let twin = |name: &str, host: &str| match endpoint(name, host) {
+            Object::Endpoint(endpoint) => Object::Endpoint(Endpoint { attachment: id("c"), ..endpoint }),
+            other => other,
+        };
+        mirror.change(5, vec![at(5, twin("a", "h1")), at(5, twin("b", "h2"))], vec![]);
+
+        let seen_from = |host| mirror.endpoint_of(&id("c"), &HostName::new(host)).map(|one| one.name.as_str());
+
+        assert_eq!((seen_from("h1"), seen_from("h2"), seen_from("h3")), (Some("a"), Some("b"), Some("a")));
+    }
+}

@@ -1,0 +1,238 @@
+//! How the parts work together: what happened is noted down, then everything that can move is moved.
+//!
+//! In: [`Event`]s. Out: [`Action`]s. At any time at most one transaction and one batch of kernel steps are under way; what
+//! becomes due meanwhile coalesces into the next one, so nothing here grows with the length of a wait.
+//! Nothing is applied before the store and the kernel have both been read once.
+
+mod hear;
+mod register;
+mod report;
+mod route;
+mod transact;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use poplin_bgp::{Asn, Speaker};
+use poplin_policy::label::Labels;
+
+use crate::action::{Action, Note};
+use crate::event::Event;
+use crate::job::{Jobs, Wish};
+use crate::kernel::{KernelState, Target};
+use crate::mirror::Mirror;
+use crate::name::{AttachmentId, HostName};
+use crate::object::{Endpoint, Host, ObjectKey};
+use crate::peering::Peering;
+use crate::policing::Policing;
+use crate::request::{Answer, Detach, Refusal, RequestId};
+use crate::underlay::{self, Learned};
+use crate::wish::departing;
+
+use transact::InFlight;
+use wire::Batch;
+
+/// How long routes of an earlier life are kept once the neighbours are known, unless one of them has spoken of them since. A
+/// neighbour that dials every 5 s and sends its table within seconds is back well before; RFC 4724 §4.1 asks for such a bound.
+const ADOPTION: Duration = Duration::from_secs(30);
+
+/// Who this node is: what its operator configured.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its name; unique in the fabric.
+    pub host: HostName,
+    /// Labels of its host object, if it is the first to write it.
+    pub labels: Labels,
+    /// Where others reach it; empty = found out from the routes.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Its own AS; absent = the fabric's.
+    pub asn: Option<Asn>,
+    /// BGP identifier; absent = its IPv4 address.
+    pub router_id: Option<Ipv4Addr>,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node {
+    identity: Identity,
+
+    mirror: Option<Mirror>,
+    /// Why the store is out of reach, if it is.
+    store_error: Option<String>,
+    in_flight: Option<InFlight>,
+    transactions: u64,
+    /// No transaction before then: the last one's outcome is unknown.
+    transact_after: Option<Instant>,
+
+    kernel: Option<KernelState>,
+    policing: Policing,
+    batch: Option<Batch>,
+    is_forwarding: bool,
+    /// Why the last batch failed, if it did; the plan is made again at `apply_after`.
+    kernel_error: Option<String>,
+    apply_after: Option<Instant>,
+    failures: u32,
+
+    jobs: Jobs,
+    /// Endpoints that may stand in the store unheard of: what wrote them was never answered.
+    uncertain: BTreeMap<AttachmentId, ObjectKey>,
+
+    speaker: Option<Speaker>,
+    peering: Option<Peering>,
+    learned: Learned,
+    origins: BTreeSet<IpNet>,
+    /// Routes of an earlier life no neighbour has spoken of yet; absent = the kernel was never read.
+    adopted: Option<BTreeMap<IpNet, Target>>,
+    /// Until when they are kept; absent = the neighbours are not known yet.
+    adopted_until: Option<Instant>,
+
+    actions: VecDeque<Action>,
+}
+
+impl Node {
+    /// A node that knows nothing of the world yet.
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            mirror: None,
+            store_error: Some("it has not been read yet".to_owned()),
+            in_flight: None,
+            transactions: 0,
+            transact_after: None,
+            kernel: None,
+            policing: Policing::default(),
+            batch: None,
+            is_forwarding: false,
+            kernel_error: None,
+            apply_after: None,
+            failures: 0,
+            jobs: Jobs::default(),
+            uncertain: BTreeMap::new(),
+            speaker: None,
+            peering: None,
+            learned: BTreeMap::new(),
+            origins: BTreeSet::new(),
+            adopted: None,
+            adopted_until: None,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Tick => self.tick_speaker(now),
+            Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, &unreadable),
+            Event::StoreChanged { revision, puts, deletes } => self.store_changed(revision, puts, deletes),
+            Event::StoreLost { reason } => self.store_lost(reason),
+            Event::TransactionDone { id, outcome } => self.transaction_done(now, id, outcome),
+            Event::KernelRead(state) => self.kernel_read(state),
+            Event::RulesAltered => self.rules_altered(),
+            Event::StepsDone(result) => self.steps_done(now, result),
+            Event::AttachRequested(request, attach) => {
+                let attachment = attach.attachment.clone();
+                self.begin(now, request, attachment, Wish::Attach(attach));
+            }
+            Event::DetachRequested(request, detach) => self.begin_detach(now, request, &detach),
+            Event::Bgp(event) => self.speaker_event(now, event),
+        }
+        self.settle(now);
+    }
+
+    /// What should be done next. Drain until nothing comes before the next [`handle`](Self::handle).
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Event::Tick`] is due, even if nothing happens.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let speaker = self.speaker.as_ref().and_then(Speaker::next_deadline);
+        [self.jobs.next_deadline(), self.apply_after, self.transact_after, self.adoption_ends(), speaker]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the store and the kernel have been read and this host stands in the store.
+    pub fn is_ready(&self) -> bool {
+        self.me().is_some() && self.kernel.is_some()
+    }
+
+    /// Moves everything that can move. Each part looks at the whole state, so the order matters only for how soon.
+    fn settle(&mut self, now: Instant) {
+        self.transact_after = self.transact_after.filter(|after| *after > now);
+        self.apply_after = self.apply_after.filter(|after| *after > now);
+        self.jobs.forget_hope(now);
+        self.end_adoption(now);
+        self.expire_jobs(now);
+        self.register(now);
+        self.advance_jobs(now);
+        self.transact(now);
+        self.apply(now);
+        self.advance_wired(now);
+        self.transact(now);
+        self.peer(now);
+        self.apply(now);
+    }
+
+    /// This host as the store has it.
+    fn me(&self) -> Option<&Host> {
+        self.mirror.as_ref()?.host(&self.identity.host)
+    }
+
+    /// Endpoints of this host that are to stay wired.
+    fn local<'a>(
+        mirror: &'a Mirror,
+        host: &'a HostName,
+        departing: &'a BTreeSet<AttachmentId>,
+    ) -> impl Iterator<Item = &'a Endpoint> {
+        mirror.endpoints_on(host).filter(move |one| !departing.contains(&one.attachment))
+    }
+
+    fn begin(&mut self, now: Instant, request: RequestId, attachment: AttachmentId, wish: Wish) {
+        if let Some(answer) = self.jobs.begin(now, attachment, request, wish) {
+            self.answer(request, answer);
+        }
+    }
+
+    fn begin_detach(&mut self, now: Instant, request: RequestId, detach: &Detach) {
+        let (Some(mirror), Some(me)) = (&self.mirror, self.me()) else {
+            let reason = self.store_error.clone().unwrap_or_default();
+            return self.answer(request, Answer::Refused(Refusal::StoreUnreachable { reason }));
+        };
+        match departing(mirror, me, detach) {
+            Err(refusal) => self.answer(request, Answer::Refused(refusal)),
+            Ok(Some(endpoint)) => {
+                let attachment = endpoint.attachment.clone();
+                self.begin(now, request, attachment, Wish::Detach);
+            }
+            Ok(None) => match detach {
+                // A container may be given up while its attachment is still under way, or while nobody knows what became of it.
+                Detach::Attachment(attachment) => {
+                    let attachment = attachment.clone();
+                    self.begin(now, request, attachment, Wish::Detach);
+                }
+                Detach::Endpoint(_) => self.answer(request, Answer::Detached(None)),
+            },
+        }
+    }
+
+    fn answer(&mut self, request: RequestId, answer: Answer) {
+        self.actions.push_back(Action::Answer(request, answer));
+    }
+
+    fn note(&mut self, note: Note) {
+        self.actions.push_back(Action::Note(note));
+    }
+
+    /// Where others reach this host: as configured, or as the routes show.
+    fn own_addresses(&self) -> Option<BTreeSet<IpAddr>> {
+        match self.identity.addresses.is_empty() {
+            true => self.kernel.as_ref().map(underlay::uplink_addresses),
+            false => Some(self.identity.addresses.clone()),
+        }
+    }
+}

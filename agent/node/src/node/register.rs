@@ -1,0 +1,55 @@
+//! Keeps this host's own record in the store true.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use crate::object::{Host, Object, ObjectKey};
+use crate::stable::hash64;
+use crate::transaction::{Compare, Transaction};
+
+use super::Node;
+use super::transact::Purpose;
+
+impl Node {
+    /// Writes this host down if it is not there or has changed.
+    pub(super) fn register(&mut self, now: Instant) {
+        if !self.may_transact(now) {
+            return;
+        }
+        let (Some(mirror), Some(wanted)) = (&self.mirror, self.own_record()) else { return };
+        if mirror.host(&wanted.name) == Some(&wanted) {
+            return;
+        }
+        let key = ObjectKey::Host(wanted.name.clone());
+        let compare = match mirror.version(&key) {
+            None => Compare::Absent(key),
+            Some(version) => Compare::Unchanged(key, version),
+        };
+        let transaction =
+            Transaction { compares: vec![compare], puts: vec![Object::Host(wanted)], deletes: Vec::new() };
+        self.send(transaction, Purpose::Register);
+    }
+
+    /// This host as it should stand in the store: labels are people's, the rest is ours.
+    fn own_record(&self) -> Option<Host> {
+        let addresses = self.own_addresses()?;
+        let known = self.me();
+        let v4 = addresses.iter().find_map(|address| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        });
+        Some(Host {
+            name: self.identity.host.clone(),
+            labels: known.map_or_else(|| self.identity.labels.clone(), |host| host.labels.clone()),
+            asn: self.identity.asn,
+            router_id: self.identity.router_id.or(v4).unwrap_or_else(|| router_id_of(self.identity.host.as_str())),
+            addresses,
+        })
+    }
+}
+
+/// A BGP identifier for a host without IPv4: it only has to be unique and not zero (RFC 6286 §2.1).
+fn router_id_of(host: &str) -> Ipv4Addr {
+    let [.., a, b, c, d] = hash64(&["router-id", host]).to_be_bytes();
+    Ipv4Addr::new(a | 1, b, c, d)
+}

@@ -1,0 +1,75 @@
+//! What this node would tell an operator, and whether an attachment is still what it was promised to be.
+
+use std::time::Instant;
+
+use poplin_bgp::NeighbourView;
+
+use crate::name::AttachmentId;
+use crate::plan;
+use crate::prefix::size_of;
+use crate::request::Attached;
+use crate::status::{BlockUse, Session, Status};
+
+use super::Node;
+
+impl Node {
+    /// This host at this moment; absent until the store and the kernel were read.
+    pub fn status(&self, now: Instant) -> Status {
+        let me = self.me();
+        let mirror = self.mirror.as_ref();
+        let fabric = mirror.map(|mirror| mirror.fabric()).unwrap_or_default();
+        let is_own = |host: &crate::name::HostName| *host == self.identity.host;
+        Status {
+            host: self.identity.host.clone(),
+            asn: self.identity.asn.unwrap_or(fabric.asn),
+            router_id: me.map_or(std::net::Ipv4Addr::UNSPECIFIED, |me| me.router_id),
+            addresses: me.map(|me| me.addresses.clone()).unwrap_or_default(),
+            revision: mirror.map_or(0, |mirror| mirror.revision()),
+            store_error: self.store_error.clone(),
+            sessions: self.sessions(now),
+            blocks: mirror
+                .iter()
+                .flat_map(|mirror| mirror.blocks())
+                .filter(|block| is_own(&block.host))
+                .map(block_use)
+                .collect(),
+            endpoints: mirror.map_or(0, |mirror| mirror.endpoints_on(&self.identity.host).count()),
+            policies: mirror.map_or(0, |mirror| mirror.policies().count()),
+            routes_learned: self.learned.len(),
+            kernel_error: self.kernel_error.clone(),
+        }
+    }
+
+    fn sessions(&self, now: Instant) -> Vec<Session> {
+        let names = self.peering.as_ref().map(|peering| &peering.names);
+        let name_of =
+            |view: &NeighbourView| names.and_then(|names| names.get(&view.address)).cloned().unwrap_or_default();
+        let session = |view: NeighbourView| Session {
+            name: name_of(&view),
+            address: view.address,
+            asn: view.asn,
+            state: format!("{:?}", view.state),
+            in_state: now.saturating_duration_since(view.since),
+            prefixes_received: view.prefixes_received,
+            prefixes_sent: view.prefixes_sent,
+            last_error: view.last_error,
+        };
+        self.speaker.iter().flat_map(|speaker| speaker.neighbours()).map(session).collect()
+    }
+
+    /// What was promised to an attachment of this host, and what of it does not hold any more, one sentence each. Absent:
+    /// there is no such attachment.
+    pub fn check(&self, attachment: &AttachmentId) -> Option<(Attached, Vec<String>)> {
+        let endpoint = self.mirror.as_ref()?.endpoint_on(attachment, &self.identity.host)?;
+        let kernel = self.kernel.as_ref()?;
+        let mut findings = plan::findings(&endpoint.interface, &endpoint.addresses, endpoint.mac, kernel);
+        if !self.policing.covers(&endpoint.interface) {
+            findings.push(format!("no policy is loaded for {}", endpoint.interface));
+        }
+        Some((self.promise(endpoint), findings))
+    }
+}
+
+fn block_use(block: &crate::object::Block) -> BlockUse {
+    BlockUse { cidr: block.cidr, pool: block.pool.clone(), taken: block.taken.len(), size: size_of(block.cidr) }
+}

@@ -1,0 +1,117 @@
+//! Routes: what BGP is told, what it teaches, and what of that the kernel gets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use ipnet::IpNet;
+use poplin_bgp::Speaker;
+
+use crate::action::{Action, Note};
+use crate::kernel::{KernelState, Target};
+use crate::peering::{announced, peering};
+use crate::underlay::resolve;
+
+use super::{ADOPTION, Node};
+
+impl Node {
+    /// Keeps the speaker's neighbours and announcements true.
+    pub(super) fn peer(&mut self, now: Instant) {
+        let (Some(mirror), Some(me), Some(kernel)) = (&self.mirror, self.me(), &self.kernel) else { return };
+        let wanted = peering(mirror, me);
+        let origins = announced(mirror, me, kernel);
+        let speaker = self.speaker.get_or_insert_with(|| Speaker::new(wanted.speaker));
+        // What we announce comes first: neighbours of an earlier life forget what is missing when our table ends (RFC 4724 §4.2).
+        if self.origins != origins {
+            speaker.handle(now, poplin_bgp::Event::Originate(origins.clone()));
+            self.origins = origins;
+        }
+        if self.peering.as_ref() != Some(&wanted) {
+            let (config, neighbours) = (wanted.speaker, wanted.neighbours.clone());
+            speaker.handle(now, poplin_bgp::Event::Reconfigure { config, neighbours });
+            self.peering = Some(wanted);
+        }
+        self.adopted_until.get_or_insert(now + ADOPTION);
+        self.drain_speaker();
+    }
+
+    /// Routes of an earlier life have had their time.
+    pub(super) fn end_adoption(&mut self, now: Instant) {
+        if self.adopted_until.is_some_and(|until| until <= now) {
+            self.adopted = Some(BTreeMap::new());
+        }
+    }
+
+    /// When it ends, if there is anything to end.
+    pub(super) fn adoption_ends(&self) -> Option<Instant> {
+        self.adopted_until.filter(|_| self.adopted.as_ref().is_some_and(|adopted| !adopted.is_empty()))
+    }
+
+    pub(super) fn tick_speaker(&mut self, now: Instant) {
+        if self.speaker.as_ref().and_then(Speaker::next_deadline).is_some_and(|deadline| deadline <= now) {
+            self.speaker_event(now, poplin_bgp::Event::Tick);
+        }
+    }
+
+    pub(super) fn speaker_event(&mut self, now: Instant, event: poplin_bgp::Event) {
+        match (&mut self.speaker, event) {
+            (Some(speaker), event) => {
+                speaker.handle(now, event);
+                self.drain_speaker();
+            }
+            // Nobody is known yet. A caller left without a word would wait for our OPEN for minutes, and turn our own calls away.
+            (None, poplin_bgp::Event::ConnectionOpened { connection, .. }) => {
+                self.actions.push_back(Action::Bgp(poplin_bgp::Action::Close { connection }));
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn drain_speaker(&mut self) {
+        while let Some(action) = self.speaker.as_mut().and_then(Speaker::next_action) {
+            match action {
+                poplin_bgp::Action::Install { prefix, next_hops } => {
+                    self.forget_adopted(prefix);
+                    self.learned.insert(prefix, next_hops.into_iter().collect());
+                }
+                poplin_bgp::Action::Remove { prefix } => {
+                    self.forget_adopted(prefix);
+                    self.learned.remove(&prefix);
+                }
+                poplin_bgp::Action::Note(note) => self.note(Note::Info(note.to_string())),
+                other => self.actions.push_back(Action::Bgp(other)),
+            }
+        }
+    }
+
+    /// Routes that do not lead to a link of ours: own blocks into the void, learned ones to their gateways.
+    pub(super) fn routes(&self) -> Option<BTreeMap<IpNet, Target>> {
+        let (mirror, kernel) = (self.mirror.as_ref()?, self.kernel.as_ref()?);
+        let mut routes = self.adopted.clone().unwrap_or_default();
+        for (prefix, next_hops) in &self.learned {
+            let gateways: BTreeSet<_> = resolve(kernel, &self.learned, next_hops);
+            if !gateways.is_empty() {
+                routes.insert(*prefix, Target::Gateways(gateways));
+            }
+        }
+        let own = mirror.blocks_of(&self.identity.host);
+        routes.extend(own.map(|block| (block.cidr, Target::Blackhole)));
+        Some(routes)
+    }
+
+    /// A neighbour has spoken of this prefix: from now on it is as learned.
+    fn forget_adopted(&mut self, prefix: IpNet) {
+        if let Some(adopted) = &mut self.adopted {
+            adopted.remove(&prefix);
+        }
+    }
+
+    /// The first reading of the kernel shows what an earlier life had learned.
+    pub(super) fn adopt(&mut self, kernel: &KernelState) {
+        let is_learned = |target: &Target| match target {
+            Target::Gateways(_) => true,
+            Target::Link(_) | Target::Blackhole => false,
+        };
+        let learned = kernel.routes.iter().filter(|(_, target)| is_learned(target));
+        self.adopted.get_or_insert_with(|| learned.map(|(prefix, target)| (*prefix, target.clone())).collect());
+    }
+}

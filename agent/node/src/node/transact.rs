@@ -1,0 +1,296 @@
+//! One transaction at a time: as many waiting requests as fit go into it together.
+//!
+//! A shared block is the unit of compare-and-swap, so two transactions of one host at once would only refuse each other; 100
+//! attachments in one transaction cost one round trip.
+
+use std::time::{Duration, Instant};
+
+use crate::action::{Action, Note};
+use crate::ipam::Draft;
+use crate::job::{Stage, Wish};
+use crate::mirror::Mirror;
+use crate::name::AttachmentId;
+use crate::object::{Endpoint, Object, ObjectKey};
+use crate::request::{Answer, Refusal};
+use crate::transaction::{Compare, Transaction, TransactionId, TransactionOutcome};
+use crate::wish::{self, Move};
+
+use super::Node;
+
+/// Requests in one transaction. etcd takes 128 operations by default; one request needs at most three: an endpoint and two blocks.
+const MOST_JOBS: usize = 40;
+
+/// How long to wait after a transaction whose outcome is unknown.
+const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
+
+/// A container interface's MTU when neither the fabric nor the uplink names one: Ethernet's.
+const DEFAULT_MTU_BYTES: u32 = 1500;
+
+/// A transaction under way.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    id: TransactionId,
+    transaction: Transaction,
+    purpose: Purpose,
+}
+
+/// What a transaction is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// This host's own record.
+    Register,
+    /// Requests.
+    Jobs,
+}
+
+impl Node {
+    /// Whether a transaction may be sent now.
+    pub(super) fn may_transact(&self, now: Instant) -> bool {
+        self.in_flight.is_none()
+            && self.mirror.is_some()
+            && self.store_error.is_none()
+            && self.transact_after.is_none_or(|after| after <= now)
+    }
+
+    pub(super) fn send(&mut self, transaction: Transaction, purpose: Purpose) -> TransactionId {
+        self.transactions += 1;
+        let id = TransactionId(self.transactions);
+        self.in_flight = Some(InFlight { id, transaction: transaction.clone(), purpose });
+        self.actions.push_back(Action::Transact(id, transaction));
+        id
+    }
+
+    /// Sends what waits for the store.
+    pub(super) fn transact(&mut self, now: Instant) {
+        if !self.may_transact(now) || self.kernel.is_none() || self.me().is_none() {
+            return;
+        }
+        let mut draft = Draft::default();
+        let mut written = Written::default();
+        for attachment in self.jobs.at(|stage| matches!(stage, Stage::Waiting | Stage::Leaving(_))) {
+            if written.jobs.len() < MOST_JOBS {
+                self.include(&attachment, &mut draft, &mut written);
+            }
+        }
+        if written.jobs.is_empty() {
+            return;
+        }
+        let mirror = self.mirror.as_ref().expect("may_transact has seen it");
+        let transaction = compose(mirror, draft, &written);
+        let id = self.send(transaction, Purpose::Jobs);
+        for attachment in written.jobs {
+            let Some(job) = self.jobs.get_mut(&attachment) else { continue };
+            job.stage = match std::mem::replace(&mut job.stage, Stage::Waiting) {
+                Stage::Leaving(endpoint) => Stage::Releasing(id, endpoint),
+                Stage::Waiting => Stage::Committing(id),
+                other => other,
+            };
+        }
+    }
+
+    /// Puts one job into the transaction under construction, or ends it if it cannot be.
+    fn include(&mut self, attachment: &AttachmentId, draft: &mut Draft, written: &mut Written) {
+        let Some(job) = self.jobs.get_mut(attachment).cloned() else { return };
+        let mirror = self.mirror.as_ref().expect("may_transact has seen it");
+        match (&job.stage, &job.wish) {
+            (Stage::Leaving(endpoint), _) => {
+                // A lost answer may have been that it is gone, and its name somebody else's since.
+                let is_still_there = mirror
+                    .endpoint(&endpoint.name)
+                    .is_some_and(|known| known.attachment == *attachment && known.host == endpoint.host);
+                if !is_still_there {
+                    return self.departed(attachment);
+                }
+                for address in &endpoint.addresses {
+                    draft.release(mirror, *address, attachment);
+                }
+                written.deleted.push((**endpoint).clone());
+                written.jobs.push(attachment.clone());
+            }
+            (Stage::Waiting, Wish::Detach) => match self.uncertain.get(attachment) {
+                // Somebody else has its name, so it is not there.
+                Some(ObjectKey::Endpoint(name)) if mirror.endpoint(name).is_some() => self.departed(attachment),
+                Some(key) => {
+                    written.absent.push(key.clone());
+                    written.jobs.push(attachment.clone());
+                }
+                None => {}
+            },
+            (Stage::Waiting, Wish::Attach(attach)) => {
+                let mut tried = draft.clone(); // a refusal may come after one address of two was taken
+                match self.judge(attach, &mut tried) {
+                    Ok(Move::Wire) => self.set_stage(attachment, Stage::Wiring),
+                    Ok(Move::Store(endpoint)) if written.has_name_of(&endpoint) => {} // the next transaction will see who has it
+                    Ok(Move::Store(endpoint)) => {
+                        *draft = tried;
+                        written.put.push(endpoint);
+                        written.jobs.push(attachment.clone());
+                    }
+                    Err(refusal) if refusal.is_a_lack() && job.news_by.is_some() => {} // judged again with the next news
+                    Err(refusal) => self.finish(attachment, Answer::Refused(refusal)),
+                }
+            }
+            (Stage::Waiting, Wish::Undo(_))
+            | (Stage::Committing(_) | Stage::Wiring | Stage::Unwiring(_) | Stage::Releasing(..), _) => {}
+        }
+    }
+
+    fn judge(&self, attach: &crate::request::Attach, draft: &mut Draft) -> Result<Move, Refusal> {
+        let mirror = self.mirror.as_ref().expect("may_transact has seen it");
+        let kernel = self.kernel.as_ref().expect("transact has seen it");
+        let me = self.me().expect("transact has seen it");
+        wish::next_move(mirror, kernel, draft, me, self.mtu_bytes(mirror), attach)
+    }
+
+    fn mtu_bytes(&self, mirror: &Mirror) -> u32 {
+        let uplink = || {
+            let kernel = self.kernel.as_ref()?;
+            crate::underlay::uplink_mtu_bytes(kernel, &self.me()?.addresses)
+        };
+        mirror.fabric().mtu_bytes.or_else(uplink).unwrap_or(DEFAULT_MTU_BYTES)
+    }
+
+    pub(super) fn set_stage(&mut self, attachment: &AttachmentId, stage: Stage) {
+        if let Some(job) = self.jobs.get_mut(attachment) {
+            job.stage = stage;
+        }
+    }
+
+    /// Ends a job with its answer.
+    pub(super) fn finish(&mut self, attachment: &AttachmentId, answer: Answer) {
+        if let Some(job) = self.jobs.end(attachment) {
+            self.answer(job.request, answer);
+        }
+    }
+
+    pub(super) fn transaction_done(&mut self, now: Instant, id: TransactionId, outcome: TransactionOutcome) {
+        let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.id == id) else { return };
+        match outcome {
+            TransactionOutcome::Committed { revision } => self.committed(id, revision, in_flight),
+            TransactionOutcome::Refused { revision, current } => {
+                let compared = in_flight.transaction.compares.iter().map(|compare| compare.key().clone()).collect();
+                if let Some(mirror) = &mut self.mirror {
+                    mirror.correct(revision, compared, current);
+                }
+                self.policing.touch();
+                self.jobs.step_back(id);
+            }
+            TransactionOutcome::Unknown { reason } => {
+                self.note(Note::Warning(format!("a transaction was not answered: {reason}; it will be tried again")));
+                self.transact_after = Some(now + UNKNOWN_PAUSE);
+                self.doubt(&in_flight.transaction);
+                self.jobs.step_back(id);
+            }
+        }
+    }
+
+    /// Notes down what a transaction may have written although nobody said so.
+    fn doubt(&mut self, transaction: &Transaction) {
+        for put in &transaction.puts {
+            if let Object::Endpoint(endpoint) = put {
+                self.uncertain.insert(endpoint.attachment.clone(), put.key());
+            }
+        }
+    }
+
+    /// What was written is known.
+    fn trust(&mut self, transaction: &Transaction) {
+        for put in &transaction.puts {
+            if let Object::Endpoint(endpoint) = put {
+                self.uncertain.remove(&endpoint.attachment);
+            }
+        }
+    }
+
+    /// Whether the store may hold an endpoint of that attachment that was not heard of.
+    pub(super) fn may_be_written(&self, attachment: &AttachmentId) -> bool {
+        let is_its = |put: &Object| matches!(put, Object::Endpoint(endpoint) if endpoint.attachment == *attachment);
+        let is_being_written = self.in_flight.as_ref().is_some_and(|one| one.transaction.puts.iter().any(is_its));
+        self.store_error.is_some() || is_being_written || self.uncertain.contains_key(attachment)
+    }
+
+    fn committed(&mut self, id: TransactionId, revision: i64, in_flight: InFlight) {
+        self.trust(&in_flight.transaction);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.commit(revision, in_flight.transaction);
+        }
+        match in_flight.purpose {
+            Purpose::Register => {
+                let host = self.identity.host.clone();
+                self.note(Note::Info(format!("host {host} is written down at revision {revision}")));
+            }
+            Purpose::Jobs => {
+                self.policing.touch();
+                self.jobs_committed(id);
+            }
+        }
+    }
+
+    fn jobs_committed(&mut self, id: TransactionId) {
+        for attachment in self.jobs.at(|stage| matches!(stage, Stage::Committing(waits) if *waits == id)) {
+            match self.jobs.get_mut(&attachment).map(|job| &job.wish) {
+                Some(Wish::Detach) => self.departed(&attachment),
+                _ => self.set_stage(&attachment, Stage::Wiring),
+            }
+        }
+        for attachment in self.jobs.at(|stage| matches!(stage, Stage::Releasing(waits, _) if *waits == id)) {
+            self.departed(&attachment);
+        }
+    }
+
+    /// Nothing is left of an attachment.
+    fn departed(&mut self, attachment: &AttachmentId) {
+        self.uncertain.remove(attachment);
+        let Some(job) = self.jobs.end(attachment) else { return };
+        let answer = match (job.wish, job.stage) {
+            (Wish::Undo(refusal), _) => Answer::Refused(refusal),
+            (Wish::Detach | Wish::Attach(_), Stage::Leaving(endpoint) | Stage::Releasing(_, endpoint)) => {
+                Answer::Detached(Some(*endpoint))
+            }
+            (Wish::Detach | Wish::Attach(_), _) => Answer::Detached(None),
+        };
+        self.answer(job.request, answer);
+    }
+}
+
+/// What a transaction under construction does to endpoints.
+#[derive(Default)]
+struct Written {
+    jobs: Vec<AttachmentId>,
+    put: Vec<Endpoint>,
+    deleted: Vec<Endpoint>,
+    /// Endpoints that are asked for only to hear that they do not exist.
+    absent: Vec<ObjectKey>,
+}
+
+impl Written {
+    fn has_name_of(&self, endpoint: &Endpoint) -> bool {
+        self.put.iter().any(|other| other.name == endpoint.name)
+    }
+}
+
+fn compose(mirror: &Mirror, draft: Draft, written: &Written) -> Transaction {
+    let unchanged = |key: ObjectKey| match mirror.version(&key) {
+        None => Compare::Absent(key),
+        Some(version) => Compare::Unchanged(key, version),
+    };
+    let endpoints =
+        written.put.iter().chain(&written.deleted).map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone()));
+    let mut compares: Vec<Compare> = draft.keys().chain(endpoints).map(unchanged).collect();
+    compares.extend(written.absent.iter().cloned().map(Compare::Absent));
+    let blocks: Vec<Object> = draft.into_blocks().map(Object::Block).collect();
+    compares.extend(claimed_pools(mirror, &blocks).into_iter().map(unchanged));
+    let puts = blocks.into_iter().chain(written.put.iter().cloned().map(Object::Endpoint)).collect();
+    let deletes = written.deleted.iter().map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone())).collect();
+    Transaction { compares, puts, deletes }
+}
+
+/// The pools new blocks are claimed from: they must still be as they were when the block was chosen.
+fn claimed_pools(mirror: &Mirror, blocks: &[Object]) -> std::collections::BTreeSet<ObjectKey> {
+    let is_new = |object: &&Object| mirror.version(&object.key()).is_none();
+    let pool_of = |object: &Object| match object.key() {
+        ObjectKey::Block(pool, _) => Some(ObjectKey::Pool(pool)),
+        _ => None,
+    };
+    blocks.iter().filter(is_new).filter_map(pool_of).collect()
+}

@@ -1,0 +1,251 @@
+//! Brings the kernel to what should be, one batch at a time, and moves the requests that waited for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use poplin_policy::ruleset::Interface;
+
+use crate::action::{Action, Note};
+use crate::job::{Stage, Wish};
+use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind};
+use crate::name::AttachmentId;
+use crate::object::Endpoint;
+use crate::plan::{self, Desired, DesiredLink};
+use crate::policing::Loaded;
+use crate::request::{Answer, Attached, Refusal};
+use crate::wish::mac_of;
+
+use super::Node;
+
+/// The wait after a step the kernel refused, doubled with each failure in a row.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest such wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Steps under way, and the rules that will be loaded once they are done.
+#[derive(Debug)]
+pub(super) struct Batch {
+    steps: Vec<Step>,
+    rules: Option<Arc<Loaded>>,
+}
+
+/// How the change of rules fared in a batch that failed.
+enum Fared {
+    Done,
+    Failed,
+    NotTried,
+}
+
+impl Batch {
+    /// Another hand changed our table meanwhile: whether before or after our own change, nobody knows.
+    pub(super) fn doubt_rules(&mut self) {
+        self.rules = None;
+    }
+
+    /// Steps before the failed one were done, those after it were not tried.
+    fn rules_fared(&self, failed: &Step) -> Fared {
+        let done = self.steps.iter().take_while(|step| *step != failed);
+        match failed {
+            Step::ChangeRules(_) => Fared::Failed,
+            _ if done.into_iter().any(|step| matches!(step, Step::ChangeRules(_))) => Fared::Done,
+            _ => Fared::NotTried,
+        }
+    }
+}
+
+impl Node {
+    /// Plans, and sends the plan if there is something to do.
+    pub(super) fn apply(&mut self, now: Instant) {
+        if self.batch.is_some() || self.apply_after.is_some_and(|after| after > now) || self.me().is_none() {
+            return;
+        }
+        let Some((desired, rules)) = self.desired() else { return };
+        let kernel = self.kernel.as_ref().expect("what is desired depends on it");
+        let steps = plan::plan(&desired, kernel);
+        if steps.is_empty() {
+            return;
+        }
+        self.batch = Some(Batch { steps: steps.clone(), rules });
+        self.actions.push_back(Action::Apply(steps));
+    }
+
+    /// What the kernel should hold.
+    fn desired(&mut self) -> Option<(Desired, Option<Arc<Loaded>>)> {
+        let departing = self.jobs.departing();
+        let routes = self.routes()?;
+        let mirror = self.mirror.as_ref()?;
+        let local = || Self::local(mirror, &self.identity.host, &departing);
+        let due = self.policing.due(mirror, local());
+        let wiring = self.jobs.at(|stage| *stage == Stage::Wiring);
+        let links: BTreeMap<Interface, DesiredLink> = local()
+            .map(|endpoint| (endpoint.interface.clone(), desired_link(endpoint, wiring.contains(&endpoint.attachment))))
+            .collect();
+        let (rules, loaded) = due.unzip();
+        let is_lost = self.kernel.as_ref().is_some_and(|kernel| kernel.is_forwarding_off);
+        let forwarding = is_lost || !self.is_forwarding;
+        let desired = Desired { rules: rules.unwrap_or_default(), links, routes, forwarding };
+        Some((desired, loaded))
+    }
+
+    pub(super) fn steps_done(&mut self, now: Instant, result: Result<(), StepFailure>) {
+        let Some(batch) = self.batch.take() else { return };
+        match result {
+            Ok(()) => self.batch_done(batch),
+            Err(failure) => self.batch_failed(now, batch, failure),
+        }
+    }
+
+    fn batch_done(&mut self, batch: Batch) {
+        if let Some(kernel) = &mut self.kernel {
+            for step in &batch.steps {
+                plan::advance(kernel, step);
+            }
+        }
+        if let Some(rules) = batch.rules {
+            self.policing.load(rules);
+        }
+        self.is_forwarding |= batch.steps.contains(&Step::EnableForwarding);
+        if self.kernel_error.take().is_some() {
+            self.note(Note::Info("the kernel is as it should be again".to_owned()));
+        }
+        self.failures = 0;
+    }
+
+    fn batch_failed(&mut self, now: Instant, batch: Batch, failure: StepFailure) {
+        self.kernel = None; // a fresh reading follows by itself
+        match (batch.rules_fared(&failure.step), batch.rules) {
+            (Fared::Done, Some(rules)) => self.policing.load(rules),
+            (Fared::Failed, _) => self.policing.forget(),
+            (Fared::Done, None) | (Fared::NotTried, _) => {}
+        }
+        match &failure.step {
+            Step::CreateLink(new) => self.link_failed(new, &failure),
+            _ => self.pause(now, &failure),
+        }
+    }
+
+    fn pause(&mut self, now: Instant, failure: &StepFailure) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+        self.failures += 1;
+        self.apply_after = Some(now + pause);
+        let error = format!("the kernel refused {}: {}", failure.step.describe(), failure.reason);
+        self.note(Note::Warning(format!("{error}; trying again in {pause:?}")));
+        self.kernel_error = Some(error);
+    }
+
+    fn link_failed(&mut self, new: &NewLink, failure: &StepFailure) {
+        let mirror = self.mirror.as_ref().expect("a link is made for an endpoint of the mirror");
+        let is_its = |endpoint: &&Endpoint| endpoint.interface == new.interface;
+        let Some(endpoint) = mirror.endpoints_on(&self.identity.host).find(is_its).cloned() else { return };
+        let attachment = endpoint.attachment.clone();
+        let reason = failure.reason.clone();
+        let refusal = match failure.kind {
+            StepFailureKind::NamespaceMissing | StepFailureKind::NotANamespace => {
+                Refusal::NamespaceMissing { netns: new.netns.clone(), reason }
+            }
+            StepFailureKind::InterfaceExists => Refusal::InterfaceExists { interface: new.container_interface.clone() },
+            StepFailureKind::RulesOutOfStep | StepFailureKind::Other => {
+                Refusal::Wiring { attachment: attachment.clone(), reason }
+            }
+        };
+        self.undo(&attachment, endpoint, refusal);
+    }
+
+    /// Takes an attachment back that cannot be completed, and answers once nothing is left of it.
+    fn undo(&mut self, attachment: &AttachmentId, endpoint: Endpoint, refusal: Refusal) {
+        if let Some(job) = self.jobs.get_mut(attachment) {
+            job.wish = Wish::Undo(refusal);
+            job.stage = Stage::Unwiring(Box::new(endpoint));
+            self.policing.touch();
+        }
+    }
+
+    /// Detachments that wait begin to leave the kernel.
+    pub(super) fn advance_jobs(&mut self, _now: Instant) {
+        for attachment in self.jobs.at(|stage| *stage == Stage::Waiting) {
+            let is_detach = self.jobs.get_mut(&attachment).is_some_and(|job| matches!(job.wish, Wish::Detach));
+            let Some(mirror) = self.mirror.as_ref().filter(|_| is_detach) else { continue };
+            match mirror.endpoint_on(&attachment, &self.identity.host).cloned() {
+                Some(endpoint) => self.set_stage(&attachment, Stage::Unwiring(Box::new(endpoint))),
+                None if self.may_be_written(&attachment) => continue, // asked of the store, or answered when its time is up
+                None => self.finish(&attachment, Answer::Detached(None)),
+            }
+            self.policing.touch();
+        }
+    }
+
+    /// What waited for the kernel, and got what it waited for, moves on.
+    pub(super) fn advance_wired(&mut self, _now: Instant) {
+        let Some(kernel) = self.kernel.as_ref().filter(|_| self.batch.is_none()) else { return };
+        let is_gone = |stage: &Stage| matches!(stage, Stage::Unwiring(endpoint) if !kernel.links.contains_key(&endpoint.interface));
+        for attachment in self.jobs.at(is_gone) {
+            let Some(job) = self.jobs.get_mut(&attachment) else { continue };
+            if let Stage::Unwiring(endpoint) = std::mem::replace(&mut job.stage, Stage::Waiting) {
+                job.stage = Stage::Leaving(endpoint);
+            }
+        }
+        for attachment in self.jobs.at(|stage| *stage == Stage::Wiring) {
+            if let Some(attached) = self.attached(&attachment) {
+                self.finish(&attachment, Answer::Attached(attached));
+            }
+        }
+    }
+
+    /// The answer to an attachment whose every part stands.
+    fn attached(&self, attachment: &AttachmentId) -> Option<Attached> {
+        let (mirror, kernel) = (self.mirror.as_ref()?, self.kernel.as_ref()?);
+        let endpoint = mirror.endpoint_on(attachment, &self.identity.host)?;
+        let is_wired = plan::is_wired(&endpoint.interface, &endpoint.addresses, endpoint.mac, kernel);
+        (is_wired && self.policing.covers(&endpoint.interface)).then(|| self.promise(endpoint))
+    }
+
+    /// What an attached container's side needs to know.
+    pub(super) fn promise(&self, endpoint: &Endpoint) -> Attached {
+        let key = crate::object::ObjectKey::Endpoint(endpoint.name.clone());
+        let gateway = |address: &std::net::IpAddr| if address.is_ipv4() { plan::GATEWAY_V4 } else { plan::GATEWAY_V6 };
+        Attached {
+            gateways: endpoint.addresses.iter().map(gateway).collect(),
+            gateway_mac: mac_of(&endpoint.attachment, "host"),
+            version: self.mirror.as_ref().and_then(|mirror| mirror.version(&key)).unwrap_or_default(),
+            endpoint: endpoint.clone(),
+        }
+    }
+
+    /// Requests whose time is up are answered; what they began is taken back.
+    pub(super) fn expire_jobs(&mut self, now: Instant) {
+        for attachment in self.jobs.overdue(now) {
+            let Some(job) = self.jobs.get_mut(&attachment) else { continue };
+            job.deadline = now + crate::job::PATIENCE;
+            let late = || "it did not answer in time".to_owned();
+            let by_store = Refusal::StoreUnreachable { reason: self.store_error.clone().unwrap_or_else(late) };
+            let by_kernel = Refusal::Wiring {
+                attachment: attachment.clone(),
+                reason: self.kernel_error.clone().unwrap_or_else(late),
+            };
+            let own = self.mirror.as_ref().and_then(|mirror| mirror.endpoint_on(&attachment, &self.identity.host));
+            match (&job.stage, &job.wish, own.cloned()) {
+                (Stage::Wiring, _, Some(endpoint)) => self.undo(&attachment, endpoint, by_kernel),
+                (_, Wish::Undo(refusal), _) => {
+                    let refusal = refusal.clone();
+                    self.finish(&attachment, Answer::Refused(refusal));
+                }
+                (Stage::Unwiring(_), ..) => self.finish(&attachment, Answer::Refused(by_kernel)),
+                _ => self.finish(&attachment, Answer::Refused(by_store)),
+            }
+        }
+    }
+}
+
+fn desired_link(endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
+    let create = is_wiring.then(|| NewLink {
+        interface: endpoint.interface.clone(),
+        mac: mac_of(&endpoint.attachment, "host"),
+        container_interface: endpoint.attachment.interface.clone(),
+        container_mac: endpoint.mac,
+        netns: endpoint.netns.clone(),
+        mtu_bytes: endpoint.mtu_bytes,
+    });
+    DesiredLink { create, addresses: endpoint.addresses.clone(), container_mac: endpoint.mac }
+}

@@ -1,0 +1,219 @@
+//! What the store holds, in the head's own words.
+//!
+//! In and out: values. The hands translate them from and to the wire contract and check them on the way, so that whatever
+//! arrives here is sound. Knows nothing of keys, encodings or revisions beyond the version an object was read at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use poplin_bgp::Asn;
+use poplin_policy::host::WorkloadToHost;
+use poplin_policy::label::Labels;
+use poplin_policy::model::{AddressSet, Policy, Tier};
+use poplin_policy::ruleset::Interface;
+use poplin_policy::selector::Selector;
+
+use crate::kernel::Mac;
+use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
+
+/// Any object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// A range of addresses.
+    Pool(Pool),
+    /// A part of a pool that one host holds.
+    Block(Block),
+    /// A host.
+    Host(Host),
+    /// An attached container interface.
+    Endpoint(Endpoint),
+    /// Rules.
+    Policy(Policy),
+    /// A rank of policies.
+    Tier(Tier),
+    /// Named prefixes.
+    AddressSet(AddressSet),
+    /// A BGP neighbour outside the fabric.
+    Peer(Peer),
+    /// Settings of the fabric.
+    Fabric(Fabric),
+}
+
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObjectKey {
+    /// By name.
+    Pool(PoolName),
+    /// By its pool and prefix.
+    Block(PoolName, IpNet),
+    /// By name.
+    Host(HostName),
+    /// By name.
+    Endpoint(EndpointName),
+    /// By name.
+    Policy(String),
+    /// By name.
+    Tier(String),
+    /// By name.
+    AddressSet(String),
+    /// By name.
+    Peer(PeerName),
+    /// There is one.
+    Fabric,
+}
+
+impl Object {
+    /// Which object this is.
+    pub fn key(&self) -> ObjectKey {
+        match self {
+            Object::Pool(pool) => ObjectKey::Pool(pool.name.clone()),
+            Object::Block(block) => ObjectKey::Block(block.pool.clone(), block.cidr),
+            Object::Host(host) => ObjectKey::Host(host.name.clone()),
+            Object::Endpoint(endpoint) => ObjectKey::Endpoint(endpoint.name.clone()),
+            Object::Policy(policy) => ObjectKey::Policy(policy.name.clone()),
+            Object::Tier(tier) => ObjectKey::Tier(tier.name.clone()),
+            Object::AddressSet(set) => ObjectKey::AddressSet(set.name.clone()),
+            Object::Peer(peer) => ObjectKey::Peer(peer.name.clone()),
+            Object::Fabric(_) => ObjectKey::Fabric,
+        }
+    }
+}
+
+/// Looks into an object for one kind: `<&Pool>::try_from(&object)`.
+macro_rules! kinds {
+    ($($kind:ident),*) => {$(
+        impl<'a> TryFrom<&'a Object> for &'a $kind {
+            type Error = ();
+
+            fn try_from(object: &'a Object) -> Result<Self, ()> {
+                match object {
+                    Object::$kind(found) => Ok(found),
+                    _ => Err(()),
+                }
+            }
+        }
+    )*};
+}
+kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric);
+
+/// An object and the revision of the store that wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Versioned<T> {
+    /// The object.
+    pub value: T,
+    /// The store's revision of its last write.
+    pub version: i64,
+}
+
+/// A range of addresses that containers get.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Its name.
+    pub name: PoolName,
+    /// The whole range. Pools never overlap.
+    pub cidr: IpNet,
+    /// Prefix length of its blocks; at least that of `cidr`.
+    pub block_bits: u8,
+    /// Hosts that may claim blocks.
+    pub hosts: Selector,
+    /// Whether new addresses are taken from it.
+    pub is_enabled: bool,
+}
+
+/// A part of a pool that one host holds, with the addresses taken from it. The unit of compare-and-swap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its pool.
+    pub pool: PoolName,
+    /// Its prefix.
+    pub cidr: IpNet,
+    /// Who announces it and takes addresses from it.
+    pub host: HostName,
+    /// Ordinal of each taken address (0 = the first of the block) and whose it is.
+    pub taken: BTreeMap<u32, AttachmentId>,
+}
+
+/// One host of the fabric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    /// What pools and peers select it by.
+    pub labels: Labels,
+    /// Where other hosts and ToR switches reach it; at most one of each family.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Its own AS; absent = the fabric's.
+    pub asn: Option<Asn>,
+    /// BGP identifier.
+    pub router_id: Ipv4Addr,
+}
+
+/// One attached container interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Its name.
+    pub name: EndpointName,
+    /// What policies select it by.
+    pub labels: Labels,
+    /// Where it is.
+    pub host: HostName,
+    /// Who attached it.
+    pub attachment: AttachmentId,
+    /// At most one of each family.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Host side of its veth pair.
+    pub interface: Interface,
+    /// MAC of the container's side.
+    pub mac: Mac,
+    /// The namespace it was attached in.
+    pub netns: PathBuf,
+    /// Of both sides.
+    pub mtu_bytes: u32,
+}
+
+/// A BGP neighbour that is not a host of the fabric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peer {
+    /// Its name.
+    pub name: PeerName,
+    /// Where it listens.
+    pub address: IpAddr,
+    /// TCP port.
+    pub port: u16,
+    /// Its AS.
+    pub asn: Asn,
+    /// Hosts that peer with it.
+    pub hosts: Selector,
+    /// How long it may be silent.
+    pub hold_time: Duration,
+}
+
+/// Settings of the whole fabric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fabric {
+    /// AS of hosts that do not name their own.
+    pub asn: Asn,
+    /// Whether every host peers with every other.
+    pub is_meshed: bool,
+    /// MTU of container interfaces; absent = the uplink's.
+    pub mtu_bytes: Option<u32>,
+    /// What workloads may open to their own host.
+    pub workload_to_host: WorkloadToHost,
+}
+
+impl Default for Fabric {
+    /// What holds while nobody has declared otherwise. 64512 is the first private AS (RFC 6996 §5).
+    fn default() -> Self {
+        Self { asn: Asn(64512), is_meshed: true, mtu_bytes: None, workload_to_host: WorkloadToHost::Drop }
+    }
+}
+
+impl From<&Endpoint> for poplin_policy::model::Endpoint {
+    /// The endpoint as policy sees it.
+    fn from(endpoint: &Endpoint) -> Self {
+        Self { labels: endpoint.labels.clone(), addresses: endpoint.addresses.iter().copied().collect() }
+    }
+}

@@ -1,0 +1,144 @@
+//! Which BGP neighbours this host should have, and what it should tell them.
+//!
+//! In: the store as last heard, this host's own record, the kernel as last seen. Out: neighbours and prefixes. Sessions live in
+//! the `bgp` crate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use poplin_bgp::{Asn, NeighbourConfig, SpeakerConfig};
+
+use crate::kernel::{KernelState, Target};
+use crate::mirror::Mirror;
+use crate::object::{Host, Peer};
+use crate::prefix::host_prefix;
+
+/// How long a neighbour may be silent before its session ends.
+/// 90 s is what RFC 4271 §10 suggests: room for three keepalives. Shorter finds a dead host sooner, and flaps more under load.
+pub const HOLD_TIME: Duration = Duration::from_secs(90);
+
+/// How long to wait before dialling again a neighbour that did not answer. RFC 4271 §10 suggests 120 s, which makes a rack
+/// that boots wait for nothing; a SYN every 5 s costs nothing.
+pub const CONNECT_RETRY: Duration = Duration::from_secs(5);
+
+/// The port BGP listens on (RFC 4271 §8.2.1).
+pub const BGP_PORT: u16 = 179;
+
+/// Everything the speaker is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peering {
+    /// This host's own side.
+    pub speaker: SpeakerConfig,
+    /// Its neighbours.
+    pub neighbours: Vec<NeighbourConfig>,
+    /// Which object each neighbour comes from, for people.
+    pub names: BTreeMap<IpAddr, String>,
+}
+
+/// The neighbours of this host: the peers that select it and, in a mesh, every other host.
+pub fn peering(mirror: &Mirror, me: &Host) -> Peering {
+    let fabric = mirror.fabric();
+    let mut names = BTreeMap::new();
+    let mut neighbours = Vec::new();
+    for peer in mirror.peers().filter(|peer| peer.hosts.admits(&me.labels)) {
+        neighbours.push(neighbour_of_peer(me, peer));
+        names.insert(peer.address, peer.name.to_string());
+    }
+    let others = mirror.hosts().filter(|host| fabric.is_meshed && host.name != me.name);
+    for (host, address) in others.filter_map(|host| Some((host, common_address(me, host)?))) {
+        if names.contains_key(&address) {
+            continue;
+        }
+        neighbours.push(neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME));
+        names.insert(address, host.name.to_string());
+    }
+    let speaker = SpeakerConfig { asn: me.asn.unwrap_or(fabric.asn), router_id: me.router_id };
+    Peering { speaker, neighbours, names }
+}
+
+/// An address of the other host that this one can speak to: IPv4 where both have it, else IPv6.
+fn common_address(me: &Host, other: &Host) -> Option<IpAddr> {
+    let is_ours = |address: &&IpAddr| me.addresses.iter().any(|mine| mine.is_ipv4() == address.is_ipv4());
+    other.addresses.iter().find(is_ours).copied()
+}
+
+fn neighbour_of_peer(me: &Host, peer: &Peer) -> NeighbourConfig {
+    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time)
+}
+
+fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duration) -> NeighbourConfig {
+    let next_hop_v4 = me.addresses.iter().find_map(|mine| match mine {
+        IpAddr::V4(mine) => Some(*mine),
+        IpAddr::V6(_) => None,
+    });
+    let next_hop_v6 = me.addresses.iter().find_map(|mine| match mine {
+        IpAddr::V6(mine) => Some(*mine),
+        IpAddr::V4(_) => None,
+    });
+    let connect_retry = CONNECT_RETRY;
+    NeighbourConfig { address, port, asn, hold_time, connect_retry, passive: false, next_hop_v4, next_hop_v6 }
+}
+
+/// What this host announces: its own blocks, and single addresses of its containers that lie in somebody else's.
+/// A block is announced only once the kernel discards what is addressed to nobody in it: the ToR's default route and ours
+/// would else pass such a packet to and fro.
+pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<IpNet> {
+    let own: BTreeSet<IpNet> = mirror.blocks_of(&me.name).map(|block| block.cidr).collect();
+    let is_own = |address: &IpAddr| own.iter().any(|block| block.contains(address));
+    let strays = mirror
+        .endpoints_on(&me.name)
+        .flat_map(|endpoint| &endpoint.addresses)
+        .filter(|address| !is_own(address))
+        .copied();
+    // A block of one address is either held by the void or led to its container.
+    let is_held = |block: &IpNet| match kernel.routes.get(block) {
+        Some(Target::Blackhole | Target::Link(_)) => true,
+        Some(Target::Gateways(_)) | None => false,
+    };
+    let blocks = own.iter().copied().filter(is_held);
+    let wired = strays.map(host_prefix).filter(|prefix| matches!(kernel.routes.get(prefix), Some(Target::Link(_))));
+    blocks.chain(wired).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::{HostName, PoolName};
+    use crate::object::{Block, Object, Versioned};
+    use poplin_policy::ruleset::Interface;
+
+    fn me() -> Host {
+        Host {
+            name: HostName::new("h1"),
+            labels: poplin_policy::label::Labels::default(),
+            addresses: BTreeSet::new(),
+            asn: None,
+            router_id: std::net::Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    /// What h1 announces while it holds a block and the kernel has this route to it.
+    fn announced_with(cidr: &str, route: Option<Target>) -> BTreeSet<IpNet> {
+        let cidr: IpNet = cidr.parse().unwrap();
+        let block = Block { pool: PoolName::new("four"), cidr, host: me().name, taken: BTreeMap::new() };
+        let mut mirror = Mirror::default();
+        mirror.change(1, vec![Versioned { value: Object::Block(block), version: 1 }], vec![]);
+        let mut kernel = KernelState::default();
+        kernel.routes.extend(route.map(|target| (cidr, target)));
+        announced(&mirror, &me(), &kernel)
+    }
+
+    #[test]
+    fn a_block_is_announced_only_once_the_void_holds_it() {
+        assert_eq!(announced_with("10.77.0.0/26", None), BTreeSet::new());
+        assert_eq!(announced_with("10.77.0.0/26", Some(Target::Blackhole)).len(), 1);
+    }
+
+    #[test]
+    fn a_block_of_one_address_is_announced_while_its_container_runs() {
+        let link = Target::Link(Interface::new("pop0").unwrap());
+        assert_eq!(announced_with("10.77.0.0/32", Some(link)).len(), 1);
+    }
+}

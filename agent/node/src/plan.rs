@@ -1,0 +1,255 @@
+//! Desired minus seen, in a safe order.
+//!
+//! In: what should be, and the kernel as last seen. Out: steps. The same state gives the same plan, whatever road led there.
+//! Order: rules, then links that leave, links that come, their neighbours, up, and routes last: an interface without
+//! rules never has a route, and a route never leads to an interface without rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+use poplin_policy::delta::Change;
+use poplin_policy::ruleset::Interface;
+
+use crate::kernel::{KernelState, LinkState, Mac, NewLink, Step, Target};
+use crate::prefix::host_prefix;
+
+/// The next hop of every container for IPv4. Link-local (RFC 3927), so that it means the same on each host and collides with nothing routed.
+pub const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
+
+/// The next hop for IPv6; it stands on each link, since a link-local address belongs to one (RFC 4291 §2.5.6).
+pub const GATEWAY_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+
+/// What should be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    /// Changes of our table that are due.
+    pub rules: Vec<Change>,
+    /// Our links.
+    pub links: BTreeMap<Interface, DesiredLink>,
+    /// Routes that do not lead to one of our links.
+    pub routes: BTreeMap<IpNet, Target>,
+    /// Whether forwarding still has to be switched on.
+    pub forwarding: bool,
+}
+
+/// One container's link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredLink {
+    /// How to make it, while its attachment is under way. A link that vanished later is not made again: its container's side would be bare.
+    pub create: Option<NewLink>,
+    /// The container's addresses.
+    pub addresses: BTreeSet<IpAddr>,
+    /// MAC of the container's side.
+    pub container_mac: Mac,
+}
+
+/// The steps from what is seen to what should be; none if they are the same.
+pub fn plan(desired: &Desired, seen: &KernelState) -> Vec<Step> {
+    let mut steps = Vec::new();
+    steps.extend(desired.forwarding.then_some(Step::EnableForwarding));
+    steps.extend((!seen.gateways.contains(&GATEWAY_V4)).then_some(Step::AddGateway(GATEWAY_V4)));
+    if !desired.rules.is_empty() {
+        steps.push(Step::ChangeRules(desired.rules.clone()));
+    }
+    let routes = desired_routes(desired, seen);
+    steps.extend(leaving(desired, seen, &routes));
+    for (interface, link) in &desired.links {
+        steps.extend(link_steps(interface, link, seen));
+    }
+    let is_due = |route: &(&IpNet, &Target)| seen.routes.get(route.0) != Some(route.1);
+    let due = routes.iter().filter(is_due);
+    steps.extend(due.map(|(destination, target)| Step::SetRoute { destination: *destination, target: target.clone() }));
+    steps
+}
+
+/// All routes of ours that should be: those asked for, and one to each address behind a link that is there or about to be.
+fn desired_routes(desired: &Desired, seen: &KernelState) -> BTreeMap<IpNet, Target> {
+    let mut routes = desired.routes.clone();
+    for (interface, link) in &desired.links {
+        if link.create.is_some() || seen.links.contains_key(interface) {
+            let to_link = |address: &IpAddr| (host_prefix(*address), Target::Link(interface.clone()));
+            routes.extend(link.addresses.iter().map(to_link));
+        }
+    }
+    routes
+}
+
+/// Links and routes nobody wants any more. A link takes its routes with it.
+fn leaving(desired: &Desired, seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
+    let is_leaving = |interface: &Interface| !desired.links.contains_key(interface);
+    let links = seen.links.keys().filter(|interface| is_leaving(interface));
+    let goes_with_its_link = |target: &Target| match target {
+        Target::Link(interface) => is_leaving(interface),
+        Target::Gateways(_) | Target::Blackhole => false,
+    };
+    let lost =
+        seen.routes.iter().filter(|(prefix, target)| !routes.contains_key(prefix) && !goes_with_its_link(target));
+    let lost = lost.map(|(prefix, _)| Step::RemoveRoute(*prefix));
+    lost.chain(links.map(|interface| Step::DeleteLink(interface.clone()))).collect()
+}
+
+fn link_steps(interface: &Interface, link: &DesiredLink, seen: &KernelState) -> Vec<Step> {
+    let standing = seen.links.get(interface);
+    let mut steps = Vec::new();
+    match (standing, &link.create) {
+        (None, None) => return steps,
+        (None, Some(new)) => steps.push(Step::CreateLink(new.clone())),
+        (Some(_), _) => {}
+    }
+    if !standing.is_some_and(|link| link.is_configured) {
+        steps.push(Step::ConfigureLink(interface.clone()));
+    }
+    if !standing.is_some_and(|link| link.is_up) {
+        steps.push(Step::RaiseLink(interface.clone()));
+    }
+    let mac = link.container_mac;
+    let is_missing = |address: &&IpAddr| seen.neighbours.get(&(interface.clone(), **address)) != Some(&mac);
+    let missing = link.addresses.iter().filter(is_missing);
+    steps.extend(missing.map(|address| Step::SetNeighbour { interface: interface.clone(), address: *address, mac }));
+    steps
+}
+
+/// Whether everything the kernel must hold for a link stands.
+pub fn is_wired(interface: &Interface, addresses: &BTreeSet<IpAddr>, mac: Mac, seen: &KernelState) -> bool {
+    findings(interface, addresses, mac, seen).is_empty()
+}
+
+/// What is missing of a link, one sentence each.
+pub fn findings(interface: &Interface, addresses: &BTreeSet<IpAddr>, mac: Mac, seen: &KernelState) -> Vec<String> {
+    let Some(link) = seen.links.get(interface) else {
+        return vec![format!("interface {interface} does not exist")];
+    };
+    let mut findings = Vec::new();
+    findings.extend((!link.is_up).then(|| format!("interface {interface} is down")));
+    findings.extend((!link.is_configured).then(|| format!("the sysctls of {interface} were changed")));
+    for address in addresses {
+        let target = seen.routes.get(&host_prefix(*address));
+        let is_routed = target == Some(&Target::Link(interface.clone()));
+        findings.extend((!is_routed).then(|| format!("there is no route of ours to {address} by {interface}")));
+        let is_known = seen.neighbours.get(&(interface.clone(), *address)) == Some(&mac);
+        findings.extend((!is_known).then(|| format!("the neighbour entry of {address} on {interface} is not {mac}")));
+    }
+    findings
+}
+
+/// The kernel after a step was done, until it is read again.
+pub fn advance(seen: &mut KernelState, step: &Step) {
+    match step {
+        Step::EnableForwarding => seen.is_forwarding_off = false,
+        Step::ChangeRules(_) => {}
+        Step::AddGateway(address) => {
+            seen.gateways.insert(*address);
+        }
+        Step::CreateLink(new) => {
+            let (mac, mtu_bytes) = (new.mac, new.mtu_bytes);
+            let link = LinkState { index: 0, is_up: false, mac, mtu_bytes, is_configured: false };
+            seen.links.insert(new.interface.clone(), link);
+        }
+        Step::ConfigureLink(interface) => alter(seen, interface, |link| link.is_configured = true),
+        Step::RaiseLink(interface) => alter(seen, interface, |link| link.is_up = true),
+        Step::DeleteLink(interface) => {
+            seen.links.remove(interface);
+            seen.routes.retain(|_, target| *target != Target::Link(interface.clone()));
+            seen.neighbours.retain(|(on, _), _| on != interface);
+        }
+        Step::SetNeighbour { interface, address, mac } => {
+            seen.neighbours.insert((interface.clone(), *address), *mac);
+        }
+        Step::SetRoute { destination, target } => {
+            seen.routes.insert(*destination, target.clone());
+        }
+        Step::RemoveRoute(destination) => {
+            seen.routes.remove(destination);
+        }
+    }
+}
+
+fn alter(seen: &mut KernelState, interface: &Interface, change: impl FnOnce(&mut LinkState)) {
+    if let Some(link) = seen.links.get_mut(interface) {
+        change(link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desired() -> Desired {
+        let interface = Interface::new("pop0123456789ab").unwrap();
+        let create = NewLink {
+            interface: interface.clone(),
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            container_interface: "eth0".to_owned(),
+            container_mac: Mac([2, 0, 0, 0, 0, 2]),
+            netns: "/run/netns/web".into(),
+            mtu_bytes: 1500,
+        };
+        let link = DesiredLink {
+            addresses: BTreeSet::from(["10.77.0.1".parse().unwrap()]),
+            container_mac: create.container_mac,
+            create: Some(create),
+        };
+        Desired {
+            rules: vec![Change::Restart],
+            links: BTreeMap::from([(interface, link)]),
+            routes: BTreeMap::from([("10.77.0.0/26".parse().unwrap(), Target::Blackhole)]),
+            forwarding: true,
+        }
+    }
+
+    fn carry_out(steps: &[Step], seen: &mut KernelState) {
+        for step in steps {
+            advance(seen, step);
+        }
+    }
+
+    #[test]
+    fn rules_come_before_the_link_and_routes_after_it() {
+        let steps = plan(&desired(), &KernelState::default());
+
+        let place = |wanted: fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
+        let rules = place(|step| matches!(step, Step::ChangeRules(_)));
+        let link = place(|step| matches!(step, Step::CreateLink(_)));
+        let up = place(|step| matches!(step, Step::RaiseLink(_)));
+        let route = place(|step| matches!(step, Step::SetRoute { target: Target::Link(_), .. }));
+        assert!(rules < link && link < up && up < route);
+    }
+
+    #[test]
+    fn a_plan_carried_out_leaves_nothing_to_plan() {
+        let mut seen = KernelState::default();
+        carry_out(&plan(&desired(), &seen), &mut seen);
+
+        let after = Desired { rules: Vec::new(), forwarding: false, ..desired() };
+
+        assert_eq!(plan(&after, &seen), vec![]);
+        carry_out(&plan(&Desired::default(), &seen), &mut seen);
+        assert_eq!(seen, KernelState { gateways: BTreeSet::from([GATEWAY_V4]), ..KernelState::default() });
+    }
+
+    #[test]
+    fn a_route_removed_by_another_hand_is_put_back() {
+        let mut seen = KernelState::default();
+        carry_out(&plan(&desired(), &seen), &mut seen);
+        let prefix: IpNet = "10.77.0.1/32".parse().unwrap();
+        let target = seen.routes.remove(&prefix).unwrap();
+
+        let steps = plan(&Desired { rules: Vec::new(), forwarding: false, ..desired() }, &seen);
+
+        assert_eq!(steps, vec![Step::SetRoute { destination: prefix, target }]);
+    }
+
+    #[test]
+    fn a_link_that_vanished_is_not_made_again_and_gets_no_route() {
+        let mut wanted = desired();
+        for link in wanted.links.values_mut() {
+            link.create = None;
+        }
+
+        let steps = plan(&wanted, &KernelState::default());
+
+        assert!(!steps.iter().any(|step| matches!(step, Step::CreateLink(_) | Step::RaiseLink(_))));
+        assert!(!steps.iter().any(|step| matches!(step, Step::SetRoute { target: Target::Link(_), .. })));
+    }
+}

@@ -1,0 +1,203 @@
+//! What a container runtime or a person asks of this host, and the answers.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use poplin_policy::label::Labels;
+
+use crate::kernel::Mac;
+use crate::name::{AttachmentId, EndpointName, HostName, PoolName};
+use crate::object::Endpoint;
+
+/// Numbers a request, so that its answer finds its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// The wish to join a namespace to the fabric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attach {
+    /// Who asks. Asking again for the same gives the same answer.
+    pub attachment: AttachmentId,
+    /// Name wanted for the endpoint; absent = made of host, container and interface.
+    pub name: Option<EndpointName>,
+    /// What policies select it by.
+    pub labels: Labels,
+    /// Path of the network namespace.
+    pub netns: PathBuf,
+    /// Addresses wanted; at most one a family, a family not named gets any.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+/// The wish to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detach {
+    /// By who attached.
+    Attachment(AttachmentId),
+    /// By the endpoint's name.
+    Endpoint(EndpointName),
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Policy and routes are in place; the container's side waits to be addressed and raised.
+    Attached(Attached),
+    /// Nothing is left of it. Absent: there was nothing.
+    Detached(Option<Endpoint>),
+    /// It cannot be; nothing is left half done.
+    Refused(Refusal),
+}
+
+/// What the container's side needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attached {
+    /// The endpoint as stored.
+    pub endpoint: Endpoint,
+    /// The revision that stored it.
+    pub version: i64,
+    /// Link-local next hops, one for each family the endpoint has.
+    pub gateways: BTreeSet<IpAddr>,
+    /// MAC of the host's side.
+    pub gateway_mac: Mac,
+}
+
+/// Why a request cannot be met.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The endpoint name belongs to another attachment.
+    #[error("endpoint {name} is already attached, as {attachment} on host {host}")]
+    NameTaken {
+        /// The name asked for.
+        name: EndpointName,
+        /// Who has it.
+        attachment: AttachmentId,
+        /// Where.
+        host: HostName,
+    },
+    /// The same container and interface are attached on another host.
+    #[error("{attachment} is attached on host {host}, not here")]
+    AttachedElsewhere {
+        /// Who.
+        attachment: AttachmentId,
+        /// Where.
+        host: HostName,
+    },
+    /// The same container and interface are attached with another namespace.
+    #[error("{attachment} is already attached in {netns}")]
+    OtherNamespace {
+        /// Who.
+        attachment: AttachmentId,
+        /// Where it was attached.
+        netns: PathBuf,
+    },
+    /// No pool is enabled for this host.
+    #[error("no enabled pool admits host {host}")]
+    NoPool {
+        /// This host.
+        host: HostName,
+    },
+    /// No pool has an address left for this host.
+    #[error("pool {pool} is full: all {blocks} blocks of {cidr} are claimed and this host's have no address left")]
+    PoolFull {
+        /// The last pool that was tried.
+        pool: PoolName,
+        /// Its range.
+        cidr: IpNet,
+        /// How many blocks it has.
+        blocks: u128,
+    },
+    /// A wanted address lies in no pool.
+    #[error("address {address} lies in no pool that is enabled for host {host}")]
+    AddressOutsidePools {
+        /// The address asked for.
+        address: IpAddr,
+        /// This host.
+        host: HostName,
+    },
+    /// A wanted address belongs to somebody.
+    #[error("address {address} is taken by {holder}")]
+    AddressTaken {
+        /// The address asked for.
+        address: IpAddr,
+        /// Who has it.
+        holder: AttachmentId,
+    },
+    /// Two addresses of one family were asked for.
+    #[error("addresses {first} and {second} are of one family; an interface has one address of each")]
+    TwoAddressesOfOneFamily {
+        /// One.
+        first: IpAddr,
+        /// The other.
+        second: IpAddr,
+    },
+    /// The namespace path leads nowhere.
+    #[error("network namespace {netns} does not exist: {reason}")]
+    NamespaceMissing {
+        /// The path asked for.
+        netns: PathBuf,
+        /// The cause.
+        reason: String,
+    },
+    /// The interface name is taken in the container.
+    #[error("the container already has an interface named {interface}")]
+    InterfaceExists {
+        /// The name asked for.
+        interface: String,
+    },
+    /// The kernel refused a step.
+    #[error("the kernel refused to wire {attachment}: {reason}")]
+    Wiring {
+        /// Who.
+        attachment: AttachmentId,
+        /// The cause.
+        reason: String,
+    },
+    /// The endpoint belongs to another host.
+    #[error("endpoint {name} is attached on host {host}; detach it there")]
+    DetachElsewhere {
+        /// Which.
+        name: EndpointName,
+        /// Where.
+        host: HostName,
+    },
+    /// The same attachment has a request under way.
+    #[error("another request for {attachment} is under way")]
+    Busy {
+        /// Who.
+        attachment: AttachmentId,
+    },
+    /// The store was never read, or is gone.
+    #[error("the store cannot be reached: {reason}")]
+    StoreUnreachable {
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl Refusal {
+    /// What to try.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Refusal::NameTaken { .. } => "choose another name, or detach that one first: `poplin detach NAME`",
+            Refusal::AttachedElsewhere { .. } | Refusal::DetachElsewhere { .. } => "run the command on that host",
+            Refusal::OtherNamespace { .. } => "detach it first, or use another container id",
+            Refusal::NoPool { .. } => "apply a Pool whose hosts selector admits this host; see `poplin get pools`",
+            Refusal::PoolFull { .. } => "add a pool, or detach containers that are gone; see `poplin get endpoints`",
+            Refusal::AddressOutsidePools { .. } => "see `poplin get pools` for what may be asked for",
+            Refusal::AddressTaken { .. } => "ask for another address, or for none to get any",
+            Refusal::TwoAddressesOfOneFamily { .. } => "ask for one address of each family",
+            Refusal::NamespaceMissing { .. } => "see `ip netns list`; the path must be that of a network namespace",
+            Refusal::InterfaceExists { .. } => "choose another interface name, or remove that interface",
+            Refusal::Wiring { .. } => "see the agent's log; the address was given back",
+            Refusal::Busy { .. } => "wait for it, then ask again",
+            Refusal::StoreUnreachable { .. } => "see `poplin status`; running containers are not affected",
+        }
+    }
+
+    /// Whether something is missing that somebody may have declared a moment ago.
+    pub fn is_a_lack(&self) -> bool {
+        matches!(self, Refusal::NoPool { .. } | Refusal::PoolFull { .. } | Refusal::AddressOutsidePools { .. })
+    }
+}

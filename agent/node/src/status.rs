@@ -1,0 +1,73 @@
+//! What this host would tell an operator about itself.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use poplin_bgp::Asn;
+
+use crate::name::{HostName, PoolName};
+
+/// One host, at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Its name.
+    pub host: HostName,
+    /// Its AS.
+    pub asn: Asn,
+    /// Its BGP identifier.
+    pub router_id: Ipv4Addr,
+    /// Where others reach it.
+    pub addresses: BTreeSet<IpAddr>,
+    /// The store's revision last heard of.
+    pub revision: i64,
+    /// Whether the store has been read and is being watched; else why not.
+    pub store_error: Option<String>,
+    /// BGP sessions, by address.
+    pub sessions: Vec<Session>,
+    /// Own blocks, by prefix.
+    pub blocks: Vec<BlockUse>,
+    /// Endpoints attached here.
+    pub endpoints: usize,
+    /// Policies of the fabric.
+    pub policies: usize,
+    /// Prefixes learned by BGP.
+    pub routes_learned: usize,
+    /// The last step the kernel refused, while it is not mended.
+    pub kernel_error: Option<String>,
+}
+
+/// One BGP session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// The neighbour.
+    pub address: IpAddr,
+    /// Its AS.
+    pub asn: Asn,
+    /// The peer or host object it comes from.
+    pub name: String,
+    /// State as RFC 4271 §8.2.2 names it.
+    pub state: String,
+    /// For how long.
+    pub in_state: Duration,
+    /// Prefixes it announced.
+    pub prefixes_received: usize,
+    /// Prefixes announced to it.
+    pub prefixes_sent: usize,
+    /// Why the last session ended.
+    pub last_error: Option<String>,
+}
+
+/// How full a block is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockUse {
+    /// Its prefix.
+    pub cidr: IpNet,
+    /// Its pool.
+    pub pool: PoolName,
+    /// Taken addresses.
+    pub taken: usize,
+    /// All addresses.
+    pub size: u32,
+}

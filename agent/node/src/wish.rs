@@ -1,0 +1,239 @@
+//! What a request comes down to, given what the store and the kernel hold already.
+//!
+//! In: an attachment or a detachment, the mirror, the kernel. Out: one of a few next moves. Decides, and does nothing.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use poplin_policy::ruleset::Interface;
+
+use crate::ipam::{self, Draft};
+use crate::kernel::{INTERFACE_PREFIX, KernelState, Mac};
+use crate::mirror::Mirror;
+use crate::name::{AttachmentId, EndpointName};
+use crate::object::{Endpoint, Host};
+use crate::request::{Attach, Detach, Refusal};
+use crate::stable::hash64;
+
+/// The next move of an attachment.
+#[derive(Debug)]
+pub enum Move {
+    /// It is as wanted in the store: see to the kernel.
+    Wire,
+    /// Write this down first.
+    Store(Endpoint),
+}
+
+/// What an attachment needs next. Addresses are taken in `draft`.
+pub fn next_move(
+    mirror: &Mirror,
+    kernel: &KernelState,
+    draft: &mut Draft,
+    host: &Host,
+    mtu_bytes: u32,
+    attach: &Attach,
+) -> Result<Move, Refusal> {
+    let Some(known) = mirror.endpoint_of(&attach.attachment, &host.name) else {
+        return new_endpoint(mirror, draft, host, mtu_bytes, attach).map(Move::Store);
+    };
+    if known.host != host.name {
+        return Err(Refusal::AttachedElsewhere { attachment: attach.attachment.clone(), host: known.host.clone() });
+    }
+    let is_standing = kernel.links.contains_key(&known.interface);
+    if is_standing && known.netns != attach.netns {
+        return Err(Refusal::OtherNamespace { attachment: attach.attachment.clone(), netns: known.netns.clone() });
+    }
+    if known.netns == attach.netns && known.labels == attach.labels {
+        return Ok(Move::Wire);
+    }
+    let renewed = Endpoint { netns: attach.netns.clone(), labels: attach.labels.clone(), ..known.clone() };
+    Ok(Move::Store(renewed))
+}
+
+fn new_endpoint(
+    mirror: &Mirror,
+    draft: &mut Draft,
+    host: &Host,
+    mtu_bytes: u32,
+    attach: &Attach,
+) -> Result<Endpoint, Refusal> {
+    let name = endpoint_name(mirror, host, attach)?;
+    let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, &attach.attachment, &attach.addresses)?;
+    Ok(Endpoint {
+        name,
+        labels: attach.labels.clone(),
+        host: host.name.clone(),
+        addresses,
+        interface: interface_name(&attach.attachment),
+        mac: mac_of(&attach.attachment, "container"),
+        netns: attach.netns.clone(),
+        mtu_bytes,
+        attachment: attach.attachment.clone(),
+    })
+}
+
+/// The wanted name if it is free; else one made of host, container and interface.
+fn endpoint_name(mirror: &Mirror, host: &Host, attach: &Attach) -> Result<EndpointName, Refusal> {
+    let AttachmentId { container, interface } = &attach.attachment;
+    let Some(name) = &attach.name else {
+        let short: String = container.chars().take(12).collect();
+        let made = match interface.as_str() {
+            "eth0" => plain(&format!("{}-{short}", host.name)),
+            other => plain(&format!("{}-{short}-{other}", host.name)),
+        };
+        let is_taken = mirror.endpoint(&EndpointName::new(made.as_str())).is_some();
+        let suffix = format!("-{:012x}", hash64(&[container, interface]) & 0xffff_ffff_ffff);
+        return Ok(EndpointName::new(if is_taken { made + &suffix } else { made }));
+    };
+    match mirror.endpoint(name) {
+        None => Ok(name.clone()),
+        Some(other) => Err(Refusal::NameTaken {
+            name: name.clone(),
+            attachment: other.attachment.clone(),
+            host: other.host.clone(),
+        }),
+    }
+}
+
+/// Lower case letters, digits, dots and dashes only, as object names are.
+fn plain(text: &str) -> String {
+    let keep = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
+    text.to_ascii_lowercase().chars().map(keep).collect::<String>().trim_matches(['-', '.']).to_owned()
+}
+
+/// The host side's name: our prefix and 48 bits of a stable hash, so that a restarted agent knows its own.
+pub fn interface_name(attachment: &AttachmentId) -> Interface {
+    let hash = hash64(&["interface", &attachment.container, &attachment.interface]) & 0xffff_ffff_ffff;
+    Interface::new(format!("{INTERFACE_PREFIX}{hash:012x}")).expect("prefix and 12 digits are a name the kernel takes")
+}
+
+/// A stable, locally administered MAC (IEEE 802 §8.2.2) for one side of an attachment.
+pub fn mac_of(attachment: &AttachmentId, side: &str) -> Mac {
+    let hash = hash64(&["mac", side, &attachment.container, &attachment.interface]).to_be_bytes();
+    Mac([0x02, hash[1], hash[2], hash[3], hash[4], hash[5]])
+}
+
+/// The endpoint a detachment means; nothing if there is none.
+pub fn departing<'a>(mirror: &'a Mirror, host: &Host, detach: &Detach) -> Result<Option<&'a Endpoint>, Refusal> {
+    match detach {
+        Detach::Attachment(attachment) => Ok(mirror.endpoint_on(attachment, &host.name)),
+        Detach::Endpoint(name) => match mirror.endpoint(name) {
+            Some(endpoint) if endpoint.host != host.name => {
+                Err(Refusal::DetachElsewhere { name: name.clone(), host: endpoint.host.clone() })
+            }
+            found => Ok(found),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::LinkState;
+    use crate::name::{HostName, PoolName};
+    use crate::object::{Object, Pool, Versioned};
+    use poplin_policy::label::Labels;
+    use poplin_policy::selector::Selector;
+
+    fn host(name: &str) -> Host {
+        Host {
+            name: HostName::new(name),
+            labels: Labels::default(),
+            addresses: BTreeSet::new(),
+            asn: None,
+            router_id: std::net::Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    fn wish(container: &str, netns: &str) -> Attach {
+        Attach {
+            attachment: AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() },
+            name: None,
+            labels: Labels::default(),
+            netns: netns.into(),
+            addresses: BTreeSet::new(),
+        }
+    }
+
+    fn mirror() -> Mirror {
+        let mut mirror = Mirror::default();
+        let pool = Pool {
+            name: PoolName::new("four"),
+            cidr: "10.77.0.0/24".parse().unwrap(),
+            block_bits: 26,
+            hosts: Selector::all(),
+            is_enabled: true,
+        };
+        mirror.change(1, vec![Versioned { value: Object::Pool(pool), version: 1 }], vec![]);
+        mirror
+    }
+
+    fn decide(mirror: &Mirror, kernel: &KernelState, on: &str, attach: &Attach) -> Result<Move, Refusal> {
+        next_move(mirror, kernel, &mut Draft::default(), &host(on), 1500, attach)
+    }
+
+    /// A mirror in which that wish was written down on h1.
+    fn with(attach: &Attach) -> (Mirror, Endpoint) {
+        let mut mirror = mirror();
+        let Ok(Move::Store(endpoint)) = decide(&mirror, &KernelState::default(), "h1", attach) else {
+            panic!("a first wish is to be written down")
+        };
+        let value = Object::Endpoint(endpoint.clone());
+        mirror.change(2, vec![Versioned { value, version: 2 }], vec![]);
+        (mirror, endpoint)
+    }
+
+    fn with_link(endpoint: &Endpoint) -> KernelState {
+        let mut kernel = KernelState::default();
+        let link = LinkState { index: 1, is_up: true, mac: Mac([2; 6]), mtu_bytes: 1500, is_configured: true };
+        kernel.links.insert(endpoint.interface.clone(), link);
+        kernel
+    }
+
+    #[test]
+    fn asking_again_for_the_same_changes_nothing() {
+        let attach = wish("web", "/run/netns/a");
+        let (mirror, endpoint) = with(&attach);
+
+        let again = decide(&mirror, &with_link(&endpoint), "h1", &attach);
+
+        assert!(matches!(again, Ok(Move::Wire)));
+    }
+
+    #[test]
+    fn another_namespace_is_refused_while_the_link_stands_and_taken_once_it_is_gone() {
+        let (mirror, endpoint) = with(&wish("web", "/run/netns/a"));
+        let moved = wish("web", "/run/netns/b");
+
+        let standing = decide(&mirror, &with_link(&endpoint), "h1", &moved);
+        let gone = decide(&mirror, &KernelState::default(), "h1", &moved);
+
+        assert!(matches!(standing, Err(Refusal::OtherNamespace { .. })));
+        let Ok(Move::Store(renewed)) = gone else { panic!("it is written down anew") };
+        assert_eq!((renewed.netns, renewed.addresses), (moved.netns, endpoint.addresses));
+    }
+
+    #[test]
+    fn an_attachment_of_another_host_is_refused() {
+        let attach = wish("web", "/run/netns/a");
+        let (mirror, _) = with(&attach);
+
+        let elsewhere = decide(&mirror, &KernelState::default(), "h2", &attach);
+
+        assert!(matches!(elsewhere, Err(Refusal::AttachedElsewhere { host, .. }) if host.as_str() == "h1"));
+    }
+
+    #[test]
+    fn a_wanted_name_that_is_taken_is_refused_and_a_made_one_gets_a_suffix() {
+        let (mirror, endpoint) = with(&wish("c1", "/run/netns/a"));
+        let wanted = Attach { name: Some(endpoint.name.clone()), ..wish("c2", "/run/netns/b") };
+        let same_beginning = wish("C1", "/run/netns/b");
+
+        let taken = decide(&mirror, &KernelState::default(), "h1", &wanted);
+        let made = decide(&mirror, &KernelState::default(), "h1", &same_beginning);
+
+        assert!(matches!(taken, Err(Refusal::NameTaken { .. })));
+        let Ok(Move::Store(made)) = made else { panic!("a name is found for it") };
+        assert!(made.name.as_str().starts_with("h1-c1-"));
+    }
+}

@@ -1,0 +1,436 @@
+//! One node, event by event: what the simulation once found, and how long a request may take.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use poplin_bgp::ConnectionId;
+use poplin_node::kernel::{KernelState, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
+use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
+use poplin_node::object::{Endpoint, Host, Object, ObjectKey, Pool, Versioned};
+use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
+use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
+use poplin_node::{Action, Event, Identity, Node};
+use poplin_policy::delta::Change;
+use poplin_policy::label::Labels;
+use poplin_policy::selector::Selector;
+
+/// The wait after a first refusal of the kernel.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long routes of an earlier life are kept.
+const ADOPTION: Duration = Duration::from_secs(30);
+
+/// A node, its clock, and what it asked for and did not get yet.
+struct Desk {
+    node: Node,
+    now: Instant,
+    revision: i64,
+    batch: Option<Vec<Step>>,
+    transaction: Option<(TransactionId, Transaction)>,
+    answers: Vec<Answer>,
+    closed: Vec<ConnectionId>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let now = Instant::now();
+        let identity = Identity {
+            host: HostName::new("h1"),
+            labels: Labels::default(),
+            addresses: BTreeSet::from([address("172.31.0.1")]),
+            asn: None,
+            router_id: None,
+        };
+        let node = Node::new(identity);
+        Self { node, now, revision: 10, batch: None, transaction: None, answers: vec![], closed: vec![] }
+    }
+
+    /// One that has read everything, is written down, and has nothing left to do.
+    fn at_rest(objects: Vec<Object>) -> Self {
+        let mut desk = Self::new();
+        desk.tell(Event::KernelRead(kernel()));
+        desk.read(objects);
+        desk.commit();
+        desk.finish_batches();
+        desk
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.node.handle(self.now, event);
+        while let Some(action) = self.node.next_action() {
+            match action {
+                Action::Apply(steps) => assert_eq!(self.batch.replace(steps), None),
+                Action::Transact(id, transaction) => assert_eq!(self.transaction.replace((id, transaction)), None),
+                Action::Answer(_, answer) => self.answers.push(answer),
+                Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
+                Action::Bgp(_) | Action::Note(_) => {}
+            }
+        }
+    }
+
+    fn read(&mut self, objects: Vec<Object>) {
+        let version = self.revision;
+        let objects = objects.into_iter().map(|value| Versioned { value, version }).collect();
+        self.tell(Event::StoreRead { revision: version, objects, unreadable: vec![] });
+    }
+
+    fn end(&mut self, outcome: TransactionOutcome) -> Transaction {
+        let (id, transaction) = self.transaction.take().expect("a transaction is under way");
+        self.tell(Event::TransactionDone { id, outcome });
+        transaction
+    }
+
+    fn commit(&mut self) -> Transaction {
+        self.revision += 1;
+        self.end(TransactionOutcome::Committed { revision: self.revision })
+    }
+
+    fn lose_answer(&mut self) -> Transaction {
+        self.end(TransactionOutcome::Unknown { reason: "no answer".to_owned() })
+    }
+
+    fn finish_batches(&mut self) {
+        while self.batch.take().is_some() {
+            self.tell(Event::StepsDone(Ok(())));
+        }
+    }
+
+    fn fail(&mut self, is_it: fn(&Step) -> bool, kernel: KernelState) {
+        let steps = self.batch.take().expect("a batch is under way");
+        let step = steps.into_iter().find(is_it).expect("the step is in the batch");
+        let failure = StepFailure { step, kind: StepFailureKind::Other, reason: "made so".to_owned() };
+        self.tell(Event::StepsDone(Err(failure)));
+        self.tell(Event::KernelRead(kernel));
+    }
+
+    fn wait(&mut self, duration: Duration) {
+        self.now += duration;
+        self.tell(Event::Tick);
+    }
+
+    fn attach(&mut self, attach: Attach) {
+        self.tell(Event::AttachRequested(RequestId(1), attach));
+    }
+
+    fn detach(&mut self, container: &str) {
+        self.tell(Event::DetachRequested(RequestId(2), Detach::Attachment(id(container))));
+    }
+
+    /// An attachment from wish to answer.
+    fn attach_wholly(&mut self, attach: Attach) -> Attached {
+        self.attach(attach);
+        self.commit();
+        self.finish_batches();
+        match self.answers.pop() {
+            Some(Answer::Attached(attached)) => attached,
+            other => panic!("it was answered with {other:?}"),
+        }
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match self.answers.as_slice() {
+            [Answer::Refused(refusal)] => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+/// The host as the node writes it down.
+fn me() -> Host {
+    Host {
+        name: HostName::new("h1"),
+        labels: Labels::default(),
+        addresses: BTreeSet::from([address("172.31.0.1")]),
+        asn: None,
+        router_id: "172.31.0.1".parse().unwrap(),
+    }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+fn id(container: &str) -> AttachmentId {
+    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
+}
+
+fn wish(container: &str) -> Attach {
+    Attach {
+        attachment: id(container),
+        name: None,
+        labels: Labels::default(),
+        netns: format!("/run/netns/{container}").into(),
+        addresses: BTreeSet::new(),
+    }
+}
+
+fn pool(name: &str, cidr: &str, block_bits: u8) -> Object {
+    let (name, cidr, hosts) = (PoolName::new(name), net(cidr), Selector::all());
+    Object::Pool(Pool { name, cidr, block_bits, hosts, is_enabled: true })
+}
+
+fn four() -> Object {
+    pool("four", "10.77.0.0/24", 26)
+}
+
+fn kernel() -> KernelState {
+    let mut kernel = KernelState::default();
+    kernel.underlay.insert(net("172.31.0.0/24"), UnderlayRoute::OnLink);
+    kernel.addresses.insert(address("172.31.0.1"), "up".to_owned());
+    kernel
+}
+
+fn far_away() -> Target {
+    Target::Gateways(BTreeSet::from([address("172.31.0.2")]))
+}
+
+fn is_restart(step: &Step) -> bool {
+    matches!(step, Step::ChangeRules(changes) if changes.first() == Some(&Change::Restart))
+}
+
+fn endpoints_in(transaction: &Transaction) -> Vec<&Endpoint> {
+    fn endpoint(put: &Object) -> Option<&Endpoint> {
+        match put {
+            Object::Endpoint(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+    transaction.puts.iter().filter_map(endpoint).collect()
+}
+
+#[test]
+fn an_attachment_is_written_down_then_wired_then_answered() {
+    let mut desk = Desk::at_rest(vec![four()]);
+
+    desk.attach(wish("web"));
+    assert_eq!((desk.batch.is_some(), desk.answers.len()), (false, 0));
+    desk.commit();
+    assert_eq!((desk.batch.is_some(), desk.answers.len()), (true, 0));
+    desk.finish_batches();
+
+    assert!(matches!(desk.answers.as_slice(), [Answer::Attached(_)]));
+}
+
+#[test]
+fn rules_that_were_not_reached_are_not_taken_for_loaded() {
+    let mut desk = Desk::new();
+    desk.tell(Event::KernelRead(kernel()));
+    desk.read(vec![four()]);
+    desk.commit();
+
+    desk.fail(|step| *step == Step::EnableForwarding, kernel());
+    desk.wait(FIRST_PAUSE);
+
+    assert!(desk.batch.unwrap().iter().any(is_restart));
+}
+
+#[test]
+fn rules_that_were_done_before_a_failure_are_not_loaded_again() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach(wish("web"));
+    desk.commit();
+
+    desk.fail(|step| matches!(step, Step::SetRoute { .. }), kernel());
+    desk.wait(FIRST_PAUSE);
+
+    assert!(!desk.batch.unwrap().iter().any(|step| matches!(step, Step::ChangeRules(_))));
+}
+
+#[test]
+fn rules_altered_while_a_batch_is_under_way_are_loaded_anew() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach(wish("web"));
+    desk.commit();
+
+    desk.tell(Event::RulesAltered);
+    desk.batch = None;
+    desk.tell(Event::StepsDone(Ok(())));
+
+    assert_eq!(desk.answers, vec![]);
+    assert!(desk.batch.as_ref().unwrap().iter().any(is_restart));
+    desk.finish_batches();
+    assert!(matches!(desk.answers.as_slice(), [Answer::Attached(_)]));
+}
+
+#[test]
+fn who_gets_no_address_of_one_family_keeps_none_of_the_other() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.tell(Event::StoreLost { reason: "away".to_owned() });
+    let both = BTreeSet::from([address("10.77.0.5"), address("fd77::5")]);
+    desk.attach(Attach { addresses: both, ..wish("a") });
+    desk.attach(wish("b"));
+
+    desk.read(vec![four(), Object::Host(me())]);
+
+    let transaction = desk.commit();
+    let holders = |put: &Object| match put {
+        Object::Block(block) => block.taken.values().cloned().collect(),
+        _ => vec![],
+    };
+    assert_eq!(transaction.puts.iter().flat_map(holders).collect::<Vec<_>>(), vec![id("b")]);
+}
+
+#[test]
+fn an_attachment_that_must_wait_takes_no_address_into_the_transaction_of_another() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.tell(Event::StoreLost { reason: "away".to_owned() });
+    let named = |container| Attach { name: Some(EndpointName::new("web")), ..wish(container) };
+    desk.attach(named("a"));
+    desk.attach(named("b"));
+
+    desk.read(vec![four(), Object::Host(me())]);
+
+    let (_, transaction) = desk.transaction.unwrap();
+    let taken = |put: &Object| if let Object::Block(block) = put { block.taken.len() } else { 0 };
+    assert_eq!(endpoints_in(&transaction).len(), 1);
+    assert_eq!(transaction.puts.iter().map(taken).sum::<usize>(), 1);
+}
+
+#[test]
+fn a_removal_waits_while_nobody_knows_what_was_written() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach(wish("web"));
+    desk.lose_answer();
+    desk.tell(Event::StoreLost { reason: "away".to_owned() });
+    desk.wait(PATIENCE);
+    assert!(matches!(desk.answers.pop(), Some(Answer::Refused(Refusal::StoreUnreachable { .. }))));
+
+    desk.detach("web");
+    assert_eq!(desk.answers, vec![]);
+    desk.read(vec![four(), Object::Host(me())]);
+
+    let asked = desk.commit();
+    assert_eq!((asked.puts, asked.deletes, asked.compares.len()), (vec![], vec![], 1));
+    assert_eq!(desk.answers, vec![Answer::Detached(None)]);
+}
+
+#[test]
+fn a_removal_during_an_attachment_is_told_to_wait() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach(wish("web"));
+
+    desk.detach("web");
+
+    assert_eq!(desk.refusal(), Some(&Refusal::Busy { attachment: id("web") }));
+}
+
+#[test]
+fn a_name_that_is_somebody_elses_by_now_is_not_deleted() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    let mut other = desk.attach_wholly(Attach { name: Some(EndpointName::new("web")), ..wish("a") }).endpoint;
+    desk.detach("a");
+    desk.finish_batches();
+    desk.lose_answer();
+
+    other.attachment = id("b");
+    other.host = HostName::new("h2");
+    desk.revision += 2;
+    let puts = vec![Versioned { value: Object::Endpoint(other), version: desk.revision }];
+    desk.tell(Event::StoreChanged { revision: desk.revision, puts, deletes: vec![] });
+    desk.wait(Duration::from_millis(500));
+
+    assert_eq!(desk.transaction, None);
+    assert!(matches!(desk.answers.as_slice(), [Answer::Detached(Some(_))]));
+}
+
+#[test]
+fn an_address_of_a_pool_that_is_gone_is_given_back() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach_wholly(wish("web"));
+    desk.revision += 1;
+    let deletes = vec![ObjectKey::Pool(PoolName::new("four"))];
+    desk.tell(Event::StoreChanged { revision: desk.revision, puts: vec![], deletes });
+
+    desk.detach("web");
+    desk.finish_batches();
+    let transaction = desk.commit();
+
+    assert!(matches!(transaction.puts.as_slice(), [Object::Block(block)] if block.taken.is_empty()));
+}
+
+#[test]
+fn routes_of_an_earlier_life_wait_for_the_store_and_then_for_the_neighbours() {
+    let mut desk = Desk::new();
+    let mut kernel = kernel();
+    kernel.routes.insert(net("10.77.9.0/26"), far_away());
+    desk.tell(Event::KernelRead(kernel));
+    desk.wait(ADOPTION * 2);
+    assert!(desk.node.next_deadline().is_none_or(|deadline| deadline > desk.now), "it does not spin meanwhile");
+
+    desk.read(vec![four()]);
+    desk.commit();
+    let removes = |step: &Step| matches!(step, Step::RemoveRoute(_));
+    assert!(!desk.batch.as_ref().unwrap().iter().any(removes));
+    desk.finish_batches();
+    desk.wait(ADOPTION);
+
+    assert_eq!(desk.batch, Some(vec![Step::RemoveRoute(net("10.77.9.0/26"))]));
+}
+
+#[test]
+fn a_call_that_comes_before_anybody_is_known_is_hung_up() {
+    let mut desk = Desk::new();
+    let (neighbour, local) = (address("172.31.0.2"), address("172.31.0.1"));
+
+    let connection = ConnectionId(7);
+    desk.tell(Event::Bgp(poplin_bgp::Event::ConnectionOpened { connection, neighbour, outgoing: false, local }));
+
+    assert_eq!(desk.closed, vec![connection]);
+}
+
+#[test]
+fn an_attachment_the_kernel_never_takes_is_refused_and_taken_back() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach(wish("web"));
+    desk.commit();
+
+    desk.fail(|step| matches!(step, Step::RaiseLink(_)), kernel());
+    desk.wait(PATIENCE);
+    desk.finish_batches();
+    let transaction = desk.commit();
+
+    assert_eq!(transaction.deletes.len(), 1);
+    assert!(matches!(desk.refusal(), Some(Refusal::Wiring { .. })));
+}
+
+#[test]
+fn a_namespace_that_does_not_exist_is_told_and_leaves_nothing() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach(wish("web"));
+    desk.commit();
+
+    let steps = desk.batch.take().unwrap();
+    let step = steps.into_iter().find(|step| matches!(step, Step::CreateLink(_))).unwrap();
+    let failure = StepFailure { step, kind: StepFailureKind::NamespaceMissing, reason: "gone".to_owned() };
+    desk.tell(Event::StepsDone(Err(failure)));
+    desk.tell(Event::KernelRead(kernel()));
+    desk.finish_batches();
+    let transaction = desk.commit();
+
+    assert_eq!(transaction.deletes.len(), 1);
+    assert!(matches!(desk.refusal(), Some(Refusal::NamespaceMissing { .. })));
+}
+
+#[test]
+fn a_removal_the_store_cannot_hear_of_is_refused_in_time() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach_wholly(wish("web"));
+    desk.tell(Event::StoreLost { reason: "away".to_owned() });
+
+    desk.detach("web");
+    desk.finish_batches();
+    desk.wait(PATIENCE);
+
+    assert_eq!(desk.refusal(), Some(&Refusal::StoreUnreachable { reason: "away".to_owned() }));
+}
