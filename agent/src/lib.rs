@@ -1,0 +1,3 @@
+//! The hands: sockets, netlink and the store around the head. No decisions are made here.
+
+pub mod store;

@@ -1,0 +1,67 @@
+//! What a store holds, and how it tells of changes.
+
+/// Counts the transactions that changed something. A new store stands at 1; it never falls, except when a backup is restored.
+pub type Revision = i64;
+
+/// One key and its value, as it stands at some revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The whole key, such as `/poplin/v1/c/pool/NAME`; never empty.
+    pub key: String,
+    /// What the writer put; the store does not look into it.
+    pub value: Vec<u8>,
+    /// The revision that brought the key to life; unchanged by later puts, new after a delete and a put.
+    pub create_revision: Revision,
+    /// The revision of the last put: what [`Unchanged`](super::Compare::Unchanged) compares.
+    pub mod_revision: Revision,
+}
+
+/// Every entry under a prefix, all at one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The revision the entries are true at: watch after this one, and nothing is missed.
+    pub revision: Revision,
+    /// Sorted by key, in the order of octets.
+    pub entries: Vec<Entry>,
+}
+
+/// One key that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The key was created or overwritten; the entry is as it stands now.
+    Put(Entry),
+    /// The key is gone.
+    Deleted {
+        /// The whole key.
+        key: String,
+        /// The revision of the delete.
+        revision: Revision,
+    },
+}
+
+impl Change {
+    /// The key that changed.
+    pub fn key(&self) -> &str {
+        match self {
+            Change::Put(entry) => &entry.key,
+            Change::Deleted { key, .. } => key,
+        }
+    }
+
+    /// The revision of the transaction that changed it.
+    pub fn revision(&self) -> Revision {
+        match self {
+            Change::Put(entry) => entry.mod_revision,
+            Change::Deleted { revision, .. } => *revision,
+        }
+    }
+}
+
+/// The changes of one transaction to the watched keys, in the order of its operations. Never empty, never split, never joined with another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The revision of the transaction.
+    pub revision: Revision,
+    /// What it changed under the watched prefix.
+    pub changes: Vec<Change>,
+}

@@ -1,0 +1,97 @@
+//! Which member of the cluster is asked, and when to turn to the next.
+//!
+//! `etcd-client` spreads calls over all endpoints by chance, dead ones too: with one of two down half of all calls failed
+//! (`a_dead_endpoint_beside_a_living_one_is_survived`). So each endpoint has a client of its own, and we stay with one that answers.
+
+use super::explain::was_never_sent;
+use crate::store::chance::chance_below;
+use etcd_client::{Client, ConnectOptions, Error};
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long one answer may take, over all members asked. etcd gives up on itself after 7 s; a caller with a container waiting
+/// should not wait so long.
+pub const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to come up: two round trips and one lost packet (1 s) fit, and two dead members before the third.
+const CONNECT_TIME: Duration = Duration::from_secs(2);
+
+/// Without pings a stopped server is never noticed; with these it is after 8 s.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PONG_TIME: Duration = Duration::from_secs(3);
+
+/// One client for each endpoint. They connect when first used, and again whenever the connection broke.
+pub(super) struct Members {
+    clients: Vec<Client>,
+    /// The one that is asked. A fleet starts all over the cluster.
+    current: AtomicUsize,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The client or the server said so.
+    Told(Error),
+    /// Nothing came within [`ANSWER_TIME`].
+    Silence,
+}
+
+impl Members {
+    pub(super) async fn of(endpoints: &[String]) -> Result<Self, (String, Error)> {
+        let mut clients = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            let connected = Client::connect([endpoint], Some(options())).await;
+            clients.push(connected.map_err(|error| (endpoint.clone(), error))?);
+        }
+        let current = AtomicUsize::new(chance_below(clients.len()));
+        Ok(Self { clients, current })
+    }
+
+    /// Asks one member, and the next if that one cannot be connected to. What may have been heard is never asked twice.
+    pub(super) async fn ask<T, F>(&self, question: impl Fn(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let end = Instant::now() + ANSWER_TIME;
+        let mut tries = 1..self.clients.len();
+        loop {
+            match self.ask_one(&question, end).await {
+                Err(failure) if was_never_sent(&failure) && tries.next().is_some() => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ask_one<T, F>(&self, question: impl Fn(Client) -> F, end: Instant) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let current = self.current.load(Ordering::Relaxed);
+        let asked = question(self.clients[current].clone());
+        let failure = match tokio::time::timeout_at(end, asked).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Failure::Told(error),
+            Err(_) => Failure::Silence,
+        };
+        self.leave(current, &failure);
+        Err(failure)
+    }
+
+    /// Turns to the next member if this one is the trouble. Of many callers with the same trouble, the first turns.
+    fn leave(&self, current: usize, failure: &Failure) {
+        if failure.is_of_the_member() {
+            let next = (current + 1) % self.clients.len();
+            let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+fn options() -> ConnectOptions {
+    ConnectOptions::new()
+        .with_connect_timeout(CONNECT_TIME)
+        .with_keep_alive(PING_EVERY, PONG_TIME)
+        .with_keep_alive_while_idle(true)
+        .with_require_leader(true)
+}

@@ -1,0 +1,120 @@
+//! The store of a fleet: an etcd v3 cluster, through `etcd-client`.
+//!
+//! In: endpoints. Out: a [`Store`]. Knows nothing of retries: whoever asks decides, and [`follow`](super::follow()) does for watches.
+//! Asks for nothing newer than etcd 3.4: Range, Txn, Compact, Watch, Lease.
+
+mod ask;
+mod explain;
+mod feed;
+mod members;
+mod read;
+
+pub use members::ANSWER_TIME;
+
+use super::{Cause, LeaseId, Outcome, Revision, Snapshot, Store, StoreError, Transaction, Watch};
+use async_trait::async_trait;
+use etcd_client::{Client, Error, KvClient};
+use explain::About;
+use members::Members;
+use std::future::Future;
+use std::time::Duration;
+
+/// The largest answer taken: a page of a thousand values, or a watch that catches up. gRPC's own bound of 4 MiB fits 8,000 small keys.
+const MOST_ANSWER_BYTES: usize = 64 << 20;
+
+/// A connection to an etcd cluster. It mends itself: the same value serves through restarts of the servers.
+pub struct Etcd {
+    endpoints: Vec<String>,
+    members: Members,
+}
+
+impl Etcd {
+    /// Prepares the connections without waiting for them; the first question tells whether anybody answers.
+    pub async fn connect(endpoints: &[String]) -> Result<Self, StoreError> {
+        if endpoints.is_empty() {
+            return Err(bad_location("", "no endpoint is given"));
+        }
+        endpoints.iter().try_for_each(|endpoint| check_endpoint(endpoint))?;
+        let members = Members::of(endpoints).await.map_err(|(endpoint, error)| bad_location(&endpoint, error))?;
+        Ok(Self { endpoints: endpoints.to_vec(), members })
+    }
+
+    /// What messages call it.
+    fn title(&self) -> String {
+        format!("etcd {}", self.endpoints.join(", "))
+    }
+
+    /// Asks, and puts into words why there was no answer.
+    async fn answer<T, F>(&self, about: About, question: impl Fn(Client) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.members.ask(question).await.map_err(|failure| failure.explain(self.title(), about))
+    }
+}
+
+fn kv(client: &Client) -> KvClient {
+    client.kv_client().max_decoding_message_size(MOST_ANSWER_BYTES)
+}
+
+fn check_endpoint(endpoint: &str) -> Result<(), StoreError> {
+    match endpoint.split_once("://") {
+        None | Some(("http", _)) => Ok(()),
+        Some(("https", _)) => Err(bad_location(endpoint, "TLS to etcd is not built in yet")),
+        Some((scheme, _)) => Err(bad_location(endpoint, format!("unknown scheme {scheme}"))),
+    }
+}
+
+fn bad_location(endpoint: &str, cause: impl Into<Cause>) -> StoreError {
+    StoreError::BadLocation { location: format!("etcd endpoint {endpoint:?}"), cause: cause.into() }
+}
+
+#[async_trait]
+impl Store for Etcd {
+    fn kind(&self) -> &'static str {
+        "etcd"
+    }
+
+    fn location(&self) -> String {
+        self.endpoints.join(", ")
+    }
+
+    async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError> {
+        self.read(prefix).await
+    }
+
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {
+        self.feed(prefix, after).await.map(Watch::new)
+    }
+
+    async fn transact(&self, transaction: Transaction) -> Result<Outcome, StoreError> {
+        self.ask(transaction).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        let seconds = i64::try_from(ttl.as_millis().div_ceil(1_000)).unwrap_or(i64::MAX);
+        let question = |client: Client| async move { client.lease_client().grant(seconds, None).await };
+        let granted = self.answer(About::default(), question).await?;
+        Ok(LeaseId(granted.id()))
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
+        let about = About { lease: Some(lease), ..About::default() };
+        let question = |client: Client| async move { client.lease_client().keep_alive(lease.0).await };
+        self.answer(about, question).await.map(drop)
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        let about = About { lease: Some(lease), ..About::default() };
+        let question = |client: Client| async move { client.lease_client().revoke(lease.0).await };
+        self.answer(about, question).await.map(drop)
+    }
+
+    async fn compact(&self, at: Revision) -> Result<(), StoreError> {
+        let about = About { revision: at, ..About::default() };
+        match self.answer(about, |client: Client| async move { kv(&client).compact(at, None).await }).await {
+            Err(StoreError::Compacted { .. }) => Ok(()),
+            compacted => compacted.map(drop),
+        }
+    }
+}

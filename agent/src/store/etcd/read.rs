@@ -1,0 +1,114 @@
+//! Reads a prefix from etcd in pages, all at one revision.
+
+use super::explain::{About, is_too_long};
+use super::{Etcd, kv};
+use crate::store::{Entry, Revision, Snapshot, StoreError};
+use etcd_client::{Client, Error, GetOptions, GetResponse, KeyValue};
+use std::pin::Pin;
+
+type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// Keys in a page. A page of 512-byte values takes etcd 3 ms, so that others are served in between.
+const PAGE: i64 = 1_000;
+
+/// How often a read begins anew when etcd forgets its revision under its hands; each time takes well under etcd's five minutes
+/// between compactions.
+const ATTEMPTS: usize = 3;
+
+/// What is still to be read.
+struct Rest {
+    from: Vec<u8>,
+    to: Vec<u8>,
+    /// Zero for the first page: whatever is newest.
+    revision: Revision,
+    page: i64,
+}
+
+impl Etcd {
+    pub(super) async fn read(&self, prefix: &str) -> Result<Snapshot, StoreError> {
+        for _ in 1..ATTEMPTS {
+            match self.read_once(prefix).await {
+                Err(StoreError::Compacted { .. }) => continue,
+                result => return result,
+            }
+        }
+        self.read_once(prefix).await
+    }
+
+    async fn read_once(&self, prefix: &str) -> Result<Snapshot, StoreError> {
+        let (from, to) = range_of(prefix);
+        let mut rest = Rest { from, to, revision: 0, page: PAGE };
+        let mut entries = Vec::new();
+        loop {
+            let page = self.read_page(&mut rest).await?;
+            entries.extend(page.kvs().iter().map(entry));
+            if !rest.shrink(&page) {
+                return Ok(Snapshot { revision: rest.revision, entries });
+            }
+        }
+    }
+
+    /// One page; a smaller one if its values are too large to be taken at once.
+    async fn read_page(&self, rest: &mut Rest) -> Result<GetResponse, StoreError> {
+        let about = About { revision: rest.revision, ..About::default() };
+        loop {
+            match self.members.ask(rest.question()).await {
+                Err(failure) if is_too_long(&failure) && rest.page > 1 => rest.page /= 10,
+                answer => return answer.map_err(|failure| failure.explain(self.title(), about)),
+            }
+        }
+    }
+
+    /// Where the cluster stands, by agreement of its members.
+    pub(super) async fn agreed_revision(&self) -> Result<Revision, StoreError> {
+        let counted = || Some(GetOptions::new().with_count_only());
+        let question = |client: Client| async move { kv(&client).get("/", counted()).await };
+        let answer = self.answer(About::default(), question).await?;
+        Ok(answer.header().map_or(0, |header| header.revision()))
+    }
+}
+
+impl Rest {
+    fn options(&self) -> GetOptions {
+        GetOptions::new().with_range(self.to.clone()).with_revision(self.revision).with_limit(self.page)
+    }
+
+    fn question(&self) -> impl Fn(Client) -> Answer<GetResponse> {
+        let (from, options) = (self.from.clone(), self.options());
+        move |client| {
+            let (from, options) = (from.clone(), options.clone());
+            Box::pin(async move { kv(&client).get(from, Some(options)).await })
+        }
+    }
+
+    /// Takes a page off, and says whether there is more.
+    fn shrink(&mut self, page: &GetResponse) -> bool {
+        if self.revision == 0 {
+            self.revision = page.header().map_or(0, |header| header.revision());
+        }
+        let Some(last) = page.kvs().last().filter(|_| page.more()) else { return false };
+        self.from = [last.key(), b"\0"].concat();
+        true
+    }
+}
+
+/// The first key of a prefix, and the first after it; two zero octets mean every key (etcd's `rpc.proto`).
+/// UTF-8 has no octet 255, so the last one can always be raised.
+pub(super) fn range_of(prefix: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut end = prefix.as_bytes().to_vec();
+    match end.last_mut() {
+        Some(last) => *last += 1,
+        None => return (vec![0], vec![0]),
+    }
+    (prefix.as_bytes().to_vec(), end)
+}
+
+/// A foreign key that is no UTF-8 is shown as well as can be; ours always are.
+pub(super) fn key_of(pair: &KeyValue) -> String {
+    String::from_utf8_lossy(pair.key()).into_owned()
+}
+
+pub(super) fn entry(pair: &KeyValue) -> Entry {
+    let (create_revision, mod_revision) = (pair.create_revision(), pair.mod_revision());
+    Entry { key: key_of(pair), value: pair.value().to_vec(), create_revision, mod_revision }
+}

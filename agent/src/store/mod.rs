@@ -1,0 +1,72 @@
+//! Where the fabric's truth is kept: keys with values, revisions, watches, transactions with compares, leases.
+//!
+//! In: keys and octets. Out: snapshots at a revision, every change after it in order, and the outcome of transactions.
+//! Knows nothing of what the values mean. Semantics are those of etcd v3, held by `tests/store_conformance.rs`.
+//!
+//! ```text
+//!   follow ──► Store ──┬── Etcd ──────► etcd v3, for a fleet
+//!                      └── Embedded ──► Core (pure, also the simulation's store) on a redb log, for a single host
+//! ```
+
+mod bounds;
+mod chance;
+mod content;
+pub mod core;
+pub mod embedded;
+mod error;
+pub mod etcd;
+pub mod follow;
+mod location;
+mod transaction;
+mod watch;
+
+pub use bounds::{MOST_BYTES, MOST_OPERATIONS, Rejected};
+pub use content::{Batch, Change, Entry, Revision, Snapshot};
+pub use embedded::Embedded;
+pub use error::{Cause, StoreError};
+pub use etcd::Etcd;
+pub use follow::{Followed, follow};
+pub use location::{Location, open};
+pub use transaction::{Compare, LeaseId, Operation, Outcome, Transaction};
+pub use watch::{Feed, Watch};
+
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// A key-value store with revisions. Cheap to share; every method may be called from many tasks at once.
+///
+/// Every call ends within about five seconds, with an error if the store does not answer; only [`Watch::next`] waits for ever.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Names the implementation: `embedded` or `etcd`.
+    fn kind(&self) -> &'static str;
+
+    /// Says where the store is, for messages to people: a path, or the endpoints.
+    fn location(&self) -> String;
+
+    /// Reads every entry whose key starts with `prefix`, all at one revision. An empty prefix means everything.
+    async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError>;
+
+    /// Watches every change after revision `after` to keys that start with `prefix`.
+    ///
+    /// [`StoreError::Compacted`] says that the changes right after `after` are forgotten, [`StoreError::WentBack`] that the store has not
+    /// come so far; either may come from here or from the first [`Watch::next`]. Both are mended by a new snapshot.
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError>;
+
+    /// Does all operations as one revision if every compare holds, and nothing otherwise.
+    ///
+    /// After [`StoreError::OutcomeUnknown`] it may have been done or not: read before trying again.
+    async fn transact(&self, transaction: Transaction) -> Result<Outcome, StoreError>;
+
+    /// Opens a lease: keys put under it vanish when it has not been kept alive for `ttl`. etcd rounds up to seconds, and to 2 s at least.
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError>;
+
+    /// Starts the lease's time anew. [`StoreError::Rejected`] with [`Rejected::LeaseGone`] says that it came too late.
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// Ends the lease and deletes its keys, as one revision.
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// Forgets history up to and including revision `at`; what lives then stays. A revision already forgotten is no error.
+    async fn compact(&self, at: Revision) -> Result<(), StoreError>;
+}

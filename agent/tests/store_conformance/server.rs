@@ -1,0 +1,100 @@
+//! A real etcd of our own, on free ports of the loopback; it goes with the value, also when a test panics.
+
+use crate::words::{Directory, Subject};
+use poplin_agent::store::{Location, open};
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub(crate) struct Server {
+    directory: Directory,
+    client: String,
+    peer: String,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// Starts an empty one and waits until it answers.
+    pub(crate) async fn start() -> Self {
+        let directory = Directory::new();
+        let mut server = Self { directory, client: free_address(), peer: free_address(), process: None };
+        server.run().await;
+        server
+    }
+
+    /// Starts it on the data it has.
+    pub(crate) async fn run(&mut self) {
+        let process = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.process = Some(process.expect("etcd is installed: apt install etcd-server"));
+        self.answers().await;
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("etcd");
+        command.arg("--data-dir").arg(self.data());
+        command.args(["--listen-client-urls", &self.client, "--advertise-client-urls", &self.client]);
+        command.args(["--listen-peer-urls", &self.peer, "--initial-advertise-peer-urls", &self.peer]);
+        command.args(["--initial-cluster", &format!("default={}", self.peer)]);
+        command
+    }
+
+    async fn answers(&self) {
+        let begin = Instant::now();
+        while self.store().await.snapshot("/nothing").await.is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(30), "etcd answers within half a minute");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.client
+    }
+
+    /// A new connection to it.
+    pub(crate) async fn store(&self) -> Subject {
+        open(&Location::Etcd(vec![self.client.clone()])).await.unwrap()
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Makes it stand still, with all its connections open.
+    pub(crate) fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub(crate) fn wake(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.process.as_ref().expect("it runs").id();
+        let pid = Pid::from_raw(id.try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
