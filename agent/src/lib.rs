@@ -1,3 +1,4 @@
 //! The hands: sockets, netlink and the store around the head. No decisions are made here.
 
+pub mod kernel;
 pub mod store;

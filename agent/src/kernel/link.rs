@@ -1,0 +1,124 @@
+//! Makes, raises and ends links.
+//!
+//! In: what link. Out: done, or why not. Knows nothing of addresses, routes and sysctls.
+//! Header: linux/if_link.h, linux/veth.h, linux/rtnetlink.h (`struct ifinfomsg`).
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use poplin_node::kernel::{NewLink, StepFailureKind};
+use poplin_policy::ruleset::Interface;
+use rustix::io::Errno;
+
+use super::socket::{Conversation, Refusal};
+use super::wire::{self, NLM_F_CREATE, NLM_F_EXCL, Writer};
+use super::{Trouble, netns};
+
+pub(super) const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_DELLINK: u16 = 17;
+pub(super) const RTM_GETLINK: u16 = 18;
+
+pub(super) const IFLA_ADDRESS: u16 = 1;
+pub(super) const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_MTU: u16 = 4;
+pub(super) const IFLA_LINKINFO: u16 = 18;
+pub(super) const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_NET_NS_FD: u16 = 28;
+const VETH_INFO_PEER: u16 = 1;
+
+/// Administratively up (linux/if.h).
+pub(super) const IFF_UP: u32 = 1;
+
+/// Octets of `struct ifinfomsg`: family, pad, type, index, flags, change mask.
+pub(super) const HEAD_OCTETS: usize = 16;
+
+/// Makes a veth pair. The far end is born in its namespace with its final name and address, so it is never seen here.
+pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trouble> {
+    let netns = netns::open(&new.netns)?;
+    let put_end = |out: &mut Writer, name: &str, mac: [u8; 6]| {
+        out.put_text(IFLA_IFNAME, name);
+        out.put(IFLA_ADDRESS, &mac);
+        out.put_u32(IFLA_MTU, new.mtu_bytes);
+    };
+    let refusal = match route.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &head(0, 0), |out| {
+        put_end(out, new.interface.as_str(), new.mac.0);
+        out.nest(IFLA_LINKINFO, |out| {
+            out.put_text(IFLA_INFO_KIND, "veth");
+            out.nest(IFLA_INFO_DATA, |out| {
+                out.nest(VETH_INFO_PEER, |out| {
+                    out.raw(&head(0, 0));
+                    put_end(out, &new.container_interface, new.container_mac.0);
+                    out.put_u32(IFLA_NET_NS_FD, netns.as_fd().as_raw_fd().cast_unsigned());
+                });
+            });
+        });
+    }) {
+        Ok(()) => return Ok(()),
+        Err(refusal) => refusal,
+    };
+    Err(why_not_created(route, new, &netns, &refusal))
+}
+
+/// The kernel says `EEXIST` for either name and `EINVAL` for a namespace of another kind, among other things.
+fn why_not_created(route: &mut Conversation, new: &NewLink, netns: impl AsFd, refusal: &Refusal) -> Trouble {
+    let host_side_stands = index(route, new.interface.as_str()).is_ok();
+    let (kind, reason) = match refusal.errno {
+        Errno::EXIST if host_side_stands => {
+            (StepFailureKind::Other, format!("interface {} exists on the host", new.interface))
+        }
+        Errno::EXIST => (
+            StepFailureKind::InterfaceExists,
+            format!("interface {} exists in {}", new.container_interface, new.netns.display()),
+        ),
+        Errno::INVAL if !netns::is_network(route, netns) => {
+            (StepFailureKind::NotANamespace, format!("{} is a namespace, but not of the network", new.netns.display()))
+        }
+        _ => (StepFailureKind::Other, format!("cannot create interface {}: {refusal}", new.interface)),
+    };
+    Trouble { kind, reason }
+}
+
+/// Raises a link.
+pub(super) fn raise(route: &mut Conversation, name: &str) -> Result<(), Trouble> {
+    route
+        .request(RTM_NEWLINK, 0, &head(0, IFF_UP), |out| out.put_text(IFLA_IFNAME, name))
+        .map_err(|refusal| Trouble::other(format!("cannot raise interface {name}: {refusal}")))
+}
+
+/// Ends a link, and with a veth its far end; one that is gone already is as well.
+pub(super) fn delete(route: &mut Conversation, interface: &Interface) -> Result<(), Trouble> {
+    match route.request(RTM_DELLINK, 0, &head(0, 0), |out| out.put_text(IFLA_IFNAME, interface.as_str())) {
+        Err(refusal) if refusal.errno != Errno::NODEV => {
+            Err(Trouble::other(format!("cannot delete interface {interface}: {refusal}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The index of the interface with this name.
+pub(super) fn index(route: &mut Conversation, name: &str) -> Result<u32, Refusal> {
+    let mut index = None;
+    route.get(
+        RTM_GETLINK,
+        &head(0, 0),
+        |out| {
+            out.put_text(IFLA_IFNAME, name);
+            out.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        },
+        |message| index = wire::u32_at(message.payload, 4),
+    )?;
+    index.ok_or(Refusal { errno: Errno::NODEV, explanation: None })
+}
+
+pub(super) const IFLA_EXT_MASK: u16 = 29;
+/// Leaves out the counters, most of what a description of a link is (linux/rtnetlink.h).
+pub(super) const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+
+/// `struct ifinfomsg`: the link by index, or by name in the attributes if 0, and which flags to set.
+pub(super) fn head(index: u32, flags: u32) -> [u8; HEAD_OCTETS] {
+    let mut head = [0; HEAD_OCTETS];
+    head[4..8].copy_from_slice(&index.to_ne_bytes());
+    head[8..12].copy_from_slice(&flags.to_ne_bytes());
+    head[12..16].copy_from_slice(&flags.to_ne_bytes());
+    head
+}

@@ -1,0 +1,112 @@
+//! Puts elements into sets and maps, and takes them out.
+//!
+//! In: elements. Out: messages, as many as their number needs. Knows nothing of how a set came to be.
+//! Header: linux/netfilter/nf_tables.h, `enum nft_set_elem_attributes`. A range is two elements: where it starts, and, flagged, where it
+//! has ended; a range up to the greatest key has no end.
+
+use poplin_policy::ruleset::{Element, Form, MapElements, Name, Set};
+
+use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
+use super::batch::Batch;
+use super::{data, table};
+
+const NFT_MSG_NEWSETELEM: u8 = 12;
+const NFT_MSG_DELSETELEM: u8 = 14;
+
+const NFTA_LIST_ELEM: u16 = 1;
+const NFTA_SET_ELEM_LIST_SET: u16 = 2;
+const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
+const NFTA_SET_ELEM_KEY: u16 = 1;
+const NFTA_SET_ELEM_DATA: u16 = 2;
+const NFTA_SET_ELEM_FLAGS: u16 = 3;
+const NFT_SET_ELEM_INTERVAL_END: u32 = 0x1;
+
+/// After so many octets of elements a new message begins: the list is one attribute, whose length has 16 bits, and the longest element
+/// (a key of 64 octets, a verdict with a chain's name) is far below 1 KiB.
+const LIST_OCTETS: usize = 63 << 10;
+
+/// Adds elements to a set; one that is there already is an error.
+pub(super) fn add<'a>(batch: &mut Batch, name: &Name, set: &Set, elements: impl IntoIterator<Item = &'a Element>) {
+    let points = elements.into_iter().flat_map(|element| points(set.form, element));
+    write(batch, NFT_MSG_NEWSETELEM, name, points, put_point);
+}
+
+/// Removes elements from a set; one that is not there is an error.
+pub(super) fn remove<'a>(batch: &mut Batch, name: &Name, set: &Set, elements: impl IntoIterator<Item = &'a Element>) {
+    let points = elements.into_iter().flat_map(|element| points(set.form, element));
+    write(batch, NFT_MSG_DELSETELEM, name, points, put_point);
+}
+
+/// Adds elements to a map; a key that is there already is an error.
+pub(super) fn add_to_map(batch: &mut Batch, name: &Name, elements: &MapElements) {
+    write_map(batch, NFT_MSG_NEWSETELEM, name, elements);
+}
+
+/// Removes elements from a map; a key that is not there is an error. The kernel looks at keys alone.
+pub(super) fn remove_from_map(batch: &mut Batch, name: &Name, elements: &MapElements) {
+    write_map(batch, NFT_MSG_DELSETELEM, name, elements);
+}
+
+/// One element as the kernel has it.
+struct Point {
+    key: data::Key,
+    ends_range: bool,
+}
+
+fn points(form: Form, element: &Element) -> impl Iterator<Item = Point> {
+    let start = Point { key: data::key(&element.low), ends_range: false };
+    let end = match form {
+        Form::Hash => None,
+        Form::Interval => data::successor(&data::key(&element.high)).map(|key| Point { key, ends_range: true }),
+    };
+    [start].into_iter().chain(end)
+}
+
+fn put_point(out: &mut Writer, point: &Point) {
+    data::put_value(out, NFTA_SET_ELEM_KEY, &point.key);
+    if point.ends_range {
+        out.put_be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+    }
+}
+
+fn write_map(batch: &mut Batch, kind: u8, name: &Name, elements: &MapElements) {
+    match elements {
+        MapElements::Ids(ids) => write(batch, kind, name, ids.iter(), |out, (key, id)| {
+            data::put_value(out, NFTA_SET_ELEM_KEY, &data::key(key));
+            data::put_value(out, NFTA_SET_ELEM_DATA, &data::id(**id));
+        }),
+        MapElements::IdVerdicts(verdicts) => write(batch, kind, name, verdicts.iter(), |out, (id, verdict)| {
+            data::put_value(out, NFTA_SET_ELEM_KEY, &data::id_key(**id));
+            data::put_verdict(out, NFTA_SET_ELEM_DATA, verdict);
+        }),
+        MapElements::Verdicts(verdicts) => write(batch, kind, name, verdicts.iter(), |out, (key, verdict)| {
+            data::put_value(out, NFTA_SET_ELEM_KEY, &data::key(key));
+            data::put_verdict(out, NFTA_SET_ELEM_DATA, verdict);
+        }),
+    }
+}
+
+/// Writes a list of elements as messages none of which is too long.
+fn write<T>(
+    batch: &mut Batch,
+    kind: u8,
+    name: &Name,
+    elements: impl Iterator<Item = T>,
+    put: impl Fn(&mut Writer, &T),
+) {
+    let mut elements = elements.peekable();
+    while elements.peek().is_some() {
+        batch.add(kind, NLM_F_CREATE | NLM_F_EXCL, |out| {
+            table::put_name(out);
+            out.put_text(NFTA_SET_ELEM_LIST_SET, name.as_str());
+            out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |out| {
+                let start = out.octets().len();
+                while out.octets().len() - start < LIST_OCTETS
+                    && let Some(element) = elements.next()
+                {
+                    out.nest(NFTA_LIST_ELEM, |out| put(out, &element));
+                }
+            });
+        });
+    }
+}

@@ -1,0 +1,80 @@
+//! Writes rules: each match and each end as the expressions that do it.
+//!
+//! In: rules of a chain. Out: messages. Knows nothing of how an expression is laid out.
+//! Header: linux/netfilter/nf_tables.h, `enum nft_rule_attributes`.
+
+use poplin_policy::ruleset::{Chain, Match, Name, Rule, Then};
+
+use super::super::wire::{NLM_F_APPEND, NLM_F_CREATE, Writer};
+use super::batch::Batch;
+use super::{data, expression, table};
+
+const NFT_MSG_NEWRULE: u8 = 6;
+const NFT_MSG_DELRULE: u8 = 8;
+
+const NFTA_RULE_CHAIN: u16 = 2;
+const NFTA_RULE_EXPRESSIONS: u16 = 4;
+
+/// Replaces all rules of a chain.
+pub(super) fn replace_all(batch: &mut Batch, name: &Name, chain: &Chain) {
+    let put_identity = |out: &mut Writer| {
+        table::put_name(out);
+        out.put_text(NFTA_RULE_CHAIN, name.as_str());
+    };
+    batch.add(NFT_MSG_DELRULE, 0, put_identity);
+    for rule in &chain.rules {
+        batch.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, |out| {
+            put_identity(out);
+            out.nest(NFTA_RULE_EXPRESSIONS, |out| put_expressions(out, rule));
+        });
+    }
+}
+
+fn put_expressions(out: &mut Writer, rule: &Rule) {
+    for condition in &rule.matches {
+        put_match(out, condition);
+    }
+    if rule.counter {
+        expression::counter(out);
+    }
+    match &rule.then {
+        Then::Verdict(verdict) => expression::verdict(out, verdict),
+        Then::Lookup { fields, map } => {
+            expression::load(out, fields);
+            expression::look_up_verdict(out, map);
+        }
+        Then::Dispatch { fields, ids, verdicts } => expression::dispatch(out, fields, ids, verdicts),
+    }
+}
+
+fn put_match(out: &mut Writer, condition: &Match) {
+    match condition {
+        Match::Range { field, low, high, negated } => {
+            expression::load(out, &[*field]);
+            if low == high {
+                expression::compare(out, &data::atom(low), *negated);
+            } else {
+                expression::range(out, &data::atom(low), &data::atom(high), *negated);
+            }
+        }
+        // Comparing fewer octets than a name has leaves the rest open; nft does the same for "pop*".
+        Match::InterfacePrefix { field, prefix, negated } => {
+            expression::load(out, &[*field]);
+            expression::compare(out, prefix.as_bytes(), *negated);
+        }
+        Match::Member { fields, set, negated } => {
+            expression::load(out, fields);
+            expression::is_member(out, set, *negated);
+        }
+        Match::Bits { field, mask, value, negated } => {
+            expression::load(out, &[*field]);
+            expression::mask(out, &[*mask]);
+            expression::compare(out, &[*value], *negated);
+        }
+        Match::Conntrack(states) => {
+            expression::load_conntrack_state(out);
+            expression::mask(out, &expression::conntrack_bits(*states));
+            expression::compare(out, &[0; 4], true);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Makes and ends sets and maps; for the kernel a map is a set whose elements hold data.
+//!
+//! In: a set's or map's name and shape. Out: messages. Knows nothing of elements.
+//! Header: linux/netfilter/nf_tables.h, `enum nft_set_attributes`. Types are those of nft(8), so that `nft list table` can read them.
+
+use poplin_policy::ruleset::{Datatype, Form, Map, MapElements, MapKey, Name, Set};
+
+use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
+use super::batch::Batch;
+use super::data::{self, REGISTER_OCTETS};
+use super::table;
+
+const NFT_MSG_NEWSET: u8 = 9;
+const NFT_MSG_DELSET: u8 = 11;
+
+const NFTA_SET_NAME: u16 = 2;
+const NFTA_SET_FLAGS: u16 = 3;
+const NFTA_SET_KEY_TYPE: u16 = 4;
+const NFTA_SET_KEY_LEN: u16 = 5;
+const NFTA_SET_DATA_TYPE: u16 = 6;
+const NFTA_SET_DATA_LEN: u16 = 7;
+const NFTA_SET_ID: u16 = 10;
+const NFTA_SET_USERDATA: u16 = 13;
+
+const NFT_SET_INTERVAL: u32 = 0x4;
+const NFT_SET_MAP: u32 = 0x8;
+
+/// `NFT_DATA_VERDICT`.
+const DATA_VERDICT: u32 = 0xffff_ff00;
+
+/// Types as nft numbers them (nftables include/datatype.h, `enum datatypes`). The kernel only keeps them for whoever lists the table.
+const TYPE_IPADDR: u32 = 7;
+const TYPE_IP6ADDR: u32 = 8;
+const TYPE_INET_PROTOCOL: u32 = 12;
+const TYPE_INET_SERVICE: u32 = 13;
+const TYPE_MARK: u32 = 19;
+const TYPE_IFNAME: u32 = 41;
+/// A joined type has so many bits for each part (`TYPE_BITS`).
+const TYPE_BITS: u32 = 6;
+
+/// Octet order of keys and data, for whoever lists the table (libnftnl include/udata.h, `enum nftnl_udata_set_types`).
+const UDATA_SET_KEYBYTEORDER: u8 = 0;
+const UDATA_SET_DATABYTEORDER: u8 = 1;
+/// nftables include/datatype.h, `enum byteorder`.
+const HOST_ENDIAN: u32 = 1;
+const BIG_ENDIAN: u32 = 2;
+
+/// Octets of an id.
+const ID_OCTETS: usize = 4;
+
+/// Makes a set without elements.
+pub(super) fn add(batch: &mut Batch, name: &Name, set: &Set) {
+    let parts: Vec<_> = set.key.iter().map(|datatype| MapKey::Field(*datatype)).collect();
+    let flags = match set.form {
+        Form::Hash => 0,
+        Form::Interval => NFT_SET_INTERVAL,
+    };
+    add_any(batch, name, &parts, flags, |_| {}, &[]);
+}
+
+/// Makes a map without elements.
+pub(super) fn add_map(batch: &mut Batch, name: &Name, map: &Map) {
+    match &map.elements {
+        MapElements::Ids(_) => add_any(
+            batch,
+            name,
+            &map.key,
+            NFT_SET_MAP,
+            |out| {
+                out.put_be32(NFTA_SET_DATA_TYPE, TYPE_MARK);
+                out.put_be32(NFTA_SET_DATA_LEN, attribute_number(ID_OCTETS));
+            },
+            &user_number(UDATA_SET_DATABYTEORDER, HOST_ENDIAN),
+        ),
+        MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => {
+            add_any(batch, name, &map.key, NFT_SET_MAP, |out| out.put_be32(NFTA_SET_DATA_TYPE, DATA_VERDICT), &[]);
+        }
+    }
+}
+
+/// Ends a set or map with its elements.
+pub(super) fn remove(batch: &mut Batch, name: &Name) {
+    batch.add(NFT_MSG_DELSET, 0, |out| {
+        table::put_name(out);
+        out.put_text(NFTA_SET_NAME, name.as_str());
+    });
+}
+
+fn add_any(
+    batch: &mut Batch,
+    name: &Name,
+    parts: &[MapKey],
+    flags: u32,
+    put_data: impl FnOnce(&mut Writer),
+    data_order: &[u8],
+) {
+    let identity = batch.unique();
+    batch.add(NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, |out| {
+        table::put_name(out);
+        out.put_text(NFTA_SET_NAME, name.as_str());
+        out.put_be32(NFTA_SET_FLAGS, flags);
+        out.put_be32(NFTA_SET_KEY_TYPE, key_type(parts));
+        out.put_be32(NFTA_SET_KEY_LEN, attribute_number(key_octets(parts)));
+        put_data(out);
+        out.put_be32(NFTA_SET_ID, identity);
+        out.put(NFTA_SET_USERDATA, &[&user_number(UDATA_SET_KEYBYTEORDER, key_order(parts)), data_order].concat());
+    });
+}
+
+fn key_type(parts: &[MapKey]) -> u32 {
+    parts.iter().fold(0, |joined, part| joined << part_bits(*part) | part_type(*part))
+}
+
+/// An id as a key is two numbers.
+fn part_bits(part: MapKey) -> u32 {
+    match part {
+        MapKey::Field(_) => TYPE_BITS,
+        MapKey::Id => 2 * TYPE_BITS,
+    }
+}
+
+fn part_type(part: MapKey) -> u32 {
+    match part {
+        MapKey::Field(Datatype::Interface) => TYPE_IFNAME,
+        MapKey::Field(Datatype::Octet) => TYPE_INET_PROTOCOL,
+        MapKey::Field(Datatype::Port) => TYPE_INET_SERVICE,
+        MapKey::Field(Datatype::Address4) => TYPE_IPADDR,
+        MapKey::Field(Datatype::Address6) => TYPE_IP6ADDR,
+        MapKey::Id => TYPE_MARK << TYPE_BITS | TYPE_MARK,
+    }
+}
+
+/// A single part has its own length; joined parts fill whole registers.
+fn key_octets(parts: &[MapKey]) -> usize {
+    match parts {
+        [single] => part_octets(*single),
+        joined => joined.iter().map(|part| part_octets(*part).next_multiple_of(REGISTER_OCTETS)).sum(),
+    }
+}
+
+fn part_octets(part: MapKey) -> usize {
+    match part {
+        MapKey::Field(datatype) => data::octets_of(datatype),
+        MapKey::Id => data::ID_KEY_OCTETS,
+    }
+}
+
+fn key_order(parts: &[MapKey]) -> u32 {
+    match parts {
+        [MapKey::Id | MapKey::Field(Datatype::Interface)] => HOST_ENDIAN,
+        _ => BIG_ENDIAN,
+    }
+}
+
+/// One entry of user data: type, length, number.
+fn user_number(kind: u8, value: u32) -> Vec<u8> {
+    let mut entry = vec![kind, 4];
+    entry.extend(value.to_ne_bytes());
+    entry
+}
+
+fn attribute_number(octets: usize) -> u32 {
+    u32::try_from(octets).expect("a key has at most 64 octets")
+}

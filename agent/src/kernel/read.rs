@@ -1,0 +1,301 @@
+//! Reads what the kernel holds, in six dumps and two files.
+//!
+//! In: nothing. Out: [`KernelState`]. Knows nothing of what ought to be there.
+//! A link's switches come with the link (`IFLA_AF_SPEC`), so that no file is opened for any of thousands of links.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use poplin_node::kernel::{INTERFACE_PREFIX, KernelState, LinkState, Mac, ROUTE_PROTOCOL, Target, UnderlayRoute};
+use poplin_policy::ruleset::Interface;
+use rustix::io::Errno;
+
+use super::address::{self, AF_INET, AF_INET6, LINK_GATEWAY};
+use super::socket::{Conversation, Refusal};
+use super::wire::{self, attribute, attributes, u16_at, u32_at};
+use super::{link, neighbour, route, sysctl};
+
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_INET_CONF: u16 = 1;
+const IFLA_INET6_CONF: u16 = 2;
+/// Place in `IFLA_INET6_CONF` of the switch that turns IPv6 off (linux kernel include/uapi/linux/ipv6.h, `DEVCONF_DISABLE_IPV6`).
+const DEVCONF_DISABLE_IPV6: usize = 26;
+
+/// The interface is gone or down: the route leads nowhere (`RTNH_F_DEAD`).
+const RTNH_F_DEAD: u32 = 1;
+/// A copy made for one flow, no route (`RTM_F_CLONED`).
+pub(super) const RTM_F_CLONED: u32 = 0x200;
+
+/// Reads everything.
+pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
+    let all_links = read_links(conversation)?;
+    let addresses = read_addresses(conversation)?;
+    let neighbours = read_neighbours(conversation)?;
+    let mut routes = read_routes(conversation, AF_INET)?;
+    routes.extend(read_routes(conversation, AF_INET6)?);
+
+    let ours = |index: u32| all_links.get(&index).and_then(|found| found.ours.as_ref());
+    let mut state = KernelState { is_forwarding_off: sysctl::is_forwarding_off(), ..KernelState::default() };
+    for (index, found) in &all_links {
+        match &found.ours {
+            Some(interface) => {
+                let has_gateway = !found.has_ipv6 || addresses.contains(&(*index, LINK_GATEWAY.into()));
+                let link = LinkState { is_configured: found.state.is_configured && has_gateway, ..found.state.clone() };
+                state.links.insert(interface.clone(), link);
+            }
+            None => {
+                state.mtus.insert(found.name.clone(), found.state.mtu_bytes);
+            }
+        }
+    }
+    for (index, address) in addresses {
+        match all_links.get(&index) {
+            Some(found) if found.is_loopback && is_link_local(address) => {
+                state.gateways.insert(address);
+            }
+            Some(found) if !found.is_loopback && found.ours.is_none() && !is_link_local_6(address) => {
+                state.addresses.insert(address, found.name.clone());
+            }
+            _ => {}
+        }
+    }
+    for Neighbour { index, address, mac } in neighbours {
+        if let Some(interface) = ours(index) {
+            state.neighbours.insert((interface.clone(), address), mac);
+        }
+    }
+    let mut metrics = BTreeMap::new();
+    for found in routes {
+        if found.protocol == ROUTE_PROTOCOL {
+            let name = found.interface.and_then(|index| all_links.get(&index)).map(|link| link.name.as_str());
+            if let Some(target) = target(&found, name) {
+                state.routes.insert(found.destination, target);
+            }
+        } else if found.kind == route::RTN_UNICAST
+            && found.interface.and_then(ours).is_none()
+            && !is_link_local_6(found.destination.addr())
+            && metrics.get(&found.destination).is_none_or(|metric| found.metric < *metric)
+        {
+            metrics.insert(found.destination, found.metric);
+            let way = match found.gateways.is_empty() {
+                true => UnderlayRoute::OnLink,
+                false => UnderlayRoute::Via(found.gateways),
+            };
+            state.underlay.insert(found.destination, way);
+        }
+    }
+    Ok(state)
+}
+
+/// Where one of our routes leads; nothing for a kind we never write.
+fn target(found: &Route, interface: Option<&str>) -> Option<Target> {
+    match found.kind {
+        route::RTN_BLACKHOLE => Some(Target::Blackhole),
+        route::RTN_UNICAST if !found.gateways.is_empty() => Some(Target::Gateways(found.gateways.clone())),
+        route::RTN_UNICAST => Some(Target::Link(Interface::new(interface?)?)),
+        _ => None,
+    }
+}
+
+struct Link {
+    name: String,
+    /// Its name, if it is a veth of ours.
+    ours: Option<Interface>,
+    is_loopback: bool,
+    has_ipv6: bool,
+    /// Not looked at for links of others, but for the MTU. `is_configured` says nothing yet of the gateway address.
+    state: LinkState,
+}
+
+fn read_links(conversation: &mut Conversation) -> Result<BTreeMap<u32, Link>, Refusal> {
+    conversation.dump(
+        link::RTM_GETLINK,
+        &link::head(0, 0),
+        |out| out.put_u32(link::IFLA_EXT_MASK, link::RTEXT_FILTER_SKIP_STATS),
+        |links: &mut BTreeMap<_, _>, payload| {
+            if let Some(link) = parse_link(payload) {
+                links.insert(link.state.index, link);
+            }
+        },
+    )
+}
+
+fn parse_link(payload: &[u8]) -> Option<Link> {
+    const IFF_LOOPBACK: u32 = 8;
+    let index = u32_at(payload, 4)?;
+    let flags = u32_at(payload, 8)?;
+    let (mut name, mut mac, mut mtu_bytes, mut is_veth) = (None, Mac([0; 6]), 0, false);
+    let (mut conf_4, mut conf_6) = (None, None);
+    for (kind, value) in attributes(payload.get(link::HEAD_OCTETS..)?) {
+        match kind {
+            link::IFLA_IFNAME => name = wire::text(value),
+            link::IFLA_ADDRESS => mac = value.try_into().map_or(mac, Mac),
+            link::IFLA_MTU => mtu_bytes = u32_at(value, 0)?,
+            link::IFLA_LINKINFO => {
+                is_veth = attribute(value, link::IFLA_INFO_KIND).and_then(wire::text) == Some("veth");
+            }
+            IFLA_AF_SPEC => {
+                conf_4 = attribute(value, AF_INET.into()).and_then(|family| attribute(family, IFLA_INET_CONF));
+                conf_6 = attribute(value, AF_INET6.into()).and_then(|family| attribute(family, IFLA_INET6_CONF));
+            }
+            _ => {}
+        }
+    }
+    let name = name?.to_owned();
+    let conf_6 = conf_6.filter(|conf| u32_at(conf, DEVCONF_DISABLE_IPV6 * 4) == Some(0));
+    let holds = |conf: &[u8], wanted: &[(&str, usize, u32)]| {
+        wanted.iter().all(|(_, place, value)| u32_at(conf, place * 4) == Some(*value))
+    };
+    let is_configured = conf_4.is_some_and(|conf| holds(conf, &sysctl::LINK_4))
+        && conf_6.is_none_or(|conf| holds(conf, &sysctl::LINK_6));
+    Some(Link {
+        ours: Some(&name).filter(|name| is_veth && name.starts_with(INTERFACE_PREFIX)).and_then(Interface::new),
+        name,
+        is_loopback: flags & IFF_LOOPBACK != 0,
+        has_ipv6: conf_6.is_some(),
+        state: LinkState { index, is_up: flags & link::IFF_UP != 0, mac, mtu_bytes, is_configured },
+    })
+}
+
+/// Addresses that can be used, with the index of their link.
+fn read_addresses(conversation: &mut Conversation) -> Result<BTreeSet<(u32, IpAddr)>, Refusal> {
+    conversation.dump(
+        address::RTM_GETADDR,
+        &[0; address::HEAD_OCTETS],
+        |_| {},
+        |addresses: &mut BTreeSet<_>, payload| addresses.extend(parse_address(payload)),
+    )
+}
+
+fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
+    let index = u32_at(payload, 4)?;
+    let (mut local, mut address, mut flags) = (None, None, u32::from(*payload.get(2)?));
+    for (kind, value) in attributes(payload.get(address::HEAD_OCTETS..)?) {
+        match kind {
+            // On a point-to-point link the other attribute is the far end.
+            address::IFA_LOCAL => local = address::parse(value),
+            address::IFA_ADDRESS => address = address::parse(value),
+            address::IFA_FLAGS => flags = u32_at(value, 0)?,
+            _ => {}
+        }
+    }
+    let is_usable = flags & (address::IFA_F_TENTATIVE | address::IFA_F_DADFAILED) == 0;
+    local.or(address).filter(|_| is_usable).map(|address| (index, address))
+}
+
+struct Neighbour {
+    index: u32,
+    address: IpAddr,
+    mac: Mac,
+}
+
+/// Permanent entries.
+fn read_neighbours(conversation: &mut Conversation) -> Result<Vec<Neighbour>, Refusal> {
+    conversation.dump(
+        neighbour::RTM_GETNEIGH,
+        &[0; neighbour::HEAD_OCTETS],
+        |_| {},
+        |neighbours: &mut Vec<_>, payload| neighbours.extend(parse_neighbour(payload)),
+    )
+}
+
+fn parse_neighbour(payload: &[u8]) -> Option<Neighbour> {
+    let index = u32_at(payload, 4)?;
+    let state = u16_at(payload, 8)?;
+    let (mut address, mut mac) = (None, None);
+    for (kind, value) in attributes(payload.get(neighbour::HEAD_OCTETS..)?) {
+        match kind {
+            neighbour::NDA_DST => address = address::parse(value),
+            neighbour::NDA_LLADDR => mac = value.try_into().ok().map(Mac),
+            _ => {}
+        }
+    }
+    (state & neighbour::NUD_PERMANENT != 0).then_some(Neighbour { index, address: address?, mac: mac? })
+}
+
+struct Route {
+    destination: IpNet,
+    protocol: u8,
+    kind: u8,
+    metric: u32,
+    interface: Option<u32>,
+    gateways: BTreeSet<IpAddr>,
+}
+
+/// Routes of the main table.
+fn read_routes(conversation: &mut Conversation, family: u8) -> Result<Vec<Route>, Refusal> {
+    let mut head = [0; route::HEAD_OCTETS];
+    head[0] = family;
+    head[4] = route::RT_TABLE_MAIN;
+    match conversation.dump(
+        route::RTM_GETROUTE,
+        &head,
+        |_| {},
+        |routes: &mut Vec<_>, payload| {
+            routes.extend(parse_route(payload, family));
+        },
+    ) {
+        // A table comes into being with its first route.
+        Err(refusal) if matches!(refusal.errno, Errno::NOENT | Errno::AFNOSUPPORT | Errno::OPNOTSUPP) => Ok(Vec::new()),
+        routes => routes,
+    }
+}
+
+fn parse_route(payload: &[u8], family: u8) -> Option<Route> {
+    let &[found_family, destination_bits, _, _, table, protocol, _, kind, ..] = payload else { return None };
+    let flags = u32_at(payload, 8)?;
+    let mut table = u32::from(table);
+    let mut destination = match family {
+        AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let (mut metric, mut interface, mut gateways) = (0, None, BTreeSet::new());
+    for (attribute, value) in attributes(payload.get(route::HEAD_OCTETS..)?) {
+        match attribute {
+            route::RTA_DST => destination = address::parse(value)?,
+            route::RTA_TABLE => table = u32_at(value, 0)?,
+            route::RTA_PRIORITY => metric = u32_at(value, 0)?,
+            route::RTA_OIF => interface = u32_at(value, 0),
+            route::RTA_MULTIPATH => next_hops(value).for_each(|hop| gateways.extend(gateway(hop))),
+            _ => {}
+        }
+    }
+    gateways.extend(gateway(payload.get(route::HEAD_OCTETS..)?));
+    let is_asked_for = found_family == family && table == u32::from(route::RT_TABLE_MAIN);
+    let is_standing = flags & (RTNH_F_DEAD | RTM_F_CLONED) == 0;
+    let destination = IpNet::new(destination, destination_bits).ok()?;
+    (is_asked_for && is_standing).then_some(Route { destination, protocol, kind, metric, interface, gateways })
+}
+
+/// The attributes of each next hop of a multipath route.
+fn next_hops(mut octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16_at(octets, 0)?);
+        let hop = octets.get(route::NEXT_HOP_OCTETS..length)?;
+        octets = octets.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(hop)
+    })
+}
+
+fn gateway(octets: &[u8]) -> Option<IpAddr> {
+    attributes(octets).find_map(|(kind, value)| match kind {
+        route::RTA_GATEWAY => address::parse(value),
+        route::RTA_VIA => address::parse(value.get(2..)?),
+        _ => None,
+    })
+}
+
+/// 169.254.0.0/16 (RFC 3927) or fe80::/10 (RFC 4291 §2.5.6).
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(_) => is_link_local_6(address),
+    }
+}
+
+/// Means nothing without its link, and every link has some: of no use to a plan.
+fn is_link_local_6(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}

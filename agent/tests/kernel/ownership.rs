@@ -1,0 +1,161 @@
+//! Whose table it is: while we live, after we die, and when we come again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use poplin_agent::kernel::{Ownership, Rules, RulesError};
+use poplin_policy::delta::Change;
+use poplin_policy::ruleset::{Atom, Field, HookPoint, Match, Ruleset, Verdict};
+
+use crate::lab::{Namespace, Pair, forward, from_nothing, interface, name, plain, rule};
+
+#[test]
+fn nobody_else_can_change_or_flush_the_table() {
+    let host = Namespace::new();
+
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        assert_eq!(rules.ownership(), Ownership::Unknown);
+        rules.apply(&from_nothing(&small())).unwrap();
+        assert_eq!(rules.ownership(), Ownership::Owned);
+        let before = host.table();
+
+        let flush = host.try_run("nft", "flush ruleset");
+        let delete = host.try_run("nft", "delete table inet poplin");
+
+        assert!(flush.status.success(), "others may flush what is theirs");
+        assert!(!delete.status.success());
+        assert_eq!(host.table(), before);
+    });
+}
+
+#[test]
+fn the_table_outlives_its_owner_and_is_taken_over_with_its_rules() {
+    let host = Namespace::new();
+    host.within(|| Rules::open().unwrap().apply(&from_nothing(&small())).unwrap());
+    let orphan = host.table();
+    assert!(orphan.contains("chain forward"));
+
+    host.within(|| {
+        let mut successor = Rules::open().unwrap();
+
+        assert_eq!(successor.ownership(), Ownership::Owned);
+        assert_eq!(rules_of(&host.table()), rules_of(&orphan));
+        assert!(!host.try_run("nft", "delete table inet poplin").status.success());
+        successor.apply(&[Change::SetRules(name("forward"), forward(vec![]))]).unwrap();
+    });
+}
+
+#[test]
+fn a_restart_from_an_orphan_leaves_nothing_of_it() {
+    let host = Namespace::new();
+    let other = Ruleset { chains: [(name("other"), plain(vec![]))].into(), ..Ruleset::default() };
+    host.within(|| Rules::open().unwrap().apply(&from_nothing(&small())).unwrap());
+
+    host.within(|| {
+        let mut successor = Rules::open().unwrap();
+        successor.apply(&from_nothing(&other)).unwrap();
+        successor.apply(&from_nothing(&other)).unwrap();
+    });
+
+    assert_eq!(rules_of(&host.table()), "chain other { } }");
+}
+
+#[test]
+fn a_table_made_without_an_owner_is_owned_after_a_restart() {
+    let host = Namespace::new();
+    assert!(host.try_run("nft", "add table inet poplin").status.success());
+
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        assert_eq!(rules.ownership(), Ownership::Unknown);
+        rules.apply(&from_nothing(&small())).unwrap();
+        assert_eq!(rules.ownership(), Ownership::Owned);
+        assert!(!host.try_run("nft", "delete table inet poplin").status.success());
+    });
+}
+
+#[test]
+fn a_second_agent_is_refused_while_the_first_lives() {
+    let host = Namespace::new();
+
+    host.within(|| {
+        let mut first = Rules::open().unwrap();
+        first.apply(&from_nothing(&small())).unwrap();
+
+        assert!(matches!(Rules::open(), Err(RulesError::Taken { .. })));
+    });
+}
+
+#[test]
+fn no_packet_slips_through_or_is_lost_while_the_table_restarts() {
+    let pair = Pair::new();
+    let deny_port_7 = rule(
+        vec![
+            Match::Range { field: Field::Protocol, low: Atom::Octet(17), high: Atom::Octet(17), negated: false },
+            Match::Range { field: Field::DestinationPort, low: Atom::Port(7), high: Atom::Port(7), negated: false },
+        ],
+        Verdict::Drop,
+    );
+    let from_far = Match::Range {
+        field: Field::InterfaceIn,
+        low: Atom::Interface(interface("near0")),
+        high: Atom::Interface(interface("near0")),
+        negated: false,
+    };
+    // As our own rulesets: the base chain lets pass, rules deny.
+    let mut input = forward(vec![rule(vec![from_far], Verdict::Jump(name("policy")))]);
+    input.hook = input.hook.map(|hook| poplin_policy::ruleset::Hook { point: HookPoint::Input, ..hook });
+    let ruleset = Ruleset {
+        chains: [(name("input"), input), (name("policy"), plain(vec![deny_port_7]))].into(),
+        ..Ruleset::default()
+    };
+    let changes = from_nothing(&ruleset);
+    let (allowed, denied) = pair.near.within(|| (pair.listen(9), pair.listen(7)));
+
+    let restarts = pair.near.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&changes).unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let restarting = scope.spawn(|| {
+                let mut count = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    rules.apply(&changes).unwrap();
+                    count += 1;
+                }
+                count
+            });
+            pair.far.within(|| {
+                let sender = pair.sender();
+                for _ in 0..20_000 {
+                    sender.send_to(b"x", "10.9.0.1:9").unwrap();
+                    sender.send_to(b"x", "10.9.0.1:7").unwrap();
+                }
+            });
+            is_over.store(true, Ordering::Relaxed);
+            restarting.join().unwrap()
+        })
+    });
+
+    assert!(restarts > 10, "{restarts} restarts are too few to show anything");
+    assert_eq!(Pair::received(&denied), 0, "in {restarts} restarts");
+    assert_eq!(Pair::received(&allowed), 20_000, "in {restarts} restarts");
+}
+
+/// The listing from the first chain on: what comes before tells of the owner.
+fn rules_of(table: &str) -> String {
+    let start = table.find("chain").unwrap_or(table.len());
+    table[start..].split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn small() -> Ruleset {
+    Ruleset {
+        chains: [
+            (name("forward"), forward(vec![rule(vec![], Verdict::Jump(name("policy")))])),
+            (name("policy"), plain(vec![rule(vec![], Verdict::Drop)])),
+        ]
+        .into(),
+        ..Ruleset::default()
+    }
+}

@@ -1,0 +1,206 @@
+//! Real packets against real rules: the kernel understands what was written as it was meant.
+
+use std::net::UdpSocket;
+
+use poplin_agent::kernel::Rules;
+use poplin_policy::ruleset::{
+    Atom, BasePolicy, Chain, ConntrackStates, Datatype, FAMILY_4, FAMILY_6, Field, Hook, HookPoint, Map, MapElements,
+    MapKey, Match, Rule, Ruleset, Then, Verdict,
+};
+
+use crate::lab::{Pair, address4, address6, from_nothing, hash_set, interface, interval_set, name, plain, rule};
+
+#[test]
+fn an_address_set_decides() {
+    let pair = Pair::new();
+    let drop_members = rule(vec![is(Field::Family, FAMILY_4), member(&[Field::Source4], false)], Verdict::Drop);
+    let set = |address| hash_set(vec![Datatype::Address4], [vec![address4(address)]]);
+
+    assert!(!passes(&pair, &with_set(set("10.9.0.2"), drop_members.clone()), "10.9.0.1:9"));
+    assert!(passes(&pair, &with_set(set("10.9.0.3"), drop_members), "10.9.0.1:9"));
+}
+
+#[test]
+fn an_interval_set_decides_up_to_its_very_ends() {
+    let pair = Pair::new();
+    let only_members = rule(vec![is(Field::Family, FAMILY_4), member(&[Field::Source4], true)], Verdict::Drop);
+    let set = |low, high| interval_set(Datatype::Address4, [(address4(low), address4(high))]);
+
+    for (low, high, is_in) in [
+        ("10.9.0.2", "10.9.0.9", true),
+        ("10.9.0.0", "10.9.0.2", true),
+        ("10.9.0.3", "255.255.255.255", false),
+        ("10.9.0.2", "255.255.255.255", true),
+        ("0.0.0.0", "10.9.0.1", false),
+        ("0.0.0.0", "255.255.255.255", true),
+    ] {
+        assert_eq!(passes(&pair, &with_set(set(low, high), only_members.clone()), "10.9.0.1:9"), is_in, "{low}-{high}");
+    }
+}
+
+#[test]
+fn ipv6_sets_decide() {
+    let pair = Pair::new();
+    let only = |negated| rule(vec![is(Field::Family, FAMILY_6), member(&[Field::Source6], negated)], Verdict::Drop);
+    let everything =
+        interval_set(Datatype::Address6, [(address6("::"), address6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))]);
+
+    assert!(passes(&pair, &with_set(everything.clone(), only(true)), "[fd09::1]:9"));
+    assert!(!passes(&pair, &with_set(everything, only(false)), "[fd09::1]:9"));
+}
+
+#[test]
+fn a_joined_key_decides() {
+    let pair = Pair::new();
+    let key = vec![Datatype::Address4, Datatype::Octet, Datatype::Port];
+    let set = hash_set(key, [vec![address4("10.9.0.2"), Atom::Octet(17), Atom::Port(9)]]);
+    let fields = [Field::Source4, Field::Protocol, Field::DestinationPort];
+    let drop = rule(
+        vec![is(Field::Family, FAMILY_4), is(Field::Protocol, Atom::Octet(17)), member(&fields, false)],
+        Verdict::Drop,
+    );
+    let ruleset = with_set(set, drop);
+
+    assert!(!passes(&pair, &ruleset, "10.9.0.1:9"));
+    assert!(passes(&pair, &ruleset, "10.9.0.1:10"));
+}
+
+#[test]
+fn a_range_of_ports_decides() {
+    let pair = Pair::new();
+    let ports =
+        |negated| Match::Range { field: Field::DestinationPort, low: Atom::Port(9), high: Atom::Port(300), negated };
+    let drop = |negated| with_rule(rule(vec![is(Field::Protocol, Atom::Octet(17)), ports(negated)], Verdict::Drop));
+
+    for (port, is_in) in [(8, false), (9, true), (256, true), (300, true), (301, false)] {
+        let destination = format!("10.9.0.1:{port}");
+        assert_eq!(passes(&pair, &drop(false), &destination), !is_in, "{port}");
+        assert_eq!(passes(&pair, &drop(true), &destination), is_in, "{port}");
+    }
+}
+
+#[test]
+fn the_beginning_of_a_name_decides() {
+    let pair = Pair::new();
+    let begins =
+        |prefix: &str, negated| Match::InterfacePrefix { field: Field::InterfaceIn, prefix: prefix.into(), negated };
+
+    for (prefix, negated, is_dropped) in [
+        ("near", false, true),
+        ("near0", false, true),
+        ("pop", false, false),
+        ("pop", true, true),
+        ("near", true, false),
+    ] {
+        let ruleset = with_rule(rule(vec![begins(prefix, negated)], Verdict::Drop));
+        assert_eq!(!passes(&pair, &ruleset, "10.9.0.1:9"), is_dropped, "{prefix} {negated}");
+    }
+}
+
+#[test]
+fn a_dispatch_goes_by_interface_to_id_to_chain() {
+    let pair = Pair::new();
+    let dispatch = |link: &str, id: u32| {
+        let links = MapElements::Ids([(vec![Atom::Interface(interface(link))], 256)].into());
+        let policies = MapElements::IdVerdicts([(id, Verdict::Goto(name("policy")))].into());
+        let then = Then::Dispatch { fields: vec![Field::InterfaceIn], ids: name("links"), verdicts: name("policies") };
+        Ruleset {
+            maps: [
+                (name("links"), Map { key: vec![MapKey::Field(Datatype::Interface)], elements: links }),
+                (name("policies"), Map { key: vec![MapKey::Id], elements: policies }),
+            ]
+            .into(),
+            ..with_rule(Rule { matches: vec![], counter: true, then })
+        }
+    };
+
+    assert!(!passes(&pair, &dispatch("near0", 256), "10.9.0.1:9"));
+    assert!(passes(&pair, &dispatch("near0", 1), "10.9.0.1:9"), "an id without a verdict goes on");
+    assert!(passes(&pair, &dispatch("near1", 256), "10.9.0.1:9"), "an interface without an id goes on");
+}
+
+#[test]
+fn a_verdict_map_decides() {
+    let pair = Pair::new();
+    let key = |port| vec![Atom::Octet(17), Atom::Port(port)];
+    let services = Map {
+        key: vec![MapKey::Field(Datatype::Octet), MapKey::Field(Datatype::Port)],
+        elements: MapElements::Verdicts(
+            [(key(9), Verdict::Drop), (key(10), Verdict::Accept), (key(11), Verdict::Jump(name("policy")))].into(),
+        ),
+    };
+    let lookup = Rule {
+        matches: vec![is(Field::Protocol, Atom::Octet(17))],
+        counter: false,
+        then: Then::Lookup { fields: vec![Field::Protocol, Field::DestinationPort], map: name("services") },
+    };
+    let ruleset = Ruleset { maps: [(name("services"), services)].into(), ..with_rule(lookup) };
+
+    for (port, is_passed) in [(9, false), (10, true), (11, false), (12, true)] {
+        assert_eq!(passes(&pair, &ruleset, &format!("10.9.0.1:{port}")), is_passed, "{port}");
+    }
+}
+
+#[test]
+fn icmp_and_conntrack_decide() {
+    let pair = Pair::new();
+    let echo = |number: u8, kind: u8| {
+        vec![
+            is(Field::Protocol, Atom::Octet(number)),
+            Match::Bits { field: Field::IcmpType, mask: 0xff, value: kind, negated: false },
+        ]
+    };
+    let state = |states| with_rule(rule(vec![Match::Conntrack(states)], Verdict::Drop));
+
+    for (ruleset, reaches4, reaches6) in [
+        (with_rule(rule(echo(1, 8), Verdict::Drop)), false, true),
+        (with_rule(rule(echo(58, 128), Verdict::Drop)), true, false),
+        (state(ConntrackStates { new: true, ..ConntrackStates::default() }), false, false),
+        (state(ConntrackStates { established: true, ..ConntrackStates::default() }), true, true),
+        (state(ConntrackStates::default()), true, true),
+    ] {
+        pair.near.within(|| Rules::open().unwrap().apply(&from_nothing(&ruleset)).unwrap());
+        assert_eq!(pair.far.reaches("10.9.0.1"), reaches4, "{ruleset:?}");
+        assert_eq!(pair.far.reaches("fd09::1"), reaches6, "{ruleset:?}");
+    }
+}
+
+/// Whether one datagram gets through under a ruleset that then stands without an owner.
+fn passes(pair: &Pair, ruleset: &Ruleset, destination: &str) -> bool {
+    let port = destination.rsplit(':').next().unwrap().parse().unwrap();
+    let listener = pair.near.within(|| {
+        Rules::open().unwrap().apply(&from_nothing(ruleset)).unwrap();
+        pair.listen(port)
+    });
+    pair.far.within(|| {
+        let source = if destination.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+        UdpSocket::bind(source).unwrap().send_to(b"x", destination).unwrap();
+    });
+    Pair::received(&listener) == 1
+}
+
+/// A set by the name of `set`, and a rule that uses it.
+fn with_set(set: poplin_policy::ruleset::Set, rule: Rule) -> Ruleset {
+    Ruleset { sets: [(name("set"), set)].into(), ..with_rule(rule) }
+}
+
+/// One rule at input, and a chain `policy` that drops.
+fn with_rule(only: Rule) -> Ruleset {
+    let hook = Hook { point: HookPoint::Input, priority: 0, policy: BasePolicy::Accept };
+    Ruleset {
+        chains: [
+            (name("input"), Chain { hook: Some(hook), rules: vec![only] }),
+            (name("policy"), plain(vec![rule(vec![], Verdict::Drop)])),
+        ]
+        .into(),
+        ..Ruleset::default()
+    }
+}
+
+fn is(field: Field, value: Atom) -> Match {
+    Match::Range { field, low: value.clone(), high: value, negated: false }
+}
+
+fn member(fields: &[Field], negated: bool) -> Match {
+    Match::Member { fields: fields.into(), set: name("set"), negated }
+}

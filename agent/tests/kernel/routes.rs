@@ -1,0 +1,120 @@
+//! Our routes among those of others.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use poplin_agent::kernel::Hands;
+use poplin_node::kernel::{Step, Target, UnderlayRoute};
+
+use crate::lab::{Namespace, interface};
+
+#[test]
+fn every_target_takes_the_place_of_every_other() {
+    let host = uplinked();
+
+    host.within(|| {
+        let mut hands = Hands::open().unwrap();
+        for (destination, targets) in [("10.65.0.0/26", targets4()), ("fd65::/122", targets6())] {
+            let destination: IpNet = destination.parse().unwrap();
+            for first in &targets {
+                for second in &targets {
+                    for target in [first, second] {
+                        hands.apply(&[Step::SetRoute { destination, target: target.clone() }]).unwrap();
+                        let routes = hands.read().unwrap().routes;
+                        assert_eq!(routes.get(&destination), Some(target), "{first:?} then {second:?}");
+                        assert_eq!(routes.len(), 1, "{routes:?}");
+                    }
+                }
+            }
+            hands.apply(&[Step::RemoveRoute(destination), Step::RemoveRoute(destination)]).unwrap();
+            assert!(hands.read().unwrap().routes.is_empty());
+        }
+    });
+}
+
+#[test]
+fn routes_of_others_to_the_same_destination_are_left_alone() {
+    let host = uplinked();
+    host.ip("route add 10.65.0.0/26 via 10.0.0.9");
+    host.ip("route add fd65::/122 via fd00::9");
+    let (net4, net6): (IpNet, IpNet) = ("10.65.0.0/26".parse().unwrap(), "fd65::/122".parse().unwrap());
+
+    host.within(|| {
+        let mut hands = Hands::open().unwrap();
+        let set = |destination| Step::SetRoute { destination, target: Target::Blackhole };
+        hands.apply(&[set(net4), set(net6), set(net4)]).unwrap();
+        let state = hands.read().unwrap();
+        assert_eq!(state.routes, [(net4, Target::Blackhole), (net6, Target::Blackhole)].into());
+        assert_eq!(state.underlay[&net4], UnderlayRoute::Via(addresses(&["10.0.0.9"])));
+
+        hands.apply(&[Step::RemoveRoute(net4), Step::RemoveRoute(net6), Step::RemoveRoute(net4)]).unwrap();
+    });
+
+    assert!(host.ip("route show 10.65.0.0/26").contains("via 10.0.0.9"));
+    assert!(host.ip("-6 route show fd65::/122").contains("via fd00::9"));
+}
+
+#[test]
+fn the_underlay_is_what_others_wrote() {
+    let host = uplinked();
+    host.ip("route add default via 10.0.0.9");
+    host.ip("route add 10.7.0.0/16 nexthop via 10.0.0.7 nexthop via 10.0.0.8");
+    host.ip("link set up0 mtu 9000");
+
+    let state = host.within(|| Hands::open().unwrap().read().unwrap());
+
+    let route = |destination: &str| &state.underlay[&destination.parse::<IpNet>().unwrap()];
+    assert_eq!(route("0.0.0.0/0"), &UnderlayRoute::Via(addresses(&["10.0.0.9"])));
+    assert_eq!(route("10.7.0.0/16"), &UnderlayRoute::Via(addresses(&["10.0.0.7", "10.0.0.8"])));
+    assert_eq!(route("10.0.0.0/24"), &UnderlayRoute::OnLink);
+    assert_eq!(route("fd00::/64"), &UnderlayRoute::OnLink);
+    assert!(state.routes.is_empty());
+    let found: Vec<_> = state.addresses.iter().map(|(address, name)| (address.to_string(), name.as_str())).collect();
+    assert_eq!(found, [("10.0.0.1".into(), "up0"), ("fd00::1".into(), "up0")]);
+    assert_eq!(state.mtus["up0"], 9000);
+}
+
+#[test]
+fn a_host_with_nothing_reads_as_nothing() {
+    let host = Namespace::new();
+
+    let state = host.within(|| Hands::open().unwrap().read().unwrap());
+
+    assert!(state.links.is_empty() && state.routes.is_empty() && state.underlay.is_empty(), "{state:?}");
+    assert_eq!(state.mtus.keys().collect::<Vec<_>>(), ["lo"]);
+}
+
+/// A host with an uplink, up0, and a link of ours, popa.
+fn uplinked() -> Namespace {
+    let host = Namespace::new();
+    host.add_interface("up0");
+    host.add_interface("popa");
+    host.ip("addr add 10.0.0.1/24 dev up0");
+    host.ip("addr add fd00::1/64 dev up0 nodad");
+    host
+}
+
+fn targets4() -> Vec<Target> {
+    vec![
+        Target::Link(interface("popa")),
+        Target::Gateways(addresses(&["10.0.0.2"])),
+        Target::Gateways(addresses(&["10.0.0.2", "10.0.0.3"])),
+        Target::Gateways(addresses(&["fd00::2"])),
+        Target::Blackhole,
+    ]
+}
+
+fn targets6() -> Vec<Target> {
+    vec![
+        Target::Link(interface("popa")),
+        Target::Gateways(addresses(&["fd00::2"])),
+        Target::Gateways(addresses(&["fd00::2", "fd00::3"])),
+        Target::Gateways(addresses(&["fd00::4", "fd00::5", "fd00::6"])),
+        Target::Blackhole,
+    ]
+}
+
+fn addresses(texts: &[&str]) -> BTreeSet<IpAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}

@@ -1,0 +1,587 @@
+//! Every kind of change, read back by nft.
+
+use std::collections::BTreeMap;
+
+use insta::assert_snapshot;
+use poplin_agent::kernel::{Rules, RulesError};
+use poplin_policy::delta::Change;
+use poplin_policy::ruleset::{
+    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, FAMILY_6, Field, Hook, HookPoint, Map,
+    MapElements, MapKey, Match, Rule, Ruleset, Set, Then, Verdict,
+};
+
+use crate::lab::{
+    Namespace, address4, address6, forward, from_nothing, hash_set, interface, interval_set, name, none_of, plain, rule,
+};
+
+#[test]
+fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
+    let host = Namespace::new();
+
+    host.within(|| Rules::open().unwrap().apply(&from_nothing(&everything())).unwrap());
+
+    assert_snapshot!(host.table(), @r#"
+    table inet poplin {
+    	flags
+
+    	set flows4 {
+    		type ipv4_addr . inet_proto . inet_service
+    		elements = { 10.0.0.1 . tcp . 443 }
+    	}
+
+    	set networks4 {
+    		type ipv4_addr
+    		flags interval
+    		elements = { 10.1.0.0/16 }
+    	}
+
+    	set peers4 {
+    		type ipv4_addr
+    		elements = { 10.0.0.1, 10.0.0.2 }
+    	}
+
+    	set peers6 {
+    		type ipv6_addr
+    		elements = { fd00::1 }
+    	}
+
+    	map links {
+    		type ifname : mark
+    		elements = { "pop0123456789ab" : 0x00000007 }
+    	}
+
+    	map policies {
+    		type mark . mark : verdict
+    		elements = { 0x00000000 . 0x00000007 : goto policy }
+    	}
+
+    	map services {
+    		type inet_proto . inet_service : verdict
+    		elements = { tcp . 80 : accept,
+    			     tcp . 81 : drop,
+    			     tcp . 82 : return,
+    			     tcp . 83 : jump policy }
+    	}
+
+    	chain each-match {
+    		iifname "eth0" return
+    		oifname != "pop*" jump policy
+    		ip saddr 10.0.0.5-10.0.0.9 accept
+    		ip daddr != 10.0.0.5-10.0.0.9 accept
+    		ip saddr @peers4 accept
+    		ip daddr != @networks4 accept
+    		ip6 saddr @peers6 accept
+    		ip6 daddr fd00::7 accept
+    		ip6 hoplimit 255 icmpv6 type 133-137 accept
+    		icmp type destination-unreachable icmp code frag-needed accept
+    		tcp flags != syn / fin,syn,rst,ack drop
+    		udp dport 8000-9000 accept
+    		udp sport != 53 accept
+    		ip saddr . meta l4proto . tcp dport @flows4 accept
+    		ct state invalid,new drop
+    	}
+
+    	chain forward {
+    		type filter hook forward priority filter; policy accept;
+    		ct state established,related accept
+    		counter packets 0 bytes 0 iifname vmap @policies
+    		meta l4proto tcp counter packets 0 bytes 0 meta l4proto . tcp dport vmap @services
+    	}
+
+    	chain input {
+    		type filter hook input priority mangle; policy drop;
+    	}
+
+    	chain policy {
+    	}
+    }
+    "#);
+}
+
+#[test]
+fn intervals_reach_both_ends_of_the_address_space() {
+    let host = Namespace::new();
+    let set4 = |ranges: &[(&str, &str)]| {
+        interval_set(Datatype::Address4, ranges.iter().map(|(low, high)| (address4(low), address4(high))))
+    };
+    let set6 = |low, high| interval_set(Datatype::Address6, [(address6(low), address6(high))]);
+    let ruleset = Ruleset {
+        sets: BTreeMap::from([
+            (name("all4"), set4(&[("0.0.0.0", "255.255.255.255")])),
+            (name("all6"), set6("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
+            (name("first4"), set4(&[("0.0.0.0", "0.0.0.0")])),
+            (name("last4"), set4(&[("10.0.0.0", "10.0.0.255"), ("255.255.255.255", "255.255.255.255")])),
+            (
+                name("touching4"),
+                set4(&[("10.0.0.0", "10.0.0.255"), ("10.0.1.0", "10.0.1.255"), ("10.0.2.0", "10.0.2.0")]),
+            ),
+            (
+                name("ports"),
+                interval_set(
+                    Datatype::Port,
+                    [(Atom::Port(0), Atom::Port(9)), (Atom::Port(1024), Atom::Port(u16::MAX))],
+                ),
+            ),
+        ]),
+        ..Ruleset::default()
+    };
+
+    host.within(|| Rules::open().unwrap().apply(&from_nothing(&ruleset)).unwrap());
+
+    assert_snapshot!(host.table(), @r#"
+    table inet poplin {
+    	flags
+
+    	set all4 {
+    		type ipv4_addr
+    		flags interval
+    		elements = { 0.0.0.0/0 }
+    	}
+
+    	set all6 {
+    		type ipv6_addr
+    		flags interval
+    		elements = { ::/0 }
+    	}
+
+    	set first4 {
+    		type ipv4_addr
+    		flags interval
+    		elements = { 0.0.0.0 }
+    	}
+
+    	set last4 {
+    		type ipv4_addr
+    		flags interval
+    		elements = { 10.0.0.0/24, 255.255.255.255 }
+    	}
+
+    	set ports {
+    		type inet_service
+    		flags interval
+    		elements = { 0-9, 1024-65535 }
+    	}
+
+    	set touching4 {
+    		type ipv4_addr
+    		flags interval
+    		elements = { 10.0.0.0/24, 10.0.1.0/24,
+    			     10.0.2.0 }
+    	}
+    }
+    "#);
+}
+
+#[test]
+fn elements_come_and_go() {
+    let host = Namespace::new();
+    let hash = hash_set(vec![Datatype::Address4], [vec![address4("10.0.0.1")], vec![address4("10.0.0.2")]]);
+    let range = |low, high| Element::range(address4(low), address4(high));
+    let interval = interval_set(
+        Datatype::Address4,
+        [(address4("10.0.0.0"), address4("10.0.0.255")), (address4("255.0.0.0"), address4("255.255.255.255"))],
+    );
+    let ruleset = Ruleset {
+        sets: [(name("hash"), hash.clone()), (name("interval"), interval.clone())].into(),
+        ..Ruleset::default()
+    };
+
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&from_nothing(&ruleset)).unwrap();
+        rules
+            .apply(&[
+                Change::AlterSet {
+                    name: name("hash"),
+                    shape: Set { elements: Default::default(), ..hash },
+                    removed: vec![Element::exactly(vec![address4("10.0.0.1")])],
+                    added: vec![Element::exactly(vec![address4("10.0.0.3")])],
+                },
+                Change::AlterSet {
+                    name: name("interval"),
+                    shape: Set { elements: Default::default(), ..interval },
+                    removed: vec![range("10.0.0.0", "10.0.0.255"), range("255.0.0.0", "255.255.255.255")],
+                    added: vec![range("10.0.0.0", "10.0.0.127"), range("10.0.0.200", "10.0.1.255")],
+                },
+            ])
+            .unwrap();
+    });
+
+    assert_snapshot!(host.table(), @r#"
+    table inet poplin {
+    	flags
+
+    	set hash {
+    		type ipv4_addr
+    		elements = { 10.0.0.2, 10.0.0.3 }
+    	}
+
+    	set interval {
+    		type ipv4_addr
+    		flags interval
+    		elements = { 10.0.0.0/25, 10.0.0.200-10.0.1.255 }
+    	}
+    }
+    "#);
+}
+
+#[test]
+fn a_map_element_takes_a_new_verdict_and_chains_replace_each_other() {
+    let host = Namespace::new();
+    let ids = |pairs: &[(&str, u32)]| {
+        MapElements::Ids(pairs.iter().map(|(link, id)| (vec![Atom::Interface(interface(link))], *id)).collect())
+    };
+    let verdicts = |pairs: &[(u32, &str)]| {
+        MapElements::IdVerdicts(pairs.iter().map(|(id, chain)| (*id, Verdict::Goto(name(chain)))).collect())
+    };
+    let links = Map { key: vec![MapKey::Field(Datatype::Interface)], elements: ids(&[("pop1", 1), ("pop2", 1)]) };
+    let policies = Map { key: vec![MapKey::Id], elements: verdicts(&[(1, "old")]) };
+    let ruleset = Ruleset {
+        maps: [(name("links"), links.clone()), (name("policies"), policies.clone())].into(),
+        chains: [(name("old"), plain(vec![rule(vec![], Verdict::Accept)]))].into(),
+        ..Ruleset::default()
+    };
+
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&from_nothing(&ruleset)).unwrap();
+        let new = plain(vec![rule(vec![], Verdict::Drop), rule(vec![], Verdict::Return)]);
+        rules
+            .apply(&[
+                Change::AddChain(name("new"), new.clone()),
+                Change::SetRules(name("new"), new),
+                Change::AlterMap {
+                    name: name("policies"),
+                    shape: Map { elements: none_of(&policies.elements), ..policies },
+                    removed: verdicts(&[(1, "old")]),
+                    added: verdicts(&[(1, "new")]),
+                },
+                Change::AlterMap {
+                    name: name("links"),
+                    shape: Map { elements: none_of(&links.elements), ..links },
+                    removed: ids(&[("pop2", 1)]),
+                    added: ids(&[("pop2", 7), ("pop3", 1)]),
+                },
+                Change::RemoveChain(name("old")),
+            ])
+            .unwrap();
+    });
+
+    assert_snapshot!(host.table(), @r#"
+    table inet poplin {
+    	flags
+
+    	map links {
+    		type ifname : mark
+    		elements = { "pop1" : 0x00000001,
+    			     "pop2" : 0x00000007,
+    			     "pop3" : 0x00000001 }
+    	}
+
+    	map policies {
+    		type mark . mark : verdict
+    		elements = { 0x00000000 . 0x00000001 : goto new }
+    	}
+
+    	chain new {
+    		drop
+    		return
+    	}
+    }
+    "#);
+}
+
+#[test]
+fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
+    let host = Namespace::new();
+
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&from_nothing(&everything())).unwrap();
+        let base = forward(vec![rule(vec![], Verdict::Accept)]);
+        rules
+            .apply(&[
+                Change::SetRules(name("forward"), base),
+                Change::SetRules(name("each-match"), plain(vec![])),
+                Change::RemoveMap(name("services")),
+                Change::RemoveMap(name("policies")),
+                Change::RemoveMap(name("links")),
+                Change::RemoveSet(name("peers4")),
+                Change::AddSet(name("peers4"), hash_set(vec![Datatype::Address6], [vec![address6("fd00::1")]])),
+                Change::RemoveSet(name("peers6")),
+                Change::RemoveSet(name("networks4")),
+                Change::RemoveSet(name("flows4")),
+                Change::RemoveChain(name("policy")),
+                Change::RemoveChain(name("each-match")),
+            ])
+            .unwrap();
+    });
+
+    assert_snapshot!(host.table(), @r#"
+    table inet poplin {
+    	flags
+
+    	set peers4 {
+    		type ipv6_addr
+    		elements = { fd00::1 }
+    	}
+
+    	chain forward {
+    		type filter hook forward priority filter; policy accept;
+    		accept
+    	}
+
+    	chain input {
+    		type filter hook input priority mangle; policy drop;
+    	}
+    }
+    "#);
+}
+
+#[test]
+fn a_change_that_fails_is_named_and_none_of_its_fellows_is_made() {
+    let host = Namespace::new();
+
+    let (error, before, after) = host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&from_nothing(&everything())).unwrap();
+        let before = host.table();
+        let error = rules
+            .apply(&[
+                Change::AddChain(name("fine"), plain(vec![])),
+                Change::RemoveSet(name("nowhere")),
+                Change::AddChain(name("fine-as-well"), plain(vec![])),
+            ])
+            .unwrap_err();
+        (error, before, host.table())
+    });
+
+    assert_eq!(error.to_string(), "change 2 of 3 (remove set nowhere) was refused");
+    assert!(matches!(error, RulesError::Refused { number: 2, count: 3, .. }));
+    assert_eq!(after, before);
+}
+
+#[test]
+fn of_many_failures_the_first_is_named() {
+    let host = Namespace::new();
+    let changes: Vec<_> = (0..20_000).map(|number| Change::RemoveSet(name(&format!("nowhere{number}")))).collect();
+
+    let error = host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&[Change::Restart]).unwrap();
+        let error = rules.apply(&changes).unwrap_err();
+        rules.apply(&[Change::Restart]).unwrap();
+        error
+    });
+
+    assert_eq!(error.to_string(), "change 1 of 20000 (remove set nowhere0) was refused");
+}
+
+#[test]
+fn chains_that_lead_back_to_themselves_are_refused_as_a_whole() {
+    let host = Namespace::new();
+    let jump = |to| plain(vec![rule(vec![], Verdict::Jump(name(to)))]);
+    let ruleset = Ruleset {
+        chains: [
+            (name("forward"), forward(vec![rule(vec![], Verdict::Jump(name("one")))])),
+            (name("one"), jump("two")),
+            (name("two"), jump("one")),
+        ]
+        .into(),
+        ..Ruleset::default()
+    };
+
+    let error = host.within(|| Rules::open().unwrap().apply(&from_nothing(&ruleset)).unwrap_err());
+
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert!(!host.try_run("nft", "list table inet poplin").status.success(), "nothing was made");
+}
+
+#[test]
+fn an_element_that_is_there_already_or_not_at_all_is_refused() {
+    let host = Namespace::new();
+    let shape = hash_set(vec![Datatype::Address4], []);
+    let one = || vec![Element::exactly(vec![address4("10.0.0.1")])];
+    let alter = |removed, added| Change::AlterSet { name: name("s"), shape: shape.clone(), removed, added };
+
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&[Change::Restart, Change::AddSet(name("s"), shape.clone())]).unwrap();
+
+        assert!(rules.apply(&[alter(one(), vec![])]).is_err());
+        rules.apply(&[alter(vec![], one())]).unwrap();
+        assert!(rules.apply(&[alter(vec![], one())]).is_err());
+    });
+}
+
+#[test]
+fn a_hundred_thousand_elements_fit_into_one_transaction() {
+    let host = Namespace::new();
+    let base = u32::from(std::net::Ipv4Addr::new(10, 0, 0, 0));
+    let keys = (0..100_000_u32).map(|number| vec![Atom::Address4((base + number).into())]);
+    let ranges = (0..20_000_u32)
+        .map(|number| (Atom::Address4((base + 16 * number).into()), Atom::Address4((base + 16 * number + 7).into())));
+    let chains: BTreeMap<_, _> = (0..5_000)
+        .map(|number| (name(&format!("policy{number}")), plain(vec![rule(vec![], Verdict::Accept)])))
+        .collect();
+    let ruleset = Ruleset {
+        sets: [
+            (name("many"), hash_set(vec![Datatype::Address4], keys)),
+            (name("ranges"), interval_set(Datatype::Address4, ranges)),
+        ]
+        .into(),
+        chains,
+        ..Ruleset::default()
+    };
+
+    host.within(|| Rules::open().unwrap().apply(&from_nothing(&ruleset)).unwrap());
+
+    let listing = host.table_json();
+    let count = |wanted: &str| {
+        listing["nftables"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|entry| entry["set"].as_object())
+            .find(|set| set["name"] == wanted)
+            .unwrap()["elem"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!((count("many"), count("ranges")), (100_000, 20_000));
+    let chains = listing["nftables"].as_array().unwrap().iter().filter(|entry| entry["chain"].is_object()).count();
+    assert_eq!(chains, 5_000);
+}
+
+/// Every kind of set, map, match and end.
+fn everything() -> Ruleset {
+    let range = |field, low, high, negated| Match::Range { field, low, high, negated };
+    let equals = |field, value: Atom| Match::Range { field, low: value.clone(), high: value, negated: false };
+    let member = |fields: &[Field], set, negated| Match::Member { fields: fields.into(), set: name(set), negated };
+    let ip4 = || equals(Field::Family, FAMILY_4);
+    let ip6 = || equals(Field::Family, FAMILY_6);
+    let protocol = |number| equals(Field::Protocol, Atom::Octet(number));
+    let established = ConntrackStates { established: true, related: true, ..ConntrackStates::default() };
+    let invalid_or_new = ConntrackStates { invalid: true, new: true, ..ConntrackStates::default() };
+
+    let each_match = plain(vec![
+        rule(vec![equals(Field::InterfaceIn, Atom::Interface(interface("eth0")))], Verdict::Return),
+        rule(
+            vec![Match::InterfacePrefix { field: Field::InterfaceOut, prefix: "pop".into(), negated: true }],
+            Verdict::Jump(name("policy")),
+        ),
+        rule(vec![ip4(), range(Field::Source4, address4("10.0.0.5"), address4("10.0.0.9"), false)], Verdict::Accept),
+        rule(
+            vec![ip4(), range(Field::Destination4, address4("10.0.0.5"), address4("10.0.0.9"), true)],
+            Verdict::Accept,
+        ),
+        rule(vec![ip4(), member(&[Field::Source4], "peers4", false)], Verdict::Accept),
+        rule(vec![ip4(), member(&[Field::Destination4], "networks4", true)], Verdict::Accept),
+        rule(vec![ip6(), member(&[Field::Source6], "peers6", false)], Verdict::Accept),
+        rule(vec![ip6(), equals(Field::Destination6, address6("fd00::7"))], Verdict::Accept),
+        rule(
+            vec![
+                ip6(),
+                protocol(58),
+                equals(Field::HopLimit6, Atom::Octet(255)),
+                range(Field::IcmpType, Atom::Octet(133), Atom::Octet(137), false),
+            ],
+            Verdict::Accept,
+        ),
+        rule(
+            vec![ip4(), protocol(1), equals(Field::IcmpType, Atom::Octet(3)), equals(Field::IcmpCode, Atom::Octet(4))],
+            Verdict::Accept,
+        ),
+        rule(
+            vec![protocol(6), Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true }],
+            Verdict::Drop,
+        ),
+        rule(
+            vec![protocol(17), range(Field::DestinationPort, Atom::Port(8000), Atom::Port(9000), false)],
+            Verdict::Accept,
+        ),
+        rule(vec![protocol(17), range(Field::SourcePort, Atom::Port(53), Atom::Port(53), true)], Verdict::Accept),
+        rule(
+            vec![
+                ip4(),
+                protocol(6),
+                member(&[Field::Source4, Field::Protocol, Field::DestinationPort], "flows4", false),
+            ],
+            Verdict::Accept,
+        ),
+        rule(vec![Match::Conntrack(invalid_or_new)], Verdict::Drop),
+    ]);
+    let services = Rule {
+        matches: vec![protocol(6)],
+        counter: true,
+        then: Then::Lookup { fields: vec![Field::Protocol, Field::DestinationPort], map: name("services") },
+    };
+    let dispatch = Rule {
+        matches: vec![],
+        counter: true,
+        then: Then::Dispatch { fields: vec![Field::InterfaceIn], ids: name("links"), verdicts: name("policies") },
+    };
+    let input = Hook { point: HookPoint::Input, priority: -150, policy: BasePolicy::Drop };
+
+    Ruleset {
+        sets: [
+            (
+                name("peers4"),
+                hash_set(vec![Datatype::Address4], [vec![address4("10.0.0.1")], vec![address4("10.0.0.2")]]),
+            ),
+            (name("peers6"), hash_set(vec![Datatype::Address6], [vec![address6("fd00::1")]])),
+            (name("networks4"), interval_set(Datatype::Address4, [(address4("10.1.0.0"), address4("10.1.255.255"))])),
+            (
+                name("flows4"),
+                hash_set(
+                    vec![Datatype::Address4, Datatype::Octet, Datatype::Port],
+                    [vec![address4("10.0.0.1"), Atom::Octet(6), Atom::Port(443)]],
+                ),
+            ),
+        ]
+        .into(),
+        maps: [
+            (
+                name("links"),
+                Map {
+                    key: vec![MapKey::Field(Datatype::Interface)],
+                    elements: MapElements::Ids([(vec![Atom::Interface(interface("pop0123456789ab"))], 7)].into()),
+                },
+            ),
+            (
+                name("policies"),
+                Map {
+                    key: vec![MapKey::Id],
+                    elements: MapElements::IdVerdicts([(7, Verdict::Goto(name("policy")))].into()),
+                },
+            ),
+            (
+                name("services"),
+                Map {
+                    key: vec![MapKey::Field(Datatype::Octet), MapKey::Field(Datatype::Port)],
+                    elements: MapElements::Verdicts(
+                        [
+                            (vec![Atom::Octet(6), Atom::Port(80)], Verdict::Accept),
+                            (vec![Atom::Octet(6), Atom::Port(81)], Verdict::Drop),
+                            (vec![Atom::Octet(6), Atom::Port(82)], Verdict::Return),
+                            (vec![Atom::Octet(6), Atom::Port(83)], Verdict::Jump(name("policy"))),
+                        ]
+                        .into(),
+                    ),
+                },
+            ),
+        ]
+        .into(),
+        chains: [
+            (
+                name("forward"),
+                forward(vec![rule(vec![Match::Conntrack(established)], Verdict::Accept), dispatch, services]),
+            ),
+            (name("input"), Chain { hook: Some(input), rules: vec![] }),
+            (name("each-match"), each_match),
+            (name("policy"), plain(vec![])),
+        ]
+        .into(),
+    }
+}

@@ -1,0 +1,155 @@
+//! What things cost; run by hand: `cargo test --release -p poplin-agent --test kernel speed -- --ignored --nocapture --test-threads 1`.
+
+use std::time::{Duration, Instant};
+
+use poplin_agent::kernel::{Hands, Rules};
+use poplin_node::kernel::{Step, Target};
+use poplin_policy::delta::Change;
+use poplin_policy::ruleset::{
+    Atom, Datatype, Element, Field, Map, MapElements, MapKey, Rule, Ruleset, Set, Then, Verdict,
+};
+
+use crate::lab::{Namespace, forward, from_nothing, hash_set, interface, name, none_of, plain, rule};
+
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn one_element_among_many_chains() {
+    for chains in [10, 1_000, 10_000] {
+        let host = Namespace::new();
+        let shape = hash_set(vec![Datatype::Address4], []);
+        let ruleset = Ruleset {
+            sets: [(name("peers"), shape.clone())].into(),
+            chains: (0..chains)
+                .map(|number| (name(&format!("policy{number}")), plain(vec![rule(vec![], Verdict::Accept)])))
+                .collect(),
+            ..Ruleset::default()
+        };
+        host.within(|| {
+            let mut rules = Rules::open().unwrap();
+            let filling = time(|| rules.apply(&from_nothing(&ruleset)).unwrap());
+            let one = |number: u32| vec![Element::exactly(vec![Atom::Address4(number.into())])];
+            let alter = |removed, added| Change::AlterSet { name: name("peers"), shape: shape.clone(), removed, added };
+            let add = median(1_000, |number| rules.apply(&[alter(vec![], one(number))]).unwrap());
+            let remove = median(1_000, |number| rules.apply(&[alter(one(number), vec![])]).unwrap());
+            println!("{chains} chains in {filling:?}; element added {add:?}, removed {remove:?}");
+        });
+    }
+}
+
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn one_workload_dispatched_among_many() {
+    for workloads in [100, 1_000, 10_000] {
+        let host = Namespace::new();
+        let element = |number: u32| {
+            MapElements::Ids([(vec![Atom::Interface(interface(&format!("pop{number}")))], number % 100)].into())
+        };
+        let mut ids = std::collections::BTreeMap::new();
+        for number in 0..workloads {
+            let MapElements::Ids(one) = element(number) else { unreachable!() };
+            ids.extend(one);
+        }
+        let links = Map { key: vec![MapKey::Field(Datatype::Interface)], elements: MapElements::Ids(ids) };
+        let shape = Map { elements: none_of(&links.elements), ..links.clone() };
+        let verdicts = (0..100).map(|id| (id, Verdict::Goto(name(&format!("policy{id}"))))).collect();
+        let policies = Map { key: vec![MapKey::Id], elements: MapElements::IdVerdicts(verdicts) };
+        let dispatch = Rule {
+            matches: vec![],
+            counter: false,
+            then: Then::Dispatch { fields: vec![Field::InterfaceIn], ids: name("links"), verdicts: name("policies") },
+        };
+        let mut ruleset = Ruleset {
+            maps: [(name("links"), links), (name("policies"), policies)].into(),
+            chains: (0..100)
+                .map(|number| (name(&format!("policy{number}")), plain(vec![rule(vec![], Verdict::Accept); 5])))
+                .collect(),
+            ..Ruleset::default()
+        };
+        ruleset.chains.insert(name("forward"), forward(vec![dispatch]));
+        host.within(|| {
+            let mut rules = Rules::open().unwrap();
+            rules.apply(&from_nothing(&ruleset)).unwrap();
+            let none = none_of(&shape.elements);
+            let alter = |removed, added| Change::AlterMap { name: name("links"), shape: shape.clone(), removed, added };
+            let add = median(1_000, |number| {
+                rules.apply(&[alter(none.clone(), element(workloads + number))]).unwrap();
+            });
+            let remove = median(1_000, |number| {
+                rules.apply(&[alter(element(workloads + number), none.clone())]).unwrap();
+            });
+            println!("{workloads} workloads; one attached {add:?}, detached {remove:?}");
+        });
+    }
+}
+
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn a_hundred_thousand_elements_at_once() {
+    let host = Namespace::new();
+    let keys = (0..100_000_u32).map(|number| vec![Atom::Address4((0x0a00_0000 + number).into())]);
+    let set: Set = hash_set(vec![Datatype::Address4], keys);
+    let ruleset = Ruleset { sets: [(name("many"), set)].into(), ..Ruleset::default() };
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        let changes = from_nothing(&ruleset);
+        println!("100,000 elements: {:?}, and again over the first: {:?}", time(|| rules.apply(&changes).unwrap()), {
+            time(|| rules.apply(&changes).unwrap())
+        });
+    });
+}
+
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn routes_and_reading() {
+    let host = Namespace::new();
+    host.add_interface("popa");
+    host.within(|| {
+        let mut hands = Hands::open().unwrap();
+        let step = |number: u32, target: Target| Step::SetRoute {
+            destination: ipnet::Ipv4Net::new((0x0a41_0000 + number).into(), 32).unwrap().into(),
+            target,
+        };
+        let set = median(10_000, |number| {
+            hands.apply(&[step(number, Target::Link(interface("popa")))]).unwrap();
+        });
+        let replace = median(10_000, |number| hands.apply(&[step(number, Target::Blackhole)]).unwrap());
+        println!("route set {set:?}, replaced {replace:?}; 10,000 read in {:?}", time(|| drop(hands.read().unwrap())));
+    });
+}
+
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn a_thousand_links() {
+    let (host, container) = (Namespace::new(), Namespace::new());
+    host.within(|| {
+        let mut hands = Hands::open().unwrap();
+        let new = |number: u32| poplin_node::kernel::NewLink {
+            interface: interface(&format!("pop{number}")),
+            mac: poplin_node::kernel::Mac([2, 0, 0, 0, 0, 1]),
+            container_interface: format!("eth{number}"),
+            container_mac: poplin_node::kernel::Mac([2, 0, 0, 0, 0, 2]),
+            netns: container.path(),
+            mtu_bytes: 1500,
+        };
+        let create = median(1_000, |number| hands.apply(&[Step::CreateLink(new(number))]).unwrap());
+        let configure = median(1_000, |number| {
+            hands.apply(&[Step::ConfigureLink(new(number).interface)]).unwrap();
+        });
+        let raise = median(1_000, |number| hands.apply(&[Step::RaiseLink(new(number).interface)]).unwrap());
+        let read = time(|| drop(hands.read().unwrap()));
+        let delete = median(20, |number| hands.apply(&[Step::DeleteLink(new(number).interface)]).unwrap());
+        println!("link created {create:?}, configured {configure:?}, raised {raise:?}, deleted {delete:?}; 1,000 read in {read:?}");
+    });
+}
+
+fn time(deed: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    deed();
+    start.elapsed()
+}
+
+fn median(count: u32, mut deed: impl FnMut(u32)) -> Duration {
+    let mut times: Vec<_> = (0..count).map(|number| time(|| deed(number))).collect();
+    times.sort();
+    times[times.len() / 2]
+}

@@ -1,0 +1,54 @@
+//! Random worlds in a real kernel: it takes every compiled table and every change, and ends where the change said.
+
+#[path = "../../../policy/tests/worlds/fleet.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod fleet;
+#[path = "../../../policy/tests/worlds/strategy.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod strategy;
+
+use poplin_agent::kernel::Rules;
+use poplin_policy::compile::compile;
+use poplin_policy::delta::between;
+use poplin_policy::host::WorkloadToHost;
+use poplin_policy::ruleset::Ruleset;
+use poplin_policy::world::World;
+use proptest::prelude::*;
+
+use crate::lab::Namespace;
+use fleet::one_host;
+use strategy::world;
+
+proptest! {
+    // A tenth of a second each, most of it for the namespace.
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_kernel_follows_from_any_world_to_any_other(old in world(), new in world()) {
+        let (old, new) = (compiled(&old), compiled(&new));
+        let host = Namespace::new();
+
+        let (changed, anew) = host.within(|| {
+            let mut rules = Rules::open().unwrap();
+            rules.apply(&between(None, &old)).unwrap();
+            rules.apply(&between(Some(&old), &new)).unwrap();
+            let changed = blocks(&host.table());
+            rules.apply(&between(None, &new)).unwrap();
+            (changed, blocks(&host.table()))
+        });
+
+        prop_assert_eq!(changed, anew);
+    }
+}
+
+fn compiled(world: &World) -> Ruleset {
+    compile(world, &one_host(world, WorkloadToHost::Drop))
+}
+
+/// What a table holds, without the order in which it came to be, and so without closing braces.
+fn blocks(table: &str) -> Vec<String> {
+    let mut blocks: Vec<_> =
+        table.split("\n\n").map(|block| block.trim_end_matches(['}', '\t', '\n']).to_owned()).collect();
+    blocks.sort();
+    blocks
+}
