@@ -1,4 +1,15 @@
-//! The hands: sockets, netlink and the store around the head. No decisions are made here.
+//! The hands: sockets, netlink, the store, gRPC and the clock around the head. No decisions are made here.
+//!
+//! [`run`] is the one loop: it carries events to the head and actions from it. Everything else here is one kind of hand.
+
+pub mod config;
+pub mod hear;
+pub mod run;
 
 pub mod kernel;
+pub mod peers;
+pub mod resource;
+pub mod serve;
 pub mod store;
+
+mod execute;

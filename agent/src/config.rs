@@ -1,0 +1,210 @@
+//! What the operator of one host decides; everything else is an object in the store.
+//!
+//! In: flags, environment, and a TOML file. Out: a [`Config`]. The nearer wins: flag, environment, file, default.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use poplin_bgp::Asn;
+use poplin_node::name::HostName;
+use poplin_node::{BGP_PORT, Identity};
+use serde::Deserialize;
+
+use crate::resource::{labels, object_name};
+use crate::store::Location;
+
+/// Where the file is looked for when nobody names one. It need not exist.
+const DEFAULT_FILE: &str = "/etc/poplin/poplin.toml";
+
+/// Where the embedded store lives.
+const DEFAULT_DATA: &str = "/var/lib/poplin";
+
+/// Routed networking and policy for containers: the agent of one host.
+///
+/// Without any configuration it keeps its own store, makes a default pool, and serves on /run/poplin/api.sock.
+#[derive(Debug, Default, clap::Parser)]
+#[command(name = "poplind", version)]
+pub struct Flags {
+    /// Configuration file in TOML; the same names as the flags.
+    #[arg(long, env = "POPLIND_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// One layer of settings.
+#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct Settings {
+    /// Name of this host in the fabric [default: the system's host name]
+    #[arg(long, env = "POPLIND_HOST")]
+    host: Option<String>,
+    /// Endpoints of etcd, such as http://10.0.0.1:2379; without any, an embedded store is used
+    #[arg(long, env = "POPLIND_ETCD", value_delimiter = ',')]
+    etcd: Vec<String>,
+    /// Directory of the embedded store [default: /var/lib/poplin]
+    #[arg(long, env = "POPLIND_DATA")]
+    data: Option<PathBuf>,
+    /// Unix socket to serve on [default: /run/poplin/api.sock]
+    #[arg(long, env = "POPLIND_SOCKET")]
+    socket: Option<PathBuf>,
+    /// Address others reach this host by; one a family [default: the one beside the default gateway]
+    #[arg(long, env = "POPLIND_ADDRESS", value_delimiter = ',')]
+    address: Vec<IpAddr>,
+    /// This host's own AS number [default: that of the fabric]
+    #[arg(long, env = "POPLIND_ASN")]
+    asn: Option<u32>,
+    /// BGP identifier [default: the host's IPv4 address]
+    #[arg(long, env = "POPLIND_ROUTER_ID")]
+    router_id: Option<Ipv4Addr>,
+    /// Address and port to accept BGP connections on [default: [::]:179]
+    #[arg(long, env = "POPLIND_BGP_LISTEN")]
+    bgp_listen: Option<SocketAddr>,
+    /// Label of this host, key=value, used when it is first written down
+    #[arg(long, env = "POPLIND_LABEL", value_delimiter = ',')]
+    label: Vec<String>,
+}
+
+/// What one agent runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who this host is.
+    pub identity: Identity,
+    /// Where the store is.
+    pub store: Location,
+    /// Where to serve.
+    pub socket: PathBuf,
+    /// Where to accept BGP connections.
+    pub bgp_listen: SocketAddr,
+}
+
+impl Config {
+    /// Puts the layers together and checks the outcome.
+    pub fn load(flags: Flags) -> anyhow::Result<Self> {
+        let file = match &flags.config {
+            Some(path) => read(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
+            None => Settings::default(),
+        };
+        flags.settings.over(file).check()
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Settings> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is not a configuration", path.display()))
+}
+
+impl Settings {
+    /// Takes from `lower` what is not set here.
+    fn over(self, lower: Self) -> Self {
+        fn filled<T>(here: Vec<T>, lower: Vec<T>) -> Vec<T> {
+            if here.is_empty() { lower } else { here }
+        }
+        Self {
+            host: self.host.or(lower.host),
+            etcd: filled(self.etcd, lower.etcd),
+            data: self.data.or(lower.data),
+            socket: self.socket.or(lower.socket),
+            address: filled(self.address, lower.address),
+            asn: self.asn.or(lower.asn),
+            router_id: self.router_id.or(lower.router_id),
+            bgp_listen: self.bgp_listen.or(lower.bgp_listen),
+            label: filled(self.label, lower.label),
+        }
+    }
+
+    fn check(self) -> anyhow::Result<Config> {
+        let store = match self.etcd.is_empty() {
+            true => Location::Embedded(self.data.unwrap_or_else(|| DEFAULT_DATA.into()).join("store.redb")),
+            false => Location::Etcd(self.etcd),
+        };
+        let addresses: BTreeSet<IpAddr> = self.address.iter().copied().collect();
+        if addresses.iter().filter(|address| address.is_ipv4()).count() > 1 || addresses.len() > 2 {
+            bail!("address: there may be one of each family, and {} were given", addresses.len());
+        }
+        if self.asn == Some(0) {
+            bail!("asn: 0 is reserved (RFC 7607); take one between 64512 and 65534, or leave it out");
+        }
+        let identity = Identity {
+            host: HostName::new(checked_host(self.host.map_or_else(system_name, Ok)?)?),
+            labels: checked_labels(&self.label)?,
+            addresses,
+            asn: self.asn.map(Asn),
+            router_id: self.router_id,
+        };
+        Ok(Config {
+            identity,
+            store,
+            socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
+            bgp_listen: self
+                .bgp_listen
+                .unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, BGP_PORT))),
+        })
+    }
+}
+
+fn checked_host(name: String) -> anyhow::Result<String> {
+    match object_name("host", &name) {
+        Ok(()) => Ok(name),
+        Err(invalid) => bail!("host: {}; give it one with --host, such as rack1-h7", invalid.message),
+    }
+}
+
+fn system_name() -> anyhow::Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("cannot read the host's name")?;
+    let plain: String = name.trim().to_ascii_lowercase().chars().map(|c| if c == '_' { '-' } else { c }).collect();
+    match plain.as_str() {
+        "" | "(none)" => bail!("this host has no name: give one with --host"),
+        _ => Ok(plain),
+    }
+}
+
+fn checked_labels(pairs: &[String]) -> anyhow::Result<poplin_policy::label::Labels> {
+    let split = |pair: &String| match pair.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => bail!("label {pair:?} is not key=value"),
+    };
+    let pairs: BTreeMap<String, String> = pairs.iter().map(split).collect::<anyhow::Result<_>>()?;
+    labels("label", &pairs).map_err(|invalid| anyhow::anyhow!("label: {}", invalid.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file = settings("host = 'h1'\netcd = ['http://192.0.2.1:2379']");
+        let flags = Settings { host: Some("h2".to_owned()), ..Settings::default() };
+
+        let config = flags.over(file).check().unwrap();
+
+        assert_eq!(config.identity.host, HostName::new("h2"));
+        assert_eq!(config.store, Location::Etcd(vec!["http://192.0.2.1:2379".to_owned()]));
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_by_name() {
+        let error = toml::from_str::<Settings>("hots = 'h1'").unwrap_err();
+        assert!(error.to_string().contains("hots"));
+    }
+
+    #[test]
+    fn a_host_name_no_object_may_have_is_refused() {
+        let error = settings("host = 'Rack_1'").check().unwrap_err();
+        assert!(error.to_string().contains("\"Rack_1\" is not a name"), "{error}");
+    }
+
+    #[test]
+    fn two_addresses_of_one_family_are_refused() {
+        let error = settings("address = ['192.0.2.1', '192.0.2.2']").check().unwrap_err();
+        assert!(error.to_string().contains("one of each family"));
+    }
+}

@@ -1,0 +1,190 @@
+//! TCP connections of BGP: dials, accepts, reads and writes; understands nothing of what passes.
+//!
+//! In: [`Action`]s of the speaker. Out: [`Event`]s for it. Each connection has a reading and a writing task; a connection is
+//! over when either ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use poplin_bgp::{Action, ConnectionId, Event as BgpEvent};
+use poplin_node::Event;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long a dialled neighbour may take to answer.
+const DIAL: Duration = Duration::from_secs(5);
+
+/// How long a closing connection may take to send its last words.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Octets read at once: a few of the largest messages (RFC 4271 §4.1: 4,096 octets).
+const READ_OCTETS: usize = 64 << 10;
+
+/// The connections of one speaker.
+pub struct Peers {
+    shared: Arc<Shared>,
+    /// What each connection's writer is told. Dropping the sender closes the connection once all is written.
+    writers: BTreeMap<ConnectionId, mpsc::UnboundedSender<Vec<u8>>>,
+    /// Connections that were opened since the speaker last asked for something.
+    opened: mpsc::UnboundedReceiver<(ConnectionId, mpsc::UnboundedSender<Vec<u8>>)>,
+}
+
+struct Shared {
+    /// Where dialled connections come from, where the operator named addresses: routers answer only neighbours they know.
+    sources: BTreeSet<IpAddr>,
+    events: mpsc::Sender<Event>,
+    opened: mpsc::UnboundedSender<(ConnectionId, mpsc::UnboundedSender<Vec<u8>>)>,
+    connections: AtomicU64,
+}
+
+impl Peers {
+    /// Begins to listen. A port that cannot be had is no reason to stop: neighbours can still be dialled.
+    pub async fn start(listen: SocketAddr, sources: BTreeSet<IpAddr>, events: mpsc::Sender<Event>) -> Self {
+        let (sender, opened) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { sources, events, opened: sender, connections: AtomicU64::new(0) });
+        match bind(listen).await {
+            Ok(listener) => {
+                tokio::spawn(accept(listener, shared.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "cannot accept BGP connections on {listen}: {error}; neighbours are dialled all the same"
+                );
+            }
+        }
+        Self { shared, writers: BTreeMap::new(), opened }
+    }
+
+    /// A connection is over.
+    pub fn forget(&mut self, connection: ConnectionId) {
+        self.meet();
+        self.writers.remove(&connection);
+    }
+
+    /// Takes note of connections opened since.
+    fn meet(&mut self) {
+        while let Ok((connection, writer)) = self.opened.try_recv() {
+            self.writers.insert(connection, writer);
+        }
+    }
+
+    /// Does what the speaker asks.
+    pub fn act(&mut self, action: Action) {
+        self.meet();
+        match action {
+            Action::Connect { neighbour, port } => {
+                tokio::spawn(dial(self.shared.clone(), neighbour, port));
+            }
+            Action::Send { connection, octets } => {
+                if let Some(writer) = self.writers.get(&connection) {
+                    let _ = writer.send(octets); // a connection that ended says so by an event
+                }
+            }
+            Action::Close { connection } => {
+                self.writers.remove(&connection);
+            }
+            Action::Install { .. } | Action::Remove { .. } | Action::Note(_) => {} // the head keeps these to itself
+        }
+    }
+}
+
+/// Listens for both families where the kernel has IPv6, else for IPv4.
+async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(listen).await {
+        Err(error)
+            if listen.is_ipv6() && listen.ip().is_unspecified() && error.kind() == io::ErrorKind::Unsupported =>
+        {
+            TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, listen.port())).await
+        }
+        other => other,
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => shared.begin(stream, remote.ip().to_canonical(), false).await,
+            Err(error) => {
+                tracing::warn!("cannot accept a BGP connection: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors: do not spin
+            }
+        }
+    }
+}
+
+async fn dial(shared: Arc<Shared>, neighbour: IpAddr, port: u16) {
+    let reason = match timeout(DIAL, shared.connect(SocketAddr::from((neighbour, port)))).await {
+        Ok(Ok(stream)) => return shared.begin(stream, neighbour, true).await,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {DIAL:?}"),
+    };
+    shared.tell(BgpEvent::ConnectFailed { neighbour, reason }).await;
+}
+
+impl Shared {
+    async fn tell(&self, event: BgpEvent) {
+        let _ = self.events.send(Event::Bgp(event)).await;
+    }
+
+    async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if let Some(source) = self.sources.iter().find(|source| source.is_ipv4() == remote.is_ipv4()) {
+            socket.bind(SocketAddr::from((*source, 0)))?;
+        }
+        socket.connect(remote).await
+    }
+
+    async fn begin(self: &Arc<Self>, stream: TcpStream, neighbour: IpAddr, outgoing: bool) {
+        let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
+        let _ = stream.set_nodelay(true);
+        let Ok(local) = stream.local_addr() else { return };
+        let (reader, writer) = stream.into_split();
+        let (sender, octets) = mpsc::unbounded_channel();
+        let _ = self.opened.send((connection, sender));
+        let local = local.ip().to_canonical();
+        self.tell(BgpEvent::ConnectionOpened { connection, neighbour, outgoing, local }).await;
+        tokio::spawn(converse(self.clone(), connection, reader, writer, octets));
+    }
+}
+
+async fn converse(
+    shared: Arc<Shared>,
+    connection: ConnectionId,
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    octets: mpsc::UnboundedReceiver<Vec<u8>>,
+) {
+    let reason = tokio::select! {
+        reason = read(&shared, connection, reader) => reason,
+        reason = write(writer, octets) => reason,
+    };
+    shared.tell(BgpEvent::ConnectionClosed { connection, reason }).await;
+}
+
+async fn read(shared: &Shared, connection: ConnectionId, mut reader: OwnedReadHalf) -> String {
+    let mut buffer = vec![0; READ_OCTETS];
+    loop {
+        match reader.read(&mut buffer).await {
+            Ok(0) => return "the neighbour closed the connection".to_owned(),
+            Ok(count) => shared.tell(BgpEvent::Received { connection, octets: buffer[..count].to_vec() }).await,
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+async fn write(mut writer: OwnedWriteHalf, mut octets: mpsc::UnboundedReceiver<Vec<u8>>) -> String {
+    while let Some(octets) = octets.recv().await {
+        if let Err(error) = writer.write_all(&octets).await {
+            return error.to_string();
+        }
+    }
+    let _ = timeout(FLUSH, writer.shutdown()).await;
+    "closed".to_owned()
+}

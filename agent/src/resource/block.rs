@@ -1,0 +1,39 @@
+//! Blocks. They are no part of the wire contract: only agents write them.
+
+use std::collections::BTreeMap;
+
+use poplin_node::name::{AttachmentId, HostName, PoolName};
+use poplin_node::object::Block;
+use serde::{Deserialize, Serialize};
+
+/// A block as it stands in the store.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredBlock {
+    pool: String,
+    cidr: String,
+    host: String,
+    /// Ordinal of the address → `container/interface`.
+    taken: BTreeMap<u32, String>,
+}
+
+impl From<&Block> for StoredBlock {
+    fn from(block: &Block) -> Self {
+        let taken = block.taken.iter().map(|(ordinal, holder)| (*ordinal, holder.to_string())).collect();
+        Self { pool: block.pool.to_string(), cidr: block.cidr.to_string(), host: block.host.to_string(), taken }
+    }
+}
+
+impl StoredBlock {
+    /// The block, unless its prefix or a holder is none.
+    pub(super) fn check(self) -> Option<Block> {
+        let holder = |(ordinal, holder): (u32, String)| Some((ordinal, AttachmentId::parse(&holder)?));
+        let taken = self.taken.into_iter().map(holder).collect::<Option<_>>()?;
+        Some(Block {
+            pool: PoolName::new(self.pool),
+            cidr: self.cidr.parse().ok()?,
+            host: HostName::new(self.host),
+            taken,
+        })
+    }
+}

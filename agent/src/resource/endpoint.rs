@@ -1,0 +1,57 @@
+//! Endpoints.
+
+use poplin_node::name::{AttachmentId, EndpointName, HostName};
+use poplin_node::object::Endpoint;
+use poplin_policy::ruleset::Interface;
+use poplin_proto::v1;
+
+use super::address::{addresses, mac};
+use super::field::{Findings, Invalid, Invalids, checked_labels, checked_name, show_labels};
+
+pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
+    let spec = endpoint.spec.clone().unwrap_or_default();
+    let mut findings = Findings::default();
+    let bad =
+        |field: &str, text: &str| Invalid::new(field, "BAD_VALUE", format!("{text:?} is not one the agent writes"));
+    let labels = findings.take(checked_labels(endpoint.metadata.as_ref()));
+    let addresses = addresses(&mut findings, "spec.addresses", &spec.addresses);
+    let interface =
+        findings.take(Interface::new(&spec.interface).ok_or_else(|| bad("spec.interface", &spec.interface)));
+    let attachment =
+        findings.take(AttachmentId::parse(&spec.attachment).ok_or_else(|| bad("spec.attachment", &spec.attachment)));
+    let mac = findings.take(mac(&spec.mac).ok_or_else(|| bad("spec.mac", &spec.mac)));
+    let checked = labels.zip(interface).zip(attachment).zip(mac);
+    findings.finish(checked.map(|(((labels, interface), attachment), mac)| Endpoint {
+        name: EndpointName::new(checked_name(endpoint.metadata.as_ref())),
+        labels,
+        host: HostName::new(spec.host),
+        attachment,
+        addresses,
+        interface,
+        mac,
+        netns: spec.netns.into(),
+        mtu_bytes: spec.mtu_bytes,
+    }))
+}
+
+/// The endpoint in the form of the wire contract.
+pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
+    v1::Endpoint {
+        metadata: Some(v1::Metadata {
+            name: endpoint.name.to_string(),
+            labels: show_labels(&endpoint.labels),
+            ..v1::Metadata::default()
+        }),
+        spec: Some(v1::EndpointSpec {
+            host: endpoint.host.to_string(),
+            addresses: endpoint.addresses.iter().map(|address| ipnet::IpNet::from(*address).to_string()).collect(),
+            interface: endpoint.interface.to_string(),
+            container_interface: endpoint.attachment.interface.clone(),
+            mac: endpoint.mac.to_string(),
+            attachment: endpoint.attachment.to_string(),
+            netns: endpoint.netns.display().to_string(),
+            mtu_bytes: endpoint.mtu_bytes,
+        }),
+        ..v1::Endpoint::default()
+    }
+}

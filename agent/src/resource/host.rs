@@ -1,0 +1,89 @@
+//! Hosts, and the settings of the fabric.
+
+use std::net::Ipv4Addr;
+
+use poplin_bgp::Asn;
+use poplin_node::name::HostName;
+use poplin_node::object::{Fabric, Host};
+use poplin_policy::host::WorkloadToHost;
+use poplin_proto::v1;
+
+use super::address::addresses;
+use super::field::{Findings, Invalid, Invalids, checked_labels, checked_name, parse, show_labels, within, word};
+
+/// Name of the one `FabricConfig`.
+pub(super) const FABRIC_NAME: &str = "default";
+
+/// Smallest MTU a link may have: what IPv6 needs (RFC 8200 §5).
+const MIN_MTU_BYTES: u32 = 1280;
+
+/// Largest MTU of a veth (linux/if_ether.h, `ETH_MAX_MTU`).
+const MAX_MTU_BYTES: u32 = 65535;
+
+pub(super) fn check(host: &v1::Host) -> Result<Host, Invalids> {
+    let spec = host.spec.clone().unwrap_or_default();
+    let mut findings = Findings::default();
+    let name = HostName::new(checked_name(host.metadata.as_ref()));
+    let addresses = addresses(&mut findings, "spec.addresses", &spec.addresses);
+    let labels = findings.take(checked_labels(host.metadata.as_ref()));
+    let asn = findings.take(spec.asn.map(|number| asn("spec.asn", number)).transpose());
+    let router_id = findings.take(parse::<Ipv4Addr>(
+        "spec.routerId",
+        &spec.router_id,
+        "BAD_ADDRESS",
+        "a router id such as 192.0.2.1",
+    ));
+    let checked = labels.zip(asn).zip(router_id);
+    findings.finish(checked.map(|((labels, asn), router_id)| Host { name, labels, addresses, asn, router_id }))
+}
+
+pub(super) fn show(host: &Host) -> v1::Host {
+    v1::Host {
+        metadata: Some(v1::Metadata {
+            name: host.name.to_string(),
+            labels: show_labels(&host.labels),
+            ..v1::Metadata::default()
+        }),
+        spec: Some(v1::HostSpec {
+            addresses: host.addresses.iter().map(ToString::to_string).collect(),
+            asn: host.asn.map(|asn| asn.0),
+            router_id: host.router_id.to_string(),
+        }),
+        ..v1::Host::default()
+    }
+}
+
+/// Checks an AS number: 0 is reserved (RFC 7607).
+pub(super) fn asn(field: &str, number: u32) -> Result<Asn, Invalid> {
+    within(field, number, 1, u32::MAX - 1, "").map(Asn)
+}
+
+pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids> {
+    let spec = config.spec.clone().unwrap_or_default();
+    let default = Fabric::default();
+    let mut findings = Findings::default();
+    let name = checked_name(config.metadata.as_ref());
+    if name != FABRIC_NAME {
+        findings.add(
+            Invalid::new(
+                "metadata.name",
+                "BAD_NAME",
+                format!("there is one FabricConfig, and it is not named {name:?}"),
+            )
+            .advice(format!("name it {FABRIC_NAME}")),
+        );
+    }
+    let asn = findings.take(spec.asn.map_or(Ok(default.asn), |number| asn("spec.asn", number)));
+    let mtu = spec.mtu_bytes.map(|mtu| within("spec.mtuBytes", mtu, MIN_MTU_BYTES, MAX_MTU_BYTES, " bytes"));
+    let mtu_bytes = findings.take(mtu.transpose());
+    let words = [("", default.workload_to_host), ("accept", WorkloadToHost::Accept), ("drop", WorkloadToHost::Drop)];
+    let workload_to_host = findings.take(word("spec.workloadToHost", &spec.workload_to_host, &words));
+    let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
+    let checked = asn.zip(mtu_bytes).zip(workload_to_host);
+    findings.finish(checked.map(|((asn, mtu_bytes), workload_to_host)| Fabric {
+        asn,
+        is_meshed,
+        mtu_bytes,
+        workload_to_host,
+    }))
+}

@@ -1,0 +1,109 @@
+//! Where each object stands in the store, on one page.
+//!
+//! ```text
+//! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig
+//! /poplin/v1/h/HOST           hosts
+//! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
+//! /poplin/v1/b/POOL/BLOCK     blocks: owner and taken addresses; the block 10.77.0.0/26 is written 10.77.0.0-26
+//! ```
+
+use ipnet::IpNet;
+use poplin_node::name::{EndpointName, HostName, PeerName, PoolName};
+use poplin_node::object::ObjectKey;
+
+/// Everything of ours stands below it.
+pub const ROOT: &str = "/poplin/v1/";
+
+/// The key of an object.
+pub fn path_of(key: &ObjectKey) -> String {
+    match key {
+        ObjectKey::Pool(name) => format!("{ROOT}c/pool/{name}"),
+        ObjectKey::Policy(name) => format!("{ROOT}c/policy/{name}"),
+        ObjectKey::Tier(name) => format!("{ROOT}c/tier/{name}"),
+        ObjectKey::AddressSet(name) => format!("{ROOT}c/addressset/{name}"),
+        ObjectKey::Peer(name) => format!("{ROOT}c/peer/{name}"),
+        ObjectKey::Fabric => format!("{ROOT}c/fabricconfig/{}", super::host::FABRIC_NAME),
+        ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
+        ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
+        ObjectKey::Block(pool, cidr) => format!("{ROOT}b/{pool}/{}", cidr.to_string().replace('/', "-")),
+    }
+}
+
+/// The object a key belongs to; nothing for keys this version does not know.
+pub fn key_of(path: &str) -> Option<ObjectKey> {
+    let parts: Vec<&str> = path.strip_prefix(ROOT)?.split('/').collect();
+    match parts.as_slice() {
+        ["c", kind, name] => declared(kind, name),
+        ["h", name] => Some(ObjectKey::Host(HostName::new(*name))),
+        ["e", name] => Some(ObjectKey::Endpoint(EndpointName::new(*name))),
+        ["b", pool, block] => {
+            let cidr: IpNet = block.replace('-', "/").parse().ok()?;
+            Some(ObjectKey::Block(PoolName::new(*pool), cidr))
+        }
+        _ => None,
+    }
+}
+
+fn declared(kind: &str, name: &str) -> Option<ObjectKey> {
+    Some(match kind {
+        "pool" => ObjectKey::Pool(PoolName::new(name)),
+        "policy" => ObjectKey::Policy(name.to_owned()),
+        "tier" => ObjectKey::Tier(name.to_owned()),
+        "addressset" => ObjectKey::AddressSet(name.to_owned()),
+        "peer" => ObjectKey::Peer(PeerName::new(name)),
+        "fabricconfig" => ObjectKey::Fabric,
+        _ => return None,
+    })
+}
+
+/// The key of the object a kind and a name stand for.
+pub fn path_of_name(kind: &str, name: &str) -> Option<String> {
+    Some(kind_prefix(kind)? + name)
+}
+
+/// What the keys of a kind begin with.
+pub fn kind_prefix(kind: &str) -> Option<String> {
+    Some(match kind {
+        "Host" => format!("{ROOT}h/"),
+        "Endpoint" => format!("{ROOT}e/"),
+        "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" => {
+            format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
+        }
+        _ => return None,
+    })
+}
+
+/// The kind of the wire contract an object is of; blocks have none.
+pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
+    match key {
+        ObjectKey::Pool(_) => Some("Pool"),
+        ObjectKey::Policy(_) => Some("Policy"),
+        ObjectKey::Tier(_) => Some("Tier"),
+        ObjectKey::AddressSet(_) => Some("AddressSet"),
+        ObjectKey::Peer(_) => Some("Peer"),
+        ObjectKey::Fabric => Some("FabricConfig"),
+        ObjectKey::Host(_) => Some("Host"),
+        ObjectKey::Endpoint(_) => Some("Endpoint"),
+        ObjectKey::Block(..) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_leads_back_to_its_object() {
+        let block = ObjectKey::Block(PoolName::new("v6"), "fd00:4::40/122".parse().unwrap());
+        let host = ObjectKey::Host(HostName::new("h1.example"));
+        for key in [block, host, ObjectKey::Fabric, ObjectKey::Policy("db".to_owned())] {
+            assert_eq!(key_of(&path_of(&key)), Some(key));
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_later_version_belongs_to_nothing() {
+        assert_eq!(key_of("/poplin/v1/c/quota/gold"), None);
+        assert_eq!(key_of("/poplin/v2/h/one"), None);
+    }
+}

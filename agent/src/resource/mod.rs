@@ -1,0 +1,44 @@
+//! Translates between the wire contract and the head's own words, and checks everything on the way in.
+//!
+//! In: messages of `poplin.v1`, or values of the store. Out: [`Object`]s that cannot be wrong, or what is wrong and where.
+//! Knows nothing of gRPC or of the store's connection. This is the border: within it nobody checks again.
+
+mod address;
+mod block;
+mod endpoint;
+mod field;
+mod host;
+mod key;
+mod peer;
+mod policy;
+mod pool;
+mod stored;
+
+pub use field::{Invalid, Invalids};
+pub use key::{ROOT, key_of, kind_prefix, path_of, path_of_name};
+pub use stored::{StoredError, decode, decode_resource, encode};
+
+use poplin_node::object::Object;
+use poplin_proto::v1::{self, resource};
+
+/// Checks one message and turns it into an object.
+pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
+    field::metadata(resource)?;
+    let Some(object) = &resource.object else {
+        return Err(Invalid::new("", "EMPTY", "the resource has no object in it").into());
+    };
+    match object {
+        resource::Object::Pool(pool) => pool::check(pool).map(Object::Pool),
+        resource::Object::Host(host) => host::check(host).map(Object::Host),
+        resource::Object::Endpoint(endpoint) => endpoint::check(endpoint).map(Object::Endpoint),
+        resource::Object::Policy(policy) => policy::check_policy(policy).map(Object::Policy),
+        resource::Object::Tier(tier) => policy::check_tier(tier).map(Object::Tier),
+        resource::Object::AddressSet(set) => policy::check_address_set(set).map(Object::AddressSet),
+        resource::Object::Peer(peer) => peer::check(peer).map(Object::Peer),
+        resource::Object::FabricConfig(config) => host::check_fabric(config).map(Object::Fabric),
+    }
+}
+
+pub use address::mac;
+pub use endpoint::show as show_endpoint;
+pub use field::{labels, object_name};

@@ -1,0 +1,39 @@
+//! BGP peers outside the fabric.
+
+use std::time::Duration;
+
+use poplin_node::name::PeerName;
+use poplin_node::object::Peer;
+use poplin_node::{BGP_PORT, HOLD_TIME};
+use poplin_proto::v1;
+
+use super::address::address;
+use super::field::{Findings, Invalids, checked_name, selector, within};
+use super::host::asn;
+
+pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
+    let spec = peer.spec.clone().unwrap_or_default();
+    let mut findings = Findings::default();
+    let name = PeerName::new(checked_name(peer.metadata.as_ref()));
+    let address = findings.take(address("spec.address", &spec.address));
+    let asn = findings.take(asn("spec.asn", spec.asn));
+    let port = findings.take(within("spec.port", spec.port.unwrap_or(u32::from(BGP_PORT)), 1, 65535, ""));
+    let port = port.and_then(|port| u16::try_from(port).ok());
+    let hosts = findings.take(selector("spec.hosts", &spec.hosts));
+    // RFC 4271 §4.2: a hold time is zero or at least three seconds; zero would keep a dead peer for ever.
+    let hold_time = match spec.hold_time_seconds {
+        None => Some(HOLD_TIME),
+        Some(seconds) => findings
+            .take(within("spec.holdTimeSeconds", seconds, 3, 65535, " s"))
+            .map(|seconds| Duration::from_secs(seconds.into())),
+    };
+    let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
+    findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
+        name,
+        address,
+        port,
+        asn,
+        hosts,
+        hold_time,
+    }))
+}

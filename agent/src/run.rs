@@ -1,0 +1,171 @@
+//! The one loop: events to the head, actions from it.
+//!
+//! In: a configuration. Out: nothing, until the process is told to stop; then it goes without a word, as death is harmless:
+//! routes, rules and links stay, and the next life adopts them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use poplin_node::request::{Answer, RequestId};
+use poplin_node::{Action, Event, Node, Note};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::Config;
+use crate::execute::Executor;
+use crate::hear::{Hearing, transact};
+use crate::kernel::Hands;
+use crate::peers::Peers;
+use crate::resource::ROOT;
+use crate::serve::{Call, Desk, listen, serve};
+use crate::store::{Compare, Location, Operation, Store, StoreError, Transaction, follow, open};
+
+/// Events that may wait for the head. It handles one in microseconds, so a full queue means it is stuck, and senders wait.
+const QUEUE: usize = 1024;
+
+/// The pool a single host begins with: private (RFC 1918), and in no default of Docker, libvirt or Kubernetes.
+const DEFAULT_POOL: &str =
+    r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"default"},"spec":{"cidr":"10.77.0.0/16"}}"#;
+
+/// Runs the agent until it is told to stop.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let listener = listen(&config.socket)?;
+    let store = open(&config.store).await.map_err(told)?;
+    if let Location::Embedded(_) = config.store {
+        begin_fabric(&*store).await.map_err(told)?;
+    }
+    let hands = Hands::open().context("cannot take the kernel's network in hand")?;
+    let (events, mut inbox) = mpsc::channel(QUEUE);
+    let (calls, mut requests) = mpsc::channel(QUEUE);
+    let (ready, is_ready) = watch::channel(false);
+    let executor = Executor::start(hands, events.clone())?;
+    let peers = Peers::start(config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
+    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), ready: is_ready }));
+    let mut news = follow(store.clone(), ROOT.to_owned());
+    let mut agent = Agent {
+        node: Node::new(config.identity),
+        store,
+        executor,
+        peers,
+        events,
+        ready,
+        hearing: Hearing::default(),
+        waiting: BTreeMap::new(),
+        requests: 0,
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tracing::info!("serving on {}", config.socket.display());
+    loop {
+        let deadline = agent.node.next_deadline().map(tokio::time::Instant::from_std);
+        let sleep = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(event) = inbox.recv() => agent.handle(event),
+            Some(call) = requests.recv() => agent.call(call),
+            Some(followed) = news.recv() => { let event = agent.hearing.event(followed); agent.handle(event) }
+            () = sleep => agent.handle(Event::Tick),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    door.abort();
+    tracing::info!("stopping; routes and rules stay in force");
+    Ok(())
+}
+
+fn told(error: StoreError) -> anyhow::Error {
+    let advice = error.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+    anyhow::anyhow!("{}{advice}", error.story())
+}
+
+/// Gives a new embedded store its first pool. An old one whose pools were deleted gets none.
+async fn begin_fabric(store: &dyn Store) -> Result<(), StoreError> {
+    let pool = Operation::Put { key: format!("{ROOT}c/pool/default"), value: DEFAULT_POOL.into(), lease: None };
+    let mark = format!("{ROOT}meta/begun");
+    let transaction = Transaction {
+        compares: vec![Compare::Absent(mark.clone())],
+        operations: vec![pool, Operation::Put { key: mark, value: Vec::new(), lease: None }],
+    };
+    store.transact(transaction).await.map(|_| ())
+}
+
+/// The head and the hands it moves.
+struct Agent {
+    node: Node,
+    store: Arc<dyn Store>,
+    executor: Executor,
+    peers: Peers,
+    events: mpsc::Sender<Event>,
+    ready: watch::Sender<bool>,
+    hearing: Hearing,
+    waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    requests: u64,
+}
+
+impl Agent {
+    fn handle(&mut self, event: Event) {
+        if let Event::Bgp(poplin_bgp::Event::ConnectionClosed { connection, .. }) = &event {
+            self.peers.forget(*connection);
+        }
+        self.node.handle(Instant::now(), event);
+        while let Some(action) = self.node.next_action() {
+            self.act(action);
+        }
+        let is_ready = self.node.is_ready();
+        self.ready.send_if_modified(|ready| std::mem::replace(ready, is_ready) != is_ready);
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Apply(steps) => self.executor.apply(steps),
+            Action::Bgp(action) => self.peers.act(action),
+            Action::Note(Note::Info(text)) => tracing::info!("{text}"),
+            Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),
+            Action::Answer(request, answer) => {
+                if let Some(waiting) = self.waiting.remove(&request) {
+                    let _ = waiting.send(answer); // a caller who went away needs no answer
+                }
+            }
+            Action::Transact(id, transaction) => {
+                let (store, events) = (self.store.clone(), self.events.clone());
+                tokio::spawn(async move {
+                    let outcome = transact(store, transaction).await;
+                    let _ = events.send(Event::TransactionDone { id, outcome }).await;
+                });
+            }
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        match call {
+            Call::Attach(attach, answer) => {
+                let request = self.waits(answer);
+                self.handle(Event::AttachRequested(request, attach));
+            }
+            Call::Detach(detach, answer) => {
+                let request = self.waits(answer);
+                self.handle(Event::DetachRequested(request, detach));
+            }
+            Call::Check(attachment, answer) => {
+                let _ = answer.send(self.node.check(&attachment));
+            }
+            Call::Status(answer) => {
+                let _ = answer.send(self.node.status(Instant::now()));
+            }
+        }
+    }
+
+    fn waits(&mut self, answer: oneshot::Sender<Answer>) -> RequestId {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.waiting.insert(request, answer);
+        request
+    }
+}

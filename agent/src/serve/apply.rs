@@ -1,0 +1,151 @@
+//! Apply: files and objects become one transaction, or a list of everything that is wrong with them.
+//!
+//! ```text
+//! manifests ─ manifest ─> resources ─ resource::check ─> objects ─ judge (against the store) ─> one transaction
+//! ```
+
+mod judge;
+mod locate;
+mod manifest;
+
+use poplin_proto::Failure;
+use poplin_proto::v1::apply_response::Result as Line;
+use poplin_proto::v1::apply_response::result::Outcome as Told;
+use poplin_proto::v1::{ApplyRequest, ApplyResponse, Resource};
+use tonic::{Code, Status};
+
+use crate::resource::{ROOT, check, path_of};
+use crate::store::{Compare, Operation, Outcome, Snapshot, Store, Transaction};
+
+use super::store_failure;
+pub(super) use judge::declared;
+use manifest::Document;
+
+/// Objects in one call: what fits a transaction (etcd's default of 128 operations) with room to spare.
+const MOST_OBJECTS: usize = 100;
+
+/// How often a transaction is tried against a store that others write to.
+const TRIES: usize = 5;
+
+pub(super) async fn apply(store: &dyn Store, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
+    let documents = documents(request)?;
+    for _ in 0..TRIES {
+        let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
+        let work = Work::of(&documents, &snapshot).map_err(Failure::combine)?;
+        if request.dry_run || work.transaction.operations.is_empty() {
+            return Ok(ApplyResponse { results: work.lines, revision: snapshot.revision });
+        }
+        match store.transact(work.transaction).await.map_err(|error| store_failure(&error))? {
+            Outcome::Committed { revision } => return Ok(ApplyResponse { results: work.lines, revision }),
+            Outcome::Refused { .. } => {} // somebody was faster: judge again by what stands now
+        }
+    }
+    Err(contended().into())
+}
+
+pub(super) fn contended() -> Failure {
+    Failure::new(Code::Aborted, "CONTENDED", format!("others changed the same objects {TRIES} times in a row"))
+        .advice("nothing was changed; try again")
+}
+
+/// Reads everything that was sent, or says what is wrong with all of it.
+fn documents(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
+    let mut documents: Vec<Document> = request.resources.iter().cloned().map(Document::typed).collect();
+    let mut failures = Vec::new();
+    for manifest in &request.manifests {
+        match manifest::read(manifest) {
+            Ok(read) => documents.extend(read),
+            Err(wrong) => failures.extend(wrong),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(Failure::combine(failures));
+    }
+    match documents.len() {
+        0 => Err(Failure::new(Code::InvalidArgument, "EMPTY", "there is no object in what was sent")
+            .advice("a document begins with apiVersion: poplin.dev/v1 and kind: …")
+            .into()),
+        count if count > MOST_OBJECTS => {
+            let message = format!("{count} objects were sent, at most {MOST_OBJECTS} go into one transaction");
+            Err(Failure::new(Code::InvalidArgument, "TOO_MANY", message).advice("apply them in several calls").into())
+        }
+        _ => Ok(documents),
+    }
+}
+
+/// What a call comes down to, given what the store holds.
+struct Work {
+    transaction: Transaction,
+    lines: Vec<Line>,
+}
+
+impl Work {
+    fn of(documents: &[Document], snapshot: &Snapshot) -> Result<Self, Vec<Failure>> {
+        let mut failures = Vec::new();
+        let mut objects = Vec::new();
+        for document in documents {
+            match check(&document.resource) {
+                Ok(object) => objects.push((document, object)),
+                Err(invalids) => failures.extend(invalids.0.into_iter().map(|invalid| document.failure(invalid))),
+            }
+        }
+        if failures.is_empty() {
+            failures = judge::judge(&objects, snapshot);
+        }
+        if !failures.is_empty() {
+            return Err(failures);
+        }
+        let mut work = Self { transaction: Transaction::default(), lines: Vec::new() };
+        for (document, object) in &objects {
+            work.include(&path_of(&object.key()), &document.resource, snapshot);
+        }
+        if !work.transaction.operations.is_empty() {
+            fence(&mut work.transaction, snapshot);
+        }
+        Ok(work)
+    }
+
+    /// Adds one object, unless it already is as declared.
+    fn include(&mut self, path: &str, resource: &Resource, snapshot: &Snapshot) {
+        let known = snapshot.entries.iter().find(|entry| entry.key == path);
+        let value = stored_form(resource);
+        let outcome = match known {
+            None => Told::Created,
+            Some(entry) if entry.value == value => Told::Unchanged,
+            Some(_) => Told::Configured,
+        };
+        let (kind, name) = (resource.kind().to_owned(), resource.name().to_owned());
+        self.lines.push(Line { kind, name, outcome: outcome.into() });
+        let key = path.to_owned();
+        self.transaction.compares.push(match known {
+            None => Compare::Absent(key.clone()),
+            Some(entry) => Compare::Unchanged { key: key.clone(), mod_revision: entry.mod_revision },
+        });
+        if outcome != Told::Unchanged {
+            self.transaction.operations.push(Operation::Put { key, value, lease: None });
+        }
+    }
+}
+
+/// What was judged must still be so when it is written: a pool must not overlap one that another call adds meanwhile, a
+/// policy not stand in a tier that another call deletes. Every call that declares or deletes rewrites one key, which
+/// refuses the second of two.
+pub(super) fn fence(transaction: &mut Transaction, snapshot: &Snapshot) {
+    let key = format!("{ROOT}meta/declared");
+    let known = snapshot.entries.iter().find(|entry| entry.key == key);
+    transaction.compares.push(match known {
+        None => Compare::Absent(key.clone()),
+        Some(entry) => Compare::Unchanged { key: key.clone(), mod_revision: entry.mod_revision },
+    });
+    transaction.operations.push(Operation::Put { key, value: Vec::new(), lease: None });
+}
+
+/// The document without what the server fills in.
+fn stored_form(resource: &Resource) -> Vec<u8> {
+    let mut resource = resource.clone();
+    if let Some(metadata) = resource.metadata_mut() {
+        metadata.uid.clear();
+        metadata.resource_version = 0;
+    }
+    resource.to_json().expect("a message of texts and numbers is JSON").into_bytes()
+}

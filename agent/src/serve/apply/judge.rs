@@ -1,0 +1,204 @@
+//! What no object can tell by itself: whether it fits the others.
+//!
+//! In: the objects of a call, and the store. Out: everything that does not fit.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use poplin_node::object::{Object, ObjectKey, Pool};
+use poplin_policy::compile::MAX_TIERS;
+use poplin_policy::model::{DEFAULT_TIER, Policy};
+use poplin_proto::{Failure, nearest};
+use tonic::Code;
+
+use super::manifest::Document;
+use crate::resource::{Invalid, decode, key_of, path_of};
+use crate::store::Snapshot;
+
+/// An object and the document it came from.
+pub(super) type Checked<'a> = (&'a Document, Object);
+
+/// What of the store is wanted, in the head's words. What cannot be read is left out.
+pub(in crate::serve) fn declared(
+    snapshot: &Snapshot,
+    is_wanted: impl Fn(&ObjectKey) -> bool,
+) -> BTreeMap<ObjectKey, Object> {
+    let wanted = snapshot.entries.iter().filter(|entry| key_of(&entry.key).is_some_and(|key| is_wanted(&key)));
+    wanted.filter_map(|entry| decode(entry)?.ok()).map(|object| (object.value.key(), object.value)).collect()
+}
+
+/// Whether judging an object takes knowing another. All others need not even be decoded: with 1,000 policies that was
+/// most of what a change of one label cost.
+fn bears_on(object: &Object, key: &ObjectKey) -> bool {
+    let is_asked = match object {
+        Object::Pool(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..)),
+        Object::Policy(_) => matches!(key, ObjectKey::Tier(_) | ObjectKey::AddressSet(_)),
+        Object::Tier(_) => matches!(key, ObjectKey::Tier(_)),
+        Object::Block(_)
+        | Object::Host(_)
+        | Object::Endpoint(_)
+        | Object::AddressSet(_)
+        | Object::Peer(_)
+        | Object::Fabric(_) => false,
+    };
+    is_asked || object.key() == *key
+}
+
+/// Everything that does not fit.
+pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure> {
+    let standing = declared(snapshot, |key| objects.iter().any(|(_, object)| bears_on(object, key)));
+    let mut after = standing.clone();
+    after.extend(objects.iter().map(|(_, object)| (object.key(), object.clone())));
+    let mut failures = duplicates(objects);
+    for (document, object) in objects {
+        failures.extend(version_conflict(document, object, snapshot));
+        let unfit = match object {
+            Object::Pool(pool) => fits_pools(pool, &after).or_else(|| keeps_blocks(pool, &standing)),
+            Object::Policy(policy) => fits_policies(policy, &after),
+            Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
+            Object::Tier(tier) => builtin_tier(&tier.name).or_else(|| too_many_tiers(&after)),
+            Object::AddressSet(_) | Object::Peer(_) | Object::Fabric(_) | Object::Block(_) => None,
+        };
+        failures.extend(unfit.map(|invalid| document.failure(invalid)));
+    }
+    failures
+}
+
+/// The same object twice in one call: which one is meant?
+fn duplicates(objects: &[Checked<'_>]) -> Vec<Failure> {
+    let is_repeated = |index: &usize| objects[..*index].iter().any(|(_, other)| other.key() == objects[*index].1.key());
+    let repeated = (0..objects.len()).filter(is_repeated);
+    repeated
+        .map(|index| {
+            let (document, _) = &objects[index];
+            let message = format!("{} is declared twice", document.title());
+            document.failure(Invalid::new("metadata.name", "DUPLICATE", message))
+        })
+        .collect()
+}
+
+/// A version that was sent along makes the write a compare-and-swap.
+fn version_conflict(document: &Document, object: &Object, snapshot: &Snapshot) -> Option<Failure> {
+    let wanted = document.resource.metadata()?.resource_version;
+    let path = path_of(&object.key());
+    let stands = snapshot.entries.iter().find(|entry| entry.key == path).map_or(0, |entry| entry.mod_revision);
+    if wanted == 0 || wanted == stands {
+        return None;
+    }
+    let title = document.title();
+    let message = match stands {
+        0 => format!("{title} does not exist any more (you have version {wanted})"),
+        _ => format!("{title} was changed since you read it (you have version {wanted}, it is at {stands})"),
+    };
+    let advice = "read it again, make your change, and apply that; or leave metadata.resourceVersion out";
+    let mut failure = document.failure(Invalid::new("metadata.resourceVersion", "CONFLICT", message).advice(advice));
+    failure.code = Code::Aborted;
+    Some(failure)
+}
+
+fn fits_pools(pool: &Pool, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    let overlaps = |other: &IpNet| other.contains(&pool.cidr) || pool.cidr.contains(other);
+    let other = after.values().find_map(|object| match object {
+        Object::Pool(other) if other.name != pool.name && overlaps(&other.cidr) => Some(other),
+        _ => None,
+    })?;
+    let message = format!("{} overlaps pool {} ({})", pool.cidr, other.name, other.cidr);
+    Some(
+        Invalid::new("spec.cidr", "POOL_OVERLAP", message)
+            .advice("take a range no other pool has; see `poplin get pools`"),
+    )
+}
+
+/// Blocks in use hold a pool to its range.
+fn keeps_blocks(pool: &Pool, standing: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    let Some(Object::Pool(now)) = standing.get(&ObjectKey::Pool(pool.name.clone())) else { return None };
+    if now.cidr == pool.cidr && now.block_bits == pool.block_bits {
+        return None;
+    }
+    let blocks = standing.values().filter(|object| matches!(object, Object::Block(block) if block.pool == pool.name));
+    let count = blocks.count();
+    let message = format!("hosts hold {count} blocks of {} (/{}), so neither can change", now.cidr, now.block_bits);
+    let advice = "add a pool with the new range, set disabled: true on this one, and replace its containers";
+    (count > 0).then(|| Invalid::new("spec.cidr", "POOL_IN_USE", message).advice(advice))
+}
+
+fn fits_policies(policy: &Policy, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    if policy.tier != DEFAULT_TIER && !after.contains_key(&ObjectKey::Tier(policy.tier.clone())) {
+        let tiers = after.keys().filter_map(|key| match key {
+            ObjectKey::Tier(name) => Some(name.as_str()),
+            _ => None,
+        });
+        return Some(unknown("spec.tier", "UNKNOWN_TIER", "tier", &policy.tier, tiers.chain([DEFAULT_TIER])));
+    }
+    let rules = [("ingress", "from", &policy.ingress), ("egress", "to", &policy.egress)];
+    let lists = rules.into_iter().flat_map(|(direction, side, rules)| {
+        rules
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(move |(index, rule)| (format!("spec.{direction}[{index}].{side}.sets"), rule))
+    });
+    lists.into_iter().find_map(|(field, rule)| {
+        let is_missing = |set: &&String| !after.contains_key(&ObjectKey::AddressSet((*set).clone()));
+        let missing = rule.peers.sets.iter().find(is_missing)?;
+        let sets = after.keys().filter_map(|key| match key {
+            ObjectKey::AddressSet(name) => Some(name.as_str()),
+            _ => None,
+        });
+        Some(unknown(&field, "UNKNOWN_SET", "address set", missing, sets))
+    })
+}
+
+fn unknown<'a>(
+    field: &str,
+    reason: &'static str,
+    thing: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Invalid {
+    let known: Vec<&str> = known.collect();
+    let invalid = Invalid::new(field, reason, format!("there is no {thing} named {name:?}"));
+    match nearest(name, known.iter().copied()) {
+        Some(near) => invalid.advice(format!("did you mean {near:?}?")),
+        None => {
+            invalid.advice(format!("apply the {thing} first, or in the same call; there are: {}", known.join(", ")))
+        }
+    }
+}
+
+/// Hosts and endpoints are written by their agents; people may label them.
+fn changes_only_labels(object: &Object, standing: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    let advice = "agents write it; only metadata.labels may be changed";
+    let Some(now) = standing.get(&object.key()) else {
+        return Some(
+            Invalid::new("kind", "AGENT_OWNED", "there is no such object, and it cannot be made by hand")
+                .advice(advice),
+        );
+    };
+    let is_same = match (now, object) {
+        (Object::Host(now), Object::Host(wanted)) => {
+            (&now.addresses, now.asn, now.router_id) == (&wanted.addresses, wanted.asn, wanted.router_id)
+        }
+        (Object::Endpoint(now), Object::Endpoint(wanted)) => {
+            let labels = wanted.labels.clone();
+            poplin_node::object::Endpoint { labels, ..now.clone() } == *wanted
+        }
+        _ => false,
+    };
+    (!is_same).then(|| Invalid::new("spec", "AGENT_OWNED", "the spec differs from what stands").advice(advice))
+}
+
+/// A packet walks from tier to tier by goto, and the kernel follows only so many.
+fn too_many_tiers(after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    let count = 1 + after.keys().filter(|key| matches!(key, ObjectKey::Tier(_))).count();
+    let message = format!("there would be {count} tiers with the built-in one, at most {MAX_TIERS} can be compiled");
+    (count > MAX_TIERS).then(|| {
+        Invalid::new("metadata.name", "TOO_MANY_TIERS", message).advice("order policies within a tier instead")
+    })
+}
+
+fn builtin_tier(name: &str) -> Option<Invalid> {
+    let advice = "name it differently; policies that name no tier stand in the built-in one, which is last and denies";
+    (name == DEFAULT_TIER)
+        .then(|| Invalid::new("metadata.name", "BUILTIN_TIER", "the tier default is built in").advice(advice))
+}

@@ -1,0 +1,116 @@
+//! Delete: one object, if nothing leans on it.
+
+use std::collections::BTreeMap;
+
+use poplin_node::object::{Object, ObjectKey};
+use poplin_policy::model::{Policy, Rule};
+use poplin_proto::Failure;
+use poplin_proto::v1::{DeleteRequest, DeleteResponse};
+use tonic::Code;
+
+use super::apply::{contended, declared, fence};
+use super::list::{not_found, unknown_kind};
+use super::store_failure;
+use crate::resource::{ROOT, decode_resource, key_of, path_of, path_of_name};
+use crate::store::{Compare, Operation, Outcome, Store, Transaction};
+
+pub(super) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
+    let path = path_of_name(&request.kind, &request.name).ok_or_else(|| unknown_kind(&request.kind))?;
+    let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
+    let Some(entry) = snapshot.entries.iter().find(|entry| entry.key == path) else {
+        return match request.allow_missing {
+            true => Ok(DeleteResponse { resource: None }),
+            false => Err(not_found(&request.kind, &request.name)),
+        };
+    };
+    if request.resource_version != 0 && request.resource_version != entry.mod_revision {
+        let (wanted, stands) = (request.resource_version, entry.mod_revision);
+        let message = format!("{} {} is at version {stands}, not {wanted}", request.kind, request.name);
+        return Err(Failure::new(Code::Aborted, "CONFLICT", message).advice("read it again before you delete it"));
+    }
+    let standing = declared(&snapshot, |_| true);
+    let key = key_of(&path).ok_or_else(|| unknown_kind(&request.kind))?;
+    if let Some(refusal) = leaned_on(&key, &standing) {
+        return Err(refusal);
+    }
+    let resource = decode_resource(entry).ok();
+    if !request.dry_run {
+        let also = empty_blocks(&key, &standing);
+        let unchanged = |key: String| {
+            let stands = snapshot.entries.iter().find(|entry| entry.key == key);
+            stands.map(|entry| Compare::Unchanged { key, mod_revision: entry.mod_revision })
+        };
+        let keys: Vec<String> = std::iter::once(path).chain(also.iter().map(path_of)).collect();
+        let mut transaction = Transaction {
+            compares: keys.iter().cloned().filter_map(unchanged).collect(),
+            operations: keys.into_iter().map(Operation::Delete).collect(),
+        };
+        fence(&mut transaction, &snapshot);
+        match store.transact(transaction).await.map_err(|error| store_failure(&error))? {
+            Outcome::Committed { .. } => {}
+            Outcome::Refused { .. } => return Err(contended()),
+        }
+    }
+    Ok(DeleteResponse { resource })
+}
+
+/// Why the object cannot go: something would lose its footing.
+fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<Failure> {
+    let in_use =
+        |message: String, advice: &str| Some(Failure::new(Code::FailedPrecondition, "IN_USE", message).advice(advice));
+    match key {
+        ObjectKey::Endpoint(name) => in_use(
+            format!("endpoint {name} belongs to its container"),
+            &format!("detach the container on its host: `poplin detach {name}`"),
+        ),
+        ObjectKey::Host(name) => {
+            let count =
+                standing.values().filter(|object| matches!(object, Object::Endpoint(one) if one.host == *name)).count();
+            if count == 0 {
+                return None;
+            }
+            in_use(format!("host {name} has {count} endpoints"), "detach its containers first")
+        }
+        ObjectKey::Pool(name) => {
+            let blocks = standing.values().filter_map(|object| match object {
+                Object::Block(block) if block.pool == *name => Some(block.taken.len()),
+                _ => None,
+            });
+            match blocks.sum::<usize>() {
+                0 => None,
+                taken => in_use(
+                    format!("pool {name} is in use: {taken} of its addresses are taken"),
+                    "set disabled: true so that no new ones are taken, and replace its containers",
+                ),
+            }
+        }
+        ObjectKey::Tier(name) => {
+            let user = policies(standing).find(|policy| policy.tier == *name)?;
+            in_use(
+                format!("tier {name} holds policy {}", user.name),
+                "delete its policies, or move them to another tier",
+            )
+        }
+        ObjectKey::AddressSet(name) => {
+            let names_it = |rule: &Rule| rule.peers.sets.contains(name);
+            let user = policies(standing)
+                .find(|policy| policy.ingress.iter().chain(&policy.egress).flatten().any(names_it))?;
+            in_use(format!("address set {name} is named by policy {}", user.name), "change that policy first")
+        }
+        ObjectKey::Policy(_) | ObjectKey::Peer(_) | ObjectKey::Fabric | ObjectKey::Block(..) => None,
+    }
+}
+
+fn policies(standing: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &Policy> {
+    standing.values().filter_map(|object| object.try_into().ok())
+}
+
+/// Blocks that go with their pool, or with the host that held them; they have no address taken.
+fn empty_blocks(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Vec<ObjectKey> {
+    let goes_along = |object: &&Object| match (object, key) {
+        (Object::Block(block), ObjectKey::Pool(pool)) => block.pool == *pool && block.taken.is_empty(),
+        (Object::Block(block), ObjectKey::Host(host)) => block.host == *host && block.taken.is_empty(),
+        _ => false,
+    };
+    standing.values().filter(goes_along).map(Object::key).collect()
+}

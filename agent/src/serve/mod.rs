@@ -1,0 +1,124 @@
+//! The doors: gRPC on a unix socket. Each call is checked here, then either asks the store or the head.
+//!
+//! In: calls of `poplin.v1`. Out: answers, or a [`Failure`](poplin_proto::Failure) that names the field and what to try.
+//! Objects go to the store directly, since every agent serves them alike; attachments go to the head of this host.
+
+mod apply;
+mod delete;
+mod explain;
+mod list;
+mod listen;
+mod peer;
+mod resources;
+mod status;
+mod workloads;
+
+#[cfg(test)]
+mod tests;
+
+pub use listen::{ListenError, listen};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poplin_node::name::AttachmentId;
+use poplin_node::request::{Answer, Attach, Attached, Detach};
+use poplin_node::status::Status;
+use poplin_proto::{Failure, v1};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::Code;
+
+use crate::store::{Store, StoreError};
+
+/// What the doors ask of the loop that owns the head.
+#[derive(Debug)]
+pub enum Call {
+    /// Join a namespace.
+    Attach(Attach, oneshot::Sender<Answer>),
+    /// Leave.
+    Detach(Detach, oneshot::Sender<Answer>),
+    /// What was promised to an attachment, and what of it does not hold.
+    Check(AttachmentId, oneshot::Sender<Option<(Attached, Vec<String>)>>),
+    /// This host at this moment.
+    Status(oneshot::Sender<Status>),
+}
+
+/// How long a call waits for an agent that has just started.
+const STARTUP: Duration = Duration::from_secs(10);
+
+/// Largest request, in octets: a directory of manifests comes as one.
+const LARGEST_REQUEST: usize = 16 << 20;
+
+/// The way from the doors to the head and the store. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    /// To the loop.
+    pub calls: mpsc::Sender<Call>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Whether the head has read the store and the kernel.
+    pub ready: watch::Receiver<bool>,
+}
+
+impl Desk {
+    /// Asks the head once it is ready, or says that it is not.
+    async fn ask<T>(&self, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, Failure> {
+        let (sender, receiver) = oneshot::channel();
+        let stopping =
+            || Failure::new(Code::Unavailable, "STOPPING", "the agent is stopping").advice("try again in a moment");
+        self.calls.send(call(sender)).await.map_err(|_| stopping())?;
+        receiver.await.map_err(|_| stopping())
+    }
+
+    async fn until_ready(&self) {
+        let mut ready = self.ready.clone();
+        // Not ready in time: the head itself says best what it lacks.
+        let _ = tokio::time::timeout(STARTUP, ready.wait_for(|is_ready| *is_ready)).await;
+    }
+}
+
+/// Serves until the future is dropped.
+pub async fn serve(listener: UnixListener, desk: Desk) -> Result<(), tonic::transport::Error> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(poplin_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the contract compiled, so its descriptors can be read");
+    tokio::spawn(report_health(health, desk.ready.clone()));
+    tonic::transport::Server::builder()
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(
+            v1::resource_service_server::ResourceServiceServer::new(resources::Resources(desk.clone()))
+                .max_decoding_message_size(LARGEST_REQUEST),
+        )
+        .add_service(v1::workload_service_server::WorkloadServiceServer::new(workloads::Workloads(desk.clone())))
+        .add_service(v1::policy_service_server::PolicyServiceServer::new(explain::Policies(desk.clone())))
+        .add_service(v1::status_service_server::StatusServiceServer::new(status::StatusDoor(desk)))
+        .serve_with_incoming(UnixListenerStream::new(listener))
+        .await
+}
+
+/// Tells grpc.health.v1 what the head says of itself.
+async fn report_health(health: tonic_health::server::HealthReporter, mut ready: watch::Receiver<bool>) {
+    loop {
+        let status = match *ready.borrow_and_update() {
+            true => tonic_health::ServingStatus::Serving,
+            false => tonic_health::ServingStatus::NotServing,
+        };
+        health.set_service_status("", status).await;
+        if ready.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A store that could not be asked, in the form errors travel in.
+fn store_failure(error: &StoreError) -> Failure {
+    let mut failure = Failure::new(Code::Unavailable, "STORE_UNREACHABLE", error.story());
+    failure.advice = error.advice().map(str::to_owned);
+    failure
+}

@@ -1,0 +1,49 @@
+//! ResourceService: every call a few lines, the work is in the modules beside this one.
+
+use std::pin::Pin;
+
+use poplin_proto::v1::resource_service_server::ResourceService;
+use poplin_proto::v1::{
+    ApplyRequest, ApplyResponse, DeleteRequest, DeleteResponse, GetRequest, GetResponse, ListRequest, ListResponse,
+    WatchRequest, WatchResponse,
+};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::{Desk, apply, delete, list, peer};
+
+pub(super) struct Resources(pub(super) Desk);
+
+#[tonic::async_trait]
+impl ResourceService for Resources {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        let request = request.into_inner();
+        let resource = list::get(&*self.0.store, &request.kind, &request.name).await?;
+        Ok(Response::new(GetResponse { resource: Some(resource) }))
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        Ok(Response::new(list::list(&*self.0.store, request.get_ref()).await?))
+    }
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let stream = list::watch(self.0.store.clone(), request.into_inner())?;
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<ApplyResponse>, Status> {
+        if !request.get_ref().dry_run {
+            peer::may_change(&request)?;
+        }
+        Ok(Response::new(apply::apply(&*self.0.store, request.get_ref()).await?))
+    }
+
+    async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
+        if !request.get_ref().dry_run {
+            peer::may_change(&request)?;
+        }
+        Ok(Response::new(delete::delete(&*self.0.store, request.get_ref()).await?))
+    }
+}

@@ -1,0 +1,68 @@
+//! StatusService: this host at this moment.
+
+use poplin_node::status::{BlockUse, Session, Status as Host};
+use poplin_proto::v1::status_service_server::StatusService;
+use poplin_proto::v1::{BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
+use tonic::{Request, Response, Status};
+
+use super::{Call, Desk};
+
+pub(super) struct StatusDoor(pub(super) Desk);
+
+#[tonic::async_trait]
+impl StatusService for StatusDoor {
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let host = self.0.ask(Call::Status).await?;
+        let store = StoreStatus {
+            kind: self.0.store.kind().to_owned(),
+            location: self.0.store.location(),
+            connected: host.store_error.is_none(),
+            revision: host.revision,
+            error: host.store_error.clone().unwrap_or_default(),
+        };
+        Ok(Response::new(response(host, store)))
+    }
+}
+
+fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
+    GetStatusResponse {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        store: Some(store),
+        sessions: host.sessions.into_iter().map(session).collect(),
+        blocks: host.blocks.into_iter().map(block).collect(),
+        endpoints: count(host.endpoints),
+        policies: count(host.policies),
+        routes_learned: count(host.routes_learned),
+        kernel_error: host.kernel_error.unwrap_or_default(),
+        asn: host.asn.0,
+        router_id: host.router_id.to_string(),
+        addresses: host.addresses.iter().map(ToString::to_string).collect(),
+        host: host.host.to_string(),
+    }
+}
+
+fn session(session: Session) -> SessionStatus {
+    SessionStatus {
+        address: session.address.to_string(),
+        asn: session.asn.0,
+        state: session.state,
+        seconds_in_state: session.in_state.as_secs(),
+        prefixes_received: count(session.prefixes_received),
+        prefixes_sent: count(session.prefixes_sent),
+        last_error: session.last_error.unwrap_or_default(),
+        name: session.name,
+    }
+}
+
+fn block(block: BlockUse) -> BlockStatus {
+    BlockStatus {
+        cidr: block.cidr.to_string(),
+        pool: block.pool.to_string(),
+        taken: count(block.taken),
+        size: block.size,
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

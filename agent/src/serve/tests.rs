@@ -1,0 +1,244 @@
+//! What may be declared and deleted, tried against a real embedded store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use poplin_proto::Failure;
+use poplin_proto::v1::{ApplyRequest, ApplyResponse, DeleteRequest, ListRequest, Manifest};
+use tonic::Code;
+
+use super::{apply, delete, list};
+use crate::store::{Location, Operation, Store, Transaction, open};
+
+/// A store of its own, gone with the test.
+struct Shelf {
+    store: Arc<dyn Store>,
+    directory: PathBuf,
+}
+
+static SHELVES: AtomicU32 = AtomicU32::new(0);
+
+impl Shelf {
+    async fn new() -> Self {
+        let name = format!("poplin-serve-{}-{}", std::process::id(), SHELVES.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(name);
+        let store = open(&Location::Embedded(directory.join("store.redb"))).await.unwrap();
+        Self { store, directory }
+    }
+
+    async fn apply(&self, yaml: &str) -> Result<ApplyResponse, Vec<Failure>> {
+        self.request(ApplyRequest { manifests: vec![manifest(yaml)], ..ApplyRequest::default() }).await
+    }
+
+    async fn request(&self, request: ApplyRequest) -> Result<ApplyResponse, Vec<Failure>> {
+        apply::apply(&*self.store, &request).await.map_err(|status| Failure::all_from_status(&status))
+    }
+
+    async fn refused(&self, yaml: &str) -> Failure {
+        self.apply(yaml).await.unwrap_err().swap_remove(0)
+    }
+
+    async fn delete(&self, kind: &str, name: &str) -> Result<(), Failure> {
+        let request = DeleteRequest { kind: kind.to_owned(), name: name.to_owned(), ..DeleteRequest::default() };
+        delete::delete(&*self.store, &request).await.map(|_| ())
+    }
+
+    async fn names(&self, kind: &str) -> Vec<String> {
+        let request = ListRequest { kind: kind.to_owned(), ..ListRequest::default() };
+        let listed = list::list(&*self.store, &request).await.unwrap();
+        listed.resources.iter().map(|resource| resource.name().to_owned()).collect()
+    }
+
+    /// A block as a host's agent would have claimed it.
+    async fn claim(&self, key: &str, value: &str) {
+        let put = Operation::Put { key: key.to_owned(), value: value.into(), lease: None };
+        self.store.transact(Transaction { compares: Vec::new(), operations: vec![put] }).await.unwrap();
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn manifest(yaml: &str) -> Manifest {
+    Manifest { name: "shop.yaml".to_owned(), text: yaml.to_owned() }
+}
+
+fn pool(name: &str, cidr: &str) -> String {
+    format!("apiVersion: poplin.dev/v1\nkind: Pool\nmetadata: {{name: {name}}}\nspec:\n  cidr: {cidr}\n")
+}
+
+fn policy(name: &str, spec: &str) -> String {
+    format!("apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{name: {name}}}\nspec:\n{spec}\n")
+}
+
+#[tokio::test]
+async fn a_file_with_one_bad_document_changes_nothing() {
+    let shelf = Shelf::new().await;
+
+    let failure = shelf.refused(&format!("{}---\n{}", pool("good", "10.1.0.0/16"), pool("bad", "10.2.0.0/33"))).await;
+
+    assert_eq!(failure.origin.as_deref(), Some("shop.yaml:11:9"));
+    assert_eq!(
+        failure.message,
+        "Pool bad: spec.cidr: \"10.2.0.0/33\" is not a prefix such as 10.4.0.0/16 or fd00:4::/48"
+    );
+    assert!(shelf.names("Pool").await.is_empty());
+}
+
+#[tokio::test]
+async fn pools_that_overlap_are_refused_also_within_one_file() {
+    let shelf = Shelf::new().await;
+    shelf.apply(&pool("one", "10.1.0.0/16")).await.unwrap();
+
+    let standing = shelf.refused(&pool("two", "10.1.128.0/17")).await;
+    let both = shelf.refused(&format!("{}---\n{}", pool("a", "10.2.0.0/16"), pool("b", "10.2.3.0/24"))).await;
+
+    assert_eq!(standing.message, "Pool two: spec.cidr: 10.1.128.0/17 overlaps pool one (10.1.0.0/16)");
+    assert_eq!(both.reason, "POOL_OVERLAP");
+}
+
+#[tokio::test]
+async fn a_pool_too_small_for_one_block_is_told_the_sizes() {
+    let failure = Shelf::new().await.refused(&pool("tiny", "10.4.0.0/30")).await;
+
+    assert_eq!(
+        failure.message,
+        "Pool tiny: spec.cidr: 10.4.0.0/30 is too small for its block size /26: it has 4 addresses, one block needs 64"
+    );
+    assert_eq!(failure.advice.as_deref(), Some("take a cidr of /26 or larger, or blockSize: 32"));
+}
+
+#[tokio::test]
+async fn a_pool_whose_blocks_are_claimed_keeps_its_range_and_is_deleted_only_when_empty() {
+    let shelf = Shelf::new().await;
+    shelf.apply(&pool("main", "10.1.0.0/16")).await.unwrap();
+    let key = "/poplin/v1/b/main/10.1.0.0-26";
+    let block = |taken: &str| format!(r#"{{"pool":"main","cidr":"10.1.0.0/26","host":"h1","taken":{{{taken}}}}}"#);
+    shelf.claim(key, &block(r#""0":"web/eth0""#)).await;
+
+    let moved = shelf.refused(&pool("main", "10.9.0.0/16")).await;
+    let in_use = shelf.delete("Pool", "main").await.unwrap_err();
+    shelf.claim(key, &block("")).await;
+    shelf.delete("Pool", "main").await.unwrap();
+
+    assert_eq!(moved.reason, "POOL_IN_USE");
+    assert_eq!(in_use.message, "pool main is in use: 1 of its addresses are taken");
+    assert!(shelf.store.snapshot("/poplin/v1/b/").await.unwrap().entries.is_empty(), "its empty blocks go with it");
+}
+
+#[tokio::test]
+async fn a_policy_in_a_tier_that_does_not_exist_is_told_which_one_was_meant() {
+    let shelf = Shelf::new().await;
+    shelf.apply("apiVersion: poplin.dev/v1\nkind: Tier\nmetadata: {name: platform}\nspec: {order: 1}\n").await.unwrap();
+
+    let failure = shelf.refused(&policy("db", "  tier: platfrom\n  ingress: []")).await;
+
+    assert_eq!(failure.message, "Policy db: spec.tier: there is no tier named \"platfrom\"");
+    assert_eq!(failure.advice.as_deref(), Some("did you mean \"platform\"?"));
+    assert_eq!(failure.origin.as_deref(), Some("shop.yaml:5:9"));
+}
+
+#[tokio::test]
+async fn a_selector_that_does_not_parse_shows_its_column() {
+    let failure = Shelf::new().await.refused(&policy("db", "  subject: app = 'db'\n  ingress: []")).await;
+
+    assert_eq!(failure.reason, "BAD_SELECTOR");
+    assert!(failure.message.contains("column 5"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn everything_wrong_with_a_policy_is_told_at_once() {
+    let shelf = Shelf::new().await;
+    let spec = "  ingress:\n  - {action: alow, to: {select: all()}, ports: [tcp/70000]}";
+
+    let failures = shelf.apply(&policy("db", spec)).await.unwrap_err();
+
+    let fields: Vec<&str> = failures.iter().filter_map(|failure| failure.field.as_deref()).collect();
+    assert_eq!(fields, ["spec.ingress[0].action", "spec.ingress[0].to", "spec.ingress[0].ports[0]"]);
+}
+
+#[tokio::test]
+async fn a_write_of_an_old_version_is_refused_and_names_both_versions() {
+    let shelf = Shelf::new().await;
+    shelf.apply(&pool("main", "10.1.0.0/16")).await.unwrap();
+    let mut read = list::get(&*shelf.store, "Pool", "main").await.unwrap();
+    shelf.apply(&format!("{}  disabled: true\n", pool("main", "10.1.0.0/16"))).await.unwrap();
+
+    let request = ApplyRequest { resources: vec![read.clone()], ..ApplyRequest::default() };
+    let stale = shelf.request(request).await.unwrap_err().swap_remove(0);
+    read.metadata_mut().unwrap().resource_version = 0;
+    let request = ApplyRequest { resources: vec![read], ..ApplyRequest::default() };
+    shelf.request(request).await.unwrap();
+
+    assert_eq!(stale.code, Code::Aborted);
+    assert!(stale.message.contains("was changed since you read it"), "{}", stale.message);
+}
+
+#[tokio::test]
+async fn a_dry_run_judges_and_writes_nothing() {
+    let shelf = Shelf::new().await;
+    let manifests = vec![manifest(&pool("main", "10.1.0.0/16"))];
+    let before = shelf.store.snapshot("").await.unwrap().revision;
+
+    let told = shelf.request(ApplyRequest { manifests, dry_run: true, ..ApplyRequest::default() }).await.unwrap();
+
+    assert_eq!(told.results.len(), 1);
+    assert_eq!(shelf.store.snapshot("").await.unwrap().revision, before);
+}
+
+#[tokio::test]
+async fn applying_the_same_again_writes_nothing() {
+    let shelf = Shelf::new().await;
+    let first = shelf.apply(&pool("main", "10.1.0.0/16")).await.unwrap();
+
+    let second = shelf.apply(&pool("main", "10.1.0.0/16")).await.unwrap();
+
+    assert_eq!(first.revision, second.revision);
+}
+
+#[tokio::test]
+async fn what_others_lean_on_cannot_be_deleted() {
+    let shelf = Shelf::new().await;
+    let set = "apiVersion: poplin.dev/v1\nkind: AddressSet\nmetadata: {name: office}\nspec: {nets: [192.0.2.0/24]}\n";
+    let rule = "  ingress:\n  - {action: allow, from: {sets: [office]}}";
+    shelf.apply(&format!("{set}---\n{}", policy("db", rule))).await.unwrap();
+
+    let refused = shelf.delete("AddressSet", "office").await.unwrap_err();
+    shelf.delete("Policy", "db").await.unwrap();
+    shelf.delete("AddressSet", "office").await.unwrap();
+
+    assert_eq!(refused.message, "address set office is named by policy db");
+}
+
+#[tokio::test]
+async fn hosts_and_endpoints_are_not_made_by_hand() {
+    let host = "apiVersion: poplin.dev/v1\nkind: Host\nmetadata: {name: h9}\nspec: {routerId: 192.0.2.9}\n";
+
+    let failure = Shelf::new().await.refused(host).await;
+
+    assert_eq!(failure.reason, "AGENT_OWNED");
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_by_name() {
+    let shelf = Shelf::new().await;
+    let many: Vec<String> = (10..17).map(|n| pool(&format!("p{n}"), &format!("10.{n}.0.0/16"))).collect();
+    shelf.apply(&many.join("---\n")).await.unwrap();
+
+    let mut request = ListRequest { kind: "Pool".to_owned(), page_size: 3, ..ListRequest::default() };
+    let mut pages = Vec::new();
+    loop {
+        let page = list::list(&*shelf.store, &request).await.unwrap();
+        pages.push(page.resources.len());
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+
+    assert_eq!(pages, [3, 3, 1]);
+}

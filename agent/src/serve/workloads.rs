@@ -1,0 +1,169 @@
+//! WorkloadService: containers of this host.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+
+use poplin_node::name::{AttachmentId, EndpointName};
+use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal};
+use poplin_policy::ruleset::Interface;
+use poplin_proto::Failure;
+use poplin_proto::v1::workload_service_server::WorkloadService;
+use poplin_proto::v1::{
+    AttachRequest, AttachResponse, CheckRequest, CheckResponse, DetachRequest, DetachResponse, Endpoint,
+};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Call, Desk, peer};
+use crate::resource::{labels, object_name, show_endpoint};
+
+/// Name of the container's interface when the caller names none.
+const DEFAULT_INTERFACE: &str = "eth0";
+
+pub(super) struct Workloads(pub(super) Desk);
+
+#[tonic::async_trait]
+impl WorkloadService for Workloads {
+    async fn attach(&self, request: Request<AttachRequest>) -> Result<Response<AttachResponse>, Status> {
+        peer::may_change(&request)?;
+        let attach = checked_attach(request.into_inner())?;
+        // Not held back until the head is ready: an attachment waits in the head, and no longer than any request may.
+        match self.0.ask(|answer| Call::Attach(attach, answer)).await? {
+            Answer::Attached(attached) => Ok(Response::new(AttachResponse {
+                gateways: gateways(&attached),
+                gateway_mac: attached.gateway_mac.to_string(),
+                endpoint: Some(shown(&attached)),
+            })),
+            Answer::Refused(refusal) => Err(refused(&refusal).into()),
+            Answer::Detached(_) => Err(mixed_up()),
+        }
+    }
+
+    async fn detach(&self, request: Request<DetachRequest>) -> Result<Response<DetachResponse>, Status> {
+        peer::may_change(&request)?;
+        let detach = checked_detach(request.into_inner())?;
+        self.0.until_ready().await;
+        match self.0.ask(|answer| Call::Detach(detach, answer)).await? {
+            Answer::Detached(endpoint) => {
+                Ok(Response::new(DetachResponse { endpoint: endpoint.as_ref().map(show_endpoint) }))
+            }
+            Answer::Refused(refusal) => Err(refused(&refusal).into()),
+            Answer::Attached(_) => Err(mixed_up()),
+        }
+    }
+
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let request = request.into_inner();
+        let attachment = attachment(request.container, request.container_interface)?;
+        self.0.until_ready().await;
+        let id = attachment.clone();
+        let (attached, findings) = self.0.ask(|answer| Call::Check(id, answer)).await?.ok_or_else(|| {
+            Failure::new(Code::NotFound, "NOT_ATTACHED", format!("{attachment} is not attached on this host"))
+                .advice("see `poplin get endpoints`")
+        })?;
+        Ok(Response::new(CheckResponse {
+            gateways: gateways(&attached),
+            gateway_mac: attached.gateway_mac.to_string(),
+            endpoint: Some(shown(&attached)),
+            findings,
+        }))
+    }
+}
+
+fn mixed_up() -> Status {
+    Status::internal("the head answered another question")
+}
+
+fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
+    let netns = Path::new(&request.netns);
+    if !netns.is_absolute() {
+        let message = format!("netns {:?} is not an absolute path", request.netns);
+        return Err(bad("netns", "BAD_NETNS", message).advice("give the namespace's path, such as /run/netns/web"));
+    }
+    let labels = labels("labels", &request.labels).map_err(|invalid| invalid.into_failure("attach"))?;
+    let name = Some(request.name).filter(|name| !name.is_empty());
+    Ok(Attach {
+        attachment: attachment(request.container, request.container_interface)?,
+        name: name.map(|name| endpoint_name(&name)).transpose()?,
+        labels,
+        netns: netns.to_owned(),
+        addresses: addresses(&request.addresses)?,
+    })
+}
+
+fn checked_detach(request: DetachRequest) -> Result<Detach, Failure> {
+    match request.name.as_str() {
+        "" => attachment(request.container, request.container_interface).map(Detach::Attachment),
+        name => endpoint_name(name).map(Detach::Endpoint),
+    }
+}
+
+/// Checks who asks: ids come from runtimes and are distrusted, as they end up in keys and names.
+fn attachment(container: String, interface: String) -> Result<AttachmentId, Failure> {
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
+    let begins_well = container.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+    if !begins_well || container.len() > 253 || !container.bytes().all(is_plain) {
+        let message = format!("container id {container:?} is not one: letters, digits, dashes, dots, at most 253");
+        return Err(bad("container", "BAD_CONTAINER", message));
+    }
+    let interface = if interface.is_empty() { DEFAULT_INTERFACE.to_owned() } else { interface };
+    match Interface::new(&interface) {
+        Some(_) => Ok(AttachmentId { container, interface }),
+        None => {
+            let message = format!("interface name {interface:?} is not one: 1 to 15 letters, no / and no :");
+            Err(bad("container_interface", "BAD_INTERFACE", message))
+        }
+    }
+}
+
+fn endpoint_name(name: &str) -> Result<EndpointName, Failure> {
+    object_name("name", name).map_err(|invalid| invalid.into_failure("endpoint"))?;
+    Ok(EndpointName::new(name))
+}
+
+fn addresses(texts: &[String]) -> Result<BTreeSet<IpAddr>, Failure> {
+    let parse = |text: &String| {
+        let bare = text.split_once('/').map_or(text.as_str(), |(address, _)| address);
+        bare.parse().map_err(|_| {
+            let message = format!("{text:?} is not an address");
+            bad("addresses", "BAD_ADDRESS", message).advice("ask for an address such as 10.77.0.7, or for none")
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+fn bad(field: &str, reason: &str, message: String) -> Failure {
+    Failure::new(Code::InvalidArgument, reason, message).field(field)
+}
+
+fn shown(attached: &Attached) -> Endpoint {
+    let mut endpoint = show_endpoint(&attached.endpoint);
+    if let Some(metadata) = &mut endpoint.metadata {
+        metadata.resource_version = attached.version;
+    }
+    endpoint
+}
+
+fn gateways(attached: &Attached) -> Vec<String> {
+    attached.gateways.iter().map(ToString::to_string).collect()
+}
+
+fn refused(refusal: &Refusal) -> Failure {
+    let (code, reason) = match refusal {
+        Refusal::NameTaken { .. } => (Code::AlreadyExists, "NAME_TAKEN"),
+        Refusal::AttachedElsewhere { .. } => (Code::AlreadyExists, "ATTACHED_ELSEWHERE"),
+        Refusal::OtherNamespace { .. } => (Code::AlreadyExists, "ALREADY_ATTACHED"),
+        Refusal::NoPool { .. } => (Code::FailedPrecondition, "NO_POOL"),
+        Refusal::PoolFull { .. } => (Code::ResourceExhausted, "POOL_FULL"),
+        Refusal::AddressOutsidePools { .. } => (Code::InvalidArgument, "ADDRESS_OUTSIDE_POOLS"),
+        Refusal::AddressTaken { .. } => (Code::AlreadyExists, "ADDRESS_TAKEN"),
+        Refusal::TwoAddressesOfOneFamily { .. } => (Code::InvalidArgument, "TWO_OF_ONE_FAMILY"),
+        Refusal::NamespaceMissing { .. } => (Code::NotFound, "NETNS_MISSING"),
+        Refusal::InterfaceExists { .. } => (Code::AlreadyExists, "INTERFACE_EXISTS"),
+        Refusal::Wiring { .. } => (Code::Internal, "WIRING"),
+        Refusal::DetachElsewhere { .. } => (Code::FailedPrecondition, "ATTACHED_ELSEWHERE"),
+        Refusal::Busy { .. } => (Code::Unavailable, "BUSY"),
+        Refusal::StoreUnreachable { .. } => (Code::Unavailable, "STORE_UNREACHABLE"),
+    };
+    Failure::new(code, reason, refusal.to_string()).advice(refusal.advice())
+}
