@@ -1,0 +1,31 @@
+//! Opens the agent's services.
+
+use std::path::Path;
+
+use poplin_proto::connect;
+use poplin_proto::v1::policy_service_client::PolicyServiceClient;
+use poplin_proto::v1::resource_service_client::ResourceServiceClient;
+use poplin_proto::v1::status_service_client::StatusServiceClient;
+use poplin_proto::v1::workload_service_client::WorkloadServiceClient;
+use tonic::transport::Channel;
+
+use crate::problem::Problem;
+
+/// How large an answer may be. A page of 500 policies with long lists outgrows gRPC's usual 4 MiB.
+const ANSWER_OCTETS: usize = 64 << 20;
+
+pub(crate) async fn resources(socket: &Path) -> Result<ResourceServiceClient<Channel>, Problem> {
+    Ok(ResourceServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+}
+
+pub(crate) async fn workloads(socket: &Path) -> Result<WorkloadServiceClient<Channel>, Problem> {
+    Ok(WorkloadServiceClient::new(connect(socket).await?))
+}
+
+pub(crate) async fn policies(socket: &Path) -> Result<PolicyServiceClient<Channel>, Problem> {
+    Ok(PolicyServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+}
+
+pub(crate) async fn statuses(socket: &Path) -> Result<StatusServiceClient<Channel>, Problem> {
+    Ok(StatusServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+}

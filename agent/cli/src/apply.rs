@@ -1,0 +1,51 @@
+//! `poplin apply`: declares what files say, all of it or nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use poplin_proto::v1::apply_response::result::Outcome;
+use poplin_proto::v1::{ApplyRequest, ApplyResponse};
+
+use crate::kind::title;
+use crate::output::print;
+use crate::problem::Problem;
+use crate::{agent, files};
+
+/// Declare objects: create those that are new, change those that differ.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:
+  poplin apply -f shop.yaml
+  poplin apply -f policies/ --dry-run
+  poplin get policy db -o yaml | sed s/5432/5433/ | poplin apply -f -")]
+pub(crate) struct Apply {
+    /// File, directory of .yaml, .yml and .json files, or - for stdin.
+    #[arg(short = 'f', long = "file", required = true, value_name = "FILE|DIR|-")]
+    files: Vec<PathBuf>,
+    /// Check everything, change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Apply {
+    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+        let manifests = files::read(&self.files)?;
+        let request = ApplyRequest { manifests, resources: Vec::new(), dry_run: self.dry_run };
+        let answer = agent::resources(socket).await?.apply(request).await?.into_inner();
+        print(&report(&answer, self.dry_run))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn report(answer: &ApplyResponse, dry_run: bool) -> String {
+    let suffix = if dry_run { " (dry run)" } else { "" };
+    let lines = answer.results.iter().map(|result| {
+        let outcome = match result.outcome() {
+            Outcome::Created => "created",
+            Outcome::Configured => "configured",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Unspecified => "applied",
+        };
+        format!("{} {outcome}{suffix}\n", title(&result.kind, &result.name))
+    });
+    lines.collect()
+}

@@ -1,0 +1,124 @@
+//! `poplin attach`: gives a network namespace an interface, an address and its policy.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use poplin_proto::v1::workload_service_client::WorkloadServiceClient;
+use poplin_proto::v1::{AttachRequest, AttachResponse, DetachRequest, EndpointSpec};
+use poplin_sandbox::{SandboxError, Wiring};
+use tonic::transport::Channel;
+
+use crate::agent;
+use crate::kind::title;
+use crate::output::print;
+use crate::problem::Problem;
+
+/// Attach a network namespace of this host.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:
+  ip netns add web && poplin attach --netns web --name web --label app=web
+  poplin attach --netns /proc/4711/ns/net --name db --ip 10.77.0.9")]
+pub(crate) struct Attach {
+    /// Path of the namespace, or its name under /run/netns.
+    #[arg(long, value_name = "PATH")]
+    netns: PathBuf,
+    /// Name of the endpoint.
+    #[arg(long)]
+    name: String,
+    /// Label of the endpoint; may be given again.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Name of the interface inside.
+    #[arg(long, default_value = "eth0")]
+    interface: String,
+    /// Wanted address, one a family; otherwise a pool gives one.
+    #[arg(long = "ip", value_name = "ADDRESS")]
+    addresses: Vec<IpAddr>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+impl Attach {
+    /// Policy and routes stand before the inside rises. If it cannot be furnished, the attachment is taken back.
+    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+        let netns = netns_path(&self.netns)?;
+        poplin_sandbox::netns::validate(&netns)?;
+        let mut client = agent::workloads(socket).await?;
+        let answer = client.attach(self.wish(&netns)).await?.into_inner();
+        if let Err(error) = self.furnish(&netns, &answer) {
+            let problem = Problem::from(error);
+            return Err(match self.take_back(&mut client).await {
+                Ok(()) => problem,
+                Err(other) => problem.and(other),
+            });
+        }
+        print(&self.report(&answer))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wish(&self, netns: &Path) -> AttachRequest {
+        AttachRequest {
+            container: self.name.clone(),
+            container_interface: self.interface.clone(),
+            netns: netns.display().to_string(),
+            name: self.name.clone(),
+            labels: self.labels.iter().cloned().collect(),
+            addresses: self.addresses.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn furnish(&self, netns: &Path, answer: &AttachResponse) -> Result<(), SandboxError> {
+        let addresses = spec(answer).addresses;
+        let wiring = Wiring::parse(netns, &self.interface, &addresses, &answer.gateways, &answer.gateway_mac)?;
+        poplin_sandbox::wire(&wiring)
+    }
+
+    async fn take_back(&self, client: &mut WorkloadServiceClient<Channel>) -> Result<(), Problem> {
+        let request = DetachRequest {
+            container: self.name.clone(),
+            container_interface: self.interface.clone(),
+            name: String::new(),
+        };
+        client.detach(request).await?;
+        Ok(())
+    }
+
+    fn report(&self, answer: &AttachResponse) -> String {
+        let addresses = spec(answer).addresses.join(" ");
+        format!("{} attached: {} {addresses}\n", title("endpoint", &self.name), self.interface)
+    }
+}
+
+fn spec(answer: &AttachResponse) -> EndpointSpec {
+    answer.endpoint.as_ref().and_then(|endpoint| endpoint.spec.clone()).unwrap_or_default()
+}
+
+/// A bare name is one of `ip netns`; other paths are made absolute, for the agent runs elsewhere.
+fn netns_path(given: &Path) -> Result<PathBuf, Problem> {
+    if given.components().count() == 1 && given.is_relative() {
+        return Ok(Path::new("/run/netns").join(given));
+    }
+    std::path::absolute(given).map_err(|error| Problem::usage(format!("--netns {}: {error}", given.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_one_of_ip_netns() {
+        assert_eq!(netns_path(Path::new("web")).unwrap(), Path::new("/run/netns/web"));
+        assert_eq!(netns_path(Path::new("/proc/1/ns/net")).unwrap(), Path::new("/proc/1/ns/net"));
+        assert!(netns_path(Path::new("ns/web")).unwrap().is_absolute());
+    }
+
+    #[test]
+    fn labels_are_pairs() {
+        assert_eq!(label("app=web=1"), Ok(("app".to_owned(), "web=1".to_owned())));
+        assert!(label("app").is_err());
+    }
+}

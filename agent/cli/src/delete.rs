@@ -1,0 +1,113 @@
+//! `poplin delete`: removes objects by name, or those that files declare.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use poplin_proto::v1::{DeleteRequest, Manifest};
+use serde::Deserialize;
+
+use crate::kind::{Kind, title};
+use crate::output::print;
+use crate::problem::{Exit, Problem};
+use crate::{agent, files};
+
+/// Remove objects.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:
+  poplin delete policy db web
+  poplin delete -f shop.yaml --ignore-missing")]
+pub(crate) struct Delete {
+    /// Kind of the objects.
+    #[arg(required_unless_present = "files", conflicts_with = "files")]
+    kind: Option<Kind>,
+    /// Their names.
+    #[arg(required_unless_present = "files")]
+    names: Vec<String>,
+    /// Remove what this file, directory or stdin (-) declares, last first.
+    #[arg(short = 'f', long = "file", value_name = "FILE|DIR|-")]
+    files: Vec<PathBuf>,
+    /// An object that is not there is no error.
+    #[arg(long)]
+    ignore_missing: bool,
+    /// Check everything, change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// As much of a document as deleting it needs.
+#[derive(Debug, Deserialize)]
+struct Identity {
+    kind: String,
+    metadata: Name,
+}
+
+#[derive(Debug, Deserialize)]
+struct Name {
+    name: String,
+}
+
+impl Delete {
+    /// Goes on after a failure: each object is its own, and what could be removed is.
+    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+        let targets = self.targets()?;
+        let mut client = agent::resources(socket).await?;
+        let mut problem: Option<Problem> = None;
+        for (kind, name) in targets {
+            let request = DeleteRequest {
+                kind: kind.clone(),
+                name: name.clone(),
+                resource_version: 0,
+                allow_missing: self.ignore_missing,
+                dry_run: self.dry_run,
+            };
+            match client.delete(request).await {
+                Ok(answer) => print(&self.report(&kind, &name, answer.into_inner().resource.is_some()))?,
+                Err(status) => {
+                    problem = Some(match problem {
+                        Some(before) => before.and(status.into()),
+                        None => status.into(),
+                    });
+                }
+            }
+        }
+        problem.map_or(Ok(ExitCode::SUCCESS), Err)
+    }
+
+    fn targets(&self) -> Result<Vec<(String, String)>, Problem> {
+        if let Some(kind) = self.kind {
+            return Ok(self.names.iter().map(|name| (kind.as_str().to_owned(), name.clone())).collect());
+        }
+        let mut targets = Vec::new();
+        for manifest in files::read(&self.files)? {
+            targets.extend(declared(&manifest)?);
+        }
+        targets.reverse();
+        Ok(targets)
+    }
+
+    fn report(&self, kind: &str, name: &str, was_there: bool) -> String {
+        let outcome = if was_there { "deleted" } else { "was not there" };
+        format!("{} {outcome}{}\n", title(kind, name), if self.dry_run { " (dry run)" } else { "" })
+    }
+}
+
+fn declared(manifest: &Manifest) -> Result<Vec<(String, String)>, Problem> {
+    let documents: Vec<Option<Identity>> = serde_saphyr::from_multiple(&manifest.text)
+        .map_err(|error| Problem::new(Exit::Failed, format!("{}: {error}", manifest.name)))?;
+    Ok(documents.into_iter().flatten().map(|identity| (identity.kind, identity.metadata.name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_identified_without_reading_their_rest() {
+        let text = "kind: Pool\nmetadata: {name: a}\nspec: {any: 1}\n---\nkind: Policy\nmetadata: {name: b}\n";
+        let manifest = Manifest { name: "x.yaml".to_owned(), text: text.to_owned() };
+
+        let targets = declared(&manifest).unwrap();
+
+        assert_eq!(targets, [("Pool".to_owned(), "a".to_owned()), ("Policy".to_owned(), "b".to_owned())]);
+    }
+}

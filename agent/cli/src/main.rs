@@ -1,0 +1,80 @@
+//! The command line: one verb a run, data on stdout, talk on stderr, and an exit code that says how it went.
+//!
+//! In: arguments, files, the agent's answers. Out: text. Decides nothing: what is valid is asked at the agent.
+//! Exit codes: 0 done, healthy, allowed · 1 failed, denied · 2 usage · 3 not found · 4 conflict · 5 agent or store
+//! unreachable · 6 permission denied · 7 status found problems · 8 timed out.
+
+mod agent;
+mod apply;
+mod attach;
+mod completion;
+mod delete;
+mod detach;
+mod explain;
+mod files;
+mod get;
+mod kind;
+mod output;
+mod problem;
+mod status;
+mod table;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use problem::Problem;
+
+/// Routed networking for containers: pools, policies, BGP and what stands behind them.
+#[derive(Debug, Parser)]
+#[command(name = "poplin", version, before_help = EXAMPLES)]
+struct CommandLine {
+    /// Socket of the agent on this host.
+    #[arg(long, global = true, env = "POPLIN_SOCKET", default_value = poplin_proto::DEFAULT_SOCKET, value_name = "PATH")]
+    socket: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  poplin status
+  poplin apply -f shop.yaml
+  poplin explain web db tcp/5432";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Apply(apply::Apply),
+    Get(get::Get),
+    Delete(delete::Delete),
+    Attach(attach::Attach),
+    Detach(detach::Detach),
+    Status(status::Status),
+    Explain(explain::Explain),
+    Version(version::Version),
+    Completion(completion::Completion),
+}
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Problem::from(error).report(),
+    };
+    runtime.block_on(run(command_line)).unwrap_or_else(|problem| problem.report())
+}
+
+async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Problem> {
+    match verb {
+        Verb::Apply(apply) => apply.run(&socket).await,
+        Verb::Get(get) => get.run(&socket).await,
+        Verb::Delete(delete) => delete.run(&socket).await,
+        Verb::Attach(attach) => attach.run(&socket).await,
+        Verb::Detach(detach) => detach.run(&socket).await,
+        Verb::Status(status) => status.run(&socket).await,
+        Verb::Explain(explain) => explain.run(&socket).await,
+        Verb::Version(version) => version.run(&socket).await,
+        Verb::Completion(completion) => completion.run(),
+    }
+}

@@ -1,0 +1,203 @@
+//! `poplin status`: how this host is, on one screen.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use poplin_proto::v1::{BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
+use tokio::time::Instant;
+
+use crate::agent;
+use crate::output::{json, print};
+use crate::problem::{Exit, Problem};
+use crate::table::aligned;
+
+/// How often `--wait` asks. Sessions need seconds to establish, one question costs the agent microseconds.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Show how this host is: store, BGP sessions, blocks. Exits 7 if something is not as it should be.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:
+  poplin status
+  poplin status --wait 30 && ./deploy
+  poplin status -o json | jq .sessions")]
+pub(crate) struct Status {
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
+    /// Wait up to so many seconds for the store and every BGP session.
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
+}
+
+/// How a report, which is no object, is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Form {
+    /// For people; may change.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Status {
+    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+        let status = match self.wait {
+            Some(seconds) => wait(socket, Duration::from_secs(seconds)).await?,
+            None => ask(socket).await?,
+        };
+        print(&match self.output {
+            Form::Text => rendered(&status),
+            Form::Json => json(&status)?,
+        })?;
+        let complaints = complaints(&status);
+        for complaint in &complaints {
+            eprintln!("warning: {complaint}");
+        }
+        Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { Exit::Unhealthy.into() })
+    }
+}
+
+async fn ask(socket: &Path) -> Result<GetStatusResponse, Problem> {
+    Ok(agent::statuses(socket).await?.get_status(GetStatusRequest {}).await?.into_inner())
+}
+
+/// An agent that is not there yet is waited for too.
+async fn wait(socket: &Path, patience: Duration) -> Result<GetStatusResponse, Problem> {
+    let end = Instant::now() + patience;
+    loop {
+        let missing = match tokio::time::timeout_at(end, ask(socket)).await {
+            Ok(Ok(status)) if complaints(&status).is_empty() => return Ok(status),
+            Ok(Ok(status)) => Problem::new(Exit::TimedOut, complaints(&status).join("; ")),
+            Ok(Err(problem)) if problem.exit() == Exit::Unreachable => problem,
+            Ok(Err(problem)) => return Err(problem),
+            Err(_) => Problem::new(Exit::TimedOut, "the agent does not answer"),
+        };
+        if Instant::now() + PAUSE >= end {
+            return Err(Problem::new(Exit::TimedOut, format!("not ready after {} s", patience.as_secs())).and(missing));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What keeps the host from being well, one sentence each.
+fn complaints(status: &GetStatusResponse) -> Vec<String> {
+    let mut complaints = Vec::new();
+    match &status.store {
+        Some(store) if store.connected => {}
+        Some(store) if store.error.is_empty() => complaints.push("the store is not connected".to_owned()),
+        Some(store) => complaints.push(format!("the store is not connected: {}", store.error)),
+        None => complaints.push("there is no store yet".to_owned()),
+    }
+    if !status.kernel_error.is_empty() {
+        complaints.push(format!("the kernel refuses: {}", status.kernel_error));
+    }
+    let idle = status.sessions.iter().filter(|session| !is_established(session));
+    complaints.extend(idle.map(|session| format!("BGP session with {} is {}", neighbour(session), session.state)));
+    complaints
+}
+
+fn is_established(session: &SessionStatus) -> bool {
+    session.state == "Established"
+}
+
+fn neighbour(session: &SessionStatus) -> String {
+    match session.name.as_str() {
+        "" => session.address.clone(),
+        name => format!("{name} ({})", session.address),
+    }
+}
+
+fn rendered(status: &GetStatusResponse) -> String {
+    let mut text = format!(
+        "host {}  {}  AS {}  router id {}  poplind {}\n",
+        status.host,
+        status.addresses.join(" "),
+        status.asn,
+        status.router_id,
+        status.version
+    );
+    text.push_str(&store_line(&status.store.clone().unwrap_or_default()));
+    let _ = writeln!(
+        text,
+        "endpoints {}  policies {}  routes learned {}",
+        status.endpoints, status.policies, status.routes_learned
+    );
+    if !status.sessions.is_empty() {
+        text.push('\n');
+        text.push_str(&sessions_table(&status.sessions));
+    }
+    if !status.blocks.is_empty() {
+        text.push('\n');
+        text.push_str(&blocks_table(&status.blocks));
+    }
+    text
+}
+
+fn store_line(store: &StoreStatus) -> String {
+    let connected = if store.connected { "connected" } else { "not connected" };
+    format!("store {} {}  {connected}  revision {}\n", store.kind, store.location, store.revision)
+}
+
+fn sessions_table(sessions: &[SessionStatus]) -> String {
+    let mut rows = vec![cells(["BGP NEIGHBOUR", "ADDRESS", "AS", "STATE", "SINCE", "RECEIVED", "SENT", "LAST ERROR"])];
+    rows.extend(sessions.iter().map(|session| {
+        cells([
+            session.name.as_str(),
+            &session.address,
+            &session.asn.to_string(),
+            &session.state,
+            &span(session.seconds_in_state),
+            &session.prefixes_received.to_string(),
+            &session.prefixes_sent.to_string(),
+            &session.last_error,
+        ])
+    }));
+    aligned(&rows)
+}
+
+fn blocks_table(blocks: &[BlockStatus]) -> String {
+    let mut rows = vec![cells(["BLOCK", "POOL", "TAKEN"])];
+    rows.extend(
+        blocks
+            .iter()
+            .map(|block| cells([block.cidr.as_str(), &block.pool, &format!("{} of {}", block.taken, block.size)])),
+    );
+    aligned(&rows)
+}
+
+fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// The two largest units: `3d4h`, `5m07s`, `12s`.
+fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, hours, minutes) => format!("{hours}h{:02}m", minutes % 60),
+        (days, hours, _) => format!("{days}d{}h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_name_two_units() {
+        assert_eq!([0, 59, 67, 3660, 90061].map(span), ["0s", "59s", "1m07s", "1h01m", "1d1h"]);
+    }
+
+    #[test]
+    fn an_idle_session_and_a_lost_store_are_complained_of() {
+        let session = SessionStatus { name: "tor".to_owned(), state: "Active".to_owned(), ..SessionStatus::default() };
+        let store = StoreStatus { error: "timeout".to_owned(), ..StoreStatus::default() };
+        let status = GetStatusResponse { store: Some(store), sessions: vec![session], ..GetStatusResponse::default() };
+
+        let expected = ["the store is not connected: timeout", "BGP session with tor () is Active"];
+        assert_eq!(complaints(&status), expected);
+    }
+}

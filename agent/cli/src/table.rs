@@ -1,0 +1,191 @@
+//! Lays objects out in columns: what one wants to see of each kind at a glance.
+
+use std::fmt::Display;
+
+use poplin_proto::v1::resource::Object;
+use poplin_proto::v1::{Resource, RuleList};
+
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
+
+/// A heading and a line an object; empty without objects. Objects are of one kind.
+pub(crate) fn rendered(resources: &[Resource], wide: bool) -> String {
+    let Some(first) = resources.first() else { return String::new() };
+    let mut rows = vec![heading(first, wide)];
+    rows.extend(resources.iter().map(|resource| row(resource, wide)));
+    aligned(&rows)
+}
+
+/// Columns as wide as their widest cell, two spaces between, none at the end of a line.
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
+    let widths: Vec<_> =
+        (0..columns).map(|column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    rows.iter().map(|row| line(row, &widths)).collect()
+}
+
+fn line(row: &[String], widths: &[usize]) -> String {
+    let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    format!("{}\n", cells.join("  ").trim_end())
+}
+
+/// Column titles of the object's kind.
+pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
+    let (usual, more): (&[&str], &[&str]) = match &resource.object {
+        Some(Object::Pool(_)) => (&["CIDR", "BLOCK", "HOSTS", "DISABLED"], &[]),
+        Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID"], &[]),
+        Some(Object::Endpoint(_)) => (&["HOST", "ADDRESSES", "ATTACHMENT"], &["INTERFACE", "MAC", "MTU", "NETNS"]),
+        Some(Object::Policy(_)) => (&["TIER", "ORDER", "SUBJECT", "INGRESS", "EGRESS"], &[]),
+        Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
+        Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
+        Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME"]),
+        Some(Object::FabricConfig(_)) => (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &[]),
+        None => (&[], &[]),
+    };
+    let more = if wide { more } else { &[] };
+    let labels = if wide { &["LABELS"][..] } else { &[] };
+    ["NAME"].iter().chain(usual).chain(more).chain(labels).map(|title| (*title).to_owned()).collect()
+}
+
+/// One object's cells under [`heading`].
+pub(crate) fn row(resource: &Resource, wide: bool) -> Vec<String> {
+    let (usual, more) = cells(resource);
+    let mut row = vec![resource.name().to_owned()];
+    row.extend(usual);
+    if wide {
+        row.extend(more);
+        row.push(labels(resource));
+    }
+    row
+}
+
+fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
+    match resource.object.clone() {
+        Some(Object::Pool(pool)) => {
+            let spec = pool.spec.unwrap_or_default();
+            let block = spec.block_size.map(|bits| format!("/{bits}"));
+            (vec![text(&spec.cidr), or(block, NOTHING), any(&spec.hosts), yes(spec.disabled)], Vec::new())
+        }
+        Some(Object::Host(host)) => {
+            let spec = host.spec.unwrap_or_default();
+            (vec![list(&spec.addresses), or(spec.asn, NOTHING), text(&spec.router_id)], Vec::new())
+        }
+        Some(Object::Endpoint(endpoint)) => {
+            let spec = endpoint.spec.unwrap_or_default();
+            let more = vec![text(&spec.interface), text(&spec.mac), spec.mtu_bytes.to_string(), text(&spec.netns)];
+            (vec![text(&spec.host), list(&spec.addresses), text(&spec.attachment)], more)
+        }
+        Some(Object::Policy(policy)) => {
+            let spec = policy.spec.unwrap_or_default();
+            let tier = if spec.tier.is_empty() { "default".to_owned() } else { spec.tier };
+            let (ingress, egress) = (rules(spec.ingress.as_ref()), rules(spec.egress.as_ref()));
+            (vec![tier, or(spec.order, "last"), any(&spec.subject), ingress, egress], Vec::new())
+        }
+        Some(Object::Tier(tier)) => {
+            let spec = tier.spec.unwrap_or_default();
+            let action = if spec.default_action.is_empty() { "deny".to_owned() } else { spec.default_action };
+            (vec![or(spec.order, "last"), action], Vec::new())
+        }
+        Some(Object::AddressSet(set)) => {
+            let spec = set.spec.unwrap_or_default();
+            (vec![spec.nets.len().to_string()], vec![list(&spec.nets)])
+        }
+        Some(Object::Peer(peer)) => {
+            let spec = peer.spec.unwrap_or_default();
+            let usual = vec![text(&spec.address), spec.asn.to_string(), or(spec.port, "179"), any(&spec.hosts)];
+            (usual, vec![or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s")])
+        }
+        Some(Object::FabricConfig(config)) => {
+            let spec = config.spec.unwrap_or_default();
+            let to_host = if spec.workload_to_host.is_empty() { "drop".to_owned() } else { spec.workload_to_host };
+            let usual =
+                vec![or(spec.asn, "64512"), yes(spec.mesh.unwrap_or(true)), or(spec.mtu_bytes, NOTHING), to_host];
+            (usual, Vec::new())
+        }
+        None => (Vec::new(), Vec::new()),
+    }
+}
+
+fn text(value: &str) -> String {
+    if value.is_empty() { NOTHING.to_owned() } else { value.to_owned() }
+}
+
+fn any(selector: &str) -> String {
+    if selector.is_empty() { "all".to_owned() } else { selector.to_owned() }
+}
+
+fn or(value: Option<impl Display>, absent: &str) -> String {
+    value.map_or_else(|| absent.to_owned(), |value| value.to_string())
+}
+
+fn yes(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+fn list(values: &[String]) -> String {
+    if values.is_empty() { NOTHING.to_owned() } else { values.join(",") }
+}
+
+/// `-` for a direction that is not governed, which is something else than none allowed.
+fn rules(list: Option<&RuleList>) -> String {
+    match list.map(|list| list.rules.len()) {
+        None => NOTHING.to_owned(),
+        Some(0) => "none allowed".to_owned(),
+        Some(1) => "1 rule".to_owned(),
+        Some(count) => format!("{count} rules"),
+    }
+}
+
+fn labels(resource: &Resource) -> String {
+    let labels = resource.metadata().map(|metadata| metadata.labels.clone()).unwrap_or_default();
+    list(&labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(name: &str, spec: &str) -> Resource {
+        let text = format!(r#"{{"metadata":{{"name":"{name}","labels":{{"team":"shop"}}}},"spec":{spec}}}"#);
+        Resource::from_json("Policy", &text).unwrap()
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let policies = [
+            policy("db", r#"{"subject":"app == 'db'","ingress":[{"action":"allow"}]}"#),
+            policy("lockdown", r#"{"tier":"platform","order":5,"ingress":[],"egress":[{},{}]}"#),
+        ];
+
+        let expected = "\
+NAME      TIER      ORDER  SUBJECT      INGRESS       EGRESS
+db        default   last   app == 'db'  1 rule        -
+lockdown  platform  5      all          none allowed  2 rules
+";
+        assert_eq!(rendered(&policies, false), expected);
+    }
+
+    #[test]
+    fn wide_tables_end_with_labels() {
+        let table = rendered(&[policy("db", "{}")], true);
+
+        assert!(table.lines().next().unwrap().ends_with("LABELS"));
+        assert!(table.lines().nth(1).unwrap().ends_with("team=shop"));
+    }
+
+    #[test]
+    fn every_kind_fills_its_columns() {
+        for kind in poplin_proto::KINDS {
+            let resource = Resource::from_json(kind, r#"{"metadata":{"name":"x"}}"#).unwrap();
+            for wide in [false, true] {
+                assert_eq!(heading(&resource, wide).len(), row(&resource, wide).len(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_makes_no_table() {
+        assert_eq!(rendered(&[], false), "");
+    }
+}

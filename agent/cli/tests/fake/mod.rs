@@ -1,0 +1,239 @@
+//! An agent of a few lines: it keeps what it is given in memory, and listens on a socket in a directory of its own.
+//! The tests of the CNI plugin use it too.
+
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use poplin_proto::Failure;
+use poplin_proto::v1::apply_response::{Result as Applied, result::Outcome};
+use poplin_proto::v1::policy_service_server::{PolicyService, PolicyServiceServer};
+use poplin_proto::v1::resource_service_server::{ResourceService, ResourceServiceServer};
+use poplin_proto::v1::status_service_server::{StatusService, StatusServiceServer};
+use poplin_proto::v1::watch_response::Change;
+use poplin_proto::v1::workload_service_server::{WorkloadService, WorkloadServiceServer};
+use poplin_proto::v1::*;
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
+use tonic::{Code, Request, Response, Status};
+
+pub(crate) const GATEWAY: &str = "169.254.40.1";
+pub(crate) const GATEWAY_MAC: &str = "02:00:00:00:00:01";
+
+/// What the agent knows; tests set it and look at it.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) objects: BTreeMap<(String, String), Resource>,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) status: GetStatusResponse,
+    pub(crate) explanation: ExplainResponse,
+    pub(crate) detached: Vec<DetachRequest>,
+    pub(crate) attached: Vec<AttachRequest>,
+    pub(crate) findings: Vec<String>,
+}
+
+#[derive(Clone, Default)]
+struct Service(Arc<Mutex<World>>);
+
+/// A running agent; its socket and its thread end with it.
+pub(crate) struct Agent {
+    service: Service,
+    directory: PathBuf,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Agent {
+    pub(crate) fn start() -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let serial = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("poplin-fake-{}-{serial}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let service = Service::default();
+        let listener = runtime.block_on(async { tokio::net::UnixListener::bind(directory.join("api.sock")) }).unwrap();
+        runtime.spawn(
+            tonic::transport::Server::builder()
+                .add_service(ResourceServiceServer::new(service.clone()))
+                .add_service(WorkloadServiceServer::new(service.clone()))
+                .add_service(PolicyServiceServer::new(service.clone()))
+                .add_service(StatusServiceServer::new(service.clone()))
+                .serve_with_incoming(UnixListenerStream::new(listener)),
+        );
+        Self { service, directory, _runtime: runtime }
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.service.0.lock().unwrap()
+    }
+
+    /// A file in the agent's own directory.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.directory.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    pub(crate) fn socket(&self) -> String {
+        self.directory.join("api.sock").display().to_string()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Service {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    /// Everything of a kind, by name. Understands no selector but `none`, which matches nothing.
+    fn all(&self, kind: &str, selector: &str) -> Vec<Resource> {
+        let world = self.world();
+        let of_kind = world.objects.iter().filter(|((known, _), _)| known == kind && selector != "none");
+        of_kind.map(|(_, resource)| resource.clone()).collect()
+    }
+}
+
+/// What every attachment gets.
+fn endpoint() -> Endpoint {
+    let spec = EndpointSpec {
+        addresses: vec!["10.77.0.5/32".to_owned()],
+        interface: "pop1".to_owned(),
+        mac: "02:00:00:00:00:05".to_owned(),
+        mtu_bytes: 1450,
+        ..EndpointSpec::default()
+    };
+    Endpoint { spec: Some(spec), ..Endpoint::default() }
+}
+
+fn documents(manifest: &Manifest) -> Vec<Resource> {
+    let documents = manifest.text.split("\n---\n").filter(|text| !text.trim().is_empty());
+    let read = |text: &str| {
+        let header: poplin_proto::resource::Header = serde_saphyr::from_str(text).unwrap();
+        serde_saphyr::with_deserializer_from_str(text, |d| Resource::deserialize_kind(&header.kind, d)).unwrap()
+    };
+    documents.map(read).collect()
+}
+
+#[tonic::async_trait]
+impl ResourceService for Service {
+    type WatchStream = ReceiverStream<Result<WatchResponse, Status>>;
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        let GetRequest { kind, name } = request.into_inner();
+        let resource = self.world().objects.get(&(kind.clone(), name.clone())).cloned();
+        let missing = || Failure::new(Code::NotFound, "NOT_FOUND", format!("{kind} {name} is not there"));
+        let resource = resource.ok_or_else(|| missing().advice("poplin get policies"))?;
+        Ok(Response::new(GetResponse { resource: Some(resource) }))
+    }
+
+    /// Two a page, so that pages are turned.
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        let request = request.into_inner();
+        let start: usize = request.page_token.parse().unwrap_or(0);
+        let all = self.all(&request.kind, &request.selector);
+        let next = if start + 2 < all.len() { (start + 2).to_string() } else { String::new() };
+        let resources = all.into_iter().skip(start).take(2).collect();
+        Ok(Response::new(ListResponse { resources, next_page_token: next, revision: 1 }))
+    }
+
+    /// What is there, then the first of it deleted, then the end.
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let all = self.all(&request.get_ref().kind, &request.get_ref().selector);
+        let event = |change: Change, resource| Ok(WatchResponse { change: change.into(), resource, revision: 1 });
+        let mut events: Vec<_> = all.iter().map(|r| event(Change::Put, Some(r.clone()))).collect();
+        events.push(event(Change::Synced, None));
+        events.push(event(Change::Deleted, all.first().cloned()));
+        let (sender, receiver) = tokio::sync::mpsc::channel(events.len());
+        for event in events {
+            sender.send(event).await.unwrap();
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<ApplyResponse>, Status> {
+        let request = request.into_inner();
+        let mut world = self.world();
+        if !world.failures.is_empty() {
+            return Err(Failure::combine(world.failures.clone()));
+        }
+        let mut results = Vec::new();
+        for resource in request.manifests.iter().flat_map(documents) {
+            let (kind, name) = (resource.kind().to_owned(), resource.name().to_owned());
+            let before = world.objects.get(&(kind.clone(), name.clone())).cloned();
+            let outcome = match before {
+                None => Outcome::Created,
+                Some(before) if before == resource => Outcome::Unchanged,
+                Some(_) => Outcome::Configured,
+            };
+            if !request.dry_run {
+                world.objects.insert((kind.clone(), name.clone()), resource);
+            }
+            results.push(Applied { kind, name, outcome: outcome.into() });
+        }
+        Ok(Response::new(ApplyResponse { results, revision: 1 }))
+    }
+
+    async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
+        let request = request.into_inner();
+        let resource = self.world().objects.remove(&(request.kind.clone(), request.name.clone()));
+        if resource.is_none() && !request.allow_missing {
+            let message = format!("{} {} is not there", request.kind, request.name);
+            return Err(Failure::new(Code::NotFound, "NOT_FOUND", message).into());
+        }
+        Ok(Response::new(DeleteResponse { resource }))
+    }
+}
+
+#[tonic::async_trait]
+impl WorkloadService for Service {
+    async fn attach(&self, request: Request<AttachRequest>) -> Result<Response<AttachResponse>, Status> {
+        let request = request.into_inner();
+        self.world().attached.push(request);
+        Ok(Response::new(AttachResponse {
+            endpoint: Some(endpoint()),
+            gateways: vec![GATEWAY.to_owned()],
+            gateway_mac: GATEWAY_MAC.to_owned(),
+        }))
+    }
+
+    async fn detach(&self, request: Request<DetachRequest>) -> Result<Response<DetachResponse>, Status> {
+        let mut world = self.world();
+        world.detached.push(request.into_inner());
+        let endpoint = (!world.attached.is_empty()).then(Endpoint::default);
+        Ok(Response::new(DetachResponse { endpoint }))
+    }
+
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let container = request.into_inner().container;
+        let world = self.world();
+        if !world.attached.iter().any(|attached| attached.container == container) {
+            return Err(Failure::new(Code::NotFound, "NOT_ATTACHED", format!("{container} is not attached")).into());
+        }
+        Ok(Response::new(CheckResponse {
+            endpoint: Some(endpoint()),
+            findings: world.findings.clone(),
+            gateways: vec![GATEWAY.to_owned()],
+            gateway_mac: GATEWAY_MAC.to_owned(),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl PolicyService for Service {
+    async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        Ok(Response::new(self.world().explanation.clone()))
+    }
+}
+
+#[tonic::async_trait]
+impl StatusService for Service {
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        Ok(Response::new(self.world().status.clone()))
+    }
+}

@@ -1,0 +1,375 @@
+//! Shows each verb as a person meets it: the words on stdout and stderr, and the exit code.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test that cannot go on ends the test")]
+
+mod fake;
+
+use std::process::Command;
+
+use fake::Agent;
+use poplin_proto::Failure;
+use poplin_proto::v1::{DirectionTrace, ExplainResponse, GetStatusResponse, SessionStatus, SkippedRule, StoreStatus};
+use tonic::Code;
+
+const SHOP: &str = "\
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata:
+  name: db
+spec:
+  subject: app == 'db'
+  ingress: []
+---
+kind: Policy
+metadata: {name: web}
+---
+kind: Policy
+metadata: {name: zoo}
+";
+
+#[test]
+fn apply_tells_what_became_of_each_object() {
+    let agent = Agent::start();
+    let file = agent.file("shop.yaml", SHOP);
+
+    let dry = agent.poplin(&["apply", "-f", &file, "--dry-run"]);
+    let first = agent.poplin(&["apply", "-f", &file]);
+    let second = agent.poplin(&["apply", "-f", &file]);
+
+    assert_eq!(dry.out.lines().next(), Some("policy/db created (dry run)"));
+    assert_eq!(first.out, "policy/db created\npolicy/web created\npolicy/zoo created\n");
+    assert_eq!(second.out, "policy/db unchanged\npolicy/web unchanged\npolicy/zoo unchanged\n");
+}
+
+#[test]
+fn apply_prints_every_failure_with_its_place_and_advice() {
+    let agent = Agent::start();
+    agent.world().failures = vec![
+        Failure::new(Code::InvalidArgument, "A", "pool prod is too small")
+            .field("spec.cidr")
+            .origin("shop.yaml:7:9")
+            .advice("cidr of /26 or larger"),
+        Failure::new(Code::InvalidArgument, "B", "unknown field `cdir`").origin("shop.yaml:12:3"),
+    ];
+
+    let run = agent.poplin(&["apply", "-f", &agent.file("shop.yaml", SHOP)]);
+
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    let expected = "\
+error: spec.cidr: pool prod is too small, at shop.yaml:7:9
+  try: cidr of /26 or larger
+error: unknown field `cdir`, at shop.yaml:12:3
+";
+    assert_eq!(run.err, expected);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let agent = Agent::start();
+
+    let run = agent.poplin(&["apply", "-f", "/nowhere/shop.yaml"]);
+
+    assert_eq!(run.code, 3);
+    assert_eq!(run.err, "error: cannot read /nowhere/shop.yaml: no such file or directory\n");
+}
+
+#[test]
+fn a_directory_is_read_in_order_of_names() {
+    let agent = Agent::start();
+    let second = agent.file("b.yml", "kind: Tier\nmetadata: {name: b}\n");
+    agent.file("a.json", r#"[{"kind":"Tier","metadata":{"name":"a1"}},{"kind":"Tier","metadata":{"name":"a2"}}]"#);
+    agent.file("notes.txt", "not for us");
+
+    let directory = std::path::Path::new(&second).parent().unwrap().display().to_string();
+    let run = agent.poplin(&["apply", "-f", &directory]);
+
+    assert_eq!(run.out, "tier/a1 created\ntier/a2 created\ntier/b created\n");
+}
+
+#[test]
+fn what_get_prints_apply_accepts() {
+    let agent = Agent::start();
+    agent.poplin(&["apply", "-f", &agent.file("shop.yaml", SHOP)]);
+
+    for format in ["yaml", "json"] {
+        let printed = agent.poplin(&["get", "policies", "-o", format]);
+        assert_eq!(printed.code, 0, "{printed:?}");
+        let again = agent.poplin(&["apply", "-f", &agent.file("again.yaml", &printed.out)]);
+        assert_eq!(again.out, "policy/db unchanged\npolicy/web unchanged\npolicy/zoo unchanged\n", "{printed:?}");
+    }
+}
+
+#[test]
+fn get_shows_a_table_of_every_page() {
+    let agent = Agent::start();
+    agent.poplin(&["apply", "-f", &agent.file("shop.yaml", SHOP)]);
+
+    let table = agent.poplin(&["get", "POL"]);
+    let names = agent.poplin(&["get", "policies", "-o", "name"]);
+    let none = agent.poplin(&["get", "policies", "-l", "none"]);
+
+    let expected = "\
+NAME  TIER     ORDER  SUBJECT      INGRESS       EGRESS
+db    default  last   app == 'db'  none allowed  -
+web   default  last   all          -             -
+zoo   default  last   all          -             -
+";
+    assert_eq!(table.out, expected);
+    assert_eq!(names.out, "policy/db\npolicy/web\npolicy/zoo\n");
+    assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (0, "", "no Policy found\n"));
+}
+
+#[test]
+fn get_by_name_prints_the_document_or_says_it_is_not_there() {
+    let agent = Agent::start();
+    agent.poplin(&["apply", "-f", &agent.file("shop.yaml", SHOP)]);
+
+    let there = agent.poplin(&["get", "policy", "db", "-o", "yaml"]);
+    let missing = agent.poplin(&["get", "policy", "dbb"]);
+
+    assert_eq!(there.out, SHOP.split("---\n").next().unwrap());
+    assert_eq!(missing.code, 3);
+    assert_eq!(missing.err, "error: Policy dbb is not there\n  try: poplin get policies\n");
+}
+
+#[test]
+fn a_watch_shows_what_is_and_what_changes_and_ends_with_an_error() {
+    let agent = Agent::start();
+    agent.poplin(&["apply", "-f", &agent.file("shop.yaml", SHOP)]);
+
+    let names = agent.poplin(&["get", "pol", "-w", "-o", "name"]);
+    let one = agent.poplin(&["get", "pol", "web", "-w"]);
+    let json = agent.poplin(&["get", "pol", "db", "-w", "-o", "json"]);
+
+    assert_eq!(names.out, "policy/db\npolicy/web\npolicy/zoo\npolicy/db deleted\n");
+    assert_eq!(names.code, 5);
+    assert_eq!(one.out.lines().count(), 2);
+    let last: serde_json::Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["change"], &last["object"]["kind"]), (&"deleted".into(), &"Policy".into()));
+}
+
+#[test]
+fn an_unknown_kind_is_a_usage_error_that_lists_the_kinds() {
+    let run = run("/nowhere", &["get", "polcy"]);
+
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("did you mean Policy?") && run.err.contains("AddressSet"), "{}", run.err);
+}
+
+#[test]
+fn delete_goes_on_after_a_failure() {
+    let agent = Agent::start();
+    let file = agent.file("shop.yaml", SHOP);
+    agent.poplin(&["apply", "-f", &file]);
+
+    let mixed = agent.poplin(&["delete", "policy", "nobody", "db"]);
+    let rest = agent.poplin(&["delete", "-f", &file, "--ignore-missing"]);
+
+    assert_eq!((mixed.code, mixed.out.as_str()), (3, "policy/db deleted\n"));
+    assert_eq!(mixed.err, "error: Policy nobody is not there\n");
+    assert_eq!(rest.out, "policy/zoo deleted\npolicy/web deleted\npolicy/db was not there\n");
+}
+
+#[test]
+fn an_agent_that_is_not_there_is_exit_5_with_advice() {
+    let run = run("/run/nobody/api.sock", &["get", "pools"]);
+
+    assert_eq!(run.code, 5);
+    assert!(run.err.starts_with("error: cannot reach the agent at /run/nobody/api.sock: no such file\n  try: "));
+}
+
+#[test]
+fn explain_prints_both_directions_and_exits_by_the_verdict() {
+    let agent = Agent::start();
+    agent.world().explanation = explanation();
+
+    let text = agent.poplin(&["explain", "web", "db", "tcp/5432"]);
+    let json = agent.poplin(&["explain", "web", "db", "tcp/5432", "-o", "json"]);
+
+    let expected = "\
+denied: web (10.77.0.5) -> db (10.77.0.129) tcp/5432
+  egress of web: no policy governs egress
+  ingress of db: denied by policy db rule 2 in tier default
+    skipped tier default policy db rule 1: the source is not app == 'api'
+";
+    assert_eq!((text.code, text.out.as_str()), (1, expected));
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["directions"][1]["skipped"][0]["rule"], "1");
+    agent.world().explanation.allowed = true;
+    assert_eq!(agent.poplin(&["explain", "web", "db", "tcp/5432"]).code, 0);
+}
+
+#[test]
+fn status_is_healthy_or_says_what_is_wrong() {
+    let agent = Agent::start();
+    agent.world().status = status("Established");
+    let healthy = agent.poplin(&["status"]);
+    agent.world().status = status("Active");
+    let idle = agent.poplin(&["status", "-o", "json"]);
+
+    assert_eq!((healthy.code, healthy.err.as_str()), (0, ""));
+    assert!(healthy.out.contains("tor            172.31.1.1  65000  Established  1m07s"), "{}", healthy.out);
+    assert_eq!((idle.code, idle.err.as_str()), (7, "warning: BGP session with tor (172.31.1.1) is Active\n"));
+    let json: serde_json::Value = serde_json::from_str(&idle.out).unwrap();
+    assert_eq!(json["sessions"][0]["secondsInState"], 67);
+}
+
+#[test]
+fn status_waits_and_gives_up() {
+    let agent = Agent::start();
+    agent.world().status = status("Active");
+
+    let run = agent.poplin(&["status", "--wait", "1"]);
+
+    assert_eq!((run.code, run.out.as_str()), (8, ""));
+    assert!(run.err.contains("not ready after 1 s") && run.err.contains("is Active"), "{}", run.err);
+}
+
+#[test]
+fn version_is_told_without_an_agent() {
+    let run = run("/nowhere/api.sock", &["version"]);
+
+    assert_eq!((run.code, run.out.as_str()), (0, concat!("poplin ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn help_of_every_verb_begins_with_examples() {
+    for verb in ["apply", "get", "delete", "attach", "detach", "status", "explain", "version", "completion"] {
+        let help = run("/nowhere", &[verb, "--help"]);
+
+        assert!(help.out.starts_with("Examples:\n  "), "{verb}: {}", help.out);
+    }
+    assert!(run("/nowhere", &["completion", "bash"]).out.contains("complete -F _poplin"));
+}
+
+#[test]
+fn attach_wires_the_namespace_and_takes_it_back_if_it_cannot() {
+    if Command::new("id").arg("-u").output().unwrap().stdout != b"0\n" {
+        eprintln!("skipped: making a namespace needs root");
+        return;
+    }
+    let agent = Agent::start();
+    let netns = Netns::new();
+
+    let missing = agent.poplin(&["attach", "--netns", &netns.0, "--name", "web"]);
+    sh(&format!("ip -n {} link add eth0 type veth peer name outside", netns.0));
+    let good = agent.poplin(&["attach", "--netns", &netns.0, "--name", "web", "--label", "app=web"]);
+    let gone = agent.poplin(&["detach", "web"]);
+
+    assert_eq!(missing.code, 1);
+    assert_eq!(missing.err, format!("error: interface eth0 is not in /run/netns/{}\n", netns.0));
+    assert_eq!((good.code, good.out.as_str()), (0, "endpoint/web attached: eth0 10.77.0.5/32\n"), "{}", good.err);
+    assert!(sh(&format!("ip -n {} addr show eth0", netns.0)).contains("10.77.0.5/32"));
+    assert_eq!(gone.out, "endpoint/web detached\n");
+    let world = agent.world();
+    assert_eq!(world.attached[1].netns, format!("/run/netns/{}", netns.0));
+    assert_eq!(world.attached[1].labels["app"], "web");
+    assert_eq!((world.detached[0].container.as_str(), world.detached[1].name.as_str()), ("web", "web"));
+}
+
+#[test]
+fn attach_to_nothing_asks_nobody() {
+    let agent = Agent::start();
+
+    let run = agent.poplin(&["attach", "--netns", "/run/netns/nobody-was-here", "--name", "web"]);
+
+    assert_eq!(run.code, 3);
+    assert!(agent.world().attached.is_empty());
+}
+
+trait RunsPoplin {
+    /// Runs the command line against this agent.
+    fn poplin(&self, arguments: &[&str]) -> Run;
+}
+
+impl RunsPoplin for Agent {
+    fn poplin(&self, arguments: &[&str]) -> Run {
+        run(&self.socket(), arguments)
+    }
+}
+
+/// How a run of the command line ended.
+#[derive(Debug)]
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn run(socket: &str, arguments: &[&str]) -> Run {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_poplin")).env("POPLIN_SOCKET", socket).args(arguments).output().unwrap();
+    Run {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A namespace, gone when dropped.
+struct Netns(String);
+
+impl Netns {
+    fn new() -> Self {
+        let netns = Self(format!("cli{}", std::process::id()));
+        sh(&format!("ip netns add {}", netns.0));
+        netns
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn sh(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn status(state: &str) -> GetStatusResponse {
+    GetStatusResponse {
+        host: "h1".to_owned(),
+        store: Some(StoreStatus { kind: "embedded".to_owned(), connected: true, ..StoreStatus::default() }),
+        sessions: vec![SessionStatus {
+            name: "tor".to_owned(),
+            address: "172.31.1.1".to_owned(),
+            asn: 65000,
+            state: state.to_owned(),
+            seconds_in_state: 67,
+            ..SessionStatus::default()
+        }],
+        ..GetStatusResponse::default()
+    }
+}
+
+fn explanation() -> ExplainResponse {
+    let skipped = SkippedRule {
+        tier: "default".to_owned(),
+        policy: "db".to_owned(),
+        rule: "1".to_owned(),
+        reason: "the source is not app == 'api'".to_owned(),
+    };
+    let egress = DirectionTrace {
+        direction: "egress".to_owned(),
+        endpoint: "web".to_owned(),
+        allowed: true,
+        reason: "no policy governs egress".to_owned(),
+        ..DirectionTrace::default()
+    };
+    let ingress = DirectionTrace {
+        direction: "ingress".to_owned(),
+        endpoint: "db".to_owned(),
+        reason: "denied by policy db rule 2 in tier default".to_owned(),
+        skipped: vec![skipped],
+        ..DirectionTrace::default()
+    };
+    ExplainResponse {
+        allowed: false,
+        directions: vec![egress, ingress],
+        source_address: "10.77.0.5".to_owned(),
+        destination_address: "10.77.0.129".to_owned(),
+    }
+}

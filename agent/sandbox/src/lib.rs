@@ -1,0 +1,151 @@
+//! Furnishes the container's side of an attachment, and says whether it is still as furnished.
+//!
+//! In: a [`Wiring`], made of what the agent answered. Out: addresses, the gateway's neighbour entry and routes inside
+//! the container's network namespace. The agent never enters a namespace; whoever attaches a container (the CNI plugin,
+//! `poplin attach`) does it here, on a thread of its own, so that the caller's threads stay where they are.
+//! Knows nothing of the wire contract.
+//!
+//! ```text
+//!   host                          container
+//!   pop1234  <----- veth ----->   eth0   10.77.0.5/32
+//!                                        169.254.40.1 dev eth0 scope link      neighbour: gateway_mac, permanent
+//!                                        default via 169.254.40.1 dev eth0     only if there is no default yet
+//! ```
+
+pub mod netns;
+mod seen;
+mod wire;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+pub use netns::NetnsError;
+pub use seen::Finding;
+
+/// What the container's side shall be. The interface already lies in the namespace, named and with its MAC and MTU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wiring {
+    /// Path of the network namespace, such as `/run/netns/web`.
+    pub netns: PathBuf,
+    /// Name of the container's interface, such as `eth0`.
+    pub interface: String,
+    /// The container's own addresses, set as /32 and /128.
+    pub addresses: Vec<IpAddr>,
+    /// Next hops of everything, at most one a family.
+    pub gateways: Vec<IpAddr>,
+    /// MAC of the host's side, which answers for every gateway.
+    pub gateway_mac: [u8; 6],
+}
+
+impl Wiring {
+    /// Takes the agent's answer as it travelled: addresses and gateways with or without prefix length, the MAC with colons.
+    pub fn parse(
+        netns: &Path,
+        interface: &str,
+        addresses: &[String],
+        gateways: &[String],
+        gateway_mac: &str,
+    ) -> Result<Self, SandboxError> {
+        Ok(Self {
+            netns: netns.to_owned(),
+            interface: interface.to_owned(),
+            addresses: addresses.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?,
+            gateways: gateways.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?,
+            gateway_mac: parse_mac(gateway_mac)?,
+        })
+    }
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, SandboxError> {
+    let address = text.split_once('/').map_or(text, |(address, _)| address);
+    address.parse().map_err(|_| SandboxError::Answer { what: "address", value: text.to_owned() })
+}
+
+fn parse_mac(text: &str) -> Result<[u8; 6], SandboxError> {
+    let octets: Option<Vec<u8>> = text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok()).collect();
+    octets
+        .and_then(|octets| octets.try_into().ok())
+        .ok_or_else(|| SandboxError::Answer { what: "MAC", value: text.to_owned() })
+}
+
+/// Why a container's side could not be furnished or looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The namespace cannot be entered.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The agent answered something that is not what it should be; its version and ours differ, most likely.
+    #[error("the agent answered {what} {value:?}, which is none")]
+    Answer {
+        /// What it should have been.
+        what: &'static str,
+        /// What it was.
+        value: String,
+    },
+    /// The agent's veth peer is not there.
+    #[error("interface {interface} is not in {}", netns.display())]
+    NoInterface {
+        /// The name looked for.
+        interface: String,
+        /// The namespace it was looked for in.
+        netns: PathBuf,
+    },
+    /// The kernel refused one step.
+    #[error("cannot {step}: {}", spoken(source))]
+    Kernel {
+        /// What was to be done, such as `add address 10.77.0.5`.
+        step: String,
+        /// The kernel's answer.
+        source: rtnetlink::Error,
+    },
+    /// The thread or its runtime could not be started.
+    #[error("cannot talk to the kernel")]
+    Start(#[source] std::io::Error),
+}
+
+/// The kernel's answer as a person reads it: "Permission denied (os error 13)".
+fn spoken(error: &rtnetlink::Error) -> String {
+    match error {
+        rtnetlink::Error::NetlinkError(answer) => answer.to_io().to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Furnishes the container's side: loopback and interface up, addresses, the gateway's neighbour entry, routes.
+///
+/// Idempotent: what already stands is left or replaced by the same. A default route over another interface stays the
+/// default, as with a second network of the same container; only the gateway is then reachable over this one.
+/// Needs `CAP_SYS_ADMIN` to enter and `CAP_NET_ADMIN` in the namespace.
+pub fn wire(wiring: &Wiring) -> Result<(), SandboxError> {
+    netns::within(&wiring.netns, |handle| async move { wire::wire(&handle, wiring).await })
+}
+
+/// Says how the container's side differs from its wiring; empty if it does not. Changes nothing.
+pub fn inspect(wiring: &Wiring) -> Result<Vec<Finding>, SandboxError> {
+    netns::within(&wiring.netns, |handle| async move { seen::inspect(&handle, wiring).await })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wiring_is_read_from_the_agents_answer() {
+        let addresses = ["10.77.0.5/32".to_owned(), "fd77::5/128".to_owned()];
+        let gateways = ["169.254.40.1".to_owned()];
+
+        let wiring = Wiring::parse(Path::new("/run/netns/web"), "eth0", &addresses, &gateways, "02:00:00:00:00:ff");
+
+        let wiring = wiring.unwrap();
+        assert_eq!(wiring.addresses, ["10.77.0.5".parse::<IpAddr>().unwrap(), "fd77::5".parse().unwrap()]);
+        assert_eq!(wiring.gateway_mac, [2, 0, 0, 0, 0, 255]);
+    }
+
+    #[test]
+    fn a_broken_answer_is_named() {
+        for mac in ["", "02:00", "02:00:00:00:00:00:00", "gg:00:00:00:00:00"] {
+            assert!(parse_mac(mac).is_err(), "{mac}");
+        }
+        assert_eq!(parse_address("web").unwrap_err().to_string(), r#"the agent answered address "web", which is none"#);
+    }
+}
