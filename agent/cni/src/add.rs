@@ -1,0 +1,53 @@
+//! ADD: a container gets its interface, its address and its policy.
+
+use poplin_proto::v1::AttachRequest;
+use poplin_sandbox::Wiring;
+use serde_json::Value;
+
+use crate::agent::{self, Attached, detach, failure, request};
+use crate::conf::Conf;
+use crate::error::CniError;
+use crate::invocation::Sandbox;
+use crate::result;
+
+/// Policy and routes stand before the container's side rises. If it cannot be furnished, the attachment is taken back.
+pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniError> {
+    poplin_sandbox::netns::validate(&sandbox.netns).map_err(|error| CniError::netns(&error))?;
+    let mut client = agent::workloads(conf).await?;
+    let answer = client.attach(request(wish(sandbox, conf))).await.map_err(failure)?.into_inner();
+    let attached = Attached::new(answer.endpoint, answer.gateways, answer.gateway_mac);
+    if let Err(error) = furnish(sandbox, &attached) {
+        return Err(match detach(&mut client, &sandbox.attachment).await {
+            Ok(()) => error,
+            Err(_) => error.details("and the agent could not take the attachment back; DEL will"),
+        });
+    }
+    Ok(result::compose(&conf.cni_version, conf.prev_result.as_ref(), sandbox, &attached))
+}
+
+fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
+    AttachRequest {
+        container: sandbox.attachment.container.clone(),
+        container_interface: sandbox.attachment.interface.clone(),
+        netns: sandbox.netns.display().to_string(),
+        name: String::new(),
+        labels: conf.labels(&sandbox.args),
+        addresses: conf.addresses(&sandbox.args),
+    }
+}
+
+fn furnish(sandbox: &Sandbox, attached: &Attached) -> Result<(), CniError> {
+    wiring(sandbox, attached)
+        .and_then(|wiring| poplin_sandbox::wire(&wiring))
+        .map_err(|error| CniError::sandbox(&error))
+}
+
+pub(crate) fn wiring(sandbox: &Sandbox, attached: &Attached) -> Result<Wiring, poplin_sandbox::SandboxError> {
+    Wiring::parse(
+        &sandbox.netns,
+        &sandbox.attachment.interface,
+        &attached.spec.addresses,
+        &attached.gateways,
+        &attached.gateway_mac,
+    )
+}
