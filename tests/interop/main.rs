@@ -1,0 +1,4 @@
+//! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, one and two of them. They need root.
+
+mod bird;
+mod ecmp;

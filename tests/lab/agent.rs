@@ -1,0 +1,247 @@
+//! One host with its agent, driven the way people and runtimes drive it: by `poplin` and `poplin-cni`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::{Container, Lab, Namespace, Process, eventually, programs};
+
+/// A host and its agent.
+#[derive(Debug)]
+pub struct Agent {
+    process: Option<Process>,
+    namespace: Namespace,
+    name: String,
+    arguments: Vec<String>,
+    directory: PathBuf,
+}
+
+impl Agent {
+    /// A host whose agent keeps its own store; not yet started.
+    pub fn new(lab: &Lab, namespace: Namespace, name: &str) -> Self {
+        let directory = lab.directory().to_owned();
+        let data = directory.join(format!("{name}-data")).display().to_string();
+        let socket = directory.join(format!("{name}.sock")).display().to_string();
+        let arguments = ["--host", name, "--socket", &socket, "--data", &data].map(str::to_owned).to_vec();
+        Self { process: None, namespace, name: name.to_owned(), arguments, directory }
+    }
+
+    /// More arguments for `poplind`.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// The host's namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join(format!("{}.sock", self.name))
+    }
+
+    /// Starts the agent, and waits until it serves and knows its store.
+    pub fn start(&mut self) {
+        self.launch();
+        self.until_ready();
+    }
+
+    /// Starts the agent, and does not wait.
+    pub fn launch(&mut self) {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let log = self.directory.join(format!("{}.log", self.name));
+        self.process = Some(self.namespace.spawn(log, programs().join("poplind"), &arguments));
+    }
+
+    /// Waits until the agent serves and has written its host down.
+    pub fn until_ready(&mut self) {
+        eventually("the agent is ready", || match self.try_poplin(&["get", "host", &self.name, "-o", "name"]) {
+            output if output.status.success() => Ok(()),
+            output => Err(format!("{}\n{}", text(&output.stderr), self.said())),
+        });
+    }
+
+    /// Kills the agent: `kill -9`.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Kills the agent while others are using it; [`kill`](Self::kill) buries it.
+    pub fn strike(&self) {
+        self.process.iter().for_each(|process| process.signal(rustix::process::Signal::KILL));
+    }
+
+    /// The agent's process.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the agent was started")
+    }
+
+    /// What the agent has logged so far.
+    pub fn said(&self) -> String {
+        self.process.as_ref().map(Process::said).unwrap_or_default()
+    }
+
+    /// Runs `poplin`.
+    pub fn try_poplin(&self, arguments: &[&str]) -> Output {
+        let mut command = self.namespace.command(programs().join("poplin"));
+        command.arg("--socket").arg(self.socket()).args(arguments).output().expect("poplin runs")
+    }
+
+    /// Runs `poplin`, and panics if that fails.
+    #[track_caller]
+    pub fn poplin(&self, arguments: &[&str]) -> String {
+        let output = self.try_poplin(arguments);
+        assert!(output.status.success(), "poplin {arguments:?}: {}{}", text(&output.stderr), text(&output.stdout));
+        text(&output.stdout)
+    }
+
+    /// `poplin get … -o json`, parsed.
+    pub fn get(&self, arguments: &[&str]) -> Value {
+        let mut all = vec!["get"];
+        all.extend(arguments);
+        all.extend(["-o", "json"]);
+        serde_json::from_str(&self.poplin(&all)).expect("-o json is JSON")
+    }
+
+    /// `poplin status -o json`, parsed; it exits 7 when something is wrong, and still tells.
+    pub fn status(&self) -> Value {
+        serde_json::from_slice(&self.try_poplin(&["status", "-o", "json"]).stdout).unwrap_or(Value::Null)
+    }
+
+    /// `poplin apply` of a text.
+    pub fn try_apply(&self, yaml: &str) -> Output {
+        let mut command = self.namespace.command(programs().join("poplin"));
+        command.arg("--socket").arg(self.socket()).args(["apply", "-f", "-"]);
+        feed(command, yaml)
+    }
+
+    /// `poplin apply` of a text, and panics if that fails.
+    #[track_caller]
+    pub fn apply(&self, yaml: &str) {
+        let output = self.try_apply(yaml);
+        assert!(output.status.success(), "apply: {}", text(&output.stderr));
+    }
+
+    /// Attaches a container as a person would: `poplin attach`. Labels are `key=value`.
+    #[track_caller]
+    pub fn attach(&self, container: &mut Container, labels: &[&str]) {
+        let labels: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
+        self.attach_with(container, &labels);
+    }
+
+    /// Attaches a container by `poplin attach` with more arguments.
+    #[track_caller]
+    pub fn attach_with(&self, container: &mut Container, arguments: &[&str]) {
+        let netns = container.namespace().path().display().to_string();
+        let mut all = vec!["attach", "--netns", &netns, "--name", container.name()];
+        all.extend(arguments);
+        self.poplin(&all);
+        let endpoint = self.get(&["endpoint", container.name()]);
+        let addresses = endpoint["spec"]["addresses"].as_array().cloned().unwrap_or_default();
+        container.learn(addresses.iter().filter_map(Value::as_str));
+    }
+
+    /// Calls `poplin-cni` as a runtime would.
+    pub fn cni(&self, command: &str, container: &Container, labels: &Value) -> Output {
+        self.cni_with(command, container, &json!({"labels": labels}))
+    }
+
+    /// Calls `poplin-cni` with more in its configuration.
+    pub fn cni_with(&self, command: &str, container: &Container, more: &Value) -> Output {
+        let netns = container.namespace().path().display().to_string();
+        self.cni_raw(command, container.name(), &netns, more)
+    }
+
+    /// Calls `poplin-cni` for any container and namespace path, also such as are not there.
+    pub fn cni_raw(&self, command: &str, container: &str, netns: &str, more: &Value) -> Output {
+        let mut configuration =
+            json!({"cniVersion": "1.0.0", "name": "lab", "type": "poplin-cni", "socket": self.socket()});
+        for (key, value) in more.as_object().into_iter().flatten() {
+            configuration[key] = value.clone();
+        }
+        let mut plugin = self.namespace.command("env");
+        plugin.arg(format!("CNI_COMMAND={command}")).arg(format!("CNI_CONTAINERID={container}"));
+        plugin.arg(format!("CNI_NETNS={netns}"));
+        plugin.args(["CNI_IFNAME=eth0", "CNI_PATH=/usr/lib/cni"]).arg(programs().join("poplin-cni"));
+        feed(plugin, &configuration.to_string())
+    }
+
+    /// Gives a container up as a runtime would, and panics if that fails.
+    #[track_caller]
+    pub fn cni_delete(&self, container: &Container) {
+        let output = self.cni("DEL", container, &json!({}));
+        assert!(output.status.success(), "CNI DEL: {}", told(&output));
+    }
+
+    /// Attaches a container as a runtime would, and panics if that fails.
+    #[track_caller]
+    pub fn cni_add(&self, container: &mut Container, labels: &Value) -> Value {
+        let output = self.cni("ADD", container, labels);
+        assert!(output.status.success(), "CNI ADD: {}{}", text(&output.stdout), text(&output.stderr));
+        let result: Value = serde_json::from_slice(&output.stdout).expect("a CNI result is JSON");
+        let addresses = result["ips"].as_array().cloned().unwrap_or_default();
+        container.learn(addresses.iter().filter_map(|ip| ip["address"].as_str()));
+        result
+    }
+
+    /// What `ip` says in the host's namespace, for arguments separated by spaces.
+    #[track_caller]
+    pub fn ip(&self, arguments: &str) -> String {
+        self.namespace.run("ip", &arguments.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The routes of the agent, of both families, one a line, in order.
+    pub fn routes(&self) -> Vec<String> {
+        let mut routes = self.ip("route show proto 143") + &self.ip("-6 route show proto 143");
+        routes = routes.replace("\n\t", " ");
+        let mut lines: Vec<String> = routes.lines().map(|line| line.trim_end().to_owned()).collect();
+        lines.sort();
+        lines
+    }
+
+    /// The host's ends of container links.
+    pub fn links(&self) -> Vec<String> {
+        let links: Value = serde_json::from_str(&self.ip("-j link show type veth")).unwrap_or(Value::Null);
+        let names = links.as_array().cloned().unwrap_or_default();
+        let names = names.iter().filter_map(|link| link["ifname"].as_str());
+        names.filter(|name| name.starts_with("pop")).map(str::to_owned).collect()
+    }
+
+    /// Waits until every BGP session of the host is established.
+    #[track_caller]
+    pub fn until_established(&self, count: usize) {
+        eventually("BGP sessions are established", || {
+            let status = self.status();
+            let sessions = status["sessions"].as_array().cloned().unwrap_or_default();
+            let up = sessions.iter().filter(|session| session["state"] == "Established").count();
+            if up == count && sessions.len() == count { Ok(()) } else { Err(status.to_string()) }
+        });
+    }
+}
+
+fn feed(mut command: std::process::Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    stdin.write_all(input.as_bytes()).expect("the program reads");
+    drop(stdin);
+    child.wait_with_output().expect("the program ends")
+}
+
+/// Everything a program said, on both ways out.
+pub fn told(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}

@@ -1,0 +1,122 @@
+//! Traffic that runs while something happens, and knows afterwards whether anything was lost.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::{Container, Process, eventually};
+
+/// Pings at 100 packets a second.
+#[derive(Debug)]
+pub struct Pings {
+    process: Process,
+}
+
+impl Pings {
+    /// Begins to send so many.
+    pub fn start(directory: &Path, from: &Container, to: IpAddr, count: u32) -> Self {
+        let log = directory.join(format!("ping-{}-{to}.log", from.name()));
+        let (count, to) = (count.to_string(), to.to_string());
+        let arguments = ["-n", "-q", "-i", "0.01", "-W", "1", "-c", &count, &to];
+        Self { process: from.namespace().spawn(log, "ping", &arguments) }
+    }
+
+    /// Whether they are still being sent.
+    pub fn are_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// Waits for the last, and says how many were never answered.
+    #[track_caller]
+    pub fn lost(mut self) -> u32 {
+        eventually("the pings are sent", || match self.process.is_running() {
+            true => Err(self.process.said()),
+            false => Ok(()),
+        });
+        let said = self.process.said();
+        let line = said.lines().find(|line| line.contains("packets transmitted")).unwrap_or_else(|| panic!("{said}"));
+        let mut numbers = line.split(' ').filter_map(|word| word.parse::<u32>().ok());
+        let (sent, received) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        assert!(sent > 0, "{said}");
+        sent - received
+    }
+}
+
+/// The wait between two messages of a [`Flow`]: enough for a rate that any stall shows in, little enough for two cores.
+const PACE: Duration = Duration::from_millis(2);
+
+/// How long an echo may stay away: longer than a retransmission after a few lost segments.
+const ECHO: Duration = Duration::from_secs(8);
+
+/// An open TCP connection over which messages go to and fro all the time.
+#[derive(Debug)]
+pub struct Flow {
+    echoes: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+    client: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Flow {
+    /// Opens one.
+    #[track_caller]
+    pub fn open(from: &Container, to: &Container, address: IpAddr, port: u16) -> Self {
+        let listener = to.listen(port);
+        let stream = eventually("a TCP connection comes about", || {
+            from.namespace().connect(address, port).map_err(|error| error.to_string())
+        });
+        std::thread::spawn(move || echo(&listener));
+        let (echoes, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (count, stop) = (echoes.clone(), is_over.clone());
+        let client = std::thread::spawn(move || converse(stream, &count, &stop));
+        Self { echoes, is_over, client: Some(client) }
+    }
+
+    /// Waits until messages still come back.
+    #[track_caller]
+    pub fn goes_on(&self) {
+        let before = self.echoes.load(Ordering::Relaxed);
+        eventually("the TCP flow goes on", || match self.echoes.load(Ordering::Relaxed) {
+            now if now > before + 10 => Ok(()),
+            now => Err(format!("{} messages came back, {now} in all", now - before)),
+        });
+    }
+
+    /// Ends it; an error tells how it broke before.
+    pub fn end(mut self) -> std::io::Result<()> {
+        self.is_over.store(true, Ordering::Relaxed);
+        let client = self.client.take().expect("a flow is ended once");
+        client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn echo(listener: &TcpListener) -> std::io::Result<()> {
+    let (mut stream, _) = listener.accept()?;
+    let mut message = [0; 64];
+    loop {
+        stream.read_exact(&mut message)?;
+        stream.write_all(&message)?;
+    }
+}
+
+fn converse(mut stream: TcpStream, echoes: &AtomicU64, is_over: &AtomicBool) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ECHO))?;
+    let mut message = [7; 64];
+    while !is_over.load(Ordering::Relaxed) {
+        stream.write_all(&message)?;
+        stream.read_exact(&mut message)?;
+        echoes.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(PACE);
+    }
+    Ok(())
+}

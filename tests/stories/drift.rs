@@ -1,0 +1,184 @@
+//! Somebody alters by hand what the agent made: it is put right within a second, and what is others' stays untouched.
+
+use std::time::{Duration, Instant};
+
+use poplin_lab::{Agent, Container, Fabric, Lab, told, until};
+
+/// What a repair may take, from the alteration on.
+const SOON: Duration = Duration::from_secs(1);
+
+#[test]
+fn what_is_removed_or_altered_of_a_container_is_repaired() {
+    let lab = Lab::new();
+    let host = lab.host();
+    let mut web = lab.container("web");
+    host.attach(&mut web, &[]);
+    let link = host.links().remove(0);
+    let address = web.v4();
+    let state = || state_of(&host, &web, &link);
+    let before = state();
+
+    let sysctl = |name: &str, value: u8| format!("sysctl -qw net.ipv4.conf.{link}.{name}={value}");
+    for deed in [
+        format!("ip route del {address}"),
+        format!("ip route replace {address} dev lo proto 143 metric 143"),
+        format!("ip neigh del {address} dev {link}"),
+        format!("ip neigh replace {address} lladdr 02:00:00:00:00:01 dev {link} nud permanent"),
+        format!("ip link set {link} down"),
+        "ip address del 169.254.1.1/32 dev lo".to_owned(),
+        sysctl("rp_filter", 0),
+        sysctl("forwarding", 0),
+        sysctl("proxy_arp", 1),
+    ] {
+        repaired(&host, &deed, || state() == before);
+    }
+
+    assert!(web.reaches("169.254.1.1".parse().expect("an address")));
+}
+
+#[test]
+fn a_host_address_of_ipv6_on_a_link_is_repaired() {
+    let fabric = Fabric::under_a_tor(1);
+    let web = fabric.container(1, "web");
+    let host = &fabric.hosts[0];
+    let link = host.links().remove(0);
+    let has_gateway = || host.ip(&format!("-6 address show dev {link}")).contains("fe80::1/");
+    assert!(has_gateway());
+
+    repaired(host, &format!("ip -6 address del fe80::1/128 dev {link}"), has_gateway);
+
+    let route = || host.ip("-6 route show proto 143").contains(&format!("{} dev {link}", web.v6()));
+    repaired(host, &format!("ip -6 route del {}", web.v6()), route);
+}
+
+#[test]
+fn learned_routes_and_blackholes_are_repaired() {
+    let fabric = Fabric::under_a_tor(2);
+    let (web, db) = (fabric.container(1, "web"), fabric.container(2, "db"));
+    until("db answers", || web.reaches(db.v4()) && web.reaches(db.v6()));
+    let host = &fabric.hosts[0];
+    let routes = host.routes();
+    assert_eq!(routes.len(), 6, "two containers' addresses, two blackholes, two learned: {routes:?}");
+
+    for route in &routes {
+        let route = route.replace("linkdown", "");
+        let family = if route.contains(':') { "-6 " } else { "" };
+        let words: Vec<&str> = route.split(' ').collect();
+        let prefix = if words[0] == "blackhole" { words[1] } else { words[0] };
+        repaired(host, &format!("ip {family}route del {prefix} proto 143"), || host.routes() == routes);
+    }
+}
+
+#[test]
+fn forwarding_switched_off_by_hand_is_on_again() {
+    let fabric = Fabric::under_a_tor(2);
+    let (web, db) = (fabric.container(1, "web"), fabric.container(2, "db"));
+    until("db answers", || web.reaches(db.v4()) && web.reaches(db.v6()));
+    let host = &fabric.hosts[0];
+    let is_on = |switch: &str| host.namespace().run("sysctl", &["-n", switch]).trim() == "1";
+
+    for switch in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] {
+        repaired(host, &format!("sysctl -qw {switch}=0"), || is_on(switch));
+    }
+
+    assert!(web.reaches(db.v4()) && web.reaches(db.v6()));
+}
+
+#[test]
+fn a_container_whose_link_was_removed_is_told_of_by_check_and_attached_anew() {
+    let lab = Lab::new();
+    let host = lab.host();
+    let mut web = lab.container("web");
+    host.cni_add(&mut web, &serde_json::Value::Null);
+    let link = host.links().remove(0);
+    let address = web.v4();
+
+    host.ip(&format!("link del {link}"));
+
+    until("its route is gone too", || host.routes().iter().all(|route| !route.contains(&link)));
+    host.cni_add(&mut web, &serde_json::Value::Null);
+    assert_eq!((host.links(), web.v4()), (vec![link], address), "the same link and address again");
+    assert!(web.reaches("169.254.1.1".parse().expect("an address")));
+}
+
+#[test]
+fn rules_removed_by_hand_come_back_or_cannot_be_removed() {
+    let lab = Lab::new();
+    let host = lab.host();
+    let (mut web, mut db) = (lab.container("web"), lab.container("db"));
+    host.attach(&mut web, &["app=web"]);
+    host.attach(&mut db, &["app=db"]);
+    let _port = db.listen(5432);
+    host.apply(DB_FOR_NOBODY);
+    until("db is closed", || !web.connects(db.v4(), 5432));
+
+    let _ = host.namespace().output("nft", &["delete table inet poplin"]);
+    let _ = host.namespace().output("nft", &["flush table inet poplin"]);
+    let _ = host.namespace().output("nft", &["flush ruleset"]);
+
+    until("the table stands", || host.namespace().output("nft", &["list table inet poplin"]).status.success());
+    until("db is closed", || !web.connects(db.v4(), 5432));
+}
+
+#[test]
+fn a_table_of_others_is_never_touched() {
+    let lab = Lab::new();
+    let namespace = lab.namespace("h1");
+    namespace.run("nft", &[FOREIGN]);
+    let mut host = Agent::new(&lab, namespace, "h1");
+    let foreign = |host: &Agent| host.namespace().run("nft", &["-a", "list table inet others"]);
+    let before = foreign(&host);
+    let unchanged = |host: &Agent, when: &str| assert_eq!(foreign(host), before, "{when}");
+
+    host.start();
+    unchanged(&host, "after the start");
+    let mut web = lab.container("web");
+    host.attach(&mut web, &["app=db"]);
+    unchanged(&host, "after an attachment");
+    host.apply(DB_FOR_NOBODY);
+    unchanged(&host, "after a policy");
+    host.kill();
+    unchanged(&host, "after the agent's death");
+    host.start();
+    host.poplin(&["delete", "policy", "db"]);
+    unchanged(&host, "after its next life");
+    host.poplin(&["detach", "web"]);
+    unchanged(&host, "after the last detachment");
+}
+
+/// Does something by hand and waits for the agent to put it right. The time is that of the deed and the look together.
+#[track_caller]
+fn repaired(host: &Agent, deed: &str, is_right: impl Fn() -> bool) {
+    let words: Vec<&str> = deed.split(' ').filter(|word| !word.is_empty()).collect();
+    let output = host.namespace().output(words[0], &words[1..]);
+    assert!(output.status.success(), "{deed}: {}", told(&output));
+    let began = Instant::now();
+    until(&format!("{deed} is repaired"), is_right);
+    assert!(began.elapsed() < SOON, "{deed}: repaired after {:?}", began.elapsed());
+}
+
+/// All the kernel holds of a container, in words.
+fn state_of(host: &Agent, web: &Container, link: &str) -> String {
+    let switches = ["rp_filter", "forwarding", "proxy_arp"]
+        .map(|name| host.namespace().run("sysctl", &[&format!("net.ipv4.conf.{link}.{name}")]));
+    let is_up = host.ip(&format!("-o link show {link}")).contains(",UP");
+    let neighbours = host.ip(&format!("neigh show {} dev {link} nud permanent", web.v4()));
+    let gateways = host.ip("-o -4 address show dev lo");
+    format!("{:?} {neighbours} {is_up} {gateways} {}", host.routes(), switches.concat())
+}
+
+const FOREIGN: &str = "
+table inet others {
+    set friends { type ipv4_addr; flags interval; elements = { 10.0.0.0/8, 192.0.2.1 } }
+    chain forward {
+        type filter hook forward priority 0; policy accept;
+        ip saddr @friends counter accept
+    }
+}";
+
+const DB_FOR_NOBODY: &str = "
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: db}
+spec: {subject: app == 'db', ingress: []}
+";

@@ -1,0 +1,13 @@
+//! Stories of real agents on a real kernel, with BIRD and etcd, in network namespaces. They need root.
+
+mod one_host;
+
+mod fabric;
+mod mesh;
+
+mod death;
+mod drift;
+mod spoof;
+
+mod bad_input;
+mod cni;
