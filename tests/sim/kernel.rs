@@ -1,0 +1,220 @@
+//! A kernel as one host has it: namespaces, links, routes, neighbours, and our table of rules.
+//!
+//! In: steps, as [`Step`] describes them, and what other hands do. Out: done or refused, and what stands. It watches the law of
+//! failing closed at every step: a link is raised or routed to only while the rules know it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use poplin_node::kernel::{KernelState, LinkState, NewLink, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
+use poplin_policy::delta::{self, Change};
+use poplin_policy::ruleset::{Atom, Interface, MapElements, Ruleset};
+
+/// One host's kernel.
+#[derive(Debug, Default)]
+pub struct Kernel {
+    /// What reading it shows.
+    pub state: KernelState,
+    /// Our table.
+    pub rules: Ruleset,
+    /// Whether another hand changed our table since we last began it anew.
+    pub is_altered: bool,
+    /// Whether it forwards.
+    pub forwards: bool,
+    /// Namespaces that exist.
+    pub namespaces: BTreeSet<PathBuf>,
+    /// Destinations that ever led into a link of ours or into the void.
+    pub was_local: BTreeSet<IpNet>,
+    /// How often another hand changed something.
+    pub drifts: u64,
+    inside: BTreeMap<(PathBuf, String), Interface>,
+    links_made: u32,
+}
+
+impl Kernel {
+    /// A host with an uplink that has these addresses, on one link with its neighbours.
+    pub fn with_uplink(addresses: &BTreeSet<IpAddr>) -> Self {
+        let mut kernel = Self::default();
+        for address in addresses {
+            let bits = if address.is_ipv4() { 24 } else { 64 };
+            let link = IpNet::new(*address, bits).expect("both are below their family's length").trunc();
+            kernel.state.underlay.insert(link, UnderlayRoute::OnLink);
+            kernel.state.addresses.insert(*address, "up".to_owned());
+        }
+        kernel.state.mtus.insert("up".to_owned(), 1500);
+        kernel
+    }
+
+    /// Everything is lost but the uplink.
+    pub fn reboot(&mut self) {
+        let addresses = self.state.addresses.keys().copied().collect();
+        let was_local = std::mem::take(&mut self.was_local);
+        let (drifts, links_made) = (self.drifts + 1, self.links_made);
+        *self = Self { drifts, links_made, was_local, ..Self::with_uplink(&addresses) };
+    }
+
+    /// Carries one step out.
+    pub fn carry_out(&mut self, step: &Step) -> Result<(), StepFailure> {
+        self.try_step(step).map_err(|(kind, reason)| StepFailure { step: step.clone(), kind, reason })
+    }
+
+    fn try_step(&mut self, step: &Step) -> Result<(), (StepFailureKind, String)> {
+        match step {
+            Step::EnableForwarding => self.forwards = true,
+            Step::AddGateway(address) => {
+                self.state.gateways.insert(*address);
+            }
+            Step::ChangeRules(changes) => return self.change_rules(changes),
+            Step::CreateLink(new) => return self.create(new),
+            Step::ConfigureLink(interface) => self.link(interface)?.is_configured = true,
+            Step::RaiseLink(interface) => {
+                self.link(interface)?.is_up = true;
+                self.assert_covered(interface);
+            }
+            Step::DeleteLink(interface) => self.remove_link(interface),
+            Step::SetNeighbour { interface, address, mac } => {
+                self.link(interface)?;
+                self.state.neighbours.insert((interface.clone(), *address), *mac);
+            }
+            Step::SetRoute { destination, target } => return self.set_route(*destination, target),
+            Step::RemoveRoute(destination) => {
+                self.state.routes.remove(destination);
+            }
+        }
+        Ok(())
+    }
+
+    fn change_rules(&mut self, changes: &[Change]) -> Result<(), (StepFailureKind, String)> {
+        if changes.first() == Some(&Change::Restart) {
+            self.is_altered = false;
+        }
+        if self.is_altered {
+            return Err((StepFailureKind::RulesOutOfStep, "the table is not as it was".to_owned()));
+        }
+        delta::apply(&mut self.rules, changes); // panics where a kernel would refuse: then the head lost count
+        Ok(())
+    }
+
+    fn create(&mut self, new: &NewLink) -> Result<(), (StepFailureKind, String)> {
+        if !self.namespaces.contains(&new.netns) {
+            return Err((StepFailureKind::NamespaceMissing, "no such file or directory".to_owned()));
+        }
+        if self.state.links.contains_key(&new.interface) {
+            return Err((StepFailureKind::Other, "the host's side exists".to_owned()));
+        }
+        let inside = (new.netns.clone(), new.container_interface.clone());
+        if self.inside.contains_key(&inside) {
+            return Err((StepFailureKind::InterfaceExists, "the container's side exists".to_owned()));
+        }
+        self.inside.insert(inside, new.interface.clone());
+        self.links_made += 1;
+        let (index, mac, mtu_bytes) = (self.links_made, new.mac, new.mtu_bytes);
+        let link = LinkState { index, is_up: false, mac, mtu_bytes, is_configured: false };
+        self.state.links.insert(new.interface.clone(), link);
+        Ok(())
+    }
+
+    fn link(&mut self, interface: &Interface) -> Result<&mut LinkState, (StepFailureKind, String)> {
+        self.state.links.get_mut(interface).ok_or((StepFailureKind::Other, "no such device".to_owned()))
+    }
+
+    fn set_route(&mut self, destination: IpNet, target: &Target) -> Result<(), (StepFailureKind, String)> {
+        match target {
+            Target::Link(interface) => {
+                if !self.link(interface)?.is_up {
+                    return Err((StepFailureKind::Other, "network is down".to_owned()));
+                }
+                self.assert_covered(interface);
+                self.was_local.insert(destination);
+            }
+            Target::Gateways(gateways) => {
+                let is_on_link = |gateway: &IpAddr| self.state.underlay.keys().any(|link| link.contains(gateway));
+                if gateways.is_empty() || !gateways.iter().all(is_on_link) {
+                    return Err((StepFailureKind::Other, "nexthop has invalid gateway".to_owned()));
+                }
+            }
+            Target::Blackhole => {
+                self.was_local.insert(destination);
+            }
+        }
+        self.state.routes.insert(destination, target.clone());
+        Ok(())
+    }
+
+    fn remove_link(&mut self, interface: &Interface) {
+        self.state.links.remove(interface);
+        self.state.routes.retain(|_, target| *target != Target::Link(interface.clone()));
+        self.state.neighbours.retain(|(on, _), _| on != interface);
+        self.inside.retain(|_, host_side| host_side != interface);
+    }
+
+    /// The law: no link comes up, and no route leads to it, unless both dispatches know it.
+    fn assert_covered(&self, interface: &Interface) {
+        assert!(self.is_altered || self.covers(interface), "{interface} is raised or routed to without rules");
+    }
+
+    /// Whether the table sends packets of this interface to its policy, in both directions.
+    pub fn covers(&self, interface: &Interface) -> bool {
+        let key = vec![Atom::Interface(interface.clone())];
+        let knows = |elements: &MapElements| match elements {
+            MapElements::Ids(ids) => ids.contains_key(&key),
+            MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => false,
+        };
+        self.rules.maps.values().filter(|map| knows(&map.elements)).count() == 2
+    }
+
+    /// A container's namespace goes, and its links with it.
+    pub fn lose_namespace(&mut self, netns: &PathBuf) {
+        if self.namespaces.remove(netns) {
+            self.drifts += 1;
+            let lost = self.inside.iter().filter(|((path, _), _)| path == netns);
+            let lost: Vec<Interface> = lost.map(|(_, interface)| interface.clone()).collect();
+            lost.iter().for_each(|interface| self.remove_link(interface));
+        }
+    }
+
+    /// Another hand removes a route of ours.
+    pub fn lose_route(&mut self, destination: &IpNet) {
+        self.drifts += 1;
+        self.state.routes.remove(destination);
+    }
+
+    /// Another hand removes a neighbour entry of ours.
+    pub fn lose_neighbour(&mut self, entry: &(Interface, IpAddr)) {
+        self.drifts += 1;
+        self.state.neighbours.remove(entry);
+    }
+
+    /// Another hand lowers a link: the kernel drops its routes.
+    pub fn lower(&mut self, interface: &Interface) {
+        self.drifts += 1;
+        if let Some(link) = self.state.links.get_mut(interface) {
+            link.is_up = false;
+        }
+        self.state.routes.retain(|_, target| *target != Target::Link(interface.clone()));
+    }
+
+    /// Another hand changes sysctls of a link.
+    pub fn disturb(&mut self, interface: &Interface) {
+        self.drifts += 1;
+        if let Some(link) = self.state.links.get_mut(interface) {
+            link.is_configured = false;
+        }
+    }
+
+    /// Another hand empties our table.
+    pub fn alter_rules(&mut self) {
+        self.drifts += 1;
+        self.is_altered = true;
+        self.rules = Ruleset::default();
+    }
+
+    /// What stands, without the numbers the kernel gives.
+    pub fn shape(&self) -> KernelState {
+        let mut shape = self.state.clone();
+        shape.links.values_mut().for_each(|link| link.index = 0);
+        shape
+    }
+}

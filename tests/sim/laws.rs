@@ -1,0 +1,188 @@
+//! What must hold, at every moment and once all is quiet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use poplin_agent::resource::{ROOT, decode};
+use poplin_node::kernel::{KernelState, Target};
+use poplin_node::name::AttachmentId;
+use poplin_node::object::{Block, Endpoint, Object};
+use poplin_node::prefix::{address_at, host_prefix};
+use poplin_node::request::{Answer, Attached};
+
+use crate::world::{Host, HostId, Request, World};
+
+/// The longest an answer may take: ten seconds to try, ten to take back.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Everything in the store.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// Blocks by prefix.
+    pub blocks: BTreeMap<IpNet, Block>,
+    /// Endpoints by name.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Reads the store through the codec.
+pub fn stored(world: &World) -> Stored {
+    let mut stored = Stored::default();
+    for entry in world.store.snapshot(ROOT).entries {
+        let object = decode(&entry).expect("no key but ours").expect("every value can be read").value;
+        match object {
+            Object::Block(block) => {
+                stored.blocks.insert(block.cidr, block);
+            }
+            Object::Endpoint(endpoint) => stored.endpoints.push(endpoint),
+            Object::Pool(_)
+            | Object::Host(_)
+            | Object::Policy(_)
+            | Object::Tier(_)
+            | Object::AddressSet(_)
+            | Object::Peer(_)
+            | Object::Fabric(_) => {}
+        }
+    }
+    stored
+}
+
+/// After every transaction: an address is one endpoint's, and taken in one block by its attachment; nothing else is taken.
+pub fn store(world: &World) {
+    let Stored { blocks, endpoints } = stored(world);
+    let mut held: BTreeMap<IpAddr, AttachmentId> = BTreeMap::new();
+    for endpoint in endpoints {
+        for address in &endpoint.addresses {
+            let other = held.insert(*address, endpoint.attachment.clone());
+            assert_eq!(other, None, "{address} is {}'s and another's", endpoint.name);
+        }
+    }
+    let of_block = |block: &Block| -> Vec<(IpAddr, AttachmentId)> {
+        block.taken.iter().map(|(ordinal, holder)| (address_at(block.cidr, *ordinal), holder.clone())).collect()
+    };
+    let mut taken = BTreeMap::new();
+    for (address, holder) in blocks.values().flat_map(of_block) {
+        let other = taken.insert(address, holder);
+        assert_eq!(other, None, "{address} is taken in two blocks");
+    }
+    assert_eq!(held, taken, "addresses of endpoints, and those taken in blocks");
+}
+
+/// At every answer: it comes in time, and what it promises stands.
+pub fn answer(world: &World, request: &Request, answer: &Answer) {
+    let waited = world.now() - request.at;
+    assert!(waited <= PATIENCE, "an answer came after {waited:?}");
+    match answer {
+        Answer::Attached(attached) => stands(&world.hosts[request.host], attached),
+        Answer::Detached(_) | Answer::Refused(_) => {}
+    }
+}
+
+fn stands(host: &Host, attached: &Attached) {
+    if host.has_untold_drift() || host.kernel.is_altered {
+        return; // another hand undid something, and nobody can know yet
+    }
+    let endpoint = &attached.endpoint;
+    let (kernel, interface) = (&host.kernel.state, &endpoint.interface);
+    let link = kernel.links.get(interface).expect("an attached link exists");
+    assert!(link.is_up && link.is_configured, "{interface} is up and configured when it is promised");
+    assert!(host.kernel.covers(interface), "{interface} has rules when it is promised");
+    assert!(!endpoint.addresses.is_empty(), "{interface} has an address");
+    assert_eq!(attached.gateways.len(), endpoint.addresses.len());
+    for address in &endpoint.addresses {
+        let route = kernel.routes.get(&host_prefix(*address));
+        assert_eq!(route, Some(&Target::Link(interface.clone())), "{address} is routed when it is promised");
+        let neighbour = kernel.neighbours.get(&(interface.clone(), *address));
+        assert_eq!(neighbour, Some(&endpoint.mac), "{address} has a neighbour entry when it is promised");
+    }
+}
+
+/// After every batch: what is up or routed has rules, and learned routes were once true where they lead.
+pub fn batch(world: &World, host: HostId) {
+    let one = &world.hosts[host];
+    if one.has_untold_drift() || one.kernel.is_altered {
+        return;
+    }
+    let up = one.kernel.state.links.iter().filter(|(_, link)| link.is_up).map(|(interface, _)| interface);
+    for interface in up {
+        assert!(one.kernel.covers(interface), "{interface} is up on host {host}, and no rules know it");
+    }
+    for (prefix, target) in &one.kernel.state.routes {
+        if let Target::Gateways(gateways) = target {
+            let owner = |gateway| world.hosts.iter().find(|host| host.identity.addresses.contains(gateway));
+            for owner in gateways.iter().filter_map(owner) {
+                assert!(owner.kernel.was_local.contains(prefix), "{prefix} was announced before it stood");
+            }
+        }
+    }
+}
+
+/// Once all is quiet: each kernel holds what the store says, and nothing else.
+pub fn quiet(world: &World) {
+    assert!(world.requests.is_empty(), "unanswered: {:?}", world.requests);
+    let Stored { blocks, endpoints } = stored(world);
+    for (id, host) in world.hosts.iter().enumerate().filter(|(_, host)| host.node.is_some()) {
+        let own = |endpoint: &&Endpoint| endpoint.host == host.identity.host;
+        let local: Vec<&Endpoint> = endpoints.iter().filter(own).collect();
+        let kernel = &host.kernel;
+        let known: BTreeSet<_> = local.iter().map(|endpoint| &endpoint.interface).collect();
+        for (interface, link) in &kernel.state.links {
+            assert!(known.contains(interface), "host {id}: {interface} belongs to nobody");
+            assert!(
+                link.is_up && link.is_configured && kernel.covers(interface),
+                "host {id}: {interface} is half done"
+            );
+        }
+        assert_eq!(kernel.state.routes, routes(world, host, &local, &blocks), "routes of host {id}");
+        let wired = local.iter().filter(|endpoint| kernel.state.links.contains_key(&endpoint.interface));
+        let entries = |endpoint: &&&Endpoint| -> Vec<_> {
+            let entry = |address: &IpAddr| ((endpoint.interface.clone(), *address), endpoint.mac);
+            endpoint.addresses.iter().map(entry).collect()
+        };
+        let neighbours: BTreeMap<_, _> = wired.flat_map(|endpoint| entries(&endpoint)).collect();
+        assert_eq!(kernel.state.neighbours, neighbours, "neighbours of host {id}");
+        assert!(kernel.forwards && !kernel.state.gateways.is_empty(), "host {id} forwards");
+    }
+}
+
+fn routes(world: &World, host: &Host, local: &[&Endpoint], blocks: &BTreeMap<IpNet, Block>) -> BTreeMap<IpNet, Target> {
+    let mut routes = BTreeMap::new();
+    for other in world.hosts.iter().filter(|other| other.node.is_some()) {
+        for prefix in announced(&other.kernel.state, blocks, other) {
+            let same_family = |address: &&IpAddr| address.is_ipv4() == matches!(prefix, IpNet::V4(_));
+            let through = other.identity.addresses.iter().filter(same_family).copied().collect();
+            if other.identity.host != host.identity.host {
+                routes.insert(prefix, Target::Gateways(through));
+            }
+        }
+    }
+    let own = blocks.values().filter(|block| block.host == host.identity.host);
+    routes.extend(own.map(|block| (block.cidr, Target::Blackhole)));
+    for endpoint in local.iter().filter(|endpoint| host.kernel.state.links.contains_key(&endpoint.interface)) {
+        let to_link = |address: &IpAddr| (host_prefix(*address), Target::Link(endpoint.interface.clone()));
+        routes.extend(endpoint.addresses.iter().map(to_link));
+    }
+    routes
+}
+
+/// What a host should announce: its blocks, and wired addresses outside them.
+fn announced(kernel: &KernelState, blocks: &BTreeMap<IpNet, Block>, host: &Host) -> Vec<IpNet> {
+    let own: Vec<IpNet> =
+        blocks.values().filter(|block| block.host == host.identity.host).map(|block| block.cidr).collect();
+    let links = kernel.routes.iter().filter(|(_, target)| matches!(target, Target::Link(_)));
+    let strays = links.map(|(prefix, _)| *prefix).filter(|prefix| !own.iter().any(|block| block.contains(prefix)));
+    own.iter().copied().chain(strays).collect()
+}
+
+/// Once everybody has left: nothing is left of anybody.
+pub fn empty(world: &World) {
+    let Stored { blocks, endpoints } = stored(world);
+    assert!(endpoints.is_empty(), "left behind: {endpoints:?}");
+    assert!(blocks.values().all(|block| block.taken.is_empty()), "taken by nobody: {blocks:?}");
+    for (id, host) in world.hosts.iter().enumerate().filter(|(_, host)| host.node.is_some()) {
+        assert!(host.kernel.state.links.is_empty(), "links on host {id}: {:?}", host.kernel.state.links);
+        let is_link = |target: &Target| matches!(target, Target::Link(_));
+        assert!(!host.kernel.state.routes.values().any(is_link), "routes to links on host {id}");
+    }
+}

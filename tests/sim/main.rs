@@ -1,0 +1,52 @@
+//! Many nodes in one thread and virtual time, with faults.
+//!
+//! Every seed is another world. `POPLIN_SIM_SEEDS` says how many are tried, `POPLIN_SIM_SEED` tries one of them alone, and
+//! `POPLIN_SIM_STORY` tells all of its story.
+
+#![allow(clippy::unwrap_used)]
+
+mod chance;
+mod kernel;
+mod laws;
+mod runtime;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use runtime::Runtime;
+
+/// How many worlds are tried where nobody says: about 30 s unoptimized.
+const SEEDS: u64 = 40;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Runs a story in one world after the other, and tells where it ended badly.
+fn in_many_worlds(story: impl Fn(&mut Runtime)) {
+    let seeds = match number("POPLIN_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("POPLIN_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    let mut broken = Vec::new();
+    for seed in seeds.clone() {
+        let mut runtime = Runtime::new(seed);
+        if catch_unwind(AssertUnwindSafe(|| story(&mut runtime))).is_err() {
+            if seeds.end - seeds.start == 1 {
+                eprintln!("{}", runtime.world.story());
+            }
+            broken.push(seed);
+        }
+    }
+    assert!(broken.is_empty(), "laws are broken in the worlds of POPLIN_SIM_SEED = {broken:?}");
+}
+
+#[test]
+fn a_fabric_in_trouble_keeps_its_laws_and_comes_to_rest() {
+    in_many_worlds(|runtime| {
+        runtime.calm();
+        runtime.restart_all();
+        runtime.empty();
+        runtime.lose_host(0);
+    });
+}

@@ -1,0 +1,439 @@
+//! The container runtimes of all hosts, and what goes wrong around them.
+//!
+//! In: a seed. Out: a world in which containers come and go while nodes die, stores hide and other hands meddle; then a calm in
+//! which everything must come right. Callers behave as CNI runtimes do: who was refused, or lost the agent while waiting, asks for
+//! removal until it is granted.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use poplin_node::kernel::{Step, Target};
+use poplin_node::name::{AttachmentId, EndpointName};
+use poplin_node::request::{Answer, Attach, Detach, Refusal};
+use poplin_policy::label::Labels;
+
+use crate::laws;
+use crate::world::{HostId, Report, Request, Unkindness, World};
+
+/// How long the trouble lasts.
+const TROUBLE: Duration = Duration::from_secs(45);
+
+/// How long the routes of a neighbour that was lost are kept: it may only be restarting.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// The cue for the next misfortune; smaller ones belong to containers.
+const MISFORTUNE: u64 = u64::MAX;
+
+const POLICY: &str = r#"{"apiVersion":"poplin.dev/v1","kind":"Policy","metadata":{"name":"web"},"spec":{"subject":"app == 'web'","ingress":[{"name":"db","action":"allow","from":{"select":"app == 'db'"},"ports":["tcp/80"]}]}}"#;
+
+/// What a container's runtime is about to ask, or has asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    Join,
+    JoinAgain,
+    Leave,
+}
+
+/// How far a container is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Planned,
+    Joining,
+    Joined,
+    Leaving,
+    Gone,
+}
+
+/// One container.
+#[derive(Clone, Debug)]
+struct Container {
+    host: HostId,
+    attach: Attach,
+    phase: Phase,
+    /// Whether it runs until the calm.
+    stays: bool,
+    /// Its namespace went before it was told to leave.
+    is_bare: bool,
+}
+
+/// The runtimes, and the world they live in.
+#[derive(Debug)]
+pub struct Runtime {
+    /// The world.
+    pub world: World,
+    containers: Vec<Container>,
+    is_calm: bool,
+    is_policed: bool,
+    is_closed: bool,
+    has_v6: bool,
+}
+
+impl Runtime {
+    /// A small fabric with small pools, and so many containers that want to live in it.
+    pub fn new(seed: u64) -> Self {
+        let hosts = 2 + usize::try_from(seed % 3).expect("it is below 3");
+        let has_v6 = seed % 2 == 1;
+        let world = World::new(seed, hosts, has_v6);
+        let mut runtime =
+            Self { world, containers: Vec::new(), is_calm: false, is_policed: false, is_closed: false, has_v6 };
+        runtime.declare_pools();
+        for index in 0..24 {
+            runtime.plan_container(index);
+        }
+        runtime.world.unkind = Unkindness {
+            untold_one_in: 12,
+            step_fails_one_in: 150,
+            slowness_ms: [20, 200, 1500][runtime.world.chance.below(3)],
+        };
+        runtime.world.cue(Duration::from_millis(500), MISFORTUNE);
+        runtime
+    }
+
+    fn declare_pools(&mut self) {
+        let disabled = self.is_closed;
+        let pool = |name: &str, cidr: &str, size: u8| {
+            format!(
+                r#"{{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{{"name":"{name}"}},"spec":{{"cidr":"{cidr}","blockSize":{size},"disabled":{disabled}}}}}"#
+            )
+        };
+        self.world.declare("c/pool/four", Some(&pool("four", "10.77.0.0/28", 30)));
+        if self.has_v6 {
+            self.world.declare("c/pool/six", Some(&pool("six", "fd77::/124", 126)));
+        }
+    }
+
+    fn plan_container(&mut self, index: usize) {
+        let chance = &mut self.world.chance;
+        let host = chance.below(self.world.hosts.len());
+        // Some are twins: the runtime of another host believes it has the same container.
+        let twin = index.checked_sub(1).filter(|_| chance.one_in(12));
+        let name = chance.one_in(5).then(|| EndpointName::new(format!("n{}", chance.below(3))));
+        let mut addresses = BTreeSet::new();
+        if chance.one_in(4) {
+            addresses.insert(IpAddr::from([10, 77, 0, u8::try_from(chance.below(16)).expect("it is below 16")]));
+        }
+        let app = ["web", "db"][chance.below(2)];
+        let mut attach = Attach {
+            attachment: AttachmentId { container: format!("c{index}"), interface: "eth0".to_owned() },
+            name,
+            labels: Labels::try_from_pairs([("app", app)]).expect("they are labels"),
+            netns: PathBuf::from(format!("/run/netns/c{index}")),
+            addresses,
+        };
+        if let Some(twin) = twin {
+            attach.attachment = self.containers[twin].attach.attachment.clone();
+            attach.addresses = self.containers[twin].attach.addresses.clone();
+        }
+        let stays = twin.is_none() && chance.one_in(4);
+        let at = chance.between_ms(500, 40_000);
+        self.containers.push(Container { host, attach, phase: Phase::Planned, stays, is_bare: false });
+        self.cue(index, Ask::Join, at);
+        let same = |other: &Container| other.attach.attachment == self.containers[index].attach.attachment;
+        if self.containers[..index].iter().any(|other| other.host == host && same(other)) {
+            self.containers[index].phase = Phase::Gone; // one runtime knows its own containers
+        }
+    }
+
+    fn cue(&mut self, index: usize, ask: Ask, delay: Duration) {
+        self.world.cue(delay, (index * 3 + ask as usize) as u64);
+    }
+
+    fn cue_soon(&mut self, index: usize, ask: Ask) {
+        let delay = self.world.chance.between_ms(100, 1500);
+        self.cue(index, ask, delay);
+    }
+
+    /// Lets the world go on until that time.
+    pub fn run_until(&mut self, end: Duration) {
+        while let Some(report) = self.world.next_report(end) {
+            match report {
+                Report::Cue(MISFORTUNE) => self.misfortune(),
+                Report::Cue(cue) => {
+                    let cue = usize::try_from(cue).expect("it was made of a usize");
+                    let ask = [Ask::Join, Ask::JoinAgain, Ask::Leave][cue % 3];
+                    self.ask(cue / 3, ask);
+                }
+                Report::Answered(request, answer) => self.answered(&request, answer),
+                Report::Forgotten(request) => self.forgotten(&request),
+            }
+        }
+    }
+
+    fn ask(&mut self, index: usize, ask: Ask) {
+        let one = self.containers[index].clone();
+        let subject = index * 3 + ask as usize;
+        let is_asked = match (ask, one.phase) {
+            (Ask::Join, Phase::Planned) => {
+                self.world.hosts[one.host].kernel.namespaces.insert(one.attach.netns.clone());
+                self.set_phase(index, Phase::Joining);
+                if self.world.chance.one_in(6) {
+                    self.cue_soon(index, Ask::JoinAgain);
+                }
+                self.world.attach(one.host, subject, one.attach)
+            }
+            (Ask::JoinAgain, Phase::Joining | Phase::Joined) => {
+                self.world.attach(one.host, subject, one.attach);
+                true
+            }
+            (Ask::Leave, Phase::Joining | Phase::Joined | Phase::Leaving) => {
+                self.set_phase(index, Phase::Leaving);
+                if self.world.chance.one_in(2) {
+                    self.lose_namespace(index);
+                }
+                let detach = Detach::Attachment(one.attach.attachment);
+                self.world.detach(one.host, subject, detach)
+            }
+            _ => true,
+        };
+        match ask {
+            Ask::Join if !is_asked => {
+                self.set_phase(index, Phase::Planned);
+                self.cue_soon(index, Ask::Join);
+            }
+            Ask::Leave if !is_asked => self.cue_soon(index, Ask::Leave),
+            Ask::Join | Ask::JoinAgain | Ask::Leave => {}
+        }
+    }
+
+    fn answered(&mut self, request: &Request, answer: Answer) {
+        let (index, ask) = (request.subject / 3, [Ask::Join, Ask::JoinAgain, Ask::Leave][request.subject % 3]);
+        let phase = self.containers[index].phase;
+        match (ask, answer) {
+            (Ask::Join, Answer::Attached(_)) if phase == Phase::Joining => {
+                self.set_phase(index, Phase::Joined);
+                if !self.containers[index].stays {
+                    let delay = self.world.chance.between_ms(500, 12_000);
+                    self.cue(index, Ask::Leave, delay);
+                }
+            }
+            (Ask::Join, Answer::Refused(_)) if phase == Phase::Joining => {
+                self.set_phase(index, Phase::Leaving);
+                self.cue_soon(index, Ask::Leave);
+            }
+            // It was asked to leave, or asked twice, in the meantime.
+            (Ask::Join, Answer::Attached(_) | Answer::Refused(_)) => {}
+            // The runtime takes any refusal but this one for the end of the container.
+            (Ask::JoinAgain, Answer::Attached(_) | Answer::Refused(Refusal::Busy { .. })) => {}
+            (Ask::JoinAgain, Answer::Refused(_)) => self.cue_soon(index, Ask::Leave),
+            (Ask::Leave, Answer::Detached(_)) => self.left(index),
+            (Ask::Leave, Answer::Refused(_)) => self.cue_soon(index, Ask::Leave),
+            (ask, answer) => panic!("{ask:?} was answered with {answer:?}"),
+        }
+    }
+
+    /// The law of leaving: who was told that nothing is left can rely on it.
+    fn left(&mut self, index: usize) {
+        let one = self.containers[index].clone();
+        let host = &self.world.hosts[one.host];
+        let is_its = |endpoint: &poplin_node::object::Endpoint| {
+            endpoint.attachment == one.attach.attachment && endpoint.host == host.identity.host
+        };
+        let left = laws::stored(&self.world).endpoints.into_iter().find(is_its);
+        assert_eq!(left, None, "c{index} was told that nothing is left");
+        self.set_phase(index, Phase::Gone);
+        self.lose_namespace(index);
+    }
+
+    fn forgotten(&mut self, request: &Request) {
+        let (index, ask) = (request.subject / 3, [Ask::Join, Ask::JoinAgain, Ask::Leave][request.subject % 3]);
+        match (ask, self.containers[index].phase) {
+            (_, Phase::Gone) => {}
+            (Ask::Join | Ask::JoinAgain | Ask::Leave, _) => {
+                self.set_phase(index, Phase::Leaving); // whatever it was, the runtime takes it for failed
+                self.cue_soon(index, Ask::Leave);
+            }
+        }
+    }
+
+    fn set_phase(&mut self, index: usize, phase: Phase) {
+        self.containers[index].phase = phase;
+    }
+
+    fn lose_namespace(&mut self, index: usize) {
+        let (host, netns) = (self.containers[index].host, self.containers[index].attach.netns.clone());
+        self.containers[index].is_bare = true;
+        self.world.tell(|| format!("host {host} loses {}", netns.display()));
+        self.world.hosts[host].kernel.lose_namespace(&netns);
+        self.world.notice(host);
+    }
+
+    /// Something goes wrong.
+    fn misfortune(&mut self) {
+        if self.is_calm {
+            return;
+        }
+        let host = self.world.chance.below(self.world.hosts.len());
+        match self.world.chance.below(16) {
+            0 | 1 => self.kill(host),
+            2 => {
+                let during = self.world.chance.between_ms(200, 14_000);
+                self.world.lose_store(host, during);
+            }
+            3 => self.world.read_store(host),
+            4..=7 => self.meddle(host),
+            8 => self.world.alter_rules(host),
+            9 => self.world.break_connection(host),
+            10 => {
+                self.is_policed = !self.is_policed;
+                self.world.declare("c/policy/web", self.is_policed.then_some(POLICY));
+            }
+            11 => {
+                self.is_closed = !self.is_closed;
+                self.declare_pools();
+            }
+            12 => {
+                let flaky = [0, 3, 10][self.world.chance.below(3)];
+                self.world.hosts[host].step_fails_one_in = flaky;
+            }
+            13 => {
+                if let Some(index) = self.any(host, Phase::Joined) {
+                    self.lose_namespace(index);
+                    self.cue_soon(index, Ask::Leave);
+                }
+            }
+            14 => {
+                if let Some(index) = self.any(host, Phase::Joined) {
+                    self.ask(index, Ask::JoinAgain);
+                }
+            }
+            _ => {
+                if self.world.chance.one_in(4) {
+                    self.reboot(host);
+                }
+            }
+        }
+        let delay = self.world.chance.between_ms(100, 1500);
+        self.world.cue(delay, MISFORTUNE);
+    }
+
+    fn kill(&mut self, host: HostId) {
+        self.world.kill(host);
+        let delay = self.world.chance.between_ms(50, 3000);
+        self.world.start(host, delay);
+    }
+
+    fn reboot(&mut self, host: HostId) {
+        self.world.tell(|| format!("host {host} reboots"));
+        self.world.power_off(host);
+        for index in 0..self.containers.len() {
+            let one = &self.containers[index];
+            if one.host == host && matches!(one.phase, Phase::Joining | Phase::Joined | Phase::Leaving) {
+                self.containers[index].is_bare = true;
+                self.cue_soon(index, Ask::Leave);
+            }
+        }
+        let delay = self.world.chance.between_ms(1000, 5000);
+        self.world.start(host, delay);
+    }
+
+    fn any(&mut self, host: HostId, phase: Phase) -> Option<usize> {
+        let all = self.containers.iter().enumerate();
+        let all: Vec<usize> =
+            all.filter(|(_, one)| one.host == host && one.phase == phase).map(|(index, _)| index).collect();
+        self.world.chance.pick(&all)
+    }
+
+    /// Another hand changes what is ours in the kernel.
+    fn meddle(&mut self, host: HostId) {
+        let way = self.world.chance.below(4);
+        let state = &self.world.hosts[host].kernel.state;
+        let routes: Vec<_> = state.routes.keys().copied().collect();
+        let links: Vec<_> = state.links.keys().cloned().collect();
+        let neighbours: Vec<_> = state.neighbours.keys().cloned().collect();
+        let (route, link, neighbour) =
+            (self.world.chance.pick(&routes), self.world.chance.pick(&links), self.world.chance.pick(&neighbours));
+        self.world.tell(|| format!("host {host} is meddled with: {way} {route:?} {link:?}"));
+        let kernel = &mut self.world.hosts[host].kernel;
+        match (way, route, link, neighbour) {
+            (0, Some(route), ..) => kernel.lose_route(&route),
+            (1, _, Some(link), _) => kernel.lower(&link),
+            (2, _, Some(link), _) => kernel.disturb(&link),
+            (_, _, _, Some(neighbour)) => kernel.lose_neighbour(&neighbour),
+            _ => {}
+        }
+        self.world.notice(host);
+    }
+
+    /// The trouble ends; everything must come right, and then stand still.
+    pub fn calm(&mut self) {
+        self.run_until(TROUBLE);
+        self.is_calm = true;
+        self.world.tell(|| "calm".to_owned());
+        self.world.unkind = Unkindness { slowness_ms: 20, ..Unkindness::default() };
+        self.is_closed = false;
+        self.declare_pools();
+        for host in 0..self.world.hosts.len() {
+            self.world.hosts[host].step_fails_one_in = 0;
+            self.world.start(host, Duration::ZERO);
+            self.world.notice(host);
+        }
+        self.settle(Duration::from_secs(240));
+        for one in self.containers.iter().filter(|one| one.phase == Phase::Joined && !one.is_bare) {
+            let interface = laws::stored(&self.world)
+                .endpoints
+                .into_iter()
+                .find(|endpoint| endpoint.attachment == one.attach.attachment)
+                .unwrap_or_else(|| panic!("{} was attached, and is not in the store", one.attach.attachment))
+                .interface;
+            let links = &self.world.hosts[one.host].kernel.state.links;
+            assert!(links.contains_key(&interface), "{} lost its link", one.attach.attachment);
+        }
+    }
+
+    /// Goes on for a while; nothing may be done in the last part of it, and all must be as it should.
+    fn settle(&mut self, during: Duration) {
+        let end = self.world.now() + during;
+        self.run_until(end - Duration::from_secs(25));
+        let deeds = self.world.deeds;
+        self.run_until(end);
+        assert_eq!(self.world.deeds, deeds, "the nodes find no rest");
+        laws::quiet(&self.world);
+    }
+
+    /// Every node dies and comes back; it must find all as it should be, and disturb nothing.
+    pub fn restart_all(&mut self) {
+        for host in 0..self.world.hosts.len() {
+            let before = self.world.hosts[host].kernel.shape();
+            let rules = self.world.hosts[host].kernel.rules.clone();
+            self.world.hosts.iter_mut().for_each(|one| one.done.clear());
+
+            self.world.store_is_far_for = Duration::from_secs([0, 0, 45][self.world.chance.below(3)]);
+            self.world.kill(host);
+            self.world.start(host, Duration::from_millis(10));
+            self.settle(Duration::from_secs(140));
+
+            let mut done = self.world.hosts.iter().flat_map(|one| &one.done);
+            let harms = |step: &&Step| match step {
+                Step::EnableForwarding | Step::ChangeRules(_) => false,
+                Step::AddGateway(_)
+                | Step::CreateLink(_)
+                | Step::ConfigureLink(_)
+                | Step::RaiseLink(_)
+                | Step::DeleteLink(_)
+                | Step::SetNeighbour { .. }
+                | Step::SetRoute { target: Target::Link(_) | Target::Gateways(_) | Target::Blackhole, .. }
+                | Step::RemoveRoute(_) => true,
+            };
+            assert_eq!(done.find(harms), None, "a step on some host after a restart of host {host}");
+            assert_eq!(self.world.hosts[host].kernel.shape(), before);
+            assert_eq!(self.world.hosts[host].kernel.rules, rules);
+        }
+    }
+
+    /// Everybody leaves.
+    pub fn empty(&mut self) {
+        for index in 0..self.containers.len() {
+            self.cue_soon(index, Ask::Leave);
+        }
+        self.settle(Duration::from_secs(60));
+        laws::empty(&self.world);
+    }
+
+    /// One host loses power for good; the others forget it once it has been silent for the hold time.
+    pub fn lose_host(&mut self, host: HostId) {
+        self.world.power_off(host);
+        self.settle(poplin_node::HOLD_TIME + GRACE + Duration::from_secs(60));
+    }
+}
