@@ -242,3 +242,43 @@ async fn lists_come_in_pages_by_name() {
 
     assert_eq!(pages, [3, 3, 1]);
 }
+
+#[tokio::test]
+async fn health_follows_the_head_and_reflection_names_every_service() {
+    use tonic_health::pb::health_client::HealthClient;
+    use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+    use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+    let shelf = Shelf::new().await;
+    let socket = shelf.directory.join("api.sock");
+    let (calls, _head) = tokio::sync::mpsc::channel(1);
+    let (is_ready, ready) = tokio::sync::watch::channel(false);
+    let desk = super::Desk { calls, store: shelf.store.clone(), ready };
+    let door = tokio::spawn(super::serve(super::listen(&socket).unwrap(), desk));
+    let channel = poplin_proto::connect(&socket).await.unwrap();
+
+    let mut health = HealthClient::new(channel.clone());
+    let mut watched = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let before = watched.message().await.unwrap().unwrap().status();
+    is_ready.send_replace(true);
+    let after = watched.message().await.unwrap().unwrap().status();
+
+    let question = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..ServerReflectionRequest::default()
+    };
+    let asked =
+        ServerReflectionClient::new(channel).server_reflection_info(tokio_stream::once(question)).await.unwrap();
+    let answer: ServerReflectionResponse = asked.into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(services)) = answer.message_response else { panic!("{answer:?}") };
+    let names: Vec<&str> = services.service.iter().map(|service| service.name.as_str()).collect();
+
+    assert_eq!((before, after), (ServingStatus::NotServing, ServingStatus::Serving));
+    for service in ["Resource", "Workload", "Policy", "Status"] {
+        assert!(names.contains(&format!("poplin.v1.{service}Service").as_str()), "{names:?}");
+    }
+    door.abort();
+}
