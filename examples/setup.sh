@@ -8,8 +8,8 @@ need_root() {
   [ "$(id -u)" -eq 0 ] || { say "error: this needs root: namespaces, links and routes are made"; say "  try: sudo $0 $*"; exit 2; }
 }
 
-# install PACKAGE...: those that are not there yet.
-install() {
+# need_packages PACKAGE...: those that are not there yet.
+need_packages() {
   local missing=() package
   for package in "$@"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
@@ -22,6 +22,14 @@ install() {
     cat "$log" >&2; say "error: packages could not be installed"; say "  try: apt-get install ${missing[*]}"; exit 1
   fi
   rm -f "$log"
+  # Debian starts what it installs. The lab starts its own, in namespaces; what came only for that is put to rest again.
+  [ -d /run/systemd/system ] || return 0
+  for package in "${missing[@]}"; do
+    case $package in
+      etcd-server) systemctl --quiet disable --now etcd.service ;;
+      bird2) systemctl --quiet disable --now bird.service ;;
+    esac
+  done
 }
 
 # The compiler. Debian 12's own is older than this code's edition.
