@@ -169,10 +169,10 @@ impl Node {
         self.end_adoption(now);
         self.expire_jobs(now);
         self.register(now);
-        self.advance_jobs(now);
+        self.advance_jobs();
         self.transact(now);
         self.apply(now);
-        self.advance_wired(now);
+        self.advance_wired();
         self.transact(now);
         self.peer(now);
         self.apply(now);

@@ -163,7 +163,7 @@ impl Node {
     }
 
     /// Detachments that wait begin to leave the kernel.
-    pub(super) fn advance_jobs(&mut self, _now: Instant) {
+    pub(super) fn advance_jobs(&mut self) {
         for attachment in self.jobs.at(|stage| *stage == Stage::Waiting) {
             let is_detach = self.jobs.get_mut(&attachment).is_some_and(|job| matches!(job.wish, Wish::Detach));
             let Some(mirror) = self.mirror.as_ref().filter(|_| is_detach) else { continue };
@@ -177,7 +177,7 @@ impl Node {
     }
 
     /// What waited for the kernel, and got what it waited for, moves on.
-    pub(super) fn advance_wired(&mut self, _now: Instant) {
+    pub(super) fn advance_wired(&mut self) {
         let Some(kernel) = self.kernel.as_ref().filter(|_| self.batch.is_none()) else { return };
         let is_gone = |stage: &Stage| matches!(stage, Stage::Unwiring(endpoint) if !kernel.links.contains_key(&endpoint.interface));
         for attachment in self.jobs.at(is_gone) {
