@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 19] = [
+const DOCUMENTS: [&str; 21] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -26,6 +26,8 @@ const DOCUMENTS: [&str; 19] = [
     "PeerSpec",
     "FabricConfig",
     "FabricConfigSpec",
+    "Namespace",
+    "NamespaceSpec",
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.

@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use crate::matching::{Mismatch, mismatch};
+use crate::matching::{Flow, Mismatch, mismatch};
 use crate::model::{Action, DefaultAction, Direction, Policy};
 use crate::packet::Packet;
-use crate::verdict::{By, Decision, RuleName, Ruling, verdict};
+use crate::verdict::{By, Decision, RuleName, Ruling, governs, verdict};
 use crate::world::{Rank, World};
 
 /// The whole story of one packet.
@@ -43,6 +43,11 @@ pub enum Step {
         /// The first thing that does not fit.
         because: Mismatch,
     },
+    /// A rule that fits and only logs.
+    Logged {
+        /// Which rule.
+        rule: RuleName,
+    },
     /// A rule that fits and passes the packet to the next tier.
     Passed {
         /// Which rule.
@@ -72,12 +77,12 @@ pub fn explain(world: &World, packet: &Packet) -> Explanation {
 
 /// Tells one end's part; nothing if there is no such endpoint.
 pub fn direction_account(world: &World, endpoint: &str, direction: Direction, packet: &Packet) -> Option<Account> {
-    let labels = &world.endpoints.get(endpoint)?.labels;
-    let mut teller = Teller { world, direction, packet, steps: Vec::new() };
+    let governed = world.endpoints.get(endpoint)?;
+    let mut teller = Teller { world, direction, flow: Flow::of(world, packet), steps: Vec::new() };
     let mut by = By::Ungoverned;
     let mut allowed = true;
     for mut rank in world.ranks() {
-        rank.policies.retain(|policy| policy.rules(direction).is_some() && policy.subject.admits(labels));
+        rank.policies.retain(|policy| governs(world, policy, governed, direction));
         if rank.policies.is_empty() {
             continue;
         }
@@ -93,7 +98,7 @@ pub fn direction_account(world: &World, endpoint: &str, direction: Direction, pa
 struct Teller<'w> {
     world: &'w World,
     direction: Direction,
-    packet: &'w Packet,
+    flow: Flow<'w>,
     steps: Vec<Step>,
 }
 
@@ -103,7 +108,7 @@ impl Teller<'_> {
         match (self.first_fit(&rank.policies), rank.tier.default_action) {
             (Some((Action::Allow, rule)), _) => Some((true, By::Rule(rule))),
             (Some((Action::Deny, rule)), _) => Some((false, By::Rule(rule))),
-            (Some((Action::Pass, rule)), _) => {
+            (Some((Action::Pass | Action::Log, rule)), _) => {
                 self.steps.push(Step::Passed { rule });
                 None
             }
@@ -119,7 +124,8 @@ impl Teller<'_> {
         for policy in policies {
             for rule in policy.rules(self.direction).unwrap_or_default() {
                 let name = RuleName::of(policy, &rule.name);
-                match mismatch(self.world, rule, self.direction, self.packet) {
+                match mismatch(self.world, rule, &self.flow) {
+                    None if rule.action == Action::Log => self.steps.push(Step::Logged { rule: name }),
                     None => return Some((rule.action, name)),
                     Some(because) => self.steps.push(Step::Skipped { rule: name, because }),
                 }
@@ -156,6 +162,7 @@ impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Skipped { rule, because } => write!(out, "{rule}: skipped, {because}"),
+            Step::Logged { rule } => write!(out, "{rule}: logged"),
             Step::Passed { rule } => write!(out, "{rule}: passes to the next tier"),
             Step::TierPassed { tier } => write!(out, "end of tier {tier}: passes to the next tier"),
         }

@@ -45,6 +45,13 @@ impl Labels {
         self.0.get(key).map(String::as_str)
     }
 
+    /// These labels, and of the others those whose keys are not among them. The sum may be more than [`Labels::MAX_COUNT`].
+    pub fn over(&self, inherited: &Self) -> Self {
+        let mut all = inherited.0.clone();
+        all.extend(self.0.iter().map(|(key, value)| (key.clone(), value.clone())));
+        Self(all)
+    }
+
     /// All labels, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))

@@ -4,8 +4,8 @@
 //! Replies and related errors pass by connection tracking and are not asked here; what a
 //! host itself sends to its own endpoints passes too.
 
-use crate::matching::mismatch;
-use crate::model::{Action, DefaultAction, Direction, Policy};
+use crate::matching::{Flow, mismatch};
+use crate::model::{Action, DefaultAction, Direction, Endpoint, Policy, QualifiedName};
 use crate::packet::Packet;
 use crate::world::World;
 
@@ -50,27 +50,28 @@ pub enum By {
 }
 
 /// Where a rule stands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleName {
     /// The policy's tier.
     pub tier: String,
     /// The policy.
-    pub policy: String,
+    pub policy: QualifiedName,
     /// The rule.
     pub rule: String,
 }
 
 /// Asks both ends.
 pub fn verdict(world: &World, packet: &Packet) -> Decision {
-    let source = world.endpoint_of(packet.source).map(|(name, _)| name);
-    let destination = world.endpoint_of(packet.destination).map(|(name, _)| name);
-    let (egress, ingress) = if source.is_some() && source == destination {
-        (source.map(itself), destination.map(itself))
-    } else {
-        (
-            source.and_then(|name| direction_verdict(world, name, Direction::Egress, packet)),
-            destination.and_then(|name| direction_verdict(world, name, Direction::Ingress, packet)),
-        )
+    let flow = Flow::of(world, packet);
+    let (source, destination) = (flow.source.endpoint, flow.destination.endpoint);
+    let (egress, ingress) = match (source, destination) {
+        (Some((source, _)), Some((destination, _))) if source == destination => {
+            (Some(itself(source)), Some(itself(destination)))
+        }
+        _ => (
+            source.map(|one| ruling(world, one, Direction::Egress, &flow)),
+            destination.map(|one| ruling(world, one, Direction::Ingress, &flow)),
+        ),
     };
     let allowed = [&egress, &ingress].into_iter().flatten().all(|ruling| ruling.allowed);
     Decision { allowed, egress, ingress }
@@ -78,20 +79,24 @@ pub fn verdict(world: &World, packet: &Packet) -> Decision {
 
 /// Asks one end; nothing if there is no such endpoint.
 pub fn direction_verdict(world: &World, endpoint: &str, direction: Direction, packet: &Packet) -> Option<Ruling> {
-    let labels = &world.endpoints.get(endpoint)?.labels;
-    let ruling = |allowed, by| Some(Ruling { endpoint: endpoint.to_owned(), allowed, by });
+    let (name, endpoint) = world.endpoints.get_key_value(endpoint)?;
+    Some(ruling(world, (name, endpoint), direction, &Flow::of(world, packet)))
+}
+
+fn ruling(world: &World, (name, endpoint): (&str, &Endpoint), direction: Direction, flow: &Flow<'_>) -> Ruling {
+    let ruling = |allowed, by| Ruling { endpoint: name.to_owned(), allowed, by };
     let mut last = By::Ungoverned;
     for rank in world.ranks() {
-        let governing = |policy: &&Policy| policy.rules(direction).is_some() && policy.subject.admits(labels);
-        let policies: Vec<&Policy> = rank.policies.into_iter().filter(governing).collect();
+        let policies: Vec<&Policy> =
+            rank.policies.into_iter().filter(|policy| governs(world, policy, endpoint, direction)).collect();
         if policies.is_empty() {
             continue;
         }
         last = By::EndOfTiers;
-        match first_fit(world, &policies, direction, packet) {
+        match first_fit(world, &policies, direction, flow) {
             Some((Action::Allow, name)) => return ruling(true, By::Rule(name)),
             Some((Action::Deny, name)) => return ruling(false, By::Rule(name)),
-            Some((Action::Pass, _)) => {}
+            Some((Action::Pass | Action::Log, _)) => {}
             None if rank.tier.default_action == DefaultAction::Deny => {
                 return ruling(false, By::EndOfTier { tier: rank.tier.name.clone() });
             }
@@ -101,10 +106,16 @@ pub fn direction_verdict(world: &World, endpoint: &str, direction: Direction, pa
     ruling(true, last)
 }
 
-fn first_fit(world: &World, policies: &[&Policy], direction: Direction, packet: &Packet) -> Option<(Action, RuleName)> {
+/// Whether a policy speaks for an endpoint in a direction.
+pub fn governs(world: &World, policy: &Policy, endpoint: &Endpoint, direction: Direction) -> bool {
+    policy.rules(direction).is_some() && world.selects_endpoint(&policy.subject, endpoint)
+}
+
+/// The first rule that fits and does more than to log.
+fn first_fit(world: &World, policies: &[&Policy], direction: Direction, flow: &Flow<'_>) -> Option<(Action, RuleName)> {
     for policy in policies {
         for rule in policy.rules(direction).unwrap_or_default() {
-            if mismatch(world, rule, direction, packet).is_none() {
+            if rule.action != Action::Log && mismatch(world, rule, flow).is_none() {
                 return Some((rule.action, RuleName::of(policy, &rule.name)));
             }
         }

@@ -6,18 +6,23 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{AddressSet, DEFAULT_TIER, Endpoint, Order, Policy, Tier, standing};
-use crate::selector::Selector;
+use crate::label::Labels;
+use crate::model::{
+    ADMIN_TIER, AddressSet, BASELINE_TIER, DEFAULT_TIER, Endpoint, Mode, Order, Policy, QualifiedName, Scope,
+    Selection, Tier,
+};
 
 /// The whole fabric, as policy sees it. Each map's key is the name of what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct World {
-    /// Declared tiers; [`DEFAULT_TIER`] exists even if it is not here.
+    /// Declared tiers; the built-in ones exist even if they are not here.
     pub tiers: BTreeMap<String, Tier>,
     /// Policies.
-    pub policies: BTreeMap<String, Policy>,
+    pub policies: BTreeMap<QualifiedName, Policy>,
     /// Address sets.
-    pub sets: BTreeMap<String, AddressSet>,
+    pub sets: BTreeMap<QualifiedName, AddressSet>,
+    /// Labels of namespaces; a namespace that is not here has none but those every namespace has.
+    pub namespaces: BTreeMap<String, Labels>,
     /// Endpoints of all hosts. An address belongs to one endpoint; were it two, the first by name counts.
     pub endpoints: BTreeMap<String, Endpoint>,
 }
@@ -27,25 +32,36 @@ pub struct World {
 pub struct Rank<'w> {
     /// The tier.
     pub tier: Cow<'w, Tier>,
-    /// All policies that stand in it.
+    /// All enforced policies that stand in it.
     pub policies: Vec<&'w Policy>,
 }
 
+/// One end of a packet: an address, and whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'w> {
+    /// The address.
+    pub address: IpAddr,
+    /// The endpoint that has it, if it is one of ours.
+    pub endpoint: Option<(&'w str, &'w Endpoint)>,
+}
+
 impl World {
-    /// All tiers in the order they are asked, each with its policies in theirs.
+    /// All tiers in the order they are asked, each with its enforced policies in theirs.
     pub fn ranks(&self) -> Vec<Rank<'_>> {
         let mut ranks: BTreeMap<&str, Rank<'_>> = BTreeMap::new();
-        let policies_tiers = self.policies.values().map(|policy| policy.tier.as_str());
-        for name in self.tiers.keys().map(String::as_str).chain(policies_tiers).chain([DEFAULT_TIER]) {
+        let enforced = || self.policies.values().filter(|policy| policy.mode == Mode::Enforce);
+        let built_in = [ADMIN_TIER, DEFAULT_TIER, BASELINE_TIER];
+        let names = self.tiers.keys().map(String::as_str).chain(enforced().map(|policy| policy.tier.as_str()));
+        for name in names.chain(built_in) {
             ranks.entry(name).or_insert_with(|| Rank { tier: self.tier(name), policies: Vec::new() });
         }
-        for policy in self.policies.values() {
+        for policy in enforced() {
             ranks.entry(&policy.tier).and_modify(|rank| rank.policies.push(policy));
         }
         let mut ranks: Vec<_> = ranks.into_values().collect();
         ranks.sort_by(|left, right| tier_standing(left).cmp(&tier_standing(right)));
         for rank in &mut ranks {
-            rank.policies.sort_by_key(|policy| standing(policy.order, &policy.name));
+            rank.policies.sort_by_key(|policy| Order::standing(policy.order, &policy.name));
         }
         ranks
     }
@@ -58,20 +74,67 @@ impl World {
         }
     }
 
-    /// The endpoint an address belongs to.
-    pub fn endpoint_of(&self, address: IpAddr) -> Option<(&str, &Endpoint)> {
-        let mut endpoints = self.endpoints.iter().map(|(name, endpoint)| (name.as_str(), endpoint));
-        endpoints.find(|(_, endpoint)| endpoint.addresses.contains(&address))
+    /// The same world with every staged policy enforced: what would be.
+    pub fn promoted(&self) -> Self {
+        let mut world = self.clone();
+        for policy in world.policies.values_mut().filter(|policy| policy.mode == Mode::Stage) {
+            policy.mode = Mode::Enforce;
+        }
+        world
     }
 
-    /// Whether an address is that of an endpoint, or lies in an address set, that the selector admits.
-    pub fn selects(&self, selector: &Selector, address: IpAddr) -> bool {
-        let is_address = |endpoint: &Endpoint| endpoint.addresses.contains(&address);
-        self.endpoints.values().any(|endpoint| is_address(endpoint) && selector.admits(&endpoint.labels))
-            || self.sets.values().any(|set| set.contains(address) && selector.admits(&set.labels))
+    /// An address, and the endpoint it belongs to.
+    pub fn end(&self, address: IpAddr) -> End<'_> {
+        let mut endpoints = self.endpoints.iter().map(|(name, endpoint)| (name.as_str(), endpoint));
+        End { address, endpoint: endpoints.find(|(_, endpoint)| endpoint.addresses.contains(&address)) }
+    }
+
+    /// The endpoint an address belongs to.
+    pub fn endpoint_of(&self, address: IpAddr) -> Option<(&str, &Endpoint)> {
+        self.end(address).endpoint
+    }
+
+    /// Whether an end is an endpoint, or lies in an address set, that is selected.
+    pub fn selects(&self, selection: &Selection, end: End<'_>) -> bool {
+        end.endpoint.is_some_and(|(_, endpoint)| self.selects_endpoint(selection, endpoint))
+            || self.sets.values().any(|set| set.contains(end.address) && self.selects_set(selection, set))
+    }
+
+    /// Whether an endpoint is selected.
+    pub fn selects_endpoint(&self, selection: &Selection, endpoint: &Endpoint) -> bool {
+        self.is_in(&selection.scope, endpoint.namespace.as_deref()) && selection.labels.admits(&endpoint.labels)
+    }
+
+    /// Whether an address set is selected.
+    pub fn selects_set(&self, selection: &Selection, set: &AddressSet) -> bool {
+        self.is_in(&selection.scope, set.name.namespace()) && selection.labels.admits(&set.labels)
+    }
+
+    /// Whether what lives in that namespace, or in none, is within a scope.
+    pub fn is_in(&self, scope: &Scope, namespace: Option<&str>) -> bool {
+        match (scope, namespace) {
+            (Scope::Anywhere, _) => true,
+            (Scope::Namespace(wanted), namespace) => namespace == Some(wanted),
+            (Scope::Namespaces(selector), Some(namespace)) => selector.admits(&self.namespace_labels(namespace)),
+            (Scope::Namespaces(_), None) => false,
+            (Scope::Global, namespace) => namespace.is_none(),
+        }
+    }
+
+    /// A namespace's labels: those that were declared, and its name under the keys that Kubernetes' and Calico's users know.
+    pub fn namespace_labels(&self, namespace: &str) -> Labels {
+        let names = NAMESPACE_NAME_KEYS.map(|key| (key, namespace));
+        let named = Labels::try_from_pairs(names).unwrap_or_default();
+        match self.namespaces.get(namespace) {
+            Some(declared) => named.over(declared),
+            None => named,
+        }
     }
 }
 
+/// Labels every namespace has: its name.
+pub const NAMESPACE_NAME_KEYS: [&str; 2] = ["kubernetes.io/metadata.name", "projectcalico.org/name"];
+
 fn tier_standing<'a>(rank: &'a Rank<'_>) -> (bool, Option<Order>, &'a str) {
-    standing(rank.tier.order, &rank.tier.name)
+    Order::standing(rank.tier.order, &rank.tier.name)
 }

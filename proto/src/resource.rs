@@ -1,4 +1,4 @@
-//! Gives the eight kinds of declared things one face, and each its document form.
+//! Gives the nine kinds of declared things one face, and each its document form.
 //!
 //! In: a kind by name, and a document in any of serde's formats. Out: a [`Resource`], or the same document again.
 //! A document is `apiVersion`, `kind`, `metadata`, `spec`; unknown fields are refused by name, absent ones take their
@@ -8,13 +8,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::spelling::nearest;
 use crate::v1::resource::Object;
-use crate::v1::{AddressSet, Endpoint, FabricConfig, Host, Metadata, Peer, Policy, Pool, Resource, Tier};
+use crate::v1::{AddressSet, Endpoint, FabricConfig, Host, Metadata, Namespace, Peer, Policy, Pool, Resource, Tier};
 
 /// The one version documents are written in.
 pub const API_VERSION: &str = "poplin.dev/v1";
 
 /// Every kind, in the order of the wire contract.
-pub const KINDS: [&str; 8] = ["Pool", "Host", "Endpoint", "Policy", "Tier", "AddressSet", "Peer", "FabricConfig"];
+pub const KINDS: [&str; 9] =
+    ["Pool", "Host", "Endpoint", "Policy", "Tier", "AddressSet", "Peer", "FabricConfig", "Namespace"];
 
 /// The first lines of a document: enough to know what the rest should be. Ignores everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -47,7 +48,7 @@ trait Document: Serialize {
     fn into_object(self) -> Object;
 }
 
-/// Ties each message to its kind and case. One line a kind is all a ninth would need here.
+/// Ties each message to its kind and case. One line a kind is all a tenth would need here.
 macro_rules! documents {
     ($($message:ident),*) => {
         $(impl Document for $message {
@@ -90,7 +91,7 @@ macro_rules! documents {
         }
     };
 }
-documents!(Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig);
+documents!(Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig, Namespace);
 
 impl Resource {
     /// One of [`KINDS`]; empty for a resource without an object, which only a broken client sends.
@@ -104,6 +105,17 @@ impl Resource {
     /// `metadata.name`; empty if not given.
     pub fn name(&self) -> &str {
         self.metadata().map_or("", |metadata| metadata.name.as_str())
+    }
+
+    /// `metadata.namespace/metadata.name`, or the name alone: what tells an object from all others of its kind.
+    /// Endpoints' names are unique in the fabric, whatever namespace they live in.
+    pub fn qualified_name(&self) -> String {
+        let namespace = self.metadata().map_or("", |metadata| metadata.namespace.as_str());
+        match namespace {
+            "" => self.name().to_owned(),
+            _ if self.kind() == "Endpoint" => self.name().to_owned(),
+            namespace => format!("{namespace}/{}", self.name()),
+        }
     }
 
     /// What every object carries, if it was given.
@@ -175,7 +187,7 @@ mod tests {
     use crate::v1::{PolicySpec, RuleList};
 
     /// One document a kind, with every field given, in the order it is printed.
-    const DOCUMENTS: [(&str, &str); 8] = [
+    const DOCUMENTS: [(&str, &str); 9] = [
         (
             "Pool",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"main","labels":{"a":"1","b":"2"},"uid":"u","resourceVersion":7},"spec":{"cidr":"10.77.0.0/16","blockSize":26,"hosts":"rack == 'a'","disabled":true}}"#,
@@ -203,6 +215,10 @@ mod tests {
         (
             "Peer",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Peer","metadata":{"name":"tor"},"spec":{"address":"172.31.1.1","asn":65000,"port":1179,"hosts":"all","holdTimeSeconds":9}}"#,
+        ),
+        (
+            "Namespace",
+            r#"{"apiVersion":"poplin.dev/v1","kind":"Namespace","metadata":{"name":"shop","labels":{"team":"blue"}},"spec":{"endpointLabels":{"env":"prod"}}}"#,
         ),
         (
             "FabricConfig",

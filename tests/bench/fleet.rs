@@ -15,7 +15,7 @@ use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
 use poplin_policy::host::{Host, WorkloadToHost};
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Endpoint, Peers, Policy, Rule};
+use poplin_policy::model::{Action, Endpoint, Mode, Peers, Policy, Rule, Selection};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 use poplin_policy::world::World;
@@ -63,17 +63,16 @@ fn world(policies: usize, endpoints: usize) -> World {
     let policies = (0..policies).map(|number| {
         let admitted = Selector::parse(&format!("group == 'g{}'", (number + 1 + number / GROUPS) % GROUPS)).unwrap();
         let rule = Rule {
-            name: "1".to_owned(),
-            action: Action::Allow,
-            peers: Peers { select: Some(admitted), ..Peers::default() },
+            source: Peers { select: Some(Selection::anywhere(admitted)), ..Peers::default() },
             ports: vec![format!("tcp/{}", 1 + number).parse().unwrap()],
-            source_ports: Vec::new(),
+            ..Rule::any("1", Action::Allow)
         };
         let policy = Policy {
-            name: format!("p{number}"),
+            name: format!("p{number}").as_str().into(),
+            mode: Mode::Enforce,
             tier: "default".to_owned(),
             order: None,
-            subject: Selector::parse(&format!("group == 'g{}'", number % GROUPS)).unwrap(),
+            subject: Selection::anywhere(Selector::parse(&format!("group == 'g{}'", number % GROUPS)).unwrap()),
             ingress: Some(vec![rule]),
             egress: None,
         };
@@ -81,7 +80,10 @@ fn world(policies: usize, endpoints: usize) -> World {
     });
     let endpoints = (0..endpoints).map(|number| {
         let address = Ipv4Addr::from_bits(0x0a4d_0000 + u32::try_from(number).unwrap());
-        (format!("e{number}"), Endpoint { labels: group(number % GROUPS), addresses: vec![address.into()] })
+        (
+            format!("e{number}"),
+            Endpoint { labels: group(number % GROUPS), addresses: vec![address.into()], ..Endpoint::default() },
+        )
     });
     World { policies: policies.collect(), endpoints: endpoints.collect(), ..World::default() }
 }

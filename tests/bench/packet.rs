@@ -35,7 +35,7 @@ use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Endpoint, Order, Peers, Policy, Rule};
+use poplin_policy::model::{Action, Endpoint, Mode, Order, Peers, Policy, Rule, Selection};
 use poplin_policy::packet::{Packet, Transport, UDP};
 use poplin_policy::ruleset::{
     BasePolicy, Chain, ConntrackStates, Hook, HookPoint, Match, Name, Ruleset, Then, Verdict,
@@ -182,7 +182,7 @@ fn spread_over(policies: usize) -> World {
     let policies = governed.map(|number| {
         let name = format!("p{number}");
         let allow = rule(Selector::parse("all()").unwrap(), &format!("udp/{PORT}"));
-        (name.clone(), policy(&name, number, &format!("name == 'e{number}'"), allow))
+        (name.as_str().into(), policy(&name, number, &format!("name == 'e{number}'"), allow))
     });
     World { endpoints: endpoints.collect(), policies: policies.collect(), ..World::default() }
 }
@@ -192,7 +192,10 @@ fn all_on_one(policies: usize, allow: fn(usize, bool) -> Rule) -> World {
     let endpoints = (1..=policies.max(2)).map(|number| (format!("e{number}"), endpoint(number)));
     let all = (1..=policies).map(|number| {
         let name = format!("p{number:04}");
-        (name.clone(), policy(&name, number, &format!("name == 'e{RECEIVER}'"), allow(number, number == policies)))
+        (
+            name.as_str().into(),
+            policy(&name, number, &format!("name == 'e{RECEIVER}'"), allow(number, number == policies)),
+        )
     });
     World { endpoints: endpoints.collect(), policies: all.collect(), ..World::default() }
 }
@@ -212,27 +215,22 @@ fn by_port(number: usize, is_last: bool) -> Rule {
 fn endpoint(number: usize) -> Endpoint {
     let labels = Labels::try_from_pairs([("name", format!("e{number}"))]).unwrap();
     let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(number).unwrap());
-    Endpoint { labels, addresses: vec![address.into()] }
+    Endpoint { labels, addresses: vec![address.into()], ..Endpoint::default() }
 }
 
 fn policy(name: &str, order: usize, subject: &str, allow: Rule) -> Policy {
     Policy {
-        name: name.to_owned(),
+        name: name.into(),
+        mode: Mode::Enforce,
         tier: "default".to_owned(),
         order: Some(Order::try_from(f64::from(u32::try_from(order).unwrap())).unwrap()),
-        subject: Selector::parse(subject).unwrap(),
+        subject: Selection::anywhere(Selector::parse(subject).unwrap()),
         ingress: Some(vec![allow]),
         egress: None,
     }
 }
 
 fn rule(select: Selector, port: &str) -> Rule {
-    let peers = Peers { select: Some(select), ..Peers::default() };
-    Rule {
-        name: "1".to_owned(),
-        action: Action::Allow,
-        peers,
-        ports: vec![port.parse().unwrap()],
-        source_ports: vec![],
-    }
+    let source = Peers { select: Some(Selection::anywhere(select)), ..Peers::default() };
+    Rule { source, ports: vec![port.parse().unwrap()], ..Rule::any("1", Action::Allow) }
 }

@@ -119,6 +119,8 @@ impl Runtime {
             attachment: AttachmentId { container: format!("c{index}"), interface: "eth0".to_owned() },
             name,
             labels: Labels::try_from_pairs([("app", app)]).expect("they are labels"),
+            namespace: None,
+            ports: Vec::new(),
             netns: PathBuf::from(format!("/run/netns/c{index}")),
             addresses,
         };

@@ -29,6 +29,12 @@ pub(crate) struct Attach {
     /// Label of the endpoint; may be given again.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
+    /// Namespace the endpoint lives in, as policies see it.
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Name of one of its ports, for rules; may be given again.
+    #[arg(long = "port", value_name = "NAME=PROTO/PORT")]
+    ports: Vec<String>,
     /// Name of the interface inside.
     #[arg(long, default_value = "eth0")]
     interface: String,
@@ -67,6 +73,8 @@ impl Attach {
             netns: netns.display().to_string(),
             name: self.name.clone(),
             labels: self.labels.iter().cloned().collect(),
+            namespace: self.namespace.clone().unwrap_or_default(),
+            ports: self.ports.clone(),
             addresses: self.addresses.iter().map(ToString::to_string).collect(),
         }
     }

@@ -16,6 +16,7 @@ const WORDS: [(&str, &str, &str); KINDS.len()] = [
     ("AddressSet", "addresssets", "as"),
     ("Peer", "peers", "pe"),
     ("FabricConfig", "fabricconfigs", "fc"),
+    ("Namespace", "namespaces", "ns"),
 ];
 
 impl Kind {

@@ -36,11 +36,12 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Pool(_)) => (&["CIDR", "BLOCK", "HOSTS", "DISABLED"], &[]),
         Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID"], &[]),
         Some(Object::Endpoint(_)) => (&["HOST", "ADDRESSES", "ATTACHMENT"], &["INTERFACE", "MAC", "MTU", "NETNS"]),
-        Some(Object::Policy(_)) => (&["TIER", "ORDER", "SUBJECT", "INGRESS", "EGRESS"], &[]),
+        Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &[]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
         Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME"]),
         Some(Object::FabricConfig(_)) => (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &[]),
+        Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
         None => (&[], &[]),
     };
     let more = if wide { more } else { &[] };
@@ -51,7 +52,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
 /// One object's cells under [`heading`].
 pub(crate) fn row(resource: &Resource, wide: bool) -> Vec<String> {
     let (usual, more) = cells(resource);
-    let mut row = vec![resource.name().to_owned()];
+    let mut row = vec![resource.qualified_name()];
     row.extend(usual);
     if wide {
         row.extend(more);
@@ -80,7 +81,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = policy.spec.unwrap_or_default();
             let tier = if spec.tier.is_empty() { "default".to_owned() } else { spec.tier };
             let (ingress, egress) = (rules(spec.ingress.as_ref()), rules(spec.egress.as_ref()));
-            (vec![tier, or(spec.order, "last"), any(&spec.subject), ingress, egress], Vec::new())
+            let mode = if spec.mode.is_empty() { "enforce".to_owned() } else { spec.mode };
+            (vec![tier, or(spec.order, "last"), mode, any(&spec.subject), ingress, egress], Vec::new())
         }
         Some(Object::Tier(tier)) => {
             let spec = tier.spec.unwrap_or_default();
@@ -102,6 +104,12 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let usual =
                 vec![or(spec.asn, "64512"), yes(spec.mesh.unwrap_or(true)), or(spec.mtu_bytes, NOTHING), to_host];
             (usual, Vec::new())
+        }
+        Some(Object::Namespace(namespace)) => {
+            let spec = namespace.spec.unwrap_or_default();
+            let labels: Vec<String> =
+                spec.endpoint_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            (vec![list(&labels)], Vec::new())
         }
         None => (Vec::new(), Vec::new()),
     }

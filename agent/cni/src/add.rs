@@ -33,6 +33,8 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
         name: String::new(),
         labels: conf.labels(&sandbox.args),
         addresses: conf.addresses(&sandbox.args),
+        namespace: conf.namespace(&sandbox.args),
+        ports: Vec::new(),
     }
 }
 

@@ -98,6 +98,12 @@ impl Conf {
         labels
     }
 
+    /// The namespace the endpoint lives in: its pod's; empty = none.
+    pub(crate) fn namespace(&self, args: &[(String, String)]) -> String {
+        let given = args.iter().find(|(key, _)| key == "K8S_POD_NAMESPACE");
+        given.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     fn own_labels(&self, args: &[(String, String)]) -> impl Iterator<Item = (String, String)> {
         let value_of = |wanted: &str| args.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
         [

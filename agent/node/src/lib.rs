@@ -14,6 +14,7 @@ pub mod event;
 mod ipam;
 mod job;
 pub mod node;
+pub mod outlook;
 mod peering;
 pub mod plan;
 mod policing;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
-use poplin_policy::model::{AddressSet, Policy, Tier};
+use poplin_policy::model::{Policy, QualifiedName};
 
 use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
 use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, Versioned};
@@ -129,7 +129,8 @@ impl Mirror {
             | Object::Tier(_)
             | Object::AddressSet(_)
             | Object::Peer(_)
-            | Object::Fabric(_) => {}
+            | Object::Fabric(_)
+            | Object::Namespace(_) => {}
         }
     }
 
@@ -156,7 +157,8 @@ impl Mirror {
                 | Object::Tier(_)
                 | Object::AddressSet(_)
                 | Object::Peer(_)
-                | Object::Fabric(_),
+                | Object::Fabric(_)
+                | Object::Namespace(_),
             )
             | None => {}
         }
@@ -183,6 +185,11 @@ impl Mirror {
         self.objects.get(key).map(|object| object.version)
     }
 
+    /// Every object, by kind and name.
+    pub fn all(&self) -> impl Iterator<Item = &Object> + Clone {
+        self.objects.values().map(|object| &object.value)
+    }
+
     /// The pools, by name.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
         self.of_kind(ObjectKey::Pool(PoolName::new("")))
@@ -206,11 +213,6 @@ impl Mirror {
     /// The host of that name.
     pub fn host(&self, name: &HostName) -> Option<&Host> {
         self.one(&ObjectKey::Host(name.clone()))
-    }
-
-    /// All endpoints of the fabric, by name.
-    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.of_kind(ObjectKey::Endpoint(EndpointName::new("")))
     }
 
     /// The endpoint of that name.
@@ -242,17 +244,7 @@ impl Mirror {
 
     /// The policies, by name.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
-        self.of_kind(ObjectKey::Policy(String::new()))
-    }
-
-    /// The tiers, by name.
-    pub fn tiers(&self) -> impl Iterator<Item = &Tier> {
-        self.of_kind(ObjectKey::Tier(String::new()))
-    }
-
-    /// The address sets, by name.
-    pub fn address_sets(&self) -> impl Iterator<Item = &AddressSet> {
-        self.of_kind(ObjectKey::AddressSet(String::new()))
+        self.of_kind(ObjectKey::Policy(QualifiedName::default()))
     }
 
     /// The BGP peers outside the fabric, by name.
@@ -277,6 +269,8 @@ mod tests {
         Object::Endpoint(Endpoint {
             name: EndpointName::new(name),
             labels: poplin_policy::label::Labels::default(),
+            namespace: None,
+            ports: Vec::new(),
             host: HostName::new(host),
             attachment: id(name),
             addresses: BTreeSet::new(),
@@ -296,7 +290,8 @@ mod tests {
     }
 
     fn names(mirror: &Mirror) -> Vec<&str> {
-        mirror.endpoints().map(|endpoint| endpoint.name.as_str()).collect()
+        let endpoints = mirror.all().filter_map(|object| <&Endpoint>::try_from(object).ok());
+        endpoints.map(|endpoint| endpoint.name.as_str()).collect()
     }
 
     fn removal_of(object: &Object) -> Transaction {

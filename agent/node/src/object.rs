@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use poplin_bgp::Asn;
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{AddressSet, Policy, Tier};
+use poplin_policy::model::{AddressSet, NamedPort, Policy, QualifiedName, Tier};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
@@ -40,6 +40,8 @@ pub enum Object {
     Peer(Peer),
     /// Settings of the fabric.
     Fabric(Fabric),
+    /// What policies know about a namespace.
+    Namespace(Namespace),
 }
 
 /// Which object.
@@ -54,15 +56,17 @@ pub enum ObjectKey {
     /// By name.
     Endpoint(EndpointName),
     /// By name.
-    Policy(String),
+    Policy(QualifiedName),
     /// By name.
     Tier(String),
     /// By name.
-    AddressSet(String),
+    AddressSet(QualifiedName),
     /// By name.
     Peer(PeerName),
     /// There is one.
     Fabric,
+    /// By name.
+    Namespace(String),
 }
 
 impl Object {
@@ -78,6 +82,7 @@ impl Object {
             Object::AddressSet(set) => ObjectKey::AddressSet(set.name.clone()),
             Object::Peer(peer) => ObjectKey::Peer(peer.name.clone()),
             Object::Fabric(_) => ObjectKey::Fabric,
+            Object::Namespace(namespace) => ObjectKey::Namespace(namespace.name.clone()),
         }
     }
 }
@@ -97,7 +102,7 @@ macro_rules! kinds {
         }
     )*};
 }
-kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric);
+kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace);
 
 /// An object and the revision of the store that wrote it.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,8 +161,12 @@ pub struct Host {
 pub struct Endpoint {
     /// Its name.
     pub name: EndpointName,
-    /// What policies select it by.
+    /// What policies select it by, beside what it inherits.
     pub labels: Labels,
+    /// Where it lives, if it lives in a namespace.
+    pub namespace: Option<String>,
+    /// What rules call some of its ports.
+    pub ports: Vec<NamedPort>,
     /// Where it is.
     pub host: HostName,
     /// Who attached it.
@@ -172,6 +181,17 @@ pub struct Endpoint {
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,
+}
+
+/// What policies know about a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// What scopes of rules and subjects look at.
+    pub labels: Labels,
+    /// What its endpoints inherit where they have no such label of their own.
+    pub endpoint_labels: Labels,
 }
 
 /// A BGP neighbour that is not a host of the fabric.
@@ -208,12 +228,5 @@ impl Default for Fabric {
     /// What holds while nobody has declared otherwise. 64512 is the first private AS (RFC 6996 §5).
     fn default() -> Self {
         Self { asn: Asn(64512), is_meshed: true, mtu_bytes: None, workload_to_host: WorkloadToHost::Drop }
-    }
-}
-
-impl From<&Endpoint> for poplin_policy::model::Endpoint {
-    /// The endpoint as policy sees it.
-    fn from(endpoint: &Endpoint) -> Self {
-        Self { labels: endpoint.labels.clone(), addresses: endpoint.addresses.iter().copied().collect() }
     }
 }

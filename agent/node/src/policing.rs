@@ -10,11 +10,11 @@ use poplin_policy::compile::compile;
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::Host as PolicyHost;
 use poplin_policy::ruleset::{Interface, Ruleset};
-use poplin_policy::world::World;
 
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
 use crate::object::Endpoint;
+use crate::outlook;
 
 /// The rules of this host: wanted and loaded.
 #[derive(Debug, Default)]
@@ -80,15 +80,5 @@ fn compiled<'a>(mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) -> L
         interface_prefix: INTERFACE_PREFIX.to_owned(),
         workload_to_host: mirror.fabric().workload_to_host,
     };
-    Loaded { ruleset: compile(&world(mirror), &host), interfaces: interfaces.into_values().collect() }
-}
-
-/// The store as policy sees it.
-pub fn world(mirror: &Mirror) -> World {
-    World {
-        tiers: mirror.tiers().map(|tier| (tier.name.clone(), tier.clone())).collect(),
-        policies: mirror.policies().map(|policy| (policy.name.clone(), policy.clone())).collect(),
-        sets: mirror.address_sets().map(|set| (set.name.clone(), set.clone())).collect(),
-        endpoints: mirror.endpoints().map(|one| (one.name.to_string(), one.into())).collect(),
-    }
+    Loaded { ruleset: compile(&outlook::world(mirror.all()), &host), interfaces: interfaces.into_values().collect() }
 }

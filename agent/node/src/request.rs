@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
+use poplin_policy::model::NamedPort;
 
 use crate::kernel::Mac;
 use crate::name::{AttachmentId, EndpointName, HostName, PoolName};
@@ -24,6 +25,10 @@ pub struct Attach {
     pub name: Option<EndpointName>,
     /// What policies select it by.
     pub labels: Labels,
+    /// Where it shall live, if in a namespace.
+    pub namespace: Option<String>,
+    /// What rules call some of its ports.
+    pub ports: Vec<NamedPort>,
     /// Path of the network namespace.
     pub netns: PathBuf,
     /// Addresses wanted; at most one a family, a family not named gets any.

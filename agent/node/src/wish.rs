@@ -43,11 +43,14 @@ pub fn next_move(
     if is_standing && known.netns != attach.netns {
         return Err(Refusal::OtherNamespace { attachment: attach.attachment.clone(), netns: known.netns.clone() });
     }
-    if known.netns == attach.netns && known.labels == attach.labels {
-        return Ok(Move::Wire);
-    }
-    let renewed = Endpoint { netns: attach.netns.clone(), labels: attach.labels.clone(), ..known.clone() };
-    Ok(Move::Store(renewed))
+    let renewed = Endpoint {
+        netns: attach.netns.clone(),
+        labels: attach.labels.clone(),
+        namespace: attach.namespace.clone(),
+        ports: attach.ports.clone(),
+        ..known.clone()
+    };
+    Ok(if renewed == *known { Move::Wire } else { Move::Store(renewed) })
 }
 
 fn new_endpoint(
@@ -62,6 +65,8 @@ fn new_endpoint(
     Ok(Endpoint {
         name,
         labels: attach.labels.clone(),
+        namespace: attach.namespace.clone(),
+        ports: attach.ports.clone(),
         host: host.name.clone(),
         addresses,
         interface: interface_name(&attach.attachment),
@@ -150,6 +155,8 @@ mod tests {
             attachment: AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() },
             name: None,
             labels: Labels::default(),
+            namespace: None,
+            ports: Vec::new(),
             netns: netns.into(),
             addresses: BTreeSet::new(),
         }

@@ -170,6 +170,8 @@ fn wish(container: &str) -> Attach {
         attachment: id(container),
         name: None,
         labels: Labels::default(),
+        namespace: None,
+        ports: Vec::new(),
         netns: format!("/run/netns/{container}").into(),
         addresses: BTreeSet::new(),
     }

@@ -6,7 +6,7 @@ use poplin_policy::ruleset::Interface;
 use poplin_proto::v1;
 
 use super::address::{addresses, mac};
-use super::field::{Findings, Invalid, Invalids, checked_labels, checked_name, show_labels};
+use super::field::{Findings, Invalid, Invalids, checked_labels, checked_name, named_ports, show_labels};
 
 pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
     let spec = endpoint.spec.clone().unwrap_or_default();
@@ -20,10 +20,14 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
     let attachment =
         findings.take(AttachmentId::parse(&spec.attachment).ok_or_else(|| bad("spec.attachment", &spec.attachment)));
     let mac = findings.take(mac(&spec.mac).ok_or_else(|| bad("spec.mac", &spec.mac)));
+    let ports = findings.take_all(named_ports("spec.ports", &spec.ports));
+    let namespace = endpoint.metadata.as_ref().map(|metadata| metadata.namespace.clone());
     let checked = labels.zip(interface).zip(attachment).zip(mac);
     findings.finish(checked.map(|(((labels, interface), attachment), mac)| Endpoint {
         name: EndpointName::new(checked_name(endpoint.metadata.as_ref())),
         labels,
+        namespace: namespace.filter(|namespace| !namespace.is_empty()),
+        ports,
         host: HostName::new(spec.host),
         attachment,
         addresses,
@@ -39,6 +43,7 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
     v1::Endpoint {
         metadata: Some(v1::Metadata {
             name: endpoint.name.to_string(),
+            namespace: endpoint.namespace.clone().unwrap_or_default(),
             labels: show_labels(&endpoint.labels),
             ..v1::Metadata::default()
         }),
@@ -51,6 +56,7 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
             attachment: endpoint.attachment.to_string(),
             netns: endpoint.netns.display().to_string(),
             mtu_bytes: endpoint.mtu_bytes,
+            ports: endpoint.ports.iter().map(ToString::to_string).collect(),
         }),
         ..v1::Endpoint::default()
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
+use poplin_policy::model::{NamedPort, QualifiedName};
 use poplin_policy::selector::Selector;
 use poplin_proto::Failure;
 use poplin_proto::v1::{Metadata, Resource};
@@ -101,7 +102,23 @@ pub(super) fn metadata(resource: &Resource) -> Result<(), Invalids> {
     let mut findings = Findings::default();
     findings.take(object_name("metadata.name", &metadata.name));
     findings.take(labels("metadata.labels", &metadata.labels));
+    if !metadata.namespace.is_empty() {
+        findings.take(namespace_of(resource.kind(), &metadata.namespace));
+    }
     findings.finish(Some(()))
+}
+
+/// The kinds that may live in a namespace.
+const NAMESPACED: [&str; 3] = ["Policy", "AddressSet", "Endpoint"];
+
+fn namespace_of(kind: &str, namespace: &str) -> Result<(), Invalid> {
+    if !NAMESPACED.contains(&kind) {
+        let message = format!("a {kind} lives in no namespace");
+        return Err(
+            Invalid::new("metadata.namespace", "NOT_NAMESPACED", message).advice("leave metadata.namespace out")
+        );
+    }
+    object_name("metadata.namespace", namespace)
 }
 
 /// Checks the name of an object.
@@ -143,6 +160,26 @@ pub(super) fn checked_labels(metadata: Option<&Metadata>) -> Result<Labels, Inva
 /// The name of an object whose metadata were checked before.
 pub(super) fn checked_name(metadata: Option<&Metadata>) -> String {
     metadata.map(|metadata| metadata.name.clone()).unwrap_or_default()
+}
+
+/// The name and namespace of an object whose metadata were checked before.
+pub(super) fn checked_qualified_name(metadata: Option<&Metadata>) -> QualifiedName {
+    let name = checked_name(metadata);
+    match metadata.map(|metadata| metadata.namespace.as_str()).filter(|namespace| !namespace.is_empty()) {
+        Some(namespace) => QualifiedName::within(namespace, name),
+        None => QualifiedName::global(name),
+    }
+}
+
+/// Checks names of ports, as endpoints have them: `http=tcp/8080`.
+pub fn named_ports(field: &str, texts: &[String]) -> Vec<Result<NamedPort, Invalid>> {
+    let check = |(index, text): (usize, &String)| {
+        NamedPort::from_str(text).map_err(|error| {
+            Invalid::new(format!("{field}[{index}]"), "BAD_NAMED_PORT", format!("{text:?}: {error}"))
+                .advice("a named port looks like http=tcp/8080")
+        })
+    };
+    texts.iter().enumerate().map(check).collect()
 }
 
 /// Checks a selector; empty selects all.

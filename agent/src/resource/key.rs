@@ -1,7 +1,8 @@
 //! Where each object stands in the store, on one page.
 //!
 //! ```text
-//! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig
+//! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace;
+//!                             a policy or address set that lives in a namespace: NAMESPACE/NAME
 //! /poplin/v1/h/HOST           hosts
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
 //! /poplin/v1/b/POOL/BLOCK     blocks: owner and taken addresses; the block 10.77.0.0/26 is written 10.77.0.0-26
@@ -10,6 +11,7 @@
 use ipnet::IpNet;
 use poplin_node::name::{EndpointName, HostName, PeerName, PoolName};
 use poplin_node::object::ObjectKey;
+use poplin_policy::model::QualifiedName;
 
 /// Everything of ours stands below it.
 pub const ROOT: &str = "/poplin/v1/";
@@ -23,6 +25,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::AddressSet(name) => format!("{ROOT}c/addressset/{name}"),
         ObjectKey::Peer(name) => format!("{ROOT}c/peer/{name}"),
         ObjectKey::Fabric => format!("{ROOT}c/fabricconfig/{}", super::host::FABRIC_NAME),
+        ObjectKey::Namespace(name) => format!("{ROOT}c/namespace/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
         ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
         ObjectKey::Block(pool, cidr) => format!("{ROOT}b/{pool}/{}", cidr.to_string().replace('/', "-")),
@@ -33,7 +36,10 @@ pub fn path_of(key: &ObjectKey) -> String {
 pub fn key_of(path: &str) -> Option<ObjectKey> {
     let parts: Vec<&str> = path.strip_prefix(ROOT)?.split('/').collect();
     match parts.as_slice() {
-        ["c", kind, name] => declared(kind, name),
+        ["c", kind, name] => declared(kind, QualifiedName::global(*name)),
+        ["c", kind @ ("policy" | "addressset"), namespace, name] => {
+            declared(kind, QualifiedName::within(*namespace, *name))
+        }
         ["h", name] => Some(ObjectKey::Host(HostName::new(*name))),
         ["e", name] => Some(ObjectKey::Endpoint(EndpointName::new(*name))),
         ["b", pool, block] => {
@@ -44,12 +50,14 @@ pub fn key_of(path: &str) -> Option<ObjectKey> {
     }
 }
 
-fn declared(kind: &str, name: &str) -> Option<ObjectKey> {
+fn declared(kind: &str, qualified: QualifiedName) -> Option<ObjectKey> {
+    let name = qualified.name();
     Some(match kind {
+        "policy" => ObjectKey::Policy(qualified),
+        "addressset" => ObjectKey::AddressSet(qualified),
         "pool" => ObjectKey::Pool(PoolName::new(name)),
-        "policy" => ObjectKey::Policy(name.to_owned()),
         "tier" => ObjectKey::Tier(name.to_owned()),
-        "addressset" => ObjectKey::AddressSet(name.to_owned()),
+        "namespace" => ObjectKey::Namespace(name.to_owned()),
         "peer" => ObjectKey::Peer(PeerName::new(name)),
         "fabricconfig" => ObjectKey::Fabric,
         _ => return None,
@@ -66,7 +74,7 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
     Some(match kind {
         "Host" => format!("{ROOT}h/"),
         "Endpoint" => format!("{ROOT}e/"),
-        "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" => {
+        "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" => {
             format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
         }
         _ => return None,
@@ -82,6 +90,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::AddressSet(_) => Some("AddressSet"),
         ObjectKey::Peer(_) => Some("Peer"),
         ObjectKey::Fabric => Some("FabricConfig"),
+        ObjectKey::Namespace(_) => Some("Namespace"),
         ObjectKey::Host(_) => Some("Host"),
         ObjectKey::Endpoint(_) => Some("Endpoint"),
         ObjectKey::Block(..) => None,
@@ -96,7 +105,8 @@ mod tests {
     fn every_key_leads_back_to_its_object() {
         let block = ObjectKey::Block(PoolName::new("v6"), "fd00:4::40/122".parse().unwrap());
         let host = ObjectKey::Host(HostName::new("h1.example"));
-        for key in [block, host, ObjectKey::Fabric, ObjectKey::Policy("db".to_owned())] {
+        let policies = ["db", "shop/db"].map(|name| ObjectKey::Policy(name.into()));
+        for key in [block, host, ObjectKey::Fabric].into_iter().chain(policies) {
             assert_eq!(key_of(&path_of(&key)), Some(key));
         }
     }

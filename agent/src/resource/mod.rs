@@ -9,6 +9,7 @@ mod endpoint;
 mod field;
 mod host;
 mod key;
+mod namespace;
 mod peer;
 mod policy;
 mod pool;
@@ -36,9 +37,10 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::AddressSet(set) => policy::check_address_set(set).map(Object::AddressSet),
         resource::Object::Peer(peer) => peer::check(peer).map(Object::Peer),
         resource::Object::FabricConfig(config) => host::check_fabric(config).map(Object::Fabric),
+        resource::Object::Namespace(namespace) => namespace::check(namespace).map(Object::Namespace),
     }
 }
 
 pub use address::mac;
 pub use endpoint::show as show_endpoint;
-pub use field::{labels, object_name};
+pub use field::{labels, named_ports, object_name};

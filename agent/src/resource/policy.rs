@@ -3,31 +3,22 @@
 use std::collections::BTreeSet;
 
 use poplin_policy::model::{
-    Action, AddressSet, DEFAULT_TIER, DefaultAction, Order, Peers, Policy, PortMatch, Rule, Tier,
+    Action, AddressSet, DEFAULT_TIER, DefaultAction, IpVersion, Mode, Order, Peers, Policy, PortMatch, QualifiedName,
+    Rule, Scope, Selection, Tier,
 };
-use poplin_policy::selector::Selector;
 use poplin_proto::v1;
 
-use super::field::{Findings, Invalid, Invalids, checked_labels, checked_name, nets, selector, word};
+use super::field::{
+    Findings, Invalid, Invalids, checked_labels, checked_name, checked_qualified_name, nets, selector, word,
+};
 
-/// Which of `from` and `to` a rule may name.
-#[derive(Clone, Copy)]
-enum Side {
-    Ingress,
-    Egress,
-}
-
-impl Side {
-    fn field(self) -> &'static str {
-        match self {
-            Side::Ingress => "spec.ingress",
-            Side::Egress => "spec.egress",
-        }
-    }
-}
+/// The two lists of rules, as documents spell them.
+const INGRESS: &str = "spec.ingress";
+const EGRESS: &str = "spec.egress";
 
 pub(super) fn check_policy(policy: &v1::Policy) -> Result<Policy, Invalids> {
     let spec = policy.spec.clone().unwrap_or_default();
+    let name = checked_qualified_name(policy.metadata.as_ref());
     let mut findings = Findings::default();
     if spec.ingress.is_none() && spec.egress.is_none() {
         findings.add(
@@ -36,13 +27,23 @@ pub(super) fn check_policy(policy: &v1::Policy) -> Result<Policy, Invalids> {
         );
     }
     let order = findings.take(order(spec.order));
-    let subject = findings.take(selector("spec.subject", &spec.subject));
-    let ingress = spec.ingress.map(|list| rules(&mut findings, Side::Ingress, &list.rules));
-    let egress = spec.egress.map(|list| rules(&mut findings, Side::Egress, &list.rules));
-    let name = checked_name(policy.metadata.as_ref());
+    let words = [("", Mode::Enforce), ("enforce", Mode::Enforce), ("stage", Mode::Stage), ("off", Mode::Off)];
+    let mode = findings.take(word("spec.mode", &spec.mode, &words));
+    let subject = findings.take(subject(&name, &spec));
+    let home = name.namespace();
+    let ingress = spec.ingress.map(|list| rules(&mut findings, home, INGRESS, &list.rules));
+    let egress = spec.egress.map(|list| rules(&mut findings, home, EGRESS, &list.rules));
     let tier = if spec.tier.is_empty() { DEFAULT_TIER.to_owned() } else { spec.tier };
-    let checked = order.zip(subject);
-    findings.finish(checked.map(|(order, subject)| Policy { name, tier, order, subject, ingress, egress }))
+    let checked = order.zip(subject).zip(mode);
+    findings.finish(checked.map(|((order, subject), mode)| Policy {
+        name,
+        tier,
+        order,
+        mode,
+        subject,
+        ingress,
+        egress,
+    }))
 }
 
 fn order(order: Option<f64>) -> Result<Option<Order>, Invalid> {
@@ -50,59 +51,118 @@ fn order(order: Option<f64>) -> Result<Option<Order>, Invalid> {
     checked.map_err(|_| Invalid::new("spec.order", "BAD_ORDER", "the order is not a number"))
 }
 
-fn rules(findings: &mut Findings, side: Side, rules: &[v1::Rule]) -> Vec<Rule> {
+/// The endpoints a policy governs: those of its namespace, or, where it lives in none, those of the namespaces it names.
+fn subject(name: &QualifiedName, spec: &v1::PolicySpec) -> Result<Selection, Invalid> {
+    let labels = selector("spec.subject", &spec.subject)?;
+    let scope = match (name.namespace(), spec.namespaces.as_str()) {
+        (Some(namespace), "") => Scope::Namespace(namespace.to_owned()),
+        (None, "") => Scope::Anywhere,
+        (None, text) => scope("spec.namespaces", text)?,
+        (Some(namespace), _) => {
+            let message = format!("the policy lives in namespace {namespace} and governs endpoints there only");
+            return Err(Invalid::new("spec.namespaces", "WRONG_SCOPE", message)
+                .advice("leave spec.namespaces out, or metadata.namespace"));
+        }
+    };
+    Ok(Selection { labels, scope })
+}
+
+fn scope(field: &str, text: &str) -> Result<Scope, Invalid> {
+    match text.trim() {
+        "global()" => Ok(Scope::Global),
+        text => selector(field, text).map(Scope::Namespaces),
+    }
+}
+
+fn rules(findings: &mut Findings, home: Option<&str>, list: &str, rules: &[v1::Rule]) -> Vec<Rule> {
     let mut names = BTreeSet::new();
     let mut checked = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        let field = format!("{}[{index}]", side.field());
+        let field = format!("{list}[{index}]");
         let name = if rule.name.is_empty() { (index + 1).to_string() } else { rule.name.clone() };
         if !names.insert(name.clone()) {
             let message = format!("two rules are named {name:?}");
             findings.add(Invalid::new(format!("{field}.name"), "DUPLICATE_NAME", message));
         }
-        checked.extend(check_rule(findings, side, &field, name, rule));
+        checked.extend(check_rule(findings, home, &field, name, rule));
     }
     checked
 }
 
-fn check_rule(findings: &mut Findings, side: Side, field: &str, name: String, rule: &v1::Rule) -> Option<Rule> {
-    let words = [("allow", Action::Allow), ("deny", Action::Deny), ("pass", Action::Pass)];
+fn check_rule(findings: &mut Findings, home: Option<&str>, field: &str, name: String, rule: &v1::Rule) -> Option<Rule> {
+    let words = [("allow", Action::Allow), ("deny", Action::Deny), ("pass", Action::Pass), ("log", Action::Log)];
     let action = findings.take(word(&format!("{field}.action"), &rule.action, &words));
-    let (here, wrong) = match side {
-        Side::Ingress => (("from", &rule.from), ("to", &rule.to)),
-        Side::Egress => (("to", &rule.to), ("from", &rule.from)),
+    let ip_version = findings.take(ip_version(&format!("{field}.ipVersion"), rule.ip_version));
+    let mut peers = |name: &str, peers: &Option<v1::Peers>| {
+        let field = format!("{field}.{name}");
+        peers.as_ref().map_or_else(Peers::default, |peers| check_peers(findings, home, &field, peers))
     };
-    if wrong.1.is_some() {
-        let message = format!("a rule of {} names its peers in `{}`", side.field().trim_start_matches("spec."), here.0);
-        findings.add(Invalid::new(format!("{field}.{}", wrong.0), "WRONG_SIDE", message));
-    }
-    let peers = here
-        .1
-        .as_ref()
-        .map_or_else(Peers::default, |peers| check_peers(findings, &format!("{field}.{}", here.0), peers));
-    let ports = check_ports(findings, &format!("{field}.ports"), &rule.ports);
-    let source_ports = check_ports(findings, &format!("{field}.sourcePorts"), &rule.source_ports);
-    action.map(|action| Rule { name, action, peers, ports, source_ports })
+    let (source, destination) = (peers("from", &rule.from), peers("to", &rule.to));
+    let mut ports = |name: &str, texts: &[String]| check_ports(findings, &format!("{field}.{name}"), texts);
+    let (ports, not_ports, source_ports, not_source_ports) = (
+        ports("ports", &rule.ports),
+        ports("notPorts", &rule.not_ports),
+        ports("sourcePorts", &rule.source_ports),
+        ports("notSourcePorts", &rule.not_source_ports),
+    );
+    Some(Rule {
+        name,
+        action: action?,
+        log: rule.log,
+        ip_version: ip_version?,
+        source,
+        destination,
+        ports,
+        not_ports,
+        source_ports,
+        not_source_ports,
+    })
 }
 
-fn check_peers(findings: &mut Findings, field: &str, peers: &v1::Peers) -> Peers {
-    let select = match peers.select.as_str() {
+fn ip_version(field: &str, version: Option<u32>) -> Result<Option<IpVersion>, Invalid> {
+    match version {
+        None => Ok(None),
+        Some(4) => Ok(Some(IpVersion::V4)),
+        Some(6) => Ok(Some(IpVersion::V6)),
+        Some(other) => Err(Invalid::new(field, "UNKNOWN_FAMILY", format!("{other} is not 4 or 6"))),
+    }
+}
+
+fn check_peers(findings: &mut Findings, home: Option<&str>, field: &str, peers: &v1::Peers) -> Peers {
+    let at = |name: &str| format!("{field}.{name}");
+    let not_select = match peers.not_select.as_str() {
         "" => None,
-        text => findings.take::<Selector>(selector(&format!("{field}.select"), text)),
+        text => findings.take(selector(&at("notSelect"), text)).map(Selection::anywhere),
     };
     Peers {
-        select,
-        nets: findings.take_all(nets(&format!("{field}.nets"), &peers.nets)),
-        not_nets: findings.take_all(nets(&format!("{field}.notNets"), &peers.not_nets)),
-        sets: peers.sets.clone(),
+        select: findings.take(selection(field, home, peers)).flatten(),
+        not_select,
+        nets: findings.take_all(nets(&at("nets"), &peers.nets)),
+        not_nets: findings.take_all(nets(&at("notNets"), &peers.not_nets)),
+        sets: peers.sets.iter().map(|name| QualifiedName::from(name.as_str())).collect(),
+        outside: peers.outside,
     }
+}
+
+/// What `select` and `namespaces` choose together. In a policy that lives in a namespace any choice by labels, a negative one too, is
+/// one among that namespace's things, unless namespaces are chosen.
+fn selection(field: &str, home: Option<&str>, peers: &v1::Peers) -> Result<Option<Selection>, Invalid> {
+    let labels = selector(&format!("{field}.select"), &peers.select)?;
+    let scope = match (peers.namespaces.as_str(), home) {
+        ("", _) if peers.select.is_empty() && peers.not_select.is_empty() => return Ok(None),
+        ("", None) if peers.select.is_empty() => return Ok(None),
+        ("", None) => Scope::Anywhere,
+        ("", Some(home)) => Scope::Namespace(home.to_owned()),
+        (text, _) => scope(&format!("{field}.namespaces"), text)?,
+    };
+    Ok(Some(Selection { labels, scope }))
 }
 
 fn check_ports(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<PortMatch> {
     let check = |(index, text): (usize, &String)| {
         text.parse::<PortMatch>().map_err(|error| {
             Invalid::new(format!("{field}[{index}]"), "BAD_PORT", error.to_string())
-                .advice("ports look like tcp/80, tcp/8000-8010, udp/*, icmp/8, proto/47")
+                .advice("ports look like tcp/80, tcp/8000-8010, tcp/http, udp/*, icmp/8, proto/47")
         })
     };
     findings.take_all(texts.iter().enumerate().map(check))
@@ -123,6 +183,6 @@ pub(super) fn check_address_set(set: &v1::AddressSet) -> Result<AddressSet, Inva
     let mut findings = Findings::default();
     let nets = findings.take_all(nets("spec.nets", &spec.nets));
     let labels = findings.take(checked_labels(set.metadata.as_ref()));
-    let name = checked_name(set.metadata.as_ref());
+    let name = checked_qualified_name(set.metadata.as_ref());
     findings.finish(labels.map(|labels| AddressSet { name, labels, nets }))
 }

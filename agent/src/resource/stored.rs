@@ -69,7 +69,8 @@ pub fn encode(object: &Object) -> Option<Vec<u8>> {
         | Object::Tier(_)
         | Object::AddressSet(_)
         | Object::Peer(_)
-        | Object::Fabric(_) => return None,
+        | Object::Fabric(_)
+        | Object::Namespace(_) => return None,
     };
     document.to_json().ok().map(String::into_bytes)
 }

@@ -92,12 +92,16 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
             )
         }
         ObjectKey::AddressSet(name) => {
-            let names_it = |rule: &Rule| rule.peers.sets.contains(name);
+            let names_it = |rule: &Rule| rule.source.sets.contains(name) || rule.destination.sets.contains(name);
             let user = policies(standing)
                 .find(|policy| policy.ingress.iter().chain(&policy.egress).flatten().any(names_it))?;
             in_use(format!("address set {name} is named by policy {}", user.name), "change that policy first")
         }
-        ObjectKey::Policy(_) | ObjectKey::Peer(_) | ObjectKey::Fabric | ObjectKey::Block(..) => None,
+        ObjectKey::Policy(_)
+        | ObjectKey::Peer(_)
+        | ObjectKey::Fabric
+        | ObjectKey::Namespace(_)
+        | ObjectKey::Block(..) => None,
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use poplin_node::object::{Object, ObjectKey};
+use poplin_node::outlook;
 use poplin_policy::explain::{Account, Step, explain};
 use poplin_policy::model::{IcmpMatch, IcmpVersion, PortMatch};
 use poplin_policy::packet::{Packet, Transport};
-use poplin_policy::verdict::By;
+use poplin_policy::verdict::{By, RuleName};
 use poplin_policy::world::World;
 use poplin_proto::v1::policy_service_server::PolicyService;
 use poplin_proto::v1::{DirectionTrace, ExplainRequest, ExplainResponse, SkippedRule};
@@ -33,7 +34,7 @@ impl PolicyService for Policies {
 }
 
 fn answer(objects: &BTreeMap<ObjectKey, Object>, request: &ExplainRequest) -> Result<ExplainResponse, Failure> {
-    let world = world(objects);
+    let world = outlook::world(objects.values());
     let (source, destination) = ends(&world, request)?;
     let transport = transport(&request.traffic, request.source_port, source)?;
     let explanation = explain(&world, &Packet { source, destination, transport });
@@ -45,20 +46,6 @@ fn answer(objects: &BTreeMap<ObjectKey, Object>, request: &ExplainRequest) -> Re
         source_address: source.to_string(),
         destination_address: destination.to_string(),
     })
-}
-
-fn world(objects: &BTreeMap<ObjectKey, Object>) -> World {
-    let mut world = World::default();
-    for object in objects.values() {
-        match object {
-            Object::Tier(tier) => drop(world.tiers.insert(tier.name.clone(), tier.clone())),
-            Object::Policy(policy) => drop(world.policies.insert(policy.name.clone(), policy.clone())),
-            Object::AddressSet(set) => drop(world.sets.insert(set.name.clone(), set.clone())),
-            Object::Endpoint(endpoint) => drop(world.endpoints.insert(endpoint.name.to_string(), endpoint.into())),
-            Object::Pool(_) | Object::Block(_) | Object::Host(_) | Object::Peer(_) | Object::Fabric(_) => {}
-        }
-    }
-    world
 }
 
 /// The addresses of both ends, of one family: IPv4 where both have it.
@@ -107,6 +94,9 @@ fn transport(traffic: &str, source_port: u32, source: IpAddr) -> Result<Transpor
             source: if port == 0 { ANY_SOURCE_PORT } else { port },
             destination: *range.start(),
         },
+        PortMatch::Named { .. } => {
+            return Err(bad("traffic", format!("{traffic:?}: give the port's number, names are an endpoint's own")));
+        }
         PortMatch::Icmp { version, message } => {
             let echo = match version {
                 IcmpVersion::V4 => 8,
@@ -131,7 +121,7 @@ fn transport(traffic: &str, source_port: u32, source: IpAddr) -> Result<Transpor
 
 fn trace(direction: &str, account: &Account) -> DirectionTrace {
     let (tier, policy, rule) = match &account.ruling.by {
-        By::Rule(name) => (name.tier.clone(), name.policy.clone(), name.rule.clone()),
+        By::Rule(name) => (name.tier.clone(), name.policy.to_string(), name.rule.clone()),
         By::EndOfTier { tier } => (tier.clone(), String::new(), String::new()),
         By::Itself | By::Ungoverned | By::EndOfTiers => Default::default(),
     };
@@ -148,19 +138,16 @@ fn trace(direction: &str, account: &Account) -> DirectionTrace {
 }
 
 fn skipped(step: &Step) -> SkippedRule {
+    let of = |rule: &RuleName, reason: &str| SkippedRule {
+        tier: rule.tier.clone(),
+        policy: rule.policy.to_string(),
+        rule: rule.rule.clone(),
+        reason: reason.to_owned(),
+    };
     match step {
-        Step::Skipped { rule, because } => SkippedRule {
-            tier: rule.tier.clone(),
-            policy: rule.policy.clone(),
-            rule: rule.rule.clone(),
-            reason: because.to_string(),
-        },
-        Step::Passed { rule } => SkippedRule {
-            tier: rule.tier.clone(),
-            policy: rule.policy.clone(),
-            rule: rule.rule.clone(),
-            reason: "passes to the next tier".to_owned(),
-        },
+        Step::Skipped { rule, because } => of(rule, &because.to_string()),
+        Step::Logged { rule } => of(rule, "logs and goes on"),
+        Step::Passed { rule } => of(rule, "passes to the next tier"),
         Step::TierPassed { tier } => {
             SkippedRule { tier: tier.clone(), reason: "passes to the next tier".to_owned(), ..SkippedRule::default() }
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use poplin_node::name::{AttachmentId, EndpointName};
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal};
+use poplin_policy::model::NamedPort;
 use poplin_policy::ruleset::Interface;
 use poplin_proto::Failure;
 use poplin_proto::v1::workload_service_server::WorkloadService;
@@ -15,7 +16,7 @@ use poplin_proto::v1::{
 use tonic::{Code, Request, Response, Status};
 
 use super::{Call, Desk, peer};
-use crate::resource::{labels, object_name, show_endpoint};
+use crate::resource::{labels, named_ports, object_name, show_endpoint};
 
 /// Name of the container's interface when the caller names none.
 const DEFAULT_INTERFACE: &str = "eth0";
@@ -86,9 +87,23 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         attachment: attachment(request.container, request.container_interface)?,
         name: name.map(|name| endpoint_name(&name)).transpose()?,
         labels,
+        namespace: namespace(&request.namespace)?,
+        ports: ports(&request.ports)?,
         netns: netns.to_owned(),
         addresses: addresses(&request.addresses)?,
     })
+}
+
+fn namespace(text: &str) -> Result<Option<String>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    object_name("namespace", text).map_err(|invalid| invalid.into_failure("attach"))?;
+    Ok(Some(text.to_owned()))
+}
+
+fn ports(texts: &[String]) -> Result<Vec<NamedPort>, Failure> {
+    named_ports("ports", texts).into_iter().map(|port| port.map_err(|invalid| invalid.into_failure("attach"))).collect()
 }
 
 fn checked_detach(request: DetachRequest) -> Result<Detach, Failure> {

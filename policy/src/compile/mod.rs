@@ -30,8 +30,7 @@ pub use self::path::MAX_TIERS;
 use self::path::{Path, Roster};
 use self::sets::Sets;
 use crate::host::Host;
-use crate::label::Labels;
-use crate::model::Direction;
+use crate::model::{Direction, Endpoint};
 use crate::ruleset::{Interface, Ruleset};
 use crate::world::World;
 
@@ -56,15 +55,16 @@ pub fn compile(world: &World, host: &Host) -> Ruleset {
 
 /// The endpoints whose interface is here and whose labels are known.
 fn local_endpoints<'w>(world: &'w World, host: &'w Host) -> Vec<Local<'w>> {
-    let known = host.interfaces.iter().filter_map(|(name, interface)| {
-        world.endpoints.get(name).map(|endpoint| Local { labels: &endpoint.labels, interface })
-    });
+    let known = host
+        .interfaces
+        .iter()
+        .filter_map(|(name, interface)| world.endpoints.get(name).map(|endpoint| Local { endpoint, interface }));
     known.collect()
 }
 
 /// An endpoint of this host.
 struct Local<'w> {
-    labels: &'w Labels,
+    endpoint: &'w Endpoint,
     interface: &'w Interface,
 }
 

@@ -12,10 +12,8 @@ use super::name::Essence;
 use super::rule::{compiled, when};
 use super::sets::Sets;
 use super::{Local, Paths};
-use crate::label::Labels;
-use crate::model::{DefaultAction, Direction, Policy, Tier};
+use crate::model::{DefaultAction, Direction, Endpoint, Policy, Selection, Tier};
 use crate::ruleset::{Chain, Name, Rule, Verdict};
-use crate::selector::Selector;
 use crate::world::World;
 
 /// Most tiers that may govern one endpoint in one direction. The kernel follows at most 16 chains in a row, gotos too
@@ -26,7 +24,8 @@ pub const MAX_TIERS: usize = 14;
 /// The whole order of policies, and each distinct subject once.
 pub(super) struct Roster<'w> {
     ranks: Vec<(Cow<'w, Tier>, Vec<Candidate<'w>>)>,
-    subjects: Vec<&'w Selector>,
+    subjects: Vec<&'w Selection>,
+    world: &'w World,
 }
 
 /// A policy, and where in the roster its subject stands.
@@ -37,7 +36,7 @@ struct Candidate<'w> {
 
 impl<'w> Roster<'w> {
     pub(super) fn of(world: &'w World) -> Self {
-        let distinct: BTreeSet<&Selector> = world.policies.values().map(|policy| &policy.subject).collect();
+        let distinct: BTreeSet<&Selection> = world.policies.values().map(|policy| &policy.subject).collect();
         let subjects = Vec::from_iter(distinct);
         let candidate = |policy: &'w Policy| {
             let subject =
@@ -46,21 +45,24 @@ impl<'w> Roster<'w> {
         };
         let ranks = world.ranks().into_iter();
         let ranks = ranks.map(|rank| (rank.tier, rank.policies.into_iter().map(candidate).collect())).collect();
-        Self { ranks, subjects }
+        Self { ranks, subjects, world }
     }
 
     /// The path of each local interface; endpoints with equal labels are asked about once.
     pub(super) fn paths<'r>(&'r self, direction: Direction, locals: Vec<Local<'r>>) -> Paths<'r> {
-        let mut known: BTreeMap<&Labels, Path<'r>> = BTreeMap::new();
+        let mut known: BTreeMap<_, Path<'r>> = BTreeMap::new();
         let path_of = |local: Local<'r>| {
-            let path = known.entry(local.labels).or_insert_with(|| self.path(direction, local.labels));
+            let path = known
+                .entry((&local.endpoint.labels, &local.endpoint.namespace))
+                .or_insert_with(|| self.path(direction, local.endpoint));
             (local.interface, path.clone())
         };
         locals.into_iter().map(path_of).collect()
     }
 
-    fn path(&self, direction: Direction, labels: &Labels) -> Path<'_> {
-        let admitted: Vec<bool> = self.subjects.iter().map(|subject| subject.admits(labels)).collect();
+    fn path(&self, direction: Direction, endpoint: &Endpoint) -> Path<'_> {
+        let admitted: Vec<bool> =
+            self.subjects.iter().map(|subject| self.world.selects_endpoint(subject, endpoint)).collect();
         let governs =
             |candidate: &&Candidate<'_>| admitted[candidate.subject] && candidate.policy.rules(direction).is_some();
         let stops = self.ranks.iter().map(|(tier, candidates)| Stop {
@@ -124,7 +126,10 @@ impl Path<'_> {
         let mut essence = Essence::new();
         for stop in &self.stops[index..] {
             essence = essence.with("tier").with(&stop.tier.name);
-            essence = stop.policies.iter().fold(essence, |essence, policy| essence.with("policy").with(&policy.name));
+            essence = stop
+                .policies
+                .iter()
+                .fold(essence, |essence, policy| essence.with("policy").with(&policy.name.to_string()));
         }
         let essence = if self.is_cut { essence.with("cut") } else { essence };
         essence.name(&self.direction.to_string())

@@ -9,8 +9,9 @@ use super::condition::{Condition, member};
 use super::family::Family;
 use super::range::address_ranges;
 use super::sets::Sets;
-use crate::model::{Direction, Peers};
+use crate::model::{Direction, Peers, Selection};
 use crate::ruleset::{Element, Field, Match};
+use crate::selector::Selector;
 use ipnet::IpNet;
 
 /// What a rule asks of the other end: any of these.
@@ -46,6 +47,14 @@ impl Family {
             matches.push(self.in_nets(&peers.nets, false, field, sets)?);
         }
         matches.extend(self.in_nets(&peers.not_nets, true, field, sets));
+        if let Some(select) = &peers.not_select {
+            let names = sets.selected(select, self);
+            matches.extend(names.into_iter().map(|set| Match::Member { fields: vec![field], set, negated: true }));
+        }
+        if peers.outside {
+            let set = sets.endpoints(&Selection::anywhere(Selector::all()), self);
+            matches.push(Match::Member { fields: vec![field], set, negated: true });
+        }
         if !peers.sets.is_empty() {
             matches.push(member(vec![field], sets.named(&peers.sets, self)));
         }

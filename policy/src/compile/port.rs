@@ -35,6 +35,7 @@ fn of_side(ports: &[PortMatch], side: PortSide, sets: &mut Sets<'_>) -> Vec<Cond
                 ranges.entry(*protocol).or_default().push((*range.start()).into()..=(*range.end()).into());
             }
             PortMatch::Icmp { version, message } => conditions.push(of_message(*version, *message)),
+            PortMatch::Named { .. } => {}
             PortMatch::Protocol(number) => conditions.push(Condition::of_protocol(*number, Vec::new())),
         }
     }

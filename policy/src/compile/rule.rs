@@ -11,10 +11,10 @@ pub(super) fn compiled(rule: &Rule, direction: Direction, pass: &Verdict, sets: 
     let verdict = match rule.action {
         Action::Allow => Verdict::Return,
         Action::Deny => Verdict::Drop,
-        Action::Pass => pass.clone(),
+        Action::Pass | Action::Log => pass.clone(),
     };
     let ports = port::conditions(rule, sets);
-    let peers = peer::conditions(&rule.peers, direction, sets);
+    let peers = peer::conditions(rule.peers(direction), direction, sets);
     product(&ports, &peers).into_iter().map(|condition| when(condition, verdict.clone())).collect()
 }
 

@@ -11,9 +11,8 @@ use super::name::Essence;
 use super::range::address_ranges;
 use crate::host::Host;
 use crate::label::Labels;
-use crate::model::{AddressSet, Endpoint};
+use crate::model::{AddressSet, Endpoint, QualifiedName, Selection};
 use crate::ruleset::{Atom, Datatype, Element, Form, Name, Set};
-use crate::selector::Selector;
 use crate::world::World;
 
 /// Name of the set of (interface, address) pairs that are no spoof.
@@ -25,9 +24,9 @@ pub(super) fn sources_name(family: Family) -> Name {
 pub(super) struct Sets<'w> {
     world: &'w World,
     /// Endpoints with equal labels are asked about once.
-    classes: BTreeMap<&'w Labels, Vec<&'w Endpoint>>,
+    classes: BTreeMap<(&'w Labels, &'w Option<String>), Vec<&'w Endpoint>>,
     /// Addresses of the endpoints each selector admits; a selector is asked once.
-    admitted: BTreeMap<Selector, Vec<IpAddr>>,
+    admitted: BTreeMap<Selection, Vec<IpAddr>>,
     made: BTreeMap<Name, Set>,
 }
 
@@ -35,33 +34,39 @@ impl<'w> Sets<'w> {
     pub(super) fn of(world: &'w World) -> Self {
         let mut classes: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for endpoint in world.endpoints.values() {
-            classes.entry(&endpoint.labels).or_default().push(endpoint);
+            classes.entry((&endpoint.labels, &endpoint.namespace)).or_default().push(endpoint);
         }
         Self { world, classes, admitted: BTreeMap::new(), made: BTreeMap::new() }
     }
 
     /// The sets that together hold what a selector admits: endpoints, and prefixes where an address set is admitted.
-    pub(super) fn selected(&mut self, selector: &Selector, family: Family) -> Vec<Name> {
+    pub(super) fn selected(&mut self, selector: &Selection, family: Family) -> Vec<Name> {
         let world = self.world;
-        let endpoints = Essence::new().with(selector.as_str()).name(&format!("select{}", family.digit()));
-        if !self.made.contains_key(&endpoints) {
-            let members = self.endpoint_addresses(selector, family);
-            self.made.insert(endpoints.clone(), addresses(family, Form::Hash, members));
-        }
-        let admitted: Vec<_> = world.sets.values().filter(|set| selector.admits(&set.labels)).collect();
+        let endpoints = self.endpoints(selector, family);
+        let admitted: Vec<_> = world.sets.values().filter(|set| world.selects_set(selector, set)).collect();
         if admitted.is_empty() {
             return vec![endpoints];
         }
-        let prefixes = Essence::new().with(selector.as_str()).name(&format!("labelled{}", family.digit()));
+        let prefixes = Essence::new().with(&selector.to_string()).name(&format!("labelled{}", family.digit()));
         self.make(prefixes.clone(), || addresses(family, Form::Interval, nets_of(admitted, family)));
         vec![endpoints, prefixes]
     }
 
+    /// The set of the endpoints a selection admits.
+    pub(super) fn endpoints(&mut self, selector: &Selection, family: Family) -> Name {
+        let endpoints = Essence::new().with(&selector.to_string()).name(&format!("select{}", family.digit()));
+        if !self.made.contains_key(&endpoints) {
+            let members = self.endpoint_addresses(selector, family);
+            self.made.insert(endpoints.clone(), addresses(family, Form::Hash, members));
+        }
+        endpoints
+    }
+
     /// The prefixes of address sets by their names.
-    pub(super) fn named(&mut self, names: &[String], family: Family) -> Name {
+    pub(super) fn named(&mut self, names: &[QualifiedName], family: Family) -> Name {
         let world = self.world;
-        let names: BTreeSet<&String> = names.iter().collect();
-        let essence = names.iter().fold(Essence::new(), |essence, name| essence.with(name));
+        let names: BTreeSet<&QualifiedName> = names.iter().collect();
+        let essence = names.iter().fold(Essence::new(), |essence, name| essence.with(&name.to_string()));
         let name = essence.name(&format!("named{}", family.digit()));
         let existing = names.into_iter().filter_map(|name| world.sets.get(name));
         self.make(name.clone(), || addresses(family, Form::Interval, nets_of(existing, family)));
@@ -107,10 +112,11 @@ impl<'w> Sets<'w> {
         self.made.entry(name).or_insert_with(set);
     }
 
-    fn endpoint_addresses(&mut self, selector: &Selector, family: Family) -> Vec<Element> {
+    fn endpoint_addresses(&mut self, selector: &Selection, family: Family) -> Vec<Element> {
+        let world = self.world;
         if !self.admitted.contains_key(selector) {
-            let classes = self.classes.iter().filter(|(labels, _)| selector.admits(labels));
-            let addresses = classes.flat_map(|(_, endpoints)| endpoints).flat_map(|endpoint| &endpoint.addresses);
+            let classes = self.classes.values().filter(|class| world.selects_endpoint(selector, class[0]));
+            let addresses = classes.flatten().flat_map(|endpoint| &endpoint.addresses);
             self.admitted.insert(selector.clone(), addresses.copied().collect());
         }
         let of_family = self.admitted[selector].iter().filter(|address| Family::of(**address) == family);

@@ -4,26 +4,49 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::{PortProtocol, QualifiedName};
 use crate::label::Labels;
 
 /// One attached container interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// What subjects and peers select it by.
+    /// What subjects and peers select it by: its own labels and those it inherits.
     pub labels: Labels,
-    /// Its addresses, of both families; no other endpoint has them.
+    /// Where it lives, if it lives in a namespace.
+    pub namespace: Option<String>,
+    /// Its addresses, at most one of each family; no other endpoint has them.
     pub addresses: Vec<IpAddr>,
+    /// What rules call some of its ports.
+    pub ports: Vec<NamedPort>,
+}
+
+/// A name for a port of an endpoint. One name may stand for several ports.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamedPort {
+    /// What rules call it.
+    pub name: String,
+    /// Its protocol.
+    pub protocol: PortProtocol,
+    /// Its number.
+    pub port: u16,
 }
 
 /// A named, labelled list of prefixes. No policy governs it; it only stands at the other end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressSet {
     /// Unique among sets.
-    pub name: String,
+    pub name: QualifiedName,
     /// What peers select it by.
     pub labels: Labels,
     /// What is in it, of both families; they may overlap.
     pub nets: Vec<IpNet>,
+}
+
+impl Endpoint {
+    /// Whether rules mean this port of it by that name.
+    pub fn has_port(&self, name: &str, protocol: PortProtocol, port: u16) -> bool {
+        self.ports.iter().any(|named| (named.name.as_str(), named.protocol, named.port) == (name, protocol, port))
+    }
 }
 
 impl AddressSet {

@@ -4,17 +4,19 @@
 //! wrong within.
 
 mod member;
+mod name;
 mod order;
 mod policy;
 mod port;
 mod port_text;
+mod selection;
 mod tier;
 
-pub use self::member::{AddressSet, Endpoint};
-pub(crate) use self::order::standing;
+pub use self::member::{AddressSet, Endpoint, NamedPort};
+pub use self::name::QualifiedName;
 pub use self::order::{NotAnOrder, Order};
-pub use self::policy::{Action, Direction, Peers, Policy, Rule};
-pub(crate) use self::port::PortSide;
-pub use self::port::{IcmpMatch, IcmpVersion, PortMatch, PortProtocol};
+pub use self::policy::{Action, Direction, Mode, Peers, Policy, Rule};
+pub use self::port::{IcmpMatch, IcmpVersion, IpVersion, PortMatch, PortProtocol, PortSide};
 pub use self::port_text::PortError;
-pub use self::tier::{DEFAULT_TIER, DefaultAction, Tier};
+pub use self::selection::{Scope, Selection};
+pub use self::tier::{ADMIN_TIER, BASELINE_TIER, DEFAULT_TIER, DefaultAction, Tier};

@@ -50,9 +50,11 @@ impl PartialEq for Order {
 
 impl Eq for Order {}
 
-/// The key things are sorted by: absent orders last, ties by name.
-pub(crate) fn standing(order: Option<Order>, name: &str) -> (bool, Option<Order>, &str) {
-    (order.is_none(), order, name)
+impl Order {
+    /// The key things are sorted by: absent orders last, ties by name.
+    pub(crate) fn standing<N>(order: Option<Self>, name: N) -> (bool, Option<Self>, N) {
+        (order.is_none(), order, name)
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +67,7 @@ mod tests {
         let mut row =
             [(None, "a"), (order(2.0), "b"), (order(-0.0), "d"), (order(0.0), "c"), (order(f64::INFINITY), "e")];
 
-        row.sort_by(|left, right| standing(left.0, left.1).cmp(&standing(right.0, right.1)));
+        row.sort_by(|left, right| Order::standing(left.0, left.1).cmp(&Order::standing(right.0, right.1)));
 
         assert_eq!(row.map(|(_, name)| name), ["c", "d", "b", "e", "a"]);
     }

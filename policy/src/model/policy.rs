@@ -4,8 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{Order, PortMatch};
-use crate::selector::Selector;
+use super::{IpVersion, Order, PortMatch, QualifiedName, Selection};
 
 /// Which way a packet goes, seen from the governed endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,21 +15,35 @@ pub enum Direction {
     Egress,
 }
 
-/// Rules for the endpoints that `subject` admits.
+/// Rules for the endpoints that `subject` selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Unique.
-    pub name: String,
+    pub name: QualifiedName,
     /// The tier it stands in.
     pub tier: String,
     /// Where it stands in its tier; absent = last.
     pub order: Option<Order>,
+    /// Whether it is enforced.
+    pub mode: Mode,
     /// The endpoints it governs.
-    pub subject: Selector,
+    pub subject: Selection,
     /// Rules for what comes in. Present, even empty = the direction is governed.
     pub ingress: Option<Vec<Rule>>,
     /// Rules for what goes out. Present, even empty = the direction is governed.
     pub egress: Option<Vec<Rule>>,
+}
+
+/// How much a policy's word counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// It decides.
+    #[default]
+    Enforce,
+    /// What it would decide is counted, and nothing else.
+    Stage,
+    /// As if it were not there.
+    Off,
 }
 
 impl Policy {
@@ -50,16 +63,69 @@ pub struct Rule {
     pub name: String,
     /// What becomes of a packet that fits.
     pub action: Action,
-    /// Who is at the other end.
-    pub peers: Peers,
+    /// Whether a packet that fits is logged too.
+    pub log: bool,
+    /// Which family; absent = both.
+    pub ip_version: Option<IpVersion>,
+    /// Whence. Of an egress rule this is the governed endpoint itself.
+    pub source: Peers,
+    /// Whither. Of an ingress rule this is the governed endpoint itself.
+    pub destination: Peers,
     /// What the packet is addressed to: any of these; empty = every protocol and port.
     pub ports: Vec<PortMatch>,
-    /// The same for the port it comes from. Entries without ports ask for what they ask for in `ports`.
+    /// What it must not be addressed to: none of these.
+    pub not_ports: Vec<PortMatch>,
+    /// As `ports`, for the port it comes from. Entries without ports ask for what they ask for in `ports`.
     pub source_ports: Vec<PortMatch>,
+    /// As `not_ports`, for the port it comes from.
+    pub not_source_ports: Vec<PortMatch>,
+}
+
+impl Rule {
+    /// A rule that every packet fits.
+    pub fn any(name: impl Into<String>, action: Action) -> Self {
+        Self {
+            name: name.into(),
+            action,
+            log: false,
+            ip_version: None,
+            source: Peers::default(),
+            destination: Peers::default(),
+            ports: Vec::new(),
+            not_ports: Vec::new(),
+            source_ports: Vec::new(),
+            not_source_ports: Vec::new(),
+        }
+    }
+
+    /// Who must be at the other end.
+    pub fn peers(&self, direction: Direction) -> &Peers {
+        match direction {
+            Direction::Ingress => &self.source,
+            Direction::Egress => &self.destination,
+        }
+    }
+
+    /// What is asked of the governed endpoint itself.
+    pub fn own(&self, direction: Direction) -> &Peers {
+        match direction {
+            Direction::Ingress => &self.destination,
+            Direction::Egress => &self.source,
+        }
+    }
+
+    /// The same, with these at the other end.
+    pub fn with_peers(mut self, direction: Direction, peers: Peers) -> Self {
+        match direction {
+            Direction::Ingress => self.source = peers,
+            Direction::Egress => self.destination = peers,
+        }
+        self
+    }
 }
 
 /// What a rule does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// The direction is settled: the packet may pass.
     Allow,
@@ -67,25 +133,31 @@ pub enum Action {
     Deny,
     /// The rest of the tier is skipped.
     Pass,
+    /// Nothing but being logged; the next rule is asked.
+    Log,
 }
 
-/// Who is at the other end. All that is given must hold together; within a list any one entry is enough.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who is at an end. All that is given must hold together; within a list any one entry is enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peers {
-    /// Endpoints and address sets by their labels; absent = no such demand. `all()` still means known ones only.
-    pub select: Option<Selector>,
+    /// Endpoints and address sets; absent = no such demand. `all()` still means known ones only.
+    pub select: Option<Selection>,
+    /// No endpoint or address set that is selected so; absent = no such demand.
+    pub not_select: Option<Selection>,
     /// Prefixes; empty = no such demand.
     pub nets: Vec<IpNet>,
     /// Prefixes the address must not lie in.
     pub not_nets: Vec<IpNet>,
     /// Address sets by name; empty = no such demand. A set that does not exist holds nothing.
-    pub sets: Vec<String>,
+    pub sets: Vec<QualifiedName>,
+    /// No endpoint of the fabric.
+    pub outside: bool,
 }
 
 impl Peers {
     /// Whether nothing is asked for, so that anybody fits.
     pub fn is_anybody(&self) -> bool {
-        self.select.is_none() && self.nets.is_empty() && self.not_nets.is_empty() && self.sets.is_empty()
+        *self == Self::default()
     }
 }
 

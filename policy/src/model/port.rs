@@ -1,7 +1,10 @@
 //! Port matches: which protocol, ports or messages a rule speaks of.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use super::Endpoint;
 use crate::packet::{Packet, Transport};
 
 /// One entry of a rule's `ports` or `source_ports`.
@@ -13,6 +16,13 @@ pub enum PortMatch {
         protocol: PortProtocol,
         /// Inclusive, not reversed.
         range: RangeInclusive<u16>,
+    },
+    /// Ports that the endpoint at that end calls so; nothing where no endpoint of ours is.
+    Named {
+        /// A protocol that has ports.
+        protocol: PortProtocol,
+        /// The name.
+        name: String,
     },
     /// Messages of ICMP over IPv4, or of ICMPv6 over IPv6.
     Icmp {
@@ -59,38 +69,70 @@ pub enum IcmpMatch {
 }
 
 /// Which of a packet's two ports is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum PortSide {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PortSide {
+    /// The one it comes from.
     Source,
+    /// The one it goes to.
     Destination,
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IpVersion {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
 }
 
 impl PortMatch {
     /// The protocol's number.
     pub fn protocol(&self) -> u8 {
         match self {
-            PortMatch::Ports { protocol, .. } => protocol.number(),
+            PortMatch::Ports { protocol, .. } | PortMatch::Named { protocol, .. } => protocol.number(),
             PortMatch::Icmp { version, .. } => version.protocol(),
             PortMatch::Protocol(number) => *number,
         }
     }
 
-    /// Whether a packet is of this protocol, port or message.
-    pub(crate) fn admits(&self, side: PortSide, packet: &Packet) -> bool {
+    /// Whether a packet is of this protocol, port or message. `endpoint` is the one at that end, if it is one of ours.
+    pub(crate) fn admits(&self, side: PortSide, packet: &Packet, endpoint: Option<&Endpoint>) -> bool {
         if packet.protocol() != self.protocol() {
             return false;
         }
         match (self, packet.transport) {
-            (PortMatch::Ports { range, .. }, Transport::Ports { source, destination, .. }) => match side {
-                PortSide::Source => range.contains(&source),
-                PortSide::Destination => range.contains(&destination),
-            },
+            (PortMatch::Ports { range, .. }, Transport::Ports { source, destination, .. }) => {
+                range.contains(&side.of(source, destination))
+            }
+            (PortMatch::Named { protocol, name }, Transport::Ports { source, destination, .. }) => {
+                endpoint.is_some_and(|one| one.has_port(name, *protocol, side.of(source, destination)))
+            }
             (PortMatch::Icmp { version, message }, Transport::Icmp { kind, code, .. }) => {
                 version.is_over(packet) && message.admits(kind, code)
             }
             (PortMatch::Protocol(_), _) => true,
-            (PortMatch::Ports { .. } | PortMatch::Icmp { .. }, _) => false,
+            (PortMatch::Ports { .. } | PortMatch::Named { .. } | PortMatch::Icmp { .. }, _) => false,
         }
+    }
+}
+
+impl PortSide {
+    fn of(self, source: u16, destination: u16) -> u16 {
+        match self {
+            PortSide::Source => source,
+            PortSide::Destination => destination,
+        }
+    }
+}
+
+impl IpVersion {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
 
@@ -123,11 +165,25 @@ impl IcmpVersion {
         }
     }
 
-    fn is_over(self, packet: &Packet) -> bool {
+    /// The family its messages are carried over.
+    pub fn ip_version(self) -> IpVersion {
         match self {
-            IcmpVersion::V4 => packet.source.is_ipv4(),
-            IcmpVersion::V6 => packet.source.is_ipv6(),
+            IcmpVersion::V4 => IpVersion::V4,
+            IcmpVersion::V6 => IpVersion::V6,
         }
+    }
+
+    fn is_over(self, packet: &Packet) -> bool {
+        IpVersion::of(packet.source) == self.ip_version()
+    }
+}
+
+impl fmt::Display for IpVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            IpVersion::V4 => "IPv4",
+            IpVersion::V6 => "IPv6",
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The textual form of port matches: `tcp/80`, `tcp/8000-8010`, `udp/*`, `tcp`, `icmp/8`, `icmp/8/0`, `proto/253`.
+//! The textual form of port matches: `tcp/80`, `tcp/8000-8010`, `tcp/http`, `udp/*`, `tcp`, `icmp/8`, `icmp/8/0`, `proto/253`.
 //!
 //! In: text, as `ports` of a rule holds it. Out: a [`PortMatch`], or what is wrong with which value and which bound.
 //! `proto/6` is read as `tcp`: one meaning, one value.
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{IcmpMatch, IcmpVersion, PortMatch, PortProtocol};
+use super::{IcmpMatch, IcmpVersion, NamedPort, PortMatch, PortProtocol};
 
 const NAMES: [&str; 7] = ["tcp", "udp", "udplite", "sctp", "icmp", "icmp6", "proto"];
 
@@ -53,6 +53,18 @@ pub enum PortError {
         /// Its last port, as written.
         high: u16,
     },
+    /// A port cannot be called so.
+    #[error("{name:?} is no port name: up to 15 lower case letters, digits and single dashes, at least one letter")]
+    NotAName {
+        /// What was written.
+        name: String,
+    },
+    /// A name stands for one port of one protocol.
+    #[error("{port:?} is not one port of one protocol")]
+    NotOnePort {
+        /// What was written.
+        port: String,
+    },
     /// `proto` needs a number.
     #[error("proto needs a number from 1 to 255, as in proto/253")]
     ProtocolNumberMissing,
@@ -90,6 +102,7 @@ impl FromStr for PortMatch {
 fn ports(protocol: PortProtocol, rest: Option<&str>) -> Result<PortMatch, PortError> {
     let range = match rest {
         None | Some("*") => 0..=u16::MAX,
+        Some(text) if is_name(text) => return Ok(PortMatch::Named { protocol, name: text.to_owned() }),
         Some(text) => {
             let (low, high) = text.split_once('-').unwrap_or((text, text));
             let (low, high) = (port(low)?, port(high)?);
@@ -100,6 +113,15 @@ fn ports(protocol: PortProtocol, rest: Option<&str>) -> Result<PortMatch, PortEr
         }
     };
     Ok(PortMatch::Ports { protocol, range })
+}
+
+/// Whether a text is a port's name (RFC 6335 §5.1): letters, digits and single hyphens, at least one letter, at most 15, no hyphen at
+/// an end.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_plain = text.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-');
+    let has_letter = text.bytes().any(|octet| octet.is_ascii_lowercase());
+    let is_hyphenated_badly = text.starts_with('-') || text.ends_with('-') || text.contains("--");
+    is_plain && has_letter && text.len() <= 15 && !is_hyphenated_badly
 }
 
 fn icmp(version: IcmpVersion, rest: Option<&str>) -> Result<PortMatch, PortError> {
@@ -183,6 +205,7 @@ impl fmt::Display for PortMatch {
                 write!(out, "{protocol}/{}", range.start())
             }
             PortMatch::Ports { protocol, range } => write!(out, "{protocol}/{}-{}", range.start(), range.end()),
+            PortMatch::Named { protocol, name } => write!(out, "{protocol}/{name}"),
             PortMatch::Icmp { version, message: IcmpMatch::Any } => write!(out, "{version}"),
             PortMatch::Icmp { version, message: IcmpMatch::Type(kind) } => write!(out, "{version}/{kind}"),
             PortMatch::Icmp { version, message: IcmpMatch::TypeAndCode(kind, code) } => {
@@ -190,6 +213,30 @@ impl fmt::Display for PortMatch {
             }
             PortMatch::Protocol(number) => write!(out, "proto/{number}"),
         }
+    }
+}
+
+impl FromStr for NamedPort {
+    type Err = PortError;
+
+    /// `http=tcp/8080`.
+    fn from_str(text: &str) -> Result<Self, PortError> {
+        let (name, port) = text.split_once('=').unwrap_or((text, ""));
+        if !is_name(name) {
+            return Err(PortError::NotAName { name: name.to_owned() });
+        }
+        match port.parse()? {
+            PortMatch::Ports { protocol, range } if range.start() == range.end() => {
+                Ok(Self { name: name.to_owned(), protocol, port: *range.start() })
+            }
+            _ => Err(PortError::NotOnePort { port: port.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for NamedPort {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}={}/{}", self.name, self.protocol, self.port)
     }
 }
 
@@ -226,6 +273,7 @@ mod tests {
         for text in [
             "tcp/80",
             "tcp/8000-8010",
+            "tcp/http-alt",
             "udp",
             "sctp/1",
             "udplite/9",
@@ -254,13 +302,22 @@ mod tests {
         assert_eq!(refusal("tcp/70000"), "70000 is above 65535");
         assert_eq!(refusal("tcp/0"), "0 is below 1");
         assert_eq!(refusal("tcp/90-80"), "range 90-80 is reversed");
-        assert_eq!(refusal("tcp/http"), "\"http\" is not a number");
+        assert_eq!(refusal("tcp/http:"), "\"http:\" is not a number");
         assert_eq!(refusal("tcp/"), "\"\" is not a number");
         assert_eq!(refusal("tcp/+80"), "\"+80\" is not a number");
         assert_eq!(refusal("icmp/256"), "256 is above 255");
         assert_eq!(refusal("icmp/8/0/0"), "\"8/0/0\" is too much after icmp");
         assert_eq!(refusal("proto"), "proto needs a number from 1 to 255, as in proto/253");
         assert_eq!(refusal("proto/0"), "0 is below 1");
+    }
+
+    #[test]
+    fn a_named_port_is_a_name_and_one_port() {
+        let refusal = |text: &str| text.parse::<NamedPort>().unwrap_err().to_string();
+
+        assert_eq!("http=tcp/8080".parse::<NamedPort>().unwrap().to_string(), "http=tcp/8080");
+        assert_eq!(refusal("http=tcp"), "\"tcp\" is not one port of one protocol");
+        assert!(refusal("80=tcp/80").starts_with("\"80\" is no port name"));
     }
 
     #[test]

@@ -4,6 +4,10 @@ use super::Order;
 
 /// Name of the tier that policies stand in when they name none; it need not be declared.
 pub const DEFAULT_TIER: &str = "default";
+/// Name of the tier before `default` that Kubernetes' ClusterNetworkPolicies of administrators stand in; it need not be declared.
+pub const ADMIN_TIER: &str = "kube-admin";
+/// Name of the tier after `default`, for rules that count where nothing else was said; it need not be declared.
+pub const BASELINE_TIER: &str = "kube-baseline";
 
 /// A rank of policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +31,22 @@ pub enum DefaultAction {
 }
 
 impl Tier {
-    /// A tier nobody declared: last, and denying. So are `default` and every tier a policy names before it exists;
-    /// the latter closes rather than opens.
+    /// A tier as it is while nobody declares it. The built-in ones stand where Calico has them; every other that a policy names
+    /// before it exists is last and denies, so that it closes rather than opens.
     pub fn undeclared(name: impl Into<String>) -> Self {
-        Self { name: name.into(), order: None, default_action: DefaultAction::Deny }
+        let name = name.into();
+        let (order, default_action) = match name.as_str() {
+            ADMIN_TIER => (Some(1_000.0), DefaultAction::Pass),
+            DEFAULT_TIER => (Some(1_000_000.0), DefaultAction::Deny),
+            BASELINE_TIER => (Some(10_000_000.0), DefaultAction::Pass),
+            _ => (None, DefaultAction::Deny),
+        };
+        let order = order.and_then(|number: f64| Order::try_from(number).ok());
+        Self { name, order, default_action }
+    }
+
+    /// Whether the tier exists without a declaration.
+    pub fn is_built_in(name: &str) -> bool {
+        [ADMIN_TIER, DEFAULT_TIER, BASELINE_TIER].contains(&name)
     }
 }

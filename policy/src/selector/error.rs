@@ -47,6 +47,6 @@ pub enum SelectorProblem {
         octets: usize,
     },
     /// Calico's `global()`, which needs namespaces.
-    #[error("global() has no meaning here: nothing has a namespace")]
+    #[error("global() may only stand alone, as a rule's choice of namespaces")]
     Global,
 }

@@ -160,7 +160,7 @@ mod tests {
             refusal("a notin {'x'}"),
             "column 3: found `notin`, expected ==, !=, in, not in, contains, starts with or ends with"
         );
-        assert_eq!(refusal("global()"), "column 1: global() has no meaning here: nothing has a namespace");
+        assert_eq!(refusal("global()"), "column 1: global() may only stand alone, as a rule's choice of namespaces");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, AddressSet, DefaultAction, Endpoint, Order, Peers, Policy, Rule, Tier};
+use poplin_policy::model::{
+    Action, AddressSet, DefaultAction, Endpoint, Mode, Order, Peers, Policy, Rule, Selection, Tier,
+};
 use poplin_policy::packet::Packet;
 use poplin_policy::selector::Selector;
 use poplin_policy::world::World;
@@ -16,13 +18,13 @@ pub(crate) fn labels(text: &str) -> Labels {
 
 pub(crate) fn with_endpoint(mut world: World, name: &str, labelled: &str, addresses: &str) -> World {
     let addresses = addresses.split_whitespace().map(|text| text.parse().unwrap()).collect();
-    world.endpoints.insert(name.to_owned(), Endpoint { labels: labels(labelled), addresses });
+    world.endpoints.insert(name.to_owned(), Endpoint { labels: labels(labelled), addresses, ..Endpoint::default() });
     world
 }
 
 pub(crate) fn with_set(mut world: World, name: &str, labelled: &str, all: &str) -> World {
-    let set = AddressSet { name: name.to_owned(), labels: labels(labelled), nets: nets(all) };
-    world.sets.insert(name.to_owned(), set);
+    let set = AddressSet { name: name.into(), labels: labels(labelled), nets: nets(all) };
+    world.sets.insert(name.into(), set);
     world
 }
 
@@ -48,16 +50,19 @@ pub(crate) fn shop() -> World {
 /// A policy of tier `default` that governs ingress.
 pub(crate) fn ingress(name: &str, subject: &str, rules: Vec<Rule>) -> Policy {
     Policy {
-        name: name.to_owned(),
+        name: name.into(),
         tier: "default".to_owned(),
         order: None,
-        subject: Selector::parse(subject).unwrap(),
+        mode: Mode::Enforce,
+        subject: Selection::anywhere(Selector::parse(subject).unwrap()),
         ingress: Some(rules),
         egress: None,
     }
 }
 
 pub(crate) fn egress(name: &str, subject: &str, rules: Vec<Rule>) -> Policy {
+    let turned = |rule: Rule| Rule { source: rule.destination, destination: rule.source, ..rule };
+    let rules = rules.into_iter().map(turned).collect();
     Policy { ingress: None, egress: Some(rules), ..ingress(name, subject, Vec::new()) }
 }
 
@@ -69,15 +74,16 @@ pub(crate) fn in_tier(tier: &str, policy: Policy) -> Policy {
     Policy { tier: tier.to_owned(), ..policy }
 }
 
-/// A rule named by its action and position-free: `allow`, `deny`, `pass`.
+/// A rule of [`ingress`] named by its action; [`egress`] turns it round.
 pub(crate) fn rule(action: Action, peers: Peers, ports: &str) -> Rule {
     let name = match action {
         Action::Allow => "allow",
         Action::Deny => "deny",
         Action::Pass => "pass",
+        Action::Log => "log",
     };
     let ports = ports.split_whitespace().map(|text| text.parse().unwrap()).collect();
-    Rule { name: name.to_owned(), action, peers, ports, source_ports: Vec::new() }
+    Rule { source: peers, ports, ..Rule::any(name, action) }
 }
 
 pub(crate) fn anybody() -> Peers {
@@ -85,7 +91,7 @@ pub(crate) fn anybody() -> Peers {
 }
 
 pub(crate) fn select(text: &str) -> Peers {
-    Peers { select: Some(Selector::parse(text).unwrap()), ..Peers::default() }
+    Peers { select: Some(Selection::anywhere(Selector::parse(text).unwrap())), ..Peers::default() }
 }
 
 pub(crate) fn nets(text: &str) -> Vec<IpNet> {

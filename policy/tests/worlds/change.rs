@@ -56,7 +56,7 @@ proptest! {
         let Some(like) = old.endpoints.values().next() else { return Ok(()) };
         let addresses = vec![endpoint_address(100, false), endpoint_address(100, true)];
         let mut new = old.clone();
-        new.endpoints.insert("e100".to_owned(), Endpoint { labels: like.labels.clone(), addresses });
+        new.endpoints.insert("e100".to_owned(), Endpoint { addresses, ..like.clone() });
 
         let changes = between(Some(&compiled(&old)), &compiled(&new));
 

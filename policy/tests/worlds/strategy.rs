@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, AddressSet, DefaultAction, Endpoint, Order, Peers, Policy, PortMatch, Rule, Tier};
+use poplin_policy::model::{
+    Action, AddressSet, DefaultAction, Endpoint, IpVersion, Mode, NamedPort, Order, Peers, Policy, PortMatch,
+    QualifiedName, Rule, Scope, Selection, Tier,
+};
 use poplin_policy::selector::Selector;
 use poplin_policy::world::World;
 use proptest::collection::{btree_map, vec};
@@ -34,7 +37,7 @@ const NETS: [&str; 14] = [
     "2001:db8:8000::/33",
 ];
 
-const PORTS: [&str; 18] = [
+const PORTS: [&str; 21] = [
     "tcp",
     "tcp/80",
     "tcp/81",
@@ -43,6 +46,9 @@ const PORTS: [&str; 18] = [
     "tcp/8005-8020",
     "tcp/1-79",
     "tcp/1024-65535",
+    "tcp/http",
+    "udp/dns",
+    "udp/http",
     "udp/53",
     "udp/*",
     "sctp/80",
@@ -55,31 +61,53 @@ const PORTS: [&str; 18] = [
     "proto/1",
 ];
 
+/// Namespaces things may live in; `n` is declared with labels, `m` sometimes.
+const NAMESPACES: [&str; 2] = ["m", "n"];
+
 pub(crate) fn world() -> impl Strategy<Value = World> {
-    let tiers = btree_map(select(vec!["first", "second", "default"]), tier(), 0..3);
-    let policies = btree_map("[p-s]", policy(), 0..6);
-    let sets = btree_map("[x-z]", (labels(), vec(net(), 0..4)), 0..3);
-    (tiers, policies, sets, endpoints()).prop_map(|(tiers, policies, sets, endpoints)| World {
+    let tiers = btree_map(select(vec!["first", "second", "default", "kube-baseline"]), tier(), 0..3);
+    let policies = btree_map(qualified("[p-s]"), policy(), 0..6);
+    let sets = btree_map(qualified("[x-z]"), (labels(), vec(net(), 0..4)), 0..3);
+    let namespaces = btree_map(select(&NAMESPACES[..]), labels(), 0..3);
+    (tiers, policies, sets, namespaces, endpoints()).prop_map(|(tiers, policies, sets, namespaces, endpoints)| World {
         tiers: tiers.into_iter().map(|(name, tier)| (name.into(), Tier { name: name.into(), ..tier })).collect(),
         policies: policies.into_iter().map(|(name, policy)| (name.clone(), Policy { name, ..policy })).collect(),
         sets: sets
             .into_iter()
             .map(|(name, (labels, nets))| (name.clone(), AddressSet { name, labels, nets }))
             .collect(),
+        namespaces: namespaces.into_iter().map(|(name, labels)| (name.to_owned(), labels)).collect(),
         endpoints,
     })
 }
 
+fn qualified(name: &'static str) -> impl Strategy<Value = QualifiedName> {
+    (namespace(), name).prop_map(|(namespace, name)| match namespace {
+        Some(namespace) => QualifiedName::within(namespace, name),
+        None => QualifiedName::global(name),
+    })
+}
+
+fn namespace() -> impl Strategy<Value = Option<String>> {
+    option::weighted(0.4, select(&NAMESPACES[..]).prop_map(str::to_owned))
+}
+
 fn endpoints() -> impl Strategy<Value = std::collections::BTreeMap<String, Endpoint>> {
-    let spread = option::of((labels(), subsequence(vec![false, true], 1..=2)));
+    let families = subsequence(vec![false, true], 1..=2);
+    let spread = option::of((labels(), namespace(), named_ports(), families));
     vec(spread, usize::from(ENDPOINTS)).prop_map(|all| {
         let present = (1..).zip(all).filter_map(|(number, spread)| Some((number, spread?)));
-        let endpoint = |(number, (labels, families)): (u8, (Labels, Vec<bool>))| {
+        let endpoint = |(number, (labels, namespace, ports, families)): (u8, (_, _, _, Vec<bool>))| {
             let addresses = families.into_iter().map(|is_v6| endpoint_address(number, is_v6)).collect();
-            (format!("e{number}"), Endpoint { labels, addresses })
+            (format!("e{number}"), Endpoint { labels, namespace, addresses, ports })
         };
         present.map(endpoint).collect()
     })
+}
+
+fn named_ports() -> impl Strategy<Value = Vec<NamedPort>> {
+    let port = select(vec!["http=tcp/80", "http=tcp/8005", "http=udp/53", "dns=udp/53", "dns=tcp/53"]);
+    vec(port, 0..3).prop_map(|texts| texts.into_iter().map(|text| text.parse().unwrap()).collect())
 }
 
 pub(crate) fn endpoint_address(number: u8, is_v6: bool) -> IpAddr {
@@ -95,15 +123,12 @@ fn tier() -> impl Strategy<Value = Tier> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let tier = select(vec!["first", "second", "default", "undeclared"]);
+    let tier = select(vec!["first", "second", "default", "kube-baseline", "undeclared"]);
+    let mode = prop_oneof![6 => Just(Mode::Enforce), 1 => Just(Mode::Stage), 1 => Just(Mode::Off)];
     let rules = || option::weighted(0.7, vec(rule(), 0..5));
-    (tier, order(), selector(), rules(), rules()).prop_map(|(tier, order, subject, ingress, egress)| Policy {
-        name: String::new(),
-        tier: tier.to_owned(),
-        order,
-        subject,
-        ingress: ingress.map(named),
-        egress: egress.map(named),
+    (tier, order(), mode, selection(), rules(), rules()).prop_map(|(tier, order, mode, subject, ingress, egress)| {
+        let (ingress, egress) = (ingress.map(named), egress.map(named));
+        Policy { name: QualifiedName::default(), tier: tier.to_owned(), order, mode, subject, ingress, egress }
     })
 }
 
@@ -112,21 +137,58 @@ fn named(rules: Vec<Rule>) -> Vec<Rule> {
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
-    let action = select(vec![Action::Allow, Action::Allow, Action::Deny, Action::Pass]);
-    (action, peers(), ports(), prop_oneof![4 => Just(Vec::new()), 1 => ports()]).prop_map(
-        |(action, peers, ports, source_ports)| Rule { name: String::new(), action, peers, ports, source_ports },
+    let action = select(vec![Action::Allow, Action::Allow, Action::Deny, Action::Pass, Action::Log]);
+    let ip_version = prop_oneof![6 => Just(None), 1 => Just(Some(IpVersion::V4)), 1 => Just(Some(IpVersion::V6))];
+    let seldom = || prop_oneof![5 => Just(Vec::new()), 1 => ports()];
+    // Most rules ask of one end only, as people's do; the other end is now and then asked too.
+    let ends = prop_oneof![
+        4 => (peers(), Just(Peers::default())),
+        4 => (Just(Peers::default()), peers()),
+        1 => (peers(), peers()),
+    ];
+    (action, ip_version, any::<bool>(), ends, ports(), seldom(), seldom(), seldom()).prop_map(
+        |(action, ip_version, log, (source, destination), ports, not_ports, source_ports, not_source_ports)| Rule {
+            log,
+            ip_version,
+            source,
+            destination,
+            ports,
+            not_ports,
+            source_ports,
+            not_source_ports,
+            ..Rule::any("", action)
+        },
     )
 }
 
 fn peers() -> impl Strategy<Value = Peers> {
     let some = (
-        option::weighted(0.5, selector()),
+        option::weighted(0.5, selection()),
+        option::weighted(0.15, selection()),
         prop_oneof![2 => Just(Vec::new()), 1 => vec(net(), 1..4)],
         prop_oneof![3 => Just(Vec::new()), 1 => vec(net(), 1..3)],
-        prop_oneof![3 => Just(Vec::new()), 1 => vec("[x-z]", 1..3)],
+        prop_oneof![3 => Just(Vec::new()), 1 => vec(qualified("[x-z]"), 1..3)],
+        prop::bool::weighted(0.1),
     );
-    let some = some.prop_map(|(select, nets, not_nets, sets)| Peers { select, nets, not_nets, sets });
+    let some = some.prop_map(|(select, not_select, nets, not_nets, sets, outside)| Peers {
+        select,
+        not_select,
+        nets,
+        not_nets,
+        sets,
+        outside,
+    });
     prop_oneof![1 => Just(Peers::default()), 4 => some]
+}
+
+fn selection() -> impl Strategy<Value = Selection> {
+    let scope = prop_oneof![
+        5 => Just(Scope::Anywhere),
+        1 => select(&NAMESPACES[..]).prop_map(|name| Scope::Namespace(name.to_owned())),
+        1 => selector().prop_map(Scope::Namespaces),
+        1 => Just(Scope::Global),
+    ];
+    (selector(), scope).prop_map(|(labels, scope)| Selection { labels, scope })
 }
 
 fn ports() -> impl Strategy<Value = Vec<PortMatch>> {

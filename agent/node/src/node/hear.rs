@@ -54,6 +54,7 @@ pub(super) fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::Policy(_)
         | ObjectKey::Tier(_)
         | ObjectKey::AddressSet(_)
+        | ObjectKey::Namespace(_)
         | ObjectKey::Fabric => true,
         ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) => false,
     }

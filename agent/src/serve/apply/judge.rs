@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use poplin_node::object::{Object, ObjectKey, Pool};
 use poplin_policy::compile::MAX_TIERS;
-use poplin_policy::model::{DEFAULT_TIER, Policy};
+use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
 
@@ -39,7 +39,8 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
         | Object::Endpoint(_)
         | Object::AddressSet(_)
         | Object::Peer(_)
-        | Object::Fabric(_) => false,
+        | Object::Fabric(_)
+        | Object::Namespace(_) => false,
     };
     is_asked || object.key() == *key
 }
@@ -57,7 +58,9 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             Object::Policy(policy) => fits_policies(policy, &after),
             Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
             Object::Tier(tier) => builtin_tier(&tier.name).or_else(|| too_many_tiers(&after)),
-            Object::AddressSet(_) | Object::Peer(_) | Object::Fabric(_) | Object::Block(_) => None,
+            Object::AddressSet(_) | Object::Peer(_) | Object::Fabric(_) | Object::Block(_) | Object::Namespace(_) => {
+                None
+            }
         };
         failures.extend(unfit.map(|invalid| document.failure(invalid)));
     }
@@ -123,42 +126,38 @@ fn keeps_blocks(pool: &Pool, standing: &BTreeMap<ObjectKey, Object>) -> Option<I
 }
 
 fn fits_policies(policy: &Policy, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
-    if policy.tier != DEFAULT_TIER && !after.contains_key(&ObjectKey::Tier(policy.tier.clone())) {
+    if !Tier::is_built_in(&policy.tier) && !after.contains_key(&ObjectKey::Tier(policy.tier.clone())) {
         let tiers = after.keys().filter_map(|key| match key {
-            ObjectKey::Tier(name) => Some(name.as_str()),
+            ObjectKey::Tier(name) => Some(name.clone()),
             _ => None,
         });
-        return Some(unknown("spec.tier", "UNKNOWN_TIER", "tier", &policy.tier, tiers.chain([DEFAULT_TIER])));
+        let tiers = tiers.chain([DEFAULT_TIER.to_owned()]).collect();
+        return Some(unknown("spec.tier", "UNKNOWN_TIER", "tier", &policy.tier, tiers));
     }
-    let rules = [("ingress", "from", &policy.ingress), ("egress", "to", &policy.egress)];
-    let lists = rules.into_iter().flat_map(|(direction, side, rules)| {
-        rules
-            .iter()
-            .flatten()
-            .enumerate()
-            .map(move |(index, rule)| (format!("spec.{direction}[{index}].{side}.sets"), rule))
-    });
-    lists.into_iter().find_map(|(field, rule)| {
-        let is_missing = |set: &&String| !after.contains_key(&ObjectKey::AddressSet((*set).clone()));
-        let missing = rule.peers.sets.iter().find(is_missing)?;
-        let sets = after.keys().filter_map(|key| match key {
-            ObjectKey::AddressSet(name) => Some(name.as_str()),
-            _ => None,
-        });
-        Some(unknown(&field, "UNKNOWN_SET", "address set", missing, sets))
-    })
+    [("ingress", &policy.ingress), ("egress", &policy.egress)]
+        .into_iter()
+        .flat_map(|(direction, rules)| {
+            rules.iter().flatten().enumerate().map(move |(index, rule)| (direction, index, rule))
+        })
+        .flat_map(|(direction, index, rule)| {
+            let field = move |side: &str| format!("spec.{direction}[{index}].{side}.sets");
+            [(field("from"), &rule.source.sets), (field("to"), &rule.destination.sets)]
+        })
+        .find_map(|(field, sets)| unknown_set(&field, sets, after))
 }
 
-fn unknown<'a>(
-    field: &str,
-    reason: &'static str,
-    thing: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Invalid {
-    let known: Vec<&str> = known.collect();
+fn unknown_set(field: &str, sets: &[QualifiedName], after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    let missing = sets.iter().find(|set| !after.contains_key(&ObjectKey::AddressSet((*set).clone())))?;
+    let known = after.keys().filter_map(|key| match key {
+        ObjectKey::AddressSet(name) => Some(name.to_string()),
+        _ => None,
+    });
+    Some(unknown(field, "UNKNOWN_SET", "address set", &missing.to_string(), known.collect()))
+}
+
+fn unknown(field: &str, reason: &'static str, thing: &str, name: &str, known: Vec<String>) -> Invalid {
     let invalid = Invalid::new(field, reason, format!("there is no {thing} named {name:?}"));
-    match nearest(name, known.iter().copied()) {
+    match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => invalid.advice(format!("did you mean {near:?}?")),
         None => {
             invalid.advice(format!("apply the {thing} first, or in the same call; there are: {}", known.join(", ")))
@@ -198,7 +197,7 @@ fn too_many_tiers(after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
 }
 
 fn builtin_tier(name: &str) -> Option<Invalid> {
-    let advice = "name it differently; policies that name no tier stand in the built-in one, which is last and denies";
-    (name == DEFAULT_TIER)
-        .then(|| Invalid::new("metadata.name", "BUILTIN_TIER", "the tier default is built in").advice(advice))
+    let advice = "name it differently; policies that name no tier stand in the tier default, which denies";
+    Tier::is_built_in(name)
+        .then(|| Invalid::new("metadata.name", "BUILTIN_TIER", format!("the tier {name} is built in")).advice(advice))
 }

@@ -1,0 +1,55 @@
+//! The store's objects as policy sees them.
+//!
+//! In: objects. Out: a [`World`]. The only thing that is computed is what endpoints inherit.
+
+use poplin_policy::label::Labels;
+use poplin_policy::model;
+use poplin_policy::world::World;
+
+use crate::object::{Endpoint, Namespace, Object};
+
+/// The label under which Calico's users know the namespace an endpoint lives in; every endpoint that lives in one has it.
+pub const NAMESPACE_LABEL: &str = "projectcalico.org/namespace";
+
+/// All that policy looks at among these objects.
+pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World {
+    let mut world = World::default();
+    let mut inherited = std::collections::BTreeMap::new();
+    for object in objects.clone() {
+        match object {
+            Object::Tier(tier) => drop(world.tiers.insert(tier.name.clone(), tier.clone())),
+            Object::Policy(policy) => drop(world.policies.insert(policy.name.clone(), policy.clone())),
+            Object::AddressSet(set) => drop(world.sets.insert(set.name.clone(), set.clone())),
+            Object::Namespace(namespace) => {
+                world.namespaces.insert(namespace.name.clone(), namespace.labels.clone());
+                inherited.insert(namespace.name.as_str(), namespace);
+            }
+            Object::Endpoint(_)
+            | Object::Pool(_)
+            | Object::Block(_)
+            | Object::Host(_)
+            | Object::Peer(_)
+            | Object::Fabric(_) => {}
+        }
+    }
+    for object in objects {
+        if let Object::Endpoint(one) = object {
+            let namespace = one.namespace.as_deref().and_then(|name| inherited.get(name).copied());
+            world.endpoints.insert(one.name.to_string(), endpoint(one, namespace));
+        }
+    }
+    world
+}
+
+/// An endpoint as policy sees it; `namespace` is the declaration of the one it lives in, if there is one.
+pub fn endpoint(one: &Endpoint, namespace: Option<&Namespace>) -> model::Endpoint {
+    let known = one.namespace.as_ref().map(|name| (NAMESPACE_LABEL, name.as_str()));
+    let known = Labels::try_from_pairs(known).unwrap_or_default();
+    let own = known.over(&one.labels);
+    model::Endpoint {
+        labels: namespace.map_or(own.clone(), |namespace| own.over(&namespace.endpoint_labels)),
+        namespace: one.namespace.clone(),
+        addresses: one.addresses.iter().copied().collect(),
+        ports: one.ports.clone(),
+    }
+}
