@@ -42,7 +42,8 @@ pub fn stored(world: &World) -> Stored {
             | Object::Tier(_)
             | Object::AddressSet(_)
             | Object::Peer(_)
-            | Object::Fabric(_) => {}
+            | Object::Fabric(_)
+            | Object::Namespace(_) => {}
         }
     }
     stored
