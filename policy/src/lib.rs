@@ -18,6 +18,7 @@ pub mod verdict;
 
 pub mod compile;
 pub mod host;
+pub mod place;
 
 mod element;
 pub mod reference;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::packet::{ICMP6, protocol_name};
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, Field, Form, Hook, HookPoint, Map,
+    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, Field, Form, Hook, HookPoint, Log, Map,
     MapElements, MapKey, Match, Rule, Ruleset, Set, Then, Verdict,
 };
 
@@ -104,6 +104,7 @@ impl fmt::Display for Rule {
         }
         match &self.then {
             Then::Verdict(verdict) => write!(out, "{verdict}"),
+            Then::Log(log) => write!(out, "{log}"),
             Then::Lookup { fields, map } => write!(out, "{} vmap @{map}", looked_at(fields)),
             Then::Dispatch { fields, ids, verdicts } => {
                 write!(out, "{} map @{ids} vmap @{verdicts}", looked_at(fields))
@@ -150,6 +151,15 @@ impl fmt::Display for ConntrackStates {
         ];
         let named: Vec<_> = states.into_iter().filter_map(|(is_meant, name)| is_meant.then_some(name)).collect();
         out.write_str(&named.join(","))
+    }
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, prefix, per_second } = self;
+        let copied = Self::COPIED_OCTETS;
+        write!(out, "limit rate {per_second}/second burst {per_second} packets ")?;
+        write!(out, "log prefix \"{prefix}\" group {group} snaplen {copied}")
     }
 }
 

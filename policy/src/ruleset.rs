@@ -371,6 +371,8 @@ pub struct ConntrackStates {
 pub enum Then {
     /// Always the same.
     Verdict(Verdict),
+    /// Tells whoever listens, as long as there are not too many, and goes on to the next rule.
+    Log(Log),
     /// Looks the joined fields up in a [`MapElements::Verdicts`] map; a key that is not there: the next rule.
     Lookup {
         /// As many as the map's key has parts.
@@ -387,6 +389,33 @@ pub enum Then {
         /// Id → verdict.
         verdicts: Name,
     },
+}
+
+/// How packets are told of (`log group`): the kernel hands a copy of each to the listener of a group, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Which listener (linux/netfilter/nfnetlink_log.h), one number a network namespace.
+    pub group: u16,
+    /// Stands before each copy: where it was taken. At most [`Log::MAX_PREFIX_OCTETS`].
+    pub prefix: String,
+    /// So many a second at most, and as many at once; 1 or more. The rest goes on untold.
+    pub per_second: u32,
+}
+
+impl Log {
+    /// Longest prefix, in octets. The kernel takes 127 (`NF_LOG_PREFIXLEN`); nobody needs that.
+    pub const MAX_PREFIX_OCTETS: usize = 64;
+    /// How much of a packet is copied, in octets: an IPv6 header, some extension headers, and the start of the transport.
+    pub const COPIED_OCTETS: u32 = 128;
+
+    /// Makes a log. Prefixes are composed by the compiler, never by people, so a bad one is a bug of ours.
+    pub fn new(group: u16, prefix: impl Into<String>, per_second: u32) -> Self {
+        let prefix = prefix.into();
+        let is_plain = prefix.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic() && octet != b'"');
+        assert!(is_plain && prefix.len() <= Self::MAX_PREFIX_OCTETS, "{prefix:?} cannot stand before a packet");
+        assert!(per_second > 0, "a log that tells nothing is none");
+        Self { group, prefix, per_second }
+    }
 }
 
 /// What becomes of a packet.

@@ -107,10 +107,11 @@ impl Walker<'_> {
         Ending::Return
     }
 
-    /// The rule's verdict; nothing if a look-up found nothing.
+    /// The rule's verdict; nothing if it only logs, or a look-up found nothing.
     fn verdict_of(&self, rule: &Rule) -> Option<Verdict> {
         match &rule.then {
             Then::Verdict(verdict) => Some(verdict.clone()),
+            Then::Log(_) => None,
             Then::Lookup { fields, map } => match self.map(map) {
                 MapElements::Verdicts(verdicts) => verdicts.get(&self.key(fields)).cloned(),
                 _ => panic!("{map} is looked up for verdicts and holds none"),

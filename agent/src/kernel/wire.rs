@@ -89,6 +89,11 @@ impl Writer {
         self.put(kind, &value.to_be_bytes());
     }
 
+    /// A long number in network order.
+    pub(super) fn put_be64(&mut self, kind: u16, value: u64) {
+        self.put(kind, &value.to_be_bytes());
+    }
+
     /// A text with its NUL.
     pub(super) fn put_text(&mut self, kind: u16, text: &str) {
         self.attribute(kind, |out| {

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use poplin_agent::kernel::{Rules, RulesError};
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, FAMILY_6, Field, Hook, HookPoint, Map,
+    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, FAMILY_6, Field, Hook, HookPoint, Log, Map,
     MapElements, MapKey, Match, Rule, Ruleset, Set, Then, Verdict,
 };
 
@@ -78,6 +78,7 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		udp dport 8000-9000 accept
     		udp sport != 53 accept
     		ip saddr . meta l4proto . tcp dport @flows4 accept
+    		ct state invalid,new limit rate 100/second burst 100 packets log prefix "poplin here" group 1430 snaplen 128
     		ct state invalid,new drop
     	}
 
@@ -510,6 +511,11 @@ fn everything() -> Ruleset {
             ],
             Verdict::Accept,
         ),
+        Rule {
+            matches: vec![Match::Conntrack(invalid_or_new)],
+            counter: false,
+            then: Then::Log(Log::new(1430, "poplin here", 100)),
+        },
         rule(vec![Match::Conntrack(invalid_or_new)], Verdict::Drop),
     ]);
     let services = Rule {

@@ -14,6 +14,7 @@ use super::sets::sources_name;
 use crate::host::{Host, WorkloadToHost};
 use crate::model::Direction;
 use crate::packet::{ICMP, ICMP6, TCP};
+use crate::place::Place;
 use crate::ruleset::{
     Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookPoint, Match, Name, Rule, Then, Verdict,
 };
@@ -54,7 +55,7 @@ fn prerouting(host: &Host) -> Vec<Rule> {
         let source = within(Field::Source6, Atom::Address6(low), Atom::Address6(high));
         rules.push(neighbour_discovery(vec![source]));
     }
-    rules.push(drop());
+    rules.extend([log(Vec::new(), Place::Spoof), drop()]);
     rules
 }
 
@@ -74,7 +75,10 @@ fn input(host: &Host) -> Vec<Rule> {
     rules.push(Rule { matches: Vec::new(), counter: false, then: Then::Verdict(Verdict::Jump(from_workload())) });
     match host.workload_to_host {
         WorkloadToHost::Accept => {}
-        WorkloadToHost::Drop => rules.extend([echo_request(Family::V4), echo_request(Family::V6), drop()]),
+        WorkloadToHost::Drop => {
+            let told = log(Vec::new(), Place::ToHost);
+            rules.extend([echo_request(Family::V4), echo_request(Family::V6), told, drop()]);
+        }
     }
     rules
 }
@@ -87,10 +91,15 @@ fn input(host: &Host) -> Vec<Rule> {
 fn policy_or_drop(direction: Direction) -> Vec<Rule> {
     let flags = Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true };
     let invalid = Match::Conntrack(ConntrackStates { invalid: true, ..Default::default() });
+    let invalid = when(Condition { rest: vec![invalid], ..Default::default() }, Verdict::Drop);
+    let mid_stream = when(Condition::of_protocol(TCP, vec![flags]), Verdict::Drop);
     vec![
-        when(Condition { rest: vec![invalid], ..Default::default() }, Verdict::Drop),
-        when(Condition::of_protocol(TCP, vec![flags]), Verdict::Drop),
+        log(invalid.matches.clone(), Place::Invalid(direction)),
+        invalid,
+        log(mid_stream.matches.clone(), Place::MidStream(direction)),
+        mid_stream,
         Rule { matches: Vec::new(), counter: false, then: dispatch(direction) },
+        log(Vec::new(), Place::NoPolicy(direction)),
         drop(),
     ]
 }
@@ -140,6 +149,11 @@ fn accept(condition: Match) -> Rule {
 
 fn jump(condition: Match, target: Name) -> Rule {
     when(Condition { rest: vec![condition], ..Default::default() }, Verdict::Jump(target))
+}
+
+/// Tells of what the next rule drops.
+fn log(matches: Vec<Match>, place: Place) -> Rule {
+    Rule { matches, counter: false, then: Then::Log(place.log()) }
 }
 
 fn drop() -> Rule {

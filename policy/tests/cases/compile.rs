@@ -81,9 +81,12 @@ fn a_host_with_one_governed_and_one_free_endpoint() {
     	oifname "pop-*" jump to-workload
     }
     chain from-workload {
+    	ct state invalid limit rate 100/second burst 100 packets log prefix "poplin egress invalid" group 1430 snaplen 128
     	ct state invalid counter drop
+    	meta l4proto tcp tcp flags & 0x17 != 0x02 limit rate 100/second burst 100 packets log prefix "poplin egress mid-stream" group 1430 snaplen 128
     	meta l4proto tcp tcp flags & 0x17 != 0x02 counter drop
     	iifname map @egress-ids vmap @egress-chains
+    	limit rate 100/second burst 100 packets log prefix "poplin egress no-policy" group 1430 snaplen 128
     	counter drop
     }
     chain ingress-e46808c91c8580fe {
@@ -99,6 +102,7 @@ fn a_host_with_one_governed_and_one_free_endpoint() {
     	jump from-workload
     	meta nfproto ipv4 meta l4proto icmp icmp type 8 accept
     	meta nfproto ipv6 meta l4proto ipv6-icmp icmpv6 type 128 accept
+    	limit rate 100/second burst 100 packets log prefix "poplin to-host" group 1430 snaplen 128
     	counter drop
     }
     chain prerouting {
@@ -108,12 +112,16 @@ fn a_host_with_one_governed_and_one_free_endpoint() {
     	meta nfproto ipv6 iifname . ip6 saddr @sources6 accept
     	meta nfproto ipv6 meta l4proto ipv6-icmp icmpv6 type 133-136 ip6 hoplimit 255 ip6 saddr fe80::-febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff accept
     	meta nfproto ipv6 meta l4proto ipv6-icmp icmpv6 type 133-136 ip6 hoplimit 255 ip6 saddr :: accept
+    	limit rate 100/second burst 100 packets log prefix "poplin spoof" group 1430 snaplen 128
     	counter drop
     }
     chain to-workload {
+    	ct state invalid limit rate 100/second burst 100 packets log prefix "poplin ingress invalid" group 1430 snaplen 128
     	ct state invalid counter drop
+    	meta l4proto tcp tcp flags & 0x17 != 0x02 limit rate 100/second burst 100 packets log prefix "poplin ingress mid-stream" group 1430 snaplen 128
     	meta l4proto tcp tcp flags & 0x17 != 0x02 counter drop
     	oifname map @ingress-ids vmap @ingress-chains
+    	limit rate 100/second burst 100 packets log prefix "poplin ingress no-policy" group 1430 snaplen 128
     	counter drop
     }
     "#);

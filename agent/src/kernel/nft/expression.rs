@@ -3,7 +3,7 @@
 //! In: what to load, compare or look up. Out: one `NFTA_LIST_ELEM`. Knows nothing of matches and rules.
 //! Header: linux/netfilter/nf_tables.h, the attributes of each expression.
 
-use poplin_policy::ruleset::{ConntrackStates, Field, Name, Verdict};
+use poplin_policy::ruleset::{ConntrackStates, Field, Log, Name, Verdict};
 
 use super::super::wire::Writer;
 use super::data::{self, REGISTER_OCTETS};
@@ -204,6 +204,34 @@ fn lookup_from(out: &mut Writer, register: u32, set: &Name, further: impl FnOnce
 /// Counts packets and octets.
 pub(super) fn counter(out: &mut Writer) {
     expression(out, "counter", |_| {});
+}
+
+/// Goes on for so many packets a second, and as many at once.
+pub(super) fn limit(out: &mut Writer, per_second: u32) {
+    const NFTA_LIMIT_RATE: u16 = 1;
+    const NFTA_LIMIT_UNIT: u16 = 2;
+    const NFTA_LIMIT_BURST: u16 = 3;
+    const NFTA_LIMIT_TYPE: u16 = 4;
+    const NFT_LIMIT_PKTS: u32 = 0;
+    const SECONDS: u64 = 1;
+    expression(out, "limit", |out| {
+        out.put_be64(NFTA_LIMIT_RATE, u64::from(per_second));
+        out.put_be64(NFTA_LIMIT_UNIT, SECONDS);
+        out.put_be32(NFTA_LIMIT_BURST, per_second);
+        out.put_be32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
+    });
+}
+
+/// Hands a copy of the packet's beginning to the group's listener, and goes on.
+pub(super) fn log(out: &mut Writer, log: &Log) {
+    const NFTA_LOG_GROUP: u16 = 1;
+    const NFTA_LOG_PREFIX: u16 = 2;
+    const NFTA_LOG_SNAPLEN: u16 = 3;
+    expression(out, "log", |out| {
+        out.put(NFTA_LOG_GROUP, &log.group.to_be_bytes());
+        out.put_text(NFTA_LOG_PREFIX, &log.prefix);
+        out.put_be32(NFTA_LOG_SNAPLEN, Log::COPIED_OCTETS);
+    });
 }
 
 /// Ends the rule with a verdict.

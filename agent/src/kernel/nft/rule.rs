@@ -39,6 +39,10 @@ fn put_expressions(out: &mut Writer, rule: &Rule) {
     }
     match &rule.then {
         Then::Verdict(verdict) => expression::verdict(out, verdict),
+        Then::Log(log) => {
+            expression::limit(out, log.per_second);
+            expression::log(out, log);
+        }
         Then::Lookup { fields, map } => {
             expression::load(out, fields);
             expression::look_up_verdict(out, map);
