@@ -106,8 +106,7 @@ fn step(ruleset: &mut Ruleset, change: Change) {
 
 fn keeps_shapes(old: &Ruleset, new: &Ruleset) -> bool {
     let sets = both(&old.sets, &new.sets).all(|(_, old, new)| (&old.key, old.form) == (&new.key, new.form));
-    let maps = both(&old.maps, &new.maps)
-        .all(|(_, old, new)| old.key == new.key && old.elements.none() == new.elements.none());
+    let maps = both(&old.maps, &new.maps).all(|(_, old, new)| old.emptied() == new.emptied());
     let chains = both(&old.chains, &new.chains).all(|(_, old, new)| old.hook == new.hook);
     sets && maps && chains
 }
@@ -214,7 +213,7 @@ mod tests {
     fn with_map(verdicts: &[(u32, Verdict)]) -> Ruleset {
         let elements = MapElements::IdVerdicts(verdicts.iter().cloned().collect());
         let mut ruleset = Ruleset::default();
-        ruleset.maps.insert(name("m"), Map { key: vec![MapKey::Id], elements });
+        ruleset.maps.insert(name("m"), Map { key: vec![MapKey::Id], form: Form::Hash, elements });
         for chain in ["c", "d"] {
             ruleset.chains.insert(name(chain), Chain { hook: None, rules: Vec::new() });
         }

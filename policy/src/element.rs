@@ -7,7 +7,7 @@ use crate::ruleset::{Map, MapElements};
 impl Map {
     /// The same map with nothing in it.
     pub fn emptied(&self) -> Self {
-        Self { key: self.key.clone(), elements: self.elements.none() }
+        Self { key: self.key.clone(), form: self.form, elements: self.elements.none() }
     }
 }
 

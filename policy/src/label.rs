@@ -4,12 +4,13 @@
 //! Limits: those of the wire contract, `Metadata.labels`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 
-/// The labels of one thing: at most [`Labels::MAX_COUNT`], keys unique.
+/// The labels of one thing: at most [`Labels::MAX_COUNT`], keys unique. Clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(BTreeMap<String, String>);
+pub struct Labels(Arc<BTreeMap<String, String>>);
 
 impl Labels {
     /// Most labels one thing may carry.
@@ -37,7 +38,7 @@ impl Labels {
         if labels.len() > Self::MAX_COUNT {
             return Err(LabelError::TooMany { count: labels.len() });
         }
-        Ok(Self(labels))
+        Ok(Self(Arc::new(labels)))
     }
 
     /// The value of a label, if it is carried; it may be empty.
@@ -47,9 +48,12 @@ impl Labels {
 
     /// These labels, and of the others those whose keys are not among them. The sum may be more than [`Labels::MAX_COUNT`].
     pub fn over(&self, inherited: &Self) -> Self {
-        let mut all = inherited.0.clone();
-        all.extend(self.0.iter().map(|(key, value)| (key.clone(), value.clone())));
-        Self(all)
+        if self.0.is_empty() || inherited.0.is_empty() {
+            return if self.0.is_empty() { inherited.clone() } else { self.clone() };
+        }
+        let mut all = BTreeMap::clone(&inherited.0);
+        all.extend(self.iter().map(|(key, value)| (key.to_owned(), value.to_owned())));
+        Self(Arc::new(all))
     }
 
     /// All labels, by key.

@@ -27,3 +27,4 @@ pub mod ruleset;
 pub mod walk;
 
 pub mod delta;
+mod edit;

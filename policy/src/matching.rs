@@ -121,8 +121,8 @@ pub fn mismatch(world: &World, rule: &Rule, flow: &Flow<'_>) -> Option<Mismatch>
     family_mismatch(rule, flow.packet)
         .or_else(|| port_mismatch(&rule.ports, &rule.not_ports, PortSide::Destination, flow))
         .or_else(|| port_mismatch(&rule.source_ports, &rule.not_source_ports, PortSide::Source, flow))
-        .or_else(|| peer_mismatch(world, &rule.source, PortSide::Source, flow))
-        .or_else(|| peer_mismatch(world, &rule.destination, PortSide::Destination, flow))
+        .or_else(|| peer_mismatch(world, &rule.source, PortSide::Source, flow.source))
+        .or_else(|| peer_mismatch(world, &rule.destination, PortSide::Destination, flow.destination))
 }
 
 fn family_mismatch(rule: &Rule, packet: &Packet) -> Option<Mismatch> {
@@ -149,8 +149,12 @@ fn port_mismatch(wanted: &[PortMatch], not: &[PortMatch], side: PortSide, flow: 
     })
 }
 
-fn peer_mismatch(world: &World, peers: &Peers, side: PortSide, flow: &Flow<'_>) -> Option<Mismatch> {
-    let end = flow.end(side);
+/// Whether an end is as peers ask.
+pub(crate) fn peers_fit(world: &World, peers: &Peers, end: End<'_>) -> bool {
+    peer_mismatch(world, peers, PortSide::Source, end).is_none()
+}
+
+fn peer_mismatch(world: &World, peers: &Peers, side: PortSide, end: End<'_>) -> Option<Mismatch> {
     let address = end.address;
     let peer = Peer { side, address };
     if let Some(select) = peers.select.as_ref().filter(|select| !world.selects(select, end)) {

@@ -1,4 +1,4 @@
-//! Where a packet was dropped, as the rule that drops it tells the listener.
+//! Where a packet was dropped, or met a rule that logs, as told to the listener.
 //!
 //! In: a place. Out: the log that stands before the drop there; and back from its prefix. Which policy rule denied a packet is not
 //! told by the kernel: whoever listens asks [`explain`](crate::explain) with the packet and the direction.
@@ -22,6 +22,8 @@ const OURS: &str = "poplin ";
 pub enum Place {
     /// Denied by the policy of one end.
     Denied(Direction),
+    /// Not dropped, but told of because a rule says so.
+    Logged(Direction),
     /// The interface has no policy.
     NoPolicy(Direction),
     /// The packet fits no known flow and begins none.
@@ -36,9 +38,11 @@ pub enum Place {
 
 impl Place {
     /// Every place.
-    pub const ALL: [Place; 10] = [
+    pub const ALL: [Place; 12] = [
         Place::Denied(Direction::Egress),
         Place::Denied(Direction::Ingress),
+        Place::Logged(Direction::Egress),
+        Place::Logged(Direction::Ingress),
         Place::NoPolicy(Direction::Egress),
         Place::NoPolicy(Direction::Ingress),
         Place::Invalid(Direction::Egress),
@@ -64,6 +68,7 @@ impl Place {
     pub fn direction(self) -> Direction {
         match self {
             Place::Denied(direction)
+            | Place::Logged(direction)
             | Place::NoPolicy(direction)
             | Place::Invalid(direction)
             | Place::MidStream(direction) => direction,
@@ -76,6 +81,7 @@ impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Denied(direction) => write!(out, "{direction}"),
+            Place::Logged(direction) => write!(out, "{direction} logged"),
             Place::NoPolicy(direction) => write!(out, "{direction} no-policy"),
             Place::Invalid(direction) => write!(out, "{direction} invalid"),
             Place::MidStream(direction) => write!(out, "{direction} mid-stream"),

@@ -29,10 +29,7 @@ impl fmt::Display for Ruleset {
 impl fmt::Display for Set {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{{\n\ttype {}", concatenated(self.key.iter().map(|part| datatype(*part))))?;
-        match self.form {
-            Form::Hash => {}
-            Form::Interval => writeln!(out, "\tflags interval")?,
-        }
+        flags(out, self.form)?;
         elements(out, self.elements.iter().map(element))
     }
 }
@@ -48,13 +45,16 @@ impl fmt::Display for Map {
             MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => "verdict",
         };
         writeln!(out, "{{\n\ttype {key} : {value}")?;
+        flags(out, self.form)?;
         match &self.elements {
-            MapElements::Ids(ids) => elements(out, ids.iter().map(|(key, id)| format!("{} : {id:#010x}", atoms(key)))),
+            MapElements::Ids(ids) => {
+                elements(out, ids.iter().map(|(key, id)| format!("{} : {id:#010x}", element(key))))
+            }
             MapElements::IdVerdicts(verdicts) => {
                 elements(out, verdicts.iter().map(|(id, verdict)| format!("{id:#010x} : {verdict}")))
             }
             MapElements::Verdicts(verdicts) => {
-                elements(out, verdicts.iter().map(|(key, verdict)| format!("{} : {verdict}", atoms(key))))
+                elements(out, verdicts.iter().map(|(key, verdict)| format!("{} : {verdict}", element(key))))
             }
         }
     }
@@ -195,6 +195,13 @@ pub(crate) fn element(element: &Element) -> String {
     format!("{}-{}", atoms(&element.low), atoms(&element.high))
 }
 
+fn flags(out: &mut fmt::Formatter<'_>, form: Form) -> fmt::Result {
+    match form {
+        Form::Hash => Ok(()),
+        Form::Interval => writeln!(out, "\tflags interval"),
+    }
+}
+
 fn elements(out: &mut fmt::Formatter<'_>, elements: impl Iterator<Item = String>) -> fmt::Result {
     let listed = elements.collect::<Vec<_>>().join(", ");
     if !listed.is_empty() {
@@ -250,6 +257,7 @@ fn field_name(field: Field) -> &'static str {
         Field::HopLimit6 => "ip6 hoplimit",
         Field::SourcePort => "th sport",
         Field::DestinationPort => "th dport",
+        Field::IcmpMessage => "@th,0,16",
         Field::IcmpType => "icmp type",
         Field::IcmpCode => "icmp code",
         Field::TcpFlags => "tcp flags",

@@ -107,6 +107,8 @@ pub enum Field {
     SourcePort,
     /// Destination port of the same (`th dport`).
     DestinationPort,
+    /// ICMP or ICMPv6 type and code as one number: first two octets of the transport header.
+    IcmpMessage,
     /// ICMP or ICMPv6 type: first octet of the transport header.
     IcmpType,
     /// ICMP or ICMPv6 code: second octet of the transport header.
@@ -146,7 +148,7 @@ impl Field {
             | Field::IcmpType
             | Field::IcmpCode
             | Field::TcpFlags => Datatype::Octet,
-            Field::SourcePort | Field::DestinationPort => Datatype::Port,
+            Field::SourcePort | Field::DestinationPort | Field::IcmpMessage => Datatype::Port,
             Field::Source4 | Field::Destination4 => Datatype::Address4,
             Field::Source6 | Field::Destination6 => Datatype::Address6,
         }
@@ -222,11 +224,13 @@ impl Element {
     }
 }
 
-/// A map from exact keys to an id or to a verdict.
+/// A map from keys to an id or to a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
     /// What a key is made of, in order.
     pub key: Vec<MapKey>,
+    /// How it is searched. Elements of a [`Form::Interval`] map never overlap; they touch where what they lead to differs.
+    pub form: Form,
     /// What each key leads to.
     pub elements: MapElements,
 }
@@ -244,11 +248,11 @@ pub enum MapKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MapElements {
     /// Key of packet fields → id: the first step of a dispatch.
-    Ids(BTreeMap<Vec<Atom>, u32>),
+    Ids(BTreeMap<Element, u32>),
     /// Id → verdict: the second step.
     IdVerdicts(BTreeMap<u32, Verdict>),
     /// Key of packet fields → verdict (`vmap`).
-    Verdicts(BTreeMap<Vec<Atom>, Verdict>),
+    Verdicts(BTreeMap<Element, Verdict>),
 }
 
 /// A list of rules.

@@ -4,11 +4,12 @@
 //! compiler makes, so it follows nft(8) rule by rule and knows nothing of policies.
 //! Panics where a rule reads a field the packet does not have, or refers to what does not stand: both are the compiler's bugs.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Element, FAMILY_4, FAMILY_6, Field, Form, HookPoint, Interface,
+    Atom, BasePolicy, Chain, ConntrackStates, Element, FAMILY_4, FAMILY_6, Field, Form, HookPoint, Interface, Map,
     MapElements, Match, Name, Rule, Ruleset, Set, Then, Verdict,
 };
 
@@ -112,13 +113,15 @@ impl Walker<'_> {
         match &rule.then {
             Then::Verdict(verdict) => Some(verdict.clone()),
             Then::Log(_) => None,
-            Then::Lookup { fields, map } => match self.map(map) {
-                MapElements::Verdicts(verdicts) => verdicts.get(&self.key(fields)).cloned(),
+            Then::Lookup { fields, map } => match &self.map(map).elements {
+                MapElements::Verdicts(verdicts) => {
+                    found(self.map(map).form, verdicts, &self.lookup_key(fields)?).cloned()
+                }
                 _ => panic!("{map} is looked up for verdicts and holds none"),
             },
-            Then::Dispatch { fields, ids, verdicts } => match (self.map(ids), self.map(verdicts)) {
-                (MapElements::Ids(ids), MapElements::IdVerdicts(verdicts)) => {
-                    verdicts.get(ids.get(&self.key(fields))?).cloned()
+            Then::Dispatch { fields, ids, verdicts } => match (&self.map(ids).elements, &self.map(verdicts).elements) {
+                (MapElements::Ids(elements), MapElements::IdVerdicts(verdicts)) => {
+                    verdicts.get(found(self.map(ids).form, elements, &self.key(fields))?).cloned()
                 }
                 _ => panic!("{ids} and {verdicts} are no two steps of a dispatch"),
             },
@@ -147,6 +150,14 @@ impl Walker<'_> {
         fields.iter().map(|field| self.field(*field)).collect()
     }
 
+    /// The key of a look-up. A joined key that names its protocol may have parts that other protocols have not: whatever the kernel
+    /// finds in their place, it finds no such key.
+    fn lookup_key(&self, fields: &[Field]) -> Option<Vec<Atom>> {
+        let has_ports = matches!(self.transit.packet.transport, Transport::Ports { .. });
+        let is_other = fields.contains(&Field::Protocol) && fields.contains(&Field::DestinationPort) && !has_ports;
+        (!is_other).then(|| self.key(fields))
+    }
+
     fn field(&self, field: Field) -> Atom {
         let Packet { source, destination, transport } = self.transit.packet;
         let absent = || -> ! { panic!("{field:?} is read of {}", self.transit.packet) };
@@ -162,6 +173,9 @@ impl Walker<'_> {
             (Field::HopLimit6, IpAddr::V6(_), ..) => Atom::Octet(self.transit.hop_limit),
             (Field::SourcePort, .., Transport::Ports { source, .. }) => Atom::Port(source),
             (Field::DestinationPort, .., Transport::Ports { destination, .. }) => Atom::Port(destination),
+            (Field::IcmpMessage, .., Transport::Icmp { kind, code, .. }) => {
+                Atom::Port(u16::from_be_bytes([kind, code]))
+            }
             (Field::IcmpType, .., Transport::Icmp { kind, .. }) => Atom::Octet(kind),
             (Field::IcmpCode, .., Transport::Icmp { code, .. }) => Atom::Octet(code),
             (Field::TcpFlags, .., Transport::Ports { protocol: TCP, .. }) => Atom::Octet(self.transit.tcp_flags),
@@ -173,6 +187,7 @@ impl Walker<'_> {
                 | Field::HopLimit6
                 | Field::SourcePort
                 | Field::DestinationPort
+                | Field::IcmpMessage
                 | Field::IcmpType
                 | Field::IcmpCode
                 | Field::TcpFlags,
@@ -198,8 +213,8 @@ impl Walker<'_> {
         self.ruleset.sets.get(name).unwrap_or_else(|| panic!("set {name} does not stand"))
     }
 
-    fn map(&self, name: &Name) -> &MapElements {
-        &self.ruleset.maps.get(name).unwrap_or_else(|| panic!("map {name} does not stand")).elements
+    fn map(&self, name: &Name) -> &Map {
+        self.ruleset.maps.get(name).unwrap_or_else(|| panic!("map {name} does not stand"))
     }
 }
 
@@ -208,6 +223,18 @@ fn is_member(set: &Set, key: &[Atom]) -> bool {
     match set.form {
         Form::Hash => set.elements.contains(&Element::exactly(key.to_vec())),
         Form::Interval => set.elements.iter().any(|range| range.low.as_slice() <= key && key <= range.high.as_slice()),
+    }
+}
+
+/// What a map holds for a key.
+fn found<'a, V>(form: Form, elements: &'a BTreeMap<Element, V>, key: &[Atom]) -> Option<&'a V> {
+    match form {
+        Form::Hash => elements.get(&Element::exactly(key.to_vec())),
+        Form::Interval => {
+            let mut all = elements.iter();
+            let holds = |range: &Element| range.low.as_slice() <= key && key <= range.high.as_slice();
+            all.find(|(range, _)| holds(range)).map(|(_, value)| value)
+        }
     }
 }
 

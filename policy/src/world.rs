@@ -112,24 +112,26 @@ impl World {
 
     /// Whether what lives in that namespace, or in none, is within a scope.
     pub fn is_in(&self, scope: &Scope, namespace: Option<&str>) -> bool {
-        match (scope, namespace) {
-            (Scope::Anywhere, _) => true,
-            (Scope::Namespace(wanted), namespace) => namespace == Some(wanted),
-            (Scope::Namespaces(selector), Some(namespace)) => selector.admits(&self.namespace_labels(namespace)),
-            (Scope::Namespaces(_), None) => false,
-            (Scope::Global, namespace) => namespace.is_none(),
-        }
+        is_in(&self.namespaces, scope, namespace)
     }
+}
 
-    /// A namespace's labels: those that were declared, and its name under the keys that Kubernetes' and Calico's users know.
-    pub fn namespace_labels(&self, namespace: &str) -> Labels {
-        let names = NAMESPACE_NAME_KEYS.map(|key| (key, namespace));
-        let named = Labels::try_from_pairs(names).unwrap_or_default();
-        match self.namespaces.get(namespace) {
-            Some(declared) => named.over(declared),
-            None => named,
-        }
+/// Whether what lives in that namespace, or in none, is within a scope; the namespaces are those that were declared.
+pub(crate) fn is_in(declared: &BTreeMap<String, Labels>, scope: &Scope, namespace: Option<&str>) -> bool {
+    match (scope, namespace) {
+        (Scope::Anywhere, _) => true,
+        (Scope::Namespace(wanted), namespace) => namespace == Some(wanted),
+        (Scope::Namespaces(selector), Some(namespace)) => selector.admits(&namespace_labels(declared, namespace)),
+        (Scope::Namespaces(_), None) => false,
+        (Scope::Global, namespace) => namespace.is_none(),
     }
+}
+
+/// A namespace's labels: those that were declared, and its name under the keys that Kubernetes' and Calico's users know.
+fn namespace_labels(declared: &BTreeMap<String, Labels>, namespace: &str) -> Labels {
+    let names = NAMESPACE_NAME_KEYS.map(|key| (key, namespace));
+    let named = Labels::try_from_pairs(names).unwrap_or_default();
+    declared.get(namespace).map_or(named.clone(), |declared| named.over(declared))
 }
 
 /// Labels every namespace has: its name.

@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use figures::{Line, Times, setting, tell, time};
 use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
-use poplin_policy::host::{Host, WorkloadToHost};
+use poplin_policy::host::{Host, Settings, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{Action, Endpoint, Mode, Peers, Policy, Rule, Selection};
 use poplin_policy::ruleset::Interface;
@@ -97,7 +97,6 @@ fn host(endpoints: usize) -> Host {
         (0..endpoints).map(|number| (format!("e{}", number * 10), Interface::new(format!("pop{number}")).unwrap()));
     Host {
         interfaces: interfaces.collect(),
-        interface_prefix: "pop".to_owned(),
-        workload_to_host: WorkloadToHost::Drop,
+        settings: Settings { interface_prefix: "pop".to_owned(), workload_to_host: WorkloadToHost::Drop },
     }
 }

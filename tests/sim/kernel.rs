@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use poplin_node::kernel::{KernelState, LinkState, NewLink, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
 use poplin_policy::delta::{self, Change};
-use poplin_policy::ruleset::{Atom, Interface, MapElements, Ruleset};
+use poplin_policy::ruleset::{Atom, Element, Interface, MapElements, Ruleset};
 
 /// One host's kernel.
 #[derive(Debug, Default)]
@@ -157,7 +157,7 @@ impl Kernel {
 
     /// Whether the table sends packets of this interface to its policy, in both directions.
     pub fn covers(&self, interface: &Interface) -> bool {
-        let key = vec![Atom::Interface(interface.clone())];
+        let key = Element::exactly(vec![Atom::Interface(interface.clone())]);
         let knows = |elements: &MapElements| match elements {
             MapElements::Ids(ids) => ids.contains_key(&key),
             MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => false,

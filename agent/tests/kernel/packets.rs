@@ -4,8 +4,8 @@ use std::net::UdpSocket;
 
 use poplin_agent::kernel::Rules;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Datatype, FAMILY_4, FAMILY_6, Field, Hook, HookPoint, Map, MapElements,
-    MapKey, Match, Rule, Ruleset, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, FAMILY_6, Field, Form, Hook, HookPoint, Map,
+    MapElements, MapKey, Match, Rule, Ruleset, Then, Verdict,
 };
 
 use crate::lab::{Pair, address4, address6, from_nothing, hash_set, interface, interval_set, name, plain, rule};
@@ -101,13 +101,16 @@ fn the_beginning_of_a_name_decides() {
 fn a_dispatch_goes_by_interface_to_id_to_chain() {
     let pair = Pair::new();
     let dispatch = |link: &str, id: u32| {
-        let links = MapElements::Ids([(vec![Atom::Interface(interface(link))], 256)].into());
+        let links = MapElements::Ids([(Element::exactly(vec![Atom::Interface(interface(link))]), 256)].into());
         let policies = MapElements::IdVerdicts([(id, Verdict::Goto(name("policy")))].into());
         let then = Then::Dispatch { fields: vec![Field::InterfaceIn], ids: name("links"), verdicts: name("policies") };
         Ruleset {
             maps: [
-                (name("links"), Map { key: vec![MapKey::Field(Datatype::Interface)], elements: links }),
-                (name("policies"), Map { key: vec![MapKey::Id], elements: policies }),
+                (
+                    name("links"),
+                    Map { key: vec![MapKey::Field(Datatype::Interface)], form: Form::Hash, elements: links },
+                ),
+                (name("policies"), Map { key: vec![MapKey::Id], form: Form::Hash, elements: policies }),
             ]
             .into(),
             ..with_rule(Rule { matches: vec![], counter: true, then })
@@ -122,9 +125,10 @@ fn a_dispatch_goes_by_interface_to_id_to_chain() {
 #[test]
 fn a_verdict_map_decides() {
     let pair = Pair::new();
-    let key = |port| vec![Atom::Octet(17), Atom::Port(port)];
+    let key = |port| Element::exactly(vec![Atom::Octet(17), Atom::Port(port)]);
     let services = Map {
         key: vec![MapKey::Field(Datatype::Octet), MapKey::Field(Datatype::Port)],
+        form: Form::Hash,
         elements: MapElements::Verdicts(
             [(key(9), Verdict::Drop), (key(10), Verdict::Accept), (key(11), Verdict::Jump(name("policy")))].into(),
         ),

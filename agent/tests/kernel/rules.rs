@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use poplin_agent::kernel::{Rules, RulesError};
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, FAMILY_6, Field, Hook, HookPoint, Log, Map,
-    MapElements, MapKey, Match, Rule, Ruleset, Set, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, FAMILY_6, Field, Form, Hook, HookPoint, Log,
+    Map, MapElements, MapKey, Match, Rule, Ruleset, Set, Then, Verdict,
 };
 
 use crate::lab::{
@@ -230,13 +230,19 @@ fn elements_come_and_go() {
 fn a_map_element_takes_a_new_verdict_and_chains_replace_each_other() {
     let host = Namespace::new();
     let ids = |pairs: &[(&str, u32)]| {
-        MapElements::Ids(pairs.iter().map(|(link, id)| (vec![Atom::Interface(interface(link))], *id)).collect())
+        MapElements::Ids(
+            pairs.iter().map(|(link, id)| (Element::exactly(vec![Atom::Interface(interface(link))]), *id)).collect(),
+        )
     };
     let verdicts = |pairs: &[(u32, &str)]| {
         MapElements::IdVerdicts(pairs.iter().map(|(id, chain)| (*id, Verdict::Goto(name(chain)))).collect())
     };
-    let links = Map { key: vec![MapKey::Field(Datatype::Interface)], elements: ids(&[("pop1", 1), ("pop2", 1)]) };
-    let policies = Map { key: vec![MapKey::Id], elements: verdicts(&[(1, "old")]) };
+    let links = Map {
+        key: vec![MapKey::Field(Datatype::Interface)],
+        form: Form::Hash,
+        elements: ids(&[("pop1", 1), ("pop2", 1)]),
+    };
+    let policies = Map { key: vec![MapKey::Id], form: Form::Hash, elements: verdicts(&[(1, "old")]) };
     let ruleset = Ruleset {
         maps: [(name("links"), links.clone()), (name("policies"), policies.clone())].into(),
         chains: [(name("old"), plain(vec![rule(vec![], Verdict::Accept)]))].into(),
@@ -528,6 +534,22 @@ fn everything() -> Ruleset {
         counter: true,
         then: Then::Dispatch { fields: vec![Field::InterfaceIn], ids: name("links"), verdicts: name("policies") },
     };
+    let ranges = Rule {
+        matches: vec![protocol(6)],
+        counter: false,
+        then: Then::Lookup { fields: vec![Field::DestinationPort], map: name("ranges") },
+    };
+    let messages = Rule {
+        matches: vec![protocol(1)],
+        counter: false,
+        then: Then::Lookup { fields: vec![Field::IcmpMessage], map: name("ranges") },
+    };
+    let by_address = |ids: &str| Rule {
+        matches: vec![ip4()],
+        counter: false,
+        then: Then::Dispatch { fields: vec![Field::Source4], ids: name(ids), verdicts: name("policies") },
+    };
+    let flattened = plain(vec![by_address("who"), by_address("where"), ranges, messages]);
     let input = Hook { point: HookPoint::Input, priority: -150, policy: BasePolicy::Drop };
 
     Ruleset {
@@ -552,13 +574,17 @@ fn everything() -> Ruleset {
                 name("links"),
                 Map {
                     key: vec![MapKey::Field(Datatype::Interface)],
-                    elements: MapElements::Ids([(vec![Atom::Interface(interface("pop0123456789ab"))], 7)].into()),
+                    form: Form::Hash,
+                    elements: MapElements::Ids(
+                        [(Element::exactly(vec![Atom::Interface(interface("pop0123456789ab"))]), 7)].into(),
+                    ),
                 },
             ),
             (
                 name("policies"),
                 Map {
                     key: vec![MapKey::Id],
+                    form: Form::Hash,
                     elements: MapElements::IdVerdicts([(7, Verdict::Goto(name("policy")))].into()),
                 },
             ),
@@ -566,12 +592,50 @@ fn everything() -> Ruleset {
                 name("services"),
                 Map {
                     key: vec![MapKey::Field(Datatype::Octet), MapKey::Field(Datatype::Port)],
+                    form: Form::Hash,
                     elements: MapElements::Verdicts(
                         [
-                            (vec![Atom::Octet(6), Atom::Port(80)], Verdict::Accept),
-                            (vec![Atom::Octet(6), Atom::Port(81)], Verdict::Drop),
-                            (vec![Atom::Octet(6), Atom::Port(82)], Verdict::Return),
-                            (vec![Atom::Octet(6), Atom::Port(83)], Verdict::Jump(name("policy"))),
+                            (Element::exactly(vec![Atom::Octet(6), Atom::Port(80)]), Verdict::Accept),
+                            (Element::exactly(vec![Atom::Octet(6), Atom::Port(81)]), Verdict::Drop),
+                            (Element::exactly(vec![Atom::Octet(6), Atom::Port(82)]), Verdict::Return),
+                            (Element::exactly(vec![Atom::Octet(6), Atom::Port(83)]), Verdict::Jump(name("policy"))),
+                        ]
+                        .into(),
+                    ),
+                },
+            ),
+            (
+                name("ranges"),
+                Map {
+                    key: vec![MapKey::Field(Datatype::Port)],
+                    form: Form::Interval,
+                    elements: MapElements::Verdicts(
+                        [
+                            (Element::range(Atom::Port(0), Atom::Port(79)), Verdict::Drop),
+                            (Element::range(Atom::Port(80), Atom::Port(80)), Verdict::Return),
+                            (Element::range(Atom::Port(81), Atom::Port(65535)), Verdict::Jump(name("policy"))),
+                        ]
+                        .into(),
+                    ),
+                },
+            ),
+            (
+                name("who"),
+                Map {
+                    key: vec![MapKey::Field(Datatype::Address4)],
+                    form: Form::Hash,
+                    elements: MapElements::Ids([(Element::exactly(vec![address4("10.9.0.7")]), 7)].into()),
+                },
+            ),
+            (
+                name("where"),
+                Map {
+                    key: vec![MapKey::Field(Datatype::Address4)],
+                    form: Form::Interval,
+                    elements: MapElements::Ids(
+                        [
+                            (Element::range(address4("10.0.0.0"), address4("10.255.255.255")), 7),
+                            (Element::range(address4("11.0.0.0"), address4("11.0.0.0")), 8),
                         ]
                         .into(),
                     ),
@@ -586,6 +650,7 @@ fn everything() -> Ruleset {
             ),
             (name("input"), Chain { hook: Some(input), rules: vec![] }),
             (name("each-match"), each_match),
+            (name("flattened"), flattened),
             (name("policy"), plain(vec![])),
         ]
         .into(),

@@ -6,7 +6,7 @@ use poplin_agent::kernel::{Hands, Rules};
 use poplin_node::kernel::{Step, Target};
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{
-    Atom, Datatype, Element, Field, Map, MapElements, MapKey, Rule, Ruleset, Set, Then, Verdict,
+    Atom, Datatype, Element, Field, Form, Map, MapElements, MapKey, Rule, Ruleset, Set, Then, Verdict,
 };
 
 use crate::lab::{Namespace, forward, from_nothing, hash_set, interface, name, none_of, plain, rule};
@@ -42,17 +42,20 @@ fn one_workload_dispatched_among_many() {
     for workloads in [100, 1_000, 10_000] {
         let host = Namespace::new();
         let element = |number: u32| {
-            MapElements::Ids([(vec![Atom::Interface(interface(&format!("pop{number}")))], number % 100)].into())
+            MapElements::Ids(
+                [(Element::exactly(vec![Atom::Interface(interface(&format!("pop{number}")))]), number % 100)].into(),
+            )
         };
         let mut ids = std::collections::BTreeMap::new();
         for number in 0..workloads {
             let MapElements::Ids(one) = element(number) else { unreachable!() };
             ids.extend(one);
         }
-        let links = Map { key: vec![MapKey::Field(Datatype::Interface)], elements: MapElements::Ids(ids) };
+        let links =
+            Map { key: vec![MapKey::Field(Datatype::Interface)], form: Form::Hash, elements: MapElements::Ids(ids) };
         let shape = Map { elements: none_of(&links.elements), ..links.clone() };
         let verdicts = (0..100).map(|id| (id, Verdict::Goto(name(&format!("policy{id}"))))).collect();
-        let policies = Map { key: vec![MapKey::Id], elements: MapElements::IdVerdicts(verdicts) };
+        let policies = Map { key: vec![MapKey::Id], form: Form::Hash, elements: MapElements::IdVerdicts(verdicts) };
         let dispatch = Rule {
             matches: vec![],
             counter: false,

@@ -6,13 +6,10 @@
 
 use std::net::Ipv6Addr;
 
-use super::condition::{Condition, equals, member, within};
-use super::dispatch::dispatch;
-use super::family::Family;
-use super::rule::when;
-use super::sets::sources_name;
-use crate::host::{Host, WorkloadToHost};
-use crate::model::Direction;
+use super::condition::{equals, is_of, look_up, member, when, within};
+use super::dispatch::{dispatch, sources_name};
+use crate::host::{Settings, WorkloadToHost};
+use crate::model::{Direction, IpVersion};
 use crate::packet::{ICMP, ICMP6, TCP};
 use crate::place::Place;
 use crate::ruleset::{
@@ -32,52 +29,62 @@ const UNROUTED: u8 = 255;
 const LINK_LOCAL: (Ipv6Addr, Ipv6Addr) =
     (Ipv6Addr::from_bits(0xfe80 << 112), Ipv6Addr::from_bits((0xfebf << 112) | (u128::MAX >> 16)));
 
-/// Base chains and the two they jump to.
-pub(super) fn chains(host: &Host) -> Vec<(Name, Chain)> {
-    vec![
-        (Name::new("prerouting"), base(HookPoint::Prerouting, RAW, prerouting(host))),
-        (Name::new("forward"), base(HookPoint::Forward, FILTER, forward(host))),
-        (Name::new("input"), base(HookPoint::Input, FILTER, input(host))),
-        (from_workload(), Chain { hook: None, rules: policy_or_drop(Direction::Egress) }),
-        (to_workload(), Chain { hook: None, rules: policy_or_drop(Direction::Ingress) }),
-    ]
+/// Base chains, the two they jump to, and where those send what begins no flow.
+pub(super) fn chains(settings: &Settings) -> Vec<(Name, Chain)> {
+    let mut chains = vec![
+        (Name::new("prerouting"), base(HookPoint::Prerouting, RAW, prerouting(settings))),
+        (Name::new("forward"), base(HookPoint::Forward, FILTER, forward(settings))),
+        (Name::new("input"), base(HookPoint::Input, FILTER, input(settings))),
+        (from_workload(), plain(policy_or_drop(Direction::Egress))),
+        (to_workload(), plain(policy_or_drop(Direction::Ingress))),
+    ];
+    for direction in [Direction::Egress, Direction::Ingress] {
+        chains.push((invalid(direction), plain(vec![log(Place::Invalid(direction)), drop()])));
+        chains.push((mid_stream(direction), plain(vec![log(Place::MidStream(direction)), drop()])));
+    }
+    chains
 }
 
 /// A local endpoint sends from its own addresses only; selectors rest on that.
-fn prerouting(host: &Host) -> Vec<Rule> {
-    let mut rules = vec![accept(not_ours(host))];
-    for (family, field) in [(Family::V4, Field::Source4), (Family::V6, Field::Source6)] {
-        let pair = member(vec![Field::InterfaceIn, field], sources_name(family));
-        rules.push(when(Condition::of_family(family, vec![pair]), Verdict::Accept));
+fn prerouting(settings: &Settings) -> Vec<Rule> {
+    let mut rules = vec![when(vec![not_ours(settings)], Verdict::Accept)];
+    for (family, field) in [(IpVersion::V4, Field::Source4), (IpVersion::V6, Field::Source6)] {
+        let pair = member(vec![Field::InterfaceIn, field], sources_name(family), false);
+        rules.push(when(vec![family.is_it(), pair], Verdict::Accept));
     }
     // An address is not yet, or not only, the endpoint's own while it looks for its neighbours.
     for (low, high) in [LINK_LOCAL, (Ipv6Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)] {
         let source = within(Field::Source6, Atom::Address6(low), Atom::Address6(high));
         rules.push(neighbour_discovery(vec![source]));
     }
-    rules.extend([log(Vec::new(), Place::Spoof), drop()]);
+    rules.extend([log(Place::Spoof), drop()]);
     rules
 }
 
 /// Others' traffic meets three rules and goes on. Known flows come first, for they are nearly all packets; accepting
 /// others' too takes nothing from them, since an accept ends the table's own chain only.
-fn forward(host: &Host) -> Vec<Rule> {
+fn forward(settings: &Settings) -> Vec<Rule> {
     vec![
-        accept(known_flows()),
-        jump(ours(host, Field::InterfaceIn), from_workload()),
-        jump(ours(host, Field::InterfaceOut), to_workload()),
+        when(vec![known_flows()], Verdict::Accept),
+        when(vec![ours(settings, Field::InterfaceIn)], Verdict::Jump(from_workload())),
+        when(vec![ours(settings, Field::InterfaceOut)], Verdict::Jump(to_workload())),
     ]
 }
 
 /// What endpoints send to this host. Discovery comes before policy: without it there is no link at all.
-fn input(host: &Host) -> Vec<Rule> {
-    let mut rules = vec![accept(not_ours(host)), accept(known_flows()), neighbour_discovery(Vec::new())];
-    rules.push(Rule { matches: Vec::new(), counter: false, then: Then::Verdict(Verdict::Jump(from_workload())) });
-    match host.workload_to_host {
+fn input(settings: &Settings) -> Vec<Rule> {
+    let mut rules = vec![
+        when(vec![not_ours(settings)], Verdict::Accept),
+        when(vec![known_flows()], Verdict::Accept),
+        neighbour_discovery(Vec::new()),
+        when(Vec::new(), Verdict::Jump(from_workload())),
+    ];
+    match settings.workload_to_host {
         WorkloadToHost::Accept => {}
         WorkloadToHost::Drop => {
-            let told = log(Vec::new(), Place::ToHost);
-            rules.extend([echo_request(Family::V4), echo_request(Family::V6), told, drop()]);
+            let echo_requests = IpVersion::BOTH.map(echo_request);
+            rules.extend(echo_requests);
+            rules.extend([log(Place::ToHost), drop()]);
         }
     }
     rules
@@ -89,50 +96,47 @@ fn input(host: &Host) -> Vec<Rule> {
 /// takes one from the middle of a stream (`nf_conntrack_tcp_loose`), and a flow whose entry was deleted because policy
 /// changed would go on in the direction still open.
 fn policy_or_drop(direction: Direction) -> Vec<Rule> {
-    let flags = Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true };
-    let invalid = Match::Conntrack(ConntrackStates { invalid: true, ..Default::default() });
-    let invalid = when(Condition { rest: vec![invalid], ..Default::default() }, Verdict::Drop);
-    let mid_stream = when(Condition::of_protocol(TCP, vec![flags]), Verdict::Drop);
+    let is_invalid = Match::Conntrack(ConntrackStates { invalid: true, ..Default::default() });
+    let is_tcp = equals(Field::Protocol, Atom::Octet(TCP));
+    let is_no_syn = Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true };
     vec![
-        log(invalid.matches.clone(), Place::Invalid(direction)),
-        invalid,
-        log(mid_stream.matches.clone(), Place::MidStream(direction)),
-        mid_stream,
-        Rule { matches: Vec::new(), counter: false, then: dispatch(direction) },
-        log(Vec::new(), Place::NoPolicy(direction)),
+        when(vec![is_invalid], Verdict::Goto(invalid(direction))),
+        when(vec![is_tcp, is_no_syn], Verdict::Goto(mid_stream(direction))),
+        look_up(Vec::new(), dispatch(direction)),
+        log(Place::NoPolicy(direction)),
         drop(),
     ]
 }
 
 fn neighbour_discovery(and: Vec<Match>) -> Rule {
     let (first, last) = DISCOVERY;
-    let mut rest = vec![
-        within(Field::IcmpType, Atom::Octet(first), Atom::Octet(last)),
-        equals(Field::HopLimit6, Atom::Octet(UNROUTED)),
-    ];
-    rest.extend(and);
-    when(Condition { family: Some(Family::V6), protocol: Some(ICMP6), rest }, Verdict::Accept)
+    let mut matches = is_of(IpVersion::V6, ICMP6);
+    matches.push(within(Field::IcmpType, Atom::Octet(first), Atom::Octet(last)));
+    matches.push(equals(Field::HopLimit6, Atom::Octet(UNROUTED)));
+    matches.extend(and);
+    when(matches, Verdict::Accept)
 }
 
-fn echo_request(family: Family) -> Rule {
+fn echo_request(family: IpVersion) -> Rule {
     let (protocol, kind) = match family {
-        Family::V4 => (ICMP, 8),
-        Family::V6 => (ICMP6, 128),
+        IpVersion::V4 => (ICMP, 8),
+        IpVersion::V6 => (ICMP6, 128),
     };
-    let rest = vec![equals(Field::IcmpType, Atom::Octet(kind))];
-    when(Condition { family: Some(family), protocol: Some(protocol), rest }, Verdict::Accept)
+    let mut matches = is_of(family, protocol);
+    matches.push(equals(Field::IcmpType, Atom::Octet(kind)));
+    when(matches, Verdict::Accept)
 }
 
 fn known_flows() -> Match {
     Match::Conntrack(ConntrackStates { established: true, related: true, ..Default::default() })
 }
 
-fn ours(host: &Host, field: Field) -> Match {
-    Match::InterfacePrefix { field, prefix: host.interface_prefix.clone(), negated: false }
+fn ours(settings: &Settings, field: Field) -> Match {
+    Match::InterfacePrefix { field, prefix: settings.interface_prefix.clone(), negated: false }
 }
 
-fn not_ours(host: &Host) -> Match {
-    Match::InterfacePrefix { field: Field::InterfaceIn, prefix: host.interface_prefix.clone(), negated: true }
+fn not_ours(settings: &Settings) -> Match {
+    Match::InterfacePrefix { field: Field::InterfaceIn, prefix: settings.interface_prefix.clone(), negated: true }
 }
 
 fn from_workload() -> Name {
@@ -143,21 +147,25 @@ fn to_workload() -> Name {
     Name::new("to-workload")
 }
 
-fn accept(condition: Match) -> Rule {
-    when(Condition { rest: vec![condition], ..Default::default() }, Verdict::Accept)
+fn invalid(direction: Direction) -> Name {
+    Name::new(format!("{direction}-invalid"))
 }
 
-fn jump(condition: Match, target: Name) -> Rule {
-    when(Condition { rest: vec![condition], ..Default::default() }, Verdict::Jump(target))
+fn mid_stream(direction: Direction) -> Name {
+    Name::new(format!("{direction}-mid-stream"))
 }
 
 /// Tells of what the next rule drops.
-fn log(matches: Vec<Match>, place: Place) -> Rule {
-    Rule { matches, counter: false, then: Then::Log(place.log()) }
+fn log(place: Place) -> Rule {
+    look_up(Vec::new(), Then::Log(place.log()))
 }
 
 fn drop() -> Rule {
-    when(Condition::default(), Verdict::Drop)
+    when(Vec::new(), Verdict::Drop)
+}
+
+fn plain(rules: Vec<Rule>) -> Chain {
+    Chain { hook: None, rules }
 }
 
 fn base(point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {

@@ -1,30 +1,22 @@
 //! The two address families, in the words of rules.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::Direction;
-use crate::ruleset::{Atom, Datatype, FAMILY_4, FAMILY_6, Field};
+use super::condition::equals;
+use crate::model::{Direction, IpVersion};
+use crate::ruleset::{Atom, Datatype, FAMILY_4, FAMILY_6, Field, Match};
 
-/// IPv4 or IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    pub(super) fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-
+impl IpVersion {
     /// What `meta nfproto` says.
     pub(super) fn atom(self) -> Atom {
         match self {
             Self::V4 => FAMILY_4,
             Self::V6 => FAMILY_6,
         }
+    }
+
+    pub(super) fn is_it(self) -> Match {
+        equals(Field::Family, self.atom())
     }
 
     pub(super) fn datatype(self) -> Datatype {
@@ -50,6 +42,30 @@ impl Family {
             Self::V4 => '4',
             Self::V6 => '6',
         }
+    }
+
+    /// The greatest address, as a number.
+    pub(super) fn greatest(self) -> u128 {
+        match self {
+            Self::V4 => u32::MAX.into(),
+            Self::V6 => u128::MAX,
+        }
+    }
+
+    /// The address of a number.
+    pub(super) fn address(self, bits: u128) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::from_bits(u32::try_from(bits).expect("IPv4 ends within 32 bits")).into(),
+            Self::V6 => Ipv6Addr::from_bits(bits).into(),
+        }
+    }
+}
+
+/// An address as a number.
+pub(super) fn bits_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 

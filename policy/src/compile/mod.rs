@@ -1,72 +1,305 @@
-//! Turns the world into the rules of one host.
+//! Turns the world into the rules of one host, and follows the world as it changes.
 //!
-//! In: the world, and which of its endpoints have their interface here. Out: one whole `inet` table. Knows nothing of
-//! netlink. Held to [`verdict`](crate::verdict) by random worlds.
+//! In: what is declared and who is there, one thing at a time, and which endpoints have their interface here. Out: one whole `inet`
+//! table, and the changes that lead to it. Knows nothing of netlink. Held to [`verdict`](crate::verdict) by random worlds; whatever
+//! road led to a world, the table is the one that a fresh start would make.
 //!
 //! ```text
 //! prerouting ── spoofed? ── drop
 //! forward ── established ── accept
-//!    ├─ in by ours ── from-workload ── interface → id → egress-… ─ goto ─ egress-… (next tier)
-//!    └─ out by ours ── to-workload ─── interface → id → ingress-… ─ goto ─ ingress-… (next tier)
+//!    ├─ in by ours ── from-workload ── interface → id → egress-…
+//!    └─ out by ours ── to-workload ─── interface → id → ingress-…
 //! input ── in by ours ── from-workload, as above ── then what workload_to_host says
+//!
+//! ingress-… (a path: one endpoint's governing policies of all tiers, flattened)
+//!    family . protocol . port ──┐
+//!    family . protocol ─────────┼─→ list4-… ── address → entry ──→ rule-… (counts, tells, lets pass or drops)
+//!    family ────────────────────┘
 //! ```
-//! What changes often costs least: an endpoint that comes or goes changes elements of sets and maps only, a policy that
-//! changes replaces the rules of the chains it stands in, and no change renames what did not change.
+//! A packet pays for these look-ups and not for rules. What changes often costs least: an endpoint that comes, goes or is labelled
+//! changes elements of sets and maps only, a policy that changes redraws the paths it stands in.
 
 mod base;
+mod clause;
 mod condition;
 mod dispatch;
+mod draw;
 mod family;
+mod front;
+mod list;
+mod local;
+mod lookup;
 mod name;
+mod node;
+mod outcome;
 mod path;
-mod peer;
-mod port;
+mod population;
 mod range;
-mod rule;
-mod sets;
+mod slab;
+mod table;
+mod traffic;
+mod who;
 
-use self::dispatch::Dispatch;
-pub use self::path::MAX_TIERS;
-use self::path::{Path, Roster};
-use self::sets::Sets;
-use crate::host::Host;
-use crate::model::{Direction, Endpoint};
-use crate::ruleset::{Interface, Ruleset};
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::dispatch::{Dispatch, no_sources, sources_name};
+use self::local::{Local, PathState};
+pub use self::node::Form;
+use self::node::Nodes;
+use self::population::Population;
+use self::slab::Id;
+use self::table::{Ground, Tables};
+use crate::delta::Change;
+use crate::edit::Edited;
+use crate::host::{Host, Settings};
+use crate::label::Labels;
+use crate::model::{AddressSet, Direction, Endpoint, IpVersion, NamedPort, Policy, QualifiedName, Tier};
+use crate::ruleset::{Interface, Name, Ruleset};
 use crate::world::World;
 
 /// Makes the whole table of a host.
 pub fn compile(world: &World, host: &Host) -> Ruleset {
-    let mut ruleset = Ruleset::default();
-    let mut sets = Sets::of(world);
-    let roster = Roster::of(world);
-    for direction in [Direction::Egress, Direction::Ingress] {
-        let paths = roster.paths(direction, local_endpoints(world, host));
-        let dispatch = Dispatch::new(direction, &paths);
-        for path in dispatch.paths() {
-            path.add_chains(&mut sets, &mut ruleset.chains);
-        }
-        dispatch.add_maps(&mut ruleset.maps);
+    let mut compiler = Compiler::new(host.settings.clone());
+    for (name, labels) in &world.namespaces {
+        compiler.set_namespace(name, Some(labels.clone()));
     }
-    ruleset.chains.extend(base::chains(host));
-    sets.add_sources(world, host);
-    ruleset.sets = sets.into_made();
-    ruleset
+    for (name, tier) in &world.tiers {
+        compiler.set_tier(name, Some(tier.clone()));
+    }
+    for (name, set) in &world.sets {
+        compiler.set_address_set(name, Some(set.clone()));
+    }
+    for (name, endpoint) in &world.endpoints {
+        compiler.set_endpoint(name, Some(endpoint));
+    }
+    for (name, policy) in &world.policies {
+        compiler.set_policy(name, Some(policy.clone()));
+    }
+    for (name, interface) in &host.interfaces {
+        compiler.set_interface(name, Some(interface.clone()));
+    }
+    compiler.into_ruleset()
 }
 
-/// The endpoints whose interface is here and whose labels are known.
-fn local_endpoints<'w>(world: &'w World, host: &'w Host) -> Vec<Local<'w>> {
-    let known = host
-        .interfaces
-        .iter()
-        .filter_map(|(name, interface)| world.endpoints.get(name).map(|endpoint| Local { endpoint, interface }));
-    known.collect()
+/// The rules of one host, as the world stands.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    settings: Settings,
+    /// What is declared; its endpoints are in the population.
+    world: World,
+    population: Population,
+    /// The selection of each policy's subject, and the policies of each.
+    subjects: BTreeMap<QualifiedName, Id>,
+    policies_of: BTreeMap<Id, BTreeSet<QualifiedName>>,
+    /// Endpoints of this host: those whose interface is known.
+    locals: BTreeMap<String, Local>,
+    /// Those of them that are known to the world.
+    endpoints: BTreeMap<String, Endpoint>,
+    dispatch: [Dispatch; 2],
+    paths: [BTreeMap<Name, PathState>; 2],
+    nodes: Nodes,
+    tables: Tables,
+    /// Every named port of anybody.
+    known: Vec<NamedPort>,
+    edited: Edited,
 }
 
-/// An endpoint of this host.
-struct Local<'w> {
-    endpoint: &'w Endpoint,
-    interface: &'w Interface,
-}
+const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
-/// Which way each local interface's packets go.
-type Paths<'w> = Vec<(&'w Interface, Path<'w>)>;
+impl Compiler {
+    /// The rules of a host where nobody is and nothing is declared.
+    pub fn new(settings: Settings) -> Self {
+        let mut edited = Edited::default();
+        for family in IpVersion::BOTH {
+            edited.set_set(&sources_name(family), Some(no_sources(family)));
+        }
+        let dispatch = DIRECTIONS.map(|direction| Dispatch::new(direction, &mut edited));
+        let mut compiler = Self {
+            settings,
+            world: World::default(),
+            population: Population::default(),
+            subjects: BTreeMap::new(),
+            policies_of: BTreeMap::new(),
+            locals: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            dispatch,
+            paths: Default::default(),
+            nodes: Nodes::default(),
+            tables: Tables::default(),
+            known: Vec::new(),
+            edited,
+        };
+        compiler.set_base_chains();
+        compiler
+    }
+
+    /// The table as it should be.
+    pub fn ruleset(&self) -> &Ruleset {
+        self.edited.ruleset()
+    }
+
+    /// The table as it should be, and nothing else.
+    pub fn into_ruleset(self) -> Ruleset {
+        self.edited.into_ruleset()
+    }
+
+    /// The changes since they were last taken; none if nothing is to be done.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.edited.take()
+    }
+
+    /// Whether nothing was touched since changes were last taken.
+    pub fn is_settled(&self) -> bool {
+        self.edited.is_untouched()
+    }
+
+    /// The host's own settings.
+    pub fn set_settings(&mut self, settings: Settings) {
+        if self.settings != settings {
+            self.settings = settings;
+            self.set_base_chains();
+        }
+    }
+
+    fn set_base_chains(&mut self) {
+        for (name, chain) in base::chains(&self.settings) {
+            self.edited.set_chain(&name, Some(chain));
+        }
+    }
+
+    /// An endpoint of any host comes, changes or goes.
+    pub fn set_endpoint(&mut self, name: &str, endpoint: Option<&Endpoint>) {
+        let moves = self.population.set(name, endpoint);
+        self.tables.follow(&moves, &self.population, &mut self.edited);
+        if self.locals.contains_key(name) {
+            match endpoint {
+                Some(endpoint) => self.endpoints.insert(name.to_owned(), endpoint.clone()),
+                None => self.endpoints.remove(name),
+            };
+            self.refresh(name);
+        }
+        self.population.forget_empty_classes(&moves);
+        self.follow_named_ports();
+    }
+
+    /// An endpoint gets its interface here, or loses it. `endpoint` is what the world knows of it.
+    pub fn set_interface(&mut self, name: &str, interface: Option<Interface>) {
+        self.leave(name);
+        match interface {
+            None => {
+                self.locals.remove(name);
+                self.endpoints.remove(name);
+            }
+            Some(interface) => {
+                self.locals.insert(name.to_owned(), Local::new(interface));
+                self.endpoints.extend(self.population.endpoint(name).map(|endpoint| (name.to_owned(), endpoint)));
+                self.refresh(name);
+            }
+        }
+    }
+
+    /// A policy is declared, changed or withdrawn.
+    pub fn set_policy(&mut self, name: &QualifiedName, policy: Option<Policy>) {
+        if self.world.policies.get(name) == policy.as_ref() {
+            return;
+        }
+        let mut concerned = BTreeSet::new();
+        let subject = policy.as_ref().map(|policy| self.population.ask(&policy.subject));
+        let former = match subject {
+            Some(id) => self.subjects.insert(name.clone(), id),
+            None => self.subjects.remove(name),
+        };
+        if let Some(id) = former {
+            concerned.extend(self.locals_of(id));
+            self.policies_of.entry(id).or_default().remove(name);
+        }
+        if let Some(id) = subject {
+            concerned.extend(self.locals_of(id));
+            self.policies_of.entry(id).or_default().insert(name.clone());
+        }
+        match policy {
+            Some(policy) => self.world.policies.insert(name.clone(), policy),
+            None => self.world.policies.remove(name),
+        };
+        self.policies_of.retain(|_, names| !names.is_empty());
+        if let Some(id) = former {
+            self.population.forget(id);
+        }
+        for state in self.paths.iter_mut().flat_map(|paths| paths.values_mut()) {
+            state.is_stale |= state.policies.contains(name);
+        }
+        self.refresh_all(concerned);
+    }
+
+    /// A tier is declared, changed or withdrawn.
+    pub fn set_tier(&mut self, name: &str, tier: Option<Tier>) {
+        if self.world.tiers.get(name) == tier.as_ref() {
+            return;
+        }
+        match tier {
+            Some(tier) => self.world.tiers.insert(name.to_owned(), tier),
+            None => self.world.tiers.remove(name),
+        };
+        self.redraw();
+    }
+
+    /// An address set is declared, changed or withdrawn.
+    pub fn set_address_set(&mut self, name: &QualifiedName, set: Option<AddressSet>) {
+        if self.world.sets.get(name) == set.as_ref() {
+            return;
+        }
+        match set {
+            Some(set) => self.world.sets.insert(name.clone(), set),
+            None => self.world.sets.remove(name),
+        };
+        let (tables, mut ground) = self.ground();
+        tables.follow_sets(&mut ground);
+        // What an endpoint answers to rules that ask something of itself may be another.
+        self.refresh_all(self.locals.keys().cloned().collect());
+    }
+
+    /// A namespace's labels are declared, changed or withdrawn.
+    pub fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
+        if self.world.namespaces.get(name) == labels.as_ref() {
+            return;
+        }
+        match labels {
+            Some(labels) => self.world.namespaces.insert(name.to_owned(), labels),
+            None => self.world.namespaces.remove(name),
+        };
+        let changed = self.population.set_namespaces(self.world.namespaces.clone());
+        let (tables, mut ground) = self.ground();
+        tables.refill(&changed, &mut ground);
+        tables.follow_sets(&mut ground);
+        self.refresh_all(self.locals.keys().cloned().collect());
+    }
+
+    /// Every path is drawn again.
+    fn redraw(&mut self) {
+        for state in self.paths.iter_mut().flat_map(|paths| paths.values_mut()) {
+            state.is_stale = true;
+        }
+        self.refresh_all(self.locals.keys().cloned().collect());
+    }
+
+    fn follow_named_ports(&mut self) {
+        if self.population.named_ports().eq(&self.known) {
+            return;
+        }
+        self.known = self.population.named_ports().cloned().collect();
+        for state in self.paths.iter_mut().flat_map(|paths| paths.values_mut()) {
+            state.is_stale |= state.asks_for_names;
+        }
+        self.refresh_all(self.locals.keys().cloned().collect());
+    }
+
+    fn locals_of(&self, subject: Id) -> Vec<String> {
+        let members = self.population.classes(subject).iter().flat_map(|class| self.population.members(*class));
+        members.filter(|name| self.locals.contains_key(*name)).map(str::to_owned).collect()
+    }
+
+    fn ground(&mut self) -> (&mut Tables, Ground<'_>) {
+        let Self { world, population, edited, tables, .. } = self;
+        (tables, Ground { world, population, edited })
+    }
+}

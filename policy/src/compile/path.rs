@@ -1,153 +1,206 @@
-//! The policies that govern an endpoint in one direction, and the chains that ask them.
+//! What an endpoint's packets meet in one direction: its governing policies, tier by tier.
 //!
-//! A path is a list of tiers, each with its governing policies in order. Each tier has a chain that ends in a goto to the
-//! next tier's. A chain is named by the policies it asks and those it may lead to, not by their rules: endpoints with
-//! equal paths share chains, paths with an equal end share that end, and an edited rule renames nothing.
+//! In: an endpoint and the policies that govern it. Out: clauses in order, a name, and the chain that asks them. A path is named by
+//! the policies it asks and by how the endpoint answers what they ask of itself, not by their rules: endpoints of equal paths share
+//! one, and an edited rule renames nothing.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::rc::Rc;
 
-use super::condition::Condition;
-use super::name::Essence;
-use super::rule::{compiled, when};
-use super::sets::Sets;
-use super::{Local, Paths};
-use crate::model::{DefaultAction, Direction, Endpoint, Policy, Selection, Tier};
-use crate::ruleset::{Chain, Name, Rule, Verdict};
-use crate::world::World;
+use super::clause::{Clause, Own};
+use super::condition::when;
+use super::front::front;
+use super::list::{Act, Settled};
+use super::node::{Blueprint, Drawing};
+use super::traffic::{Cutter, Pieces};
+use crate::matching::peers_fit;
+use crate::model::{
+    Action, DefaultAction, Direction, Endpoint, IpVersion, Mode, NamedPort, Order, Policy, PortMatch, PortSide,
+    QualifiedName, Rule, Tier,
+};
+use crate::ruleset::{Name, Verdict};
+use crate::verdict::RuleName;
+use crate::world::{End, World};
 
-/// Most tiers that may govern one endpoint in one direction. The kernel follows at most 16 chains in a row, gotos too
-/// (`NFT_JUMP_STACK_SIZE`), and the base chain and the one that dispatches are two of them; whoever declares tiers should
-/// refuse more. Where there are more all the same, what the last one followed passes on is dropped.
-pub const MAX_TIERS: usize = 14;
-
-/// The whole order of policies, and each distinct subject once.
-pub(super) struct Roster<'w> {
-    ranks: Vec<(Cow<'w, Tier>, Vec<Candidate<'w>>)>,
-    subjects: Vec<&'w Selection>,
-    world: &'w World,
-}
-
-/// A policy, and where in the roster its subject stands.
-struct Candidate<'w> {
-    policy: &'w Policy,
-    subject: usize,
-}
-
-impl<'w> Roster<'w> {
-    pub(super) fn of(world: &'w World) -> Self {
-        let distinct: BTreeSet<&Selection> = world.policies.values().map(|policy| &policy.subject).collect();
-        let subjects = Vec::from_iter(distinct);
-        let candidate = |policy: &'w Policy| {
-            let subject =
-                subjects.binary_search(&&policy.subject).expect("every policy's subject is among the distinct ones");
-            Candidate { policy, subject }
-        };
-        let ranks = world.ranks().into_iter();
-        let ranks = ranks.map(|rank| (rank.tier, rank.policies.into_iter().map(candidate).collect())).collect();
-        Self { ranks, subjects, world }
-    }
-
-    /// The path of each local interface; endpoints with equal labels are asked about once.
-    pub(super) fn paths<'r>(&'r self, direction: Direction, locals: Vec<Local<'r>>) -> Paths<'r> {
-        let mut known: BTreeMap<_, Path<'r>> = BTreeMap::new();
-        let path_of = |local: Local<'r>| {
-            let path = known
-                .entry((&local.endpoint.labels, &local.endpoint.namespace))
-                .or_insert_with(|| self.path(direction, local.endpoint));
-            (local.interface, path.clone())
-        };
-        locals.into_iter().map(path_of).collect()
-    }
-
-    fn path(&self, direction: Direction, endpoint: &Endpoint) -> Path<'_> {
-        let admitted: Vec<bool> =
-            self.subjects.iter().map(|subject| self.world.selects_endpoint(subject, endpoint)).collect();
-        let governs =
-            |candidate: &&Candidate<'_>| admitted[candidate.subject] && candidate.policy.rules(direction).is_some();
-        let stops = self.ranks.iter().map(|(tier, candidates)| Stop {
-            tier,
-            policies: candidates.iter().filter(governs).map(|candidate| candidate.policy).collect(),
-        });
-        let mut stops: Vec<_> = stops.filter(|stop| !stop.policies.is_empty()).collect();
-        let is_cut = stops.len() > MAX_TIERS;
-        stops.truncate(MAX_TIERS);
-        Path { direction, stops, is_cut }
-    }
-}
-
-/// The tiers that govern, in order; none = everything is allowed.
-#[derive(Clone)]
-pub(super) struct Path<'w> {
-    direction: Direction,
-    stops: Vec<Stop<'w>>,
-    /// Whether tiers beyond [`MAX_TIERS`] were left out.
-    is_cut: bool,
-}
-
-/// One tier of a path, with at least one policy.
-#[derive(Clone)]
+/// A tier and its governing policies, in order.
 struct Stop<'w> {
-    tier: &'w Tier,
+    tier: Tier,
     policies: Vec<&'w Policy>,
 }
 
-impl Path<'_> {
+/// The policies that govern an endpoint in a direction, and the endpoint.
+pub(super) struct Path<'w> {
+    direction: Direction,
+    stops: Vec<Stop<'w>>,
+    /// How the endpoint answers the rules that ask something of itself.
+    owns: BTreeMap<(QualifiedName, usize), Own>,
+}
+
+impl<'w> Path<'w> {
+    /// Sorts governing policies into their tiers. Policies that are off, or do not govern the direction, are left out.
+    pub(super) fn new(
+        world: &'w World,
+        direction: Direction,
+        endpoint: &Endpoint,
+        governing: impl Iterator<Item = &'w Policy>,
+    ) -> Self {
+        let counts = |policy: &&Policy| policy.mode != Mode::Off && policy.rules(direction).is_some();
+        let mut tiers: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
+        for policy in governing.filter(counts) {
+            tiers.entry(&policy.tier).or_default().push(policy);
+        }
+        let stops = tiers.into_iter().map(|(tier, policies)| Stop { tier: world.tier(tier).into_owned(), policies });
+        let mut stops: Vec<Stop<'_>> = stops.collect();
+        stops.sort_by(|left, right| standing(&left.tier).cmp(&standing(&right.tier)));
+        for stop in &mut stops {
+            stop.policies.sort_by_key(|policy| Order::standing(policy.order, &policy.name));
+        }
+        let mut owns = BTreeMap::new();
+        for policy in stops.iter().flat_map(|stop| &stop.policies) {
+            for (index, rule) in policy.rules(direction).unwrap_or_default().iter().enumerate() {
+                if asks_of_itself(rule, direction) {
+                    owns.insert((policy.name.clone(), index), own(world, rule, direction, endpoint));
+                }
+            }
+        }
+        Self { direction, stops, owns }
+    }
+
     /// The first chain's name.
     pub(super) fn name(&self) -> Name {
-        self.name_from(0)
-    }
-
-    /// Adds the chains of all its tiers that are not there yet.
-    pub(super) fn add_chains(&self, sets: &mut Sets<'_>, chains: &mut BTreeMap<Name, Chain>) {
         if self.stops.is_empty() {
-            chains.entry(self.name()).or_insert_with(|| chain(vec![when(Condition::default(), Verdict::Return)]));
+            return Name::new(format!("{}-open", self.direction));
         }
-        for (index, stop) in self.stops.iter().enumerate() {
-            let next = self.after(index);
-            let rules = || chain(stop.rules(self.direction, &next, sets));
-            chains.entry(self.name_from(index)).or_insert_with(rules);
-        }
+        let stops: Vec<_> = self
+            .stops
+            .iter()
+            .map(|stop| (&stop.tier.name, stop.policies.iter().map(|policy| (&policy.name, policy.mode)).collect()))
+            .collect::<Vec<(_, Vec<_>)>>();
+        Drawing::name(&self.direction.to_string(), &(stops, &self.owns))
     }
 
-    /// What becomes of a packet that a tier passes on.
-    fn after(&self, index: usize) -> Verdict {
-        match index + 1 == self.stops.len() {
-            false => Verdict::Goto(self.name_from(index + 1)),
-            true if self.is_cut => Verdict::Drop,
-            true => Verdict::Return,
-        }
+    /// The policies it asks.
+    pub(super) fn policies(&self) -> BTreeSet<QualifiedName> {
+        self.stops.iter().flat_map(|stop| &stop.policies).map(|policy| policy.name.clone()).collect()
     }
 
-    fn name_from(&self, index: usize) -> Name {
-        if self.stops.is_empty() {
-            return Name::new("allow-all");
+    /// Whether what others call their ports matters to it.
+    pub(super) fn asks_for_names(&self) -> bool {
+        let policies = self.stops.iter().flat_map(|stop| &stop.policies);
+        let mut rules = policies.flat_map(|policy| policy.rules(self.direction).unwrap_or_default());
+        rules.any(|rule| {
+            let sides = [(PortSide::Source, &rule.source_ports), (PortSide::Destination, &rule.ports)];
+            let excluded = [(PortSide::Source, &rule.not_source_ports), (PortSide::Destination, &rule.not_ports)];
+            let of_others = |side| (side == PortSide::Source) == (self.direction == Direction::Ingress);
+            let mut named = sides.into_iter().chain(excluded).filter(|(side, _)| of_others(*side));
+            named.any(|(_, ports)| ports.iter().any(|port| matches!(port, PortMatch::Named { .. })))
+        })
+    }
+
+    /// Draws its first chain and all it leads to.
+    pub(super) fn draw(&self, name: &Name, known: &[NamedPort], drawing: &mut Drawing) -> Blueprint {
+        let mut drawn = front(name, &self.families(&self.clauses(false), known), drawing);
+        if self.is_staged() {
+            let families = self.families(&self.clauses(true), known);
+            let shadow = Drawing::name("shadow", &families);
+            drawing.draw(shadow.clone(), |drawing| front(&shadow, &families, drawing));
+            drawn.rules.insert(0, when(Vec::new(), Verdict::Jump(shadow.clone())));
+            drawn.below.insert(shadow);
         }
-        let mut essence = Essence::new();
-        for stop in &self.stops[index..] {
-            essence = essence.with("tier").with(&stop.tier.name);
-            essence = stop
-                .policies
-                .iter()
-                .fold(essence, |essence, policy| essence.with("policy").with(&policy.name.to_string()));
+        drawn
+    }
+
+    fn families(&self, clauses: &[Clause<'_>], known: &[NamedPort]) -> BTreeMap<IpVersion, Pieces> {
+        let cutter = Cutter { direction: self.direction, clauses, known };
+        IpVersion::BOTH.into_iter().map(|family| (family, cutter.cut(family))).collect()
+    }
+
+    fn is_staged(&self) -> bool {
+        self.stops.iter().flat_map(|stop| &stop.policies).any(|policy| policy.mode == Mode::Stage)
+    }
+
+    /// What is asked, in order; for the shadow, staged policies ask too and only they settle anything.
+    fn clauses(&self, is_shadow: bool) -> Vec<Clause<'w>> {
+        let asks = |policy: &Policy| policy.mode == Mode::Enforce || is_shadow;
+        let mut clauses = Vec::new();
+        for (number, stop) in self.stops.iter().enumerate() {
+            let policies: Vec<&'w Policy> = stop.policies.iter().copied().filter(|policy| asks(policy)).collect();
+            let is_enforced = policies.iter().any(|policy| policy.mode == Mode::Enforce);
+            for policy in &policies {
+                let rules = policy.rules(self.direction).unwrap_or_default().iter().enumerate();
+                clauses.extend(rules.filter_map(|(index, rule)| self.clause(policy, index, rule, number, is_shadow)));
+            }
+            if !policies.is_empty() && stop.tier.default_action == DefaultAction::Deny {
+                let end = Settled::EndOfTier { tier: stop.tier.name.as_str().into() };
+                let settled = match (is_shadow, is_enforced) {
+                    (false, _) => end,
+                    (true, true) => Settled::Open,
+                    (true, false) => Settled::Staged(Box::new(end)),
+                };
+                clauses.push(Clause::certain(self.direction, Act::Settle(settled), number));
+            }
         }
-        let essence = if self.is_cut { essence.with("cut") } else { essence };
-        essence.name(&self.direction.to_string())
+        clauses
+    }
+
+    fn clause(
+        &self,
+        policy: &'w Policy,
+        index: usize,
+        rule: &'w Rule,
+        tier: usize,
+        is_shadow: bool,
+    ) -> Option<Clause<'w>> {
+        let name = Rc::new(RuleName::of(policy, &rule.name));
+        let settle = |allowed| {
+            let settled = Settled::Rule { name: name.clone(), allowed, log: rule.log && !is_shadow };
+            Act::Settle(match (is_shadow, policy.mode) {
+                (false, _) => settled,
+                (true, Mode::Stage) => Settled::Staged(Box::new(settled)),
+                (true, Mode::Enforce | Mode::Off) => Settled::Open,
+            })
+        };
+        let act = match rule.action {
+            Action::Allow => settle(true),
+            Action::Deny => settle(false),
+            Action::Pass => Act::Pass,
+            Action::Log if is_shadow => return None,
+            Action::Log => Act::Log(name.clone()),
+        };
+        let always = Own { fits: [true; 2], ports: Vec::new() };
+        let own = self.owns.get(&(policy.name.clone(), index)).cloned().unwrap_or(always);
+        Some(Clause::of(rule, self.direction, own, act, tier))
     }
 }
 
-impl Stop<'_> {
-    fn rules(&self, direction: Direction, next: &Verdict, sets: &mut Sets<'_>) -> Vec<Rule> {
-        let of_policies = self.policies.iter().flat_map(|policy| policy.rules(direction).unwrap_or_default());
-        let mut rules: Vec<Rule> = of_policies.flat_map(|rule| compiled(rule, direction, next, sets)).collect();
-        rules.push(match self.tier.default_action {
-            DefaultAction::Deny => when(Condition::default(), Verdict::Drop),
-            DefaultAction::Pass => when(Condition::default(), next.clone()),
-        });
-        rules
-    }
+fn standing(tier: &Tier) -> (bool, Option<Order>, &String) {
+    Order::standing(tier.order, &tier.name)
 }
 
-fn chain(rules: Vec<Rule>) -> Chain {
-    Chain { hook: None, rules }
+fn asks_of_itself(rule: &Rule, direction: Direction) -> bool {
+    !rule.own(direction).is_anybody() || own_ports(rule, direction).next().is_some()
+}
+
+/// The names a rule uses for ports of the governed endpoint.
+fn own_ports(rule: &Rule, direction: Direction) -> impl Iterator<Item = (&String, crate::model::PortProtocol)> {
+    let (wanted, excluded) = match direction {
+        Direction::Ingress => (&rule.ports, &rule.not_ports),
+        Direction::Egress => (&rule.source_ports, &rule.not_source_ports),
+    };
+    wanted.iter().chain(excluded).filter_map(|port| match port {
+        PortMatch::Named { protocol, name } => Some((name, *protocol)),
+        PortMatch::Ports { .. } | PortMatch::Icmp { .. } | PortMatch::Protocol(_) => None,
+    })
+}
+
+fn own(world: &World, rule: &Rule, direction: Direction, endpoint: &Endpoint) -> Own {
+    let own = rule.own(direction);
+    let fits = |family| {
+        let mut addresses = endpoint.addresses.iter().filter(|address| IpVersion::of(**address) == family);
+        let fits = |address: &IpAddr| peers_fit(world, own, End { address: *address, endpoint: Some(("", endpoint)) });
+        own.is_anybody() || addresses.any(fits)
+    };
+    let is_asked = |port: &&NamedPort| own_ports(rule, direction).any(|asked| asked == (&port.name, port.protocol));
+    Own { fits: IpVersion::BOTH.map(fits), ports: endpoint.ports.iter().filter(is_asked).cloned().collect() }
 }

@@ -1,12 +1,12 @@
 //! Inclusive ranges, merged until none touches another, as interval sets want them.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use super::family::Family;
-use crate::ruleset::{Atom, Element};
+use super::family::address_atom;
+use crate::model::IpVersion;
+use crate::ruleset::Element;
 
 /// Sorts and merges; ranges that overlap or are next to each other become one.
 pub(super) fn merged(mut ranges: Vec<RangeInclusive<u128>>) -> Vec<RangeInclusive<u128>> {
@@ -24,24 +24,28 @@ pub(super) fn merged(mut ranges: Vec<RangeInclusive<u128>>) -> Vec<RangeInclusiv
 }
 
 /// The addresses of one family that prefixes hold.
-pub(super) fn address_ranges<'a>(nets: impl IntoIterator<Item = &'a IpNet>, family: Family) -> Vec<Element> {
+pub(super) fn address_ranges<'a>(
+    nets: impl IntoIterator<Item = &'a IpNet>,
+    family: IpVersion,
+) -> Vec<RangeInclusive<u128>> {
     let of_family = nets.into_iter().filter_map(|net| match (net, family) {
-        (IpNet::V4(net), Family::V4) => Some(u128::from(net.network().to_bits())..=net.broadcast().to_bits().into()),
-        (IpNet::V6(net), Family::V6) => Some(net.network().to_bits()..=net.broadcast().to_bits()),
-        (IpNet::V4(_), Family::V6) | (IpNet::V6(_), Family::V4) => None,
+        (IpNet::V4(net), IpVersion::V4) => Some(u128::from(net.network().to_bits())..=net.broadcast().to_bits().into()),
+        (IpNet::V6(net), IpVersion::V6) => Some(net.network().to_bits()..=net.broadcast().to_bits()),
+        (IpNet::V4(_), IpVersion::V6) | (IpNet::V6(_), IpVersion::V4) => None,
     });
-    let ranges = merged(of_family.collect()).into_iter();
-    ranges.map(|range| Element::range(address(*range.start(), family), address(*range.end(), family))).collect()
+    merged(of_family.collect())
 }
 
-fn address(bits: u128, family: Family) -> Atom {
-    match family {
-        Family::V4 => {
-            let bits = u32::try_from(bits).expect("ranges of IPv4 end within 32 bits");
-            Atom::Address4(Ipv4Addr::from_bits(bits))
-        }
-        Family::V6 => Atom::Address6(Ipv6Addr::from_bits(bits)),
-    }
+/// Whether merged ranges hold a number.
+pub(super) fn holds(ranges: &[RangeInclusive<u128>], number: u128) -> bool {
+    let after = ranges.partition_point(|range| *range.start() <= number);
+    after.checked_sub(1).is_some_and(|last| ranges[last].contains(&number))
+}
+
+/// A range of addresses as an element of a set.
+pub(super) fn element(range: &RangeInclusive<u128>, family: IpVersion) -> Element {
+    let atom = |bits| address_atom(family.address(bits));
+    Element::range(atom(*range.start()), atom(*range.end()))
 }
 
 #[cfg(test)]
@@ -58,9 +62,13 @@ mod tests {
     fn prefixes_of_the_other_family_are_left_out() {
         let nets: Vec<IpNet> = ["10.0.0.0/25", "10.0.0.128/25", "fd00::/8"].map(|net| net.parse().unwrap()).into();
 
-        let ranges = address_ranges(&nets, Family::V4);
+        assert_eq!(address_ranges(&nets, IpVersion::V4), [0x0a00_0000..=0x0a00_00ff]);
+    }
 
-        let (low, high) = ("10.0.0.0".parse().unwrap(), "10.0.0.255".parse().unwrap());
-        assert_eq!(ranges, [Element::range(Atom::Address4(low), Atom::Address4(high))]);
+    #[test]
+    fn merged_ranges_are_searched() {
+        let ranges = [1..=3, 5..=12];
+
+        assert_eq!([0, 1, 3, 4, 12, 13].map(|number| holds(&ranges, number)), [false, true, true, false, true, false]);
     }
 }

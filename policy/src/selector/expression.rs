@@ -44,6 +44,28 @@ impl Expression {
         }
     }
 
+    pub(super) fn required(&self) -> Option<Vec<(&str, &str)>> {
+        match self {
+            Expression::Equals(label, value) => Some(vec![(label, value)]),
+            Expression::In(label, values) => {
+                Some(values.iter().map(|value| (label.as_str(), value.as_str())).collect())
+            }
+            Expression::And(parts) => parts.iter().filter_map(Expression::required).min_by_key(Vec::len),
+            Expression::Or(parts) => {
+                let of_parts: Option<Vec<_>> = parts.iter().map(Expression::required).collect();
+                of_parts.map(|of_parts| of_parts.concat())
+            }
+            Expression::All
+            | Expression::Has(_)
+            | Expression::Differs(..)
+            | Expression::NotIn(..)
+            | Expression::Contains(..)
+            | Expression::StartsWith(..)
+            | Expression::EndsWith(..)
+            | Expression::Not(_) => None,
+        }
+    }
+
     pub(super) fn negated(self) -> Self {
         match self {
             Expression::Not(inner) => *inner,

@@ -44,6 +44,11 @@ impl Selector {
         self.expression.admits(labels)
     }
 
+    /// Pairs of key and value of which whatever is meant carries at least one; absent where no such pairs are asked for.
+    pub fn required(&self) -> Option<Vec<(&str, &str)>> {
+        self.expression.required()
+    }
+
     /// The canonical text, the same as [`fmt::Display`] prints.
     pub fn as_str(&self) -> &str {
         &self.canonical

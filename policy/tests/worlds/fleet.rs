@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use poplin_policy::compile::compile;
-use poplin_policy::host::{Host, WorkloadToHost};
+use poplin_policy::host::{Host, Settings, WorkloadToHost};
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
@@ -55,7 +55,7 @@ impl Fleet {
 }
 
 pub(crate) fn host(interfaces: BTreeMap<String, Interface>, workload_to_host: WorkloadToHost) -> Host {
-    Host { interfaces, interface_prefix: "pop".to_owned(), workload_to_host }
+    Host { interfaces, settings: Settings { interface_prefix: "pop".to_owned(), workload_to_host } }
 }
 
 /// All endpoints on one host.

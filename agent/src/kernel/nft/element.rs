@@ -4,6 +4,8 @@
 //! Header: linux/netfilter/nf_tables.h, `enum nft_set_elem_attributes`. A range is two elements: where it starts, and, flagged, where it
 //! has ended; a range up to the greatest key has no end.
 
+use std::collections::BTreeMap;
+
 use poplin_policy::ruleset::{Element, Form, MapElements, Name, Set};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
@@ -38,13 +40,13 @@ pub(super) fn remove<'a>(batch: &mut Batch, name: &Name, set: &Set, elements: im
 }
 
 /// Adds elements to a map; a key that is there already is an error.
-pub(super) fn add_to_map(batch: &mut Batch, name: &Name, elements: &MapElements) {
-    write_map(batch, NFT_MSG_NEWSETELEM, name, elements);
+pub(super) fn add_to_map(batch: &mut Batch, name: &Name, form: Form, elements: &MapElements) {
+    write_map(batch, NFT_MSG_NEWSETELEM, name, form, elements);
 }
 
 /// Removes elements from a map; a key that is not there is an error. The kernel looks at keys alone.
-pub(super) fn remove_from_map(batch: &mut Batch, name: &Name, elements: &MapElements) {
-    write_map(batch, NFT_MSG_DELSETELEM, name, elements);
+pub(super) fn remove_from_map(batch: &mut Batch, name: &Name, form: Form, elements: &MapElements) {
+    write_map(batch, NFT_MSG_DELSETELEM, name, form, elements);
 }
 
 /// One element as the kernel has it.
@@ -69,21 +71,30 @@ fn put_point(out: &mut Writer, point: &Point) {
     }
 }
 
-fn write_map(batch: &mut Batch, kind: u8, name: &Name, elements: &MapElements) {
+fn write_map(batch: &mut Batch, kind: u8, name: &Name, form: Form, elements: &MapElements) {
     match elements {
-        MapElements::Ids(ids) => write(batch, kind, name, ids.iter(), |out, (key, id)| {
-            data::put_value(out, NFTA_SET_ELEM_KEY, &data::key(key));
-            data::put_value(out, NFTA_SET_ELEM_DATA, &data::id(**id));
+        MapElements::Ids(ids) => write(batch, kind, name, keyed(form, ids), |out, (point, id)| {
+            put_point(out, point);
+            if !point.ends_range {
+                data::put_value(out, NFTA_SET_ELEM_DATA, &data::id(**id));
+            }
         }),
         MapElements::IdVerdicts(verdicts) => write(batch, kind, name, verdicts.iter(), |out, (id, verdict)| {
             data::put_value(out, NFTA_SET_ELEM_KEY, &data::id_key(**id));
             data::put_verdict(out, NFTA_SET_ELEM_DATA, verdict);
         }),
-        MapElements::Verdicts(verdicts) => write(batch, kind, name, verdicts.iter(), |out, (key, verdict)| {
-            data::put_value(out, NFTA_SET_ELEM_KEY, &data::key(key));
-            data::put_verdict(out, NFTA_SET_ELEM_DATA, verdict);
+        MapElements::Verdicts(verdicts) => write(batch, kind, name, keyed(form, verdicts), |out, (point, verdict)| {
+            put_point(out, point);
+            if !point.ends_range {
+                data::put_verdict(out, NFTA_SET_ELEM_DATA, verdict);
+            }
         }),
     }
+}
+
+/// The points of a map's elements, each with what it leads to; the end of a range leads nowhere.
+fn keyed<V>(form: Form, elements: &BTreeMap<Element, V>) -> impl Iterator<Item = (Point, &V)> {
+    elements.iter().flat_map(move |(element, value)| points(form, element).map(move |point| (point, value)))
 }
 
 /// Writes a list of elements as messages none of which is too long.

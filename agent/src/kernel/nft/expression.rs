@@ -81,7 +81,7 @@ fn place(field: Field) -> Place {
         Field::HopLimit6 => network(7),
         Field::Source6 => network(8),
         Field::Destination6 => network(24),
-        Field::SourcePort | Field::IcmpType => transport(0),
+        Field::SourcePort | Field::IcmpMessage | Field::IcmpType => transport(0),
         Field::IcmpCode => transport(1),
         Field::DestinationPort => transport(2),
         Field::TcpFlags => transport(13),
@@ -175,14 +175,23 @@ pub(super) fn look_up_verdict(out: &mut Writer, map: &Name) {
 /// immediate      0     0
 /// second key           0     id                what nft takes for the name, and prints as iifname vmap @...
 /// ```
-/// The first field must fill two registers to be taken for the key, as a name does.
+/// A value nft takes for the key must fill two registers, as a name does. Where none of the fields does, a name is loaded just for
+/// nft's eyes, and the fields behind it.
 pub(super) fn dispatch(out: &mut Writer, fields: &[Field], ids: &Name, verdicts: &Name) {
-    let key = NFT_REG32_00 + 1;
+    let cover = NFT_REG32_00 + 1;
+    let begins_wide = fields.first().is_some_and(|field| data::octets_of(field.datatype()) > REGISTER_OCTETS);
+    let key = if begins_wide { cover } else { cover + NAME_REGISTERS };
+    if !begins_wide {
+        load_one(out, Field::InterfaceIn, cover);
+    }
     load_from(out, fields, key);
-    lookup_from(out, key, ids, |out| out.put_be32(NFTA_LOOKUP_DREG, key + 1));
+    lookup_from(out, key, ids, |out| out.put_be32(NFTA_LOOKUP_DREG, cover + 1));
     immediate(out, NFT_REG32_00, |out, kind| data::put_value(out, kind, &[0; 2 * REGISTER_OCTETS]));
-    lookup_from(out, key, verdicts, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT));
+    lookup_from(out, cover, verdicts, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT));
 }
+
+/// Registers that an interface's name fills.
+const NAME_REGISTERS: u32 = 4;
 
 const NFTA_LOOKUP_SET: u16 = 1;
 const NFTA_LOOKUP_SREG: u16 = 2;

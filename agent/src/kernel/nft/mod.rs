@@ -247,9 +247,9 @@ fn encode(batch: &mut Batch, change: &Change, table_flags: u32) {
             element::add(batch, name, shape, added);
         }
         Change::AddMap(name, map) => set::add_map(batch, name, map),
-        Change::AlterMap { name, shape: _, removed, added } => {
-            element::remove_from_map(batch, name, removed);
-            element::add_to_map(batch, name, added);
+        Change::AlterMap { name, shape, removed, added } => {
+            element::remove_from_map(batch, name, shape.form, removed);
+            element::add_to_map(batch, name, shape.form, added);
         }
         Change::AddChain(name, chain) => chain::add(batch, name, chain),
         Change::SetRules(name, chain) => rule::replace_all(batch, name, chain),

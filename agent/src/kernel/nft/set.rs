@@ -51,11 +51,14 @@ const ID_OCTETS: usize = 4;
 /// Makes a set without elements.
 pub(super) fn add(batch: &mut Batch, name: &Name, set: &Set) {
     let parts: Vec<_> = set.key.iter().map(|datatype| MapKey::Field(*datatype)).collect();
-    let flags = match set.form {
+    add_any(batch, name, &parts, flags(set.form), |_| {}, &[]);
+}
+
+fn flags(form: Form) -> u32 {
+    match form {
         Form::Hash => 0,
         Form::Interval => NFT_SET_INTERVAL,
-    };
-    add_any(batch, name, &parts, flags, |_| {}, &[]);
+    }
 }
 
 /// Makes a map without elements.
@@ -65,7 +68,7 @@ pub(super) fn add_map(batch: &mut Batch, name: &Name, map: &Map) {
             batch,
             name,
             &map.key,
-            NFT_SET_MAP,
+            NFT_SET_MAP | flags(map.form),
             |out| {
                 out.put_be32(NFTA_SET_DATA_TYPE, TYPE_MARK);
                 out.put_be32(NFTA_SET_DATA_LEN, attribute_number(ID_OCTETS));
@@ -73,7 +76,8 @@ pub(super) fn add_map(batch: &mut Batch, name: &Name, map: &Map) {
             &user_number(UDATA_SET_DATABYTEORDER, HOST_ENDIAN),
         ),
         MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => {
-            add_any(batch, name, &map.key, NFT_SET_MAP, |out| out.put_be32(NFTA_SET_DATA_TYPE, DATA_VERDICT), &[]);
+            let flags = NFT_SET_MAP | flags(map.form);
+            add_any(batch, name, &map.key, flags, |out| out.put_be32(NFTA_SET_DATA_TYPE, DATA_VERDICT), &[]);
         }
     }
 }

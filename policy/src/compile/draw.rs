@@ -1,0 +1,171 @@
+//! Draws lists and pieces as chains.
+//!
+//! A list of a question or two is asked rule by rule. Any longer one becomes two look-ups of the address, however long it is: whose is
+//! it, and if that tells nothing, where does it lie. A list in which a rule only logs is asked rule by rule at any length, since each
+//! such rule a packet fits must be carried out on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::condition::{look_up, member, when, within};
+use super::family::address_atom;
+use super::list::{Act, Entry, List, OPEN, Settled};
+use super::lookup::everybody;
+use super::node::{Blueprint, Drawing, Form};
+use super::outcome::outcome;
+use super::table::Question;
+use super::traffic::Piece;
+use super::who::Who;
+use crate::place::Place;
+use crate::ruleset::{
+    Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, MapKey, Match, Rule, Then, Verdict,
+};
+
+/// Up to so many questions are asked one by one: a look-up of the address costs as much.
+const FEW: usize = 2;
+
+/// The verdict that leads to a list.
+pub(super) fn list(list: &List, drawing: &mut Drawing) -> Verdict {
+    if let Some(settled) = list.constant() {
+        return outcome(&settled, list.direction, drawing);
+    }
+    let name = Drawing::name(&format!("list{}", list.family.digit()), list);
+    drawing.draw(name, |drawing| match list.logs() || list.questions() <= FEW {
+        true => linear(list, drawing),
+        false => mapped(list, drawing),
+    })
+}
+
+/// The verdict that leads to what holds at a port.
+pub(super) fn piece(piece: &Piece, drawing: &mut Drawing) -> Verdict {
+    match piece {
+        Piece::List(one) => list(one, drawing),
+        Piece::BySource(lists) => {
+            let ranges = lists.iter().map(|(range, one)| (*range, list(one, drawing))).collect();
+            by_port(Field::SourcePort, ranges, drawing)
+        }
+    }
+}
+
+/// The verdict that leads to a chain which looks a port up. The ranges cover all ports.
+pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing: &mut Drawing) -> Verdict {
+    let name = Drawing::name("ports", &(field, &ranges));
+    drawing.draw(name.clone(), |_| {
+        let below = ranges.iter().filter_map(|(_, verdict)| verdict.target().cloned()).collect();
+        let port = |(low, high): (u16, u16)| Element::range(Atom::Port(low), Atom::Port(high));
+        let elements = ranges.into_iter().map(|(range, verdict)| (port(range), verdict)).collect();
+        let map = Map {
+            key: vec![MapKey::Field(Datatype::Port)],
+            form: SetForm::Interval,
+            elements: MapElements::Verdicts(elements),
+        };
+        // Every port is in the map; what has none, for it is cut short, is dropped.
+        let found = look_up(Vec::new(), Then::Lookup { fields: vec![field], map: name.clone() });
+        let rules = vec![found, when(Vec::new(), Verdict::Drop)];
+        Blueprint { rules, map: Some((name, map)), tables: BTreeSet::new(), below, form: Form::Ports }
+    })
+}
+
+fn linear(list: &List, drawing: &mut Drawing) -> Blueprint {
+    let mut rules = Vec::new();
+    let mut tables = BTreeSet::new();
+    let mut below = BTreeSet::new();
+    for entry in &list.entries {
+        let then = match &entry.act {
+            Act::Settle(settled) => Then::Verdict(outcome(settled, list.direction, drawing)),
+            Act::Pass => Then::Verdict(self::list(&list.after(entry.tier), drawing)),
+            Act::Log(_) => Then::Log(Place::Logged(list.direction).log()),
+        };
+        if let Then::Verdict(verdict) = &then {
+            below.extend(verdict.target().cloned());
+        }
+        for matches in ways_to_fit(list, &entry.who, &mut tables) {
+            rules.push(look_up(matches, then.clone()));
+        }
+    }
+    if !list.entries.last().is_some_and(is_certain) {
+        rules.push(when(Vec::new(), Verdict::Return));
+    }
+    Blueprint { rules, map: None, tables, below, form: Form::Linear }
+}
+
+fn is_certain(entry: &Entry) -> bool {
+    entry.who.is_anybody() && matches!(entry.act, Act::Settle(_))
+}
+
+fn mapped(list: &List, drawing: &mut Drawing) -> Blueprint {
+    let name = Drawing::name(&format!("list{}", list.family.digit()), list);
+    let mut verdicts = BTreeMap::new();
+    let mut below = BTreeSet::new();
+    for (index, entry) in (0u32..).zip(&list.entries) {
+        if let Act::Settle(settled) = &entry.act {
+            verdicts.insert(index, outcome(settled, list.direction, drawing));
+        }
+    }
+    verdicts.insert(OPEN, outcome(&Settled::Open, list.direction, drawing));
+    below.extend(verdicts.values().filter_map(|verdict| verdict.target().cloned()));
+    let field = list.family.peer_field(list.direction);
+    let by = |question: &Question| {
+        let then = Then::Dispatch { fields: vec![field], ids: question.name(), verdicts: name.clone() };
+        look_up(vec![list.family.is_it()], then)
+    };
+    let mut tables = Vec::new();
+    if list.entries.iter().any(|entry| asks_whose(&entry.who)) {
+        tables.push(Question::Who(list.clone()));
+    }
+    if list.entries.iter().any(|entry| asks_where(&entry.who)) {
+        tables.push(Question::Where(list.clone()));
+    }
+    let mut rules: Vec<Rule> = tables.iter().map(by).collect();
+    rules.push(when(Vec::new(), verdicts[&list.settles_strangers()].clone()));
+    let map = Map { key: vec![MapKey::Id], form: SetForm::Hash, elements: MapElements::IdVerdicts(verdicts) };
+    Blueprint { rules, map: Some((name, map)), tables: tables.into_iter().collect(), below, form: Form::Mapped }
+}
+
+fn asks_whose(who: &Who) -> bool {
+    who.select.is_some() || who.not_select.is_some() || who.outside || !who.ports.is_empty()
+}
+
+fn asks_where(who: &Who) -> bool {
+    let by_labels = who.select.is_some() || who.not_select.is_some();
+    by_labels || who.nets.is_some() || !who.not_nets.is_empty() || !who.sets.is_empty()
+}
+
+/// The conjunctions of matches of which any is enough. What an address is selected by, its endpoint or an address set, makes two.
+fn ways_to_fit(list: &List, who: &Who, tables: &mut BTreeSet<Question>) -> Vec<Vec<Match>> {
+    let (family, field) = (list.family, list.family.peer_field(list.direction));
+    if who.is_anybody() {
+        return vec![Vec::new()];
+    }
+    let mut ask = |question: Question, negated| {
+        let asked = member(vec![field], question.name(), negated);
+        tables.insert(question);
+        asked
+    };
+    let mut always = vec![family.is_it()];
+    always.extend(who.ports.iter().map(|(port, wanted)| ask(Question::Ports(port.clone(), family), !wanted)));
+    if who.outside {
+        always.push(ask(Question::Endpoints(everybody(), family), true));
+    }
+    if let Some(selection) = &who.not_select {
+        always.push(ask(Question::Endpoints(selection.clone(), family), true));
+        always.push(ask(Question::Labelled(selection.clone(), family), true));
+    }
+    let mut in_ranges = |bounds: &[(u128, u128)], negated| match bounds {
+        [] => None,
+        [(low, high)] => {
+            let atom = |bits| address_atom(family.address(bits));
+            let Match::Range { field, low, high, .. } = within(field, atom(*low), atom(*high)) else { return None };
+            Some(Match::Range { field, low, high, negated })
+        }
+        many => Some(ask(Question::Ranges(many.to_vec(), family), negated)),
+    };
+    let nets = who.nets.as_deref().and_then(|nets| in_ranges(nets, false));
+    let not_nets = in_ranges(&who.not_nets, true);
+    always.extend(nets.into_iter().chain(not_nets));
+    if !who.sets.is_empty() {
+        always.push(ask(Question::Named(who.sets.clone(), family), false));
+    }
+    let Some(selection) = &who.select else { return vec![always] };
+    let by = [Question::Endpoints(selection.clone(), family), Question::Labelled(selection.clone(), family)];
+    by.map(|question| [always.clone(), vec![ask(question, false)]].concat()).into()
+}

@@ -1,0 +1,185 @@
+//! What is asked of the other end once protocol and ports are known: clauses in order, the first that fits settles.
+//!
+//! In: clauses. Out: the shortest list that says the same. Lists are values: equal lists become one chain, whoever they belong to.
+
+use std::rc::Rc;
+
+use super::who::Who;
+use crate::model::{Direction, IpVersion};
+use crate::verdict::RuleName;
+
+/// What settles a packet, and how.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Settled {
+    /// Nothing denies it.
+    Open,
+    /// A rule allows or denies it.
+    Rule { name: Rc<RuleName>, allowed: bool, log: bool },
+    /// Its tier ends.
+    EndOfTier { tier: Rc<str> },
+    /// A staged rule would settle it so.
+    Staged(Box<Settled>),
+}
+
+/// What a clause does with what fits it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Act {
+    Settle(Settled),
+    /// The rest of the tier is skipped.
+    Pass,
+    /// It is logged, and the next clause is asked.
+    Log(Rc<RuleName>),
+}
+
+/// If the other end is so, this is done.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Entry {
+    pub(super) who: Who,
+    pub(super) act: Act,
+    /// Which tier it stands in, counted along the path.
+    pub(super) tier: usize,
+}
+
+/// The number that stands for what fits no entry.
+pub(super) const OPEN: u32 = u32::MAX;
+
+/// Entries in order; what fits none is open.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct List {
+    pub(super) direction: Direction,
+    pub(super) family: IpVersion,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl List {
+    /// Leaves out what can never be reached.
+    pub(super) fn new(direction: Direction, family: IpVersion, entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut kept: Vec<Entry> = Vec::new();
+        let mut passed = None;
+        for entry in entries {
+            if passed == Some(entry.tier) {
+                continue;
+            }
+            let is_certain = entry.who.is_anybody();
+            match &entry.act {
+                Act::Pass if is_certain => passed = Some(entry.tier),
+                Act::Settle(_) if is_certain => {
+                    kept.push(entry);
+                    break;
+                }
+                Act::Settle(_) | Act::Pass | Act::Log(_) => kept.push(entry),
+            }
+        }
+        drop_idle_end(&mut kept);
+        renumber(&mut kept);
+        Self { direction, family, entries: kept }
+    }
+
+    /// What becomes of every packet alike, if there is nothing to ask.
+    pub(super) fn constant(&self) -> Option<Settled> {
+        match self.entries.as_slice() {
+            [] => Some(Settled::Open),
+            [Entry { who, act: Act::Settle(settled), .. }] if who.is_anybody() => Some(settled.clone()),
+            _ => None,
+        }
+    }
+
+    /// The entries of tiers after one.
+    pub(super) fn after(&self, tier: usize) -> Self {
+        let later = self.entries.iter().filter(|entry| entry.tier > tier).cloned();
+        Self::new(self.direction, self.family, later)
+    }
+
+    /// The entry that settles strangers, who are no endpoint and in no prefix that is named; or [`OPEN`]. It does not depend on who is there.
+    pub(super) fn settles_strangers(&self) -> u32 {
+        let mut passed = None;
+        for (index, entry) in (0u32..).zip(&self.entries) {
+            if passed == Some(entry.tier) || !entry.who.fits_strangers() {
+                continue;
+            }
+            match entry.act {
+                Act::Settle(_) => return index,
+                Act::Pass => passed = Some(entry.tier),
+                Act::Log(_) => {}
+            }
+        }
+        OPEN
+    }
+
+    /// How many entries ask something.
+    pub(super) fn questions(&self) -> usize {
+        self.entries.iter().filter(|entry| !entry.who.is_anybody()).count()
+    }
+
+    /// Whether some entry only logs.
+    pub(super) fn logs(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.act, Act::Log(_)))
+    }
+}
+
+/// What stands at the end and comes to the same as falling off it.
+fn drop_idle_end(entries: &mut Vec<Entry>) {
+    while entries.last().is_some_and(|last| matches!(last.act, Act::Pass | Act::Settle(Settled::Open))) {
+        entries.pop();
+    }
+}
+
+/// Tiers are counted from nought, so that lists which say the same are equal wherever their tiers stand.
+fn renumber(entries: &mut [Entry]) {
+    let mut last = None;
+    let mut number = 0;
+    for entry in entries {
+        if last.is_some_and(|last| last != entry.tier) {
+            number += 1;
+        }
+        last = Some(entry.tier);
+        entry.tier = number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(number: usize, allowed: bool) -> Settled {
+        let name = RuleName { tier: "t".into(), policy: "p".into(), rule: number.to_string() };
+        Settled::Rule { name: Rc::new(name), allowed, log: false }
+    }
+
+    fn entry(tier: usize, net: Option<(u128, u128)>, act: Act) -> Entry {
+        Entry { who: Who { nets: net.map(|net| vec![net]), ..Who::default() }, act, tier }
+    }
+
+    fn list(entries: Vec<Entry>) -> List {
+        List::new(Direction::Ingress, IpVersion::V4, entries)
+    }
+
+    #[test]
+    fn what_follows_a_certain_end_is_left_out() {
+        let list = list(vec![
+            entry(0, Some((1, 2)), Act::Settle(rule(1, true))),
+            entry(0, None, Act::Settle(rule(2, false))),
+            entry(1, None, Act::Settle(rule(3, true))),
+        ]);
+
+        assert_eq!(list.entries.len(), 2);
+        assert_eq!(list.constant(), None);
+    }
+
+    #[test]
+    fn a_certain_pass_skips_the_rest_of_its_tier_only() {
+        let list = list(vec![
+            entry(4, None, Act::Pass),
+            entry(4, None, Act::Settle(rule(1, false))),
+            entry(7, None, Act::Settle(rule(2, true))),
+        ]);
+
+        assert_eq!(list.constant(), Some(rule(2, true)));
+        assert_eq!(list.entries[0].tier, 0);
+    }
+
+    #[test]
+    fn passing_at_the_very_end_is_nothing() {
+        assert_eq!(list(vec![entry(0, Some((1, 2)), Act::Pass)]).constant(), Some(Settled::Open));
+    }
+}

@@ -1,0 +1,151 @@
+//! Endpoints of this host, and the paths their packets take.
+
+use std::collections::BTreeSet;
+
+use super::dispatch::sources_name;
+use super::family::address_atom;
+use super::node::Drawing;
+use super::path::Path;
+use super::table::Ground;
+use super::{Compiler, DIRECTIONS};
+use crate::model::{Direction, Endpoint, IpVersion, Policy, QualifiedName};
+use crate::ruleset::{Atom, Chain, Element, Interface, Name};
+
+/// An endpoint of this host.
+#[derive(Clone, Debug)]
+pub(super) struct Local {
+    interface: Interface,
+    /// Its addresses, as far as it may send from them now.
+    sources: BTreeSet<std::net::IpAddr>,
+    /// Its paths, in the order of [`DIRECTIONS`].
+    paths: [Option<Name>; 2],
+}
+
+impl Local {
+    pub(super) fn new(interface: Interface) -> Self {
+        Self { interface, sources: BTreeSet::new(), paths: [None, None] }
+    }
+}
+
+/// A path that stands.
+#[derive(Clone, Debug)]
+pub(super) struct PathState {
+    uses: usize,
+    pub(super) policies: BTreeSet<QualifiedName>,
+    pub(super) asks_for_names: bool,
+    /// Whether it is to be drawn again.
+    pub(super) is_stale: bool,
+    below: BTreeSet<Name>,
+    map: Option<Name>,
+}
+
+impl Compiler {
+    /// Puts local endpoints on the paths they should be on; stale paths are drawn again.
+    pub(super) fn refresh_all(&mut self, names: BTreeSet<String>) {
+        for name in names {
+            self.refresh(&name);
+        }
+    }
+
+    pub(super) fn refresh(&mut self, name: &str) {
+        let Some(endpoint) = self.endpoints.get(name).cloned() else { return self.leave(name) };
+        self.set_sources(name, endpoint.addresses.iter().copied().collect());
+        for (index, direction) in DIRECTIONS.into_iter().enumerate() {
+            self.set_path(name, &endpoint, index, direction);
+        }
+    }
+
+    /// Takes a local endpoint off its paths: its interface passes nothing.
+    pub(super) fn leave(&mut self, name: &str) {
+        if !self.locals.contains_key(name) {
+            return;
+        }
+        self.set_sources(name, BTreeSet::new());
+        for index in 0..DIRECTIONS.len() {
+            self.move_to(name, index, None);
+        }
+    }
+
+    fn set_sources(&mut self, name: &str, addresses: BTreeSet<std::net::IpAddr>) {
+        let Some(local) = self.locals.get_mut(name) else { return };
+        let before = std::mem::replace(&mut local.sources, addresses);
+        for address in before.symmetric_difference(&local.sources) {
+            let key = vec![Atom::Interface(local.interface.clone()), address_atom(*address)];
+            let set = sources_name(IpVersion::of(*address));
+            self.edited.set_element(&set, Element::exactly(key), local.sources.contains(address));
+        }
+    }
+
+    fn set_path(&mut self, name: &str, endpoint: &Endpoint, index: usize, direction: Direction) {
+        let Some(class) = self.population.class_named(name) else { return };
+        let admitted = self.population.admitted(class);
+        let governing = admitted.iter().filter_map(|id| self.policies_of.get(id)).flatten();
+        let governing: Vec<&Policy> = governing.filter_map(|name| self.world.policies.get(name)).collect();
+        let path = Path::new(&self.world, direction, endpoint, governing.into_iter());
+        let path_name = path.name();
+        let stands = self.paths[index].get(&path_name);
+        if stands.is_none_or(|state| state.is_stale) {
+            let mut drawing = Drawing::default();
+            let drawn = path.draw(&path_name, &self.known, &mut drawing);
+            let state = PathState {
+                uses: stands.map_or(0, |state| state.uses),
+                policies: path.policies(),
+                asks_for_names: path.asks_for_names(),
+                is_stale: false,
+                below: drawn.below.clone(),
+                map: drawn.map.as_ref().map(|(name, _)| name.clone()),
+            };
+            let Self { world, population, edited, tables, nodes, paths, .. } = self;
+            let mut ground = Ground { world, population, edited };
+            for below in &drawn.below {
+                nodes.acquire(below, &drawing, tables, &mut ground);
+            }
+            ground.edited.set_chain(&path_name, Some(Chain { hook: None, rules: drawn.rules }));
+            let former = paths[index].insert(path_name.clone(), state);
+            if let Some(map) = former.as_ref().and_then(|state| state.map.as_ref()) {
+                ground.edited.set_map(map, None);
+            }
+            if let Some((map_name, map)) = drawn.map {
+                ground.edited.set_map(&map_name, Some(map));
+            }
+            for below in former.iter().flat_map(|state| &state.below) {
+                nodes.release(below, tables, &mut ground);
+            }
+            self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
+        }
+        self.move_to(name, index, Some(path_name));
+    }
+
+    fn move_to(&mut self, name: &str, index: usize, path: Option<Name>) {
+        let Some(local) = self.locals.get_mut(name) else { return };
+        if local.paths[index] == path {
+            return;
+        }
+        self.dispatch[index].set(&local.interface, path.as_ref(), &mut self.edited);
+        if let Some(state) = path.as_ref().and_then(|path| self.paths[index].get_mut(path)) {
+            state.uses += 1;
+        }
+        if let Some(former) = std::mem::replace(&mut local.paths[index], path) {
+            self.release_path(index, &former);
+        }
+    }
+
+    fn release_path(&mut self, index: usize, name: &Name) {
+        let state = self.paths[index].get_mut(name).expect("a path that is left stands");
+        state.uses -= 1;
+        if state.uses > 0 {
+            return;
+        }
+        let Self { world, population, edited, tables, nodes, paths, .. } = self;
+        let state = paths[index].remove(name).expect("a path that is left stands");
+        let mut ground = Ground { world, population, edited };
+        for below in &state.below {
+            nodes.release(below, tables, &mut ground);
+        }
+        ground.edited.set_chain(name, None);
+        if let Some(map) = &state.map {
+            ground.edited.set_map(map, None);
+        }
+        self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
+    }
+}

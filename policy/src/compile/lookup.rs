@@ -1,0 +1,190 @@
+//! A list as a function of the address: which of its entries settles.
+//!
+//! In: a list, the population it speaks of, and the address sets. Out: for any address the entry that settles it. An endpoint is shown
+//! only to entries whose selection admits its class, so a list of thousands of entries costs what fits, not what stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use super::list::{Act, List, OPEN};
+use super::population::Population;
+use super::range::{address_ranges, holds, merged};
+use super::slab::Id;
+use super::who::Who;
+use crate::model::{AddressSet, IpVersion, NamedPort, QualifiedName, Selection};
+use crate::world::World;
+
+/// A list, ready to be asked.
+#[derive(Clone, Debug)]
+pub(super) struct Lookup {
+    entries: Vec<Ready>,
+    /// Entries that only endpoints of a selection fit, by selection.
+    by_selection: BTreeMap<Id, Vec<usize>>,
+    /// All others.
+    others: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Ready {
+    select: Option<(Id, Ranges)>,
+    not_select: Option<(Id, Ranges)>,
+    outside: Option<Id>,
+    nets: Option<Ranges>,
+    not_nets: Ranges,
+    sets: Option<Ranges>,
+    ports: Vec<(NamedPort, bool)>,
+    passes: bool,
+    tier: usize,
+}
+
+type Ranges = Vec<RangeInclusive<u128>>;
+
+/// Whose an address is: the class of its endpoint, if it is one of ours.
+#[derive(Clone, Copy)]
+pub(super) struct Someone<'p> {
+    pub(super) bits: u128,
+    pub(super) class: Option<(&'p BTreeSet<Id>, &'p [NamedPort])>,
+}
+
+impl Lookup {
+    /// Makes a list ready. Each selection in it must have been asked about before.
+    pub(super) fn new(list: &List, world: &World, asked: &BTreeMap<Selection, Id>) -> Self {
+        let mut lookup = Self { entries: Vec::new(), by_selection: BTreeMap::new(), others: Vec::new() };
+        for (index, entry) in list.entries.iter().enumerate() {
+            let ready = Ready::new(&entry.who, list.family, world, asked, entry.act == Act::Pass, entry.tier);
+            match &ready.select {
+                Some((id, labelled)) if labelled.is_empty() => lookup.by_selection.entry(*id).or_default().push(index),
+                _ => lookup.others.push(index),
+            }
+            lookup.entries.push(ready);
+        }
+        lookup
+    }
+
+    /// The entry that settles, or [`OPEN`].
+    pub(super) fn settle(&self, someone: Someone<'_>) -> u32 {
+        let admitted = someone.class.into_iter().flat_map(|(admitted, _)| admitted);
+        let mut candidates: Vec<usize> =
+            admitted.filter_map(|id| self.by_selection.get(id)).flatten().copied().collect();
+        if candidates.is_empty() {
+            return self.first(self.others.iter().copied(), someone);
+        }
+        candidates.extend(&self.others);
+        candidates.sort_unstable();
+        self.first(candidates.into_iter(), someone)
+    }
+
+    fn first(&self, candidates: impl Iterator<Item = usize>, someone: Someone<'_>) -> u32 {
+        let mut passed = None;
+        for index in candidates {
+            let entry = &self.entries[index];
+            if passed == Some(entry.tier) || !entry.fits(someone) {
+                continue;
+            }
+            if !entry.passes {
+                return u32::try_from(index).expect("a list has fewer than four billion entries");
+            }
+            passed = Some(entry.tier);
+        }
+        OPEN
+    }
+
+    /// What settles addresses that are no endpoint's: the ranges where it is not what settles everybody else.
+    pub(super) fn intervals(&self, family: IpVersion, everybody_else: u32) -> Vec<(RangeInclusive<u128>, u32)> {
+        let mut cuts = BTreeSet::from([0]);
+        for ranges in self.others.iter().flat_map(|index| self.entries[*index].ranges()) {
+            cuts.extend(ranges.iter().map(|range| *range.start()));
+            cuts.extend(ranges.iter().filter(|range| *range.end() < family.greatest()).map(|range| range.end() + 1));
+        }
+        let mut intervals: Vec<(RangeInclusive<u128>, u32)> = Vec::new();
+        let mut starts = cuts.into_iter().peekable();
+        while let Some(low) = starts.next() {
+            let high = starts.peek().map_or(family.greatest(), |next| next - 1);
+            let settled = self.first(self.others.iter().copied(), Someone { bits: low, class: None });
+            match intervals.last_mut() {
+                Some((range, last)) if *last == settled => *range = *range.start()..=high,
+                _ => intervals.push((low..=high, settled)),
+            }
+        }
+        intervals.retain(|(_, settled)| *settled != everybody_else);
+        intervals
+    }
+
+    /// The named ports it asks for.
+    pub(super) fn ports(&self) -> BTreeSet<NamedPort> {
+        self.entries.iter().flat_map(|entry| &entry.ports).map(|(port, _)| port.clone()).collect()
+    }
+}
+
+impl Ready {
+    fn new(
+        who: &Who,
+        family: IpVersion,
+        world: &World,
+        asked: &BTreeMap<Selection, Id>,
+        passes: bool,
+        tier: usize,
+    ) -> Self {
+        let selected = |selection: &Selection| (asked[selection], labelled(world, selection, family));
+        Self {
+            select: who.select.as_ref().map(selected),
+            not_select: who.not_select.as_ref().map(selected),
+            outside: who.outside.then(|| asked[&everybody()]),
+            nets: who.nets.as_deref().map(ranges),
+            not_nets: ranges(&who.not_nets),
+            sets: (!who.sets.is_empty()).then(|| named(world, &who.sets, family)),
+            ports: who.ports.clone(),
+            passes,
+            tier,
+        }
+    }
+
+    fn fits(&self, Someone { bits, class }: Someone<'_>) -> bool {
+        let is_admitted = |id: &Id| class.is_some_and(|(admitted, _)| admitted.contains(id));
+        let is_selected = |(id, labelled): &(Id, Ranges)| is_admitted(id) || holds(labelled, bits);
+        let has_port = |port: &NamedPort| class.is_some_and(|(_, ports)| ports.contains(port));
+        self.select.as_ref().is_none_or(is_selected)
+            && !self.not_select.as_ref().is_some_and(is_selected)
+            && self.nets.as_ref().is_none_or(|nets| holds(nets, bits))
+            && !holds(&self.not_nets, bits)
+            && self.sets.as_ref().is_none_or(|sets| holds(sets, bits))
+            && self.ports.iter().all(|(port, wanted)| has_port(port) == *wanted)
+            && !(self.outside.is_some() && class.is_some())
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = &Ranges> {
+        let labelled = self.select.iter().chain(&self.not_select).map(|(_, labelled)| labelled);
+        labelled.chain(&self.nets).chain([&self.not_nets]).chain(&self.sets)
+    }
+}
+
+/// The selection every endpoint is in.
+pub(super) fn everybody() -> Selection {
+    Selection::anywhere(crate::selector::Selector::all())
+}
+
+/// The prefixes of the address sets that are selected.
+pub(super) fn labelled(world: &World, selection: &Selection, family: IpVersion) -> Ranges {
+    let selected = world.sets.values().filter(|set| world.selects_set(selection, set));
+    of_sets(selected, family)
+}
+
+/// The prefixes of address sets by name.
+pub(super) fn named(world: &World, names: &[QualifiedName], family: IpVersion) -> Ranges {
+    of_sets(names.iter().filter_map(|name| world.sets.get(name)), family)
+}
+
+fn of_sets<'w>(sets: impl Iterator<Item = &'w AddressSet>, family: IpVersion) -> Ranges {
+    address_ranges(sets.flat_map(|set| &set.nets), family)
+}
+
+fn ranges(bounds: &[(u128, u128)]) -> Ranges {
+    merged(bounds.iter().map(|(low, high)| *low..=*high).collect())
+}
+
+impl Population {
+    /// Whose an address of a class is.
+    pub(super) fn someone(&self, bits: u128, class: Option<Id>) -> Someone<'_> {
+        Someone { bits, class: class.map(|class| (self.admitted(class), self.class_ports(class))) }
+    }
+}

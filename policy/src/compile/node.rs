@@ -1,0 +1,130 @@
+//! The pieces a path is made of beyond its own chain: chains and maps named by their content, shared by all paths that need them.
+//!
+//! In: lists and pieces. Out: the verdict that leads to them, and blueprints of the chains and maps on the way. A blueprint is a
+//! value; [`Nodes`] counts who uses each and makes and ends what stands for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::name::name_of;
+use super::table::{Ground, Question, Tables};
+use crate::ruleset::{Chain, Map, Name, Rule, Verdict};
+
+/// A chain, the map it looks into if it has one of its own, and what both refer to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Blueprint {
+    pub(super) rules: Vec<Rule>,
+    /// A map of its own.
+    pub(super) map: Option<(Name, Map)>,
+    pub(super) tables: BTreeSet<Question>,
+    pub(super) below: BTreeSet<Name>,
+    pub(super) form: Form,
+}
+
+/// What a chain does, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// Carries out what settled a packet.
+    Outcome,
+    /// Asks rules one by one: so few that it costs no more, or because some of them log and go on.
+    Linear,
+    /// Finds what settles by one look-up of the address.
+    Mapped,
+    /// Finds the list that holds for the port, or for the port it comes from.
+    Ports,
+}
+
+/// Blueprints while a path is drawn.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Drawing {
+    pub(super) blueprints: BTreeMap<Name, Blueprint>,
+}
+
+impl Drawing {
+    /// Draws a chain, unless one of that name is drawn already.
+    pub(super) fn draw(&mut self, name: Name, blueprint: impl FnOnce(&mut Self) -> Blueprint) -> Verdict {
+        if !self.blueprints.contains_key(&name) {
+            let drawn = blueprint(self);
+            self.blueprints.insert(name.clone(), drawn);
+        }
+        Verdict::Goto(name)
+    }
+
+    /// A name for a chain: what it is made from.
+    pub(super) fn name(kind: &str, essence: &impl std::hash::Hash) -> Name {
+        name_of(kind, essence)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    uses: usize,
+    tables: Vec<Name>,
+    below: BTreeSet<Name>,
+    map: Option<Name>,
+    form: Form,
+}
+
+/// Everything that stands for blueprints.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nodes {
+    nodes: BTreeMap<Name, Node>,
+}
+
+impl Nodes {
+    /// One more refers to a chain; it is made if it does not stand, with all below it.
+    pub(super) fn acquire(&mut self, name: &Name, drawing: &Drawing, tables: &mut Tables, ground: &mut Ground<'_>) {
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.uses += 1;
+            return;
+        }
+        let blueprint = &drawing.blueprints[name];
+        for below in &blueprint.below {
+            self.acquire(below, drawing, tables, ground);
+        }
+        for question in &blueprint.tables {
+            tables.acquire(question, ground);
+        }
+        ground.edited.set_chain(name, Some(Chain { hook: None, rules: blueprint.rules.clone() }));
+        if let Some((map_name, map)) = &blueprint.map {
+            ground.edited.set_map(map_name, Some(map.clone()));
+        }
+        let node = Node {
+            uses: 1,
+            tables: blueprint.tables.iter().map(Question::name).collect(),
+            below: blueprint.below.clone(),
+            map: blueprint.map.as_ref().map(|(name, _)| name.clone()),
+            form: blueprint.form,
+        };
+        self.nodes.insert(name.clone(), node);
+    }
+
+    /// One less refers to a chain; it goes with the last.
+    pub(super) fn release(&mut self, name: &Name, tables: &mut Tables, ground: &mut Ground<'_>) {
+        let node = self.nodes.get_mut(name).expect("a chain that is released stands");
+        node.uses -= 1;
+        if node.uses > 0 {
+            return;
+        }
+        let node = self.nodes.remove(name).expect("a chain that is released stands");
+        ground.edited.set_chain(name, None);
+        if let Some(map) = &node.map {
+            ground.edited.set_map(map, None);
+        }
+        for table in &node.tables {
+            tables.release(table, ground);
+        }
+        for below in &node.below {
+            self.release(below, tables, ground);
+        }
+    }
+
+    /// What a chain does.
+    pub(super) fn form(&self, name: &Name) -> Option<Form> {
+        self.nodes.get(name).map(|node| node.form)
+    }
+
+    /// The chains one refers to.
+    pub(super) fn below(&self, name: &Name) -> impl Iterator<Item = &Name> {
+        self.nodes.get(name).into_iter().flat_map(|node| &node.below)
+    }
+}

@@ -1,0 +1,286 @@
+//! Everybody who can be selected, sorted into classes of those no selection can tell apart.
+//!
+//! In: endpoints as they come, change and go, and the selections that are asked about. Out: who is selected, and for a change of one
+//! endpoint which selections it concerns. A class is asked once about each selection that could admit it: a selection that needs
+//! `app == 'web'` is never shown to a class without that label.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::slab::{Id, Slab};
+use crate::label::Labels;
+use crate::model::{Endpoint, NamedPort, Scope, Selection};
+
+/// What all endpoints of a class have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Likeness {
+    labels: Labels,
+    namespace: Option<String>,
+    ports: Vec<NamedPort>,
+}
+
+/// Endpoints that are alike.
+#[derive(Clone, Debug)]
+pub(super) struct Class {
+    likeness: Likeness,
+    /// The selections that admit them.
+    admitted: BTreeSet<Id>,
+    members: BTreeSet<String>,
+}
+
+/// A selection somebody asks about.
+#[derive(Clone, Debug)]
+struct Asked {
+    selection: Selection,
+    uses: usize,
+    /// The classes it admits.
+    classes: BTreeSet<Id>,
+}
+
+#[derive(Clone, Debug)]
+struct Resident {
+    class: Id,
+    addresses: Vec<IpAddr>,
+}
+
+/// Everybody.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Population {
+    residents: BTreeMap<String, Resident>,
+    /// Who has an address; the first by name is whom it belongs to.
+    holders: BTreeMap<IpAddr, BTreeSet<String>>,
+    classes: Slab<Class>,
+    class_ids: BTreeMap<Likeness, Id>,
+    asked: Slab<Asked>,
+    asked_ids: BTreeMap<Selection, Id>,
+    /// Selections by a pair of key and value they cannot do without.
+    by_pair: BTreeMap<(String, String), BTreeSet<Id>>,
+    /// Selections that name no such pair.
+    by_nothing: BTreeSet<Id>,
+    /// How many endpoints have each named port.
+    ports: BTreeMap<NamedPort, usize>,
+    namespaces: BTreeMap<String, Labels>,
+}
+
+/// Whose an address was, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Move {
+    pub(super) address: IpAddr,
+    pub(super) before: Option<Id>,
+    pub(super) after: Option<Id>,
+}
+
+impl Population {
+    /// Namespaces have other labels than they had. Tells which selections admit other classes now.
+    pub(super) fn set_namespaces(&mut self, namespaces: BTreeMap<String, Labels>) -> Vec<Id> {
+        self.namespaces = namespaces;
+        let by_namespace = |(_, asked): &(Id, &Asked)| matches!(asked.selection.scope, Scope::Namespaces(_));
+        let ids: Vec<Id> = self.asked.iter().filter(by_namespace).map(|(id, _)| id).collect();
+        ids.into_iter().filter(|id| self.ask_again(*id)).collect()
+    }
+
+    fn ask_again(&mut self, id: Id) -> bool {
+        let admits = |(_, class): &(Id, &Class)| self.admits(&self.asked[id].selection, &class.likeness);
+        let classes: BTreeSet<Id> = self.classes.iter().filter(admits).map(|(class, _)| class).collect();
+        let before = std::mem::replace(&mut self.asked[id].classes, classes.clone());
+        for class in before.difference(&classes) {
+            self.classes[*class].admitted.remove(&id);
+        }
+        for class in classes.difference(&before) {
+            self.classes[*class].admitted.insert(id);
+        }
+        before != classes
+    }
+
+    /// An endpoint comes, changes, or goes. Classes that are left empty stay until [`Population::forget_empty_classes`].
+    pub(super) fn set(&mut self, name: &str, endpoint: Option<&Endpoint>) -> Vec<Move> {
+        let before = self.residents.get(name).map(|resident| resident.addresses.clone()).unwrap_or_default();
+        let after = endpoint.map(|endpoint| endpoint.addresses.clone()).unwrap_or_default();
+        let concerned: BTreeSet<IpAddr> = before.iter().chain(&after).copied().collect();
+        let was: Vec<_> = concerned.iter().map(|address| self.class_at(*address)).collect();
+        self.leave(name);
+        if let Some(endpoint) = endpoint {
+            self.enter(name, endpoint);
+        }
+        let moves = concerned.into_iter().zip(was);
+        moves.map(|(address, before)| Move { address, before, after: self.class_at(address) }).collect()
+    }
+
+    fn leave(&mut self, name: &str) {
+        let Some(resident) = self.residents.remove(name) else { return };
+        for address in &resident.addresses {
+            if let Some(holders) = self.holders.get_mut(address) {
+                holders.remove(name);
+                if holders.is_empty() {
+                    self.holders.remove(address);
+                }
+            }
+        }
+        let class = &mut self.classes[resident.class];
+        class.members.remove(name);
+        for port in &class.likeness.ports {
+            if let Some(count) = self.ports.get_mut(port) {
+                *count -= 1;
+                if *count == 0 {
+                    self.ports.remove(port);
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, name: &str, endpoint: &Endpoint) {
+        let class = self.class_of(endpoint);
+        self.classes[class].members.insert(name.to_owned());
+        for address in &endpoint.addresses {
+            self.holders.entry(*address).or_default().insert(name.to_owned());
+        }
+        for port in &endpoint.ports {
+            *self.ports.entry(port.clone()).or_default() += 1;
+        }
+        self.residents.insert(name.to_owned(), Resident { class, addresses: endpoint.addresses.clone() });
+    }
+
+    fn class_of(&mut self, endpoint: &Endpoint) -> Id {
+        let Endpoint { labels, namespace, ports, .. } = endpoint;
+        let likeness = Likeness { labels: labels.clone(), namespace: namespace.clone(), ports: ports.clone() };
+        if let Some(id) = self.class_ids.get(&likeness) {
+            return *id;
+        }
+        let admitted: BTreeSet<Id> =
+            self.candidates(&likeness.labels).filter(|id| self.admits(&self.asked[*id].selection, &likeness)).collect();
+        let class = Class { likeness: likeness.clone(), admitted, members: BTreeSet::new() };
+        let id = self.classes.insert(class);
+        for selection in self.classes[id].admitted.clone() {
+            self.asked[selection].classes.insert(id);
+        }
+        self.class_ids.insert(likeness, id);
+        id
+    }
+
+    fn candidates<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = Id> + 'a {
+        let pairs = labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let by_pair = pairs.filter_map(|pair| self.by_pair.get(&pair)).flatten();
+        self.by_nothing.iter().chain(by_pair).copied()
+    }
+
+    fn admits(&self, selection: &Selection, likeness: &Likeness) -> bool {
+        self.is_in(&selection.scope, likeness.namespace.as_deref()) && selection.labels.admits(&likeness.labels)
+    }
+
+    fn is_in(&self, scope: &Scope, namespace: Option<&str>) -> bool {
+        crate::world::is_in(&self.namespaces, scope, namespace)
+    }
+
+    /// Classes nobody is in any more are forgotten.
+    pub(super) fn forget_empty_classes(&mut self, moves: &[Move]) {
+        let left: BTreeSet<Id> = moves.iter().filter_map(|one| one.before).collect();
+        for id in left.into_iter().filter(|id| self.classes[*id].members.is_empty()).collect::<Vec<_>>() {
+            let class = self.classes.remove(id);
+            for selection in class.admitted {
+                self.asked[selection].classes.remove(&id);
+            }
+            self.class_ids.remove(&class.likeness);
+        }
+    }
+
+    /// Begins to ask about a selection, or asks once more.
+    pub(super) fn ask(&mut self, selection: &Selection) -> Id {
+        if let Some(id) = self.asked_ids.get(selection) {
+            self.asked[*id].uses += 1;
+            return *id;
+        }
+        let admits = |(_, class): &(Id, &Class)| self.admits(selection, &class.likeness);
+        let classes: BTreeSet<Id> = self.classes.iter().filter(admits).map(|(id, _)| id).collect();
+        let id = self.asked.insert(Asked { selection: selection.clone(), uses: 1, classes: classes.clone() });
+        for class in classes {
+            self.classes[class].admitted.insert(id);
+        }
+        self.asked_ids.insert(selection.clone(), id);
+        self.index(selection, |ids| {
+            ids.insert(id);
+        });
+        id
+    }
+
+    /// One less asks about it.
+    pub(super) fn forget(&mut self, id: Id) {
+        self.asked[id].uses -= 1;
+        if self.asked[id].uses > 0 {
+            return;
+        }
+        let Asked { selection, classes, .. } = self.asked.remove(id);
+        for class in classes {
+            self.classes[class].admitted.remove(&id);
+        }
+        self.asked_ids.remove(&selection);
+        self.index(&selection, |ids| {
+            ids.remove(&id);
+        });
+        self.by_pair.retain(|_, ids| !ids.is_empty());
+    }
+
+    fn index(&mut self, selection: &Selection, note: impl Fn(&mut BTreeSet<Id>)) {
+        match selection.labels.required() {
+            None => note(&mut self.by_nothing),
+            Some(pairs) => {
+                for (key, value) in pairs {
+                    note(self.by_pair.entry((key.to_owned(), value.to_owned())).or_default());
+                }
+            }
+        }
+    }
+
+    /// The class of the endpoint an address belongs to.
+    pub(super) fn class_at(&self, address: IpAddr) -> Option<Id> {
+        let holder = self.holders.get(&address)?.first()?;
+        Some(self.residents[holder].class)
+    }
+
+    /// The class of an endpoint.
+    pub(super) fn class_named(&self, name: &str) -> Option<Id> {
+        self.residents.get(name).map(|resident| resident.class)
+    }
+
+    /// An endpoint as it was last told of.
+    pub(super) fn endpoint(&self, name: &str) -> Option<Endpoint> {
+        let resident = self.residents.get(name)?;
+        let Likeness { labels, namespace, ports } = self.classes[resident.class].likeness.clone();
+        Some(Endpoint { labels, namespace, addresses: resident.addresses.clone(), ports })
+    }
+
+    /// The selections that admit a class.
+    pub(super) fn admitted(&self, class: Id) -> &BTreeSet<Id> {
+        &self.classes[class].admitted
+    }
+
+    /// The named ports of a class.
+    pub(super) fn class_ports(&self, class: Id) -> &[NamedPort] {
+        &self.classes[class].likeness.ports
+    }
+
+    /// The classes a selection admits.
+    pub(super) fn classes(&self, selection: Id) -> &BTreeSet<Id> {
+        &self.asked[selection].classes
+    }
+
+    /// Every class.
+    pub(super) fn all_classes(&self) -> impl Iterator<Item = Id> {
+        self.classes.iter().map(|(id, _)| id)
+    }
+
+    /// The endpoints of a class.
+    pub(super) fn members(&self, class: Id) -> impl Iterator<Item = &str> {
+        self.classes[class].members.iter().map(String::as_str)
+    }
+
+    /// The addresses that belong to endpoints of a class.
+    pub(super) fn class_addresses(&self, class: Id) -> impl Iterator<Item = IpAddr> {
+        let addresses = self.classes[class].members.iter().flat_map(|name| &self.residents[name].addresses);
+        addresses.copied().filter(move |address| self.class_at(*address) == Some(class))
+    }
+
+    /// The ports some endpoint calls so.
+    pub(super) fn named_ports(&self) -> impl Iterator<Item = &NamedPort> {
+        self.ports.keys()
+    }
+}

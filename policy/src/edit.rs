@@ -1,0 +1,237 @@
+//! A ruleset that is edited in place, and remembers how what was touched had been.
+//!
+//! In: edits. Out: the changes since they were last taken, at the cost of what was touched and not of what stands.
+//! The order of the changes is that of [`delta`](crate::delta), which is asked about the touched parts alone.
+
+use std::collections::BTreeMap;
+
+use crate::delta::{Change, between};
+use crate::ruleset::{Chain, Element, Map, MapElements, Name, Ruleset, Set};
+
+/// A ruleset and what was done to it since.
+#[derive(Clone, Debug, Default)]
+pub struct Edited {
+    now: Ruleset,
+    chains: BTreeMap<Name, Option<Chain>>,
+    sets: BTreeMap<Name, Was<Set, bool>>,
+    maps: BTreeMap<Name, Was<Map, Option<u32>>>,
+}
+
+/// How a set or map had been.
+#[derive(Clone, Debug)]
+enum Was<T, V> {
+    /// It was this as a whole, or it was not.
+    Whole(Option<T>),
+    /// It stood, and these of its elements were so.
+    Elements(BTreeMap<Element, V>),
+}
+
+impl Edited {
+    /// The ruleset as it is now.
+    pub fn ruleset(&self) -> &Ruleset {
+        &self.now
+    }
+
+    /// The ruleset, and no memory of what was.
+    pub fn into_ruleset(self) -> Ruleset {
+        self.now
+    }
+
+    /// Whether nothing was touched since changes were last taken.
+    pub fn is_untouched(&self) -> bool {
+        self.chains.is_empty() && self.maps.is_empty() && self.sets.is_empty()
+    }
+
+    /// The changes since the last time, in an order one transaction can take; none if all edits undid each other.
+    pub fn take(&mut self) -> Vec<Change> {
+        let (mut old, mut new) = (Ruleset::default(), Ruleset::default());
+        for (name, was) in std::mem::take(&mut self.chains) {
+            new.chains.extend(pair(&self.now.chains, &name));
+            old.chains.extend(was.map(|chain| (name, chain)));
+        }
+        for (name, was) in std::mem::take(&mut self.sets) {
+            let (before, after) = match was {
+                Was::Whole(was) => (was, self.now.sets.get(&name).cloned()),
+                Was::Elements(was) => parts_of_set(&self.now.sets[&name], was),
+            };
+            old.sets.extend(before.map(|set| (name.clone(), set)));
+            new.sets.extend(after.map(|set| (name, set)));
+        }
+        for (name, was) in std::mem::take(&mut self.maps) {
+            let (before, after) = match was {
+                Was::Whole(was) => (was, self.now.maps.get(&name).cloned()),
+                Was::Elements(was) => parts_of_map(&self.now.maps[&name], was),
+            };
+            old.maps.extend(before.map(|map| (name.clone(), map)));
+            new.maps.extend(after.map(|map| (name, map)));
+        }
+        let changes = between(Some(&old), &new);
+        // A thing of one name whose key or form became another begins everything anew, and so all of it must be told.
+        if changes.contains(&Change::Restart) { between(None, &self.now) } else { changes }
+    }
+
+    /// Makes a chain be so, or not be.
+    pub fn set_chain(&mut self, name: &Name, chain: Option<Chain>) {
+        if self.now.chains.get(name) == chain.as_ref() {
+            return;
+        }
+        let was = replace(&mut self.now.chains, name, chain);
+        self.chains.entry(name.clone()).or_insert(was);
+    }
+
+    /// Makes a set be so, or not be.
+    pub fn set_set(&mut self, name: &Name, set: Option<Set>) {
+        if self.now.sets.get(name) == set.as_ref() {
+            return;
+        }
+        let was = replace(&mut self.now.sets, name, set);
+        let was = match self.sets.remove(name) {
+            None => was,
+            Some(Was::Whole(first)) => first,
+            Some(Was::Elements(elements)) => was.map(|set| elements.into_iter().fold(set, restore_in_set)),
+        };
+        self.sets.insert(name.clone(), Was::Whole(was));
+    }
+
+    /// Makes a map be so, or not be.
+    pub fn set_map(&mut self, name: &Name, map: Option<Map>) {
+        if self.now.maps.get(name) == map.as_ref() {
+            return;
+        }
+        let was = replace(&mut self.now.maps, name, map);
+        let was = match self.maps.remove(name) {
+            None => was,
+            Some(Was::Whole(first)) => first,
+            Some(Was::Elements(elements)) => was.map(|map| elements.into_iter().fold(map, restore_in_map)),
+        };
+        self.maps.insert(name.clone(), Was::Whole(was));
+    }
+
+    /// Makes an element be in a set that stands, or not be.
+    pub fn set_element(&mut self, name: &Name, element: Element, is_in: bool) {
+        let set = self.now.sets.get_mut(name).expect("elements are set in sets that stand");
+        let had = if is_in { !set.elements.insert(element.clone()) } else { set.elements.remove(&element) };
+        if had == is_in {
+            return;
+        }
+        if let Was::Elements(was) = self.sets.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new())) {
+            was.entry(element).or_insert(had);
+        }
+    }
+
+    /// Makes an element of a map of ids that stands lead to an id, or to nothing.
+    pub fn set_id(&mut self, name: &Name, element: Element, id: Option<u32>) {
+        let map = self.now.maps.get_mut(name).expect("ids are set in maps that stand");
+        let MapElements::Ids(ids) = &mut map.elements else { panic!("{name} holds no ids") };
+        let had = match id {
+            Some(id) => ids.insert(element.clone(), id),
+            None => ids.remove(&element),
+        };
+        if had == id {
+            return;
+        }
+        if let Was::Elements(was) = self.maps.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new())) {
+            was.entry(element).or_insert(had);
+        }
+    }
+}
+
+/// The touched elements alone: as they were, and as they are.
+fn parts_of_set(now: &Set, was: BTreeMap<Element, bool>) -> (Option<Set>, Option<Set>) {
+    let part = |elements| Some(Set { key: now.key.clone(), form: now.form, elements });
+    let after = was.keys().filter(|element| now.elements.contains(element)).cloned().collect();
+    let before = was.into_iter().filter_map(|(element, was_in)| was_in.then_some(element)).collect();
+    (part(before), part(after))
+}
+
+fn parts_of_map(now: &Map, was: BTreeMap<Element, Option<u32>>) -> (Option<Map>, Option<Map>) {
+    let MapElements::Ids(ids) = &now.elements else { panic!("elements were touched in a map of ids") };
+    let part = |ids| Some(Map { key: now.key.clone(), form: now.form, elements: MapElements::Ids(ids) });
+    let after = was.keys().filter_map(|element| Some((element.clone(), *ids.get(element)?))).collect();
+    let before = was.into_iter().filter_map(|(element, id)| Some((element, id?))).collect();
+    (part(before), part(after))
+}
+
+fn restore_in_set(mut set: Set, (element, was_in): (Element, bool)) -> Set {
+    if was_in {
+        set.elements.insert(element);
+    } else {
+        set.elements.remove(&element);
+    }
+    set
+}
+
+fn restore_in_map(mut map: Map, (element, was): (Element, Option<u32>)) -> Map {
+    let MapElements::Ids(ids) = &mut map.elements else { panic!("elements were touched in a map of ids") };
+    match was {
+        Some(id) => ids.insert(element, id),
+        None => ids.remove(&element),
+    };
+    map
+}
+
+fn pair<T: Clone>(all: &BTreeMap<Name, T>, name: &Name) -> Option<(Name, T)> {
+    all.get_key_value(name).map(|(name, thing)| (name.clone(), thing.clone()))
+}
+
+fn replace<T>(all: &mut BTreeMap<Name, T>, name: &Name, thing: Option<T>) -> Option<T> {
+    match thing {
+        Some(thing) => all.insert(name.clone(), thing),
+        None => all.remove(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delta::apply;
+    use crate::ruleset::{Atom, Datatype, Form};
+
+    fn name() -> Name {
+        Name::new("s")
+    }
+
+    fn port(number: u16) -> Element {
+        Element::exactly(vec![Atom::Port(number)])
+    }
+
+    fn set(ports: &[u16]) -> Set {
+        let elements = ports.iter().map(|number| port(*number)).collect();
+        Set { key: vec![Datatype::Port], form: Form::Hash, elements }
+    }
+
+    #[test]
+    fn only_what_differs_in_the_end_is_a_change() {
+        let mut edited = Edited::default();
+        edited.set_set(&name(), Some(set(&[1, 2])));
+        let mut kernel = Ruleset::default();
+        apply(&mut kernel, &edited.take());
+
+        edited.set_element(&name(), port(1), false);
+        edited.set_element(&name(), port(3), true);
+        edited.set_element(&name(), port(1), true);
+
+        let changes = edited.take();
+        assert!(
+            matches!(&changes[..], [Change::AlterSet { removed, added, .. }] if removed.is_empty() && added.len() == 1)
+        );
+        apply(&mut kernel, &changes);
+        assert_eq!(&kernel, edited.ruleset());
+        assert_eq!(edited.take(), []);
+    }
+
+    #[test]
+    fn a_set_that_was_touched_and_then_left_leaves_as_it_had_been() {
+        let mut edited = Edited::default();
+        edited.set_set(&name(), Some(set(&[1])));
+        let mut kernel = Ruleset::default();
+        apply(&mut kernel, &edited.take());
+
+        edited.set_element(&name(), port(2), true);
+        edited.set_set(&name(), None);
+        edited.set_set(&name(), Some(set(&[1, 2])));
+        apply(&mut kernel, &edited.take());
+
+        assert_eq!(&kernel, edited.ruleset());
+    }
+}
