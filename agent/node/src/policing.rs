@@ -4,12 +4,15 @@
 //! stands there. The compiling itself is the `policy` crate's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use poplin_policy::compile::compile;
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::Host as PolicyHost;
-use poplin_policy::ruleset::{Interface, Ruleset};
+use poplin_policy::packet::Packet;
+use poplin_policy::ruleset::{Field, HookPoint, Interface, Match, Rule, Ruleset, Then};
+use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
 use poplin_policy::world::World;
 
 use crate::kernel::INTERFACE_PREFIX;
@@ -23,18 +26,77 @@ pub struct Policing {
     loaded: Option<Arc<Loaded>>,
     /// What it should hold; absent = to be compiled again.
     wanted: Option<Arc<Loaded>>,
+    /// Something else than newcomers has touched what is wanted since it was last loaded.
+    may_deny_more: bool,
 }
 
-/// A ruleset and the interfaces it was compiled for.
-#[derive(Debug, PartialEq)]
+/// A ruleset and the endpoints it was compiled for.
+#[derive(Debug)]
 pub struct Loaded {
     ruleset: Ruleset,
     interfaces: BTreeSet<Interface>,
+    links: BTreeMap<IpAddr, Interface>,
+    /// Whether it may deny what the rules before it allowed.
+    pub may_deny_more: bool,
 }
+
+impl Loaded {
+    /// Addresses of the local endpoints.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.links.keys().copied()
+    }
+
+    /// The link of the local endpoint with this address.
+    pub fn link_of(&self, address: IpAddr) -> Option<&Interface> {
+        self.links.get(&address)
+    }
+
+    /// Whether a flow may begin with this packet, to this host itself or through it; absent if none of its ends is a local endpoint.
+    pub fn admits(&self, packet: &Packet, is_to_host: bool) -> Option<bool> {
+        let (source, destination) = (self.link_of(packet.source), self.link_of(packet.destination));
+        source.or(destination)?;
+        let far = Interface::new(FAR).expect("it is a name");
+        let transit = Transit {
+            hook: if is_to_host { HookPoint::Input } else { HookPoint::Forward },
+            interface_in: Some(source.unwrap_or(&far).clone()),
+            interface_out: (!is_to_host).then(|| destination.unwrap_or(&far).clone()),
+            packet: *packet,
+            hop_limit: 64,
+            tcp_flags: SYN,
+            state: ConntrackState::New,
+        };
+        Some(walk(&self.ruleset, &transit) == Outcome::Accept)
+    }
+
+    /// Whether flows that differ in their source port only may fare differently.
+    pub fn looks_at_source_ports(&self) -> bool {
+        let is_source_port = |condition: &Match| match condition {
+            Match::Range { field, .. } => *field == Field::SourcePort,
+            Match::Member { fields, .. } => fields.contains(&Field::SourcePort),
+            Match::InterfacePrefix { .. } | Match::Bits { .. } | Match::Conntrack(_) => false,
+        };
+        let looks = |rule: &Rule| match &rule.then {
+            Then::Lookup { fields, .. } if fields.contains(&Field::SourcePort) => true,
+            Then::Verdict(_) | Then::Log(_) | Then::Lookup { .. } | Then::Dispatch { .. } => {
+                rule.matches.iter().any(is_source_port)
+            }
+        };
+        self.ruleset.chains.values().flat_map(|chain| &chain.rules).any(looks)
+    }
+}
+
+/// An interface that is not ours, for what comes from elsewhere or goes there; whose it is does not matter to any rule.
+const FAR: &str = "elsewhere";
 
 impl Policing {
     /// Something that rules depend on has changed.
     pub fn touch(&mut self) {
+        self.wanted = None;
+        self.may_deny_more = true;
+    }
+
+    /// Endpoints came that were not there before; nothing that stands can be denied for that.
+    pub fn touch_by_newcomers(&mut self) {
         self.wanted = None;
     }
 
@@ -49,20 +111,24 @@ impl Policing {
         mirror: &Mirror,
         local: impl Iterator<Item = &'a Endpoint>,
     ) -> Option<(Vec<Change>, Arc<Loaded>)> {
-        let wanted = self.wanted.get_or_insert_with(|| Arc::new(compiled(mirror, local)));
+        let wanted = self.wanted.get_or_insert_with(|| Arc::new(compiled(mirror, local, self.may_deny_more)));
         if self.loaded.as_ref().is_some_and(|loaded| Arc::ptr_eq(loaded, wanted)) {
             return None; // the usual case, asked with every event
         }
         let changes = between(self.loaded.as_ref().map(|loaded| &loaded.ruleset), &wanted.ruleset);
+        let wanted = wanted.clone();
         if changes.is_empty() {
-            self.loaded = Some(wanted.clone());
+            self.load(wanted);
             return None;
         }
-        Some((changes, wanted.clone()))
+        Some((changes, wanted))
     }
 
     /// The changes were done.
     pub fn load(&mut self, loaded: Arc<Loaded>) {
+        if self.wanted.as_ref().is_some_and(|wanted| Arc::ptr_eq(wanted, &loaded)) {
+            self.may_deny_more = false;
+        }
         self.loaded = Some(loaded);
     }
 
@@ -72,15 +138,19 @@ impl Policing {
     }
 }
 
-fn compiled<'a>(mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) -> Loaded {
-    let interfaces: BTreeMap<String, Interface> =
-        local.map(|endpoint| (endpoint.name.to_string(), endpoint.interface.clone())).collect();
+fn compiled<'a>(mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>, may_deny_more: bool) -> Loaded {
+    let (mut interfaces, mut links) = (BTreeMap::new(), BTreeMap::new());
+    for endpoint in local {
+        interfaces.insert(endpoint.name.to_string(), endpoint.interface.clone());
+        links.extend(endpoint.addresses.iter().map(|address| (*address, endpoint.interface.clone())));
+    }
     let host = PolicyHost {
         interfaces: interfaces.clone(),
         interface_prefix: INTERFACE_PREFIX.to_owned(),
         workload_to_host: mirror.fabric().workload_to_host,
     };
-    Loaded { ruleset: compile(&world(mirror), &host), interfaces: interfaces.into_values().collect() }
+    let ruleset = compile(&world(mirror), &host);
+    Loaded { ruleset, interfaces: interfaces.into_values().collect(), links, may_deny_more }
 }
 
 /// The store as policy sees it.

@@ -15,13 +15,14 @@ impl Node {
     }
 
     pub(super) fn store_changed(&mut self, revision: i64, puts: Vec<Versioned<Object>>, deletes: Vec<ObjectKey>) {
-        let matters =
-            puts.iter().map(|put| put.value.key()).chain(deletes.iter().cloned()).any(|key| bears_on_rules(&key));
+        let reach = self.mirror.as_ref().map_or(Reach::Everything, |mirror| reach(mirror, &puts, &deletes));
         if let Some(mirror) = &mut self.mirror {
             mirror.change(revision, puts, deletes);
         }
-        if matters {
-            self.policing.touch();
+        match reach {
+            Reach::Nothing => {}
+            Reach::Newcomers => self.policing.touch_by_newcomers(),
+            Reach::Everything => self.policing.touch(),
         }
     }
 
@@ -45,6 +46,29 @@ impl Node {
             batch.doubt_rules();
         }
     }
+}
+
+/// How far a change reaches into the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    /// Rules do not depend on it.
+    Nothing,
+    /// It brings endpoints, and leaves everything else as it was.
+    Newcomers,
+    /// It may be about anything that stands.
+    Everything,
+}
+
+fn reach(mirror: &Mirror, puts: &[Versioned<Object>], deletes: &[ObjectKey]) -> Reach {
+    let deleted = deletes.iter().filter(|key| bears_on_rules(key)).map(|_| Reach::Everything);
+    let put = puts.iter().filter(|put| bears_on_rules(&put.value.key())).map(|put| match &put.value {
+        // Also what this node wrote itself and hears of again.
+        Object::Endpoint(endpoint) if mirror.endpoint(&endpoint.name).is_none_or(|known| known == endpoint) => {
+            Reach::Newcomers
+        }
+        _ => Reach::Everything,
+    });
+    deleted.chain(put).max().unwrap_or(Reach::Nothing)
 }
 
 /// Whether an object can change what the compiler makes. Written out, so that a new kind asks to be thought of.

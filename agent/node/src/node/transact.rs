@@ -16,6 +16,7 @@ use crate::transaction::{Compare, Transaction, TransactionId, TransactionOutcome
 use crate::wish::{self, Move};
 
 use super::Node;
+use super::hear::bears_on_rules;
 
 /// Requests in one transaction. etcd takes 128 operations by default; one request needs at most three: an endpoint and two blocks.
 const MOST_JOBS: usize = 40;
@@ -211,6 +212,7 @@ impl Node {
 
     fn committed(&mut self, id: TransactionId, revision: i64, in_flight: InFlight) {
         self.trust(&in_flight.transaction);
+        let removes_endpoints = in_flight.transaction.deletes.iter().any(bears_on_rules);
         if let Some(mirror) = &mut self.mirror {
             mirror.commit(revision, in_flight.transaction);
         }
@@ -220,7 +222,10 @@ impl Node {
                 self.note(Note::Info(format!("host {host} is written down at revision {revision}")));
             }
             Purpose::Jobs => {
-                self.policing.touch();
+                match removes_endpoints {
+                    true => self.policing.touch(),
+                    false => self.policing.touch_by_newcomers(),
+                }
                 self.jobs_committed(id);
             }
         }

@@ -104,7 +104,7 @@ impl Node {
             }
         }
         if let Some(rules) = batch.rules {
-            self.policing.load(rules);
+            self.load(rules);
         }
         self.is_forwarding |= batch.steps.contains(&Step::EnableForwarding);
         if self.kernel_error.take().is_some() {
@@ -116,7 +116,7 @@ impl Node {
     fn batch_failed(&mut self, now: Instant, batch: Batch, failure: StepFailure) {
         self.kernel = None; // a fresh reading follows by itself
         match (batch.rules_fared(&failure.step), batch.rules) {
-            (Fared::Done, Some(rules)) => self.policing.load(rules),
+            (Fared::Done, Some(rules)) => self.load(rules),
             (Fared::Failed, _) => self.policing.forget(),
             (Fared::Done, None) | (Fared::NotTried, _) => {}
         }
@@ -124,6 +124,12 @@ impl Node {
             Step::CreateLink(new) => self.link_failed(new, &failure),
             _ => self.pause(now, &failure),
         }
+    }
+
+    /// These rules are in force.
+    fn load(&mut self, rules: Arc<Loaded>) {
+        self.flows.loaded(rules.clone());
+        self.policing.load(rules);
     }
 
     fn pause(&mut self, now: Instant, failure: &StepFailure) {
