@@ -13,3 +13,4 @@ pub mod serve;
 pub mod store;
 
 mod execute;
+mod flows;

@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
 use crate::execute::Executor;
+use crate::flows::FlowKeeper;
 use crate::hear::{Hearing, transact};
-use crate::kernel::Hands;
+use crate::kernel::{Conntrack, Hands};
 use crate::peers::Peers;
 use crate::resource::ROOT;
 use crate::serve::{Call, Desk, listen, serve};
@@ -41,6 +42,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (calls, mut requests) = mpsc::channel(QUEUE);
     let (ready, is_ready) = watch::channel(false);
     let executor = Executor::start(hands, events.clone())?;
+    let conntrack = Conntrack::open().context("cannot open a netlink socket for flows")?;
+    let flows = FlowKeeper::start(conntrack, events.clone())?;
     let peers = Peers::start(config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
     let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), ready: is_ready }));
     let mut news = follow(store.clone(), ROOT.to_owned());
@@ -48,6 +51,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         node: Node::new(config.identity),
         store,
         executor,
+        flows,
         peers,
         events,
         ready,
@@ -101,6 +105,7 @@ struct Agent {
     node: Node,
     store: Arc<dyn Store>,
     executor: Executor,
+    flows: FlowKeeper,
     peers: Peers,
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
@@ -125,6 +130,8 @@ impl Agent {
     fn act(&mut self, action: Action) {
         match action {
             Action::Apply(steps) => self.executor.apply(steps),
+            Action::ReadFlows(ends) => self.flows.read(ends),
+            Action::EndFlows(flows) => self.flows.end(flows),
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),

@@ -6,12 +6,25 @@
 use std::collections::BTreeMap;
 
 use crate::delta::{Change, between};
-use crate::ruleset::{Chain, Element, Map, MapElements, Name, Ruleset, Set};
+use crate::ruleset::{Atom, Chain, Element, Map, MapElements, Name, Ruleset, Set};
+use crate::walk::Book;
 
-/// A ruleset and what was done to it since.
+/// A ruleset, what was done to it since changes were last taken, and since each mark.
 #[derive(Clone, Debug, Default)]
 pub struct Edited {
     now: Ruleset,
+    pending: Touched,
+    marks: BTreeMap<u64, Touched>,
+    next_mark: u64,
+}
+
+/// A moment that is remembered until it is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
+
+/// How what was touched had been.
+#[derive(Clone, Debug, Default)]
+struct Touched {
     chains: BTreeMap<Name, Option<Chain>>,
     sets: BTreeMap<Name, Was<Set, bool>>,
     maps: BTreeMap<Name, Was<Map, Option<u32>>>,
@@ -39,17 +52,35 @@ impl Edited {
 
     /// Whether nothing was touched since changes were last taken.
     pub fn is_untouched(&self) -> bool {
-        self.chains.is_empty() && self.maps.is_empty() && self.sets.is_empty()
+        self.pending.chains.is_empty() && self.pending.maps.is_empty() && self.pending.sets.is_empty()
+    }
+
+    /// Remembers how things are now, at the cost of what is touched from now on.
+    pub fn mark(&mut self) -> Mark {
+        self.next_mark += 1;
+        self.marks.insert(self.next_mark, Touched::default());
+        Mark(self.next_mark)
+    }
+
+    /// Nobody asks any more how things were then.
+    pub fn forget(&mut self, Mark(number): Mark) {
+        self.marks.remove(&number);
+    }
+
+    /// The ruleset as it was at a mark that is not forgotten.
+    pub fn at(&self, Mark(number): Mark) -> Past<'_> {
+        Past { now: &self.now, touched: &self.marks[&number] }
     }
 
     /// The changes since the last time, in an order one transaction can take; none if all edits undid each other.
     pub fn take(&mut self) -> Vec<Change> {
         let (mut old, mut new) = (Ruleset::default(), Ruleset::default());
-        for (name, was) in std::mem::take(&mut self.chains) {
+        let Touched { chains, sets, maps } = std::mem::take(&mut self.pending);
+        for (name, was) in chains {
             new.chains.extend(pair(&self.now.chains, &name));
             old.chains.extend(was.map(|chain| (name, chain)));
         }
-        for (name, was) in std::mem::take(&mut self.sets) {
+        for (name, was) in sets {
             let (before, after) = match was {
                 Was::Whole(was) => (was, self.now.sets.get(&name).cloned()),
                 Was::Elements(was) => parts_of_set(&self.now.sets[&name], was),
@@ -57,7 +88,7 @@ impl Edited {
             old.sets.extend(before.map(|set| (name.clone(), set)));
             new.sets.extend(after.map(|set| (name, set)));
         }
-        for (name, was) in std::mem::take(&mut self.maps) {
+        for (name, was) in maps {
             let (before, after) = match was {
                 Was::Whole(was) => (was, self.now.maps.get(&name).cloned()),
                 Was::Elements(was) => parts_of_map(&self.now.maps[&name], was),
@@ -70,13 +101,20 @@ impl Edited {
         if changes.contains(&Change::Restart) { between(None, &self.now) } else { changes }
     }
 
+    fn remember(&mut self, note: impl Fn(&mut Touched)) {
+        note(&mut self.pending);
+        self.marks.values_mut().for_each(note);
+    }
+
     /// Makes a chain be so, or not be.
     pub fn set_chain(&mut self, name: &Name, chain: Option<Chain>) {
         if self.now.chains.get(name) == chain.as_ref() {
             return;
         }
         let was = replace(&mut self.now.chains, name, chain);
-        self.chains.entry(name.clone()).or_insert(was);
+        self.remember(|touched| {
+            touched.chains.entry(name.clone()).or_insert_with(|| was.clone());
+        });
     }
 
     /// Makes a set be so, or not be.
@@ -85,12 +123,14 @@ impl Edited {
             return;
         }
         let was = replace(&mut self.now.sets, name, set);
-        let was = match self.sets.remove(name) {
-            None => was,
-            Some(Was::Whole(first)) => first,
-            Some(Was::Elements(elements)) => was.map(|set| elements.into_iter().fold(set, restore_in_set)),
-        };
-        self.sets.insert(name.clone(), Was::Whole(was));
+        self.remember(|touched| {
+            let first = match touched.sets.remove(name) {
+                None => was.clone(),
+                Some(Was::Whole(first)) => first,
+                Some(Was::Elements(elements)) => was.clone().map(|set| elements.into_iter().fold(set, restore_in_set)),
+            };
+            touched.sets.insert(name.clone(), Was::Whole(first));
+        });
     }
 
     /// Makes a map be so, or not be.
@@ -99,12 +139,14 @@ impl Edited {
             return;
         }
         let was = replace(&mut self.now.maps, name, map);
-        let was = match self.maps.remove(name) {
-            None => was,
-            Some(Was::Whole(first)) => first,
-            Some(Was::Elements(elements)) => was.map(|map| elements.into_iter().fold(map, restore_in_map)),
-        };
-        self.maps.insert(name.clone(), Was::Whole(was));
+        self.remember(|touched| {
+            let first = match touched.maps.remove(name) {
+                None => was.clone(),
+                Some(Was::Whole(first)) => first,
+                Some(Was::Elements(elements)) => was.clone().map(|map| elements.into_iter().fold(map, restore_in_map)),
+            };
+            touched.maps.insert(name.clone(), Was::Whole(first));
+        });
     }
 
     /// Makes an element be in a set that stands, or not be.
@@ -114,9 +156,12 @@ impl Edited {
         if had == is_in {
             return;
         }
-        if let Was::Elements(was) = self.sets.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new())) {
-            was.entry(element).or_insert(had);
-        }
+        self.remember(|touched| {
+            let was = touched.sets.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new()));
+            if let Was::Elements(was) = was {
+                was.entry(element.clone()).or_insert(had);
+            }
+        });
     }
 
     /// Makes an element of a map of ids that stands lead to an id, or to nothing.
@@ -130,8 +175,61 @@ impl Edited {
         if had == id {
             return;
         }
-        if let Was::Elements(was) = self.maps.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new())) {
-            was.entry(element).or_insert(had);
+        self.remember(|touched| {
+            let was = touched.maps.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new()));
+            if let Was::Elements(was) = was {
+                was.entry(element.clone()).or_insert(had);
+            }
+        });
+    }
+}
+
+/// A ruleset as it was.
+#[derive(Clone, Copy)]
+pub struct Past<'a> {
+    now: &'a Ruleset,
+    touched: &'a Touched,
+}
+
+impl<'a> Book for Past<'a> {
+    fn chains(&self) -> Vec<&Chain> {
+        let untouched = self.now.chains.iter().filter(|(name, _)| !self.touched.chains.contains_key(name));
+        untouched.map(|(_, chain)| chain).chain(self.touched.chains.values().flatten()).collect()
+    }
+
+    fn chain(&self, name: &Name) -> Option<&Chain> {
+        match self.touched.chains.get(name) {
+            Some(was) => was.as_ref(),
+            None => self.now.chains.get(name),
+        }
+    }
+
+    fn has(&self, name: &Name, key: &[Atom]) -> Option<bool> {
+        match self.touched.sets.get(name) {
+            None => self.now.has(name, key),
+            Some(Was::Whole(was)) => was.as_ref().map(|set| set.has(key)),
+            Some(Was::Elements(was)) => match was.get(&Element::exactly(key.to_vec())) {
+                Some(was_in) => Some(*was_in),
+                None => self.now.has(name, key),
+            },
+        }
+    }
+
+    fn id(&self, name: &Name, key: &[Atom]) -> Option<Option<u32>> {
+        match self.touched.maps.get(name) {
+            None => self.now.id(name, key),
+            Some(Was::Whole(was)) => was.as_ref().map(|map| map.id(key)),
+            Some(Was::Elements(was)) => match was.get(&Element::exactly(key.to_vec())) {
+                Some(id) => Some(*id),
+                None => self.now.id(name, key),
+            },
+        }
+    }
+
+    fn verdicts(&self, name: &Name) -> Option<&Map> {
+        match self.touched.maps.get(name) {
+            Some(Was::Whole(was)) => was.as_ref(),
+            None | Some(Was::Elements(_)) => self.now.maps.get(name),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// One packet after defragmentation and address translation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Packet {
     /// Whence.
     pub source: IpAddr,
@@ -15,7 +15,7 @@ pub struct Packet {
 }
 
 /// The transport header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// TCP, UDP, UDP-Lite, SCTP.
     Ports {

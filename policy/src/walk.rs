@@ -4,8 +4,9 @@
 //! compiler makes, so it follows nft(8) rule by rule and knows nothing of policies.
 //! Panics where a rule reads a field the packet does not have, or refers to what does not stand: both are the compiler's bugs.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
@@ -68,26 +69,116 @@ enum Ending {
     Return,
 }
 
+/// Where a ruleset can be looked up: one that stands, or one as it was. What is not there is nothing.
+pub trait Book {
+    /// All chains.
+    fn chains(&self) -> Vec<&Chain>;
+    /// A chain.
+    fn chain(&self, name: &Name) -> Option<&Chain>;
+    /// Whether a set has a key.
+    fn has(&self, name: &Name, key: &[Atom]) -> Option<bool>;
+    /// What a map of ids says for a key.
+    fn id(&self, name: &Name, key: &[Atom]) -> Option<Option<u32>>;
+    /// A map of verdicts.
+    fn verdicts(&self, name: &Name) -> Option<&Map>;
+}
+
+impl<B: Book> Book for &B {
+    fn chains(&self) -> Vec<&Chain> {
+        (*self).chains()
+    }
+
+    fn chain(&self, name: &Name) -> Option<&Chain> {
+        (*self).chain(name)
+    }
+
+    fn has(&self, name: &Name, key: &[Atom]) -> Option<bool> {
+        (*self).has(name, key)
+    }
+
+    fn id(&self, name: &Name, key: &[Atom]) -> Option<Option<u32>> {
+        (*self).id(name, key)
+    }
+
+    fn verdicts(&self, name: &Name) -> Option<&Map> {
+        (*self).verdicts(name)
+    }
+}
+
+impl Book for Ruleset {
+    fn chains(&self) -> Vec<&Chain> {
+        self.chains.values().collect()
+    }
+
+    fn chain(&self, name: &Name) -> Option<&Chain> {
+        self.chains.get(name)
+    }
+
+    fn has(&self, name: &Name, key: &[Atom]) -> Option<bool> {
+        self.sets.get(name).map(|set| set.has(key))
+    }
+
+    fn id(&self, name: &Name, key: &[Atom]) -> Option<Option<u32>> {
+        self.maps.get(name).map(|map| map.id(key))
+    }
+
+    fn verdicts(&self, name: &Name) -> Option<&Map> {
+        self.maps.get(name)
+    }
+}
+
+impl Set {
+    /// Whether it has a key.
+    pub(crate) fn has(&self, key: &[Atom]) -> bool {
+        assert!(
+            self.key.iter().copied().eq(key.iter().map(Atom::datatype)),
+            "the set's key is {:?}, not {key:?}",
+            self.key
+        );
+        match self.form {
+            Form::Hash => self.elements.contains(&Element::exactly(key.to_vec())),
+            Form::Interval => self.elements.range(..=last_from(key)).next_back().is_some_and(|range| holds(range, key)),
+        }
+    }
+}
+
+impl Map {
+    /// The id of a key.
+    pub(crate) fn id(&self, key: &[Atom]) -> Option<u32> {
+        match &self.elements {
+            MapElements::Ids(ids) => found(self.form, ids, key).copied(),
+            MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => panic!("a map of verdicts is looked up for an id"),
+        }
+    }
+}
+
 /// Sends the packet through the base chains of its hook, lowest priority first.
-pub fn walk(ruleset: &Ruleset, transit: &Transit) -> Outcome {
+pub fn walk(book: &impl Book, transit: &Transit) -> Outcome {
+    trail(book, transit).0
+}
+
+/// The same, and the chains it went through on the way, in order.
+pub fn trail(book: &impl Book, transit: &Transit) -> (Outcome, Vec<Name>) {
     let hooked = |chain: &&Chain| chain.hook.is_some_and(|hook| hook.point == transit.hook);
-    let mut bases: Vec<&Chain> = ruleset.chains.values().filter(hooked).collect();
+    let mut bases: Vec<&Chain> = book.chains().into_iter().filter(hooked).collect();
     bases.sort_by_key(|chain| chain.hook.map(|hook| hook.priority));
-    let walker = Walker { ruleset, transit };
+    let walker = Walker { book, transit, trail: RefCell::default() };
     let is_dropped = |base: &&Chain| match walker.run(base) {
         Ending::Accept => false,
         Ending::Drop => true,
         Ending::Return => base.hook.is_some_and(|hook| hook.policy == BasePolicy::Drop),
     };
-    if bases.iter().any(is_dropped) { Outcome::Drop } else { Outcome::Accept }
+    let outcome = if bases.iter().any(is_dropped) { Outcome::Drop } else { Outcome::Accept };
+    (outcome, walker.trail.into_inner())
 }
 
-struct Walker<'a> {
-    ruleset: &'a Ruleset,
+struct Walker<'a, B> {
+    book: &'a B,
     transit: &'a Transit,
+    trail: RefCell<Vec<Name>>,
 }
 
-impl Walker<'_> {
+impl<B: Book> Walker<'_, B> {
     fn run(&self, chain: &Chain) -> Ending {
         for rule in &chain.rules {
             if !rule.matches.iter().all(|condition| self.holds(condition)) {
@@ -113,16 +204,14 @@ impl Walker<'_> {
         match &rule.then {
             Then::Verdict(verdict) => Some(verdict.clone()),
             Then::Log(_) => None,
-            Then::Lookup { fields, map } => match &self.map(map).elements {
+            Then::Lookup { fields, map } => match &self.verdicts(map).elements {
                 MapElements::Verdicts(verdicts) => {
-                    found(self.map(map).form, verdicts, &self.lookup_key(fields)?).cloned()
+                    found(self.verdicts(map).form, verdicts, &self.lookup_key(fields)?).cloned()
                 }
                 _ => panic!("{map} is looked up for verdicts and holds none"),
             },
-            Then::Dispatch { fields, ids, verdicts } => match (&self.map(ids).elements, &self.map(verdicts).elements) {
-                (MapElements::Ids(elements), MapElements::IdVerdicts(verdicts)) => {
-                    verdicts.get(found(self.map(ids).form, elements, &self.key(fields))?).cloned()
-                }
+            Then::Dispatch { fields, ids, verdicts } => match &self.verdicts(verdicts).elements {
+                MapElements::IdVerdicts(elements) => elements.get(&self.id(ids, &self.key(fields))?).cloned(),
                 _ => panic!("{ids} and {verdicts} are no two steps of a dispatch"),
             },
         }
@@ -137,7 +226,7 @@ impl Walker<'_> {
             Match::InterfacePrefix { field, prefix, negated } => {
                 self.interface(*field).as_str().starts_with(prefix.as_str()) != *negated
             }
-            Match::Member { fields, set, negated } => is_member(self.set(set), &self.key(fields)) != *negated,
+            Match::Member { fields, set, negated } => self.has(set, &self.key(fields)) != *negated,
             Match::Bits { field, mask, value, negated } => match self.field(*field) {
                 Atom::Octet(octet) => (octet & mask == *value) != *negated,
                 other => panic!("bits of {other:?} are looked at"),
@@ -206,23 +295,20 @@ impl Walker<'_> {
     }
 
     fn chain(&self, name: &Name) -> &Chain {
-        self.ruleset.chains.get(name).unwrap_or_else(|| panic!("chain {name} does not stand"))
+        self.trail.borrow_mut().push(name.clone());
+        self.book.chain(name).unwrap_or_else(|| panic!("chain {name} does not stand"))
     }
 
-    fn set(&self, name: &Name) -> &Set {
-        self.ruleset.sets.get(name).unwrap_or_else(|| panic!("set {name} does not stand"))
+    fn has(&self, name: &Name, key: &[Atom]) -> bool {
+        self.book.has(name, key).unwrap_or_else(|| panic!("set {name} does not stand"))
     }
 
-    fn map(&self, name: &Name) -> &Map {
-        self.ruleset.maps.get(name).unwrap_or_else(|| panic!("map {name} does not stand"))
+    fn id(&self, name: &Name, key: &[Atom]) -> Option<u32> {
+        self.book.id(name, key).unwrap_or_else(|| panic!("map {name} does not stand"))
     }
-}
 
-fn is_member(set: &Set, key: &[Atom]) -> bool {
-    assert!(set.key.iter().copied().eq(key.iter().map(Atom::datatype)), "the set's key is {:?}, not {key:?}", set.key);
-    match set.form {
-        Form::Hash => set.elements.contains(&Element::exactly(key.to_vec())),
-        Form::Interval => set.elements.iter().any(|range| range.low.as_slice() <= key && key <= range.high.as_slice()),
+    fn verdicts(&self, name: &Name) -> &Map {
+        self.book.verdicts(name).unwrap_or_else(|| panic!("map {name} does not stand"))
     }
 }
 
@@ -231,11 +317,19 @@ fn found<'a, V>(form: Form, elements: &'a BTreeMap<Element, V>, key: &[Atom]) ->
     match form {
         Form::Hash => elements.get(&Element::exactly(key.to_vec())),
         Form::Interval => {
-            let mut all = elements.iter();
-            let holds = |range: &Element| range.low.as_slice() <= key && key <= range.high.as_slice();
-            all.find(|(range, _)| holds(range)).map(|(_, value)| value)
+            let (range, value) = elements.range(..=last_from(key)).next_back()?;
+            holds(range, key).then_some(value)
         }
     }
+}
+
+/// The greatest element that begins at a key: the only one that can hold it is this or the one before, as ranges do not overlap.
+fn last_from(key: &[Atom]) -> Element {
+    Element { low: key.to_vec(), high: vec![Atom::Address6(Ipv6Addr::from_bits(u128::MAX))] }
+}
+
+fn holds(range: &Element, key: &[Atom]) -> bool {
+    range.low.as_slice() <= key && key <= range.high.as_slice()
 }
 
 fn has_state(states: ConntrackStates, state: ConntrackState) -> bool {

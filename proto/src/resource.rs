@@ -222,7 +222,7 @@ mod tests {
         ),
         (
             "FabricConfig",
-            r#"{"apiVersion":"poplin.dev/v1","kind":"FabricConfig","metadata":{"name":"default"},"spec":{"asn":64512,"mesh":false,"mtuBytes":1450,"workloadToHost":"drop"}}"#,
+            r#"{"apiVersion":"poplin.dev/v1","kind":"FabricConfig","metadata":{"name":"default"},"spec":{"asn":64512,"mesh":false,"mtuBytes":1450,"workloadToHost":"drop","existingFlows":"keep"}}"#,
         ),
     ];
 

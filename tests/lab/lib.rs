@@ -22,7 +22,7 @@ pub use fabric::{Fabric, asn_of};
 pub use namespace::Namespace;
 pub use process::{Process, run};
 pub use tor::{ETCD, Session, TOR_ASN, Tor};
-pub use traffic::{Flow, Pings};
+pub use traffic::{Flow, Pings, Talk};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,7 +1,7 @@
 //! Traffic that runs while something happens, and knows afterwards whether anything was lost.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,6 +85,11 @@ impl Flow {
         });
     }
 
+    /// Messages that came back so far.
+    pub fn echoes(&self) -> u64 {
+        self.echoes.load(Ordering::Relaxed)
+    }
+
     /// Ends it; an error tells how it broke before.
     pub fn end(mut self) -> std::io::Result<()> {
         self.is_over.store(true, Ordering::Relaxed);
@@ -96,6 +101,94 @@ impl Flow {
 impl Drop for Flow {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What one side sends to another that only counts: a TCP stream that its server writes, or datagrams that come back.
+#[derive(Debug, Default)]
+pub struct Talk {
+    heard: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Talk {
+    /// A TCP connection over which the server talks and the client is silent.
+    #[track_caller]
+    pub fn stream(client: &Container, server: &Container, address: IpAddr, port: u16) -> Self {
+        let listener = server.listen(port);
+        let mut stream = eventually("a TCP connection comes about", || {
+            client.namespace().connect(address, port).map_err(|error| error.to_string())
+        });
+        let talk = Self::default();
+        let (heard, stop) = (talk.heard.clone(), talk.is_over.clone());
+        std::thread::spawn(move || stream_out(&listener, &stop));
+        std::thread::spawn(move || {
+            let mut message = [0; 64];
+            while stream.read_exact(&mut message).is_ok() {
+                heard.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        talk
+    }
+
+    /// Datagrams of one port to one other, each of which comes back.
+    pub fn datagrams(client: &Container, server: &Container, address: IpAddr, port: u16) -> Self {
+        let any = if address.is_ipv4() { "0.0.0.0" } else { "::" };
+        let bound = |of: &Container, port: u16| {
+            let socket = of.namespace().within(|| UdpSocket::bind((any, port))).expect("the port is free");
+            socket.set_read_timeout(Some(10 * PACE)).expect("a timeout can be set");
+            socket
+        };
+        let (near, far) = (bound(client, 0), bound(server, port));
+        let talk = Self::default();
+        let (heard, stop) = (talk.heard.clone(), talk.is_over.clone());
+        std::thread::spawn(move || send_back(&far, &stop));
+        let (stop, to) = (talk.is_over.clone(), (address, port));
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = near.send_to(&[7; 64], to); // refused where nobody listens any more
+                heard.fetch_add(u64::from(near.recv(&mut [0; 64]).is_ok()), Ordering::Relaxed);
+                std::thread::sleep(PACE);
+            }
+        });
+        talk
+    }
+
+    /// Messages heard so far.
+    pub fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Waits until more is heard.
+    #[track_caller]
+    pub fn goes_on(&self) {
+        let before = self.heard();
+        eventually("something is heard", || if self.heard() > before + 10 { Ok(()) } else { Err("no".to_owned()) });
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn stream_out(listener: &TcpListener, is_over: &AtomicBool) -> std::io::Result<()> {
+    let (mut stream, _) = listener.accept()?;
+    stream.set_nodelay(true)?;
+    while !is_over.load(Ordering::Relaxed) {
+        stream.write_all(&[7; 64])?;
+        std::thread::sleep(PACE);
+    }
+    Ok(())
+}
+
+fn send_back(socket: &UdpSocket, is_over: &AtomicBool) {
+    let mut message = [0; 64];
+    while !is_over.load(Ordering::Relaxed) {
+        if let Ok((length, from)) = socket.recv_from(&mut message) {
+            let _ = socket.send_to(&message[..length], from);
+        }
     }
 }
 

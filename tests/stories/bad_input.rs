@@ -38,6 +38,10 @@ fn a_wrong_declaration_is_answered_with_what_is_wrong_and_where() {
             "apiVersion: poplin.dev/v1\nkind: Peer\nmetadata: {name: x}\nspec: {address: 192.0.2.1, asn: 0}\n",
             &["spec.asn"],
         ),
+        (
+            "apiVersion: poplin.dev/v1\nkind: FabricConfig\nmetadata: {name: default}\nspec: {existingFlows: cut}\n",
+            &["spec.existingFlows", "cut", "recheck, keep", ":4:"],
+        ),
         ("", &["no object"]),
     ] {
         let output = host.try_apply(text);

@@ -7,6 +7,7 @@ mod mesh;
 
 mod death;
 mod drift;
+mod flows;
 mod spoof;
 
 mod bad_input;

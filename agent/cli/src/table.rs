@@ -40,7 +40,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
         Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME"]),
-        Some(Object::FabricConfig(_)) => (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &[]),
+        Some(Object::FabricConfig(_)) => (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &["EXISTING FLOWS"]),
         Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
         None => (&[], &[]),
     };
@@ -103,7 +103,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let to_host = if spec.workload_to_host.is_empty() { "drop".to_owned() } else { spec.workload_to_host };
             let usual =
                 vec![or(spec.asn, "64512"), yes(spec.mesh.unwrap_or(true)), or(spec.mtu_bytes, NOTHING), to_host];
-            (usual, Vec::new())
+            let flows = if spec.existing_flows.is_empty() { "recheck".to_owned() } else { spec.existing_flows };
+            (usual, vec![flows])
         }
         Some(Object::Namespace(namespace)) => {
             let spec = namespace.spec.unwrap_or_default();

@@ -1,5 +1,9 @@
 //! Everything a node can ask for.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::flows::FlowHandle;
 use crate::kernel::Step;
 use crate::request::{Answer, RequestId};
 use crate::transaction::{Transaction, TransactionId};
@@ -12,6 +16,10 @@ pub enum Action {
     /// Change the kernel, in order, stopping at the first failure. Answered by
     /// [`Event::StepsDone`](crate::event::Event::StepsDone) before the next one comes.
     Apply(Vec<Step>),
+    /// Read the flows of which an end is one of these addresses. Answered by [`Event::FlowsRead`](crate::event::Event::FlowsRead).
+    ReadFlows(BTreeSet<IpAddr>),
+    /// End these flows, before any later reading. What ended by itself meanwhile is no failure.
+    EndFlows(Vec<FlowHandle>),
     /// Tell whoever asked.
     Answer(RequestId, Answer),
     /// Do something with a BGP connection.

@@ -1,5 +1,6 @@
 //! Everything that can happen to a node.
 
+use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
 use crate::object::{Object, ObjectKey, Versioned};
 use crate::request::{Attach, Detach, RequestId};
@@ -46,6 +47,8 @@ pub enum Event {
     RulesAltered,
     /// The outcome of [`Action::Apply`](crate::action::Action::Apply). After a failure a [`Event::KernelRead`] follows by itself.
     StepsDone(Result<(), StepFailure>),
+    /// The outcome of [`Action::ReadFlows`](crate::action::Action::ReadFlows), or why there is none.
+    FlowsRead(Result<Vec<Flow>, String>),
     /// Somebody wants to join.
     AttachRequested(RequestId, Attach),
     /// Somebody wants to leave.

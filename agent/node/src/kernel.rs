@@ -44,6 +44,8 @@ pub struct KernelState {
     pub underlay: BTreeMap<IpNet, UnderlayRoute>,
     /// Addresses of the host itself outside `lo` and our links, with the interface they stand on.
     pub addresses: BTreeMap<IpAddr, String>,
+    /// Every address of the host itself, on whatever link: what it may speak from.
+    pub local: BTreeSet<IpAddr>,
     /// MTU of interfaces that are not ours.
     pub mtus: BTreeMap<String, u32>,
     /// Whether the host as a whole forwards no packets of some family it has.

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
-use poplin_policy::model::{Policy, QualifiedName};
+use poplin_policy::model::{AddressSet, Policy, QualifiedName, Tier};
 
 use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
-use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, Versioned};
+use crate::object::{Block, Endpoint, Fabric, Host, Namespace, Object, ObjectKey, Peer, Pool, Versioned};
 use crate::transaction::Transaction;
 
 /// The store as last heard.
@@ -245,6 +245,26 @@ impl Mirror {
     /// The policies, by name.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
         self.of_kind(ObjectKey::Policy(QualifiedName::default()))
+    }
+
+    /// The policy of that name.
+    pub fn policy(&self, name: &QualifiedName) -> Option<&Policy> {
+        self.one(&ObjectKey::Policy(name.clone()))
+    }
+
+    /// The tier of that name, if it is declared.
+    pub fn tier(&self, name: &str) -> Option<&Tier> {
+        self.one(&ObjectKey::Tier(name.to_owned()))
+    }
+
+    /// The address set of that name.
+    pub fn address_set(&self, name: &QualifiedName) -> Option<&AddressSet> {
+        self.one(&ObjectKey::AddressSet(name.clone()))
+    }
+
+    /// The namespace of that name, if it is declared.
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.one(&ObjectKey::Namespace(name.to_owned()))
     }
 
     /// The BGP peers outside the fabric, by name.

@@ -5,6 +5,7 @@
 //! Nothing is applied before the store and the kernel have both been read once.
 
 mod hear;
+mod recheck;
 mod register;
 mod report;
 mod route;
@@ -21,6 +22,7 @@ use poplin_policy::label::Labels;
 
 use crate::action::{Action, Note};
 use crate::event::Event;
+use crate::flows::Flows;
 use crate::job::{Jobs, Wish};
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
@@ -70,6 +72,9 @@ pub struct Node {
     kernel: Option<KernelState>,
     policing: Policing,
     batch: Option<Batch>,
+    flows: Flows,
+    /// No reading of the flows before then: the last one failed.
+    flows_after: Option<Instant>,
     is_forwarding: bool,
     /// Why the last batch failed, if it did; the plan is made again at `apply_after`.
     kernel_error: Option<String>,
@@ -105,6 +110,8 @@ impl Node {
             kernel: None,
             policing: Policing::default(),
             batch: None,
+            flows: Flows::default(),
+            flows_after: None,
             is_forwarding: false,
             kernel_error: None,
             apply_after: None,
@@ -132,6 +139,7 @@ impl Node {
             Event::KernelRead(state) => self.kernel_read(state),
             Event::RulesAltered => self.rules_altered(),
             Event::StepsDone(result) => self.steps_done(now, result),
+            Event::FlowsRead(flows) => self.flows_read(now, flows),
             Event::AttachRequested(request, attach) => {
                 let attachment = attach.attachment.clone();
                 self.begin(now, request, attachment, Wish::Attach(attach));
@@ -150,10 +158,9 @@ impl Node {
     /// When [`Event::Tick`] is due, even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let speaker = self.speaker.as_ref().and_then(Speaker::next_deadline);
-        [self.jobs.next_deadline(), self.apply_after, self.transact_after, self.adoption_ends(), speaker]
-            .into_iter()
-            .flatten()
-            .min()
+        let after = [self.apply_after, self.transact_after, self.flows_after];
+        let ends = [self.jobs.next_deadline(), self.adoption_ends(), speaker];
+        after.into_iter().chain(ends).flatten().min()
     }
 
     /// Whether the store and the kernel have been read and this host stands in the store.
@@ -165,6 +172,7 @@ impl Node {
     fn settle(&mut self, now: Instant) {
         self.transact_after = self.transact_after.filter(|after| *after > now);
         self.apply_after = self.apply_after.filter(|after| *after > now);
+        self.flows_after = self.flows_after.filter(|after| *after > now);
         self.jobs.forget_hope(now);
         self.end_adoption(now);
         self.expire_jobs(now);
@@ -176,6 +184,7 @@ impl Node {
         self.transact(now);
         self.peer(now);
         self.apply(now);
+        self.recheck();
     }
 
     /// This host as the store has it.

@@ -222,11 +222,29 @@ pub struct Fabric {
     pub mtu_bytes: Option<u32>,
     /// What workloads may open to their own host.
     pub workload_to_host: WorkloadToHost,
+    /// What becomes of established flows that policy comes to deny.
+    pub existing_flows: ExistingFlows,
+}
+
+/// What becomes of established flows that policy comes to deny.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExistingFlows {
+    /// They end.
+    #[default]
+    Recheck,
+    /// They go on until one of their ends ends them.
+    Keep,
 }
 
 impl Default for Fabric {
     /// What holds while nobody has declared otherwise. 64512 is the first private AS (RFC 6996 §5).
     fn default() -> Self {
-        Self { asn: Asn(64512), is_meshed: true, mtu_bytes: None, workload_to_host: WorkloadToHost::Drop }
+        Self {
+            asn: Asn(64512),
+            is_meshed: true,
+            mtu_bytes: None,
+            workload_to_host: WorkloadToHost::Drop,
+            existing_flows: ExistingFlows::Recheck,
+        }
     }
 }

@@ -1,84 +1,326 @@
 //! Which rules this host needs, and which it has loaded.
 //!
-//! In: the store as last heard, and who is attached here. Out: the changes of the kernel's table, and the memory of what
-//! stands there. The compiling itself is the `policy` crate's.
+//! In: what changed in the store, and who is attached here. Out: the changes of the kernel's table, and the memory of what
+//! stands there. The compiling itself is the `policy` crate's, which follows the store thing by thing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use poplin_policy::compile::compile;
+use poplin_policy::compile::{Compiler, Mark, Past};
 use poplin_policy::delta::{Change, between};
-use poplin_policy::host::Host as PolicyHost;
-use poplin_policy::ruleset::{Interface, Ruleset};
+use poplin_policy::host::Settings;
+use poplin_policy::packet::Packet;
+use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
+use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, walk};
 
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
-use crate::object::Endpoint;
+use crate::name::EndpointName;
+use crate::object::{Endpoint, Object, ObjectKey};
 use crate::outlook;
 
 /// The rules of this host: wanted and loaded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Policing {
-    /// What our table holds; absent = unknown, so it is begun anew.
-    loaded: Option<Arc<Loaded>>,
-    /// What it should hold; absent = to be compiled again.
-    wanted: Option<Arc<Loaded>>,
+    compiler: Compiler,
+    /// What the compiler has not been told of yet.
+    news: News,
+    /// Who is attached here, as the compiler knows it.
+    local: Arc<Local>,
+    /// Who was attached here when our table was last changed; absent = what stands there is not known, so it is begun anew.
+    loaded: Option<Arc<Local>>,
+    /// Changes that were to be made and were not tried.
+    waiting: Vec<Change>,
+    /// Something else than newcomers has touched what is wanted since it was last loaded.
+    may_deny_more: bool,
 }
 
-/// A ruleset and the interfaces it was compiled for.
-#[derive(Debug, PartialEq)]
-pub struct Loaded {
-    ruleset: Ruleset,
-    interfaces: BTreeSet<Interface>,
+/// What changed in the store.
+#[derive(Debug)]
+enum News {
+    /// These objects, and whether it may be others who are attached here.
+    Some { objects: BTreeSet<ObjectKey>, local: bool },
+    /// Anything.
+    Anything,
+}
+
+/// The endpoints of this host.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Local {
+    interfaces: BTreeMap<String, Interface>,
+    links: BTreeMap<IpAddr, Interface>,
+}
+
+/// Changes of our table that are due, and what will be true once they are made.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The changes.
+    pub changes: Vec<Change>,
+    local: Arc<Local>,
+    /// Whether they may deny what was allowed.
+    pub may_deny_more: bool,
+}
+
+impl Default for Policing {
+    fn default() -> Self {
+        Self {
+            compiler: Compiler::new(settings(poplin_policy::host::WorkloadToHost::Drop)),
+            news: News::Anything,
+            local: Arc::default(),
+            loaded: None,
+            waiting: Vec::new(),
+            may_deny_more: true,
+        }
+    }
 }
 
 impl Policing {
-    /// Something that rules depend on has changed.
+    /// Anything may have changed.
     pub fn touch(&mut self) {
-        self.wanted = None;
+        self.news = News::Anything;
+        self.may_deny_more = true;
+    }
+
+    /// An object has changed; `may_deny_more` unless all it does is to bring somebody who was not there.
+    pub fn touch_object(&mut self, key: ObjectKey, may_deny_more: bool) {
+        self.may_deny_more |= may_deny_more;
+        if let News::Some { objects, local } = &mut self.news {
+            *local |= matches!(key, ObjectKey::Endpoint(_));
+            objects.insert(key);
+        }
+    }
+
+    /// Others may be attached here than were.
+    pub fn touch_local(&mut self) {
+        self.may_deny_more = true;
+        if let News::Some { local, .. } = &mut self.news {
+            *local = true;
+        }
     }
 
     /// Our table is not as we thought.
     pub fn forget(&mut self) {
         self.loaded = None;
+        self.waiting.clear();
     }
 
-    /// The changes that are due, and what will be loaded once they are done; nothing if all is as it should be.
-    pub fn due<'a>(
-        &mut self,
-        mirror: &Mirror,
-        local: impl Iterator<Item = &'a Endpoint>,
-    ) -> Option<(Vec<Change>, Arc<Loaded>)> {
-        let wanted = self.wanted.get_or_insert_with(|| Arc::new(compiled(mirror, local)));
-        if self.loaded.as_ref().is_some_and(|loaded| Arc::ptr_eq(loaded, wanted)) {
-            return None; // the usual case, asked with every event
-        }
-        let changes = between(self.loaded.as_ref().map(|loaded| &loaded.ruleset), &wanted.ruleset);
-        if changes.is_empty() {
-            self.loaded = Some(wanted.clone());
+    /// Changes were not made, and our table is as it was.
+    pub fn put_back(&mut self, load: Load) {
+        self.may_deny_more |= load.may_deny_more;
+        self.waiting = [load.changes, std::mem::take(&mut self.waiting)].concat();
+    }
+
+    /// What is due; nothing if all is as it should be.
+    pub fn due<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) -> Option<Load> {
+        self.tell(mirror, local);
+        let changes = match &self.loaded {
+            None => {
+                self.compiler.take_changes();
+                between(None, self.compiler.ruleset())
+            }
+            Some(_) => {
+                let mut changes = std::mem::take(&mut self.waiting);
+                changes.extend(self.compiler.take_changes());
+                changes
+            }
+        };
+        let load = Load { changes, local: self.local.clone(), may_deny_more: self.may_deny_more };
+        if load.changes.is_empty() {
+            self.load(&load);
             return None;
         }
-        Some((changes, wanted.clone()))
+        self.may_deny_more = false;
+        Some(load)
     }
 
-    /// The changes were done.
-    pub fn load(&mut self, loaded: Arc<Loaded>) {
-        self.loaded = Some(loaded);
+    /// The changes were made.
+    pub fn load(&mut self, load: &Load) {
+        self.loaded = Some(load.local.clone());
     }
 
     /// Whether the loaded rules know this interface.
     pub fn covers(&self, interface: &Interface) -> bool {
-        self.loaded.as_ref().is_some_and(|loaded| loaded.interfaces.contains(interface))
+        self.loaded.as_ref().is_some_and(|local| local.interfaces.values().any(|known| known == interface))
+    }
+
+    /// Whether our table is as the store wants it, as far as was told.
+    pub fn is_settled(&self) -> bool {
+        self.loaded.is_some() && self.waiting.is_empty() && self.compiler.is_settled()
+    }
+
+    /// Tells the compiler the news.
+    fn tell<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) {
+        let quiet = News::Some { objects: BTreeSet::new(), local: false };
+        match std::mem::replace(&mut self.news, quiet) {
+            News::Anything => {
+                self.tell_everything(mirror);
+                self.tell_local(local);
+            }
+            News::Some { objects, local: has_moved } => {
+                for key in objects {
+                    self.tell_object(mirror, &key);
+                }
+                if has_moved {
+                    self.tell_local(local);
+                }
+            }
+        }
+    }
+
+    fn tell_everything(&mut self, mirror: &Mirror) {
+        let known = self.compiler.known();
+        let gone = known.endpoints.iter().map(|name| ObjectKey::Endpoint(EndpointName::new(name.as_str())));
+        let gone = gone.chain(known.policies.into_iter().map(ObjectKey::Policy));
+        let gone = gone.chain(known.address_sets.into_iter().map(ObjectKey::AddressSet));
+        let gone = gone.chain(known.tiers.into_iter().map(ObjectKey::Tier));
+        let gone = gone.chain(known.namespaces.into_iter().map(ObjectKey::Namespace));
+        let keys = mirror.all().map(Object::key);
+        // Namespaces and sets come before those who live in them or are selected by them: each is then told once.
+        let keys: BTreeSet<(u8, ObjectKey)> = gone.chain(keys).map(|key| (rank(&key), key)).collect();
+        for (_, key) in keys {
+            self.tell_object(mirror, &key);
+        }
+        self.tell_object(mirror, &ObjectKey::Fabric);
+    }
+
+    fn tell_object(&mut self, mirror: &Mirror, key: &ObjectKey) {
+        match key {
+            ObjectKey::Endpoint(name) => {
+                let endpoint = mirror.endpoint(name).map(|one| outlook::endpoint(one, namespace_of(mirror, one)));
+                self.compiler.set_endpoint(name.as_str(), endpoint.as_ref());
+            }
+            ObjectKey::Policy(name) => self.compiler.set_policy(name, mirror.policy(name).cloned()),
+            ObjectKey::AddressSet(name) => self.compiler.set_address_set(name, mirror.address_set(name).cloned()),
+            ObjectKey::Tier(name) => self.compiler.set_tier(name, mirror.tier(name).cloned()),
+            ObjectKey::Namespace(name) => {
+                let declared = mirror.namespace(name);
+                self.compiler.set_namespace(name, declared.map(|namespace| namespace.labels.clone()));
+                for one in mirror.all().filter_map(|object| <&Endpoint>::try_from(object).ok()) {
+                    if one.namespace.as_ref() == Some(name) {
+                        self.compiler.set_endpoint(one.name.as_str(), Some(&outlook::endpoint(one, declared)));
+                    }
+                }
+            }
+            ObjectKey::Fabric => self.compiler.set_settings(settings(mirror.fabric().workload_to_host)),
+            ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) => {}
+        }
+    }
+
+    fn tell_local<'a>(&mut self, local: impl Iterator<Item = &'a Endpoint>) {
+        let mut now = Local::default();
+        for endpoint in local {
+            now.interfaces.insert(endpoint.name.to_string(), endpoint.interface.clone());
+            now.links.extend(endpoint.addresses.iter().map(|address| (*address, endpoint.interface.clone())));
+        }
+        if now == *self.local {
+            return;
+        }
+        let names: BTreeSet<&String> = self.local.interfaces.keys().chain(now.interfaces.keys()).collect();
+        for name in names {
+            let interface = now.interfaces.get(name);
+            if interface != self.local.interfaces.get(name) {
+                self.compiler.set_interface(name, interface.cloned());
+            }
+        }
+        self.local = Arc::new(now);
     }
 }
 
-fn compiled<'a>(mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) -> Loaded {
-    let interfaces: BTreeMap<String, Interface> =
-        local.map(|endpoint| (endpoint.name.to_string(), endpoint.interface.clone())).collect();
-    let host = PolicyHost {
-        interfaces: interfaces.clone(),
-        interface_prefix: INTERFACE_PREFIX.to_owned(),
-        workload_to_host: mirror.fabric().workload_to_host,
-    };
-    Loaded { ruleset: compile(&outlook::world(mirror.all()), &host), interfaces: interfaces.into_values().collect() }
+fn rank(key: &ObjectKey) -> u8 {
+    match key {
+        ObjectKey::Namespace(_) | ObjectKey::Tier(_) => 0,
+        ObjectKey::AddressSet(_) => 1,
+        ObjectKey::Endpoint(_) => 2,
+        ObjectKey::Policy(_) => 3,
+        ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) | ObjectKey::Fabric => 4,
+    }
+}
+
+fn namespace_of<'m>(mirror: &'m Mirror, endpoint: &Endpoint) -> Option<&'m crate::object::Namespace> {
+    mirror.namespace(endpoint.namespace.as_ref()?)
+}
+
+fn settings(workload_to_host: poplin_policy::host::WorkloadToHost) -> Settings {
+    Settings { interface_prefix: INTERFACE_PREFIX.to_owned(), workload_to_host }
+}
+
+/// A moment whose rules are remembered, to judge flows by them.
+#[derive(Debug)]
+pub struct Moment {
+    mark: Mark,
+    local: Arc<Local>,
+    looks_at_source_ports: bool,
+}
+
+impl Policing {
+    /// Remembers the rules as they are now.
+    pub fn remember(&mut self) -> Moment {
+        let looks_at_source_ports = self.compiler.looks_at_source_ports();
+        Moment { mark: self.compiler.mark(), local: self.local.clone(), looks_at_source_ports }
+    }
+
+    /// Nobody asks about that moment any more.
+    pub fn forget_moment(&mut self, moment: &Moment) {
+        self.compiler.forget(moment.mark);
+    }
+
+    /// The rules of now.
+    pub fn now(&self) -> Rules<'_, &Ruleset> {
+        let looks_at_source_ports = self.compiler.looks_at_source_ports();
+        Rules { book: self.compiler.ruleset(), local: &self.local, looks_at_source_ports }
+    }
+
+    /// The rules of a moment that is remembered.
+    pub fn then<'p>(&'p self, moment: &'p Moment) -> Rules<'p, Past<'p>> {
+        let looks_at_source_ports = moment.looks_at_source_ports;
+        Rules { book: self.compiler.at(moment.mark), local: &moment.local, looks_at_source_ports }
+    }
+
+    /// Addresses of the local endpoints, now.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.local.links.keys().copied()
+    }
+}
+
+impl Moment {
+    /// Addresses of the local endpoints, then.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.local.links.keys().copied()
+    }
+}
+
+/// Rules that can be asked about a packet.
+pub struct Rules<'p, B> {
+    book: B,
+    local: &'p Local,
+    /// Whether flows that differ in their source port only may fare differently.
+    pub looks_at_source_ports: bool,
+}
+
+/// An interface that is not ours, for what comes from elsewhere or goes there; whose it is does not matter to any rule.
+const FAR: &str = "elsewhere";
+
+impl<B: Book> Rules<'_, B> {
+    /// The link of the local endpoint with this address.
+    pub fn link_of(&self, address: IpAddr) -> Option<&Interface> {
+        self.local.links.get(&address)
+    }
+
+    /// Whether a flow may begin with this packet, to this host itself or through it; absent if none of its ends is a local endpoint.
+    pub fn admits(&self, packet: &Packet, is_to_host: bool) -> Option<bool> {
+        let (source, destination) = (self.link_of(packet.source), self.link_of(packet.destination));
+        source.or(destination)?;
+        let far = Interface::new(FAR).expect("it is a name");
+        let transit = Transit {
+            hook: if is_to_host { HookPoint::Input } else { HookPoint::Forward },
+            interface_in: Some(source.unwrap_or(&far).clone()),
+            interface_out: (!is_to_host).then(|| destination.unwrap_or(&far).clone()),
+            packet: *packet,
+            hop_limit: 64,
+            tcp_flags: SYN,
+            state: ConntrackState::New,
+        };
+        Some(walk(&self.book, &transit) == Outcome::Accept)
+    }
 }

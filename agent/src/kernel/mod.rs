@@ -18,6 +18,8 @@ mod neighbour;
 mod route;
 mod sysctl;
 
+mod conntrack;
+
 mod read;
 mod watch;
 
@@ -26,6 +28,7 @@ use std::io;
 use poplin_node::kernel::{KernelState, Step, StepFailure, StepFailureKind};
 use tokio::sync::mpsc;
 
+pub use conntrack::Conntrack;
 pub use nft::{Ownership, Rules, RulesError};
 pub use route::ROUTE_METRIC;
 pub use socket::Refusal;

@@ -51,6 +51,7 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
         }
     }
     for (index, address) in addresses {
+        state.local.insert(address);
         match all_links.get(&index) {
             Some(found) if found.is_loopback && is_link_local(address) => {
                 state.gateways.insert(address);

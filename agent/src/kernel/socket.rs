@@ -25,7 +25,7 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 /// Room for one received datagram: the kernel makes its dumps in pieces of at most 32 KiB (af_netlink.c, `netlink_dump`).
 const DATAGRAM_OCTETS: usize = 64 << 10;
 
-/// A dump that was disturbed is begun again so many times; under a storm of changes the last one stands, and the watch brings another.
+/// A dump that was disturbed is begun again so many times; under a storm of changes the last one stands, if it came to its end.
 const DUMP_ATTEMPTS: usize = 5;
 
 /// Why the kernel would not.
@@ -184,7 +184,8 @@ impl Conversation {
         refusal.map_or(Ok(()), Err)
     }
 
-    /// Asks for everything of a kind; `collect` adds one thing to what was collected. A dump that a change disturbs is begun again.
+    /// Asks for everything of a kind; `collect` adds one thing to what was collected. A dump that a change disturbs, or that is cut
+    /// short, is begun again.
     pub(super) fn dump<T: Default>(
         &mut self,
         kind: u16,
@@ -192,14 +193,14 @@ impl Conversation {
         attributes: impl Fn(&mut Writer),
         collect: impl Fn(&mut T, &[u8]),
     ) -> Result<T, Refusal> {
-        let mut collected = T::default();
+        let (mut collected, mut is_whole) = (T::default(), false);
         for _ in 0..DUMP_ATTEMPTS {
             let sequence = self.take_sequence(1);
             let mut out = Writer::default();
             out.message(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, head, &attributes);
             self.send(&out)?;
             let (mut refusal, mut is_disturbed) = (None, false);
-            collected = T::default();
+            (collected, is_whole) = (T::default(), false);
             self.drain(|message| {
                 if message.sequence != sequence {
                     return;
@@ -208,18 +209,24 @@ impl Conversation {
                 match answer(message) {
                     Some(Answer::Refused(why)) => refusal = Some(why),
                     Some(Answer::Done) => {}
-                    None if message.kind == NLMSG_DONE => refusal = end_of_dump(message),
+                    None if message.kind == NLMSG_DONE => {
+                        is_whole = true;
+                        refusal = end_of_dump(message);
+                    }
                     None => collect(&mut collected, message.payload),
                 }
             })?;
-            if let Some(refusal) = refusal {
-                return Err(refusal);
-            }
-            if !is_disturbed {
-                break;
+            match refusal {
+                Some(refusal) if refusal.errno == Errno::INTR => is_whole = false,
+                Some(refusal) => return Err(refusal),
+                None if is_whole && !is_disturbed => return Ok(collected),
+                None => {}
             }
         }
-        Ok(collected)
+        match is_whole {
+            true => Ok(collected),
+            false => Err(Refusal { errno: Errno::NOBUFS, explanation: Some("the dump was cut short".into()) }),
+        }
     }
 }
 

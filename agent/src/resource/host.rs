@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use poplin_bgp::Asn;
 use poplin_node::name::HostName;
-use poplin_node::object::{Fabric, Host};
+use poplin_node::object::{ExistingFlows, Fabric, Host};
 use poplin_policy::host::WorkloadToHost;
 use poplin_proto::v1;
 
@@ -78,12 +78,15 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let mtu_bytes = findings.take(mtu.transpose());
     let words = [("", default.workload_to_host), ("accept", WorkloadToHost::Accept), ("drop", WorkloadToHost::Drop)];
     let workload_to_host = findings.take(word("spec.workloadToHost", &spec.workload_to_host, &words));
+    let words = [("", default.existing_flows), ("recheck", ExistingFlows::Recheck), ("keep", ExistingFlows::Keep)];
+    let existing_flows = findings.take(word("spec.existingFlows", &spec.existing_flows, &words));
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
-    let checked = asn.zip(mtu_bytes).zip(workload_to_host);
-    findings.finish(checked.map(|((asn, mtu_bytes), workload_to_host)| Fabric {
+    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows);
+    findings.finish(checked.map(|(((asn, mtu_bytes), workload_to_host), existing_flows)| Fabric {
         asn,
         is_meshed,
         mtu_bytes,
         workload_to_host,
+        existing_flows,
     }))
 }

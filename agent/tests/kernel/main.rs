@@ -11,6 +11,7 @@ mod packets;
 mod rules;
 mod worlds;
 
+mod flows;
 mod links;
 mod routes;
 

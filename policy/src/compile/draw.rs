@@ -48,6 +48,7 @@ pub(super) fn piece(piece: &Piece, drawing: &mut Drawing) -> Verdict {
 
 /// The verdict that leads to a chain which looks a port up. The ranges cover all ports.
 pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing: &mut Drawing) -> Verdict {
+    let form = if field == Field::SourcePort { Form::SourcePorts } else { Form::Ports };
     let name = Drawing::name("ports", &(field, &ranges));
     drawing.draw(name.clone(), |_| {
         let below = ranges.iter().filter_map(|(_, verdict)| verdict.target().cloned()).collect();
@@ -61,7 +62,7 @@ pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing:
         // Every port is in the map; what has none, for it is cut short, is dropped.
         let found = look_up(Vec::new(), Then::Lookup { fields: vec![field], map: name.clone() });
         let rules = vec![found, when(Vec::new(), Verdict::Drop)];
-        Blueprint { rules, map: Some((name, map)), tables: BTreeSet::new(), below, form: Form::Ports }
+        Blueprint { rules, map: Some((name, map)), tables: BTreeSet::new(), below, form }
     })
 }
 
@@ -101,7 +102,9 @@ fn mapped(list: &List, drawing: &mut Drawing) -> Blueprint {
             verdicts.insert(index, outcome(settled, list.direction, drawing));
         }
     }
-    verdicts.insert(OPEN, outcome(&Settled::Open, list.direction, drawing));
+    if !list.entries.last().is_some_and(is_certain) {
+        verdicts.insert(OPEN, outcome(&Settled::Open, list.direction, drawing));
+    }
     below.extend(verdicts.values().filter_map(|verdict| verdict.target().cloned()));
     let field = list.family.peer_field(list.direction);
     let by = |question: &Question| {

@@ -51,6 +51,7 @@ use self::slab::Id;
 use self::table::{Ground, Tables};
 use crate::delta::Change;
 use crate::edit::Edited;
+pub use crate::edit::{Mark, Past};
 use crate::host::{Host, Settings};
 use crate::label::Labels;
 use crate::model::{AddressSet, Direction, Endpoint, IpVersion, NamedPort, Policy, QualifiedName, Tier};
@@ -104,6 +105,17 @@ pub struct Compiler {
     edited: Edited,
 }
 
+/// What a compiler was told of, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct Known {
+    pub endpoints: BTreeSet<String>,
+    pub policies: BTreeSet<QualifiedName>,
+    pub address_sets: BTreeSet<QualifiedName>,
+    pub tiers: BTreeSet<String>,
+    pub namespaces: BTreeSet<String>,
+}
+
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
 impl Compiler {
@@ -153,6 +165,37 @@ impl Compiler {
         self.edited.is_untouched()
     }
 
+    /// Remembers how the table is now; see [`Compiler::at`].
+    pub fn mark(&mut self) -> Mark {
+        self.edited.mark()
+    }
+
+    /// Nobody asks any more how the table was then.
+    pub fn forget(&mut self, mark: Mark) {
+        self.edited.forget(mark);
+    }
+
+    /// The table as it was at a mark that is not forgotten.
+    pub fn at(&self, mark: Mark) -> Past<'_> {
+        self.edited.at(mark)
+    }
+
+    /// Whether flows that differ in their source port only may fare differently.
+    pub fn looks_at_source_ports(&self) -> bool {
+        self.nodes.look_at_source_ports()
+    }
+
+    /// Everything that is known, by name: endpoints, policies, address sets, tiers, namespaces.
+    pub fn known(&self) -> Known {
+        Known {
+            endpoints: self.population.names().map(str::to_owned).collect(),
+            policies: self.world.policies.keys().cloned().collect(),
+            address_sets: self.world.sets.keys().cloned().collect(),
+            tiers: self.world.tiers.keys().cloned().collect(),
+            namespaces: self.world.namespaces.keys().cloned().collect(),
+        }
+    }
+
     /// The host's own settings.
     pub fn set_settings(&mut self, settings: Settings) {
         if self.settings != settings {
@@ -169,6 +212,9 @@ impl Compiler {
 
     /// An endpoint of any host comes, changes or goes.
     pub fn set_endpoint(&mut self, name: &str, endpoint: Option<&Endpoint>) {
+        if self.population.is(name, endpoint) {
+            return;
+        }
         let moves = self.population.set(name, endpoint);
         self.tables.follow(&moves, &self.population, &mut self.edited);
         if self.locals.contains_key(name) {

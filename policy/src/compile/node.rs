@@ -29,8 +29,10 @@ pub enum Form {
     Linear,
     /// Finds what settles by one look-up of the address.
     Mapped,
-    /// Finds the list that holds for the port, or for the port it comes from.
+    /// Finds the list that holds for the port.
     Ports,
+    /// Finds the list that holds for the port a packet comes from.
+    SourcePorts,
 }
 
 /// Blueprints while a path is drawn.
@@ -68,6 +70,8 @@ struct Node {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nodes {
     nodes: BTreeMap<Name, Node>,
+    /// How many of them look a source port up.
+    source_ports: usize,
 }
 
 impl Nodes {
@@ -95,6 +99,7 @@ impl Nodes {
             map: blueprint.map.as_ref().map(|(name, _)| name.clone()),
             form: blueprint.form,
         };
+        self.source_ports += usize::from(node.form == Form::SourcePorts);
         self.nodes.insert(name.clone(), node);
     }
 
@@ -106,6 +111,7 @@ impl Nodes {
             return;
         }
         let node = self.nodes.remove(name).expect("a chain that is released stands");
+        self.source_ports -= usize::from(node.form == Form::SourcePorts);
         ground.edited.set_chain(name, None);
         if let Some(map) = &node.map {
             ground.edited.set_map(map, None);
@@ -116,6 +122,11 @@ impl Nodes {
         for below in &node.below {
             self.release(below, tables, ground);
         }
+    }
+
+    /// Whether some chain looks a source port up.
+    pub(super) fn look_at_source_ports(&self) -> bool {
+        self.source_ports > 0
     }
 
     /// What a chain does.

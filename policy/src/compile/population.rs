@@ -241,6 +241,26 @@ impl Population {
         self.residents.get(name).map(|resident| resident.class)
     }
 
+    /// Everybody's names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.residents.keys().map(String::as_str)
+    }
+
+    /// Whether an endpoint is as it was last told of, or as unknown.
+    pub(super) fn is(&self, name: &str, endpoint: Option<&Endpoint>) -> bool {
+        match (self.residents.get(name), endpoint) {
+            (None, None) => true,
+            (Some(resident), Some(endpoint)) => {
+                let likeness = &self.classes[resident.class].likeness;
+                resident.addresses == endpoint.addresses
+                    && likeness.labels == endpoint.labels
+                    && likeness.namespace == endpoint.namespace
+                    && likeness.ports == endpoint.ports
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
+
     /// An endpoint as it was last told of.
     pub(super) fn endpoint(&self, name: &str) -> Option<Endpoint> {
         let resident = self.residents.get(name)?;

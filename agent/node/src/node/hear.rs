@@ -15,13 +15,22 @@ impl Node {
     }
 
     pub(super) fn store_changed(&mut self, revision: i64, puts: Vec<Versioned<Object>>, deletes: Vec<ObjectKey>) {
-        let matters =
-            puts.iter().map(|put| put.value.key()).chain(deletes.iter().cloned()).any(|key| bears_on_rules(&key));
+        for put in &puts {
+            let is_newcomer = self.mirror.as_ref().is_some_and(|mirror| is_newcomer(mirror, &put.value));
+            self.touch_rules(put.value.key(), !is_newcomer);
+        }
+        for key in &deletes {
+            self.touch_rules(key.clone(), true);
+        }
         if let Some(mirror) = &mut self.mirror {
             mirror.change(revision, puts, deletes);
         }
-        if matters {
-            self.policing.touch();
+    }
+
+    /// An object has changed; the rules may depend on it.
+    pub(super) fn touch_rules(&mut self, key: ObjectKey, may_deny_more: bool) {
+        if bears_on_rules(&key) {
+            self.policing.touch_object(key, may_deny_more);
         }
     }
 
@@ -47,8 +56,16 @@ impl Node {
     }
 }
 
+/// Whether all that an object does is to bring an endpoint. Also what this node wrote itself and hears of again.
+fn is_newcomer(mirror: &Mirror, object: &Object) -> bool {
+    match object {
+        Object::Endpoint(endpoint) => mirror.endpoint(&endpoint.name).is_none_or(|known| known == endpoint),
+        _ => false,
+    }
+}
+
 /// Whether an object can change what the compiler makes. Written out, so that a new kind asks to be thought of.
-pub(super) fn bears_on_rules(key: &ObjectKey) -> bool {
+fn bears_on_rules(key: &ObjectKey) -> bool {
     match key {
         ObjectKey::Endpoint(_)
         | ObjectKey::Policy(_)

@@ -211,6 +211,12 @@ impl Node {
 
     fn committed(&mut self, id: TransactionId, revision: i64, in_flight: InFlight) {
         self.trust(&in_flight.transaction);
+        for put in &in_flight.transaction.puts {
+            self.touch_rules(put.key(), false);
+        }
+        for key in &in_flight.transaction.deletes {
+            self.touch_rules(key.clone(), true);
+        }
         if let Some(mirror) = &mut self.mirror {
             mirror.commit(revision, in_flight.transaction);
         }
@@ -219,10 +225,7 @@ impl Node {
                 let host = self.identity.host.clone();
                 self.note(Note::Info(format!("host {host} is written down at revision {revision}")));
             }
-            Purpose::Jobs => {
-                self.policing.touch();
-                self.jobs_committed(id);
-            }
+            Purpose::Jobs => self.jobs_committed(id),
         }
     }
 

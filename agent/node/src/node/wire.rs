@@ -1,7 +1,6 @@
 //! Brings the kernel to what should be, one batch at a time, and moves the requests that waited for it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use poplin_policy::ruleset::Interface;
@@ -12,7 +11,7 @@ use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind};
 use crate::name::AttachmentId;
 use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
-use crate::policing::Loaded;
+use crate::policing::Load;
 use crate::request::{Answer, Attached, Refusal};
 use crate::wish::mac_of;
 
@@ -28,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Batch {
     steps: Vec<Step>,
-    rules: Option<Arc<Loaded>>,
+    rules: Option<Load>,
 }
 
 /// How the change of rules fared in a batch that failed.
@@ -72,7 +71,7 @@ impl Node {
     }
 
     /// What the kernel should hold.
-    fn desired(&mut self) -> Option<(Desired, Option<Arc<Loaded>>)> {
+    fn desired(&mut self) -> Option<(Desired, Option<Load>)> {
         let departing = self.jobs.departing();
         let routes = self.routes()?;
         let mirror = self.mirror.as_ref()?;
@@ -82,11 +81,11 @@ impl Node {
         let links: BTreeMap<Interface, DesiredLink> = local()
             .map(|endpoint| (endpoint.interface.clone(), desired_link(endpoint, wiring.contains(&endpoint.attachment))))
             .collect();
-        let (rules, loaded) = due.unzip();
+        let rules = due.as_ref().map(|load| load.changes.clone());
         let is_lost = self.kernel.as_ref().is_some_and(|kernel| kernel.is_forwarding_off);
         let forwarding = is_lost || !self.is_forwarding;
         let desired = Desired { rules: rules.unwrap_or_default(), links, routes, forwarding };
-        Some((desired, loaded))
+        Some((desired, due))
     }
 
     pub(super) fn steps_done(&mut self, now: Instant, result: Result<(), StepFailure>) {
@@ -104,7 +103,7 @@ impl Node {
             }
         }
         if let Some(rules) = batch.rules {
-            self.policing.load(rules);
+            self.load(rules);
         }
         self.is_forwarding |= batch.steps.contains(&Step::EnableForwarding);
         if self.kernel_error.take().is_some() {
@@ -116,14 +115,21 @@ impl Node {
     fn batch_failed(&mut self, now: Instant, batch: Batch, failure: StepFailure) {
         self.kernel = None; // a fresh reading follows by itself
         match (batch.rules_fared(&failure.step), batch.rules) {
-            (Fared::Done, Some(rules)) => self.policing.load(rules),
+            (Fared::Done, Some(rules)) => self.load(rules),
+            (Fared::NotTried, Some(rules)) => self.policing.put_back(rules),
             (Fared::Failed, _) => self.policing.forget(),
-            (Fared::Done, None) | (Fared::NotTried, _) => {}
+            (Fared::Done | Fared::NotTried, None) => {}
         }
         match &failure.step {
             Step::CreateLink(new) => self.link_failed(new, &failure),
             _ => self.pause(now, &failure),
         }
+    }
+
+    /// These rules are in force.
+    fn load(&mut self, load: Load) {
+        self.flows.loaded(load.may_deny_more);
+        self.policing.load(&load);
     }
 
     fn pause(&mut self, now: Instant, failure: &StepFailure) {
@@ -158,7 +164,7 @@ impl Node {
         if let Some(job) = self.jobs.get_mut(attachment) {
             job.wish = Wish::Undo(refusal);
             job.stage = Stage::Unwiring(Box::new(endpoint));
-            self.policing.touch();
+            self.policing.touch_local();
         }
     }
 
@@ -172,7 +178,7 @@ impl Node {
                 None if self.may_be_written(&attachment) => continue, // asked of the store, or answered when its time is up
                 None => self.finish(&attachment, Answer::Detached(None)),
             }
-            self.policing.touch();
+            self.policing.touch_local();
         }
     }
 

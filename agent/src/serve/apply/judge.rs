@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use poplin_node::object::{Object, ObjectKey, Pool};
-use poplin_policy::compile::MAX_TIERS;
 use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
@@ -57,7 +56,7 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             Object::Pool(pool) => fits_pools(pool, &after).or_else(|| keeps_blocks(pool, &standing)),
             Object::Policy(policy) => fits_policies(policy, &after),
             Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
-            Object::Tier(tier) => builtin_tier(&tier.name).or_else(|| too_many_tiers(&after)),
+            Object::Tier(tier) => builtin_tier(&tier.name),
             Object::AddressSet(_) | Object::Peer(_) | Object::Fabric(_) | Object::Block(_) | Object::Namespace(_) => {
                 None
             }
@@ -185,15 +184,6 @@ fn changes_only_labels(object: &Object, standing: &BTreeMap<ObjectKey, Object>) 
         _ => false,
     };
     (!is_same).then(|| Invalid::new("spec", "AGENT_OWNED", "the spec differs from what stands").advice(advice))
-}
-
-/// A packet walks from tier to tier by goto, and the kernel follows only so many.
-fn too_many_tiers(after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
-    let count = 1 + after.keys().filter(|key| matches!(key, ObjectKey::Tier(_))).count();
-    let message = format!("there would be {count} tiers with the built-in one, at most {MAX_TIERS} can be compiled");
-    (count > MAX_TIERS).then(|| {
-        Invalid::new("metadata.name", "TOO_MANY_TIERS", message).advice("order policies within a tier instead")
-    })
 }
 
 fn builtin_tier(name: &str) -> Option<Invalid> {

@@ -1,0 +1,205 @@
+//! Which established flows end because the rules came to deny them.
+//!
+//! In: rules as they are loaded, and the kernel's table of flows once it was read. Out: the flows to end. An established
+//! flow passes before any policy is asked, so a rule that comes later does not reach it; whoever is denied now would talk on for days.
+//! A flow ends if the rules that let it begin would not any more: the compiled rules themselves are asked, the old and the new, with its
+//! first packet. Knows nothing of how flows are read and ended.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+use poplin_policy::packet::{Packet, TCP, Transport};
+use poplin_policy::ruleset::Interface;
+use poplin_policy::walk::Book;
+
+use crate::policing::{Moment, Policing, Rules};
+
+/// One entry of the kernel's table of flows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Its first packet, as it came.
+    pub opened: Packet,
+    /// An answer to it, as it would come. Where addresses are translated this is not just the reverse.
+    pub answered: Packet,
+    /// Another flow announced it, and it passes with that one.
+    pub is_related: bool,
+    /// By what the kernel finds it again.
+    pub handle: FlowHandle,
+}
+
+/// By what the kernel finds a flow again; only the hands look inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowHandle(pub Vec<u8>);
+
+impl Flow {
+    /// The first packet as policy sees it: after the translation of its destination, before that of its source.
+    fn judged(&self) -> Packet {
+        let transport = match (self.opened.transport, self.answered.transport) {
+            (Transport::Ports { protocol, source, .. }, Transport::Ports { source: destination, .. }) => {
+                Transport::Ports { protocol, source, destination }
+            }
+            (transport, _) => transport,
+        };
+        Packet { source: self.opened.source, destination: self.answered.source, transport }
+    }
+
+    /// Whether the other end can open it anew with its next packet. TCP from the middle of a stream is dropped, an answer to a
+    /// ping opens nothing.
+    fn can_return(&self) -> bool {
+        matches!(self.opened.transport, Transport::Ports { protocol, .. } if protocol != TCP)
+    }
+}
+
+/// What the head remembers of flows: not the flows, but the rules they passed.
+#[derive(Debug, Default)]
+pub struct Flows {
+    /// The moment whose rules every flow has passed that stands now; absent = unknown.
+    passed: Option<Moment>,
+    /// The moment when the reading under way was asked for.
+    asked: Option<Moment>,
+    /// Some flow may have been denied since `passed`.
+    is_due: bool,
+    /// Answers to flows that were ended: an open flow like this goes on with what was ended.
+    ended: HashSet<Packet>,
+    /// How often in a row returning flows were ended.
+    returns: u8,
+}
+
+/// How often flows that return are looked for. Their next packet must have been under way at the very moment the former was ended, so
+/// once is nearly always enough.
+const MOST_RETURNS: u8 = 4;
+
+impl Flows {
+    /// Other rules are in force.
+    pub fn loaded(&mut self, may_deny_more: bool) {
+        self.is_due |= may_deny_more;
+    }
+
+    /// Nothing that stands is to be ended.
+    pub fn keep(&mut self, policing: &mut Policing) {
+        if let Some(moment) = self.passed.replace(policing.remember()) {
+            policing.forget_moment(&moment);
+        }
+        self.is_due = false;
+    }
+
+    /// The addresses whose flows should be read, if it is time to: when rules that may deny more are in force, and none are under way.
+    pub fn wanted(&mut self, policing: &mut Policing) -> Option<BTreeSet<IpAddr>> {
+        if self.asked.is_some() || !self.is_due || !policing.is_settled() {
+            return None;
+        }
+        let before = self.passed.iter().flat_map(Moment::addresses);
+        let addresses: BTreeSet<IpAddr> = before.chain(policing.addresses()).collect();
+        if addresses.is_empty() {
+            self.keep(policing);
+            return None;
+        }
+        self.asked = Some(policing.remember());
+        self.is_due = false;
+        Some(addresses)
+    }
+
+    /// The flows could not be read, or cannot be judged now; they are wanted again.
+    pub fn not_read(&mut self, policing: &mut Policing) {
+        if let Some(moment) = self.asked.take() {
+            policing.forget_moment(&moment);
+        }
+        self.is_due = true;
+    }
+
+    /// The flows were read: those that end.
+    pub fn read(&mut self, flows: Vec<Flow>, host: &BTreeSet<IpAddr>, policing: &mut Policing) -> Vec<Flow> {
+        if !policing.is_settled() {
+            // Rules are under way; whom they deny is judged once they are in force.
+            self.not_read(policing);
+            return Vec::new();
+        }
+        let Some(asked) = self.asked.take() else { return Vec::new() };
+        let before = self.passed.as_ref().map(|moment| policing.then(moment));
+        let mut judge = Judge::new(before, policing.now(), host);
+        let ends = |flow: &Flow| self.ended.contains(&flow.opened) || judge.ends(flow);
+        let ending: Vec<Flow> = flows.into_iter().filter(ends).collect();
+        drop(judge);
+        let returning = ending.iter().filter(|flow| flow.can_return());
+        self.ended = returning.map(|flow| flow.answered).collect();
+        self.returns = if self.ended.is_empty() { 0 } else { self.returns + 1 };
+        if self.returns >= MOST_RETURNS {
+            self.ended.clear();
+            self.returns = 0;
+        }
+        self.is_due |= !self.ended.is_empty();
+        if let Some(moment) = self.passed.replace(asked) {
+            policing.forget_moment(&moment);
+        }
+        ending
+    }
+}
+
+/// Compares two sets of rules, flow by flow.
+struct Judge<'h, B, N> {
+    before: Option<Rules<'h, B>>,
+    now: Rules<'h, N>,
+    host: &'h BTreeSet<IpAddr>,
+    looks_at_source_ports: bool,
+    /// What was judged already: most flows are of few kinds.
+    known: HashMap<Packet, bool>,
+}
+
+impl<'h, B: Book, N: Book> Judge<'h, B, N> {
+    fn new(before: Option<Rules<'h, B>>, now: Rules<'h, N>, host: &'h BTreeSet<IpAddr>) -> Self {
+        let looked = before.as_ref().is_some_and(|before| before.looks_at_source_ports);
+        let looks_at_source_ports = looked || now.looks_at_source_ports;
+        Self { before, now, host, looks_at_source_ports, known: HashMap::new() }
+    }
+
+    fn ends(&mut self, flow: &Flow) -> bool {
+        let packet = self.kind_of(flow.judged());
+        // What the host itself opens passes by the place it comes from, whatever the rules say.
+        if flow.is_related || self.host.contains(&packet.source) || self.is_with_itself(&packet) {
+            return false;
+        }
+        if let Some(ends) = self.known.get(&packet) {
+            return *ends;
+        }
+        let ends = self.is_denied_now(&packet) && self.was_admitted(&packet);
+        self.known.insert(packet, ends);
+        ends
+    }
+
+    /// An endpoint that reaches itself by a translated address is asked nothing.
+    fn is_with_itself(&self, packet: &Packet) -> bool {
+        let (source, destination) = (self.now.link_of(packet.source), self.now.link_of(packet.destination));
+        source.is_some() && source == destination
+    }
+
+    /// All flows that differ in what no rule looks at are of one kind.
+    fn kind_of(&self, packet: Packet) -> Packet {
+        match packet.transport {
+            Transport::Ports { protocol, destination, .. } if !self.looks_at_source_ports => {
+                Packet { transport: Transport::Ports { protocol, source: 0, destination }, ..packet }
+            }
+            Transport::Ports { .. } | Transport::Icmp { .. } | Transport::Other(_) => packet,
+        }
+    }
+
+    /// An end that has left is denied: what comes to its address next must not inherit its flows.
+    fn is_denied_now(&self, packet: &Packet) -> bool {
+        let has_left = |address| self.now.link_of(address).is_none() && self.before_link_of(address).is_some();
+        has_left(packet.source)
+            || has_left(packet.destination)
+            || self.now.admits(packet, self.host.contains(&packet.destination)) == Some(false)
+    }
+
+    /// Flows from before all that is known, and of an address that is somebody else's now, were let in by somebody.
+    fn was_admitted(&self, packet: &Packet) -> bool {
+        let is_to_host = self.host.contains(&packet.destination);
+        let is_newer = |address| self.now.link_of(address) != self.before_link_of(address);
+        is_newer(packet.source)
+            || is_newer(packet.destination)
+            || self.before.as_ref().is_none_or(|before| before.admits(packet, is_to_host) != Some(false))
+    }
+
+    fn before_link_of(&self, address: IpAddr) -> Option<&Interface> {
+        self.before.as_ref()?.link_of(address)
+    }
+}

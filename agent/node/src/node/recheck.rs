@@ -1,0 +1,68 @@
+//! Ends established flows that policy came to deny: first the rules stand, then the flows are read, judged and ended.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::action::{Action, Note};
+use crate::flows::Flow;
+use crate::object::ExistingFlows;
+use crate::plan::{GATEWAY_V4, GATEWAY_V6};
+
+use super::Node;
+
+/// The wait after flows that could not be read. The kernel gives its table unless it is short of memory.
+const FLOWS_PAUSE: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Asks for the flows, if rules came into force that may deny some of them.
+    pub(super) fn recheck(&mut self) {
+        let may_ask = self.kernel.is_some() && self.flows_after.is_none();
+        let Some(mirror) = self.mirror.as_ref().filter(|_| may_ask) else { return };
+        match mirror.fabric().existing_flows {
+            ExistingFlows::Keep => self.flows.keep(&mut self.policing),
+            ExistingFlows::Recheck => {
+                if let Some(addresses) = self.flows.wanted(&mut self.policing) {
+                    self.actions.push_back(Action::ReadFlows(addresses));
+                }
+            }
+        }
+    }
+
+    pub(super) fn flows_read(&mut self, now: Instant, flows: Result<Vec<Flow>, String>) {
+        match flows {
+            Ok(flows) if self.kernel.is_some() => self.end_denied(flows),
+            // Which addresses are the host's own is not known at the moment; they are read again when it is.
+            Ok(_) => self.flows.not_read(&mut self.policing),
+            Err(reason) => {
+                self.flows.not_read(&mut self.policing);
+                self.flows_after = Some(now + FLOWS_PAUSE);
+                let note = format!("the kernel's flows cannot be read: {reason}; trying again in {FLOWS_PAUSE:?}");
+                self.note(Note::Warning(note));
+            }
+        }
+    }
+
+    fn end_denied(&mut self, flows: Vec<Flow>) {
+        let host = self.host_addresses();
+        let ending = self.flows.read(flows, &host, &mut self.policing);
+        if ending.is_empty() {
+            return;
+        }
+        self.note(Note::Info(format!("ending {}, denied now", counted(ending.len()))));
+        self.actions.push_back(Action::EndFlows(ending.into_iter().map(|flow| flow.handle).collect()));
+    }
+
+    /// Every address the host itself may speak from.
+    fn host_addresses(&self) -> BTreeSet<IpAddr> {
+        let local = self.kernel.iter().flat_map(|kernel| &kernel.local).copied();
+        local.chain(self.own_addresses().into_iter().flatten()).chain([GATEWAY_V4, GATEWAY_V6]).collect()
+    }
+}
+
+fn counted(flows: usize) -> String {
+    match flows {
+        1 => "1 flow".to_owned(),
+        many => format!("{many} flows"),
+    }
+}

@@ -1,0 +1,370 @@
+//! Established flows when policy changes: which end, which do not notice, and when nobody looks.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use poplin_node::flows::{Flow, FlowHandle};
+use poplin_node::kernel::{KernelState, Mac};
+use poplin_node::name::{AttachmentId, EndpointName, HostName};
+use poplin_node::object::{Endpoint, ExistingFlows, Fabric, Host, Object, ObjectKey, Versioned};
+use poplin_node::{Action, Event, Identity, Node};
+use poplin_policy::host::WorkloadToHost;
+use poplin_policy::label::Labels;
+use poplin_policy::model::{Action as RuleAction, Mode, Policy, Rule, Selection};
+use poplin_policy::packet::{Packet, Transport};
+use poplin_policy::ruleset::Interface;
+use poplin_policy::selector::Selector;
+
+const WEB: &str = "10.77.0.1";
+const DB: &str = "10.77.0.2";
+const FAR: &str = "10.77.9.9";
+const HOST: &str = "172.31.0.1";
+
+#[test]
+fn a_flow_that_policy_comes_to_deny_ends_and_no_other() {
+    let mut room = Room::with(vec![endpoint("web", WEB), endpoint("db", DB)]);
+    let (doomed, spared) = (tcp(WEB, DB, 5432), tcp(WEB, DB, 22));
+    let elsewhere = tcp(FAR, "10.77.9.8", 5432);
+
+    room.put(db_for_ports("tcp/22"));
+    room.flows(vec![doomed.clone(), spared, elsewhere, tcp(DB, WEB, 5432)]);
+
+    assert_eq!(room.ended(), vec![doomed]);
+}
+
+#[test]
+fn a_flow_from_far_away_ends_at_its_destination() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+
+    room.put(db_for_nobody());
+    room.flows(vec![tcp(FAR, DB, 5432), tcp(DB, FAR, 5432)]);
+
+    assert_eq!(room.ended(), vec![tcp(FAR, DB, 5432)]);
+}
+
+#[test]
+fn policy_looks_at_addresses_after_the_destination_is_translated() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+    let (service, back) = (address("192.0.2.1"), address(HOST));
+    let translated = Flow {
+        opened: Packet::tcp(address(FAR), service, (40000, 80)),
+        answered: Packet::tcp(address(DB), back, (5432, 61000)),
+        ..tcp(FAR, DB, 5432)
+    };
+
+    room.put(db_for_ports("tcp/80"));
+    room.flows(vec![translated.clone()]);
+
+    assert_eq!(room.ended(), vec![translated]);
+}
+
+#[test]
+fn what_the_host_opened_or_another_flow_announced_never_ends() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+    let related = Flow { is_related: true, ..tcp(FAR, DB, 20) };
+    let by_the_host = [tcp(HOST, DB, 5432), tcp("169.254.1.1", DB, 5432), tcp("10.255.0.1", DB, 5432)];
+
+    room.put(db_for_nobody());
+    room.flows(by_the_host.into_iter().chain([related]).collect());
+
+    assert_eq!(room.ended(), vec![]);
+}
+
+#[test]
+fn what_was_denied_before_is_left_as_it_is() {
+    let mut room = Room::with(vec![endpoint("db", DB), db_for_nobody()]);
+    room.flows(vec![]);
+
+    room.put(db_for_ports("tcp/22"));
+    room.flows(vec![tcp(FAR, DB, 5432)]);
+
+    assert_eq!(room.ended(), vec![], "it was kept once, or it would not be here");
+}
+
+#[test]
+fn after_a_start_nobody_knows_what_was_allowed_and_whatever_is_denied_ends() {
+    let mut room = Room::with(vec![endpoint("db", DB), db_for_ports("tcp/22")]);
+
+    room.flows(vec![tcp(FAR, DB, 5432), tcp(FAR, DB, 22)]);
+
+    assert_eq!(room.ended(), vec![tcp(FAR, DB, 5432)]);
+}
+
+#[test]
+fn newcomers_and_hosts_without_endpoints_have_no_flows_to_look_at() {
+    let mut room = Room::with(vec![]);
+    assert_eq!(room.asked, None, "nobody is here");
+
+    room.put(db_for_nobody());
+    room.put(endpoint("db", DB));
+    room.put(endpoint("web", WEB));
+
+    assert_eq!(room.asked, None, "whoever comes has no flows");
+}
+
+#[test]
+fn an_endpoint_that_leaves_takes_its_flows_along() {
+    let mut room = Room::with(vec![endpoint("db", DB), endpoint("web", WEB)]);
+
+    room.delete(ObjectKey::Endpoint(EndpointName::new("db")));
+    room.flows(vec![udp(FAR, DB, 53), udp(FAR, WEB, 53)]);
+
+    assert_eq!(room.ended(), vec![udp(FAR, DB, 53)], "its address may be somebody else's soon");
+}
+
+#[test]
+fn the_fabric_may_wish_to_keep_them() {
+    let keep = Fabric { existing_flows: ExistingFlows::Keep, ..Fabric::default() };
+    let mut room = Room::with(vec![endpoint("db", DB), Object::Fabric(keep)]);
+
+    room.put(db_for_nobody());
+
+    assert_eq!(room.asked, None);
+}
+
+#[test]
+fn what_may_be_opened_to_the_host_itself_is_rechecked_too() {
+    let open = Fabric { workload_to_host: WorkloadToHost::Accept, ..Fabric::default() };
+    let mut room = Room::with(vec![endpoint("db", DB), Object::Fabric(open)]);
+
+    room.put(Object::Fabric(Fabric::default()));
+    room.flows(vec![tcp(DB, HOST, 22), tcp(DB, FAR, 22)]);
+
+    assert_eq!(room.ended(), vec![tcp(DB, HOST, 22)]);
+}
+
+#[test]
+fn changes_during_a_reading_are_judged_by_the_oldest_rules_no_flow_was_judged_by() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+
+    room.put(db_for_ports("tcp/22 tcp/80"));
+    room.put(db_for_ports("tcp/22"));
+    assert_eq!(room.readings, 1, "one at a time");
+    room.flows(vec![tcp(FAR, DB, 5432), tcp(FAR, DB, 80), tcp(FAR, DB, 22)]);
+    assert_eq!(room.ended(), vec![tcp(FAR, DB, 5432), tcp(FAR, DB, 80)]);
+
+    assert_eq!(room.readings, 2, "flows may have come between the reading and the second change");
+    let late = Flow { opened: Packet::tcp(address(FAR), address(DB), (1, 80)), ..tcp(FAR, DB, 80) };
+    room.flows(vec![late.clone(), tcp(FAR, DB, 22)]);
+    assert_eq!(room.ended(), vec![late]);
+    assert_eq!(room.asked, None);
+}
+
+#[test]
+fn a_change_that_comes_and_goes_during_a_reading_ends_nothing() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+
+    room.put(db_for_nobody());
+    room.delete(ObjectKey::Policy("db".into()));
+    room.flows(vec![tcp(FAR, DB, 5432)]);
+
+    assert_eq!(room.ended(), vec![]);
+}
+
+#[test]
+fn an_answer_that_was_under_way_does_not_bring_a_datagram_flow_back() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+    let flow = udp(FAR, DB, 53);
+    let returned = Flow { opened: flow.answered, answered: flow.opened, ..flow.clone() };
+
+    room.put(db_for_nobody());
+    room.flows(vec![flow.clone()]);
+    assert_eq!(room.ended(), vec![flow]);
+    room.flows(vec![returned.clone(), udp(DB, FAR, 53)]);
+
+    assert_eq!(room.ended(), vec![returned], "and what db opens by itself is not taken for it");
+}
+
+#[test]
+fn a_server_that_never_stops_is_not_chased_for_ever() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+    let mut flow = udp(FAR, DB, 53);
+
+    room.put(db_for_nobody());
+    for _ in 0..20 {
+        if room.asked.is_some() {
+            room.flows(vec![flow.clone()]);
+            flow = Flow { opened: flow.answered, answered: flow.opened, ..flow };
+        }
+    }
+
+    assert!(room.readings < 10, "{} readings", room.readings);
+    assert_eq!(room.asked, None);
+}
+
+#[test]
+fn flows_that_cannot_be_read_are_read_a_second_later() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+    room.put(db_for_nobody());
+
+    room.asked = None;
+    room.tell(Event::FlowsRead(Err("no buffer space".to_owned())));
+    assert_eq!(room.asked, None);
+    room.now += Duration::from_secs(1);
+    room.tell(Event::Tick);
+
+    assert!(room.asked.is_some());
+}
+
+/// A node that carries everything out at once, and what it asks about flows.
+struct Room {
+    node: Node,
+    now: Instant,
+    revision: i64,
+    asked: Option<BTreeSet<IpAddr>>,
+    readings: u32,
+    known: Vec<Flow>,
+    ended: Vec<FlowHandle>,
+}
+
+impl Room {
+    /// All flows of the beginning are read; with endpoints there are some to look at.
+    fn with(objects: Vec<Object>) -> Self {
+        let identity = Identity {
+            host: HostName::new("h1"),
+            labels: Labels::default(),
+            addresses: BTreeSet::from([address(HOST)]),
+            asn: None,
+            router_id: None,
+        };
+        let (node, now) = (Node::new(identity), Instant::now());
+        let is_ruled = objects.iter().any(|object| matches!(object, Object::Policy(_)));
+        let mut room = Self { node, now, revision: 1, asked: None, readings: 0, known: vec![], ended: vec![] };
+        room.tell(Event::KernelRead(kernel()));
+        let objects = objects.into_iter().chain([Object::Host(me())]);
+        let objects = objects.map(|value| Versioned { value, version: 1 }).collect();
+        room.tell(Event::StoreRead { revision: 1, objects, unreadable: vec![] });
+        if !is_ruled && room.asked.is_some() {
+            room.flows(vec![]);
+            room.readings = 0;
+        }
+        room
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.node.handle(self.now, event);
+        while let Some(action) = self.node.next_action() {
+            match action {
+                Action::Apply(_) => self.node.handle(self.now, Event::StepsDone(Ok(()))),
+                Action::ReadFlows(ends) => {
+                    assert_eq!(self.asked.replace(ends), None);
+                    self.readings += 1;
+                }
+                Action::EndFlows(flows) => self.ended.extend(flows),
+                Action::Transact(_, transaction) => panic!("{transaction:?}"),
+                Action::Answer(..) | Action::Bgp(_) | Action::Note(_) => {}
+            }
+        }
+    }
+
+    fn put(&mut self, object: Object) {
+        self.revision += 1;
+        let puts = vec![Versioned { value: object, version: self.revision }];
+        self.tell(Event::StoreChanged { revision: self.revision, puts, deletes: vec![] });
+    }
+
+    fn delete(&mut self, key: ObjectKey) {
+        self.revision += 1;
+        self.tell(Event::StoreChanged { revision: self.revision, puts: vec![], deletes: vec![key] });
+    }
+
+    /// The flows asked for are these.
+    #[track_caller]
+    fn flows(&mut self, mut flows: Vec<Flow>) {
+        self.asked.take().expect("the flows are asked for");
+        for (number, flow) in (0..).zip(&mut flows) {
+            flow.handle = FlowHandle(vec![number]);
+        }
+        self.known.clone_from(&flows);
+        self.tell(Event::FlowsRead(Ok(flows)));
+    }
+
+    /// What was ended of the flows last read.
+    fn ended(&mut self) -> Vec<Flow> {
+        let ended = std::mem::take(&mut self.ended);
+        let known = self.known.iter().filter(|flow| ended.contains(&flow.handle));
+        known.map(|flow| Flow { handle: FlowHandle(vec![]), ..flow.clone() }).collect()
+    }
+}
+
+fn kernel() -> KernelState {
+    let mut kernel = KernelState::default();
+    kernel.addresses.insert(address(HOST), "up".to_owned());
+    kernel.local = [HOST, "10.255.0.1", "169.254.1.1"].map(address).into();
+    kernel
+}
+
+fn me() -> Host {
+    Host {
+        name: HostName::new("h1"),
+        labels: Labels::default(),
+        addresses: BTreeSet::from([address(HOST)]),
+        asn: None,
+        router_id: HOST.parse().unwrap(),
+    }
+}
+
+fn endpoint(name: &str, at: &str) -> Object {
+    Object::Endpoint(Endpoint {
+        name: EndpointName::new(name),
+        labels: Labels::try_from_pairs([("app", name)]).unwrap(),
+        host: HostName::new("h1"),
+        attachment: AttachmentId { container: name.to_owned(), interface: "eth0".to_owned() },
+        addresses: BTreeSet::from([address(at)]),
+        interface: Interface::new(format!("pop{name}")).unwrap(),
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        namespace: None,
+        ports: Vec::new(),
+        netns: format!("/run/netns/{name}").into(),
+        mtu_bytes: 1500,
+    })
+}
+
+/// To db one may open these ports only.
+fn db_for_ports(ports: &str) -> Object {
+    let ports = ports.split(' ').map(|port| port.parse().unwrap()).collect();
+    db_for(vec![Rule { ports, ..Rule::any("1", RuleAction::Allow) }])
+}
+
+fn db_for_nobody() -> Object {
+    db_for(vec![])
+}
+
+fn db_for(rules: Vec<Rule>) -> Object {
+    Object::Policy(Policy {
+        name: "db".into(),
+        mode: Mode::Enforce,
+        tier: "default".to_owned(),
+        order: None,
+        subject: Selection::anywhere(Selector::parse("app == 'db'").unwrap()),
+        ingress: Some(rules),
+        egress: None,
+    })
+}
+
+fn tcp(from: &str, to: &str, port: u16) -> Flow {
+    flow(Packet::tcp(address(from), address(to), (40000, port)))
+}
+
+fn udp(from: &str, to: &str, port: u16) -> Flow {
+    flow(Packet::udp(address(from), address(to), (40000, port)))
+}
+
+/// A flow nobody translates.
+fn flow(opened: Packet) -> Flow {
+    let transport = match opened.transport {
+        Transport::Ports { protocol, source, destination } => {
+            Transport::Ports { protocol, source: destination, destination: source }
+        }
+        other => other,
+    };
+    let answered = Packet { source: opened.destination, destination: opened.source, transport };
+    Flow { opened, answered, is_related: false, handle: FlowHandle(vec![]) }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}

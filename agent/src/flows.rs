@@ -1,0 +1,61 @@
+//! The thread that reads and ends the kernel's flows: a table of millions takes seconds, and no attachment should wait for that.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::mpsc;
+use std::thread;
+
+use poplin_node::Event;
+use poplin_node::flows::FlowHandle;
+use tokio::sync::mpsc as async_mpsc;
+
+use crate::kernel::Conntrack;
+
+/// What the thread can be told.
+enum Order {
+    Read(BTreeSet<IpAddr>),
+    End(Vec<FlowHandle>),
+}
+
+/// The way to the thread.
+pub(crate) struct FlowKeeper {
+    orders: mpsc::Sender<Order>,
+}
+
+impl FlowKeeper {
+    /// Starts the thread.
+    pub(crate) fn start(conntrack: Conntrack, events: async_mpsc::Sender<Event>) -> anyhow::Result<Self> {
+        let (orders, receiver) = mpsc::channel();
+        thread::Builder::new().name("flows".to_owned()).spawn(move || work(conntrack, &receiver, &events))?;
+        Ok(Self { orders })
+    }
+
+    /// Reads the flows of these addresses; they come as an event.
+    pub(crate) fn read(&self, ends: BTreeSet<IpAddr>) {
+        let _ = self.orders.send(Order::Read(ends)); // the thread ends only with the process
+    }
+
+    /// Ends flows.
+    pub(crate) fn end(&self, flows: Vec<FlowHandle>) {
+        let _ = self.orders.send(Order::End(flows));
+    }
+}
+
+fn work(mut conntrack: Conntrack, orders: &mpsc::Receiver<Order>, events: &async_mpsc::Sender<Event>) {
+    while let Ok(order) = orders.recv() {
+        match order {
+            Order::Read(ends) => {
+                let flows = conntrack.read(&ends).map_err(|refusal| refusal.to_string());
+                let _ = events.blocking_send(Event::FlowsRead(flows));
+            }
+            Order::End(flows) => end(&mut conntrack, &flows),
+        }
+    }
+}
+
+fn end(conntrack: &mut Conntrack, flows: &[FlowHandle]) {
+    let refusals: Vec<_> = flows.iter().filter_map(|flow| conntrack.end(flow).err()).collect();
+    if let Some(first) = refusals.first() {
+        tracing::warn!("{} of {} flows go on, denied: {first}", refusals.len(), flows.len());
+    }
+}
