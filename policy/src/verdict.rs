@@ -32,7 +32,7 @@ pub struct Ruling {
 }
 
 /// What decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum By {
     /// Both ends are one endpoint: the packet never leaves it.
     Itself,

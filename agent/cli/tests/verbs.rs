@@ -109,10 +109,10 @@ fn get_shows_a_table_of_every_page() {
     let none = agent.poplin(&["get", "policies", "-l", "none"]);
 
     let expected = "\
-NAME  TIER     ORDER  SUBJECT      INGRESS       EGRESS
-db    default  last   app == 'db'  none allowed  -
-web   default  last   all          -             -
-zoo   default  last   all          -             -
+NAME  TIER     ORDER  MODE     SUBJECT      INGRESS       EGRESS
+db    default  last   enforce  app == 'db'  none allowed  -
+web   default  last   enforce  all          -             -
+zoo   default  last   enforce  all          -             -
 ";
     assert_eq!(table.out, expected);
     assert_eq!(names.out, "policy/db\npolicy/web\npolicy/zoo\n");

@@ -125,12 +125,12 @@ impl Policing {
                 changes
             }
         };
-        let load = Load { changes, local: self.local.clone(), may_deny_more: self.may_deny_more };
+        let may_deny_more = std::mem::take(&mut self.may_deny_more);
+        let load = Load { changes, local: self.local.clone(), may_deny_more };
         if load.changes.is_empty() {
             self.load(&load);
             return None;
         }
-        self.may_deny_more = false;
         Some(load)
     }
 

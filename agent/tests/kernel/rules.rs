@@ -55,12 +55,29 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		elements = { 0x00000000 . 0x00000007 : goto policy }
     	}
 
+    	map ranges {
+    		type inet_service : verdict
+    		flags interval
+    		elements = { 0-79 : drop, 80 : return, 81-65535 : jump policy }
+    	}
+
     	map services {
     		type inet_proto . inet_service : verdict
     		elements = { tcp . 80 : accept,
     			     tcp . 81 : drop,
     			     tcp . 82 : return,
     			     tcp . 83 : jump policy }
+    	}
+
+    	map where {
+    		type ipv4_addr : mark
+    		flags interval
+    		elements = { 10.0.0.0/8 : 0x00000007, 11.0.0.0 : 0x00000008 }
+    	}
+
+    	map who {
+    		type ipv4_addr : mark
+    		elements = { 10.9.0.7 : 0x00000007 }
     	}
 
     	chain each-match {
@@ -80,6 +97,13 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		ip saddr . meta l4proto . tcp dport @flows4 accept
     		ct state invalid,new limit rate 100/second burst 100 packets log prefix "poplin here" group 1430 snaplen 128
     		ct state invalid,new drop
+    	}
+
+    	chain flattened {
+    		meta nfproto ipv4 iifname vmap @policies
+    		meta nfproto ipv4 iifname vmap @policies
+    		tcp dport vmap @ranges
+    		th sport vmap @ranges
     	}
 
     	chain forward {
@@ -310,6 +334,10 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
             .apply(&[
                 Change::SetRules(name("forward"), base),
                 Change::SetRules(name("each-match"), plain(vec![])),
+                Change::RemoveChain(name("flattened")),
+                Change::RemoveMap(name("ranges")),
+                Change::RemoveMap(name("who")),
+                Change::RemoveMap(name("where")),
                 Change::RemoveMap(name("services")),
                 Change::RemoveMap(name("policies")),
                 Change::RemoveMap(name("links")),

@@ -62,7 +62,7 @@ pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing:
         // Every port is in the map; what has none, for it is cut short, is dropped.
         let found = look_up(Vec::new(), Then::Lookup { fields: vec![field], map: name.clone() });
         let rules = vec![found, when(Vec::new(), Verdict::Drop)];
-        Blueprint { rules, map: Some((name, map)), tables: BTreeSet::new(), below, form }
+        Blueprint { rules, map: Some((name, map)), tables: BTreeSet::new(), below, form, counts: None }
     })
 }
 
@@ -86,7 +86,7 @@ fn linear(list: &List, drawing: &mut Drawing) -> Blueprint {
     if !list.entries.last().is_some_and(is_certain) {
         rules.push(when(Vec::new(), Verdict::Return));
     }
-    Blueprint { rules, map: None, tables, below, form: Form::Linear }
+    Blueprint { rules, map: None, tables, below, form: Form::Linear, counts: None }
 }
 
 fn is_certain(entry: &Entry) -> bool {
@@ -121,7 +121,14 @@ fn mapped(list: &List, drawing: &mut Drawing) -> Blueprint {
     let mut rules: Vec<Rule> = tables.iter().map(by).collect();
     rules.push(when(Vec::new(), verdicts[&list.settles_strangers()].clone()));
     let map = Map { key: vec![MapKey::Id], form: SetForm::Hash, elements: MapElements::IdVerdicts(verdicts) };
-    Blueprint { rules, map: Some((name, map)), tables: tables.into_iter().collect(), below, form: Form::Mapped }
+    Blueprint {
+        rules,
+        map: Some((name, map)),
+        tables: tables.into_iter().collect(),
+        below,
+        form: Form::Mapped,
+        counts: None,
+    }
 }
 
 fn asks_whose(who: &Who) -> bool {

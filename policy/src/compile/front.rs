@@ -74,6 +74,7 @@ impl Front {
             tables: BTreeSet::new(),
             below,
             form: Form::Ports,
+            counts: None,
         }
     }
 
@@ -90,6 +91,7 @@ impl Front {
             tables: BTreeSet::new(),
             below: targets(self.protocols.values().chain(self.others.values())),
             form: Form::Ports,
+            counts: None,
         }
     }
 

@@ -44,8 +44,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::dispatch::{Dispatch, no_sources, sources_name};
 use self::local::{Local, PathState};
-pub use self::node::Form;
 use self::node::Nodes;
+pub use self::node::{Counted, Form};
 use self::population::Population;
 use self::slab::Id;
 use self::table::{Ground, Tables};
@@ -183,6 +183,16 @@ impl Compiler {
     /// Whether flows that differ in their source port only may fare differently.
     pub fn looks_at_source_ports(&self) -> bool {
         self.nodes.look_at_source_ports()
+    }
+
+    /// What each chain that counts counts. The chain is the rule's own and outlives whatever leads to it.
+    pub fn counted(&self) -> impl Iterator<Item = (&Name, &Counted)> {
+        self.nodes.counted()
+    }
+
+    /// What a chain does, if policies made it and it is not the first of a path.
+    pub fn form(&self, chain: &Name) -> Option<Form> {
+        self.nodes.form(chain)
     }
 
     /// Everything that is known, by name: endpoints, policies, address sets, tiers, namespaces.

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::name_of;
 use super::table::{Ground, Question, Tables};
+use crate::model::Direction;
 use crate::ruleset::{Chain, Map, Name, Rule, Verdict};
+use crate::verdict::By;
 
 /// A chain, the map it looks into if it has one of its own, and what both refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,21 @@ pub(super) struct Blueprint {
     pub(super) tables: BTreeSet<Question>,
     pub(super) below: BTreeSet<Name>,
     pub(super) form: Form,
+    /// What its counter counts, if it has one.
+    pub(super) counts: Option<Counted>,
+}
+
+/// What a chain's counter counts: first packets of flows that something settled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Counted {
+    /// Which way, seen from the governed endpoint.
+    pub direction: Direction,
+    /// What settled them.
+    pub by: By,
+    /// Whether they were allowed, or would have been.
+    pub allowed: bool,
+    /// Whether nothing came of it: the policy is staged.
+    pub is_staged: bool,
 }
 
 /// What a chain does, for people.
@@ -64,6 +81,7 @@ struct Node {
     below: BTreeSet<Name>,
     map: Option<Name>,
     form: Form,
+    counts: Option<Counted>,
 }
 
 /// Everything that stands for blueprints.
@@ -98,6 +116,7 @@ impl Nodes {
             below: blueprint.below.clone(),
             map: blueprint.map.as_ref().map(|(name, _)| name.clone()),
             form: blueprint.form,
+            counts: blueprint.counts.clone(),
         };
         self.source_ports += usize::from(node.form == Form::SourcePorts);
         self.nodes.insert(name.clone(), node);
@@ -134,8 +153,8 @@ impl Nodes {
         self.nodes.get(name).map(|node| node.form)
     }
 
-    /// The chains one refers to.
-    pub(super) fn below(&self, name: &Name) -> impl Iterator<Item = &Name> {
-        self.nodes.get(name).into_iter().flat_map(|node| &node.below)
+    /// What each chain that counts counts.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (&Name, &Counted)> {
+        self.nodes.iter().filter_map(|(name, node)| Some((name, node.counts.as_ref()?)))
     }
 }

@@ -4,45 +4,57 @@
 
 use std::collections::BTreeSet;
 
-use super::condition::when;
+use super::condition::{look_up, when};
 use super::list::Settled;
-use super::node::{Blueprint, Drawing, Form};
+use super::node::{Blueprint, Counted, Drawing, Form};
 use crate::model::Direction;
 use crate::place::Place;
-use crate::ruleset::{Name, Rule, Then, Verdict};
+use crate::ruleset::{Rule, Then, Verdict};
+use crate::verdict::{By, RuleName};
 
 /// The verdict that settles a packet so.
 pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Drawing) -> Verdict {
-    match settled {
-        Settled::Open => Verdict::Return,
-        Settled::Rule { .. } | Settled::EndOfTier { .. } | Settled::Staged(_) => {
-            drawing.draw(chain_of(settled, direction), |_| blueprint(settled, direction))
-        }
-    }
-}
-
-/// The name of the chain that counts what is settled so.
-pub(super) fn chain_of(settled: &Settled, direction: Direction) -> Name {
-    let kind = match settled {
-        Settled::Staged(_) => "staged",
-        Settled::Rule { .. } => "rule",
-        Settled::EndOfTier { .. } | Settled::Open => "end",
+    let (kind, counts) = match counted(settled, direction) {
+        None => return Verdict::Return,
+        Some(counted) if counted.is_staged => ("staged", counted),
+        Some(counted) if matches!(counted.by, By::EndOfTier { .. }) => ("end", counted),
+        Some(counted) => ("rule", counted),
     };
-    Drawing::name(kind, &(settled, direction))
+    drawing.draw(Drawing::name(kind, &(settled, direction)), |_| Blueprint {
+        rules: rules(settled, direction),
+        map: None,
+        tables: BTreeSet::new(),
+        below: BTreeSet::new(),
+        form: Form::Outcome,
+        counts: Some(counts),
+    })
 }
 
-fn blueprint(settled: &Settled, direction: Direction) -> Blueprint {
+/// What is to be counted; nothing where nothing settled.
+fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
+    let (by, allowed) = match settled {
+        Settled::Open => return None,
+        Settled::Rule { name, allowed, .. } => (By::Rule(RuleName::clone(name)), *allowed),
+        Settled::EndOfTier { tier } => (By::EndOfTier { tier: tier.to_string() }, false),
+        Settled::Staged(inner) => {
+            return counted(inner, direction).map(|counted| Counted { is_staged: true, ..counted });
+        }
+    };
+    Some(Counted { direction, by, allowed, is_staged: false })
+}
+
+fn rules(settled: &Settled, direction: Direction) -> Vec<Rule> {
     let counted = |verdict| Rule { counter: true, ..when(Vec::new(), verdict) };
-    let told = |place: Place| Rule { matches: Vec::new(), counter: false, then: Then::Log(place.log()) };
-    let denied = vec![told(Place::Denied(direction)), counted(Verdict::Drop)];
-    let rules = match settled {
+    let told = |place: Place| look_up(Vec::new(), Then::Log(place.log()));
+    match settled {
         Settled::Rule { allowed: true, log: true, .. } => {
             vec![told(Place::Logged(direction)), counted(Verdict::Return)]
         }
         Settled::Rule { allowed: true, log: false, .. } | Settled::Staged(_) | Settled::Open => {
             vec![counted(Verdict::Return)]
         }
-        Settled::Rule { allowed: false, .. } | Settled::EndOfTier { .. } => denied,
-    };
-    Blueprint { rules, map: None, tables: BTreeSet::new(), below: BTreeSet::new(), form: Form::Outcome }
+        Settled::Rule { allowed: false, .. } | Settled::EndOfTier { .. } => {
+            vec![told(Place::Denied(direction)), counted(Verdict::Drop)]
+        }
+    }
 }

@@ -1,12 +1,10 @@
 //! What a world is compiled to, in nft's own words.
 
-use std::collections::BTreeMap;
-
 use insta::assert_snapshot;
 use poplin_policy::compile::compile;
 use poplin_policy::host::{Host, Settings, WorkloadToHost};
 use poplin_policy::model::{Action, DefaultAction, Peers};
-use poplin_policy::ruleset::{Chain, Interface, Ruleset};
+use poplin_policy::ruleset::{Interface, Ruleset};
 use poplin_policy::world::World;
 
 use crate::scene::*;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod change;
+mod count;
 mod fleet;
 mod packets;
 mod pass;

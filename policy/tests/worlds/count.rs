@@ -1,0 +1,106 @@
+//! Who is said to have decided: the chain a packet ends in counts for the rule that `verdict` names, and staged policies count
+//! what they would decide and decide nothing.
+
+use std::collections::BTreeMap;
+
+use poplin_policy::compile::{Compiler, Counted};
+use poplin_policy::host::WorkloadToHost;
+use poplin_policy::model::{Direction, Mode};
+use poplin_policy::packet::Packet;
+use poplin_policy::ruleset::{HookPoint, Name};
+use poplin_policy::verdict::{By, direction_verdict};
+use poplin_policy::walk::trail;
+use poplin_policy::world::World;
+use proptest::prelude::*;
+
+use crate::fleet::{at, interface_of, one_host, uplink};
+use crate::packets::packets;
+use crate::strategy::world;
+
+fn compiler(world: &World) -> Compiler {
+    let host = one_host(world, WorkloadToHost::Accept);
+    let mut compiler = Compiler::new(host.settings);
+    for (name, labels) in &world.namespaces {
+        compiler.set_namespace(name, Some(labels.clone()));
+    }
+    for (name, tier) in &world.tiers {
+        compiler.set_tier(name, Some(tier.clone()));
+    }
+    for (name, set) in &world.sets {
+        compiler.set_address_set(name, Some(set.clone()));
+    }
+    for (name, endpoint) in &world.endpoints {
+        compiler.set_endpoint(name, Some(endpoint));
+    }
+    for (name, policy) in &world.policies {
+        compiler.set_policy(name, Some(policy.clone()));
+    }
+    for (name, interface) in host.interfaces {
+        compiler.set_interface(&name, Some(interface));
+    }
+    compiler
+}
+
+/// What was counted on the way of a packet that one endpoint receives from afar.
+fn counted(compiler: &Compiler, endpoint: &str, packet: &Packet) -> Vec<Counted> {
+    let legend: BTreeMap<&Name, &Counted> = compiler.counted().collect();
+    let transit = at(HookPoint::Forward, &uplink(), Some(&interface_of(endpoint)), packet);
+    let (_, chains) = trail(compiler.ruleset(), &transit);
+    chains.iter().filter_map(|chain| legend.get(chain)).map(|counted| (*counted).clone()).collect()
+}
+
+/// The word of a rule or of the end of a tier; what nobody settled is not counted.
+fn settled(by: By) -> Option<By> {
+    match by {
+        By::Rule(_) | By::EndOfTier { .. } => Some(by),
+        By::Itself | By::Ungoverned | By::EndOfTiers => None,
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_rule_that_decides_is_the_rule_that_counts(world in world(), packets in packets()) {
+        let compiler = compiler(&world);
+
+        for packet in &packets {
+            let Some((name, _)) = world.endpoint_of(packet.destination) else { continue };
+            let ruling = direction_verdict(&world, name, Direction::Ingress, packet).unwrap();
+
+            let counted = counted(&compiler, name, packet);
+
+            let enforced: Vec<_> = counted.iter().filter(|counted| !counted.is_staged).collect();
+            prop_assert!(enforced.iter().all(|counted| counted.allowed == ruling.allowed));
+            let by: Vec<By> = enforced.into_iter().map(|counted| counted.by.clone()).collect();
+            prop_assert_eq!(by, Vec::from_iter(settled(ruling.by)), "{}", packet);
+        }
+    }
+
+    #[test]
+    fn a_staged_policy_counts_what_it_would_decide(mut world in world(), packets in packets()) {
+        for policy in world.policies.values_mut().filter(|policy| policy.mode == Mode::Off) {
+            policy.mode = Mode::Stage;
+        }
+        let (compiler, promoted) = (compiler(&world), world.promoted());
+
+        for packet in &packets {
+            let Some((name, endpoint)) = world.endpoint_of(packet.destination) else { continue };
+            let would = direction_verdict(&promoted, name, Direction::Ingress, packet).unwrap();
+            let governs = |tier: &str| world.policies.values().any(|policy| {
+                policy.mode == Mode::Enforce && policy.tier == tier && policy.ingress.is_some()
+                    && world.selects_endpoint(&policy.subject, endpoint)
+            });
+            let is_by_stage = match &would.by {
+                By::Rule(rule) => world.policies[&rule.policy].mode == Mode::Stage,
+                By::EndOfTier { tier } => !governs(tier),
+                By::Itself | By::Ungoverned | By::EndOfTiers => false,
+            };
+
+            let staged: Vec<Counted> =
+                counted(&compiler, name, packet).into_iter().filter(|counted| counted.is_staged).collect();
+
+            let expected: Vec<(By, bool)> = is_by_stage.then_some((would.by, would.allowed)).into_iter().collect();
+            let counted: Vec<(By, bool)> = staged.into_iter().map(|counted| (counted.by, counted.allowed)).collect();
+            prop_assert_eq!(counted, expected, "{}", packet);
+        }
+    }
+}
