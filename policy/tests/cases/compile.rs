@@ -112,6 +112,8 @@ fn a_host_with_one_governed_and_one_free_endpoint() {
     	meta nfproto ipv6 iifname . ip6 saddr @sources6 accept
     	meta nfproto ipv6 meta l4proto ipv6-icmp icmpv6 type 133-136 ip6 hoplimit 255 ip6 saddr fe80::-febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff accept
     	meta nfproto ipv6 meta l4proto ipv6-icmp icmpv6 type 133-136 ip6 hoplimit 255 ip6 saddr :: accept
+    	meta nfproto ipv6 meta l4proto ipv6-icmp icmpv6 type 130-132 counter drop
+    	meta nfproto ipv6 meta l4proto ipv6-icmp icmpv6 type 143 counter drop
     	limit rate 100/second burst 100 packets log prefix "poplin spoof" group 1430 snaplen 128
     	counter drop
     }
