@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use poplin_node::request::{Answer, RequestId};
-use poplin_node::{Action, Event, Node, Note};
+use poplin_node::{Action, Event, Loaded, Node, Note};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
+use crate::drops::{self, Feed};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
 use crate::hear::{Hearing, transact};
@@ -45,7 +46,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let conntrack = Conntrack::open().context("cannot open a netlink socket for flows")?;
     let flows = FlowKeeper::start(conntrack, events.clone())?;
     let peers = Peers::start(config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
-    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), ready: is_ready }));
+    let (rules, loaded_rules) = watch::channel(None);
+    let drops = Arc::new(Feed::default());
+    tokio::spawn(drops::listen(drops.clone(), config.identity.host.to_string(), loaded_rules));
+    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), drops, ready: is_ready }));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let mut agent = Agent {
         node: Node::new(config.identity),
@@ -55,6 +59,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         peers,
         events,
         ready,
+        rules,
         hearing: Hearing::default(),
         waiting: BTreeMap::new(),
         requests: 0,
@@ -109,6 +114,8 @@ struct Agent {
     peers: Peers,
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
+    /// The rules in force, or the last that were, for whoever explains what they did.
+    rules: watch::Sender<Option<Arc<Loaded>>>,
     hearing: Hearing,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
@@ -125,6 +132,13 @@ impl Agent {
         }
         let is_ready = self.node.is_ready();
         self.ready.send_if_modified(|ready| std::mem::replace(ready, is_ready) != is_ready);
+        if let Some(rules) = self.node.rules() {
+            self.rules.send_if_modified(|known| {
+                let is_other = known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &rules));
+                *known = Some(rules);
+                is_other
+            });
+        }
     }
 
     fn act(&mut self, action: Action) {

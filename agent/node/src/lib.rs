@@ -11,6 +11,7 @@
 pub mod action;
 pub mod event;
 
+pub mod drops;
 pub mod flows;
 mod ipam;
 mod job;
@@ -35,3 +36,4 @@ pub use action::{Action, Note};
 pub use event::Event;
 pub use node::{Identity, Node};
 pub use peering::{BGP_PORT, HOLD_TIME};
+pub use policing::Loaded;

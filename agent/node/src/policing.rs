@@ -3,7 +3,7 @@
 //! In: the store as last heard, and who is attached here. Out: the changes of the kernel's table, and the memory of what
 //! stands there. The compiling itself is the `policy` crate's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -30,17 +30,29 @@ pub struct Policing {
     may_deny_more: bool,
 }
 
-/// A ruleset and the endpoints it was compiled for.
+/// A ruleset, the world it was compiled from, and the endpoints it was compiled for.
 #[derive(Debug)]
 pub struct Loaded {
     ruleset: Ruleset,
-    interfaces: BTreeSet<Interface>,
+    world: World,
+    /// Names of the local endpoints, by link.
+    names: BTreeMap<Interface, String>,
     links: BTreeMap<IpAddr, Interface>,
     /// Whether it may deny what the rules before it allowed.
     pub may_deny_more: bool,
 }
 
 impl Loaded {
+    /// The fabric as these rules see it.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The local endpoint of this link.
+    pub fn endpoint_at(&self, interface: &Interface) -> Option<&str> {
+        self.names.get(interface).map(String::as_str)
+    }
+
     /// Addresses of the local endpoints.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.links.keys().copied()
@@ -132,9 +144,14 @@ impl Policing {
         self.loaded = Some(loaded);
     }
 
+    /// The rules in force; absent while nobody knows what our table holds.
+    pub fn loaded(&self) -> Option<Arc<Loaded>> {
+        self.loaded.clone()
+    }
+
     /// Whether the loaded rules know this interface.
     pub fn covers(&self, interface: &Interface) -> bool {
-        self.loaded.as_ref().is_some_and(|loaded| loaded.interfaces.contains(interface))
+        self.loaded.as_ref().is_some_and(|loaded| loaded.names.contains_key(interface))
     }
 }
 
@@ -149,8 +166,9 @@ fn compiled<'a>(mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>, may_
         interface_prefix: INTERFACE_PREFIX.to_owned(),
         workload_to_host: mirror.fabric().workload_to_host,
     };
-    let ruleset = compile(&world(mirror), &host);
-    Loaded { ruleset, interfaces: interfaces.into_values().collect(), links, may_deny_more }
+    let world = world(mirror);
+    let names = interfaces.into_iter().map(|(name, interface)| (interface, name)).collect();
+    Loaded { ruleset: compile(&world, &host), world, names, links, may_deny_more }
 }
 
 /// The store as policy sees it.

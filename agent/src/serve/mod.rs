@@ -5,6 +5,7 @@
 
 mod apply;
 mod delete;
+mod drops;
 mod explain;
 mod list;
 mod listen;
@@ -16,6 +17,7 @@ mod workloads;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use explain::decider;
 pub use listen::{ListenError, listen};
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::Code;
 
+use crate::drops::Feed;
 use crate::store::{Store, StoreError};
 
 /// What the doors ask of the loop that owns the head.
@@ -58,6 +61,8 @@ pub struct Desk {
     pub calls: mpsc::Sender<Call>,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The last packets this host dropped.
+    pub drops: Arc<Feed>,
     /// Whether the head has read the store and the kernel.
     pub ready: watch::Receiver<bool>,
 }

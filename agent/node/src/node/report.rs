@@ -1,16 +1,19 @@
 //! What this node would tell an operator, and whether an attachment is still what it was promised to be.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use poplin_bgp::NeighbourView;
 
 use crate::name::AttachmentId;
 use crate::plan;
+use crate::policing::Loaded;
 use crate::prefix::size_of;
 use crate::request::Attached;
 use crate::status::{BlockUse, Session, Status};
 
 use super::Node;
+use super::wire::Batch;
 
 impl Node {
     /// This host at this moment; absent until the store and the kernel were read.
@@ -38,6 +41,11 @@ impl Node {
             routes_learned: self.learned.len(),
             kernel_error: self.kernel_error.clone(),
         }
+    }
+
+    /// The rules in force, or about to be, to ask them about what they did: the kernel acts by new ones before it says so.
+    pub fn rules(&self) -> Option<Arc<Loaded>> {
+        self.batch.as_ref().and_then(Batch::rules).or_else(|| self.policing.loaded())
     }
 
     fn sessions(&self, now: Instant) -> Vec<Session> {

@@ -39,6 +39,11 @@ enum Fared {
 }
 
 impl Batch {
+    /// The rules that will be loaded.
+    pub(super) fn rules(&self) -> Option<Arc<Loaded>> {
+        self.rules.clone()
+    }
+
     /// Another hand changed our table meanwhile: whether before or after our own change, nobody knows.
     pub(super) fn doubt_rules(&mut self) {
         self.rules = None;
