@@ -31,7 +31,7 @@ const DOCUMENTS: [&str; 21] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 7] = [
+const REPORTS: [&str; 8] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
@@ -39,6 +39,7 @@ const REPORTS: [&str; 7] = [
     "ExplainResponse",
     "DirectionTrace",
     "SkippedRule",
+    "Drop",
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.

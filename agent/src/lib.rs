@@ -12,5 +12,6 @@ pub mod resource;
 pub mod serve;
 pub mod store;
 
+pub mod drops;
 mod execute;
 mod flows;

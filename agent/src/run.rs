@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
+use crate::drops::{self, Feed};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
 use crate::hear::{Hearing, transact};
@@ -45,7 +46,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let conntrack = Conntrack::open().context("cannot open a netlink socket for flows")?;
     let flows = FlowKeeper::start(conntrack, events.clone())?;
     let peers = Peers::start(config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
-    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), ready: is_ready }));
+    let drops = Arc::new(Feed::default());
+    tokio::spawn(drops::listen(drops.clone(), config.identity.host.to_string(), calls.clone()));
+    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), drops, ready: is_ready }));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let mut agent = Agent {
         node: Node::new(config.identity),
@@ -165,6 +168,12 @@ impl Agent {
             }
             Call::Status(answer) => {
                 let _ = answer.send(self.node.status(Instant::now()));
+            }
+            Call::Account(dropped, answer) => {
+                let _ = answer.send(dropped.iter().map(|one| self.node.account_of(one)).collect());
+            }
+            Call::Counted(answer) => {
+                let _ = answer.send(self.node.counted());
             }
         }
     }

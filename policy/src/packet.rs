@@ -99,7 +99,7 @@ impl fmt::Display for Packet {
 }
 
 /// A protocol as port matches spell it: `tcp`, `icmp6`, `proto/47`.
-pub(crate) fn protocol_name(number: u8) -> String {
+pub fn protocol_name(number: u8) -> String {
     match number {
         ICMP => "icmp".to_owned(),
         TCP => "tcp".to_owned(),

@@ -1,12 +1,12 @@
 //! Where a packet was dropped, or met a rule that logs, as told to the listener.
 //!
-//! In: a place. Out: the log that stands before the drop there; and back from its prefix. Which policy rule denied a packet is not
-//! told by the kernel: whoever listens asks [`explain`](crate::explain) with the packet and the direction.
+//! In: a place, and where a policy had its say the chain that stands for what settled the packet. Out: the log that stands there; and
+//! back from its prefix. So the kernel itself names the rule, whatever has become of the policy since.
 
 use std::fmt;
 
 use crate::model::Direction;
-use crate::ruleset::Log;
+use crate::ruleset::{Log, Name};
 
 /// The group the kernel tells of drops: a number nobody else is known to use, one agent listens in a network namespace.
 pub const LOG_GROUP: u16 = 1430;
@@ -58,10 +58,20 @@ impl Place {
         Log::new(LOG_GROUP, format!("{OURS}{self}"), LOGS_PER_SECOND)
     }
 
-    /// The place a prefix tells of; nothing if it is not ours.
-    pub fn from_prefix(prefix: &str) -> Option<Self> {
+    /// The same, where a chain stands for what settled the packet.
+    pub fn log_by(self, chain: &Name) -> Log {
+        Log::new(LOG_GROUP, format!("{OURS}{self} {chain}"), LOGS_PER_SECOND)
+    }
+
+    /// The place a prefix tells of, and the chain if it names one; nothing if it is not ours.
+    pub fn from_prefix(prefix: &str) -> Option<(Self, Option<Name>)> {
         let told = prefix.strip_prefix(OURS)?;
-        Self::ALL.into_iter().find(|place| place.to_string() == told)
+        let place = |text: &str| Self::ALL.into_iter().find(|place| place.to_string() == text);
+        if let Some(place) = place(told) {
+            return Some((place, None));
+        }
+        let (text, chain) = told.rsplit_once(' ')?;
+        Some((place(text)?, Some(Name::parse(chain)?)))
     }
 
     /// Which end dropped it: the source's or the destination's.
@@ -98,7 +108,10 @@ mod tests {
     #[test]
     fn a_place_is_known_by_its_prefix() {
         for place in Place::ALL {
-            assert_eq!(Place::from_prefix(&place.log().prefix), Some(place));
+            let chain = Name::new("rule-0123456789abcdef");
+
+            assert_eq!(Place::from_prefix(&place.log().prefix), Some((place, None)));
+            assert_eq!(Place::from_prefix(&place.log_by(&chain).prefix), Some((place, Some(chain))));
         }
         assert_eq!(Place::from_prefix("somebody else's "), None);
         assert_eq!(Place::Denied(Direction::Egress).log().prefix, "poplin egress");

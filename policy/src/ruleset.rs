@@ -30,13 +30,14 @@ impl Name {
     /// Makes a name. Names are composed by the compiler, never by people, so a bad one is a bug of ours.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        assert!(
-            !text.is_empty()
-                && text.len() <= Self::MAX_OCTETS
-                && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_'),
-            "{text:?} cannot name a set, map or chain"
-        );
-        Self(text)
+        Self::parse(&text).unwrap_or_else(|| panic!("{text:?} cannot name a set, map or chain"))
+    }
+
+    /// Takes a name, or nothing if nothing of ours is called so.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
+        let fits = !text.is_empty() && text.len() <= Self::MAX_OCTETS;
+        (fits && text.bytes().all(is_plain)).then(|| Self(text.to_owned()))
     }
 
     /// The name as text.

@@ -7,6 +7,7 @@ mod mesh;
 
 mod death;
 mod drift;
+mod drops;
 mod flows;
 mod spoof;
 

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
-use poplin_proto::v1::{DirectionTrace, ExplainRequest, ExplainResponse, SkippedRule};
+use poplin_proto::v1::{DirectionTrace, Drop, ExplainRequest, ExplainResponse, SkippedRule, WatchDropsRequest};
+use tokio::time::timeout;
 
 use crate::agent;
+use crate::drops::written;
 use crate::output::{json, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
@@ -16,7 +19,8 @@ use crate::status::Form;
 #[command(before_help = "Examples:
   poplin explain web db tcp/5432
   poplin explain 10.77.0.5 192.0.2.53 udp/53 -o json
-  poplin explain web db icmp/8")]
+  poplin explain web db icmp/8
+  poplin explain web db tcp/5432 --live")]
 pub(crate) struct Explain {
     /// Endpoint or address that opens the conversation.
     #[arg(value_name = "SRC")]
@@ -30,10 +34,19 @@ pub(crate) struct Explain {
     /// Source port of tcp and udp; absent = 49152.
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "PORT")]
     source_port: u16,
+    /// Tell of a packet that this host really dropped, one just now or the next to come.
+    #[arg(long)]
+    live: bool,
+    /// How many seconds --live waits.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", requires = "live")]
+    wait: u64,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 }
+
+/// How old a drop may be to answer `--live`: whoever asks has just seen it fail.
+const RECENT: Duration = Duration::from_secs(60);
 
 impl Explain {
     pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
@@ -44,11 +57,58 @@ impl Explain {
             source_port: self.source_port.into(),
         };
         let answer = agent::policies(socket).await?.explain(request).await?.into_inner();
+        if self.live {
+            return self.of_a_real_packet(socket, &answer).await;
+        }
         print(&match self.output {
             Form::Text => self.rendered(&answer),
             Form::Json => json(&answer)?,
         })?;
         Ok(if answer.allowed { ExitCode::SUCCESS } else { Exit::Failed.into() })
+    }
+
+    /// The newest of the recent drops, or the first to come.
+    async fn of_a_real_packet(&self, socket: &Path, told: &ExplainResponse) -> Result<ExitCode, Problem> {
+        let drop = match self.dropped(socket, false).await? {
+            Some(drop) => drop,
+            None => match timeout(Duration::from_secs(self.wait), self.dropped(socket, true)).await {
+                Ok(outcome) => outcome?.ok_or_else(|| Problem::new(Exit::Unreachable, "the agent ended the feed"))?,
+                Err(_) => return Err(self.nothing_dropped(told)),
+            },
+        };
+        print(&written(&drop, self.output)?)?;
+        Ok(Exit::Failed.into())
+    }
+
+    /// The last recent drop of this traffic, or the first of those that follow.
+    async fn dropped(&self, socket: &Path, follow: bool) -> Result<Option<Drop>, Problem> {
+        let request = WatchDropsRequest {
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            traffic: self.traffic.clone(),
+            since: moment_ago(RECENT),
+            follow,
+            ..WatchDropsRequest::default()
+        };
+        let mut drops = agent::policies(socket).await?.watch_drops(request).await?.into_inner();
+        let mut last = None;
+        while let Some(drop) = drops.message().await? {
+            last = Some(drop);
+            if follow {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    fn nothing_dropped(&self, told: &ExplainResponse) -> Problem {
+        let Self { source, destination, traffic, wait, .. } = self;
+        let message = format!("this host dropped no packet from {source} to {destination} {traffic} within {wait} s");
+        let advice = match told.allowed {
+            true => "policy allows it; if it does not arrive, look at routes and at the far end",
+            false => "policy denies it; send a packet meanwhile, or ask at the host of the other end",
+        };
+        Problem::new(Exit::TimedOut, message).advice(advice)
     }
 
     fn rendered(&self, answer: &ExplainResponse) -> String {
@@ -60,6 +120,12 @@ impl Explain {
         }
         text
     }
+}
+
+/// Nanoseconds since 1970.
+fn moment_ago(span: Duration) -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.saturating_sub(span).as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn with_address(name: &str, address: &str) -> String {

@@ -10,10 +10,12 @@ mod attach;
 mod completion;
 mod delete;
 mod detach;
+mod drops;
 mod explain;
 mod files;
 mod get;
 mod kind;
+mod moment;
 mod output;
 mod problem;
 mod status;
@@ -52,6 +54,7 @@ enum Verb {
     Detach(detach::Detach),
     Status(status::Status),
     Explain(explain::Explain),
+    Drops(drops::Drops),
     Version(version::Version),
     Completion(completion::Completion),
 }
@@ -74,6 +77,7 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Detach(detach) => detach.run(&socket).await,
         Verb::Status(status) => status.run(&socket).await,
         Verb::Explain(explain) => explain.run(&socket).await,
+        Verb::Drops(drops) => drops.run(&socket).await,
         Verb::Version(version) => version.run(&socket).await,
         Verb::Completion(completion) => completion.run(),
     }

@@ -8,7 +8,9 @@ use std::process::Command;
 
 use fake::Agent;
 use poplin_proto::Failure;
-use poplin_proto::v1::{DirectionTrace, ExplainResponse, GetStatusResponse, SessionStatus, SkippedRule, StoreStatus};
+use poplin_proto::v1::{
+    DirectionTrace, Drop, ExplainResponse, GetStatusResponse, SessionStatus, SkippedRule, StoreStatus,
+};
 use tonic::Code;
 
 const SHOP: &str = "\
@@ -200,6 +202,47 @@ denied: web (10.77.0.5) -> db (10.77.0.129) tcp/5432
 }
 
 #[test]
+fn drops_are_told_a_line_each() {
+    let agent = Agent::start();
+    let none = agent.poplin(&["drops"]);
+    agent.world().drops = vec![denied(), spoofed()];
+
+    let text = agent.poplin(&["drops", "--endpoint", "web"]);
+    let json = agent.poplin(&["drops", "-o", "json"]);
+
+    assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (0, "", "no dropped packets are remembered\n"));
+    let expected = "\
+2026-11-25T23:12:25.041Z  web (10.77.0.5) -> db (10.77.0.129)  tcp/5432  ingress of db: default/db/2: denied
+1970-01-01T00:00:00.000Z  web (10.9.9.9) -> 10.77.0.129  icmp/8  egress of web: 10.9.9.9 is not an address of web
+";
+    assert_eq!((text.code, text.out.as_str()), (0, expected));
+    assert_eq!(text.err, "3 drops are not listed: they came faster than they were read\n");
+    let lines: Vec<serde_json::Value> = json.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["peerEndpoint"], &lines[1]["icmpType"]), (&"web".into(), &8.into()));
+}
+
+#[test]
+fn explain_live_tells_of_a_real_packet_or_that_none_came() {
+    let agent = Agent::start();
+    agent.world().explanation = explanation();
+    let live = ["explain", "web", "db", "tcp/5432", "--live", "--wait", "0"];
+
+    let none = agent.poplin(&live);
+    agent.world().drops = vec![spoofed(), denied()];
+    let newest = agent.poplin(&live);
+
+    assert_eq!((none.code, none.out.as_str()), (8, ""));
+    let expected = "\
+error: this host dropped no packet from web to db tcp/5432 within 0 s
+  try: policy denies it; send a packet meanwhile, or ask at the host of the other end
+";
+    assert_eq!(none.err, expected);
+    assert_eq!(newest.code, 1);
+    assert!(newest.out.ends_with("ingress of db: default/db/2: denied\n"), "{}", newest.out);
+    assert_eq!(agent.poplin(&["explain", "web", "db", "tcp/5432", "--wait", "3"]).code, 2);
+}
+
+#[test]
 fn status_is_healthy_or_says_what_is_wrong() {
     let agent = Agent::start();
     agent.world().status = status("Established");
@@ -317,7 +360,7 @@ impl Netns {
     }
 }
 
-impl Drop for Netns {
+impl std::ops::Drop for Netns {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
     }
@@ -342,6 +385,37 @@ fn status(state: &str) -> GetStatusResponse {
             ..SessionStatus::default()
         }],
         ..GetStatusResponse::default()
+    }
+}
+
+fn denied() -> Drop {
+    Drop {
+        time: 1_795_648_345_041_000_000,
+        direction: "ingress".to_owned(),
+        endpoint: "db".to_owned(),
+        peer_endpoint: "web".to_owned(),
+        source: "10.77.0.5".to_owned(),
+        destination: "10.77.0.129".to_owned(),
+        protocol: "tcp".to_owned(),
+        source_port: 40000,
+        destination_port: 5432,
+        reason: "default/db/2: denied".to_owned(),
+        ..Drop::default()
+    }
+}
+
+fn spoofed() -> Drop {
+    Drop {
+        direction: "egress".to_owned(),
+        endpoint: "web".to_owned(),
+        source: "10.9.9.9".to_owned(),
+        destination: "10.77.0.129".to_owned(),
+        protocol: "icmp".to_owned(),
+        icmp_type: Some(8),
+        icmp_code: Some(0),
+        reason: "10.9.9.9 is not an address of web".to_owned(),
+        lost: 3,
+        ..Drop::default()
     }
 }
 

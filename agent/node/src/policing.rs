@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poplin_policy::compile::{Compiler, Mark, Past};
+use poplin_policy::compile::{Compiler, Counted, Mark, Past};
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::Settings;
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
+use poplin_policy::ruleset::{HookPoint, Interface, Name, Ruleset};
 use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, walk};
 
 use crate::kernel::INTERFACE_PREFIX;
@@ -275,6 +275,27 @@ impl Policing {
     pub fn then<'p>(&'p self, moment: &'p Moment) -> Rules<'p, Past<'p>> {
         let looks_at_source_ports = moment.looks_at_source_ports;
         Rules { book: self.compiler.at(moment.mark), local: &moment.local, looks_at_source_ports }
+    }
+
+    /// The endpoint an address belongs to.
+    pub fn endpoint_at(&self, address: IpAddr) -> Option<&str> {
+        self.compiler.endpoint_at(address)
+    }
+
+    /// The local endpoint of a link.
+    pub fn endpoint_on(&self, interface: &Interface) -> Option<&str> {
+        let mut all = self.local.interfaces.iter();
+        all.find(|(_, known)| *known == interface).map(|(name, _)| name.as_str())
+    }
+
+    /// What a chain counts, if it counts.
+    pub fn counts(&self, chain: &Name) -> Option<&Counted> {
+        self.compiler.counts(chain)
+    }
+
+    /// What each chain that counts counts.
+    pub fn counted(&self) -> impl Iterator<Item = (&Name, &Counted)> {
+        self.compiler.counted()
     }
 
     /// Addresses of the local endpoints, now.

@@ -19,6 +19,8 @@ mod route;
 mod sysctl;
 
 mod conntrack;
+mod header;
+mod nflog;
 
 mod read;
 mod watch;
@@ -29,6 +31,7 @@ use poplin_node::kernel::{KernelState, Step, StepFailure, StepFailureKind};
 use tokio::sync::mpsc;
 
 pub use conntrack::Conntrack;
+pub use nflog::{DropListener, Heard};
 pub use nft::{Ownership, Rules, RulesError};
 pub use route::ROUTE_METRIC;
 pub use socket::Refusal;

@@ -11,12 +11,13 @@ use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::verdict::{By, RuleName};
 use poplin_policy::world::World;
 use poplin_proto::v1::policy_service_server::PolicyService;
-use poplin_proto::v1::{DirectionTrace, ExplainRequest, ExplainResponse, SkippedRule};
+use poplin_proto::v1::{DirectionTrace, Drop, ExplainRequest, ExplainResponse, SkippedRule, WatchDropsRequest};
 use poplin_proto::{Failure, nearest};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::apply::declared;
-use super::{Desk, store_failure};
+use super::{Desk, drops, store_failure};
 use crate::resource::ROOT;
 
 /// First of the dynamic ports (RFC 6335 §6): where a source port stands that nobody named.
@@ -26,6 +27,15 @@ pub(super) struct Policies(pub(super) Desk);
 
 #[tonic::async_trait]
 impl PolicyService for Policies {
+    type WatchDropsStream = ReceiverStream<Result<Drop, Status>>;
+
+    async fn watch_drops(
+        &self,
+        request: Request<WatchDropsRequest>,
+    ) -> Result<Response<Self::WatchDropsStream>, Status> {
+        Ok(Response::new(drops::watch(self.0.drops.clone(), request.into_inner())?))
+    }
+
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let snapshot = self.0.store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
         let objects = declared(&snapshot, |key| !matches!(key, ObjectKey::Block(..)));
@@ -81,14 +91,8 @@ fn addresses(world: &World, field: &str, text: &str) -> Result<Vec<IpAddr>, Fail
 
 /// One packet of the traffic asked about. Ports and messages left open stand for the first of their range.
 fn transport(traffic: &str, source_port: u32, source: IpAddr) -> Result<Transport, Failure> {
-    let bad = |field: &str, message: String| {
-        Failure::new(Code::InvalidArgument, "BAD_TRAFFIC", message)
-            .field(field)
-            .advice("traffic looks like tcp/5432, udp/53, icmp/8, proto/47")
-    };
     let port = u16::try_from(source_port).map_err(|_| bad("source_port", format!("{source_port} is above 65535")))?;
-    let matched: PortMatch = traffic.parse().map_err(|error| bad("traffic", format!("{traffic:?}: {error}")))?;
-    let transport = match matched {
+    let transport = match parsed_traffic(traffic)? {
         PortMatch::Ports { protocol, range } => Transport::Ports {
             protocol: protocol.number(),
             source: if port == 0 { ANY_SOURCE_PORT } else { port },
@@ -119,12 +123,19 @@ fn transport(traffic: &str, source_port: u32, source: IpAddr) -> Result<Transpor
     }
 }
 
+/// What traffic is asked about.
+pub(super) fn parsed_traffic(text: &str) -> Result<PortMatch, Failure> {
+    text.parse().map_err(|error| bad("traffic", format!("{text:?}: {error}")))
+}
+
+fn bad(field: &str, message: String) -> Failure {
+    Failure::new(Code::InvalidArgument, "BAD_TRAFFIC", message)
+        .field(field)
+        .advice("traffic looks like tcp/5432, udp/53, icmp/8, proto/47")
+}
+
 fn trace(direction: &str, account: &Account) -> DirectionTrace {
-    let (tier, policy, rule) = match &account.ruling.by {
-        By::Rule(name) => (name.tier.clone(), name.policy.to_string(), name.rule.clone()),
-        By::EndOfTier { tier } => (tier.clone(), String::new(), String::new()),
-        By::Itself | By::Ungoverned | By::EndOfTiers => Default::default(),
-    };
+    let (tier, policy, rule) = decider(&account.ruling.by);
     DirectionTrace {
         direction: direction.to_owned(),
         endpoint: account.ruling.endpoint.clone(),
@@ -134,6 +145,15 @@ fn trace(direction: &str, account: &Account) -> DirectionTrace {
         policy,
         rule,
         skipped: account.steps.iter().map(skipped).collect(),
+    }
+}
+
+/// Tier, policy and rule that decided; empty where none did.
+pub(crate) fn decider(by: &By) -> (String, String, String) {
+    match by {
+        By::Rule(name) => (name.tier.clone(), name.policy.to_string(), name.rule.clone()),
+        By::EndOfTier { tier } => (tier.clone(), String::new(), String::new()),
+        By::Itself | By::Ungoverned | By::EndOfTiers => Default::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod apply;
 mod delete;
+mod drops;
 mod explain;
 mod list;
 mod listen;
@@ -16,20 +17,26 @@ mod workloads;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use explain::decider;
 pub use listen::{ListenError, listen};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
 use poplin_node::request::{Answer, Attach, Attached, Detach};
 use poplin_node::status::Status;
+use poplin_policy::compile::Counted;
+use poplin_policy::ruleset::Name;
 use poplin_proto::{Failure, v1};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::Code;
 
+use crate::drops::Feed;
 use crate::store::{Store, StoreError};
 
 /// What the doors ask of the loop that owns the head.
@@ -43,6 +50,10 @@ pub enum Call {
     Check(AttachmentId, oneshot::Sender<Option<(Attached, Vec<String>)>>),
     /// This host at this moment.
     Status(oneshot::Sender<Status>),
+    /// Whose dropped packets were, and who decided.
+    Account(Vec<Dropped>, oneshot::Sender<Vec<Account>>),
+    /// What each chain of our table that counts counts.
+    Counted(oneshot::Sender<BTreeMap<Name, Counted>>),
 }
 
 /// How long a call waits for an agent that has just started.
@@ -58,6 +69,8 @@ pub struct Desk {
     pub calls: mpsc::Sender<Call>,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The last packets this host dropped.
+    pub drops: Arc<Feed>,
     /// Whether the head has read the store and the kernel.
     pub ready: watch::Receiver<bool>,
 }

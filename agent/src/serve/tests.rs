@@ -256,7 +256,7 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
     let socket = shelf.directory.join("api.sock");
     let (calls, _head) = tokio::sync::mpsc::channel(1);
     let (is_ready, ready) = tokio::sync::watch::channel(false);
-    let desk = super::Desk { calls, store: shelf.store.clone(), ready };
+    let desk = super::Desk { calls, store: shelf.store.clone(), drops: Arc::default(), ready };
     let door = tokio::spawn(super::serve(super::listen(&socket).unwrap(), desk));
     let channel = poplin_proto::connect(&socket).await.unwrap();
 

@@ -11,6 +11,7 @@ mod packets;
 mod rules;
 mod worlds;
 
+mod drops;
 mod flows;
 mod links;
 mod routes;

@@ -22,6 +22,8 @@ const RAW: i32 = -300;
 const FILTER: i32 = 0;
 /// Neighbour discovery's messages (RFC 4861 §4): router and neighbour solicitations and advertisements.
 const DISCOVERY: (u8, u8) = (133, 136);
+/// Messages about multicast listeners (RFC 2710 §3, RFC 3810 §5): queries, reports and farewells, and reports of the second version.
+const LISTENER_REPORTS: [(u8, u8); 2] = [(130, 132), (143, 143)];
 /// Hop limit of neighbour discovery: a router would have lowered it (RFC 4861 §3.1).
 const UNROUTED: u8 = 255;
 
@@ -57,6 +59,7 @@ fn prerouting(settings: &Settings) -> Vec<Rule> {
         let source = within(Field::Source6, Atom::Address6(low), Atom::Address6(high));
         rules.push(neighbour_discovery(vec![source]));
     }
+    rules.extend(LISTENER_REPORTS.map(listener_report));
     rules.extend([log(Place::Spoof), drop()]);
     rules
 }
@@ -115,6 +118,13 @@ fn neighbour_discovery(and: Vec<Match>) -> Rule {
     matches.push(equals(Field::HopLimit6, Atom::Octet(UNROUTED)));
     matches.extend(and);
     when(matches, Verdict::Accept)
+}
+
+/// Every container sends some when it comes up, from an address of its link; dropped without a word.
+fn listener_report((first, last): (u8, u8)) -> Rule {
+    let mut matches = is_of(IpVersion::V6, ICMP6);
+    matches.push(within(Field::IcmpType, Atom::Octet(first), Atom::Octet(last)));
+    when(matches, Verdict::Drop)
 }
 
 fn echo_request(family: IpVersion) -> Rule {

@@ -102,7 +102,9 @@ fn mapped(list: &List, drawing: &mut Drawing) -> Blueprint {
             verdicts.insert(index, outcome(settled, list.direction, drawing));
         }
     }
-    if !list.entries.last().is_some_and(is_certain) {
+    // A pass may lead around even a certain end.
+    let passes = list.entries.iter().any(|entry| entry.act == Act::Pass);
+    if passes || !list.entries.last().is_some_and(is_certain) {
         verdicts.insert(OPEN, outcome(&Settled::Open, list.direction, drawing));
     }
     below.extend(verdicts.values().filter_map(|verdict| verdict.target().cloned()));

@@ -41,6 +41,7 @@ mod traffic;
 mod who;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use self::dispatch::{Dispatch, no_sources, sources_name};
 use self::local::{Local, PathState};
@@ -193,6 +194,16 @@ impl Compiler {
     /// What a chain does, if policies made it and it is not the first of a path.
     pub fn form(&self, chain: &Name) -> Option<Form> {
         self.nodes.form(chain)
+    }
+
+    /// The endpoint an address belongs to.
+    pub fn endpoint_at(&self, address: IpAddr) -> Option<&str> {
+        self.population.holder(address)
+    }
+
+    /// What a chain counts, if it counts.
+    pub fn counts(&self, chain: &Name) -> Option<&Counted> {
+        self.nodes.counts(chain)
     }
 
     /// Everything that is known, by name: endpoints, policies, address sets, tiers, namespaces.

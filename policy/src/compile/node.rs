@@ -153,6 +153,11 @@ impl Nodes {
         self.nodes.get(name).map(|node| node.form)
     }
 
+    /// What a chain counts.
+    pub(super) fn counts(&self, name: &Name) -> Option<&Counted> {
+        self.nodes.get(name)?.counts.as_ref()
+    }
+
     /// What each chain that counts counts.
     pub(super) fn counted(&self) -> impl Iterator<Item = (&Name, &Counted)> {
         self.nodes.iter().filter_map(|(name, node)| Some((name, node.counts.as_ref()?)))

@@ -9,7 +9,7 @@ use super::list::Settled;
 use super::node::{Blueprint, Counted, Drawing, Form};
 use crate::model::Direction;
 use crate::place::Place;
-use crate::ruleset::{Rule, Then, Verdict};
+use crate::ruleset::{Name, Rule, Then, Verdict};
 use crate::verdict::{By, RuleName};
 
 /// The verdict that settles a packet so.
@@ -20,8 +20,9 @@ pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Dra
         Some(counted) if matches!(counted.by, By::EndOfTier { .. }) => ("end", counted),
         Some(counted) => ("rule", counted),
     };
-    drawing.draw(Drawing::name(kind, &(settled, direction)), |_| Blueprint {
-        rules: rules(settled, direction),
+    let name = Drawing::name(kind, &(settled, direction));
+    drawing.draw(name.clone(), |_| Blueprint {
+        rules: rules(settled, direction, &name),
         map: None,
         tables: BTreeSet::new(),
         below: BTreeSet::new(),
@@ -43,9 +44,9 @@ fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
     Some(Counted { direction, by, allowed, is_staged: false })
 }
 
-fn rules(settled: &Settled, direction: Direction) -> Vec<Rule> {
+fn rules(settled: &Settled, direction: Direction, name: &Name) -> Vec<Rule> {
     let counted = |verdict| Rule { counter: true, ..when(Vec::new(), verdict) };
-    let told = |place: Place| look_up(Vec::new(), Then::Log(place.log()));
+    let told = |place: Place| look_up(Vec::new(), Then::Log(place.log_by(name)));
     match settled {
         Settled::Rule { allowed: true, log: true, .. } => {
             vec![told(Place::Logged(direction)), counted(Verdict::Return)]

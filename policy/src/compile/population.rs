@@ -230,10 +230,14 @@ impl Population {
         }
     }
 
+    /// The endpoint an address belongs to.
+    pub(super) fn holder(&self, address: IpAddr) -> Option<&str> {
+        self.holders.get(&address)?.first().map(String::as_str)
+    }
+
     /// The class of the endpoint an address belongs to.
     pub(super) fn class_at(&self, address: IpAddr) -> Option<Id> {
-        let holder = self.holders.get(&address)?.first()?;
-        Some(self.residents[holder].class)
+        Some(self.residents[self.holder(address)?].class)
     }
 
     /// The class of an endpoint.

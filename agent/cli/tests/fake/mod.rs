@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) failures: Vec<Failure>,
     pub(crate) status: GetStatusResponse,
     pub(crate) explanation: ExplainResponse,
+    pub(crate) drops: Vec<Drop>,
     pub(crate) detached: Vec<DetachRequest>,
     pub(crate) attached: Vec<AttachRequest>,
     pub(crate) findings: Vec<String>,
@@ -80,7 +81,7 @@ impl Agent {
     }
 }
 
-impl Drop for Agent {
+impl std::ops::Drop for Agent {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.directory);
     }
@@ -226,6 +227,24 @@ impl WorkloadService for Service {
 
 #[tonic::async_trait]
 impl PolicyService for Service {
+    type WatchDropsStream = ReceiverStream<Result<Drop, Status>>;
+
+    /// Those it has; a stream that is followed then stays open.
+    async fn watch_drops(
+        &self,
+        request: Request<WatchDropsRequest>,
+    ) -> Result<Response<Self::WatchDropsStream>, Status> {
+        let drops = self.world().drops.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel(drops.len() + 1);
+        for drop in drops {
+            sender.send(Ok(drop)).await.unwrap();
+        }
+        if request.into_inner().follow {
+            tokio::spawn(async move { sender.closed().await });
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         Ok(Response::new(self.world().explanation.clone()))
     }

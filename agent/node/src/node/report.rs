@@ -1,9 +1,13 @@
 //! What this node would tell an operator, and whether an attachment is still what it was promised to be.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use poplin_bgp::NeighbourView;
+use poplin_policy::compile::Counted;
+use poplin_policy::ruleset::Name;
 
+use crate::drops::{Account, Dropped};
 use crate::name::AttachmentId;
 use crate::plan;
 use crate::prefix::size_of;
@@ -38,6 +42,16 @@ impl Node {
             routes_learned: self.learned.len(),
             kernel_error: self.kernel_error.clone(),
         }
+    }
+
+    /// Whose a dropped packet was, and who decided.
+    pub fn account_of(&self, dropped: &Dropped) -> Account {
+        self.policing.account_of(dropped)
+    }
+
+    /// What each chain of our table that counts counts.
+    pub fn counted(&self) -> BTreeMap<Name, Counted> {
+        self.policing.counted().map(|(name, counted)| (name.clone(), counted.clone())).collect()
     }
 
     fn sessions(&self, now: Instant) -> Vec<Session> {

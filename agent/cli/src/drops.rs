@@ -1,0 +1,89 @@
+//! `poplin drops`: the packets this host dropped, and by whose word.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use poplin_proto::v1::{Drop, WatchDropsRequest};
+
+use crate::agent;
+use crate::moment::rfc3339;
+use crate::output::{print, unprintable};
+use crate::problem::{Exit, Problem};
+use crate::status::Form;
+
+/// List the packets this host dropped last, and by whose word: of every place that drops, a hundred a second at most.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:
+  poplin drops
+  poplin drops --follow --endpoint web
+  poplin drops -o json | jq .reason")]
+pub(crate) struct Drops {
+    /// Go on with those to come.
+    #[arg(short, long)]
+    follow: bool,
+    /// Only packets this endpoint is an end of.
+    #[arg(long, value_name = "NAME")]
+    endpoint: Option<String>,
+    /// How to print; JSON is one object a line.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
+}
+
+impl Drops {
+    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+        let request = WatchDropsRequest {
+            endpoint: self.endpoint.clone().unwrap_or_default(),
+            follow: self.follow,
+            ..WatchDropsRequest::default()
+        };
+        let mut drops = agent::policies(socket).await?.watch_drops(request).await?.into_inner();
+        let mut are_none = true;
+        while let Some(drop) = drops.message().await? {
+            are_none = false;
+            if drop.lost > 0 {
+                eprintln!("{} drops are not listed: they came faster than they were read", drop.lost);
+            }
+            print(&written(&drop, self.output)?)?;
+        }
+        if self.follow {
+            return Err(Problem::new(Exit::Unreachable, "the agent ended the feed").advice("run the command again"));
+        }
+        if are_none && self.output == Form::Text {
+            eprintln!("no dropped packets are remembered");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// One drop, a line.
+pub(crate) fn written(drop: &Drop, form: Form) -> Result<String, Problem> {
+    match form {
+        Form::Text => Ok(line(drop)),
+        Form::Json => serde_json::to_string(drop).map(|text| text + "\n").map_err(unprintable),
+    }
+}
+
+/// When, who to whom, what, which side dropped it, and why.
+fn line(drop: &Drop) -> String {
+    let (from, to) = match drop.direction.as_str() {
+        "ingress" => (&drop.peer_endpoint, &drop.endpoint),
+        _ => (&drop.endpoint, &drop.peer_endpoint),
+    };
+    let (from, to) = (end(from, &drop.source), end(to, &drop.destination));
+    let whose = if drop.endpoint.is_empty() { &drop.interface } else { &drop.endpoint };
+    let Drop { direction, reason, .. } = drop;
+    format!("{}  {from} -> {to}  {}  {direction} of {whose}: {reason}\n", rfc3339(drop.time), traffic(drop))
+}
+
+fn end(name: &str, address: &str) -> String {
+    if name.is_empty() { address.to_owned() } else { format!("{name} ({address})") }
+}
+
+/// As `explain` takes it.
+fn traffic(drop: &Drop) -> String {
+    match (drop.icmp_type, drop.destination_port) {
+        (Some(kind), _) => format!("{}/{kind}", drop.protocol),
+        (None, 0) => drop.protocol.clone(),
+        (None, port) => format!("{}/{port}", drop.protocol),
+    }
+}

@@ -1,0 +1,191 @@
+//! The feed of dropped packets: what the kernel tells, with names and reasons, kept for whoever looks.
+//!
+//! In: packets heard from the kernel, and what the head says of them. Out: drops in the wire's form, the last [`REMEMBERED`] of them. Nobody is
+//! waited for: what is not read in time makes room, and readers are told how much. Decides nothing: the rules say who denied.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use poplin_node::drops::{Account, Dropped};
+use poplin_policy::packet::{Packet, Transport, protocol_name};
+use poplin_proto::v1;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::kernel::DropListener;
+use crate::serve::{Call, decider};
+
+/// How many drops are remembered: some hundred octets each, and a screenful for each of dozens of places.
+pub const REMEMBERED: usize = 1024;
+
+/// The wait before another attempt to listen. Nothing but another listener on this host stands in the way.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// One drop in the feed.
+#[derive(Debug)]
+pub struct Told {
+    /// Counts from 0; no two drops of a feed have the same.
+    pub number: u64,
+    /// The packet itself.
+    pub packet: Packet,
+    /// What is told of it; `lost` is how many the kernel lost before it.
+    pub drop: v1::Drop,
+}
+
+/// The last drops of this host.
+#[derive(Debug, Default)]
+pub struct Feed {
+    ring: Mutex<Ring>,
+    next: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    drops: VecDeque<Arc<Told>>,
+    next: u64,
+    /// Lost since the newest drop.
+    lost: u64,
+}
+
+impl Feed {
+    /// The kernel told of packets that were not heard.
+    pub fn lose(&self, count: u64) {
+        self.ring().lost += count;
+    }
+
+    /// One more drop; the oldest makes room for it.
+    pub fn tell(&self, packet: Packet, mut drop: v1::Drop) {
+        let mut ring = self.ring();
+        drop.lost = std::mem::take(&mut ring.lost);
+        let number = ring.next;
+        ring.next += 1;
+        if ring.drops.len() == REMEMBERED {
+            ring.drops.pop_front();
+        }
+        ring.drops.push_back(Arc::new(Told { number, packet, drop }));
+        self.next.send_replace(ring.next);
+    }
+
+    /// Drops from a number on, as far as they are remembered.
+    pub fn from(&self, number: u64) -> Vec<Arc<Told>> {
+        let ring = self.ring();
+        let first = ring.drops.partition_point(|told| told.number < number);
+        ring.drops.range(first..).cloned().collect()
+    }
+
+    /// Changes with each drop.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.next.subscribe()
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Listens for as long as the process lives, and feeds. The head is asked whose each packet was.
+pub(crate) async fn listen(feed: Arc<Feed>, host: String, head: mpsc::Sender<Call>) {
+    let mut was_told = false;
+    loop {
+        let error = match DropListener::open() {
+            Ok(listener) => hear(listener, &feed, &host, &head).await,
+            Err(error) => error,
+        };
+        if !std::mem::replace(&mut was_told, true) {
+            tracing::warn!("dropped packets cannot be listened to: {error}; trying again every {PAUSE:?}");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn hear(mut listener: DropListener, feed: &Feed, host: &str, head: &mpsc::Sender<Call>) -> std::io::Error {
+    let stopping = || std::io::Error::other("the agent is stopping");
+    loop {
+        let heard = match listener.next().await {
+            Ok(heard) => heard,
+            Err(error) => return error,
+        };
+        feed.lose(heard.lost);
+        let (sender, receiver) = oneshot::channel();
+        if head.send(Call::Account(heard.dropped.clone(), sender)).await.is_err() {
+            return stopping();
+        }
+        let Ok(accounts) = receiver.await else { return stopping() };
+        for (dropped, account) in heard.dropped.iter().zip(accounts) {
+            feed.tell(dropped.packet, written(host, dropped, account));
+        }
+    }
+}
+
+/// A drop in the wire's form.
+fn written(host: &str, dropped: &Dropped, account: Account) -> v1::Drop {
+    let Dropped { interface, packet, .. } = dropped;
+    let (source_port, destination_port, icmp) = match packet.transport {
+        Transport::Ports { source, destination, .. } => (source, destination, None),
+        Transport::Icmp { kind, code, .. } => (0, 0, Some((kind, code))),
+        Transport::Other(_) => (0, 0, None),
+    };
+    let (tier, policy, rule) = account.by.as_ref().map(decider).unwrap_or_default();
+    v1::Drop {
+        time: now(),
+        host: host.to_owned(),
+        direction: account.direction.to_string(),
+        endpoint: account.endpoint.unwrap_or_default(),
+        peer_endpoint: account.peer.unwrap_or_default(),
+        interface: interface.as_ref().map(ToString::to_string).unwrap_or_default(),
+        source: packet.source.to_string(),
+        destination: packet.destination.to_string(),
+        protocol: protocol_name(packet.protocol()),
+        source_port: source_port.into(),
+        destination_port: destination_port.into(),
+        icmp_type: icmp.map(|(kind, _)| kind.into()),
+        icmp_code: icmp.map(|(_, code)| code.into()),
+        reason: account.reason,
+        tier,
+        policy,
+        rule,
+        lost: 0,
+    }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(drops: u64) -> Feed {
+        let feed = Feed::default();
+        let address = "10.77.0.1".parse().unwrap();
+        (0..drops).for_each(|_| feed.tell(Packet::tcp(address, address, (1, 2)), v1::Drop::default()));
+        feed
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let feed = feed(REMEMBERED as u64 + 10);
+
+        let numbers: Vec<u64> = feed.from(0).iter().map(|told| told.number).collect();
+
+        assert_eq!((numbers.len(), numbers[0]), (REMEMBERED, 10));
+        assert_eq!(feed.from(REMEMBERED as u64 + 9).len(), 1);
+        assert_eq!(feed.from(u64::MAX).len(), 0);
+    }
+
+    #[test]
+    fn what_was_lost_is_told_with_the_next() {
+        let feed = feed(1);
+        feed.lose(3);
+        feed.lose(4);
+        let packet = feed.from(0)[0].packet;
+
+        feed.tell(packet, v1::Drop::default());
+        feed.tell(packet, v1::Drop::default());
+
+        assert_eq!(feed.from(0).iter().map(|told| told.drop.lost).collect::<Vec<_>>(), [0, 7, 0]);
+    }
+}
