@@ -1,13 +1,12 @@
 //! Apply: files and objects become one transaction, or a list of everything that is wrong with them.
 //!
 //! ```text
-//! manifests ─ manifest ─> resources ─ resource::check ─> objects ─ judge (against the store) ─> one transaction
+//! manifests ─ poplin_manifest::read ─> resources ─ resource::check ─> objects ─ judge (against the store) ─> one transaction
 //! ```
 
 mod judge;
-mod locate;
-mod manifest;
 
+use poplin_manifest::Document;
 use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::Result as Line;
 use poplin_proto::v1::apply_response::result::Outcome as Told;
@@ -19,7 +18,6 @@ use crate::store::{Compare, Operation, Outcome, Snapshot, Store, Transaction};
 
 use super::store_failure;
 pub(super) use judge::declared;
-use manifest::Document;
 
 /// Objects in one call: what fits a transaction (etcd's default of 128 operations) with room to spare.
 const MOST_OBJECTS: usize = 100;
@@ -53,7 +51,7 @@ fn documents(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
     let mut documents: Vec<Document> = request.resources.iter().cloned().map(Document::typed).collect();
     let mut failures = Vec::new();
     for manifest in &request.manifests {
-        match manifest::read(manifest) {
+        match poplin_manifest::read(manifest) {
             Ok(read) => documents.extend(read),
             Err(wrong) => failures.extend(wrong),
         }
@@ -97,7 +95,7 @@ impl Work {
         }
         let mut work = Self { transaction: Transaction::default(), lines: Vec::new() };
         for (document, object) in &objects {
-            work.include(&path_of(&object.key()), &document.resource, snapshot);
+            work.include(&path_of(&object.key()), document, snapshot);
         }
         if !work.transaction.operations.is_empty() {
             fence(&mut work.transaction, snapshot);
@@ -106,7 +104,8 @@ impl Work {
     }
 
     /// Adds one object, unless it already is as declared.
-    fn include(&mut self, path: &str, resource: &Resource, snapshot: &Snapshot) {
+    fn include(&mut self, path: &str, document: &Document, snapshot: &Snapshot) {
+        let resource = &document.resource;
         let known = snapshot.entries.iter().find(|entry| entry.key == path);
         let value = stored_form(resource);
         let outcome = match known {
@@ -114,8 +113,9 @@ impl Work {
             Some(entry) if entry.value == value => Told::Unchanged,
             Some(_) => Told::Configured,
         };
-        let (kind, name) = (resource.kind().to_owned(), resource.name().to_owned());
-        self.lines.push(Line { kind, name, outcome: outcome.into() });
+        let (kind, name) = (resource.kind().to_owned(), resource.qualified_name());
+        let written_as = document.written_as().unwrap_or_default().to_owned();
+        self.lines.push(Line { kind, name, outcome: outcome.into(), written_as });
         let key = path.to_owned();
         self.transaction.compares.push(match known {
             None => Compare::Absent(key.clone()),

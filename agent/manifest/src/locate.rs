@@ -1,0 +1,191 @@
+//! Finds the line and column of a field in a document, and the field at a line and column.
+//!
+//! In: text, and a path such as `spec.ingress[2].ports[0]` or `metadata.labels["a.b"]`. Out: where its value begins, or the
+//! innermost part of the path that is there; and the other way round. Reads the document again, so it costs only those whose document is wrong.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+
+/// Where the field begins: line and column, both counted from 1.
+pub fn locate(text: &str, path: &str) -> Option<(u64, u64)> {
+    let root: Spanned<Node> = serde_saphyr::from_str(text).ok()?;
+    let mut here = &root;
+    for step in steps(path) {
+        match here.value.child(&step) {
+            Some(child) => here = child,
+            None => break,
+        }
+    }
+    Some((here.referenced.line(), here.referenced.column())).filter(|(line, _)| *line > 0)
+}
+
+/// The path of what stands at a place: that of a value, or that of a key's value; nothing if no value or key begins there.
+pub fn path_at(text: &str, place: (u64, u64)) -> Option<String> {
+    let root: Spanned<Node> = serde_saphyr::from_str(text).ok()?;
+    root.value.path_at(place).filter(|path| !path.is_empty())
+}
+
+/// A document's shape, with the place of each key and value.
+enum Node {
+    Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
+    Sequence(Vec<Spanned<Node>>),
+    Scalar,
+}
+
+impl Node {
+    fn child(&self, step: &str) -> Option<&Spanned<Node>> {
+        match self {
+            Node::Mapping(entries) => entries.iter().find(|(key, _)| key.value == step).map(|(_, child)| child),
+            Node::Sequence(items) => items.get(step.parse::<usize>().ok()?),
+            Node::Scalar => None,
+        }
+    }
+
+    /// The first child in the order of the text wins: a collection begins where its first child does.
+    fn path_at(&self, place: (u64, u64)) -> Option<String> {
+        let is_here = |location: serde_saphyr::Location| (location.line(), location.column()) == place;
+        let below = |step: String, child: &Spanned<Node>| {
+            if is_here(child.referenced) {
+                return Some(step);
+            }
+            let path = child.value.path_at(place)?;
+            Some(if path.starts_with('[') { step + &path } else { format!("{step}.{path}") })
+        };
+        match self {
+            Node::Mapping(entries) => entries.iter().find_map(|(key, child)| {
+                let step = named(&key.value);
+                if is_here(key.referenced) { Some(step) } else { below(step, child) }
+            }),
+            Node::Sequence(items) => {
+                items.iter().enumerate().find_map(|(index, item)| below(format!("[{index}]"), item))
+            }
+            Node::Scalar => None,
+        }
+    }
+}
+
+/// A key as a step of a path: in quotes where it holds what paths are made of.
+fn named(key: &str) -> String {
+    if key.contains(['.', '[', ']']) { format!("[{key:?}]") } else { key.to_owned() }
+}
+
+/// The path of what a key of a mapping holds.
+pub fn entry(mapping: &str, key: &str) -> String {
+    let step = named(key);
+    if step.starts_with('[') { format!("{mapping}{step}") } else { format!("{mapping}.{step}") }
+}
+
+fn steps(path: &str) -> Vec<String> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let quoted = rest.strip_prefix("[\"").and_then(|inner| inner.split_once("\"]"));
+        if let Some((step, after)) = quoted {
+            steps.push(step.to_owned());
+            rest = after;
+            continue;
+        }
+        let mut next = rest.char_indices().skip(1).filter(|(_, sign)| matches!(sign, '.' | '[' | ']'));
+        let end = next.next().map_or(rest.len(), |(at, _)| at);
+        let step = rest[..end].trim_start_matches(['.', '[', ']']);
+        if !step.is_empty() {
+            steps.push(step.to_owned());
+        }
+        rest = &rest[end..];
+    }
+    steps
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Shape)
+    }
+}
+
+struct Shape;
+
+impl<'de> Visitor<'de> for Shape {
+    type Value = Node;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Node::Mapping(entries))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::Sequence(items))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "kind: Policy\nspec:\n  ingress:\n  - ports: [tcp/80,\n            tcp/70000]\n";
+
+    #[test]
+    fn a_field_deep_in_lists_is_found() {
+        assert_eq!(locate(TEXT, "spec.ingress[0].ports[1]"), Some((5, 13)));
+    }
+
+    #[test]
+    fn a_key_with_dots_is_one_step_in_quotes() {
+        let text = "metadata:\n  labels: {a.b/c: 1, d: 2}\n";
+
+        assert_eq!(locate(text, "metadata.labels[\"a.b/c\"]"), Some((2, 19)));
+        assert_eq!(path_at(text, (2, 19)).as_deref(), Some("metadata.labels[\"a.b/c\"]"));
+    }
+
+    #[test]
+    fn a_place_has_a_path() {
+        assert_eq!(path_at(TEXT, (5, 13)).as_deref(), Some("spec.ingress[0].ports[1]"));
+        assert_eq!(path_at(TEXT, (3, 3)).as_deref(), Some("spec.ingress"));
+        assert_eq!(path_at(TEXT, (9, 9)), None);
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_leads_to_what_should_hold_it() {
+        assert_eq!(locate(TEXT, "spec.ingress[0].action"), locate(TEXT, "spec.ingress[0]"));
+    }
+}
