@@ -1,0 +1,11 @@
+//! What is said of whole sets of packets holds for each of them, on random worlds.
+
+// In helpers too: a test that cannot be set up fails.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../worlds/packets.rs"]
+mod packets;
+#[path = "../worlds/strategy.rs"]
+mod strategy;
+
+mod region;
