@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use poplin_bgp::Asn;
+use poplin_manifest::field::{labels, object_name};
 use poplin_node::name::HostName;
 use poplin_node::{BGP_PORT, Identity};
 use serde::Deserialize;
 
-use crate::resource::{labels, object_name};
 use crate::store::Location;
 
 /// Where the file is looked for when nobody names one. It need not exist.

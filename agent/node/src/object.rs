@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use poplin_bgp::Asn;
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{AddressSet, NamedPort, Policy, QualifiedName, Tier};
+use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
@@ -181,17 +181,6 @@ pub struct Endpoint {
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,
-}
-
-/// What policies know about a namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Namespace {
-    /// Its name.
-    pub name: String,
-    /// What scopes of rules and subjects look at.
-    pub labels: Labels,
-    /// What its endpoints inherit where they have no such label of their own.
-    pub endpoint_labels: Labels,
 }
 
 /// A BGP neighbour that is not a host of the fabric.

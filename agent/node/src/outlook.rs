@@ -2,14 +2,10 @@
 //!
 //! In: objects. Out: a [`World`]. The only thing that is computed is what endpoints inherit.
 
-use poplin_policy::label::Labels;
-use poplin_policy::model;
+use poplin_policy::model::{self, Namespace};
 use poplin_policy::world::World;
 
-use crate::object::{Endpoint, Namespace, Object};
-
-/// The label under which Calico's users know the namespace an endpoint lives in; every endpoint that lives in one has it.
-pub const NAMESPACE_LABEL: &str = "projectcalico.org/namespace";
+use crate::object::{Endpoint, Object};
 
 /// All that policy looks at among these objects.
 pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World {
@@ -43,11 +39,8 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
 
 /// An endpoint as policy sees it; `namespace` is the declaration of the one it lives in, if there is one.
 pub fn endpoint(one: &Endpoint, namespace: Option<&Namespace>) -> model::Endpoint {
-    let known = one.namespace.as_ref().map(|name| (NAMESPACE_LABEL, name.as_str()));
-    let known = Labels::try_from_pairs(known).unwrap_or_default();
-    let own = known.over(&one.labels);
     model::Endpoint {
-        labels: namespace.map_or(own.clone(), |namespace| own.over(&namespace.endpoint_labels)),
+        labels: Namespace::inherited(&one.labels, one.namespace.as_deref(), namespace),
         namespace: one.namespace.clone(),
         addresses: one.addresses.iter().copied().collect(),
         ports: one.ports.clone(),

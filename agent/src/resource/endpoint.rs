@@ -1,36 +1,34 @@
 //! Endpoints.
 
+use poplin_manifest::check_endpoint;
+use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, show_labels};
 use poplin_node::name::{AttachmentId, EndpointName, HostName};
 use poplin_node::object::Endpoint;
 use poplin_policy::ruleset::Interface;
 use poplin_proto::v1;
 
-use super::address::{addresses, mac};
-use super::field::{Findings, Invalid, Invalids, checked_labels, checked_name, named_ports, show_labels};
+use super::mac::mac;
 
 pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
     let spec = endpoint.spec.clone().unwrap_or_default();
     let mut findings = Findings::default();
     let bad =
         |field: &str, text: &str| Invalid::new(field, "BAD_VALUE", format!("{text:?} is not one the agent writes"));
-    let labels = findings.take(checked_labels(endpoint.metadata.as_ref()));
-    let addresses = addresses(&mut findings, "spec.addresses", &spec.addresses);
+    let known = findings.take_part(check_endpoint(endpoint));
     let interface =
         findings.take(Interface::new(&spec.interface).ok_or_else(|| bad("spec.interface", &spec.interface)));
     let attachment =
         findings.take(AttachmentId::parse(&spec.attachment).ok_or_else(|| bad("spec.attachment", &spec.attachment)));
     let mac = findings.take(mac(&spec.mac).ok_or_else(|| bad("spec.mac", &spec.mac)));
-    let ports = findings.take_all(named_ports("spec.ports", &spec.ports));
-    let namespace = endpoint.metadata.as_ref().map(|metadata| metadata.namespace.clone());
-    let checked = labels.zip(interface).zip(attachment).zip(mac);
-    findings.finish(checked.map(|(((labels, interface), attachment), mac)| Endpoint {
+    let checked = known.zip(interface).zip(attachment).zip(mac);
+    findings.finish(checked.map(|(((known, interface), attachment), mac)| Endpoint {
         name: EndpointName::new(checked_name(endpoint.metadata.as_ref())),
-        labels,
-        namespace: namespace.filter(|namespace| !namespace.is_empty()),
-        ports,
+        labels: known.labels,
+        namespace: known.namespace,
+        ports: known.ports,
         host: HostName::new(spec.host),
         attachment,
-        addresses,
+        addresses: known.addresses.into_iter().collect(),
         interface,
         mac,
         netns: spec.netns.into(),

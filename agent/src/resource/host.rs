@@ -3,13 +3,14 @@
 use std::net::Ipv4Addr;
 
 use poplin_bgp::Asn;
+use poplin_manifest::address::addresses;
+use poplin_manifest::field::{
+    Findings, Invalid, Invalids, checked_labels, checked_name, parse, show_labels, within, word,
+};
 use poplin_node::name::HostName;
 use poplin_node::object::{Fabric, Host};
 use poplin_policy::host::WorkloadToHost;
 use poplin_proto::v1;
-
-use super::address::addresses;
-use super::field::{Findings, Invalid, Invalids, checked_labels, checked_name, parse, show_labels, within, word};
 
 /// Name of the one `FabricConfig`.
 pub(super) const FABRIC_NAME: &str = "default";

@@ -3,28 +3,26 @@
 //! In: messages of `poplin.v1`, or values of the store. Out: [`Object`]s that cannot be wrong, or what is wrong and where.
 //! Knows nothing of gRPC or of the store's connection. This is the border: within it nobody checks again.
 
-mod address;
 mod block;
 mod endpoint;
-mod field;
 mod host;
 mod key;
-mod namespace;
+mod mac;
 mod peer;
-mod policy;
 mod pool;
 mod stored;
 
-pub use field::{Invalid, Invalids};
 pub use key::{ROOT, key_of, kind_prefix, path_of, path_of_name};
 pub use stored::{StoredError, decode, decode_resource, encode};
 
+use poplin_manifest::field::{Invalid, Invalids};
+use poplin_manifest::{check_address_set, check_metadata, check_namespace, check_policy, check_tier};
 use poplin_node::object::Object;
 use poplin_proto::v1::{self, resource};
 
 /// Checks one message and turns it into an object.
 pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
-    field::metadata(resource)?;
+    check_metadata(resource)?;
     let Some(object) = &resource.object else {
         return Err(Invalid::new("", "EMPTY", "the resource has no object in it").into());
     };
@@ -32,15 +30,14 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::Pool(pool) => pool::check(pool).map(Object::Pool),
         resource::Object::Host(host) => host::check(host).map(Object::Host),
         resource::Object::Endpoint(endpoint) => endpoint::check(endpoint).map(Object::Endpoint),
-        resource::Object::Policy(policy) => policy::check_policy(policy).map(Object::Policy),
-        resource::Object::Tier(tier) => policy::check_tier(tier).map(Object::Tier),
-        resource::Object::AddressSet(set) => policy::check_address_set(set).map(Object::AddressSet),
+        resource::Object::Policy(policy) => check_policy(policy).map(Object::Policy),
+        resource::Object::Tier(tier) => check_tier(tier).map(Object::Tier),
+        resource::Object::AddressSet(set) => check_address_set(set).map(Object::AddressSet),
         resource::Object::Peer(peer) => peer::check(peer).map(Object::Peer),
         resource::Object::FabricConfig(config) => host::check_fabric(config).map(Object::Fabric),
-        resource::Object::Namespace(namespace) => namespace::check(namespace).map(Object::Namespace),
+        resource::Object::Namespace(namespace) => check_namespace(namespace).map(Object::Namespace),
     }
 }
 
-pub use address::mac;
 pub use endpoint::show as show_endpoint;
-pub use field::{labels, named_ports, object_name};
+pub use mac::mac;

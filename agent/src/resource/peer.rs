@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use poplin_manifest::address::address;
+use poplin_manifest::field::{Findings, Invalids, checked_name, selector, within};
 use poplin_node::name::PeerName;
 use poplin_node::object::Peer;
 use poplin_node::{BGP_PORT, HOLD_TIME};
 use poplin_proto::v1;
 
-use super::address::address;
-use super::field::{Findings, Invalids, checked_name, selector, within};
 use super::host::asn;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {

@@ -1,12 +1,11 @@
 //! Pools.
 
 use ipnet::IpNet;
+use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector};
 use poplin_node::name::PoolName;
 use poplin_node::object::Pool;
 use poplin_node::prefix::MAX_BLOCK_HOST_BITS;
 use poplin_proto::v1;
-
-use super::field::{Findings, Invalid, Invalids, checked_name, net, selector};
 
 /// Host bits of a block nobody chose: 64 addresses, /26 or /122.
 const DEFAULT_BLOCK_HOST_BITS: u8 = 6;

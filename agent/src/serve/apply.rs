@@ -1,13 +1,12 @@
 //! Apply: files and objects become one transaction, or a list of everything that is wrong with them.
 //!
 //! ```text
-//! manifests ─ manifest ─> resources ─ resource::check ─> objects ─ judge (against the store) ─> one transaction
+//! manifests ─ poplin_manifest::read ─> resources ─ resource::check ─> objects ─ judge (against the store) ─> one transaction
 //! ```
 
 mod judge;
-mod locate;
-mod manifest;
 
+use poplin_manifest::Document;
 use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::Result as Line;
 use poplin_proto::v1::apply_response::result::Outcome as Told;
@@ -19,7 +18,6 @@ use crate::store::{Compare, Operation, Outcome, Snapshot, Store, Transaction};
 
 use super::store_failure;
 pub(super) use judge::declared;
-use manifest::Document;
 
 /// Objects in one call: what fits a transaction (etcd's default of 128 operations) with room to spare.
 const MOST_OBJECTS: usize = 100;
@@ -53,7 +51,7 @@ fn documents(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
     let mut documents: Vec<Document> = request.resources.iter().cloned().map(Document::typed).collect();
     let mut failures = Vec::new();
     for manifest in &request.manifests {
-        match manifest::read(manifest) {
+        match poplin_manifest::read(manifest) {
             Ok(read) => documents.extend(read),
             Err(wrong) => failures.extend(wrong),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use poplin_manifest::field::labels;
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
 use poplin_proto::v1::watch_response::Change as Kind;
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-use crate::resource::{decode_resource, kind_prefix, labels, path_of_name};
+use crate::resource::{decode_resource, kind_prefix, path_of_name};
 use crate::store::{Change, Followed, Store, follow};
 
 use super::store_failure;

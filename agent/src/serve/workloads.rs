@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
+use poplin_manifest::field::{labels, named_ports, object_name};
 use poplin_node::name::{AttachmentId, EndpointName};
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal};
 use poplin_policy::model::NamedPort;
@@ -16,7 +17,7 @@ use poplin_proto::v1::{
 use tonic::{Code, Request, Response, Status};
 
 use super::{Call, Desk, peer};
-use crate::resource::{labels, named_ports, object_name, show_endpoint};
+use crate::resource::show_endpoint;
 
 /// Name of the container's interface when the caller names none.
 const DEFAULT_INTERFACE: &str = "eth0";

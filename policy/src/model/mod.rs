@@ -5,6 +5,7 @@
 
 mod member;
 mod name;
+mod namespace;
 mod order;
 mod policy;
 mod port;
@@ -14,6 +15,7 @@ mod tier;
 
 pub use self::member::{AddressSet, Endpoint, NamedPort};
 pub use self::name::QualifiedName;
+pub use self::namespace::{NAMESPACE_LABEL, Namespace};
 pub use self::order::{NotAnOrder, Order};
 pub use self::policy::{Action, Direction, Mode, Peers, Policy, Rule};
 pub use self::port::{IcmpMatch, IcmpVersion, IpVersion, PortMatch, PortProtocol, PortSide};

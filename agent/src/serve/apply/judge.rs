@@ -5,14 +5,15 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
+use poplin_manifest::Document;
+use poplin_manifest::field::Invalid;
 use poplin_node::object::{Object, ObjectKey, Pool};
 use poplin_policy::compile::MAX_TIERS;
 use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
 
-use super::manifest::Document;
-use crate::resource::{Invalid, decode, key_of, path_of};
+use crate::resource::{decode, key_of, path_of};
 use crate::store::Snapshot;
 
 /// An object and the document it came from.

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::field::{Findings, Invalid, parse};
 use ipnet::IpNet;
-use poplin_node::kernel::Mac;
-
-use super::field::{Findings, Invalid, parse};
 
 /// Checks the addresses of one interface or host: at most one of each family, with or without the length of a whole address.
-pub(super) fn addresses(findings: &mut Findings, field: &str, texts: &[String]) -> BTreeSet<IpAddr> {
+pub fn addresses(findings: &mut Findings, field: &str, texts: &[String]) -> BTreeSet<IpAddr> {
     let checked = texts.iter().enumerate().map(|(index, text)| address(&format!("{field}[{index}]"), text));
     let addresses: BTreeSet<IpAddr> = findings.take_all(checked).into_iter().collect();
     let v6 = addresses.iter().filter(|address| address.is_ipv6()).count();
@@ -20,17 +18,11 @@ pub(super) fn addresses(findings: &mut Findings, field: &str, texts: &[String]) 
 }
 
 /// Checks one address; `10.0.0.1` and `10.0.0.1/32` mean the same.
-pub(super) fn address(field: &str, text: &str) -> Result<IpAddr, Invalid> {
+pub fn address(field: &str, text: &str) -> Result<IpAddr, Invalid> {
     let expected = "an address such as 10.4.0.7 or fd00:4::7";
     match text.parse::<IpNet>() {
         Ok(net) if net.prefix_len() == net.max_prefix_len() => Ok(net.addr()),
         Ok(_) => Err(Invalid::new(field, "NOT_AN_ADDRESS", format!("{text} is a prefix, not an address"))),
         Err(_) => parse(field, text, "BAD_ADDRESS", expected),
     }
-}
-
-/// Reads a MAC address in the form `02:00:00:00:00:01`.
-pub fn mac(text: &str) -> Option<Mac> {
-    let octets: Vec<u8> = text.split(':').map(|octet| u8::from_str_radix(octet, 16)).collect::<Result<_, _>>().ok()?;
-    octets.try_into().ok().map(Mac)
 }

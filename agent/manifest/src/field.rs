@@ -66,26 +66,31 @@ impl fmt::Display for Invalids {
 
 /// Collects what is wrong with an object, so that its author hears of everything at once.
 #[derive(Default)]
-pub(super) struct Findings(Vec<Invalid>);
+pub struct Findings(Vec<Invalid>);
 
 impl Findings {
     /// Keeps the value, or notes what is wrong with it.
-    pub(super) fn take<T>(&mut self, checked: Result<T, Invalid>) -> Option<T> {
+    pub fn take<T>(&mut self, checked: Result<T, Invalid>) -> Option<T> {
         checked.map_err(|invalid| self.0.push(invalid)).ok()
     }
 
+    /// Keeps a part that was checked by itself, or notes everything that is wrong with it.
+    pub fn take_part<T>(&mut self, checked: Result<T, Invalids>) -> Option<T> {
+        checked.map_err(|invalids| self.0.extend(invalids.0)).ok()
+    }
+
     /// Keeps the values, or notes everything that is wrong with them.
-    pub(super) fn take_all<T>(&mut self, checked: impl IntoIterator<Item = Result<T, Invalid>>) -> Vec<T> {
+    pub fn take_all<T>(&mut self, checked: impl IntoIterator<Item = Result<T, Invalid>>) -> Vec<T> {
         checked.into_iter().filter_map(|one| self.take(one)).collect()
     }
 
     /// Notes something that is wrong.
-    pub(super) fn add(&mut self, invalid: Invalid) {
+    pub fn add(&mut self, invalid: Invalid) {
         self.0.push(invalid);
     }
 
     /// The object if nothing was wrong with it.
-    pub(super) fn finish<T>(self, object: Option<T>) -> Result<T, Invalids> {
+    pub fn finish<T>(self, object: Option<T>) -> Result<T, Invalids> {
         match object {
             Some(object) if self.0.is_empty() => Ok(object),
             _ => Err(Invalids(self.0)),
@@ -97,7 +102,7 @@ impl Findings {
 const MAX_NAME_OCTETS: usize = 253;
 
 /// Checks what every object carries.
-pub(super) fn metadata(resource: &Resource) -> Result<(), Invalids> {
+pub fn check_metadata(resource: &Resource) -> Result<(), Invalids> {
     let metadata = resource.metadata().cloned().unwrap_or_default();
     let mut findings = Findings::default();
     findings.take(object_name("metadata.name", &metadata.name));
@@ -148,22 +153,22 @@ pub fn labels(field: &str, labels: &BTreeMap<String, String>) -> Result<Labels, 
 }
 
 /// The labels in the form documents have.
-pub(super) fn show_labels(labels: &Labels) -> BTreeMap<String, String> {
+pub fn show_labels(labels: &Labels) -> BTreeMap<String, String> {
     labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// The labels of an object whose metadata were checked before.
-pub(super) fn checked_labels(metadata: Option<&Metadata>) -> Result<Labels, Invalid> {
+pub fn checked_labels(metadata: Option<&Metadata>) -> Result<Labels, Invalid> {
     metadata.map_or_else(|| Ok(Labels::default()), |metadata| labels("metadata.labels", &metadata.labels))
 }
 
 /// The name of an object whose metadata were checked before.
-pub(super) fn checked_name(metadata: Option<&Metadata>) -> String {
+pub fn checked_name(metadata: Option<&Metadata>) -> String {
     metadata.map(|metadata| metadata.name.clone()).unwrap_or_default()
 }
 
 /// The name and namespace of an object whose metadata were checked before.
-pub(super) fn checked_qualified_name(metadata: Option<&Metadata>) -> QualifiedName {
+pub fn checked_qualified_name(metadata: Option<&Metadata>) -> QualifiedName {
     let name = checked_name(metadata);
     match metadata.map(|metadata| metadata.namespace.as_str()).filter(|namespace| !namespace.is_empty()) {
         Some(namespace) => QualifiedName::within(namespace, name),
@@ -183,7 +188,7 @@ pub fn named_ports(field: &str, texts: &[String]) -> Vec<Result<NamedPort, Inval
 }
 
 /// Checks a selector; empty selects all.
-pub(super) fn selector(field: &str, text: &str) -> Result<Selector, Invalid> {
+pub fn selector(field: &str, text: &str) -> Result<Selector, Invalid> {
     Selector::parse(text).map_err(|error| {
         Invalid::new(field, "BAD_SELECTOR", format!("{error} in {text:?}"))
             .advice("a selector looks like: app == 'web' && tier in {'front', 'back'}")
@@ -191,7 +196,7 @@ pub(super) fn selector(field: &str, text: &str) -> Result<Selector, Invalid> {
 }
 
 /// Checks a prefix. Host bits must be zero: `10.0.0.7/24` might mean two things.
-pub(super) fn net(field: &str, text: &str) -> Result<IpNet, Invalid> {
+pub fn net(field: &str, text: &str) -> Result<IpNet, Invalid> {
     let net: IpNet = parse(field, text, "BAD_PREFIX", "a prefix such as 10.4.0.0/16 or fd00:4::/48")?;
     if net.trunc() == net {
         return Ok(net);
@@ -202,17 +207,17 @@ pub(super) fn net(field: &str, text: &str) -> Result<IpNet, Invalid> {
 }
 
 /// Checks a list of prefixes.
-pub(super) fn nets(field: &str, texts: &[String]) -> Vec<Result<IpNet, Invalid>> {
+pub fn nets(field: &str, texts: &[String]) -> Vec<Result<IpNet, Invalid>> {
     texts.iter().enumerate().map(|(index, text)| net(&format!("{field}[{index}]"), text)).collect()
 }
 
 /// Parses a text, and says what was expected instead.
-pub(super) fn parse<T: FromStr>(field: &str, text: &str, reason: &'static str, expected: &str) -> Result<T, Invalid> {
+pub fn parse<T: FromStr>(field: &str, text: &str, reason: &'static str, expected: &str) -> Result<T, Invalid> {
     text.parse().map_err(|_| Invalid::new(field, reason, format!("{text:?} is not {expected}")))
 }
 
 /// Checks that a number lies within bounds, both allowed.
-pub(super) fn within(field: &str, value: u32, low: u32, high: u32, unit: &str) -> Result<u32, Invalid> {
+pub fn within(field: &str, value: u32, low: u32, high: u32, unit: &str) -> Result<u32, Invalid> {
     if (low..=high).contains(&value) {
         return Ok(value);
     }
@@ -221,7 +226,7 @@ pub(super) fn within(field: &str, value: u32, low: u32, high: u32, unit: &str) -
 }
 
 /// Checks a word against the words that may stand there.
-pub(super) fn word<T: Copy>(field: &str, text: &str, words: &[(&str, T)]) -> Result<T, Invalid> {
+pub fn word<T: Copy>(field: &str, text: &str, words: &[(&str, T)]) -> Result<T, Invalid> {
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*value);
     }

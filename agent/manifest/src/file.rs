@@ -10,34 +10,35 @@ use poplin_proto::{API_VERSION, Failure, UnknownKind};
 use serde::Deserialize as _;
 use tonic::Code;
 
-use super::locate::locate;
-use crate::resource::Invalid;
+use crate::field::Invalid;
+use crate::locate::locate;
 
 /// Largest file, in octets. A hundred objects of a few kilobytes fit; a store takes no more in one transaction anyway.
 const MOST_OCTETS: usize = 1 << 20;
 
 /// One object and where its author wrote it.
-pub(super) struct Document {
-    pub(super) resource: Resource,
+pub struct Document {
+    /// What it says.
+    pub resource: Resource,
     /// The file's name and its text up to the document's end; absent for objects sent in typed form.
     source: Option<(String, String)>,
 }
 
 impl Document {
     /// An object that came in typed form.
-    pub(super) fn typed(mut resource: Resource) -> Self {
+    pub fn typed(mut resource: Resource) -> Self {
         resource.stamp();
         Self { resource, source: None }
     }
 
     /// What people call the object.
-    pub(super) fn title(&self) -> String {
+    pub fn title(&self) -> String {
         let (kind, name) = (self.resource.kind(), self.resource.name());
         if name.is_empty() { kind.to_owned() } else { format!("{kind} {name}") }
     }
 
     /// Something that is wrong with it, and where.
-    pub(super) fn failure(&self, invalid: Invalid) -> Failure {
+    pub fn failure(&self, invalid: Invalid) -> Failure {
         let place = self.source.as_ref().map(|(file, text)| origin(file, locate(text, &invalid.field)));
         let mut failure = invalid.into_failure(&self.title());
         failure.origin = place;
@@ -46,7 +47,7 @@ impl Document {
 }
 
 /// Reads every document of a file.
-pub(super) fn read(manifest: &Manifest) -> Result<Vec<Document>, Vec<Failure>> {
+pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Vec<Failure>> {
     if manifest.text.len() > MOST_OCTETS {
         let message = format!("{} has {} bytes, at most {MOST_OCTETS} are read", manifest.name, manifest.text.len());
         return Err(vec![

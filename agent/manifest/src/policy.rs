@@ -8,7 +8,7 @@ use poplin_policy::model::{
 };
 use poplin_proto::v1;
 
-use super::field::{
+use crate::field::{
     Findings, Invalid, Invalids, checked_labels, checked_name, checked_qualified_name, nets, selector, word,
 };
 
@@ -16,7 +16,8 @@ use super::field::{
 const INGRESS: &str = "spec.ingress";
 const EGRESS: &str = "spec.egress";
 
-pub(super) fn check_policy(policy: &v1::Policy) -> Result<Policy, Invalids> {
+/// Checks a policy.
+pub fn check_policy(policy: &v1::Policy) -> Result<Policy, Invalids> {
     let spec = policy.spec.clone().unwrap_or_default();
     let name = checked_qualified_name(policy.metadata.as_ref());
     let mut findings = Findings::default();
@@ -168,7 +169,8 @@ fn check_ports(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<Po
     findings.take_all(texts.iter().enumerate().map(check))
 }
 
-pub(super) fn check_tier(tier: &v1::Tier) -> Result<Tier, Invalids> {
+/// Checks a tier.
+pub fn check_tier(tier: &v1::Tier) -> Result<Tier, Invalids> {
     let spec = tier.spec.clone().unwrap_or_default();
     let mut findings = Findings::default();
     let order = findings.take(order(spec.order));
@@ -178,7 +180,8 @@ pub(super) fn check_tier(tier: &v1::Tier) -> Result<Tier, Invalids> {
     findings.finish(order.zip(default_action).map(|(order, default_action)| Tier { name, order, default_action }))
 }
 
-pub(super) fn check_address_set(set: &v1::AddressSet) -> Result<AddressSet, Invalids> {
+/// Checks an address set.
+pub fn check_address_set(set: &v1::AddressSet) -> Result<AddressSet, Invalids> {
     let spec = set.spec.clone().unwrap_or_default();
     let mut findings = Findings::default();
     let nets = findings.take_all(nets("spec.nets", &spec.nets));

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 /// Where the field begins: line and column, both counted from 1.
-pub(super) fn locate(text: &str, path: &str) -> Option<(u64, u64)> {
+pub fn locate(text: &str, path: &str) -> Option<(u64, u64)> {
     let root: Spanned<Node> = serde_saphyr::from_str(text).ok()?;
     let mut here = &root;
     for step in steps(path) {

@@ -1,11 +1,12 @@
 //! Namespaces.
 
-use poplin_node::object::Namespace;
+use poplin_policy::model::Namespace;
 use poplin_proto::v1;
 
-use super::field::{Findings, Invalids, checked_labels, checked_name, labels};
+use crate::field::{Findings, Invalids, checked_labels, checked_name, labels};
 
-pub(super) fn check(namespace: &v1::Namespace) -> Result<Namespace, Invalids> {
+/// Checks a namespace.
+pub fn check_namespace(namespace: &v1::Namespace) -> Result<Namespace, Invalids> {
     let spec = namespace.spec.clone().unwrap_or_default();
     let mut findings = Findings::default();
     let own = findings.take(checked_labels(namespace.metadata.as_ref()));

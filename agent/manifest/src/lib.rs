@@ -1,0 +1,23 @@
+//! Files of documents, read alike by the agent and by the command line.
+//!
+//! In: a file's name and text. Out: documents with their places ([`read`]), and what they mean to policy: checked policies, tiers,
+//! address sets, namespaces and endpoints, or a whole [`world`] of them. What is wrong is told with file, line and column.
+//! Knows nothing of stores, sockets or files on a disk: texts are given to it.
+
+pub mod file;
+mod locate;
+
+pub mod address;
+mod endpoint;
+pub mod field;
+mod namespace;
+mod policy;
+
+mod offline;
+
+pub use endpoint::check_endpoint;
+pub use field::check_metadata;
+pub use file::{Document, read};
+pub use namespace::check_namespace;
+pub use offline::world;
+pub use policy::{check_address_set, check_policy, check_tier};

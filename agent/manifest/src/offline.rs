@@ -1,0 +1,123 @@
+//! The world that documents describe, for those who have no agent to ask.
+//!
+//! In: documents, endpoints among them if there is a topology. Out: what policy reasons about, or everything that is wrong.
+//! Endpoints inherit labels as they do in the fabric. Kinds policy does not look at are left out.
+
+use std::collections::BTreeMap;
+
+use poplin_policy::model::Namespace;
+use poplin_policy::world::World;
+use poplin_proto::Failure;
+use poplin_proto::v1::resource::Object;
+
+use crate::field::{Invalid, Invalids, check_metadata};
+use crate::{Document, check_address_set, check_endpoint, check_namespace, check_policy, check_tier};
+
+/// What all these documents together mean to policy. Each object may be declared once.
+pub fn world(documents: &[Document]) -> Result<World, Vec<Failure>> {
+    let mut reader = Reader::default();
+    let mut failures = Vec::new();
+    for document in documents {
+        if let Err(invalids) = reader.add(document) {
+            failures.extend(invalids.0.into_iter().map(|invalid| document.failure(invalid)));
+        }
+    }
+    if failures.is_empty() { Ok(reader.finish()) } else { Err(failures) }
+}
+
+#[derive(Default)]
+struct Reader {
+    world: World,
+    namespaces: BTreeMap<String, Namespace>,
+}
+
+impl Reader {
+    fn add(&mut self, document: &Document) -> Result<(), Invalids> {
+        check_metadata(&document.resource)?;
+        let world = &mut self.world;
+        let former = match &document.resource.object {
+            Some(Object::Policy(policy)) => {
+                let policy = check_policy(policy)?;
+                world.policies.insert(policy.name.clone(), policy).is_some()
+            }
+            Some(Object::Tier(tier)) => {
+                let tier = check_tier(tier)?;
+                world.tiers.insert(tier.name.clone(), tier).is_some()
+            }
+            Some(Object::AddressSet(set)) => {
+                let set = check_address_set(set)?;
+                world.sets.insert(set.name.clone(), set).is_some()
+            }
+            Some(Object::Namespace(namespace)) => {
+                let namespace = check_namespace(namespace)?;
+                self.namespaces.insert(namespace.name.clone(), namespace).is_some()
+            }
+            Some(Object::Endpoint(endpoint)) => {
+                let name = document.resource.name().to_owned();
+                world.endpoints.insert(name, check_endpoint(endpoint)?).is_some()
+            }
+            Some(Object::Pool(_) | Object::Host(_) | Object::Peer(_) | Object::FabricConfig(_)) | None => false,
+        };
+        match former {
+            false => Ok(()),
+            true => {
+                let message = format!("{} is declared twice", document.title());
+                Err(Invalid::new("metadata.name", "DUPLICATE", message).into())
+            }
+        }
+    }
+
+    /// Labels are inherited last: a namespace may be declared after its endpoints.
+    fn finish(self) -> World {
+        let mut world = self.world;
+        for endpoint in world.endpoints.values_mut() {
+            let namespace = endpoint.namespace.as_deref();
+            let declared = namespace.and_then(|name| self.namespaces.get(name));
+            endpoint.labels = Namespace::inherited(&endpoint.labels, namespace, declared);
+        }
+        world.namespaces = self.namespaces.into_iter().map(|(name, namespace)| (name, namespace.labels)).collect();
+        world
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poplin_proto::v1::Manifest;
+
+    use super::*;
+    use crate::read;
+
+    fn world_of(text: &str) -> Result<World, Vec<Failure>> {
+        world(&read(&Manifest { name: "shop.yaml".to_owned(), text: text.to_owned() })?)
+    }
+
+    #[test]
+    fn endpoints_inherit_from_a_namespace_declared_after_them() {
+        let text = "\
+apiVersion: poplin.dev/v1
+kind: Endpoint
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {addresses: [10.77.0.1]}
+---
+apiVersion: poplin.dev/v1
+kind: Namespace
+metadata: {name: shop, labels: {team: blue}}
+spec: {endpointLabels: {env: prod}}
+";
+        let world = world_of(text).unwrap();
+
+        let labels: Vec<_> = world.endpoints["web"].labels.iter().collect();
+        assert_eq!(labels, [("app", "web"), ("env", "prod"), ("projectcalico.org/namespace", "shop")]);
+        assert_eq!(world.namespace_labels("shop").get("team"), Some("blue"));
+    }
+
+    #[test]
+    fn what_is_declared_twice_is_refused_where_it_stands() {
+        let tier = "apiVersion: poplin.dev/v1\nkind: Tier\nmetadata: {name: ops}\n";
+
+        let failures = world_of(&format!("{tier}---\n{tier}")).unwrap_err();
+
+        assert_eq!(failures[0].message, "Tier ops: metadata.name: Tier ops is declared twice");
+        assert_eq!(failures[0].origin.as_deref(), Some("shop.yaml:7:18"));
+    }
+}
