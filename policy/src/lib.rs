@@ -16,7 +16,10 @@ pub mod packet;
 pub mod explain;
 pub mod verdict;
 
+pub mod crowd;
 pub mod region;
+
+pub mod diff;
 
 pub mod compile;
 pub mod host;

@@ -77,13 +77,23 @@ impl<'w> Chart<'w> {
         let point = self.class_of_point.get(&number(address)).copied();
         point.or_else(|| self.class_of_interval[self.line.interval_of(address)])
     }
+
+    /// Whether an interval holds an address that no endpoint has.
+    pub(crate) fn has_strangers(&self, interval: usize) -> bool {
+        self.class_of_interval[interval].is_some()
+    }
 }
 
 impl Class<'_> {
-    /// How many different addresses a packet between two of the class needs at most: one more than one, if there are.
+    /// Two different addresses of it, if it has two to speak of: among strangers nobody is governed.
     pub(crate) fn pair(&self) -> Option<(IpAddr, IpAddr)> {
         let mut addresses = self.points.iter().map(|point| point.address).chain(self.stranger);
         addresses.next().zip(addresses.next())
+    }
+
+    /// Whether it is one endpoint's address and no other.
+    pub(crate) fn is_one_address(&self) -> bool {
+        self.points.len() == 1 && self.stranger.is_none()
     }
 
     /// One address of it.

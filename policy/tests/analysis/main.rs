@@ -5,7 +5,11 @@
 
 #[path = "../worlds/packets.rs"]
 mod packets;
+#[allow(dead_code)]
+#[path = "../cases/scene.rs"]
+mod scene;
 #[path = "../worlds/strategy.rs"]
 mod strategy;
 
+mod diff;
 mod region;
