@@ -19,6 +19,7 @@ pub mod verdict;
 pub mod crowd;
 pub mod region;
 
+pub mod check;
 pub mod diff;
 
 pub mod compile;

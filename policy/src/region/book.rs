@@ -13,6 +13,15 @@ use crate::model::{
 };
 use crate::world::{Rank, World};
 
+/// What a caller asks of ends besides what rules ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Extra<'w> {
+    /// Demands on addresses.
+    pub(crate) peers: &'w [Peers],
+    /// Ports whose names matter.
+    pub(crate) ports: &'w [PortMatch],
+}
+
 /// All that is asked in one world.
 #[derive(Debug)]
 pub(crate) struct Book<'w> {
@@ -88,7 +97,7 @@ pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ing
 
 impl<'w> Book<'w> {
     /// Writes down all that is asked, and what the caller asks besides.
-    pub(crate) fn of(world: &'w World, extra: &'w [Peers]) -> Self {
+    pub(crate) fn of(world: &'w World, extra: Extra<'w>) -> Self {
         let mut book = Self {
             world,
             ranks: world.ranks(),
@@ -104,8 +113,8 @@ impl<'w> Book<'w> {
         for direction in DIRECTIONS {
             book.write_rules(direction, &mut peers);
         }
-        book.extra = extra.iter().map(|asked| book.write_peers(asked, &mut peers)).collect();
-        book.find_kinds();
+        book.extra = extra.peers.iter().map(|asked| book.write_peers(asked, &mut peers)).collect();
+        book.find_kinds(extra.ports);
         book
     }
 
@@ -161,8 +170,9 @@ impl<'w> Book<'w> {
         })
     }
 
-    fn find_kinds(&mut self) {
-        let names = self.port_names();
+    fn find_kinds(&mut self, ports: &[PortMatch]) {
+        let mut names: BTreeSet<(PortProtocol, &str)> = self.port_names();
+        names.extend(ports.iter().filter_map(name_of));
         let mut places: HashMap<(&Labels, Option<&str>, Vec<NamedPort>), usize> = HashMap::new();
         for (name, endpoint) in &self.world.endpoints {
             let ports = spoken_of(endpoint, &names);

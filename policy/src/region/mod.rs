@@ -24,15 +24,15 @@ mod demand;
 mod settle;
 
 pub(crate) use self::bits::Bits;
-pub(crate) use self::book::{Book, DIRECTIONS, Entry, side_of};
+pub(crate) use self::book::{Book, DIRECTIONS, Entry, Extra, side_of};
 pub(crate) use self::chart::{Chart, Class};
 pub(crate) use self::court::{Court, Outcome};
-pub(crate) use self::demand::demanded;
+pub(crate) use self::demand::{Names, demanded};
 pub(crate) use self::line::{address, prefixes};
 pub(crate) use self::settle::{Settlement, Word};
 pub use self::traffic::Traffic;
 
-use crate::model::{Direction, IpVersion, Peers};
+use crate::model::{Direction, IpVersion};
 use crate::packet::Packet;
 use crate::verdict::{By, RuleName};
 use crate::world::World;
@@ -66,11 +66,11 @@ pub struct Region {
 impl<'w> Atlas<'w> {
     /// Charts the worlds, in this order.
     pub fn of(worlds: &[&'w World]) -> Self {
-        Self::asking(worlds, &[])
+        Self::asking(worlds, Extra::default())
     }
 
-    /// The same, with classes that are one to these demands too.
-    pub(crate) fn asking(worlds: &[&'w World], extra: &'w [Peers]) -> Self {
+    /// The same, with classes that are one to these questions too.
+    pub(crate) fn asking(worlds: &[&'w World], extra: Extra<'w>) -> Self {
         let books: Vec<Book<'w>> = worlds.iter().map(|world| Book::of(world, extra)).collect();
         let charts = IpVersion::BOTH.map(|version| Chart::of(version, &books));
         Self { books, charts }

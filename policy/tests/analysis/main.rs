@@ -11,5 +11,6 @@ mod scene;
 #[path = "../worlds/strategy.rs"]
 mod strategy;
 
+mod check;
 mod diff;
 mod region;
