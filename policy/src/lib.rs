@@ -19,6 +19,8 @@ pub mod verdict;
 pub mod crowd;
 pub mod region;
 
+pub mod index;
+
 pub mod check;
 pub mod diff;
 

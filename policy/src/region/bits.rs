@@ -29,11 +29,6 @@ impl Bits {
         self.0[number / 64] >> (number % 64) & 1 == 1
     }
 
-    /// Takes the other's numbers in.
-    pub(crate) fn join(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(word, more)| *word |= more);
-    }
-
     /// Takes the other's numbers out.
     pub(crate) fn remove_all(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(word, less)| *word &= !less);

@@ -132,6 +132,12 @@ impl<'w> Book<'w> {
         self.selection_places.get(selection).copied()
     }
 
+    /// The kinds of endpoints that a subject selects.
+    pub(crate) fn kinds_of(&self, subject: &Selection) -> impl Iterator<Item = usize> + '_ {
+        let place = self.selection(subject);
+        (0..self.kinds.len()).filter(move |kind| place.is_some_and(|place| self.kinds[*kind].selected.contains(place)))
+    }
+
     fn write_rules(&mut self, direction: Direction, peers: &mut HashMap<&'w Peers, usize>) {
         let policies: Vec<(usize, &'w Policy)> = self
             .ranks
@@ -204,6 +210,20 @@ impl<'w> Book<'w> {
             governance.entries.clone().for_each(|entry| governed.entries.insert(entry));
         }
         governed
+    }
+
+    /// The tiers that govern endpoints of a kind, each with the policies of it that do.
+    pub(crate) fn governing(&self, kind: usize, direction: Direction) -> Vec<Rank<'w>> {
+        let selected = &self.kinds[kind].selected;
+        let governs = |policy: &&'w Policy| {
+            let subject = self.selection(&policy.subject);
+            policy.rules(direction).is_some() && subject.is_some_and(|subject| selected.contains(subject))
+        };
+        let of_kind = |rank: &Rank<'w>| Rank {
+            tier: rank.tier.clone(),
+            policies: rank.policies.iter().copied().filter(governs).collect(),
+        };
+        self.ranks.iter().map(of_kind).filter(|rank| !rank.policies.is_empty()).collect()
     }
 
     /// The names of ports that rules speak of.

@@ -24,13 +24,14 @@ mod demand;
 mod settle;
 
 pub(crate) use self::bits::Bits;
-pub(crate) use self::book::{Book, DIRECTIONS, Entry, Extra, side_of};
-pub(crate) use self::chart::{Chart, Class};
+pub(crate) use self::book::{Book, DIRECTIONS, Entry, Extra, Governed, side_of};
+pub(crate) use self::chart::Chart;
 pub(crate) use self::court::{Court, Outcome};
 pub(crate) use self::demand::{Names, demanded};
 pub(crate) use self::line::{address, prefixes};
-pub(crate) use self::settle::{Settlement, Word};
+pub(crate) use self::settle::{Pair, Settlement, Word};
 pub use self::traffic::Traffic;
+pub(crate) use self::view::Side;
 
 use crate::model::{Direction, IpVersion};
 use crate::packet::Packet;

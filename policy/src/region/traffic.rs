@@ -102,7 +102,7 @@ impl Traffic {
 
     /// One header of it, the likeliest to be met: source port 49152 (RFC 6335 §6) where it may, code 0 where it may.
     pub fn sample(&self) -> Option<Transport> {
-        let known = |block: &&Block| block.protocols.iter().any(|number| Transport::has_parts(number));
+        let known = |block: &&Block| block.protocols.iter().any(Transport::has_parts);
         let block = self.0.iter().find(known).or(self.0.first())?;
         let protocol = block.protocols.iter().min_by_key(|number| commonness(*number))?;
         Some(Transport::at(protocol, block.target.nearest(1), block.origin.nearest(49_152)))

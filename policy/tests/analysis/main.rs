@@ -13,4 +13,5 @@ mod strategy;
 
 mod check;
 mod diff;
+mod index;
 mod region;
