@@ -6,6 +6,7 @@
 
 pub mod label;
 pub mod selector;
+mod spelling;
 
 pub mod model;
 pub mod world;
@@ -23,6 +24,7 @@ pub mod index;
 
 pub mod check;
 pub mod diff;
+pub mod lint;
 
 pub mod compile;
 pub mod host;

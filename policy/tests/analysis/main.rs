@@ -14,4 +14,5 @@ mod strategy;
 mod check;
 mod diff;
 mod index;
+mod lint;
 mod region;
