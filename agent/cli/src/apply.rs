@@ -16,6 +16,7 @@ use crate::{agent, files};
 #[command(before_help = "Examples:
   poplin apply -f shop.yaml
   poplin apply -f policies/ --dry-run
+  kubectl get networkpolicies -A -o yaml | poplin apply -f -
   poplin get policy db -o yaml | sed s/5432/5433/ | poplin apply -f -")]
 pub(crate) struct Apply {
     /// File, directory of .yaml, .yml and .json files, or - for stdin.
@@ -45,7 +46,11 @@ fn report(answer: &ApplyResponse, dry_run: bool) -> String {
             Outcome::Unchanged => "unchanged",
             Outcome::Unspecified => "applied",
         };
-        format!("{} {outcome}{suffix}\n", title(&result.kind, &result.name))
+        let title = title(&result.kind, &result.name);
+        match result.written_as.as_str() {
+            "" => format!("{title} {outcome}{suffix}\n"),
+            written => format!("{title} {outcome}{suffix} (from {written})\n"),
+        }
     });
     lines.collect()
 }

@@ -1,6 +1,7 @@
 //! The command line: one verb a run, data on stdout, talk on stderr, and an exit code that says how it went.
 //!
-//! In: arguments, files, the agent's answers. Out: text. Decides nothing: what is valid is asked at the agent.
+//! In: arguments, files, the agent's answers. Out: text. Decides nothing: what is valid is asked at the agent, or, offline, at the
+//! crate the agent asks too.
 //! Exit codes: 0 done, healthy, allowed · 1 failed, denied · 2 usage · 3 not found · 4 conflict · 5 agent or store
 //! unreachable · 6 permission denied · 7 status found problems · 8 timed out.
 
@@ -8,6 +9,7 @@ mod agent;
 mod apply;
 mod attach;
 mod completion;
+mod convert;
 mod delete;
 mod detach;
 mod explain;
@@ -46,6 +48,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Apply(apply::Apply),
+    Convert(convert::Convert),
     Get(get::Get),
     Delete(delete::Delete),
     Attach(attach::Attach),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
 async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Problem> {
     match verb {
         Verb::Apply(apply) => apply.run(&socket).await,
+        Verb::Convert(convert) => convert.run(),
         Verb::Get(get) => get.run(&socket).await,
         Verb::Delete(delete) => delete.run(&socket).await,
         Verb::Attach(attach) => attach.run(&socket).await,

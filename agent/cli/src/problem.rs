@@ -134,6 +134,13 @@ impl From<SandboxError> for Problem {
     }
 }
 
+/// Documents that were read without an agent.
+impl From<Vec<Failure>> for Problem {
+    fn from(failures: Vec<Failure>) -> Self {
+        Self { exit: Exit::Failed, failures }
+    }
+}
+
 /// Only stdout fails this way; every file names itself before.
 impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {

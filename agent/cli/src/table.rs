@@ -167,9 +167,9 @@ mod tests {
         ];
 
         let expected = "\
-NAME      TIER      ORDER  SUBJECT      INGRESS       EGRESS
-db        default   last   app == 'db'  1 rule        -
-lockdown  platform  5      all          none allowed  2 rules
+NAME      TIER      ORDER  MODE     SUBJECT      INGRESS       EGRESS
+db        default   last   enforce  app == 'db'  1 rule        -
+lockdown  platform  5      enforce  all          none allowed  2 rules
 ";
         assert_eq!(rendered(&policies, false), expected);
     }

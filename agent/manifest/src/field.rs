@@ -84,6 +84,11 @@ impl Findings {
         checked.into_iter().filter_map(|one| self.take(one)).collect()
     }
 
+    /// Whether nothing was wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Notes something that is wrong.
     pub fn add(&mut self, invalid: Invalid) {
         self.0.push(invalid);

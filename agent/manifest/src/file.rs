@@ -2,47 +2,120 @@
 //!
 //! In: text. Out: documents, or everything that is wrong, with file, line and column. A document is split off at its `---`
 //! line, which YAML forbids inside any scalar (YAML 1.2.2 §9.1.2), and read with as many empty lines before it as
-//! the file has, so that positions are those of the file.
+//! the file has, so that positions are those of the file. Documents of other houses become ours on the way in.
+
+use std::sync::Arc;
 
 use poplin_proto::resource::Header;
 use poplin_proto::v1::{Manifest, Resource};
 use poplin_proto::{API_VERSION, Failure, UnknownKind};
-use serde::Deserialize as _;
+use serde::{Deserialize as _, Deserializer};
 use tonic::Code;
 
 use crate::field::Invalid;
-use crate::locate::locate;
+use crate::import::{self, Foreign};
+use crate::list;
+use crate::locate::{locate, path_at};
 
 /// Largest file, in octets. A hundred objects of a few kilobytes fit; a store takes no more in one transaction anyway.
 const MOST_OCTETS: usize = 1 << 20;
 
 /// One object and where its author wrote it.
+#[derive(Debug)]
 pub struct Document {
     /// What it says.
     pub resource: Resource,
-    /// The file's name and its text up to the document's end; absent for objects sent in typed form.
-    source: Option<(String, String)>,
+    /// Where it stands; absent for objects sent in typed form.
+    source: Option<Source>,
+    /// What its author called it, if it was written as another house's: `NetworkPolicy shop/api`.
+    written_as: Option<String>,
+}
+
+/// Where a document stands.
+#[derive(Clone, Debug)]
+struct Source {
+    /// The file's name.
+    file: Arc<str>,
+    /// Its text up to the YAML document's end.
+    text: Arc<str>,
+    /// Where in the YAML document it begins, if that is a list: `items[3]`.
+    path: String,
+}
+
+/// A document, its shape checked.
+pub(crate) enum Item {
+    Ours(Resource),
+    Foreign(Foreign),
+}
+
+impl Item {
+    /// Reads a document whose kind is already known to be read here.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(header: &Header, yaml: D) -> Result<Self, D::Error> {
+        match header.api_version == API_VERSION {
+            true => Resource::deserialize_kind(&header.kind, yaml).map(Self::Ours),
+            false => Foreign::deserialize(&header.api_version, &header.kind, yaml).map(Self::Foreign),
+        }
+    }
 }
 
 impl Document {
     /// An object that came in typed form.
     pub fn typed(mut resource: Resource) -> Self {
         resource.stamp();
-        Self { resource, source: None }
+        Self { resource, source: None, written_as: None }
     }
 
     /// What people call the object.
     pub fn title(&self) -> String {
         let (kind, name) = (self.resource.kind(), self.resource.name());
-        if name.is_empty() { kind.to_owned() } else { format!("{kind} {name}") }
+        let title = if name.is_empty() { kind.to_owned() } else { format!("{kind} {name}") };
+        match &self.written_as {
+            Some(written) => format!("{title} (from {written})"),
+            None => title,
+        }
     }
 
-    /// Something that is wrong with it, and where.
+    /// What its author called it, if it was written as another house's.
+    pub fn written_as(&self) -> Option<&str> {
+        self.written_as.as_deref()
+    }
+
+    /// Something that is wrong with it, and where. A field of ours need not stand in what it was made from.
     pub fn failure(&self, invalid: Invalid) -> Failure {
-        let place = self.source.as_ref().map(|(file, text)| origin(file, locate(text, &invalid.field)));
+        let is_shared = |field: &str| field.starts_with("metadata.") || matches!(field, "spec.tier" | "spec.order");
+        let field = if self.written_as.is_none() || is_shared(&invalid.field) { invalid.field.as_str() } else { "" };
+        let place = self.source.as_ref().map(|source| source.origin(field));
         let mut failure = invalid.into_failure(&self.title());
         failure.origin = place;
         failure
+    }
+}
+
+impl Source {
+    fn origin(&self, field: &str) -> String {
+        let path = match (self.path.as_str(), field) {
+            ("", field) => field.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, field) => format!("{path}.{field}"),
+        };
+        origin(&self.file, locate(&self.text, &path))
+    }
+
+    /// The document this item says, or everything that is wrong with it; nothing if it says what goes without saying.
+    fn document(self, item: Item) -> Result<Option<Document>, Vec<Failure>> {
+        let foreign = match item {
+            Item::Ours(resource) => return Ok(Some(Document { resource, source: Some(self), written_as: None })),
+            Item::Foreign(foreign) => foreign,
+        };
+        let title = foreign.title();
+        let failure = |invalid: Invalid| {
+            let place = self.origin(&invalid.field);
+            let mut failure = invalid.into_failure(&title);
+            failure.origin = Some(place);
+            failure
+        };
+        let resource = foreign.import().map_err(|invalids| invalids.0.into_iter().map(failure).collect::<Vec<_>>())?;
+        Ok(resource.map(|resource| Document { resource, source: Some(self), written_as: Some(title) }))
     }
 }
 
@@ -58,8 +131,8 @@ pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Vec<Failure>> {
     let mut failures = Vec::new();
     for text in split(&manifest.text) {
         match read_one(&manifest.name, text) {
-            Ok(document) => documents.push(document),
-            Err(failure) => failures.push(failure),
+            Ok(read) => documents.extend(read),
+            Err(wrong) => failures.extend(wrong),
         }
     }
     if failures.is_empty() { Ok(documents) } else { Err(failures) }
@@ -82,31 +155,59 @@ fn split(text: &str) -> Vec<String> {
     documents
 }
 
-fn read_one(file: &str, text: String) -> Result<Document, Failure> {
-    let yaml = |error: &serde_saphyr::Error| yaml_failure(file, error);
-    let header: Header = serde_saphyr::with_deserializer_from_str(&text, |yaml| Header::deserialize(yaml))
-        .map_err(|error| yaml(&error))?;
-    header_failure(file, &text, &header)?;
-    let resource =
-        serde_saphyr::with_deserializer_from_str(&text, |yaml| Resource::deserialize_kind(&header.kind, yaml));
-    Ok(Document { resource: resource.map_err(|error| yaml(&error))?, source: Some((file.to_owned(), text)) })
+/// One YAML document, which may be a list of ours.
+fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
+    let source = Source { file: file.into(), text: text.into(), path: String::new() };
+    let yaml = |error: serde_saphyr::Error| vec![yaml_failure(&source, &error)];
+    let header: Header =
+        serde_saphyr::with_deserializer_from_str(&source.text, |yaml| Header::deserialize(yaml)).map_err(yaml)?;
+    let Some(item) = import::listed(&header.api_version, &header.kind) else {
+        header_failure(&source, &header).map_err(|failure| vec![failure])?;
+        let item = serde_saphyr::with_deserializer_from_str(&source.text, |yaml| Item::deserialize(&header, yaml));
+        let item = item.map_err(yaml)?;
+        return Ok(source.document(item)?.into_iter().collect());
+    };
+    let headers = serde_saphyr::with_deserializer_from_str(&source.text, |yaml| list::headers(&header, &item, yaml));
+    let headers = headers.map_err(yaml)?;
+    let item_source = |index: usize| Source { path: format!("items[{index}]"), ..source.clone() };
+    let failures: Vec<Failure> = headers
+        .iter()
+        .enumerate()
+        .filter_map(|(index, header)| header_failure(&item_source(index), header).err())
+        .collect();
+    if !failures.is_empty() {
+        return Err(failures);
+    }
+    let items = serde_saphyr::with_deserializer_from_str(&source.text, |yaml| list::items(&headers, yaml));
+    let mut documents = Vec::new();
+    let mut failures = Vec::new();
+    for (index, item) in items.map_err(yaml)?.into_iter().enumerate() {
+        match item_source(index).document(item) {
+            Ok(document) => documents.extend(document),
+            Err(wrong) => failures.extend(wrong),
+        }
+    }
+    if failures.is_empty() { Ok(documents) } else { Err(failures) }
 }
 
 /// The first two lines must say what the rest is.
-fn header_failure(file: &str, text: &str, header: &Header) -> Result<(), Failure> {
+fn header_failure(source: &Source, header: &Header) -> Result<(), Failure> {
     let failure = |reason: &str, field: &str, message: String| {
-        let place = origin(file, locate(text, field));
-        Failure::new(Code::InvalidArgument, reason, message).field(field).origin(place)
+        Failure::new(Code::InvalidArgument, reason, message).field(field).origin(source.origin(field))
     };
     if header.api_version.is_empty() {
         return Err(failure("NO_API_VERSION", "apiVersion", "the document has no apiVersion".to_owned())
             .advice(format!("begin it with apiVersion: {API_VERSION}")));
     }
+    if import::is_known(&header.api_version) {
+        return import::check_kind(&header.api_version, &header.kind)
+            .map_err(|invalid| failure(invalid.reason, &invalid.field, invalid.message.clone()));
+    }
     if header.api_version != API_VERSION {
         let message = format!("apiVersion {:?} is not known", header.api_version);
-        return Err(
-            failure("UNKNOWN_API_VERSION", "apiVersion", message).advice(format!("write apiVersion: {API_VERSION}"))
-        );
+        let others: Vec<&str> = import::versions().collect();
+        let advice = format!("write apiVersion: {API_VERSION}; read are also {}", others.join(", "));
+        return Err(failure("UNKNOWN_API_VERSION", "apiVersion", message).advice(advice));
     }
     if !poplin_proto::KINDS.contains(&header.kind.as_str()) {
         let message = UnknownKind { kind: header.kind.clone() }.to_string();
@@ -115,12 +216,14 @@ fn header_failure(file: &str, text: &str, header: &Header) -> Result<(), Failure
     Ok(())
 }
 
-fn yaml_failure(file: &str, error: &serde_saphyr::Error) -> Failure {
+fn yaml_failure(source: &Source, error: &serde_saphyr::Error) -> Failure {
     let place = error.location().map(|place| (place.line(), place.column()));
     let message = error.without_snippet().render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
     let message = message.lines().next().unwrap_or_default();
     let message = message.split(" at line ").next().unwrap_or_default(); // the place is told apart
-    Failure::new(Code::InvalidArgument, "BAD_YAML", message).origin(origin(file, place))
+    let mut failure = Failure::new(Code::InvalidArgument, "BAD_YAML", message).origin(origin(&source.file, place));
+    failure.field = place.and_then(|place| path_at(&source.text, place));
+    failure
 }
 
 fn origin(file: &str, place: Option<(u64, u64)>) -> String {

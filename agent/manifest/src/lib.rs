@@ -5,7 +5,10 @@
 //! Knows nothing of stores, sockets or files on a disk: texts are given to it.
 
 pub mod file;
+mod list;
 mod locate;
+
+pub mod import;
 
 pub mod address;
 mod endpoint;

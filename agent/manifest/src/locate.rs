@@ -1,7 +1,7 @@
-//! Finds the line and column of a field in a document.
+//! Finds the line and column of a field in a document, and the field at a line and column.
 //!
-//! In: text, and a path such as `spec.ingress[2].ports[0]`. Out: where its value begins, or the innermost part of the path
-//! that is there. Reads the document again, so it costs only those whose document is wrong.
+//! In: text, and a path such as `spec.ingress[2].ports[0]` or `metadata.labels["a.b"]`. Out: where its value begins, or the
+//! innermost part of the path that is there; and the other way round. Reads the document again, so it costs only those whose document is wrong.
 
 use std::fmt;
 
@@ -21,9 +21,15 @@ pub fn locate(text: &str, path: &str) -> Option<(u64, u64)> {
     Some((here.referenced.line(), here.referenced.column())).filter(|(line, _)| *line > 0)
 }
 
-/// A document's shape, with the place of each value.
+/// The path of what stands at a place: that of a value, or that of a key's value; nothing if no value or key begins there.
+pub fn path_at(text: &str, place: (u64, u64)) -> Option<String> {
+    let root: Spanned<Node> = serde_saphyr::from_str(text).ok()?;
+    root.value.path_at(place).filter(|path| !path.is_empty())
+}
+
+/// A document's shape, with the place of each key and value.
 enum Node {
-    Mapping(Vec<(String, Spanned<Node>)>),
+    Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
     Sequence(Vec<Spanned<Node>>),
     Scalar,
 }
@@ -31,15 +37,65 @@ enum Node {
 impl Node {
     fn child(&self, step: &str) -> Option<&Spanned<Node>> {
         match self {
-            Node::Mapping(entries) => entries.iter().find(|(key, _)| key == step).map(|(_, child)| child),
+            Node::Mapping(entries) => entries.iter().find(|(key, _)| key.value == step).map(|(_, child)| child),
             Node::Sequence(items) => items.get(step.parse::<usize>().ok()?),
+            Node::Scalar => None,
+        }
+    }
+
+    /// The first child in the order of the text wins: a collection begins where its first child does.
+    fn path_at(&self, place: (u64, u64)) -> Option<String> {
+        let is_here = |location: serde_saphyr::Location| (location.line(), location.column()) == place;
+        let below = |step: String, child: &Spanned<Node>| {
+            if is_here(child.referenced) {
+                return Some(step);
+            }
+            let path = child.value.path_at(place)?;
+            Some(if path.starts_with('[') { step + &path } else { format!("{step}.{path}") })
+        };
+        match self {
+            Node::Mapping(entries) => entries.iter().find_map(|(key, child)| {
+                let step = named(&key.value);
+                if is_here(key.referenced) { Some(step) } else { below(step, child) }
+            }),
+            Node::Sequence(items) => {
+                items.iter().enumerate().find_map(|(index, item)| below(format!("[{index}]"), item))
+            }
             Node::Scalar => None,
         }
     }
 }
 
-fn steps(path: &str) -> impl Iterator<Item = String> + '_ {
-    path.split(['.', '[', ']']).filter(|step| !step.is_empty()).map(str::to_owned)
+/// A key as a step of a path: in quotes where it holds what paths are made of.
+fn named(key: &str) -> String {
+    if key.contains(['.', '[', ']']) { format!("[{key:?}]") } else { key.to_owned() }
+}
+
+/// The path of what a key of a mapping holds.
+pub fn entry(mapping: &str, key: &str) -> String {
+    let step = named(key);
+    if step.starts_with('[') { format!("{mapping}{step}") } else { format!("{mapping}.{step}") }
+}
+
+fn steps(path: &str) -> Vec<String> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let quoted = rest.strip_prefix("[\"").and_then(|inner| inner.split_once("\"]"));
+        if let Some((step, after)) = quoted {
+            steps.push(step.to_owned());
+            rest = after;
+            continue;
+        }
+        let mut next = rest.char_indices().skip(1).filter(|(_, sign)| matches!(sign, '.' | '[' | ']'));
+        let end = next.next().map_or(rest.len(), |(at, _)| at);
+        let step = rest[..end].trim_start_matches(['.', '[', ']']);
+        if !step.is_empty() {
+            steps.push(step.to_owned());
+        }
+        rest = &rest[end..];
+    }
+    steps
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -111,6 +167,21 @@ mod tests {
     #[test]
     fn a_field_deep_in_lists_is_found() {
         assert_eq!(locate(TEXT, "spec.ingress[0].ports[1]"), Some((5, 13)));
+    }
+
+    #[test]
+    fn a_key_with_dots_is_one_step_in_quotes() {
+        let text = "metadata:\n  labels: {a.b/c: 1, d: 2}\n";
+
+        assert_eq!(locate(text, "metadata.labels[\"a.b/c\"]"), Some((2, 19)));
+        assert_eq!(path_at(text, (2, 19)).as_deref(), Some("metadata.labels[\"a.b/c\"]"));
+    }
+
+    #[test]
+    fn a_place_has_a_path() {
+        assert_eq!(path_at(TEXT, (5, 13)).as_deref(), Some("spec.ingress[0].ports[1]"));
+        assert_eq!(path_at(TEXT, (3, 3)).as_deref(), Some("spec.ingress"));
+        assert_eq!(path_at(TEXT, (9, 9)), None);
     }
 
     #[test]

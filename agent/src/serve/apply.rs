@@ -95,7 +95,7 @@ impl Work {
         }
         let mut work = Self { transaction: Transaction::default(), lines: Vec::new() };
         for (document, object) in &objects {
-            work.include(&path_of(&object.key()), &document.resource, snapshot);
+            work.include(&path_of(&object.key()), document, snapshot);
         }
         if !work.transaction.operations.is_empty() {
             fence(&mut work.transaction, snapshot);
@@ -104,7 +104,8 @@ impl Work {
     }
 
     /// Adds one object, unless it already is as declared.
-    fn include(&mut self, path: &str, resource: &Resource, snapshot: &Snapshot) {
+    fn include(&mut self, path: &str, document: &Document, snapshot: &Snapshot) {
+        let resource = &document.resource;
         let known = snapshot.entries.iter().find(|entry| entry.key == path);
         let value = stored_form(resource);
         let outcome = match known {
@@ -112,8 +113,9 @@ impl Work {
             Some(entry) if entry.value == value => Told::Unchanged,
             Some(_) => Told::Configured,
         };
-        let (kind, name) = (resource.kind().to_owned(), resource.name().to_owned());
-        self.lines.push(Line { kind, name, outcome: outcome.into() });
+        let (kind, name) = (resource.kind().to_owned(), resource.qualified_name());
+        let written_as = document.written_as().unwrap_or_default().to_owned();
+        self.lines.push(Line { kind, name, outcome: outcome.into(), written_as });
         let key = path.to_owned();
         self.transaction.compares.push(match known {
             None => Compare::Absent(key.clone()),

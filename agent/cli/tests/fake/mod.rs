@@ -174,7 +174,7 @@ impl ResourceService for Service {
             if !request.dry_run {
                 world.objects.insert((kind.clone(), name.clone()), resource);
             }
-            results.push(Applied { kind, name, outcome: outcome.into() });
+            results.push(Applied { kind, name, outcome: outcome.into(), written_as: String::new() });
         }
         Ok(Response::new(ApplyResponse { results, revision: 1 }))
     }
