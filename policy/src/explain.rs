@@ -78,21 +78,24 @@ pub fn explain(world: &World, packet: &Packet) -> Explanation {
 /// Tells one end's part; nothing if there is no such endpoint.
 pub fn direction_account(world: &World, endpoint: &str, direction: Direction, packet: &Packet) -> Option<Account> {
     let governed = world.endpoints.get(endpoint)?;
-    let mut teller = Teller { world, direction, flow: Flow::of(world, packet), steps: Vec::new() };
-    let mut by = By::Ungoverned;
-    let mut allowed = true;
-    for mut rank in world.ranks() {
-        rank.policies.retain(|policy| governs(world, policy, governed, direction));
-        if rank.policies.is_empty() {
-            continue;
-        }
-        by = By::EndOfTiers;
-        if let Some((is_allowed, decider)) = teller.ask(&rank) {
-            (allowed, by) = (is_allowed, decider);
-            break;
-        }
-    }
-    Some(Account { steps: teller.steps, ruling: Ruling { endpoint: endpoint.to_owned(), allowed, by } })
+    let mut ranks = world.ranks();
+    ranks.iter_mut().for_each(|rank| rank.policies.retain(|policy| governs(world, policy, governed, direction)));
+    ranks.retain(|rank| !rank.policies.is_empty());
+    Some(account(world, endpoint, direction, Flow::of(world, packet), &ranks))
+}
+
+/// Tells one end's part, given the tiers and policies that govern the endpoint in the direction.
+pub(crate) fn account(
+    world: &World,
+    endpoint: &str,
+    direction: Direction,
+    flow: Flow<'_>,
+    ranks: &[Rank<'_>],
+) -> Account {
+    let mut teller = Teller { world, direction, flow, steps: Vec::new() };
+    let last = if ranks.is_empty() { By::Ungoverned } else { By::EndOfTiers };
+    let (allowed, by) = ranks.iter().find_map(|rank| teller.ask(rank)).unwrap_or((true, last));
+    Account { steps: teller.steps, ruling: Ruling { endpoint: endpoint.to_owned(), allowed, by } }
 }
 
 struct Teller<'w> {

@@ -2,10 +2,11 @@
 //!
 //! Pure: no IO, no clock, no randomness. What people declare (`label`, `selector`, `model`, `world`) has one meaning
 //! (`verdict`, told at length by `explain`), which `compile` turns into a `ruleset` for one host. `walk` reads rulesets
-//! the slow way, `delta` says how to get from one to the next.
+//! the slow way, `delta` says how to get from one to the next. `region` answers for whole sets of packets at once.
 
 pub mod label;
 pub mod selector;
+mod spelling;
 
 pub mod model;
 pub mod world;
@@ -15,6 +16,15 @@ pub mod packet;
 
 pub mod explain;
 pub mod verdict;
+
+pub mod crowd;
+pub mod region;
+
+pub mod index;
+
+pub mod check;
+pub mod diff;
+pub mod lint;
 
 pub mod compile;
 pub mod host;

@@ -125,6 +125,19 @@ pub fn mismatch(world: &World, rule: &Rule, flow: &Flow<'_>) -> Option<Mismatch>
         .or_else(|| peer_mismatch(world, &rule.destination, PortSide::Destination, flow.destination))
 }
 
+/// Whether the packet's protocol, ports or message are what the rule asks for; its family and ends are not looked at.
+pub(crate) fn ports_fit(rule: &Rule, flow: &Flow<'_>) -> bool {
+    let sides = [
+        (PortSide::Destination, &rule.ports, &rule.not_ports),
+        (PortSide::Source, &rule.source_ports, &rule.not_source_ports),
+    ];
+    sides.into_iter().all(|(side, wanted, not)| {
+        let endpoint = flow.end(side).endpoint.map(|(_, endpoint)| endpoint);
+        let admits = |port: &PortMatch| port.admits(side, flow.packet, endpoint);
+        !not.iter().any(admits) && (wanted.is_empty() || wanted.iter().any(admits))
+    })
+}
+
 fn family_mismatch(rule: &Rule, packet: &Packet) -> Option<Mismatch> {
     let wanted = rule.ip_version?;
     (IpVersion::of(packet.source) != wanted).then_some(Mismatch::Family { wanted })

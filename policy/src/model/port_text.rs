@@ -9,6 +9,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::{IcmpMatch, IcmpVersion, NamedPort, PortMatch, PortProtocol};
+use crate::spelling::nearest;
 
 const NAMES: [&str; 7] = ["tcp", "udp", "udplite", "sctp", "icmp", "icmp6", "proto"];
 
@@ -94,7 +95,7 @@ impl FromStr for PortMatch {
             "icmp" => icmp(IcmpVersion::V4, rest),
             "icmp6" => icmp(IcmpVersion::V6, rest),
             "proto" => protocol(rest),
-            _ => Err(PortError::UnknownProtocol { name: name.to_owned(), nearest: nearest(name) }),
+            _ => Err(PortError::UnknownProtocol { name: name.to_owned(), nearest: nearest(name, NAMES) }),
         }
     }
 }
@@ -173,28 +174,6 @@ fn suggestion(nearest: &Option<&'static str>) -> String {
         Some(name) => format!("did you mean {name}?"),
         None => format!("known are {}", NAMES.join(", ")),
     }
-}
-
-/// The known name at most two edits away, if there is one.
-fn nearest(name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
-    let (distance, best) = NAMES.into_iter().map(|known| (edits_between(&name, known), known)).min()?;
-    (distance <= 2 && distance < best.len()).then_some(best)
-}
-
-/// Levenshtein's distance, one row at a time.
-fn edits_between(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, left_octet) in left.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, right_octet) in right.bytes().enumerate() {
-            let replaced = diagonal + usize::from(left_octet != right_octet);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }
 
 impl fmt::Display for PortMatch {

@@ -66,6 +66,23 @@ impl Expression {
         }
     }
 
+    /// Adds every label, and the values it is compared with as a whole.
+    pub(super) fn mention<'e>(&'e self, mentions: &mut Vec<(&'e str, Vec<&'e str>)>) {
+        match self {
+            Expression::All => {}
+            Expression::Has(label)
+            | Expression::Contains(label, _)
+            | Expression::StartsWith(label, _)
+            | Expression::EndsWith(label, _) => mentions.push((label, Vec::new())),
+            Expression::Equals(label, value) | Expression::Differs(label, value) => mentions.push((label, vec![value])),
+            Expression::In(label, values) | Expression::NotIn(label, values) => {
+                mentions.push((label, values.iter().map(String::as_str).collect()));
+            }
+            Expression::Not(inner) => inner.mention(mentions),
+            Expression::And(parts) | Expression::Or(parts) => parts.iter().for_each(|part| part.mention(mentions)),
+        }
+    }
+
     pub(super) fn negated(self) -> Self {
         match self {
             Expression::Not(inner) => *inner,

@@ -49,6 +49,13 @@ impl Selector {
         self.expression.required()
     }
 
+    /// Every label it looks at, with the values it looks for whole, if it does; in the order of the text.
+    pub fn mentions(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut mentions = Vec::new();
+        self.expression.mention(&mut mentions);
+        mentions
+    }
+
     /// The canonical text, the same as [`fmt::Display`] prints.
     pub fn as_str(&self) -> &str {
         &self.canonical

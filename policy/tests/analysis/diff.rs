@@ -1,0 +1,146 @@
+//! Differences against two verdicts, packet by packet.
+
+use poplin_policy::diff::{Concern, Turn, diff};
+use poplin_policy::verdict::verdict;
+use poplin_policy::world::World;
+use proptest::prelude::*;
+
+use crate::packets::packets;
+use crate::strategy::world;
+
+/// Two worlds that have most things in common, or nothing.
+fn pair() -> impl Strategy<Value = (World, World)> {
+    (world(), world(), 0..6u8).prop_map(|(before, other, part)| {
+        let mut after = before.clone();
+        match part {
+            0 => after.policies = other.policies,
+            1 => after.sets = other.sets,
+            2 => after.endpoints = other.endpoints,
+            3 => after.tiers = other.tiers,
+            4 => after.policies.extend(other.policies.into_iter().take(1)),
+            _ => after = other,
+        }
+        (before, after)
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_packet_lies_in_a_reported_region_just_when_its_verdict_turns(
+        (before, after) in pair(),
+        packets in packets(),
+    ) {
+        let changes = diff(&before, &after, Concern::Decisions);
+        let is_endpoint = |address| before.endpoint_of(address).or(after.endpoint_of(address)).is_some();
+
+        for packet in &packets {
+            let turned = match (verdict(&before, packet).allowed, verdict(&after, packet).allowed) {
+                (false, true) => Some(&Turn::Opened),
+                (true, false) => Some(&Turn::Closed),
+                (true, true) | (false, false) => None,
+            };
+            let holding: Vec<_> = changes.iter().filter(|change| change.holds(packet, is_endpoint)).collect();
+
+            prop_assert_eq!(holding.len(), usize::from(turned.is_some()), "{}\n{:#?}", packet, holding);
+            prop_assert_eq!(holding.first().map(|change| &change.turn), turned, "{}", packet);
+        }
+    }
+
+    #[test]
+    fn an_example_is_decided_as_its_region_says((before, after) in pair()) {
+        let is_endpoint = |address| before.endpoint_of(address).or(after.endpoint_of(address)).is_some();
+
+        for change in diff(&before, &after, Concern::Deciders) {
+            let example = &change.example;
+
+            prop_assert!(change.holds(&example.packet, is_endpoint), "{}", change);
+            match &change.turn {
+                Turn::Opened => prop_assert!(!example.before.allowed && example.after.allowed, "{}", change),
+                Turn::Closed => prop_assert!(example.before.allowed && !example.after.allowed, "{}", change),
+                Turn::Kept { allowed, .. } => {
+                    prop_assert_eq!((example.before.allowed, example.after.allowed), (*allowed, *allowed), "{}", change);
+                    prop_assert_ne!(&example.before, &example.after);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_world_is_equivalent_to_itself(world in world()) {
+        prop_assert_eq!(diff(&world, &world, Concern::Deciders), vec![]);
+    }
+}
+
+mod told {
+    //! How a difference reads.
+
+    use insta::assert_snapshot;
+    use poplin_policy::model::Action;
+
+    use super::*;
+    use crate::scene::{anybody, egress, ingress, nets, rule, select, shop, with, with_endpoint};
+
+    fn text(before: &World, after: &World, concern: Concern) -> String {
+        diff(before, after, concern).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_new_policy_closes_for_all_but_those_it_admits() {
+        let guard = ingress("db", "app == 'db'", vec![rule(Action::Allow, select("app == 'api'"), "tcp/5432")]);
+        let after = with(shop(), guard);
+
+        assert_snapshot!(text(&shop(), &after, Concern::Decisions), @"
+        - denied now: api -> db: everything but tcp/5432 over IPv4
+            such as 10.0.0.2 → 10.0.0.3 tcp 49152 → 1
+              was: allowed, no policy governs
+              now: denied, ingress of db: end of tier default
+        - denied now: web, anywhere outside -> db: everything
+            such as 10.0.0.1 → 10.0.0.3 tcp 49152 → 1
+              was: allowed, no policy governs
+              now: denied, ingress of db: end of tier default
+        ");
+    }
+
+    #[test]
+    fn a_widened_rule_tells_what_it_opens_and_to_whom() {
+        let allow = |ports| ingress("db", "app == 'db'", vec![rule(Action::Allow, select("app == 'web'"), ports)]);
+        let crowd = (4..14).fold(shop(), |world, number| {
+            with_endpoint(world, &format!("web-{number}"), "app=web tier=front", &format!("10.0.0.{number}"))
+        });
+
+        let (before, after) = (with(crowd.clone(), allow("tcp/5432")), with(crowd, allow("tcp/5432-5433 icmp/8")));
+
+        assert_snapshot!(text(&before, &after, Concern::Decisions), @"
+        + allowed now: app == 'web' (11 endpoints) -> db: icmp/8 tcp/5433 over IPv4
+            such as 10.0.0.1 → 10.0.0.3 icmp type 8 code 0
+              was: denied, ingress of db: end of tier default
+              now: allowed, ingress of db: default/db/allow
+        + allowed now: web -> db: tcp/5433 over IPv6
+            such as fd00::1 → fd00::3 tcp 49152 → 5433
+              was: denied, ingress of db: end of tier default
+              now: allowed, ingress of db: default/db/allow
+        ");
+    }
+
+    #[test]
+    fn another_decider_is_told_only_to_those_who_ask() {
+        let office = poplin_policy::model::Peers { nets: nets("192.0.2.0/24"), ..anybody() };
+        let before = with(shop(), egress("out", "app == 'web'", vec![rule(Action::Deny, office, "tcp")]));
+        let sets = poplin_policy::model::Peers { sets: vec!["office".into()], ..anybody() };
+        let after = with(before.clone(), egress("a", "app == 'web'", vec![rule(Action::Deny, sets, "tcp")]));
+
+        assert_eq!(diff(&before, &after, Concern::Decisions), vec![]);
+        assert_snapshot!(text(&before, &after, Concern::Deciders), @"
+        ~ still denied: web -> set office: tcp over IPv4
+            at the source: by default/out/deny, now by default/a/deny
+            such as 10.0.0.1 → 192.0.2.0 tcp 49152 → 1
+              was: denied, egress of web: default/out/deny
+              now: denied, egress of web: default/a/deny
+        ~ still denied: web -> set office: tcp over IPv6
+            at the source: by end of tier default, now by default/a/deny
+            such as fd00::1 → 2001:db8:: tcp 49152 → 1
+              was: denied, egress of web: end of tier default
+              now: denied, egress of web: default/a/deny
+        ");
+    }
+}
