@@ -114,6 +114,11 @@ impl World {
     pub fn is_in(&self, scope: &Scope, namespace: Option<&str>) -> bool {
         is_in(&self.namespaces, scope, namespace)
     }
+
+    /// A namespace's labels: those that were declared, and its name under the keys that Kubernetes' and Calico's users know.
+    pub fn namespace_labels(&self, namespace: &str) -> Labels {
+        namespace_labels(&self.namespaces, namespace)
+    }
 }
 
 /// Whether what lives in that namespace, or in none, is within a scope; the namespaces are those that were declared.
@@ -127,7 +132,6 @@ pub(crate) fn is_in(declared: &BTreeMap<String, Labels>, scope: &Scope, namespac
     }
 }
 
-/// A namespace's labels: those that were declared, and its name under the keys that Kubernetes' and Calico's users know.
 fn namespace_labels(declared: &BTreeMap<String, Labels>, namespace: &str) -> Labels {
     let names = NAMESPACE_NAME_KEYS.map(|key| (key, namespace));
     let named = Labels::try_from_pairs(names).unwrap_or_default();
