@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
-use poplin_policy::model::{AddressSet, Policy, QualifiedName, Tier};
+use poplin_policy::model::{AddressSet, Namespace, Policy, QualifiedName, Tier};
 
 use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
-use crate::object::{Block, Endpoint, Fabric, Host, Namespace, Object, ObjectKey, Peer, Pool, Versioned};
+use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, Versioned};
 use crate::transaction::Transaction;
 
 /// The store as last heard.

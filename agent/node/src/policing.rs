@@ -237,7 +237,7 @@ fn rank(key: &ObjectKey) -> u8 {
     }
 }
 
-fn namespace_of<'m>(mirror: &'m Mirror, endpoint: &Endpoint) -> Option<&'m crate::object::Namespace> {
+fn namespace_of<'m>(mirror: &'m Mirror, endpoint: &Endpoint) -> Option<&'m poplin_policy::model::Namespace> {
     mirror.namespace(endpoint.namespace.as_ref()?)
 }
 
