@@ -57,14 +57,26 @@ pub struct Flows {
     passed: Option<Arc<Loaded>>,
     /// The rules that are loaded now.
     loaded: Option<Arc<Loaded>>,
-    /// The rules that were loaded when the reading under way was asked for.
-    asked: Option<Arc<Loaded>>,
+    reading: Option<Reading>,
     /// Some flow may have been denied since `passed`.
     is_due: bool,
-    /// Answers to flows that were ended: an open flow like this goes on with what was ended.
+    /// Answers to flows that were ended in the last reading: an open flow like this goes on with what was ended.
     ended: HashSet<Packet>,
     /// How often in a row returning flows were ended.
     returns: u8,
+}
+
+/// A reading under way.
+#[derive(Debug)]
+struct Reading {
+    /// The rules that were loaded when it was asked for.
+    asked: Arc<Loaded>,
+    /// Rules came into force since that may deny flows that came since.
+    is_overtaken: bool,
+    /// Some flows of it were not judged.
+    is_missed: bool,
+    /// Answers to flows that were ended in it.
+    ended: HashSet<Packet>,
 }
 
 /// How often flows that return are looked for. Their next packet must have been under way at the very moment the former was ended, so
@@ -75,6 +87,9 @@ impl Flows {
     /// Other rules are in force.
     pub fn loaded(&mut self, rules: Arc<Loaded>) {
         self.is_due |= rules.may_deny_more;
+        if let Some(reading) = &mut self.reading {
+            reading.is_overtaken |= rules.may_deny_more;
+        }
         self.loaded = Some(rules);
     }
 
@@ -86,45 +101,57 @@ impl Flows {
 
     /// The addresses whose flows should be read, if it is time to.
     pub fn wanted(&mut self) -> Option<BTreeSet<IpAddr>> {
-        if self.asked.is_some() {
+        if self.reading.is_some() {
             return None;
         }
-        if !self.is_due {
-            self.passed.clone_from(&self.loaded);
-            return None;
+        let loaded = self.loaded.clone().filter(|_| self.is_due);
+        let known = [&self.passed, &loaded].into_iter().flatten();
+        let addresses: BTreeSet<IpAddr> = known.flat_map(|rules| rules.addresses()).collect();
+        match loaded.filter(|_| !addresses.is_empty()) {
+            None => {
+                self.keep();
+                None
+            }
+            Some(asked) => {
+                self.reading = Some(Reading { asked, is_overtaken: false, is_missed: false, ended: HashSet::new() });
+                Some(addresses)
+            }
         }
-        let rules = [&self.passed, &self.loaded].into_iter().flatten();
-        let addresses: BTreeSet<IpAddr> = rules.flat_map(|rules| rules.addresses()).collect();
-        if addresses.is_empty() {
-            self.keep();
-            return None;
-        }
-        self.asked.clone_from(&self.loaded);
-        Some(addresses)
     }
 
-    /// The flows could not be read.
-    pub fn not_read(&mut self) {
-        self.asked = None;
-    }
-
-    /// The flows were read: those that end.
+    /// Some flows were read: those of them that end.
     pub fn read(&mut self, flows: Vec<Flow>, host: &BTreeSet<IpAddr>) -> Vec<Flow> {
-        let (Some(asked), Some(loaded)) = (self.asked.take(), self.loaded.clone()) else { return Vec::new() };
+        let (Some(reading), Some(loaded)) = (&mut self.reading, &self.loaded) else { return Vec::new() };
         let mut judge = Judge::new(self.passed.clone(), loaded.clone(), host);
         let ends = |flow: &Flow| self.ended.contains(&flow.opened) || judge.ends(flow);
         let ending: Vec<Flow> = flows.into_iter().filter(ends).collect();
         let returning = ending.iter().filter(|flow| flow.can_return());
-        self.ended = returning.map(|flow| flow.answered).collect();
-        self.returns = if self.ended.is_empty() { 0 } else { self.returns + 1 };
-        if self.returns >= MOST_RETURNS {
-            self.ended.clear();
+        reading.ended.extend(returning.map(|flow| flow.answered));
+        ending
+    }
+
+    /// Some flows could not be read, or not be judged.
+    pub fn miss(&mut self) {
+        if let Some(reading) = &mut self.reading {
+            reading.is_missed = true;
+        }
+    }
+
+    /// The reading is over.
+    pub fn done(&mut self) {
+        let Some(reading) = self.reading.take() else { return };
+        let is_all_gone = reading.ended.is_empty();
+        self.returns = if is_all_gone { 0 } else { self.returns + 1 };
+        let is_in_vain = self.returns >= MOST_RETURNS;
+        if is_in_vain {
             self.returns = 0;
         }
-        // Rules loaded since the reading was asked for may deny flows that came since.
-        self.is_due = !Arc::ptr_eq(&asked, &loaded) || !self.ended.is_empty();
-        self.passed = Some(asked);
-        ending
+        self.ended = if is_in_vain { HashSet::new() } else { reading.ended };
+        if reading.is_missed {
+            return;
+        }
+        self.is_due = reading.is_overtaken || !self.ended.is_empty();
+        self.passed = Some(reading.asked);
     }
 }
 
