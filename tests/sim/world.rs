@@ -483,7 +483,7 @@ impl World {
             Action::Note(Note::Warning(text)) => self.tell(|| format!("host {host} warns: {text}")),
             Action::Bgp(action) => self.act_bgp(host, action),
             // Nobody talks in this world.
-            Action::ReadFlows(_) => self.send(host, Source::Kernel, Event::FlowsRead(Ok(Vec::new()))),
+            Action::ReadFlows(_) => self.send(host, Source::Kernel, Event::FlowsDone(Ok(()))),
             Action::EndFlows(flows) => panic!("{flows:?} were never read"),
             Action::Apply(steps) => {
                 self.deeds += 1;

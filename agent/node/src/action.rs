@@ -16,7 +16,8 @@ pub enum Action {
     /// Change the kernel, in order, stopping at the first failure. Answered by
     /// [`Event::StepsDone`](crate::event::Event::StepsDone) before the next one comes.
     Apply(Vec<Step>),
-    /// Read the flows of which an end is one of these addresses. Answered by [`Event::FlowsRead`](crate::event::Event::FlowsRead).
+    /// Read the flows of which an end is one of these addresses. Answered by any number of
+    /// [`Event::FlowsRead`](crate::event::Event::FlowsRead), and then [`Event::FlowsDone`](crate::event::Event::FlowsDone).
     ReadFlows(BTreeSet<IpAddr>),
     /// End these flows, before any later reading. What ended by itself meanwhile is no failure.
     EndFlows(Vec<FlowHandle>),

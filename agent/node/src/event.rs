@@ -47,8 +47,11 @@ pub enum Event {
     RulesAltered,
     /// The outcome of [`Action::Apply`](crate::action::Action::Apply). After a failure a [`Event::KernelRead`] follows by itself.
     StepsDone(Result<(), StepFailure>),
-    /// The outcome of [`Action::ReadFlows`](crate::action::Action::ReadFlows), or why there is none.
-    FlowsRead(Result<Vec<Flow>, String>),
+    /// Some of the flows that [`Action::ReadFlows`](crate::action::Action::ReadFlows) asked for. Few enough at once that judging them holds
+    /// nothing up.
+    FlowsRead(Vec<Flow>),
+    /// The end of that reading, or why it failed.
+    FlowsDone(Result<(), String>),
     /// Somebody wants to join.
     AttachRequested(RequestId, Attach),
     /// Somebody wants to leave.

@@ -55,14 +55,24 @@ impl Flow {
 pub struct Flows {
     /// The moment whose rules every flow has passed that stands now; absent = unknown.
     passed: Option<Moment>,
-    /// The moment when the reading under way was asked for.
-    asked: Option<Moment>,
+    reading: Option<Reading>,
     /// Some flow may have been denied since `passed`.
     is_due: bool,
-    /// Answers to flows that were ended: an open flow like this goes on with what was ended.
+    /// Answers to flows that were ended in the last reading: an open flow like this goes on with what was ended.
     ended: HashSet<Packet>,
     /// How often in a row returning flows were ended.
     returns: u8,
+}
+
+/// A reading under way.
+#[derive(Debug)]
+struct Reading {
+    /// When it was asked for.
+    asked: Moment,
+    /// Some flows of it were not judged.
+    is_missed: bool,
+    /// Answers to flows that were ended in it.
+    ended: HashSet<Packet>,
 }
 
 /// How often flows that return are looked for. Their next packet must have been under way at the very moment the former was ended, so
@@ -77,6 +87,9 @@ impl Flows {
 
     /// Nothing that stands is to be ended.
     pub fn keep(&mut self, policing: &mut Policing) {
+        if !self.is_due && self.passed.is_some() {
+            return;
+        }
         if let Some(moment) = self.passed.replace(policing.remember()) {
             policing.forget_moment(&moment);
         }
@@ -85,7 +98,7 @@ impl Flows {
 
     /// The addresses whose flows should be read, if it is time to: when rules that may deny more are in force, and none are under way.
     pub fn wanted(&mut self, policing: &mut Policing) -> Option<BTreeSet<IpAddr>> {
-        if self.asked.is_some() || !self.is_due || !policing.is_settled() {
+        if self.reading.is_some() || !self.is_due || !policing.is_settled() {
             return None;
         }
         let before = self.passed.iter().flat_map(Moment::addresses);
@@ -94,44 +107,49 @@ impl Flows {
             self.keep(policing);
             return None;
         }
-        self.asked = Some(policing.remember());
+        self.reading = Some(Reading { asked: policing.remember(), is_missed: false, ended: HashSet::new() });
         self.is_due = false;
         Some(addresses)
     }
 
-    /// The flows could not be read, or cannot be judged now; they are wanted again.
-    pub fn not_read(&mut self, policing: &mut Policing) {
-        if let Some(moment) = self.asked.take() {
-            policing.forget_moment(&moment);
-        }
-        self.is_due = true;
-    }
-
-    /// The flows were read: those that end.
-    pub fn read(&mut self, flows: Vec<Flow>, host: &BTreeSet<IpAddr>, policing: &mut Policing) -> Vec<Flow> {
+    /// Some flows were read: those of them that end.
+    pub fn read(&mut self, flows: Vec<Flow>, host: &BTreeSet<IpAddr>, policing: &Policing) -> Vec<Flow> {
         if !policing.is_settled() {
-            // Rules are under way; whom they deny is judged once they are in force.
-            self.not_read(policing);
+            self.miss(); // rules are under way; whom they deny is judged once they are in force
             return Vec::new();
         }
-        let Some(asked) = self.asked.take() else { return Vec::new() };
+        let Some(reading) = &mut self.reading else { return Vec::new() };
         let before = self.passed.as_ref().map(|moment| policing.then(moment));
         let mut judge = Judge::new(before, policing.now(), host);
         let ends = |flow: &Flow| self.ended.contains(&flow.opened) || judge.ends(flow);
         let ending: Vec<Flow> = flows.into_iter().filter(ends).collect();
-        drop(judge);
         let returning = ending.iter().filter(|flow| flow.can_return());
-        self.ended = returning.map(|flow| flow.answered).collect();
-        self.returns = if self.ended.is_empty() { 0 } else { self.returns + 1 };
-        if self.returns >= MOST_RETURNS {
-            self.ended.clear();
+        reading.ended.extend(returning.map(|flow| flow.answered));
+        ending
+    }
+
+    /// Some flows could not be read, or not be judged.
+    pub fn miss(&mut self) {
+        if let Some(reading) = &mut self.reading {
+            reading.is_missed = true;
+        }
+    }
+
+    /// The reading is over.
+    pub fn done(&mut self, policing: &mut Policing) {
+        let Some(reading) = self.reading.take() else { return };
+        let is_all_gone = reading.ended.is_empty();
+        self.returns = if is_all_gone { 0 } else { self.returns + 1 };
+        let is_in_vain = self.returns >= MOST_RETURNS;
+        if is_in_vain {
             self.returns = 0;
         }
-        self.is_due |= !self.ended.is_empty();
-        if let Some(moment) = self.passed.replace(asked) {
+        self.ended = if is_in_vain { HashSet::new() } else { reading.ended };
+        self.is_due |= reading.is_missed || !self.ended.is_empty();
+        let former = if reading.is_missed { Some(reading.asked) } else { self.passed.replace(reading.asked) };
+        if let Some(moment) = former {
             policing.forget_moment(&moment);
         }
-        ending
     }
 }
 

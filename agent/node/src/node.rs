@@ -139,7 +139,8 @@ impl Node {
             Event::KernelRead(state) => self.kernel_read(state),
             Event::RulesAltered => self.rules_altered(),
             Event::StepsDone(result) => self.steps_done(now, result),
-            Event::FlowsRead(flows) => self.flows_read(now, flows),
+            Event::FlowsRead(flows) => self.flows_read(flows),
+            Event::FlowsDone(result) => self.flows_done(now, result),
             Event::AttachRequested(request, attach) => {
                 let attachment = attach.attachment.clone();
                 self.begin(now, request, attachment, Wish::Attach(attach));

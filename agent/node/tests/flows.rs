@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use poplin_node::flows::{Flow, FlowHandle};
-use poplin_node::kernel::{KernelState, Mac};
+use poplin_node::kernel::{KernelState, Mac, StepFailure, StepFailureKind};
 use poplin_node::name::{AttachmentId, EndpointName, HostName};
 use poplin_node::object::{Endpoint, ExistingFlows, Fabric, Host, Object, ObjectKey, Versioned};
 use poplin_node::{Action, Event, Identity, Node};
@@ -154,6 +154,17 @@ fn changes_during_a_reading_are_judged_by_the_oldest_rules_no_flow_was_judged_by
 }
 
 #[test]
+fn newcomers_during_a_reading_ask_for_no_other() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+
+    room.put(db_for_nobody());
+    room.put(endpoint("web", WEB));
+    room.flows(vec![tcp(FAR, DB, 5432)]);
+
+    assert_eq!((room.ended().len(), room.readings), (1, 1));
+}
+
+#[test]
 fn a_change_that_comes_and_goes_during_a_reading_ends_nothing() {
     let mut room = Room::with(vec![endpoint("db", DB)]);
 
@@ -201,12 +212,27 @@ fn flows_that_cannot_be_read_are_read_a_second_later() {
     room.put(db_for_nobody());
 
     room.asked = None;
-    room.tell(Event::FlowsRead(Err("no buffer space".to_owned())));
+    room.tell(Event::FlowsDone(Err("no buffer space".to_owned())));
     assert_eq!(room.asked, None);
     room.now += Duration::from_secs(1);
     room.tell(Event::Tick);
 
     assert!(room.asked.is_some());
+}
+
+#[test]
+fn flows_that_come_while_nobody_knows_the_hosts_addresses_are_read_again() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+    room.put(db_for_nobody());
+    room.fail_next = true;
+    room.put(endpoint("web", WEB));
+
+    room.flows(vec![tcp(HOST, DB, 22), tcp(FAR, DB, 22)]);
+    assert_eq!(room.ended(), vec![]);
+    room.tell(Event::KernelRead(kernel()));
+    room.flows(vec![tcp(HOST, DB, 22), tcp(FAR, DB, 22)]);
+
+    assert_eq!(room.ended(), vec![tcp(FAR, DB, 22)]);
 }
 
 /// A node that carries everything out at once, and what it asks about flows.
@@ -218,6 +244,8 @@ struct Room {
     readings: u32,
     known: Vec<Flow>,
     ended: Vec<FlowHandle>,
+    /// The next batch fails at its first step.
+    fail_next: bool,
 }
 
 impl Room {
@@ -232,7 +260,8 @@ impl Room {
         };
         let (node, now) = (Node::new(identity), Instant::now());
         let is_ruled = objects.iter().any(|object| matches!(object, Object::Policy(_)));
-        let mut room = Self { node, now, revision: 1, asked: None, readings: 0, known: vec![], ended: vec![] };
+        let mut room =
+            Self { node, now, revision: 1, asked: None, readings: 0, known: vec![], ended: vec![], fail_next: false };
         room.tell(Event::KernelRead(kernel()));
         let objects = objects.into_iter().chain([Object::Host(me())]);
         let objects = objects.map(|value| Versioned { value, version: 1 }).collect();
@@ -248,7 +277,12 @@ impl Room {
         self.node.handle(self.now, event);
         while let Some(action) = self.node.next_action() {
             match action {
-                Action::Apply(_) => self.node.handle(self.now, Event::StepsDone(Ok(()))),
+                Action::Apply(steps) => {
+                    let failure =
+                        |step| StepFailure { step, kind: StepFailureKind::Other, reason: "made so".to_owned() };
+                    let failed = steps.into_iter().next().filter(|_| std::mem::take(&mut self.fail_next)).map(failure);
+                    self.node.handle(self.now, Event::StepsDone(failed.map_or(Ok(()), Err)));
+                }
                 Action::ReadFlows(ends) => {
                     assert_eq!(self.asked.replace(ends), None);
                     self.readings += 1;
@@ -279,7 +313,10 @@ impl Room {
             flow.handle = FlowHandle(vec![number]);
         }
         self.known.clone_from(&flows);
-        self.tell(Event::FlowsRead(Ok(flows)));
+        let later = flows.split_off(flows.len() / 2);
+        self.tell(Event::FlowsRead(flows));
+        self.tell(Event::FlowsRead(later));
+        self.tell(Event::FlowsDone(Ok(())));
     }
 
     /// What was ended of the flows last read.

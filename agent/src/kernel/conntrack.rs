@@ -68,8 +68,7 @@ impl Conntrack {
 
     /// The flows of which an end is one of these addresses, before or after translation.
     pub fn read(&mut self, ends: &BTreeSet<IpAddr>) -> Result<Vec<Flow>, Refusal> {
-        let collect =
-            |flows: &mut Vec<Flow>, payload: &[u8]| flows.extend(parse(payload).filter(|flow| is_of(flow, ends)));
+        let collect = |flows: &mut Vec<Flow>, payload: &[u8]| flows.extend(parse(payload, ends));
         self.conversation.dump(SUBSYSTEM | IPCTNL_MSG_CT_GET, &ANY_FAMILY, |_| {}, collect)
     }
 
@@ -83,21 +82,15 @@ impl Conntrack {
     }
 }
 
-fn is_of(flow: &Flow, ends: &BTreeSet<IpAddr>) -> bool {
-    let Flow { opened, answered, .. } = flow;
-    [opened.source, opened.destination, answered.source, answered.destination].iter().any(|end| ends.contains(end))
-}
-
-/// One entry; nothing if it is of a family that is not ours.
-fn parse(payload: &[u8]) -> Option<Flow> {
+/// One entry; nothing if none of its ends matters, or it is of a family that is not ours. Most do not matter, so that is asked first.
+fn parse(payload: &[u8], ends: &BTreeSet<IpAddr>) -> Option<Flow> {
     let (head, body) = payload.split_at_checked(HEAD_OCTETS)?;
+    let opened = parse_tuple(attribute(body, CTA_TUPLE_ORIG)?)?;
+    let answered = parse_tuple(attribute(body, CTA_TUPLE_REPLY)?)?;
+    let all = [opened.source, opened.destination, answered.source, answered.destination];
+    all.iter().any(|end| ends.contains(end)).then_some(())?;
     let status = be32_at(attribute(body, CTA_STATUS)?, 0)?;
-    Some(Flow {
-        opened: parse_tuple(attribute(body, CTA_TUPLE_ORIG)?)?,
-        answered: parse_tuple(attribute(body, CTA_TUPLE_REPLY)?)?,
-        is_related: status & IPS_EXPECTED != 0,
-        handle: handle(head, body),
-    })
+    Some(Flow { opened, answered, is_related: status & IPS_EXPECTED != 0, handle: handle(head, body) })
 }
 
 /// What the kernel finds the entry by, just as it was told: family, original tuple, zone and number.
@@ -172,25 +165,28 @@ mod tests {
 
     #[test]
     fn a_translated_flow_has_both_its_ends() {
-        let flow = parse(&told(0x18e)).unwrap();
-
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let of = |end: &str, status| parse(&told(status), &[address(end)].into());
+
+        let flow = of("10.0.0.1", 0x18e).unwrap();
+
         assert_eq!(flow.opened, Packet::tcp(address("10.0.0.1"), address("192.0.2.1"), (40000, 80)));
         assert_eq!(flow.answered, Packet::tcp(address("10.0.0.2"), address("10.0.0.1"), (8080, 40000)));
-        assert!(!flow.is_related && parse(&told(0x18f)).unwrap().is_related);
-        for end in ["10.0.0.1", "10.0.0.2", "192.0.2.1"] {
-            assert!(is_of(&flow, &[address(end)].into()), "{end}");
+        assert!(!flow.is_related && of("10.0.0.1", 0x18f).unwrap().is_related);
+        for end in ["10.0.0.2", "192.0.2.1"] {
+            assert_eq!(of(end, 0x18e).as_ref(), Some(&flow), "{end}");
         }
-        assert!(!is_of(&flow, &[address("10.0.0.3")].into()));
+        assert_eq!(of("10.0.0.3", 0x18e), None, "nobody asked for others");
     }
 
     #[test]
     fn an_entry_cut_short_is_none() {
         let told = told(0);
+        let ends = ["10.0.0.1".parse().unwrap()].into();
 
         for length in 0..told.len() {
-            let _ = parse(&told[..length]); // whatever it makes of it, it ends
+            let _ = parse(&told[..length], &ends); // whatever it makes of it, it ends
         }
-        assert!(parse(&told[..40]).is_none());
+        assert!(parse(&told[..40], &ends).is_none());
     }
 }

@@ -52,7 +52,7 @@ fn a_flow_that_took_the_place_of_another_is_not_ended_for_it() {
 }
 
 /// A pair whose near side tracks flows: a rule asks for their state.
-fn tracked() -> Pair {
+pub(crate) fn tracked() -> Pair {
     let pair = Pair::new();
     let states = ConntrackStates { established: true, ..ConntrackStates::default() };
     let asks = forward(vec![rule(vec![Match::Conntrack(states)], Verdict::Accept)]);

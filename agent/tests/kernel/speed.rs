@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use poplin_agent::kernel::{Hands, Rules};
+use poplin_agent::kernel::{Conntrack, Hands, Rules};
 use poplin_node::kernel::{Step, Target};
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{
     Atom, Datatype, Element, Field, Form, Map, MapElements, MapKey, Rule, Ruleset, Set, Then, Verdict,
 };
 
+use crate::flows::tracked;
 use crate::lab::{Namespace, forward, from_nothing, hash_set, interface, name, none_of, plain, rule};
 
 #[test]
@@ -142,6 +143,29 @@ fn a_thousand_links() {
         let read = time(|| drop(hands.read().unwrap()));
         let delete = median(20, |number| hands.apply(&[Step::DeleteLink(new(number).interface)]).unwrap());
         println!("link created {create:?}, configured {configure:?}, raised {raise:?}, deleted {delete:?}; 1,000 read in {read:?}");
+    });
+}
+
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn a_table_of_many_flows() {
+    const SOCKETS: u16 = 20;
+    const PORTS: u16 = 3_000;
+    let pair = tracked();
+    pair.far.within(|| {
+        for _ in 0..SOCKETS {
+            let socket = pair.sender();
+            (1..=PORTS).for_each(|port| drop(socket.send_to(b"x", ("10.9.0.1", port))));
+        }
+    });
+    pair.near.within(|| {
+        let mut table = Conntrack::open().unwrap();
+        let [near, nobody] = ["10.9.0.1", "10.9.0.9"].map(|address| [address.parse().unwrap()].into());
+        let none = time(|| drop(table.read(&nobody).unwrap()));
+        let mut flows = Vec::new();
+        let all = time(|| flows = table.read(&near).unwrap());
+        let end = median(1_000, |number| table.end(&flows[number as usize].handle).unwrap());
+        println!("{} flows read in {all:?}, {none:?} if nobody's; one ended in {end:?}", flows.len());
     });
 }
 

@@ -82,10 +82,12 @@ fn linear(list: &List, drawing: &mut Drawing) -> Blueprint {
         for matches in ways_to_fit(list, &entry.who, &mut tables) {
             rules.push(look_up(matches, then.clone()));
         }
+        if is_certain(entry) {
+            // What comes after is for those who were passed on, and they have left.
+            return Blueprint { rules, map: None, tables, below, form: Form::Linear, counts: None };
+        }
     }
-    if !list.entries.last().is_some_and(is_certain) {
-        rules.push(when(Vec::new(), Verdict::Return));
-    }
+    rules.push(when(Vec::new(), Verdict::Return));
     Blueprint { rules, map: None, tables, below, form: Form::Linear, counts: None }
 }
 

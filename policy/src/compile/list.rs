@@ -55,17 +55,23 @@ impl List {
     /// Leaves out what can never be reached.
     pub(super) fn new(direction: Direction, family: IpVersion, entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut kept: Vec<Entry> = Vec::new();
-        let mut passed = None;
+        let mut closed = None;
         for entry in entries {
-            if passed == Some(entry.tier) {
+            if closed == Some(entry.tier) {
                 continue;
             }
+            let tier = entry.tier;
             let is_certain = entry.who.is_anybody();
             match &entry.act {
-                Act::Pass if is_certain => passed = Some(entry.tier),
+                Act::Pass if is_certain => closed = Some(tier),
                 Act::Settle(_) if is_certain => {
+                    // Whoever was passed on before still comes to the next tier.
+                    let may_be_passed = kept.iter().any(|one| one.tier == tier && one.act == Act::Pass);
                     kept.push(entry);
-                    break;
+                    if !may_be_passed {
+                        break;
+                    }
+                    closed = Some(tier);
                 }
                 Act::Settle(_) | Act::Pass | Act::Log(_) => kept.push(entry),
             }
@@ -164,6 +170,19 @@ mod tests {
 
         assert_eq!(list.entries.len(), 2);
         assert_eq!(list.constant(), None);
+    }
+
+    #[test]
+    fn who_was_passed_on_before_a_certain_end_comes_to_the_next_tier() {
+        let list = list(vec![
+            entry(0, Some((1, 2)), Act::Pass),
+            entry(0, None, Act::Settle(rule(1, false))),
+            entry(0, Some((3, 4)), Act::Settle(rule(2, true))),
+            entry(1, None, Act::Settle(rule(3, true))),
+        ]);
+
+        assert_eq!(list.entries.len(), 3);
+        assert_eq!(list.after(0).constant(), Some(rule(3, true)));
     }
 
     #[test]

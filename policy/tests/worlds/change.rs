@@ -88,7 +88,10 @@ proptest! {
             matches!(change, Change::AddChain(name, _) | Change::RemoveChain(name) if is_path(name))
         };
         // Where rules ask something of the endpoint itself, the answers are part of the name.
-        let asks = |rule: &Rule| !rule.destination.is_anybody() || rule.ports.iter().any(is_named);
+        let asks = |rule: &Rule| {
+            let named = rule.ports.iter().chain(&rule.not_ports).any(is_named);
+            !rule.destination.is_anybody() || named
+        };
         let asks_of_itself = old.policies.values().flat_map(|policy| policy.ingress.iter().flatten()).any(asks);
         prop_assert!(asks_of_itself || !changes.iter().any(renames), "{changes:?}");
     }

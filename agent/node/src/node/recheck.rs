@@ -29,28 +29,26 @@ impl Node {
         }
     }
 
-    pub(super) fn flows_read(&mut self, now: Instant, flows: Result<Vec<Flow>, String>) {
-        match flows {
-            Ok(flows) if self.kernel.is_some() => self.end_denied(flows),
-            // Which addresses are the host's own is not known at the moment; they are read again when it is.
-            Ok(_) => self.flows.not_read(&mut self.policing),
-            Err(reason) => {
-                self.flows.not_read(&mut self.policing);
-                self.flows_after = Some(now + FLOWS_PAUSE);
-                let note = format!("the kernel's flows cannot be read: {reason}; trying again in {FLOWS_PAUSE:?}");
-                self.note(Note::Warning(note));
-            }
+    pub(super) fn flows_read(&mut self, flows: Vec<Flow>) {
+        if self.kernel.is_none() {
+            return self.flows.miss(); // which addresses are the host's own is not known at the moment
         }
-    }
-
-    fn end_denied(&mut self, flows: Vec<Flow>) {
-        let host = self.host_addresses();
-        let ending = self.flows.read(flows, &host, &mut self.policing);
+        let ending = self.flows.read(flows, &self.host_addresses(), &self.policing);
         if ending.is_empty() {
             return;
         }
         self.note(Note::Info(format!("ending {}, denied now", counted(ending.len()))));
         self.actions.push_back(Action::EndFlows(ending.into_iter().map(|flow| flow.handle).collect()));
+    }
+
+    pub(super) fn flows_done(&mut self, now: Instant, result: Result<(), String>) {
+        if let Err(reason) = result {
+            self.flows.miss();
+            self.flows_after = Some(now + FLOWS_PAUSE);
+            let note = format!("the kernel's flows cannot be read: {reason}; trying again in {FLOWS_PAUSE:?}");
+            self.note(Note::Warning(note));
+        }
+        self.flows.done(&mut self.policing);
     }
 
     /// Every address the host itself may speak from.
