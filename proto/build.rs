@@ -31,12 +31,15 @@ const DOCUMENTS: [&str; 21] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 8] = [
+const REPORTS: [&str; 11] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
     "BlockStatus",
     "ExplainResponse",
+    "CompiledChain",
+    "ListCountersResponse",
+    "RuleCounter",
     "DirectionTrace",
     "SkippedRule",
     "Drop",

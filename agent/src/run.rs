@@ -172,6 +172,9 @@ impl Agent {
             Call::Account(dropped, answer) => {
                 let _ = answer.send(dropped.iter().map(|one| self.node.account_of(one)).collect());
             }
+            Call::Passages(packet, answer) => {
+                let _ = answer.send(self.node.passages(&packet));
+            }
             Call::Counted(answer) => {
                 let _ = answer.send(self.node.counted());
             }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use poplin_proto::v1::{DirectionTrace, Drop, ExplainRequest, ExplainResponse, SkippedRule, WatchDropsRequest};
+use poplin_proto::v1::{
+    CompiledChain, DirectionTrace, Drop, ExplainRequest, ExplainResponse, SkippedRule, WatchDropsRequest,
+};
 use tokio::time::timeout;
 
 use crate::agent;
@@ -20,7 +22,8 @@ use crate::status::Form;
   poplin explain web db tcp/5432
   poplin explain 10.77.0.5 192.0.2.53 udp/53 -o json
   poplin explain web db icmp/8
-  poplin explain web db tcp/5432 --live")]
+  poplin explain web db tcp/5432 --live
+  poplin explain web db tcp/5432 --compiled")]
 pub(crate) struct Explain {
     /// Endpoint or address that opens the conversation.
     #[arg(value_name = "SRC")]
@@ -37,6 +40,9 @@ pub(crate) struct Explain {
     /// Tell of a packet that this host really dropped, one just now or the next to come.
     #[arg(long)]
     live: bool,
+    /// Tell too which chains the packet goes through on this host, and where rules are asked one by one, why.
+    #[arg(long, conflicts_with = "live")]
+    compiled: bool,
     /// How many seconds --live waits.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", requires = "live")]
     wait: u64,
@@ -55,6 +61,7 @@ impl Explain {
             destination: self.destination.clone(),
             traffic: self.traffic.clone(),
             source_port: self.source_port.into(),
+            compiled: self.compiled,
         };
         let answer = agent::policies(socket).await?.explain(request).await?.into_inner();
         if self.live {
@@ -118,8 +125,27 @@ impl Explain {
         for trace in &answer.directions {
             text.push_str(&direction(trace));
         }
+        if self.compiled {
+            text.push_str(&chains(&answer.chains));
+        }
         text
     }
+}
+
+/// The way through this host's table, chain by chain.
+fn chains(chains: &[CompiledChain]) -> String {
+    if chains.is_empty() {
+        return "neither end is on this host, so the packet meets no rules here\n".to_owned();
+    }
+    let mut text = "on this host:\n".to_owned();
+    for chain in chains {
+        let form = if chain.form.is_empty() { String::new() } else { format!(" ({})", chain.form) };
+        let _ = writeln!(text, "  {}{form}", chain.name);
+        for rule in &chain.rules {
+            let _ = writeln!(text, "      {rule}");
+        }
+    }
+    text
 }
 
 /// Nanoseconds since 1970.

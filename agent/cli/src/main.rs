@@ -10,6 +10,7 @@ mod apply;
 mod attach;
 mod completion;
 mod convert;
+mod counters;
 mod delete;
 mod detach;
 mod drops;
@@ -20,6 +21,7 @@ mod kind;
 mod moment;
 mod output;
 mod problem;
+mod promote;
 mod status;
 mod table;
 mod version;
@@ -58,6 +60,8 @@ enum Verb {
     Status(status::Status),
     Explain(explain::Explain),
     Drops(drops::Drops),
+    Counters(counters::Counters),
+    Promote(promote::Promote),
     Version(version::Version),
     Completion(completion::Completion),
 }
@@ -82,6 +86,8 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Status(status) => status.run(&socket).await,
         Verb::Explain(explain) => explain.run(&socket).await,
         Verb::Drops(drops) => drops.run(&socket).await,
+        Verb::Counters(counters) => counters.run(&socket).await,
+        Verb::Promote(promote) => promote.run(&socket).await,
         Verb::Version(version) => version.run(&socket).await,
         Verb::Completion(completion) => completion.run(),
     }

@@ -19,7 +19,7 @@ pub mod node;
 pub mod outlook;
 mod peering;
 pub mod plan;
-mod policing;
+pub mod policing;
 mod underlay;
 mod wish;
 

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poplin_policy::compile::{Compiler, Counted, Mark, Past};
+use poplin_policy::compile::{Compiler, Counted, Form, Mark, Past};
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::Settings;
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Interface, Name, Ruleset};
-use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, walk};
+use poplin_policy::ruleset::{HookPoint, Interface, Name, Rule, Ruleset};
+use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, trail, walk};
 
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
@@ -34,6 +34,17 @@ pub struct Policing {
     waiting: Vec<Change>,
     /// Something else than newcomers has touched what is wanted since it was last loaded.
     may_deny_more: bool,
+}
+
+/// A chain that a packet comes through.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// Its name.
+    pub chain: Name,
+    /// What it does; absent where it is no policy's.
+    pub form: Option<Form>,
+    /// Its rules.
+    pub rules: Vec<Rule>,
 }
 
 /// What changed in the store.
@@ -298,6 +309,17 @@ impl Policing {
         self.compiler.counted()
     }
 
+    /// The chains the first packet of a flow comes through on this host, each with what it does and its rules; none if neither end
+    /// is here.
+    pub fn passages(&self, packet: &Packet, is_to_host: bool) -> Vec<Passage> {
+        let chains = self.now().trail(packet, is_to_host).unwrap_or_default();
+        let passage = |chain: Name| {
+            let rules = self.compiler.ruleset().chains.get(&chain).map(|chain| chain.rules.clone()).unwrap_or_default();
+            Passage { form: self.compiler.form(&chain), rules, chain }
+        };
+        chains.into_iter().map(passage).collect()
+    }
+
     /// Addresses of the local endpoints, now.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.local.links.keys().copied()
@@ -332,8 +354,19 @@ impl<B: Book> Rules<'_, B> {
     pub fn admits(&self, packet: &Packet, is_to_host: bool) -> Option<bool> {
         let (source, destination) = (self.link_of(packet.source), self.link_of(packet.destination));
         source.or(destination)?;
+        Some(walk(&self.book, &self.transit(packet, is_to_host)) == Outcome::Accept)
+    }
+
+    /// The chains the first packet of a flow comes through; absent if none of its ends is a local endpoint.
+    pub fn trail(&self, packet: &Packet, is_to_host: bool) -> Option<Vec<Name>> {
+        self.link_of(packet.source).or(self.link_of(packet.destination))?;
+        Some(trail(&self.book, &self.transit(packet, is_to_host)).1)
+    }
+
+    fn transit(&self, packet: &Packet, is_to_host: bool) -> Transit {
+        let (source, destination) = (self.link_of(packet.source), self.link_of(packet.destination));
         let far = Interface::new(FAR).expect("it is a name");
-        let transit = Transit {
+        Transit {
             hook: if is_to_host { HookPoint::Input } else { HookPoint::Forward },
             interface_in: Some(source.unwrap_or(&far).clone()),
             interface_out: (!is_to_host).then(|| destination.unwrap_or(&far).clone()),
@@ -341,7 +374,6 @@ impl<B: Book> Rules<'_, B> {
             hop_limit: 64,
             tcp_flags: SYN,
             state: ConntrackState::New,
-        };
-        Some(walk(&self.book, &transit) == Outcome::Accept)
+        }
     }
 }

@@ -190,6 +190,12 @@ pub(super) fn be32_at(octets: &[u8], place: usize) -> Option<u32> {
     u32_at(octets, place).map(u32::from_be)
 }
 
+/// A number of eight octets in network order.
+pub(super) fn be64_at(octets: &[u8], place: usize) -> Option<u64> {
+    let octets = octets.get(place..place + 8)?;
+    octets.try_into().ok().map(u64::from_be_bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,19 +5,23 @@ use std::net::IpAddr;
 
 use poplin_node::object::{Object, ObjectKey};
 use poplin_node::outlook;
+use poplin_node::policing::Passage;
 use poplin_policy::explain::{Account, Step, explain};
 use poplin_policy::model::{IcmpMatch, IcmpVersion, PortMatch};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::verdict::{By, RuleName};
 use poplin_policy::world::World;
 use poplin_proto::v1::policy_service_server::PolicyService;
-use poplin_proto::v1::{DirectionTrace, Drop, ExplainRequest, ExplainResponse, SkippedRule, WatchDropsRequest};
+use poplin_proto::v1::{
+    CompiledChain, DirectionTrace, Drop, ExplainRequest, ExplainResponse, ListCountersRequest, ListCountersResponse,
+    SkippedRule, WatchDropsRequest,
+};
 use poplin_proto::{Failure, nearest};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::apply::declared;
-use super::{Desk, drops, store_failure};
+use super::{Call, Desk, count, drops, store_failure};
 use crate::resource::ROOT;
 
 /// First of the dynamic ports (RFC 6335 §6): where a source port stands that nobody named.
@@ -39,23 +43,51 @@ impl PolicyService for Policies {
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let snapshot = self.0.store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
         let objects = declared(&snapshot, |key| !matches!(key, ObjectKey::Block(..)));
-        Ok(Response::new(answer(&objects, request.get_ref())?))
+        let (packet, mut answer) = answer(&objects, request.get_ref())?;
+        if request.get_ref().compiled {
+            let passages = self.0.ask(|sender| Call::Passages(packet, sender)).await?;
+            answer.chains = passages.into_iter().map(written).collect();
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn list_counters(
+        &self,
+        request: Request<ListCountersRequest>,
+    ) -> Result<Response<ListCountersResponse>, Status> {
+        let counters = count::list(&self.0, &request.get_ref().policy).await?;
+        Ok(Response::new(ListCountersResponse { counters }))
     }
 }
 
-fn answer(objects: &BTreeMap<ObjectKey, Object>, request: &ExplainRequest) -> Result<ExplainResponse, Failure> {
+fn written(passage: Passage) -> CompiledChain {
+    let form = passage.form.map(|form| form.to_string()).unwrap_or_default();
+    CompiledChain {
+        name: passage.chain.to_string(),
+        form,
+        rules: passage.rules.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn answer(
+    objects: &BTreeMap<ObjectKey, Object>,
+    request: &ExplainRequest,
+) -> Result<(Packet, ExplainResponse), Failure> {
     let world = outlook::world(objects.values());
     let (source, destination) = ends(&world, request)?;
     let transport = transport(&request.traffic, request.source_port, source)?;
-    let explanation = explain(&world, &Packet { source, destination, transport });
+    let packet = Packet { source, destination, transport };
+    let explanation = explain(&world, &packet);
     let directions = [("egress", &explanation.egress), ("ingress", &explanation.ingress)];
     let traces = directions.into_iter().filter_map(|(direction, account)| Some(trace(direction, account.as_ref()?)));
-    Ok(ExplainResponse {
+    let answer = ExplainResponse {
         allowed: explanation.allowed,
         directions: traces.collect(),
         source_address: source.to_string(),
         destination_address: destination.to_string(),
-    })
+        chains: Vec::new(),
+    };
+    Ok((packet, answer))
 }
 
 /// The addresses of both ends, of one family: IPv4 where both have it.

@@ -4,6 +4,7 @@
 //! Objects go to the store directly, since every agent serves them alike; attachments go to the head of this host.
 
 mod apply;
+mod count;
 mod delete;
 mod drops;
 mod explain;
@@ -26,9 +27,11 @@ use std::time::Duration;
 
 use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
+use poplin_node::policing::Passage;
 use poplin_node::request::{Answer, Attach, Attached, Detach};
 use poplin_node::status::Status;
 use poplin_policy::compile::Counted;
+use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
 use poplin_proto::{Failure, v1};
 use tokio::net::UnixListener;
@@ -52,6 +55,8 @@ pub enum Call {
     Status(oneshot::Sender<Status>),
     /// Whose dropped packets were, and who decided.
     Account(Vec<Dropped>, oneshot::Sender<Vec<Account>>),
+    /// The chains of our table a packet comes through.
+    Passages(Packet, oneshot::Sender<Vec<Passage>>),
     /// What each chain of our table that counts counts.
     Counted(oneshot::Sender<BTreeMap<Name, Counted>>),
 }

@@ -67,6 +67,7 @@ pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing:
 }
 
 fn linear(list: &List, drawing: &mut Drawing) -> Blueprint {
+    let form = if list.logs() { Form::Logging } else { Form::Few };
     let mut rules = Vec::new();
     let mut tables = BTreeSet::new();
     let mut below = BTreeSet::new();
@@ -84,11 +85,11 @@ fn linear(list: &List, drawing: &mut Drawing) -> Blueprint {
         }
         if is_certain(entry) {
             // What comes after is for those who were passed on, and they have left.
-            return Blueprint { rules, map: None, tables, below, form: Form::Linear, counts: None };
+            return Blueprint { rules, map: None, tables, below, form, counts: None };
         }
     }
     rules.push(when(Vec::new(), Verdict::Return));
-    Blueprint { rules, map: None, tables, below, form: Form::Linear, counts: None }
+    Blueprint { rules, map: None, tables, below, form, counts: None }
 }
 
 fn is_certain(entry: &Entry) -> bool {

@@ -4,12 +4,26 @@
 //! value; [`Nodes`] counts who uses each and makes and ends what stands for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::name::name_of;
 use super::table::{Ground, Question, Tables};
 use crate::model::Direction;
 use crate::ruleset::{Chain, Map, Name, Rule, Verdict};
 use crate::verdict::By;
+
+impl fmt::Display for Form {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Form::Outcome => "counts what was settled, and carries it out",
+            Form::Few => "asks one by one: so few that a look-up would cost no less",
+            Form::Logging => "asks one by one, because some rules log and go on",
+            Form::Mapped => "finds the rule by one look-up of the address",
+            Form::Ports => "finds what holds for protocol and port",
+            Form::SourcePorts => "finds what holds for the source port",
+        })
+    }
+}
 
 /// A chain, the map it looks into if it has one of its own, and what both refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +56,10 @@ pub struct Counted {
 pub enum Form {
     /// Carries out what settled a packet.
     Outcome,
-    /// Asks rules one by one: so few that it costs no more, or because some of them log and go on.
-    Linear,
+    /// Asks rules one by one: so few that a look-up would cost no less.
+    Few,
+    /// Asks rules one by one, because some of them log and go on: each that fits must be carried out on the way.
+    Logging,
     /// Finds what settles by one look-up of the address.
     Mapped,
     /// Finds the list that holds for the port.

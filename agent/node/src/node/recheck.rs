@@ -52,7 +52,7 @@ impl Node {
     }
 
     /// Every address the host itself may speak from.
-    fn host_addresses(&self) -> BTreeSet<IpAddr> {
+    pub(super) fn host_addresses(&self) -> BTreeSet<IpAddr> {
         let local = self.kernel.iter().flat_map(|kernel| &kernel.local).copied();
         local.chain(self.own_addresses().into_iter().flatten()).chain([GATEWAY_V4, GATEWAY_V6]).collect()
     }

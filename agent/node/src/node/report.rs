@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use poplin_bgp::NeighbourView;
 use poplin_policy::compile::Counted;
+use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
 
 use crate::drops::{Account, Dropped};
 use crate::name::AttachmentId;
 use crate::plan;
+use crate::policing::Passage;
 use crate::prefix::size_of;
 use crate::request::Attached;
 use crate::status::{BlockUse, Session, Status};
@@ -47,6 +49,11 @@ impl Node {
     /// Whose a dropped packet was, and who decided.
     pub fn account_of(&self, dropped: &Dropped) -> Account {
         self.policing.account_of(dropped)
+    }
+
+    /// The chains of our table a packet comes through.
+    pub fn passages(&self, packet: &Packet) -> Vec<Passage> {
+        self.policing.passages(packet, self.host_addresses().contains(&packet.destination))
     }
 
     /// What each chain of our table that counts counts.

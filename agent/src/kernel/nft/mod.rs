@@ -14,6 +14,7 @@ mod table;
 mod expression;
 mod rule;
 
+mod count;
 mod data;
 mod generation;
 
@@ -33,6 +34,7 @@ use super::socket::{Conversation, Refusal};
 use batch::{Batch, Outcome};
 use table::Standing;
 
+pub use count::{Count, counts};
 pub(super) use generation::Listener;
 
 /// Bound on one transaction: a full table of 100,000 elements is 5 MB, so this is room for millions. It is a bound, not a reservation.
