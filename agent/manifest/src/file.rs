@@ -21,7 +21,7 @@ use crate::locate::{locate, path_at};
 const MOST_OCTETS: usize = 1 << 20;
 
 /// One object and where its author wrote it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// What it says.
     pub resource: Resource,
@@ -139,7 +139,7 @@ pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Vec<Failure>> {
 }
 
 /// The documents of a file that are not empty, each with blank lines in place of what stands before it.
-fn split(text: &str) -> Vec<String> {
+pub(crate) fn split(text: &str) -> Vec<String> {
     let is_mark = |line: &str| line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace);
     let mut documents = vec![String::new()];
     for (number, line) in text.lines().enumerate() {
@@ -226,7 +226,7 @@ fn yaml_failure(source: &Source, error: &serde_saphyr::Error) -> Failure {
     failure
 }
 
-fn origin(file: &str, place: Option<(u64, u64)>) -> String {
+pub(crate) fn origin(file: &str, place: Option<(u64, u64)>) -> String {
     match place {
         Some((line, column)) => format!("{file}:{line}:{column}"),
         None => file.to_owned(),
