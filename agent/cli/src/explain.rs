@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use poplin_proto::v1::{DirectionTrace, ExplainRequest, ExplainResponse, SkippedRule};
 
 use crate::agent;
+use crate::offline::Offline;
 use crate::output::{json, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
@@ -16,16 +17,18 @@ use crate::status::Form;
 #[command(before_help = "Examples:
   poplin explain web db tcp/5432
   poplin explain 10.77.0.5 192.0.2.53 udp/53 -o json
-  poplin explain web db icmp/8")]
+  poplin explain web db icmp/8
+  poplin explain web db tcp/5432 --offline -f policies/ --topology endpoints.yaml
+  poplin explain --offline -f policies/ --topology endpoints.yaml --batch flows.jsonl")]
 pub(crate) struct Explain {
     /// Endpoint or address that opens the conversation.
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     source: String,
     /// Endpoint or address it is opened to.
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     destination: String,
     /// Protocol, and its port or ICMP type: tcp/5432, udp/53, icmp/8, sctp, 47.
-    #[arg(value_name = "PROTO/PORT")]
+    #[arg(value_name = "PROTO/PORT", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     traffic: String,
     /// Source port of tcp and udp; absent = 49152.
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "PORT")]
@@ -33,6 +36,8 @@ pub(crate) struct Explain {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
+    #[command(flatten)]
+    offline: Offline,
 }
 
 impl Explain {
@@ -43,7 +48,13 @@ impl Explain {
             traffic: self.traffic.clone(),
             source_port: self.source_port.into(),
         };
-        let answer = agent::policies(socket).await?.explain(request).await?.into_inner();
+        if self.offline.is_batch() {
+            return self.offline.answer_batch();
+        }
+        let answer = match self.offline.is_asked() {
+            true => self.offline.answer(&request)?,
+            false => agent::policies(socket).await?.explain(request).await?.into_inner(),
+        };
         print(&match self.output {
             Form::Text => self.rendered(&answer),
             Form::Json => json(&answer)?,
