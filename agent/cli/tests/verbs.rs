@@ -109,10 +109,10 @@ fn get_shows_a_table_of_every_page() {
     let none = agent.poplin(&["get", "policies", "-l", "none"]);
 
     let expected = "\
-NAME  TIER     ORDER  SUBJECT      INGRESS       EGRESS
-db    default  last   app == 'db'  none allowed  -
-web   default  last   all          -             -
-zoo   default  last   all          -             -
+NAME  TIER     ORDER  MODE     SUBJECT      INGRESS       EGRESS
+db    default  last   enforce  app == 'db'  none allowed  -
+web   default  last   enforce  all          -             -
+zoo   default  last   enforce  all          -             -
 ";
     assert_eq!(table.out, expected);
     assert_eq!(names.out, "policy/db\npolicy/web\npolicy/zoo\n");
@@ -224,6 +224,55 @@ fn status_waits_and_gives_up() {
     assert_eq!((run.code, run.out.as_str()), (8, ""));
     assert!(run.err.contains("not ready after 1 s") && run.err.contains("is Active"), "{}", run.err);
 }
+
+#[test]
+fn convert_prints_what_a_foreign_policy_becomes_without_an_agent() {
+    let agent = Agent::start();
+    let file = agent.file("knp.yaml", FOREIGN);
+
+    let yaml = run("/nowhere/api.sock", &["convert", "-f", &file]);
+    let again = run("/nowhere/api.sock", &["convert", "-f", &agent.file("own.yaml", &yaml.out)]);
+    let json = run("/nowhere/api.sock", &["convert", "-f", &file, "-o", "json"]);
+
+    let expected = "\
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata:
+  name: knp.default.api
+  namespace: shop
+  annotations:
+    poplin.dev/origin: networking.k8s.io/v1 NetworkPolicy shop/api
+spec:
+  order: 1000.0
+  ingress:
+  - name: \"1\"
+    action: allow
+    ports:
+    - tcp/80
+";
+    assert_eq!((yaml.code, yaml.out.as_str()), (0, expected), "{}", yaml.err);
+    assert_eq!(again.out, yaml.out);
+    assert!(json.out.starts_with('[') && json.out.contains("\"tcp/80\""), "{}", json.out);
+}
+
+#[test]
+fn convert_refuses_what_apply_would_refuse() {
+    let agent = Agent::start();
+    let file = agent.file("knp.yaml", &FOREIGN.replace("port: 80", "port: \"80\""));
+
+    let run = run("/nowhere/api.sock", &["convert", "-f", &file]);
+
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    assert!(run.err.contains("NetworkPolicy shop/api: spec.ingress[0].ports[0].port: \"80\""), "{}", run.err);
+    assert!(run.err.contains("knp.yaml:4:34") && run.err.contains("taken for a name; write 80"), "{}", run.err);
+}
+
+const FOREIGN: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: api, namespace: shop}
+spec: {ingress: [{ports: [{port: 80}]}]}
+";
 
 #[test]
 fn version_is_told_without_an_agent() {

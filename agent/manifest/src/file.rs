@@ -15,7 +15,7 @@ use tonic::Code;
 use crate::field::Invalid;
 use crate::import::{self, Foreign};
 use crate::list;
-use crate::locate::{locate, path_at};
+use crate::locate::{Found, entry, locate, paths_at};
 
 /// Largest file, in octets. A hundred objects of a few kilobytes fit; a store takes no more in one transaction anyway.
 const MOST_OCTETS: usize = 1 << 20;
@@ -163,7 +163,9 @@ fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
         serde_saphyr::with_deserializer_from_str(&source.text, |yaml| Header::deserialize(yaml)).map_err(yaml)?;
     let Some(item) = import::listed(&header.api_version, &header.kind) else {
         header_failure(&source, &header).map_err(|failure| vec![failure])?;
-        let item = serde_saphyr::with_deserializer_from_str(&source.text, |yaml| Item::deserialize(&header, yaml));
+        let item = serde_saphyr::with_deserializer_from_str_with_options(&source.text, dialect(&header), |yaml| {
+            Item::deserialize(&header, yaml)
+        });
         let item = item.map_err(yaml)?;
         return Ok(source.document(item)?.into_iter().collect());
     };
@@ -178,7 +180,9 @@ fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
     if !failures.is_empty() {
         return Err(failures);
     }
-    let items = serde_saphyr::with_deserializer_from_str(&source.text, |yaml| list::items(&headers, yaml));
+    let items = serde_saphyr::with_deserializer_from_str_with_options(&source.text, dialect(&header), |yaml| {
+        list::items(&headers, yaml)
+    });
     let mut documents = Vec::new();
     let mut failures = Vec::new();
     for (index, item) in items.map_err(yaml)?.into_iter().enumerate() {
@@ -188,6 +192,17 @@ fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
         }
     }
     if failures.is_empty() { Ok(documents) } else { Err(failures) }
+}
+
+/// Documents of other houses are read in the words of YAML 1.2 alone: a tier may be called `y`, and `010` is no number, for
+/// some would take it for eight.
+fn dialect(header: &Header) -> serde_saphyr::Options {
+    let is_foreign = header.api_version != API_VERSION;
+    serde_saphyr::options! {
+        strict_booleans: is_foreign,
+        underscored_numbers_as_strings: is_foreign,
+        leading_zero_numbers_as_strings: is_foreign,
+    }
 }
 
 /// The first two lines must say what the rest is.
@@ -221,9 +236,34 @@ fn yaml_failure(source: &Source, error: &serde_saphyr::Error) -> Failure {
     let message = error.without_snippet().render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
     let message = message.lines().next().unwrap_or_default();
     let message = message.split(" at line ").next().unwrap_or_default(); // the place is told apart
-    let mut failure = Failure::new(Code::InvalidArgument, "BAD_YAML", message).origin(origin(&source.file, place));
-    failure.field = place.and_then(|place| path_at(&source.text, place));
+    let found = place.map(|place| paths_at(&source.text, place)).unwrap_or_default();
+    let mut failure =
+        Failure::new(Code::InvalidArgument, "BAD_YAML", plain(message)).origin(origin(&source.file, place));
+    failure.field = blamed(message, &found);
     failure
+}
+
+/// The field a message speaks of, of all that begin at its place.
+fn blamed(message: &str, found: &[Found]) -> Option<String> {
+    let quoted = |start: &str| message.strip_prefix(start)?.split_once('`').map(|(name, _)| name.to_owned());
+    let is_of = |path: &str, name: &str| path == name || path.ends_with(&format!(".{name}")) || path.ends_with(']');
+    if let Some(name) = quoted("missing field `") {
+        return found.last().map(|found| entry(found.mapping(), &name));
+    }
+    let unknown = quoted("unknown field `").and_then(|name| found.iter().rfind(|found| is_of(found.path(), &name)));
+    unknown.or(found.first()).map(|found| found.path().to_owned())
+}
+
+/// The parser's words, without those only its programmers know.
+pub(crate) fn plain(message: &str) -> String {
+    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
+        return format!("{} is given twice", rest.split(',').next().unwrap_or_default());
+    }
+    match message {
+        "expected mapping start" => "a mapping belongs here".to_owned(),
+        "expected sequence start" => "a list belongs here".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 pub(crate) fn origin(file: &str, place: Option<(u64, u64)>) -> String {

@@ -21,10 +21,38 @@ pub fn locate(text: &str, path: &str) -> Option<(u64, u64)> {
     Some((here.referenced.line(), here.referenced.column())).filter(|(line, _)| *line > 0)
 }
 
-/// The path of what stands at a place: that of a value, or that of a key's value; nothing if no value or key begins there.
-pub fn path_at(text: &str, place: (u64, u64)) -> Option<String> {
-    let root: Spanned<Node> = serde_saphyr::from_str(text).ok()?;
-    root.value.path_at(place).filter(|path| !path.is_empty())
+/// The paths of all that begins at a place, from the outermost in: a collection begins where its first child does.
+pub fn paths_at(text: &str, place: (u64, u64)) -> Vec<Found> {
+    let Ok(root) = serde_saphyr::from_str::<Spanned<Node>>(text) else { return Vec::new() };
+    let mut found = Vec::new();
+    root.value.find(place, "", &mut found);
+    found
+}
+
+/// What begins at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The key of the entry with this path.
+    Key(String),
+    /// The value with this path.
+    Value(String),
+}
+
+impl Found {
+    /// Its path.
+    pub fn path(&self) -> &str {
+        match self {
+            Found::Key(path) | Found::Value(path) => path,
+        }
+    }
+
+    /// The path of the mapping in which something was missed there: one is blamed at its first key, an empty one at itself.
+    pub fn mapping(&self) -> &str {
+        match self {
+            Found::Key(path) => path.rfind(['.', '[']).map_or("", |end| &path[..end]),
+            Found::Value(path) => path,
+        }
+    }
 }
 
 /// A document's shape, with the place of each key and value.
@@ -43,27 +71,33 @@ impl Node {
         }
     }
 
-    /// The first child in the order of the text wins: a collection begins where its first child does.
-    fn path_at(&self, place: (u64, u64)) -> Option<String> {
+    fn find(&self, place: (u64, u64), path: &str, found: &mut Vec<Found>) {
         let is_here = |location: serde_saphyr::Location| (location.line(), location.column()) == place;
-        let below = |step: String, child: &Spanned<Node>| {
-            if is_here(child.referenced) {
-                return Some(step);
-            }
-            let path = child.value.path_at(place)?;
-            Some(if path.starts_with('[') { step + &path } else { format!("{step}.{path}") })
-        };
         match self {
-            Node::Mapping(entries) => entries.iter().find_map(|(key, child)| {
-                let step = named(&key.value);
-                if is_here(key.referenced) { Some(step) } else { below(step, child) }
-            }),
-            Node::Sequence(items) => {
-                items.iter().enumerate().find_map(|(index, item)| below(format!("[{index}]"), item))
+            Node::Mapping(entries) => {
+                for (key, child) in entries {
+                    let path = entry(path, &key.value);
+                    if is_here(key.referenced) {
+                        found.push(Found::Key(path.clone()));
+                    }
+                    child_of(path, child, place, found);
+                }
             }
-            Node::Scalar => None,
+            Node::Sequence(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    child_of(format!("{path}[{index}]"), item, place, found);
+                }
+            }
+            Node::Scalar => {}
         }
     }
+}
+
+fn child_of(path: String, child: &Spanned<Node>, place: (u64, u64), found: &mut Vec<Found>) {
+    if (child.referenced.line(), child.referenced.column()) == place {
+        found.push(Found::Value(path.clone()));
+    }
+    child.value.find(place, &path, found);
 }
 
 /// A key as a step of a path: in quotes where it holds what paths are made of.
@@ -74,7 +108,8 @@ fn named(key: &str) -> String {
 /// The path of what a key of a mapping holds.
 pub fn entry(mapping: &str, key: &str) -> String {
     let step = named(key);
-    if step.starts_with('[') { format!("{mapping}{step}") } else { format!("{mapping}.{step}") }
+    let is_joined = mapping.is_empty() || step.starts_with('[');
+    if is_joined { format!("{mapping}{step}") } else { format!("{mapping}.{step}") }
 }
 
 fn steps(path: &str) -> Vec<String> {
@@ -174,14 +209,19 @@ mod tests {
         let text = "metadata:\n  labels: {a.b/c: 1, d: 2}\n";
 
         assert_eq!(locate(text, "metadata.labels[\"a.b/c\"]"), Some((2, 19)));
-        assert_eq!(path_at(text, (2, 19)).as_deref(), Some("metadata.labels[\"a.b/c\"]"));
+        assert_eq!(paths_at(text, (2, 19)), [Found::Value("metadata.labels[\"a.b/c\"]".to_owned())]);
     }
 
     #[test]
-    fn a_place_has_a_path() {
-        assert_eq!(path_at(TEXT, (5, 13)).as_deref(), Some("spec.ingress[0].ports[1]"));
-        assert_eq!(path_at(TEXT, (3, 3)).as_deref(), Some("spec.ingress"));
-        assert_eq!(path_at(TEXT, (9, 9)), None);
+    fn a_place_leads_to_all_that_begins_there() {
+        let paths = |line, column| -> Vec<String> {
+            paths_at(TEXT, (line, column)).iter().map(|found| found.path().to_owned()).collect()
+        };
+
+        assert_eq!(paths(5, 13), ["spec.ingress[0].ports[1]"]);
+        assert_eq!(paths(3, 3), ["spec", "spec.ingress"]);
+        assert_eq!(paths(4, 5), ["spec.ingress", "spec.ingress[0]", "spec.ingress[0].ports"]);
+        assert!(paths(9, 9).is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tonic::Code;
 
 use crate::Document;
-use crate::file::{origin, split};
+use crate::file::{origin, plain, split};
 
 /// What its documents are called.
 pub const KIND: &str = "Topology";
@@ -75,7 +75,7 @@ pub(crate) fn wrong(manifest: &Manifest, error: &serde_saphyr::Error) -> Failure
     let message = error.without_snippet().render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
     let message = message.lines().next().unwrap_or_default();
     let message = message.split(" at line ").next().unwrap_or_default(); // the place is told apart
-    Failure::new(Code::InvalidArgument, "BAD_YAML", message).origin(origin(&manifest.name, place))
+    Failure::new(Code::InvalidArgument, "BAD_YAML", plain(message)).origin(origin(&manifest.name, place))
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Metadata {
         match (home, &self.namespace) {
             (Home::Namespace, Some(namespace)) => drop(findings.take(object_name("metadata.namespace", namespace))),
             (Home::Fabric, Some(namespace)) => {
-                let message = format!("{namespace:?} is named, but this kind lives in no namespace");
+                let message = format!("{namespace} is named, but this kind lives in no namespace");
                 let advice = "leave metadata.namespace out";
                 findings.add(Invalid::new("metadata.namespace", "NOT_NAMESPACED", message).advice(advice));
             }

@@ -32,9 +32,10 @@ pub(super) fn port_name<'a>(field: &str, name: &'a str) -> Result<&'a str, Inval
         Ok(_) | Err(_) => {
             let rule = "up to 15 lower case letters, digits and single dashes, at least one letter";
             let mut invalid = Invalid::new(field, "BAD_PORT", format!("{name:?} is no port name: {rule}"));
-            if name.bytes().all(|octet| octet.is_ascii_digit()) && !name.is_empty() {
-                invalid =
-                    invalid.advice(format!("a number in quotes is taken for a name; write {name} without quotes"));
+            let number = name.trim_start_matches('0');
+            if !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit()) {
+                let advice = "a number in quotes, or with a zero before it, is taken for a name";
+                invalid = invalid.advice(format!("{advice}; write {number}"));
             }
             Err(invalid)
         }

@@ -1,8 +1,8 @@
 //! How single values stand in foreign documents.
 //!
 //! In: YAML values. Out: texts that were written as texts, scalars that remember what they were, and lists and mappings that
-//! may be left out but not left open. `yes`, `8080` and `1.0` are no texts until they stand in quotes, as every Kubernetes
-//! server has it; `8000:8050` is a text, as YAML 1.2 has it, and no number to the base of 60.
+//! may be left out but not left open. `true`, `8080` and `1.0` are no texts until they stand in quotes, as every Kubernetes
+//! server has it; `8000:8050` and `y` are texts, as YAML 1.2 has it, and no number to the base of 60 and no yes.
 
 use std::fmt;
 use std::ops::Deref;
@@ -16,7 +16,7 @@ pub(super) struct Text(String);
 /// A value of one word, as it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Scalar {
-    /// `true`, `yes`, `on`, or their opposites.
+    /// `true` or `false`.
     Bool(bool),
     /// A whole number.
     Whole(i64),

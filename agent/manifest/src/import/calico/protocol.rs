@@ -52,6 +52,10 @@ pub(super) fn icmp(protocol: &str) -> Option<(i64, &'static str)> {
 /// One entry of a list of ports. Names need no protocol: they stand for whatever their endpoint gave them.
 pub(super) fn port_match(field: &str, protocol: Option<&str>, value: &Scalar) -> Result<Vec<String>, Invalid> {
     let (text, is_name) = match value {
+        Scalar::Text(text) if text.len() > 1 && text.starts_with('0') => {
+            let message = format!("{text:?} begins with a zero, and some would read it to the base of 8");
+            return Err(Invalid::new(field, "BAD_PORT", message).advice("leave the zero out"));
+        }
         Scalar::Text(text) if text.contains(':') => (range(field, text)?, false),
         Scalar::Text(text) if text.bytes().all(|octet| octet.is_ascii_digit()) && !text.is_empty() => {
             let number = Scalar::Whole(text.parse().unwrap_or(i64::MAX));
