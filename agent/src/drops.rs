@@ -13,7 +13,8 @@ use poplin_proto::v1;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::kernel::DropListener;
-use crate::serve::{Call, decider};
+use crate::serve::Call;
+use poplin_manifest::question::decider;
 
 /// How many drops are remembered: some hundred octets each, and a screenful for each of dozens of places.
 pub const REMEMBERED: usize = 1024;

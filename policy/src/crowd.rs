@@ -162,8 +162,14 @@ fn outside_title(nets: &[IpNet], chart: &Chart<'_>, classes: &[usize], worlds: &
     }
     match missing.len() < nets.len() {
         true => format!("anywhere outside but {}", listed(&missing)),
+        false if holds_endpoints(chart, nets) => format!("{} but its endpoints", listed(nets)),
         false => listed(nets),
     }
+}
+
+fn holds_endpoints(chart: &Chart<'_>, nets: &[IpNet]) -> bool {
+    let mut points = chart.classes.iter().flat_map(|class| &class.points);
+    points.any(|point| nets.iter().any(|net| net.contains(&point.address)))
 }
 
 /// The address set that holds the same addresses outside of the fabric.

@@ -7,6 +7,7 @@ use poplin_proto::v1::policy_service_client::PolicyServiceClient;
 use poplin_proto::v1::resource_service_client::ResourceServiceClient;
 use poplin_proto::v1::status_service_client::StatusServiceClient;
 use poplin_proto::v1::workload_service_client::WorkloadServiceClient;
+use poplin_proto::v1::{ListRequest, Resource};
 use tonic::transport::Channel;
 
 use crate::problem::Problem;
@@ -28,4 +29,22 @@ pub(crate) async fn policies(socket: &Path) -> Result<PolicyServiceClient<Channe
 
 pub(crate) async fn statuses(socket: &Path) -> Result<StatusServiceClient<Channel>, Problem> {
     Ok(StatusServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+}
+
+/// Every object of a kind whose labels a selector admits, page by page.
+pub(crate) async fn all(
+    client: &mut ResourceServiceClient<Channel>,
+    kind: &str,
+    selector: &str,
+) -> Result<Vec<Resource>, Problem> {
+    let mut request = ListRequest { kind: kind.to_owned(), selector: selector.to_owned(), ..ListRequest::default() };
+    let mut resources = Vec::new();
+    loop {
+        let page = client.list(request.clone()).await?.into_inner();
+        resources.extend(page.resources);
+        if page.next_page_token.is_empty() {
+            return Ok(resources);
+        }
+        request.page_token = page.next_page_token;
+    }
 }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::agent;
 use crate::drops::written;
+use crate::offline::Offline;
 use crate::output::{json, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
@@ -23,25 +24,27 @@ use crate::status::Form;
   poplin explain 10.77.0.5 192.0.2.53 udp/53 -o json
   poplin explain web db icmp/8
   poplin explain web db tcp/5432 --live
-  poplin explain web db tcp/5432 --compiled")]
+  poplin explain web db tcp/5432 --compiled
+  poplin explain web db tcp/5432 --offline -f policies/ --topology endpoints.yaml
+  poplin explain --offline -f policies/ --topology endpoints.yaml --batch flows.jsonl")]
 pub(crate) struct Explain {
     /// Endpoint or address that opens the conversation.
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     source: String,
     /// Endpoint or address it is opened to.
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     destination: String,
     /// Protocol, and its port or ICMP type: tcp/5432, udp/53, icmp/8, sctp, 47.
-    #[arg(value_name = "PROTO/PORT")]
+    #[arg(value_name = "PROTO/PORT", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     traffic: String,
     /// Source port of tcp and udp; absent = 49152.
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "PORT")]
     source_port: u16,
     /// Tell of a packet that this host really dropped, one just now or the next to come.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "offline")]
     live: bool,
     /// Tell too which chains the packet goes through on this host, and where rules are asked one by one, why.
-    #[arg(long, conflicts_with = "live")]
+    #[arg(long, conflicts_with_all = ["live", "offline"])]
     compiled: bool,
     /// How many seconds --live waits.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", requires = "live")]
@@ -49,6 +52,8 @@ pub(crate) struct Explain {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
+    #[command(flatten)]
+    offline: Offline,
 }
 
 /// How old a drop may be to answer `--live`: whoever asks has just seen it fail.
@@ -63,7 +68,13 @@ impl Explain {
             source_port: self.source_port.into(),
             compiled: self.compiled,
         };
-        let answer = agent::policies(socket).await?.explain(request).await?.into_inner();
+        if self.offline.is_batch() {
+            return self.offline.answer_batch();
+        }
+        let answer = match self.offline.is_asked() {
+            true => self.offline.answer(&request)?,
+            false => agent::policies(socket).await?.explain(request).await?.into_inner(),
+        };
         if self.live {
             return self.of_a_real_packet(socket, &answer).await;
         }

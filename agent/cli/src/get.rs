@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use poplin_proto::v1::resource_service_client::ResourceServiceClient;
 use poplin_proto::v1::watch_response::Change;
-use poplin_proto::v1::{GetRequest, ListRequest, Resource, WatchRequest, WatchResponse};
+use poplin_proto::v1::{GetRequest, Resource, WatchRequest, WatchResponse};
 use serde_json::json;
 use tonic::transport::Channel;
 
@@ -45,7 +45,7 @@ impl Get {
         }
         match &self.name {
             Some(name) => print(&one(&self.named(&mut client, name).await?, self.output)?)?,
-            None => self.print_list(&self.list(&mut client).await?)?,
+            None => self.print_list(&agent::all(&mut client, self.kind.as_str(), &self.selector).await?)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -54,23 +54,6 @@ impl Get {
         let request = GetRequest { kind: self.kind.as_str().to_owned(), name: name.to_owned() };
         let answer = client.get(request).await?.into_inner();
         answer.resource.ok_or_else(|| Problem::new(Exit::Failed, "the agent answered without an object"))
-    }
-
-    async fn list(&self, client: &mut ResourceServiceClient<Channel>) -> Result<Vec<Resource>, Problem> {
-        let mut request = ListRequest {
-            kind: self.kind.as_str().to_owned(),
-            selector: self.selector.clone(),
-            ..ListRequest::default()
-        };
-        let mut resources = Vec::new();
-        loop {
-            let page = client.list(request.clone()).await?.into_inner();
-            resources.extend(page.resources);
-            if page.next_page_token.is_empty() {
-                return Ok(resources);
-            }
-            request.page_token = page.next_page_token;
-        }
     }
 
     fn print_list(&self, resources: &[Resource]) -> Result<(), Problem> {

@@ -2,7 +2,7 @@
 //!
 //! In: arguments, files, the agent's answers. Out: text. Decides nothing: what is valid is asked at the agent, or, offline, at the
 //! crate the agent asks too.
-//! Exit codes: 0 done, healthy, allowed · 1 failed, denied · 2 usage · 3 not found · 4 conflict · 5 agent or store
+//! Exit codes: 0 done, healthy, allowed, equivalent · 1 failed, denied, different · 2 usage · 3 not found · 4 conflict · 5 agent or store
 //! unreachable · 6 permission denied · 7 status found problems · 8 timed out.
 
 mod agent;
@@ -13,18 +13,23 @@ mod convert;
 mod counters;
 mod delete;
 mod detach;
+mod diff;
 mod drops;
 mod explain;
 mod files;
 mod get;
 mod kind;
+mod lint;
 mod moment;
+mod offline;
 mod output;
 mod problem;
 mod promote;
 mod status;
 mod table;
+mod test;
 mod version;
+mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +67,9 @@ enum Verb {
     Drops(drops::Drops),
     Counters(counters::Counters),
     Promote(promote::Promote),
+    Diff(diff::Diff),
+    Lint(lint::Lint),
+    Test(test::Test),
     Version(version::Version),
     Completion(completion::Completion),
 }
@@ -88,6 +96,9 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Drops(drops) => drops.run(&socket).await,
         Verb::Counters(counters) => counters.run(&socket).await,
         Verb::Promote(promote) => promote.run(&socket).await,
+        Verb::Diff(diff) => diff.run(&socket).await,
+        Verb::Lint(lint) => lint.run(&socket).await,
+        Verb::Test(test) => test.run(&socket).await,
         Verb::Version(version) => version.run(&socket).await,
         Verb::Completion(completion) => completion.run(),
     }

@@ -52,6 +52,11 @@ impl Problem {
         self
     }
 
+    /// The same, ending the run with another exit code.
+    pub(crate) fn exiting(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// Joins what went wrong in several steps; the first decides the exit code.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.failures.extend(other.failures);

@@ -21,7 +21,7 @@ use crate::locate::{Found, entry, locate, paths_at};
 const MOST_OCTETS: usize = 1 << 20;
 
 /// One object and where its author wrote it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// What it says.
     pub resource: Resource,
@@ -139,7 +139,7 @@ pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Vec<Failure>> {
 }
 
 /// The documents of a file that are not empty, each with blank lines in place of what stands before it.
-fn split(text: &str) -> Vec<String> {
+pub(crate) fn split(text: &str) -> Vec<String> {
     let is_mark = |line: &str| line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace);
     let mut documents = vec![String::new()];
     for (number, line) in text.lines().enumerate() {
@@ -255,7 +255,7 @@ fn blamed(message: &str, found: &[Found]) -> Option<String> {
 }
 
 /// The parser's words, without those only its programmers know.
-fn plain(message: &str) -> String {
+pub(crate) fn plain(message: &str) -> String {
     if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
         return format!("{} is given twice", rest.split(',').next().unwrap_or_default());
     }
@@ -266,7 +266,7 @@ fn plain(message: &str) -> String {
     }
 }
 
-fn origin(file: &str, place: Option<(u64, u64)>) -> String {
+pub(crate) fn origin(file: &str, place: Option<(u64, u64)>) -> String {
     match place {
         Some((line, column)) => format!("{file}:{line}:{column}"),
         None => file.to_owned(),

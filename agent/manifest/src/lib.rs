@@ -17,6 +17,9 @@ mod namespace;
 mod policy;
 
 mod offline;
+pub mod question;
+pub mod test;
+pub mod topology;
 
 pub use endpoint::check_endpoint;
 pub use field::check_metadata;

@@ -10,8 +10,9 @@ use poplin_proto::Failure;
 use poplin_proto::v1::RuleCounter;
 use tonic::Code;
 
-use super::{Call, Desk, decider};
+use super::{Call, Desk};
 use crate::kernel::{Count, counts};
+use poplin_manifest::question::decider;
 
 /// The counters of one policy, or of all.
 pub(super) async fn list(desk: &Desk, policy: &str) -> Result<Vec<RuleCounter>, Failure> {

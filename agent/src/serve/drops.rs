@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::explain::parsed_traffic;
 use crate::drops::{Feed, Told};
+use poplin_manifest::question::parsed_traffic;
 
 /// Drops on their way to one caller; the rest waits in the feed, and is told as lost if it waits too long.
 const UNDER_WAY: usize = 64;

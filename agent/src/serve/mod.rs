@@ -18,7 +18,6 @@ mod workloads;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use explain::decider;
 pub use listen::{ListenError, listen};
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! other address lies in an interval that no prefix cuts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -62,10 +62,12 @@ impl<'w> Chart<'w> {
             class_of_point.insert(*number, class);
         }
         let class_of_interval = (0..line.len()).map(|interval| {
-            let stranger = address(version, stranger(&points, line.bounds(interval))?);
+            let stranger = address(version, stranger(version, &points, line.bounds(interval))?);
             let class = classes.of(&sides_of(&views, &vec![None; books.len()], interval));
-            classes.all[class].intervals.push(interval);
-            classes.all[class].stranger.get_or_insert(stranger);
+            let known = &mut classes.all[class];
+            known.intervals.push(interval);
+            known.stranger = known.stranger.filter(|old| !is_documentation(stranger) || is_documentation(*old));
+            known.stranger.get_or_insert(stranger);
             Some(class)
         });
         let class_of_interval = class_of_interval.collect();
@@ -147,8 +149,28 @@ fn sides_of(views: &[View<'_, '_>], kinds: &[Option<usize>], interval: usize) ->
     views.iter().zip(kinds).map(|(view, kind)| view.side(*kind, interval)).collect()
 }
 
-/// The lowest number within the bounds that is no point.
-fn stranger(points: &Points<'_>, (low, high): (u128, u128)) -> Option<u128> {
+/// Addresses that stand for any address (RFC 5737, RFC 3849): an example should not look like somebody's own.
+const DOCUMENTATION: [IpAddr; 4] = [
+    IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)),
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
+
+fn is_documentation(address: IpAddr) -> bool {
+    DOCUMENTATION.contains(&address)
+}
+
+/// A number within the bounds that is no point: one that is made for examples, or the lowest but the first, or the first.
+fn stranger(version: IpVersion, points: &Points<'_>, (low, high): (u128, u128)) -> Option<u128> {
+    let is_free = |number: &u128| (low..=high).contains(number) && !points.contains_key(number);
+    let of_family = DOCUMENTATION.into_iter().filter(|address| IpVersion::of(*address) == version);
+    let made = of_family.map(number).find(is_free);
+    let second = || low.checked_add(1).filter(is_free);
+    made.or_else(second).or_else(|| first_free(points, low, high))
+}
+
+fn first_free(points: &Points<'_>, low: u128, high: u128) -> Option<u128> {
     let mut free = low;
     for number in points.range(low..=high).map(|(number, _)| *number) {
         if number != free {

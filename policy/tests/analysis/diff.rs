@@ -133,12 +133,12 @@ mod told {
         assert_snapshot!(text(&before, &after, Concern::Deciders), @"
         ~ still denied: web -> set office: tcp over IPv4
             at the source: by default/out/deny, now by default/a/deny
-            such as 10.0.0.1 → 192.0.2.0 tcp 49152 → 1
+            such as 10.0.0.1 → 192.0.2.1 tcp 49152 → 1
               was: denied, egress of web: default/out/deny
               now: denied, egress of web: default/a/deny
         ~ still denied: web -> set office: tcp over IPv6
             at the source: by end of tier default, now by default/a/deny
-            such as fd00::1 → 2001:db8:: tcp 49152 → 1
+            such as fd00::1 → 2001:db8::1 tcp 49152 → 1
               was: denied, egress of web: end of tier default
               now: denied, egress of web: default/a/deny
         ");

@@ -28,6 +28,7 @@ pub(crate) struct World {
     pub(crate) objects: BTreeMap<(String, String), Resource>,
     pub(crate) failures: Vec<Failure>,
     pub(crate) status: GetStatusResponse,
+    pub(crate) counters: Vec<RuleCounter>,
     pub(crate) explanation: ExplainResponse,
     pub(crate) drops: Vec<Drop>,
     pub(crate) detached: Vec<DetachRequest>,
@@ -247,6 +248,10 @@ impl PolicyService for Service {
 
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         Ok(Response::new(self.world().explanation.clone()))
+    }
+
+    async fn list_counters(&self, _: Request<ListCountersRequest>) -> Result<Response<ListCountersResponse>, Status> {
+        Ok(Response::new(ListCountersResponse { counters: self.world().counters.clone() }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules compiled for one host that has every endpoint, and a packet's way through them.
 
 use poplin_policy::compile::compile;
-use poplin_policy::host::{Host, WorkloadToHost};
+use poplin_policy::host::{Host, Settings, WorkloadToHost};
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
@@ -12,7 +12,10 @@ pub(crate) struct Machine(Ruleset);
 impl Machine {
     pub(crate) fn of(world: &World) -> Self {
         let interfaces = world.endpoints.keys().map(|name| (name.clone(), interface_of(name))).collect();
-        let host = Host { interfaces, interface_prefix: "pop".to_owned(), workload_to_host: WorkloadToHost::Drop };
+        let host = Host {
+            interfaces,
+            settings: Settings { interface_prefix: "pop".to_owned(), workload_to_host: WorkloadToHost::Drop },
+        };
         Self(compile(world, &host))
     }
 

@@ -50,7 +50,6 @@ fn every_flow_fares_as_its_case_says() {
 }
 
 #[test]
-#[ignore = "the compiler does not know the wider language yet; takes its place beside the verdict when it does"]
 fn compiled_rules_do_the_same() {
     let mut wrong = Vec::new();
     for file in MEANINGS {

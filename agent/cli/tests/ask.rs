@@ -1,0 +1,253 @@
+//! Shows the verbs that ask before anything is applied: of files alone, and of the fabric as it stands.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test that cannot go on ends the test")]
+
+mod fake;
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use fake::Agent;
+
+const TOPOLOGY: &str = "\
+apiVersion: poplin.dev/v1
+kind: Topology
+endpoints:
+  web-1: {labels: {app: web}, addresses: [10.77.0.1]}
+  web-2: {labels: {app: web}, addresses: [10.77.0.2]}
+  api: {labels: {app: api}, addresses: [10.77.0.3]}
+  db: {labels: {app: db}, addresses: [10.77.0.4]}
+";
+
+/// The same, as agents keep endpoints.
+const ENDPOINTS: &str = "\
+apiVersion: poplin.dev/v1
+kind: Endpoint
+metadata: {name: web, labels: {app: web}}
+spec: {addresses: [10.77.0.1/32]}
+---
+apiVersion: poplin.dev/v1
+kind: Endpoint
+metadata: {name: db, labels: {app: db}}
+spec: {addresses: [10.77.0.4/32]}
+";
+
+const TESTS: &str = "\
+apiVersion: poplin.dev/v1
+kind: PolicyTest
+metadata: {name: shop}
+spec:
+  cases:
+  - {from: api, to: db, ports: tcp/5432, nobodyElse: true}
+  - {from: app == 'web', to: app == 'db', ports: all, expect: deny}
+";
+
+/// A policy for db with one rule.
+fn db(rule: &str) -> String {
+    format!(
+        "apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{name: db}}\nspec:\n  subject: app == 'db'\n  ingress:\n  - {rule}\n"
+    )
+}
+
+const FROM_API: &str = "{name: from-api, action: allow, from: {select: app == 'api'}, ports: [tcp/5432]}";
+const FROM_NET: &str = "{name: from-net, action: allow, from: {nets: [10.77.0.0/16]}, ports: [tcp/5432]}";
+
+#[test]
+fn diff_tells_whose_traffic_a_change_opens() {
+    let agent = Agent::start();
+    let (old, new) = (agent.file("old.yaml", &db(FROM_API)), agent.file("new.yaml", &db(FROM_NET)));
+    let topology = agent.file("topology.yaml", TOPOLOGY);
+    let diff = |new: &str| agent.poplin(&["diff", "-f", new, "--against", &old, "--topology", &topology]);
+
+    let (same, wider) = (diff(&old), diff(&new));
+
+    assert_eq!((same.code, same.out.as_str()), (0, "equivalent: every packet is decided alike\n"));
+    assert_eq!(wider.code, 1);
+    let expected = "\
++ allowed now: web-1, web-2, 10.77.0.0/16 but its endpoints -> db: tcp/5432 over IPv4
+    such as 10.77.0.1 → 10.77.0.4 tcp 49152 → 5432
+      was: denied, ingress of db: end of tier default
+      now: allowed, ingress of db: default/db/from-net
+1 opened, 0 closed
+";
+    assert_eq!(wider.out, expected);
+}
+
+#[test]
+fn diff_against_the_fabric_tells_what_apply_would_change() {
+    let agent = Agent::start();
+    agent.poplin(&["apply", "-f", &agent.file("endpoints.yaml", ENDPOINTS)]);
+    agent.poplin(&["apply", "-f", &agent.file("old.yaml", &db(FROM_NET))]);
+    let (same, new) = (agent.file("same.yaml", &db(FROM_NET)), agent.file("new.yaml", &db(FROM_API)));
+
+    assert_eq!(agent.poplin(&["diff", "-f", &same]).code, 0);
+    let narrower = agent.poplin(&["diff", "-f", &new, "-o", "json"]);
+
+    assert_eq!(narrower.code, 1);
+    let changes: serde_json::Value = serde_json::from_str(&narrower.out).unwrap();
+    assert_eq!(changes[0]["turn"], "closed");
+    assert_eq!(changes[0]["sources"]["endpoints"], serde_json::json!(["web"]));
+    assert_eq!(changes[0]["traffic"], "tcp/5432");
+}
+
+#[test]
+fn without_endpoints_a_diff_says_what_it_needs() {
+    let agent = Agent::start();
+    let file = agent.file("old.yaml", &db(FROM_API));
+
+    let run = agent.poplin(&["diff", "-f", &file, "--against", &file]);
+
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("there is no endpoint") && run.err.contains("--topology"), "{}", run.err);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_no_difference() {
+    let agent = Agent::start();
+    let (old, bad) = (agent.file("old.yaml", &db(FROM_API)), agent.file("bad.yaml", &db("{acton: allow}")));
+
+    let run = agent.poplin(&["diff", "-f", &bad, "--against", &old]);
+
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    assert!(run.err.contains("acton"), "{}", run.err);
+}
+
+#[test]
+fn lint_fails_on_errors_only() {
+    let agent = Agent::start();
+    let topology = agent.file("topology.yaml", TOPOLOGY);
+    let lint = |rules: &str| agent.poplin(&["lint", "-f", &agent.file("db.yaml", &db(rules)), "--topology", &topology]);
+
+    let wrong = lint(&format!("{{name: shut, action: deny}}\n  - {FROM_API}"));
+    let lost = lint("{name: lost, action: allow, from: {select: app == 'wev'}, ports: [tcp/5432, icmp/8]}");
+
+    assert_eq!(wrong.code, 1);
+    let error = "error: policy db, ingress rule 2 (from-api): all its packets are decided before it, in another way\n    \
+                 covered by default/db/shut (ingress)\n";
+    assert!(wrong.out.starts_with(error), "{}", wrong.out);
+    assert_eq!(lost.code, 0);
+    assert!(lost.out.contains("try: did you mean web?") && lost.out.ends_with("0 errors, 2 warnings, 0 notes\n"));
+}
+
+#[test]
+fn lint_looks_at_the_fabric_where_no_file_is_given() {
+    let agent = Agent::start();
+    agent.poplin(&["apply", "-f", &agent.file("endpoints.yaml", ENDPOINTS)]);
+    agent.poplin(&["apply", "-f", &agent.file("db.yaml", &db(FROM_API))]);
+
+    let run = agent.poplin(&["lint", "-o", "json"]);
+
+    let findings: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let codes: Vec<_> = findings.as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["NO_PEER", "UNSEEN_VALUE", "NO_ICMP"]);
+}
+
+#[test]
+fn a_test_is_proven_or_refuted_by_a_packet() {
+    let agent = Agent::start();
+    let (tests, topology) = (agent.file("tests.yaml", TESTS), agent.file("topology.yaml", TOPOLOGY));
+    let test = |rule: &str| {
+        let policies = agent.file("db.yaml", &db(rule));
+        agent.poplin(&["test", &tests, "-f", &policies, "--topology", &topology])
+    };
+
+    let (holds, fails) = (test(FROM_API), test(FROM_NET));
+
+    assert_eq!(holds.code, 0);
+    let expected = "\
+ok    shop: api and nobody else may reach db on tcp/5432
+ok    shop: app == 'web' may not reach app == 'db'
+2 cases: 2 hold, 0 do not
+";
+    assert_eq!(holds.out, expected);
+    assert_eq!(fails.code, 1);
+    let refuted = format!(
+        "FAIL  shop: api and nobody else may reach db on tcp/5432, at {tests}:6:5\n        somebody else may: 10.77.0.1 → \
+         10.77.0.4 tcp 49152 → 5432 is allowed, ingress of db: default/db/from-net\n"
+    );
+    assert!(fails.out.starts_with(&refuted), "{}", fails.out);
+}
+
+#[test]
+fn a_directory_may_hold_policies_endpoints_and_tests() {
+    let agent = Agent::start();
+    let tests = agent.file("tests.yaml", TESTS);
+    agent.file("topology.yaml", TOPOLOGY);
+    agent.file("db.yaml", &db(FROM_API));
+    let directory = std::path::Path::new(&tests).parent().unwrap().display().to_string();
+
+    let run = agent.poplin(&["test", &tests, "-f", &directory]);
+
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+}
+
+#[test]
+fn one_question_is_answered_without_an_agent() {
+    let agent = Agent::start();
+    let (policies, topology) = (agent.file("db.yaml", &db(FROM_API)), agent.file("topology.yaml", TOPOLOGY));
+
+    let run = run(&["explain", "web-1", "db", "tcp/5432", "--offline", "-f", &policies, "--topology", &topology], "");
+
+    assert_eq!(run.code, 1);
+    assert!(run.out.starts_with("denied: web-1 (10.77.0.1) -> db (10.77.0.4) tcp/5432\n"), "{}", run.out);
+    assert!(run.out.contains("skipped tier default policy db rule from-api: source 10.77.0.1 not in selector"));
+}
+
+#[test]
+fn a_batch_answers_each_line_by_a_line() {
+    let agent = Agent::start();
+    let (policies, topology) = (agent.file("db.yaml", &db(FROM_API)), agent.file("topology.yaml", TOPOLOGY));
+    let flows = "\
+{\"source\": \"web-1\", \"destination\": \"db\", \"traffic\": \"tcp/5432\"}
+{\"src\": \"10.77.0.3\", \"dst\": \"10.77.0.4\", \"protocol\": 6, \"dport\": 5432, \"bytes\": 7}
+
+{\"source\": \"web-1\", \"destination\": \"dbb\", \"traffic\": \"tcp/5432\"}
+";
+
+    let run = run(&["explain", "--offline", "-f", &policies, "--topology", &topology, "--batch", "-"], flows);
+
+    let lines: Vec<serde_json::Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(run.code, 1);
+    assert_eq!((&lines[0]["verdict"], &lines[0]["tier"]), (&"denied".into(), &"default".into()));
+    assert_eq!((&lines[1]["verdict"], &lines[1]["rule"]), (&"allowed".into(), &"from-api".into()));
+    assert_eq!(
+        lines[2],
+        serde_json::json!({
+            "line": 4, "error": "\"dbb\" is no endpoint and no address", "advice": "did you mean db?",
+        })
+    );
+}
+
+#[derive(Debug)]
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs without an agent.
+fn run(arguments: &[&str], input: &str) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_poplin"));
+    command.env("POPLIN_SOCKET", "/nowhere/api.sock").args(arguments);
+    finish(command, input)
+}
+
+fn finish(mut command: Command, input: &str) -> Run {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Run {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Agent {
+    fn poplin(&self, arguments: &[&str]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_poplin"));
+        command.env("POPLIN_SOCKET", self.socket()).args(arguments);
+        finish(command, "")
+    }
+}
