@@ -181,6 +181,7 @@ fn answered(world: &World, index: &Index<'_>, line: &str) -> Result<Answer, Fail
         destination: asked.destination,
         traffic,
         source_port: asked.source_port.unwrap_or_default().into(),
+        compiled: false,
     };
     let packet = question::packet(world, &request)?;
     let Decision { allowed, egress, ingress } = index.verdict(&packet);

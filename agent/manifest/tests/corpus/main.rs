@@ -56,7 +56,10 @@ fn compiled_rules_do_the_same() {
         for case in cases(file) {
             let world = world_of(&case);
             let host = compiled::Machine::of(&world);
-            for Flow { packet, said, is_allowed } in flows(&case) {
+            // What an endpoint says to itself never comes to any rules.
+            for Flow { packet, said, is_allowed } in
+                flows(&case).into_iter().filter(|flow| flow.packet.source != flow.packet.destination)
+            {
                 if host.delivers(&world, &packet) != is_allowed {
                     wrong.push(format!("{file}: {}\n  said: {said}\n  but {packet}", case.title));
                 }
