@@ -15,3 +15,4 @@ pub mod store;
 pub mod drops;
 mod execute;
 mod flows;
+mod trial;

@@ -23,6 +23,7 @@ use crate::peers::Peers;
 use crate::resource::ROOT;
 use crate::serve::{Call, Desk, listen, serve};
 use crate::store::{Compare, Location, Operation, Store, StoreError, Transaction, follow, open};
+use crate::trial;
 
 /// Events that may wait for the head. It handles one in microseconds, so a full queue means it is stuck, and senders wait.
 const QUEUE: usize = 1024;
@@ -48,7 +49,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let peers = Peers::start(config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
     let drops = Arc::new(Feed::default());
     tokio::spawn(drops::listen(drops.clone(), config.identity.host.to_string(), calls.clone()));
-    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), drops, ready: is_ready }));
+    tokio::spawn(trial::keep(store.clone(), config.identity.host.to_string()));
+    let door = tokio::spawn(serve(
+        listener,
+        Desk { calls, store: store.clone(), host: config.identity.host.to_string(), drops, ready: is_ready },
+    ));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let mut agent = Agent {
         node: Node::new(config.identity),

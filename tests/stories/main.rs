@@ -10,6 +10,7 @@ mod drift;
 mod drops;
 mod flows;
 mod spoof;
+mod staged;
 
 mod bad_input;
 mod cni;

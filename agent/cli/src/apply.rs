@@ -16,6 +16,7 @@ use crate::{agent, files};
 #[command(before_help = "Examples:
   poplin apply -f shop.yaml
   poplin apply -f policies/ --dry-run
+  poplin apply -f policies/ --confirm-within 60s
   kubectl get networkpolicies -A -o yaml | poplin apply -f -
   poplin get policy db -o yaml | sed s/5432/5433/ | poplin apply -f -")]
 pub(crate) struct Apply {
@@ -25,14 +26,32 @@ pub(crate) struct Apply {
     /// Check everything, change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Take all of it back after this time, unless `poplin confirm` comes first: 60s, 5m, 1h.
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "dry_run")]
+    confirm_within: Option<u32>,
+}
+
+/// `60s`, `5m`, `1h`.
+fn seconds(text: &str) -> Result<u32, String> {
+    let units = [('s', 1), ('m', 60), ('h', 3600)];
+    let parsed = units.into_iter().find_map(|(unit, factor)| {
+        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(factor).filter(|seconds| *seconds > 0)
+    });
+    parsed.ok_or_else(|| format!("{text:?} is no time; write it like 60s, 5m or 1h"))
 }
 
 impl Apply {
     pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
         let manifests = files::read(&self.files)?;
-        let request = ApplyRequest { manifests, resources: Vec::new(), dry_run: self.dry_run };
+        let confirm_within_seconds = self.confirm_within.unwrap_or_default();
+        let request = ApplyRequest { manifests, resources: Vec::new(), dry_run: self.dry_run, confirm_within_seconds };
         let answer = agent::resources(socket).await?.apply(request).await?.into_inner();
         print(&report(&answer, self.dry_run))?;
+        if !answer.trial.is_empty() {
+            let trial = &answer.trial;
+            eprintln!("taken back in {confirm_within_seconds} s, unless you keep it: poplin confirm {trial}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -9,6 +9,7 @@ mod agent;
 mod apply;
 mod attach;
 mod completion;
+mod confirm;
 mod convert;
 mod counters;
 mod delete;
@@ -57,6 +58,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Apply(apply::Apply),
+    Confirm(confirm::Confirm),
     Convert(convert::Convert),
     Get(get::Get),
     Delete(delete::Delete),
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
 async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Problem> {
     match verb {
         Verb::Apply(apply) => apply.run(&socket).await,
+        Verb::Confirm(confirm) => confirm.run(&socket).await,
         Verb::Convert(convert) => convert.run(),
         Verb::Get(get) => get.run(&socket).await,
         Verb::Delete(delete) => delete.run(&socket).await,

@@ -6,6 +6,8 @@
 
 mod judge;
 
+use std::time::Duration;
+
 use poplin_manifest::Document;
 use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::Result as Line;
@@ -15,6 +17,7 @@ use tonic::{Code, Status};
 
 use crate::resource::{ROOT, check, path_of};
 use crate::store::{Compare, Operation, Outcome, Snapshot, Store, Transaction};
+use crate::trial;
 
 use super::store_failure;
 pub(super) use judge::declared;
@@ -25,20 +28,34 @@ const MOST_OBJECTS: usize = 100;
 /// How often a transaction is tried against a store that others write to.
 const TRIES: usize = 5;
 
-pub(super) async fn apply(store: &dyn Store, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
+pub(super) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
     let documents = documents(request)?;
+    let within = confirm_within(request)?;
     for _ in 0..TRIES {
         let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
-        let work = Work::of(&documents, &snapshot).map_err(Failure::combine)?;
+        let mut work = Work::of(&documents, &snapshot).map_err(Failure::combine)?;
         if request.dry_run || work.transaction.operations.is_empty() {
-            return Ok(ApplyResponse { results: work.lines, revision: snapshot.revision });
+            return Ok(ApplyResponse { results: work.lines, revision: snapshot.revision, trial: String::new() });
         }
+        let trial = within.map(|within| trial::begin(&mut work.transaction, &snapshot, host, within));
         match store.transact(work.transaction).await.map_err(|error| store_failure(&error))? {
-            Outcome::Committed { revision } => return Ok(ApplyResponse { results: work.lines, revision }),
+            Outcome::Committed { revision } => {
+                return Ok(ApplyResponse { results: work.lines, revision, trial: trial.unwrap_or_default() });
+            }
             Outcome::Refused { .. } => {} // somebody was faster: judge again by what stands now
         }
     }
     Err(contended().into())
+}
+
+/// How long the change is on trial, if it is.
+fn confirm_within(request: &ApplyRequest) -> Result<Option<Duration>, Failure> {
+    let within = Duration::from_secs(request.confirm_within_seconds.into());
+    if within > trial::LONGEST {
+        let message = format!("{} s is above {} s", within.as_secs(), trial::LONGEST.as_secs());
+        return Err(Failure::new(Code::InvalidArgument, "OUT_OF_RANGE", message).field("confirm_within_seconds"));
+    }
+    Ok(Some(within).filter(|within| !within.is_zero()))
 }
 
 pub(super) fn contended() -> Failure {

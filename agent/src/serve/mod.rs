@@ -73,6 +73,8 @@ pub struct Desk {
     pub calls: mpsc::Sender<Call>,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// This host's name.
+    pub host: String,
     /// The last packets this host dropped.
     pub drops: Arc<Feed>,
     /// Whether the head has read the store and the kernel.
@@ -134,7 +136,7 @@ async fn report_health(health: tonic_health::server::HealthReporter, mut ready: 
 }
 
 /// A store that could not be asked, in the form errors travel in.
-fn store_failure(error: &StoreError) -> Failure {
+pub(crate) fn store_failure(error: &StoreError) -> Failure {
     let mut failure = Failure::new(Code::Unavailable, "STORE_UNREACHABLE", error.story());
     failure.advice = error.advice().map(str::to_owned);
     failure

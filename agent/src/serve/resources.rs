@@ -4,13 +4,14 @@ use std::pin::Pin;
 
 use poplin_proto::v1::resource_service_server::ResourceService;
 use poplin_proto::v1::{
-    ApplyRequest, ApplyResponse, DeleteRequest, DeleteResponse, GetRequest, GetResponse, ListRequest, ListResponse,
-    WatchRequest, WatchResponse,
+    ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse, DeleteRequest, DeleteResponse, GetRequest,
+    GetResponse, ListRequest, ListResponse, WatchRequest, WatchResponse,
 };
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{Desk, apply, delete, list, peer};
+use crate::trial;
 
 pub(super) struct Resources(pub(super) Desk);
 
@@ -37,7 +38,13 @@ impl ResourceService for Resources {
         if !request.get_ref().dry_run {
             peer::may_change(&request)?;
         }
-        Ok(Response::new(apply::apply(&*self.0.store, request.get_ref()).await?))
+        Ok(Response::new(apply::apply(&*self.0.store, &self.0.host, request.get_ref()).await?))
+    }
+
+    async fn confirm(&self, request: Request<ConfirmRequest>) -> Result<Response<ConfirmResponse>, Status> {
+        peer::may_change(&request)?;
+        let trial = trial::confirm(&*self.0.store, &request.get_ref().trial).await?;
+        Ok(Response::new(ConfirmResponse { trial }))
     }
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {

@@ -33,7 +33,7 @@ impl Shelf {
     }
 
     async fn request(&self, request: ApplyRequest) -> Result<ApplyResponse, Vec<Failure>> {
-        apply::apply(&*self.store, &request).await.map_err(|status| Failure::all_from_status(&status))
+        apply::apply(&*self.store, "h1", &request).await.map_err(|status| Failure::all_from_status(&status))
     }
 
     async fn refused(&self, yaml: &str) -> Failure {
@@ -302,7 +302,7 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
     let socket = shelf.directory.join("api.sock");
     let (calls, _head) = tokio::sync::mpsc::channel(1);
     let (is_ready, ready) = tokio::sync::watch::channel(false);
-    let desk = super::Desk { calls, store: shelf.store.clone(), drops: Arc::default(), ready };
+    let desk = super::Desk { calls, store: shelf.store.clone(), host: "h1".to_owned(), drops: Arc::default(), ready };
     let door = tokio::spawn(super::serve(super::listen(&socket).unwrap(), desk));
     let channel = poplin_proto::connect(&socket).await.unwrap();
 

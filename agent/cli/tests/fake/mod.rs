@@ -178,7 +178,11 @@ impl ResourceService for Service {
             }
             results.push(Applied { kind, name, outcome: outcome.into(), written_as: String::new() });
         }
-        Ok(Response::new(ApplyResponse { results, revision: 1 }))
+        Ok(Response::new(ApplyResponse { results, revision: 1, trial: String::new() }))
+    }
+
+    async fn confirm(&self, request: Request<ConfirmRequest>) -> Result<Response<ConfirmResponse>, Status> {
+        Ok(Response::new(ConfirmResponse { trial: request.into_inner().trial }))
     }
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {

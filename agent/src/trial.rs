@@ -1,0 +1,210 @@
+//! Changes on trial: applied, and taken back by themselves unless somebody confirms them in time.
+//!
+//! What stood before is written down in the same transaction as the change, so neither the one who applied it nor the agent that
+//! served it needs to live until then: any agent of the fabric takes it back. The agent that served it does so at the deadline, the
+//! others some seconds later, each at a time of its own; the first wins. What somebody has changed since is left as it is.
+//!
+//! ```text
+//! /poplin/v1/t/ID   {"host": …, "deadline": unix milliseconds, "undo": [{"key": …, "value": … | null}, …]}
+//! ```
+
+use std::collections::BTreeMap;
+use std::hash::Hasher as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use poplin_proto::Failure;
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+use tokio::time::sleep;
+use tonic::Code;
+
+use crate::resource::ROOT;
+use crate::store::Transaction;
+use crate::store::{
+    Change, Compare, Entry, Followed, Operation, Outcome, Revision, Snapshot, Store, StoreError, follow,
+};
+
+/// Longest trial: a day.
+pub const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// How long the others leave it to the agent that served the change.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The wait before a taking back that failed is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One change on trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Trial {
+    host: String,
+    deadline: u64,
+    undo: Vec<Undo>,
+}
+
+/// How one key had been.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Undo {
+    key: String,
+    value: Option<String>,
+}
+
+/// Puts a transaction on trial: adds what takes it back. Returns what to confirm.
+pub(crate) fn begin(transaction: &mut Transaction, snapshot: &Snapshot, host: &str, within: Duration) -> String {
+    let before = |key: &String| snapshot.entries.iter().find(|entry| entry.key == *key);
+    let undo = transaction.operations.iter().map(|operation| Undo {
+        value: before(key_of(operation)).map(|entry| String::from_utf8_lossy(&entry.value).into_owned()),
+        key: key_of(operation).clone(),
+    });
+    let deadline = now() + u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    let trial =
+        Trial { host: host.to_owned(), deadline, undo: undo.filter(|undo| !undo.key.contains("/meta/")).collect() };
+    let id = snapshot.revision.to_string();
+    let (key, value) = (key_of_trial(&id), serde_json::to_vec(&trial).expect("texts and numbers are JSON"));
+    transaction.compares.push(Compare::Absent(key.clone()));
+    transaction.operations.push(Operation::Put { key, value, lease: None });
+    id
+}
+
+/// Keeps what was applied on trial.
+pub(crate) async fn confirm(store: &dyn Store, id: &str) -> Result<String, Failure> {
+    let snapshot = store.snapshot(&prefix()).await.map_err(|error| crate::serve::store_failure(&error))?;
+    let named = |entry: &&Entry| id.is_empty() || entry.key == key_of_trial(id);
+    let found: Vec<&Entry> = snapshot.entries.iter().filter(named).collect();
+    let entry = match found.as_slice() {
+        [entry] => *entry,
+        [] => return Err(missing(id)),
+        several => {
+            let ids = several.iter().map(|entry| id_of(&entry.key)).collect::<Vec<_>>().join(", ");
+            let message = format!("several changes are on trial: {ids}");
+            return Err(Failure::new(Code::FailedPrecondition, "SEVERAL_TRIALS", message).advice("say which one"));
+        }
+    };
+    let transaction = Transaction {
+        compares: vec![Compare::Present(entry.key.clone())],
+        operations: vec![Operation::Delete(entry.key.clone())],
+    };
+    match store.transact(transaction).await.map_err(|error| crate::serve::store_failure(&error))? {
+        Outcome::Committed { .. } => Ok(id_of(&entry.key).to_owned()),
+        Outcome::Refused { .. } => Err(missing(id)),
+    }
+}
+
+fn missing(id: &str) -> Failure {
+    let which = if id.is_empty() { String::new() } else { format!(" as {id}") };
+    let message = format!("no change is on trial{which}");
+    Failure::new(Code::NotFound, "NO_TRIAL", message)
+        .advice("it was confirmed before, or its time was up and it was taken back: apply it again")
+}
+
+/// Takes back what nobody confirms, for as long as the process lives.
+pub(crate) async fn keep(store: Arc<dyn Store>, host: String) {
+    let mut news = follow(store.clone(), prefix());
+    let mut trials: BTreeMap<String, Entry> = BTreeMap::new();
+    loop {
+        let due =
+            trials.values().filter_map(|entry| Some((due_at(entry, &host)?, entry.clone()))).min_by_key(|due| due.0);
+        let wait = due.as_ref().map_or(LONGEST, |(at, _)| Duration::from_millis(at.saturating_sub(now())));
+        tokio::select! {
+            told = news.recv() => match told {
+                None => return,
+                Some(told) => learn(&mut trials, told),
+            },
+            () = sleep(wait) => {
+                let Some((_, entry)) = due else { continue };
+                match take_back(&*store, &entry).await {
+                    Ok(()) => drop(trials.remove(&entry.key)),
+                    Err(error) => {
+                        tracing::warn!("the change on trial as {} is not taken back yet: {error}", id_of(&entry.key));
+                        sleep(PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn learn(trials: &mut BTreeMap<String, Entry>, told: Followed) {
+    match told {
+        Followed::Snapshot(snapshot) => {
+            *trials = snapshot.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        }
+        Followed::Changes(batch) => {
+            for change in batch.changes {
+                match change {
+                    Change::Put(entry) => drop(trials.insert(entry.key.clone(), entry)),
+                    Change::Deleted { key, .. } => drop(trials.remove(&key)),
+                }
+            }
+        }
+        Followed::Lost { .. } => {}
+    }
+}
+
+/// When this host takes it back, in milliseconds since 1970; never if it cannot be read.
+fn due_at(entry: &Entry, host: &str) -> Option<u64> {
+    let trial: Trial = serde_json::from_slice(&entry.value).ok()?;
+    if trial.host == host {
+        return Some(trial.deadline);
+    }
+    let mut hasher = SipHasher13::new();
+    hasher.write(host.as_bytes());
+    let spread = hasher.finish() % 5_000;
+    Some(trial.deadline + u64::try_from(GRACE.as_millis()).unwrap_or_default() + spread)
+}
+
+/// Puts back how everything had been, except what somebody has changed since. Somebody else may have been faster.
+async fn take_back(store: &dyn Store, entry: &Entry) -> Result<(), StoreError> {
+    let Ok(trial) = serde_json::from_slice::<Trial>(&entry.value) else { return Ok(()) };
+    let snapshot = store.snapshot(ROOT).await?;
+    let applied_at = entry.mod_revision;
+    let mut transaction = Transaction {
+        compares: vec![Compare::Unchanged { key: entry.key.clone(), mod_revision: applied_at }],
+        operations: vec![Operation::Delete(entry.key.clone())],
+    };
+    for undo in trial.undo {
+        match stands_since(&snapshot, &undo.key, applied_at) {
+            false => tracing::warn!("{} has been changed since it was applied on trial, and stays", undo.key),
+            true => {
+                transaction.compares.push(Compare::Unchanged { key: undo.key.clone(), mod_revision: applied_at });
+                transaction.operations.push(match undo.value {
+                    Some(value) => Operation::Put { key: undo.key, value: value.into_bytes(), lease: None },
+                    None => Operation::Delete(undo.key),
+                });
+            }
+        }
+    }
+    let count = transaction.operations.len() - 1;
+    if let Outcome::Committed { .. } = store.transact(transaction).await? {
+        tracing::warn!("nobody confirmed the change on trial as {}: {count} objects are as before", id_of(&entry.key));
+    }
+    Ok(())
+}
+
+fn stands_since(snapshot: &Snapshot, key: &str, applied_at: Revision) -> bool {
+    snapshot.entries.iter().any(|entry| entry.key == key && entry.mod_revision == applied_at)
+}
+
+fn key_of(operation: &Operation) -> &String {
+    match operation {
+        Operation::Put { key, .. } | Operation::Delete(key) => key,
+    }
+}
+
+fn prefix() -> String {
+    format!("{ROOT}t/")
+}
+
+fn key_of_trial(id: &str) -> String {
+    prefix() + id
+}
+
+fn id_of(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
