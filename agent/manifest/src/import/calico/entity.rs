@@ -54,7 +54,7 @@ impl Entity {
         }
         let namespaces = self.namespace_selector.as_deref().unwrap_or_default().trim();
         if namespaces != "global()" {
-            findings.take(scope(&at("namespaceSelector"), namespaces));
+            findings.take(selector(&at("namespaceSelector"), namespaces));
         }
         let nets = self.nets(findings, &at("nets"), self.nets.as_deref());
         let not_nets = self.nets(findings, &at("notNets"), self.not_nets.as_deref());
@@ -116,9 +116,4 @@ impl Entity {
         findings.take(selector(field, text));
         text.to_owned()
     }
-}
-
-/// A choice of namespaces that is not `global()`.
-fn scope(field: &str, text: &str) -> Result<(), Invalid> {
-    selector(field, text).map(drop)
 }
