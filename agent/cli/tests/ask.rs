@@ -218,6 +218,24 @@ fn a_batch_answers_each_line_by_a_line() {
     );
 }
 
+/// What the README shows, its commands run as they stand there.
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split("## Ask before you apply").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut shown = 0;
+    for block in section.split("```\n").skip(1).step_by(2) {
+        for command in block.split("$ ").filter(|command| command.starts_with("poplin") && !command.contains('|')) {
+            let (line, expected) = command.split_once('\n').unwrap();
+            let arguments: Vec<&str> = line.split(' ').skip(1).collect();
+
+            assert_eq!(run(&arguments, "").out, expected, "{line}");
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 3);
+}
+
 #[derive(Debug)]
 struct Run {
     code: i32,
@@ -225,10 +243,11 @@ struct Run {
     err: String,
 }
 
-/// Runs without an agent.
+/// Runs without an agent, where the examples are.
 fn run(arguments: &[&str], input: &str) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_poplin"));
-    command.env("POPLIN_SOCKET", "/nowhere/api.sock").args(arguments);
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/ask");
+    command.env("POPLIN_SOCKET", "/nowhere/api.sock").current_dir(examples).args(arguments);
     finish(command, input)
 }
 
