@@ -15,13 +15,23 @@ use super::outcome::outcome;
 use super::table::Question;
 use super::traffic::Piece;
 use super::who::Who;
+use crate::model::IpVersion;
 use crate::place::Place;
 use crate::ruleset::{
-    Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, MapKey, Match, Rule, Then, Verdict,
+    Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, MapKey, Match, Name, Rule, Then, Verdict,
 };
 
 /// Up to so many questions are asked one by one: a look-up of the address costs as much.
 const FEW: usize = 2;
+
+/// What holds for one family of a chain: rules for its packets alone, and what becomes of those that fit none.
+struct Half {
+    rules: Vec<Rule>,
+    end: Verdict,
+    maps: Vec<(Name, Map)>,
+    tables: BTreeSet<Question>,
+    form: Form,
+}
 
 /// The verdict that leads to a list.
 pub(super) fn list(list: &List, drawing: &mut Drawing) -> Verdict {
@@ -29,20 +39,71 @@ pub(super) fn list(list: &List, drawing: &mut Drawing) -> Verdict {
         return outcome(&settled, list.direction, drawing);
     }
     let name = Drawing::name(&format!("list{}", list.family.digit()), list);
-    drawing.draw(name, |drawing| match list.logs() || list.questions() <= FEW {
-        true => linear(list, drawing),
-        false => mapped(list, drawing),
+    drawing.draw(name.clone(), |drawing| {
+        let half = of_list(list, &name, drawing);
+        let end = when(Vec::new(), half.end.clone());
+        chain(vec![half], vec![end])
     })
 }
 
-/// The verdict that leads to what holds at a port.
-pub(super) fn piece(piece: &Piece, drawing: &mut Drawing) -> Verdict {
+/// The verdict that leads to what holds at a port: one chain for both families, unless they fare alike.
+pub(super) fn pair(pieces: [&Piece; 2], drawing: &mut Drawing) -> Verdict {
+    let name = Drawing::name("list", &pieces);
+    let halves = pieces.map(|piece| of_piece(piece, &name, drawing));
+    let [four, six] = &halves;
+    let is_one = four.end == six.end;
+    if is_one && four.rules.is_empty() && six.rules.is_empty() {
+        return four.end.clone();
+    }
+    let last = when(Vec::new(), six.end.clone());
+    let ends = if is_one { vec![last] } else { vec![when(vec![IpVersion::V4.is_it()], four.end.clone()), last] };
+    drawing.draw(name, |_| chain(halves.into(), ends))
+}
+
+fn chain(halves: Vec<Half>, ends: Vec<Rule>) -> Blueprint {
+    let form = halves.iter().map(|half| half.form).max().expect("a chain has a half");
+    let mut blueprint = Blueprint {
+        rules: Vec::new(),
+        maps: Vec::new(),
+        tables: BTreeSet::new(),
+        below: BTreeSet::new(),
+        form,
+        counts: None,
+    };
+    for half in halves {
+        blueprint.rules.extend(half.rules);
+        blueprint.maps.extend(half.maps);
+        blueprint.tables.extend(half.tables);
+    }
+    blueprint.rules.extend(ends);
+    let of_rules = blueprint.rules.iter().filter_map(|rule| match &rule.then {
+        Then::Verdict(verdict) => verdict.target().cloned(),
+        Then::Log(_) | Then::Lookup { .. } | Then::Dispatch { .. } => None,
+    });
+    let of_maps = blueprint.maps.iter().flat_map(|(_, map)| map.elements.targets()).cloned();
+    blueprint.below = of_rules.chain(of_maps).collect();
+    blueprint
+}
+
+fn of_piece(piece: &Piece, chain: &Name, drawing: &mut Drawing) -> Half {
     match piece {
-        Piece::List(one) => list(one, drawing),
+        Piece::List(one) => of_list(one, chain, drawing),
         Piece::BySource(lists) => {
             let ranges = lists.iter().map(|(range, one)| (*range, list(one, drawing))).collect();
-            by_port(Field::SourcePort, ranges, drawing)
+            certain(by_port(Field::SourcePort, ranges, drawing))
         }
+    }
+}
+
+fn certain(end: Verdict) -> Half {
+    Half { rules: Vec::new(), end, maps: Vec::new(), tables: BTreeSet::new(), form: Form::Outcome }
+}
+
+fn of_list(list: &List, chain: &Name, drawing: &mut Drawing) -> Half {
+    match list.constant() {
+        Some(settled) => certain(outcome(&settled, list.direction, drawing)),
+        None if list.logs() || list.questions() <= FEW => linear(list, drawing),
+        None => mapped(list, chain, drawing),
     }
 }
 
@@ -62,44 +123,37 @@ pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing:
         // Every port is in the map; what has none, for it is cut short, is dropped.
         let found = look_up(Vec::new(), Then::Lookup { fields: vec![field], map: name.clone() });
         let rules = vec![found, when(Vec::new(), Verdict::Drop)];
-        Blueprint { rules, map: Some((name, map)), tables: BTreeSet::new(), below, form, counts: None }
+        Blueprint { rules, maps: vec![(name, map)], tables: BTreeSet::new(), below, form, counts: None }
     })
 }
 
-fn linear(list: &List, drawing: &mut Drawing) -> Blueprint {
+fn linear(list: &List, drawing: &mut Drawing) -> Half {
     let form = if list.logs() { Form::Logging } else { Form::Few };
-    let mut rules = Vec::new();
-    let mut tables = BTreeSet::new();
-    let mut below = BTreeSet::new();
+    let (mut rules, mut tables, mut end) = (Vec::new(), BTreeSet::new(), Verdict::Return);
     for entry in &list.entries {
         let then = match &entry.act {
             Act::Settle(settled) => Then::Verdict(outcome(settled, list.direction, drawing)),
             Act::Pass => Then::Verdict(self::list(&list.after(entry.tier), drawing)),
             Act::Log(_) => Then::Log(Place::Logged(list.direction).log()),
         };
-        if let Then::Verdict(verdict) = &then {
-            below.extend(verdict.target().cloned());
+        if let (true, Then::Verdict(verdict)) = (is_certain(entry), &then) {
+            // What comes after is for those who were passed on, and they have left.
+            end = verdict.clone();
+            break;
         }
         for matches in ways_to_fit(list, &entry.who, &mut tables) {
             rules.push(look_up(matches, then.clone()));
         }
-        if is_certain(entry) {
-            // What comes after is for those who were passed on, and they have left.
-            return Blueprint { rules, map: None, tables, below, form, counts: None };
-        }
     }
-    rules.push(when(Vec::new(), Verdict::Return));
-    Blueprint { rules, map: None, tables, below, form, counts: None }
+    Half { rules, end, maps: Vec::new(), tables, form }
 }
 
 fn is_certain(entry: &Entry) -> bool {
     entry.who.is_anybody() && matches!(entry.act, Act::Settle(_))
 }
 
-fn mapped(list: &List, drawing: &mut Drawing) -> Blueprint {
-    let name = Drawing::name(&format!("list{}", list.family.digit()), list);
+fn mapped(list: &List, chain: &Name, drawing: &mut Drawing) -> Half {
     let mut verdicts = BTreeMap::new();
-    let mut below = BTreeSet::new();
     for (index, entry) in (0u32..).zip(&list.entries) {
         if let Act::Settle(settled) = &entry.act {
             verdicts.insert(index, outcome(settled, list.direction, drawing));
@@ -110,7 +164,7 @@ fn mapped(list: &List, drawing: &mut Drawing) -> Blueprint {
     if passes || !list.entries.last().is_some_and(is_certain) {
         verdicts.insert(OPEN, outcome(&Settled::Open, list.direction, drawing));
     }
-    below.extend(verdicts.values().filter_map(|verdict| verdict.target().cloned()));
+    let name = Name::new(format!("{chain}-v{}", list.family.digit()));
     let field = list.family.peer_field(list.direction);
     let by = |question: &Question| {
         let then = Then::Dispatch { fields: vec![field], ids: question.name(), verdicts: name.clone() };
@@ -123,17 +177,10 @@ fn mapped(list: &List, drawing: &mut Drawing) -> Blueprint {
     if list.entries.iter().any(|entry| asks_where(&entry.who)) {
         tables.push(Question::Where(list.clone()));
     }
-    let mut rules: Vec<Rule> = tables.iter().map(by).collect();
-    rules.push(when(Vec::new(), verdicts[&list.settles_strangers()].clone()));
+    let rules = tables.iter().map(by).collect();
+    let end = verdicts[&list.settles_strangers()].clone();
     let map = Map { key: vec![MapKey::Id], form: SetForm::Hash, elements: MapElements::IdVerdicts(verdicts) };
-    Blueprint {
-        rules,
-        map: Some((name, map)),
-        tables: tables.into_iter().collect(),
-        below,
-        form: Form::Mapped,
-        counts: None,
-    }
+    Half { rules, end, maps: vec![(name, map)], tables: tables.into_iter().collect(), form: Form::Mapped }
 }
 
 fn asks_whose(who: &Who) -> bool {
@@ -149,7 +196,7 @@ fn asks_where(who: &Who) -> bool {
 fn ways_to_fit(list: &List, who: &Who, tables: &mut BTreeSet<Question>) -> Vec<Vec<Match>> {
     let (family, field) = (list.family, list.family.peer_field(list.direction));
     if who.is_anybody() {
-        return vec![Vec::new()];
+        return vec![vec![family.is_it()]];
     }
     let mut ask = |question: Question, negated| {
         let asked = member(vec![field], question.name(), negated);

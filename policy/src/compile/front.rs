@@ -1,34 +1,35 @@
-//! Where a path begins: protocol and port are looked up, and lead to the list that holds for them.
+//! Where a path begins: protocol and port are looked up, and lead to what holds for them.
 //!
-//! In: the pieces of both families. Out: one chain, or two. Ports that stand alone are found together with protocol and family in one
-//! hash look-up; a protocol with ranges has a chain of its own that looks its port up among them.
+//! In: the pieces of both families. Out: one chain, or two. Ports that stand alone are found together with their protocol in one
+//! hash look-up; a protocol with wide ranges has a chain of its own that looks its port up among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{look_up, when};
-use super::draw::{by_port, list, piece};
+use super::draw::{by_port, pair};
 use super::node::{Blueprint, Drawing, Form};
-use super::traffic::{Pieces, has_messages, has_ports};
-use crate::model::IpVersion;
-use crate::ruleset::{
-    Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, MapKey, Name, Rule, Then, Verdict,
-};
+use super::traffic::{Piece, Pieces, has_messages, has_ports};
+use crate::ruleset::{Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, MapKey, Name, Then, Verdict};
+
+/// A range of at most so many ports is found port by port.
+const FEW_PORTS: u32 = 16;
 
 /// What is looked up at the beginning of a path.
-#[derive(Default)]
 struct Front {
-    /// Family, protocol, port.
+    /// Protocol, port.
     exact: BTreeMap<Element, Verdict>,
-    /// Family, protocol.
     protocols: BTreeMap<Element, Verdict>,
-    others: BTreeMap<IpVersion, Verdict>,
+    others: Verdict,
 }
 
-/// The chain a path begins with; `name` is its own.
-pub(super) fn front(name: &Name, families: &BTreeMap<IpVersion, Pieces>, drawing: &mut Drawing) -> Blueprint {
-    let mut front = Front::default();
-    for (family, pieces) in families {
-        front.add(*family, pieces, drawing);
+/// The chain a path begins with; `name` is its own. `families` are IPv4's and IPv6's pieces.
+pub(super) fn front(name: &Name, families: &[Pieces; 2], drawing: &mut Drawing) -> Blueprint {
+    let [four, six] = families;
+    let others = [&four.others, &six.others].map(|list| Piece::List(list.clone()));
+    let others = pair([&others[0], &others[1]], drawing);
+    let mut front = Front { exact: BTreeMap::new(), protocols: BTreeMap::new(), others };
+    for (protocol, ranges) in &four.protocols {
+        front.add(*protocol, ranges, &six.protocols[protocol], drawing);
     }
     if front.exact.is_empty() {
         return front.by_protocol(name);
@@ -39,38 +40,40 @@ pub(super) fn front(name: &Name, families: &BTreeMap<IpVersion, Pieces>, drawing
     front.by_exact_port(name, rest)
 }
 
+/// Pieces of both families on the same ranges.
+type Ranges = [((u16, u16), Piece)];
+
 impl Front {
-    fn add(&mut self, family: IpVersion, pieces: &Pieces, drawing: &mut Drawing) {
-        self.others.insert(family, list(&pieces.others, drawing));
-        for (protocol, ranges) in &pieces.protocols {
-            let of_protocol = vec![family.atom(), Atom::Octet(*protocol)];
-            let targets: Vec<_> = ranges.iter().map(|(range, one)| (*range, piece(one, drawing))).collect();
-            let usual = usual(&targets);
-            let is_usual = |target: &Verdict| *target == usual;
-            let all_alone = targets.iter().all(|((low, high), target)| is_usual(target) || low == high);
-            if targets.len() == 1 || (has_ports(*protocol) && all_alone) {
-                for ((port, _), target) in targets.into_iter().filter(|(_, target)| !is_usual(target)) {
-                    let key = [of_protocol.clone(), vec![Atom::Port(port)]].concat();
-                    self.exact.insert(Element::exactly(key), target);
+    fn add(&mut self, protocol: u8, four: &Ranges, six: &Ranges, drawing: &mut Drawing) {
+        let of_protocol = vec![Atom::Octet(protocol)];
+        let targets = joined(four, six, drawing);
+        let usual = usual(&targets);
+        let is_usual = |target: &Verdict| *target == usual;
+        let are_few =
+            |((low, high), target): &((u16, u16), Verdict)| is_usual(target) || width((*low, *high)) <= FEW_PORTS;
+        if targets.len() == 1 || (has_ports(protocol) && targets.iter().all(are_few)) {
+            for ((low, high), target) in targets.into_iter().filter(|(_, target)| !is_usual(target)) {
+                for port in low..=high {
+                    let key = vec![Atom::Octet(protocol), Atom::Port(port)];
+                    self.exact.insert(Element::exactly(key), target.clone());
                 }
-                self.protocols.insert(Element::exactly(of_protocol), usual);
-            } else {
-                let field = if has_messages(*protocol) { Field::IcmpMessage } else { Field::DestinationPort };
-                self.protocols.insert(Element::exactly(of_protocol), by_port(field, targets, drawing));
             }
+            self.protocols.insert(Element::exactly(of_protocol), usual);
+        } else {
+            let field = if has_messages(protocol) { Field::IcmpMessage } else { Field::DestinationPort };
+            self.protocols.insert(Element::exactly(of_protocol), by_port(field, targets, drawing));
         }
     }
 
     fn by_exact_port(&self, name: &Name, rest: Verdict) -> Blueprint {
-        let fields = vec![Field::Family, Field::Protocol, Field::DestinationPort];
+        let fields = vec![Field::Protocol, Field::DestinationPort];
         // Its name is another than that of the map the chain might have without such ports, for its key is another.
         let exact = Name::new(format!("x-{name}"));
         let found = look_up(Vec::new(), Then::Lookup { fields, map: exact.clone() });
         let below = targets(self.exact.values().chain([&rest]));
-        let key = [Datatype::Octet, Datatype::Octet, Datatype::Port];
         Blueprint {
             rules: vec![found, when(Vec::new(), rest)],
-            map: Some((exact, map(&key, &self.exact))),
+            maps: vec![(exact, map(&[Datatype::Octet, Datatype::Port], &self.exact))],
             tables: BTreeSet::new(),
             below,
             form: Form::Ports,
@@ -79,34 +82,54 @@ impl Front {
     }
 
     fn by_protocol(&self, name: &Name) -> Blueprint {
-        let fields = vec![Field::Family, Field::Protocol];
         let mut rules = Vec::new();
+        let mut maps = Vec::new();
         if !self.protocols.is_empty() {
-            rules.push(look_up(Vec::new(), Then::Lookup { fields, map: name.clone() }));
+            rules.push(look_up(Vec::new(), Then::Lookup { fields: vec![Field::Protocol], map: name.clone() }));
+            maps.push((name.clone(), map(&[Datatype::Octet], &self.protocols)));
         }
-        rules.extend(self.rules_for_others());
+        rules.push(when(Vec::new(), self.others.clone()));
         Blueprint {
             rules,
-            map: (!self.protocols.is_empty()).then(|| (name.clone(), map(&[Datatype::Octet; 2], &self.protocols))),
+            maps,
             tables: BTreeSet::new(),
-            below: targets(self.protocols.values().chain(self.others.values())),
+            below: targets(self.protocols.values().chain([&self.others])),
             form: Form::Ports,
             counts: None,
         }
     }
+}
 
-    fn rules_for_others(&self) -> Vec<Rule> {
-        let (four, six) = (&self.others[&IpVersion::V4], &self.others[&IpVersion::V6]);
-        let last = when(Vec::new(), six.clone());
-        if four == six { vec![last] } else { vec![when(vec![IpVersion::V4.is_it()], four.clone()), last] }
+/// Where both families are cut, and what leads to what holds there; neighbours that fare alike are one.
+fn joined(four: &Ranges, six: &Ranges, drawing: &mut Drawing) -> Vec<((u16, u16), Verdict)> {
+    let cuts: BTreeSet<u16> = four.iter().chain(six).map(|((low, _), _)| *low).collect();
+    let mut starts = cuts.into_iter().peekable();
+    let mut joined: Vec<((u16, u16), Verdict)> = Vec::new();
+    while let Some(low) = starts.next() {
+        let high = starts.peek().map_or(u16::MAX, |next| next - 1);
+        let target = pair([at(four, low), at(six, low)], drawing);
+        match joined.last_mut() {
+            Some(((_, end), last)) if *last == target => *end = high,
+            _ => joined.push(((low, high), target)),
+        }
     }
+    joined
+}
+
+fn at(ranges: &Ranges, port: u16) -> &Piece {
+    let after = ranges.partition_point(|((low, _), _)| *low <= port);
+    &ranges[after - 1].1
+}
+
+fn width((low, high): (u16, u16)) -> u32 {
+    u32::from(high - low) + 1
 }
 
 /// What holds on most ports.
 fn usual(targets: &[((u16, u16), Verdict)]) -> Verdict {
     let mut ports: BTreeMap<&Verdict, u32> = BTreeMap::new();
-    for ((low, high), target) in targets {
-        *ports.entry(target).or_default() += u32::from(high - low) + 1;
+    for (range, target) in targets {
+        *ports.entry(target).or_default() += width(*range);
     }
     let most = ports.into_iter().max_by_key(|(_, count)| *count);
     most.map(|(target, _)| target.clone()).expect("ranges cover every port")

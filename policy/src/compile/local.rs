@@ -36,7 +36,7 @@ pub(super) struct PathState {
     /// Whether it is to be drawn again.
     pub(super) is_stale: bool,
     below: BTreeSet<Name>,
-    map: Option<Name>,
+    maps: Vec<Name>,
 }
 
 impl Compiler {
@@ -93,7 +93,7 @@ impl Compiler {
                 asks_for_names: path.asks_for_names(),
                 is_stale: false,
                 below: drawn.below.clone(),
-                map: drawn.map.as_ref().map(|(name, _)| name.clone()),
+                maps: drawn.maps.iter().map(|(name, _)| name.clone()).collect(),
             };
             let Self { world, population, edited, tables, nodes, paths, .. } = self;
             let mut ground = Ground { world, population, edited };
@@ -102,10 +102,11 @@ impl Compiler {
             }
             ground.edited.set_chain(&path_name, Some(Chain { hook: None, rules: drawn.rules }));
             let former = paths[index].insert(path_name.clone(), state);
-            if let Some(map) = former.as_ref().and_then(|state| state.map.as_ref()) {
+            let kept: BTreeSet<&Name> = drawn.maps.iter().map(|(name, _)| name).collect();
+            for map in former.iter().flat_map(|state| &state.maps).filter(|map| !kept.contains(map)) {
                 ground.edited.set_map(map, None);
             }
-            if let Some((map_name, map)) = drawn.map {
+            for (map_name, map) in drawn.maps {
                 ground.edited.set_map(&map_name, Some(map));
             }
             for below in former.iter().flat_map(|state| &state.below) {
@@ -143,7 +144,7 @@ impl Compiler {
             nodes.release(below, tables, &mut ground);
         }
         ground.edited.set_chain(name, None);
-        if let Some(map) = &state.map {
+        for map in &state.maps {
             ground.edited.set_map(map, None);
         }
         self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);

@@ -25,12 +25,12 @@ impl fmt::Display for Form {
     }
 }
 
-/// A chain, the map it looks into if it has one of its own, and what both refer to.
+/// A chain, the maps of its own it looks into, and what they refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Blueprint {
     pub(super) rules: Vec<Rule>,
-    /// A map of its own.
-    pub(super) map: Option<(Name, Map)>,
+    /// Maps of its own.
+    pub(super) maps: Vec<(Name, Map)>,
     pub(super) tables: BTreeSet<Question>,
     pub(super) below: BTreeSet<Name>,
     pub(super) form: Form,
@@ -95,7 +95,7 @@ struct Node {
     uses: usize,
     tables: Vec<Name>,
     below: BTreeSet<Name>,
-    map: Option<Name>,
+    maps: Vec<Name>,
     form: Form,
     counts: Option<Counted>,
 }
@@ -123,14 +123,14 @@ impl Nodes {
             tables.acquire(question, ground);
         }
         ground.edited.set_chain(name, Some(Chain { hook: None, rules: blueprint.rules.clone() }));
-        if let Some((map_name, map)) = &blueprint.map {
+        for (map_name, map) in &blueprint.maps {
             ground.edited.set_map(map_name, Some(map.clone()));
         }
         let node = Node {
             uses: 1,
             tables: blueprint.tables.iter().map(Question::name).collect(),
             below: blueprint.below.clone(),
-            map: blueprint.map.as_ref().map(|(name, _)| name.clone()),
+            maps: blueprint.maps.iter().map(|(name, _)| name.clone()).collect(),
             form: blueprint.form,
             counts: blueprint.counts.clone(),
         };
@@ -148,7 +148,7 @@ impl Nodes {
         let node = self.nodes.remove(name).expect("a chain that is released stands");
         self.source_ports -= usize::from(node.form == Form::SourcePorts);
         ground.edited.set_chain(name, None);
-        if let Some(map) = &node.map {
+        for map in &node.maps {
             ground.edited.set_map(map, None);
         }
         for table in &node.tables {

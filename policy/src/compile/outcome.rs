@@ -23,7 +23,7 @@ pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Dra
     let name = Drawing::name(kind, &(settled, direction));
     drawing.draw(name.clone(), |_| Blueprint {
         rules: rules(settled, direction, &name),
-        map: None,
+        maps: Vec::new(),
         tables: BTreeSet::new(),
         below: BTreeSet::new(),
         form: Form::Outcome,

@@ -111,9 +111,9 @@ impl<'w> Path<'w> {
         drawn
     }
 
-    fn families(&self, clauses: &[Clause<'_>], known: &[NamedPort]) -> BTreeMap<IpVersion, Pieces> {
+    fn families(&self, clauses: &[Clause<'_>], known: &[NamedPort]) -> [Pieces; 2] {
         let cutter = Cutter { direction: self.direction, clauses, known };
-        IpVersion::BOTH.into_iter().map(|family| (family, cutter.cut(family))).collect()
+        IpVersion::BOTH.map(|family| cutter.cut(family))
     }
 
     fn is_staged(&self) -> bool {
