@@ -79,9 +79,7 @@ fn transport(traffic: &str, source_port: u32, source: IpAddr) -> Result<Transpor
             source: if port == 0 { ANY_SOURCE_PORT } else { port },
             destination: *range.start(),
         },
-        PortMatch::Named { .. } => {
-            return Err(bad("traffic", format!("{traffic:?}: give the port's number, names are an endpoint's own")));
-        }
+        PortMatch::Named { .. } => return Err(named(traffic)),
         PortMatch::Icmp { version, message } => {
             let echo = match version {
                 IcmpVersion::V4 => 8,
@@ -106,7 +104,15 @@ fn transport(traffic: &str, source_port: u32, source: IpAddr) -> Result<Transpor
 
 /// What traffic is asked about.
 pub fn parsed_traffic(text: &str) -> Result<PortMatch, Failure> {
-    text.parse().map_err(|error| bad("traffic", format!("{text:?}: {error}")))
+    match text.parse() {
+        Ok(PortMatch::Named { .. }) => Err(named(text)),
+        Ok(traffic) => Ok(traffic),
+        Err(error) => Err(bad("traffic", format!("{text:?}: {error}"))),
+    }
+}
+
+fn named(traffic: &str) -> Failure {
+    bad("traffic", format!("{traffic:?}: give the port's number, names are an endpoint's own"))
 }
 
 fn bad(field: &str, message: String) -> Failure {

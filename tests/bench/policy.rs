@@ -1,0 +1,216 @@
+//! What changes of policy and of its members cost, from the news to the kernel's word, with much policy loaded.
+//!
+//! `cargo bench -p poplin-tests --bench policy`. Needs root. Repetitions: `POPLIN_REPETITIONS`. The compiler and the kernel's table are
+//! driven as the agent drives them, without store and gRPC. Two rooms:
+//! - members: 20,000 endpoints of 10 labels each, so that 2,000 selectors have 100 members each; 2,000 policies of 10 rules on 200
+//!   local workloads. One endpoint loses and gains a label; one rule of one policy gets another port. Reference: one element added to
+//!   or taken from a set of the same table, over bare netlink, in the same run.
+//! - load: 10,000 policies of one rule, 1,000 local workloads, 100,000 endpoints; everything from nothing, and one label after that.
+
+#![allow(clippy::unwrap_used)] // whatever fails here ends the bench
+
+#[allow(dead_code)]
+mod figures;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use figures::{Line, Times, setting, tell, time};
+use poplin_agent::kernel::Rules;
+use poplin_lab::Lab;
+use poplin_policy::compile::Compiler;
+use poplin_policy::delta::Change;
+use poplin_policy::host::{Settings, WorkloadToHost};
+use poplin_policy::label::Labels;
+use poplin_policy::model::{Action, Endpoint, Mode, Peers, Policy, Rule, Selection};
+use poplin_policy::ruleset::{Atom, Element, Interface, Name};
+use poplin_policy::selector::Selector;
+
+/// A compiler and the table it fills.
+struct Room {
+    compiler: Compiler,
+    rules: Rules,
+}
+
+impl Room {
+    fn new(rules: Rules) -> Self {
+        let settings = Settings { interface_prefix: "pop".to_owned(), workload_to_host: WorkloadToHost::Drop };
+        Self { compiler: Compiler::new(settings), rules }
+    }
+
+    /// Tells the compiler something, and the kernel what follows: how long both took together, and the compiler alone.
+    fn tell(&mut self, news: impl FnOnce(&mut Compiler)) -> (Duration, Duration, usize) {
+        let (changes, thinking) = time(|| {
+            news(&mut self.compiler);
+            self.compiler.take_changes()
+        });
+        let ((), acting) = time(|| self.rules.apply(&changes).unwrap());
+        (thinking + acting, thinking, changes.len())
+    }
+}
+
+fn main() {
+    let repetitions = setting("POPLIN_REPETITIONS", 300);
+    let lab = Lab::new();
+    members(repetitions, Room::new(lab.namespace("members").within(begun)));
+    load(repetitions, Room::new(lab.namespace("load").within(begun)));
+}
+
+fn begun() -> Rules {
+    let mut rules = Rules::open().unwrap();
+    rules.apply(&[Change::Restart]).unwrap();
+    rules
+}
+
+const KEYS: usize = 10;
+const VALUES: usize = 200;
+
+fn members(repetitions: usize, mut room: Room) {
+    room.tell(|compiler| {
+        for number in 0..20_000 {
+            compiler.set_endpoint(&format!("e{number}"), Some(&endpoint(number, labels(number))));
+        }
+        for number in 0..2_000 {
+            let name = format!("p{number}").as_str().into();
+            compiler.set_policy(&name, Some(policy(number, 1)));
+        }
+        for number in 0..200 {
+            compiler.set_interface(&format!("e{number}"), Interface::new(format!("pop{number}")));
+        }
+    });
+    let chains = room.compiler.ruleset().chains.len();
+    let set = room.compiler.ruleset().sets.keys().find(|name| name.as_str().starts_with("select4")).unwrap().clone();
+    let mut times = [const { Vec::new() }; 5].map(|_: Vec<Duration>| Times::default());
+    let [label, thinking, bare, edit, edit_thinking] = &mut times;
+    for number in 0..repetitions {
+        let whom = 1_000 + 7 * number;
+        let name = format!("e{whom}");
+        for labels in [labels(whom + 1), labels(whom)] {
+            let (whole, compiled, changes) =
+                room.tell(|compiler| compiler.set_endpoint(&name, Some(&endpoint(whom, labels))));
+            assert!(changes > 0);
+            label.add(whole);
+            thinking.add(compiled);
+        }
+        for is_in in [true, false] {
+            let change = one_element(&room.compiler, &set, is_in);
+            let ((), took) = time(|| room.rules.apply(std::slice::from_ref(&change)).unwrap());
+            bare.add(took);
+        }
+        for shift in [2, 1] {
+            let which = number % 2_000;
+            let name = format!("p{which}").as_str().into();
+            let (whole, compiled, _) = room.tell(|compiler| compiler.set_policy(&name, Some(policy(which, shift))));
+            edit.add(whole);
+            edit_thinking.add(compiled);
+        }
+    }
+    let who = || format!("2,000 policies x 10, {chains} chains");
+    let line = |what, times| Line { what, who: who(), times, reference: bare };
+    let lines = [
+        line("bare element", bare),
+        line("ten labels to kernel", label),
+        line("of it, compiling", thinking),
+        line("policy edit to kernel", edit),
+        line("of it, compiling", edit_thinking),
+    ];
+    tell("policy", "Members and edits; ratio to one bare element in the same table", &lines);
+}
+
+fn load(repetitions: usize, mut room: Room) {
+    let before = resident_kib();
+    let mut times = [const { Vec::new() }; 4].map(|_: Vec<Duration>| Times::default());
+    let [whole, thinking, label, stranger] = &mut times;
+    let (all, compiled, changes) = room.tell(|compiler| {
+        for number in 0..100_000 {
+            let labels = [("app", format!("a{}", number % 10_000)), ("name", format!("n{number}"))];
+            compiler
+                .set_endpoint(&format!("e{number}"), Some(&endpoint(number, Labels::try_from_pairs(labels).unwrap())));
+        }
+        for number in 0..10_000 {
+            let subject = format!("name == 'n{}'", number % 1_000);
+            let rule = allow(&format!("app == 'a{number}'"), &format!("tcp/{}", 1 + number));
+            compiler.set_policy(&format!("p{number}").as_str().into(), Some(governing(number, &subject, vec![rule])));
+        }
+        for number in 0..1_000 {
+            compiler.set_interface(&format!("e{number}"), Interface::new(format!("pop{number}")));
+        }
+    });
+    whole.add(all);
+    thinking.add(compiled);
+    let grown = resident_kib().saturating_sub(before) / 1024;
+    for number in 0..repetitions {
+        let whom = 50_000 + number;
+        let name = format!("e{whom}");
+        for app in ["a7", "nobody"] {
+            let labels = Labels::try_from_pairs([("app", app.to_owned()), ("name", format!("n{whom}"))]).unwrap();
+            let (all, compiled, _) = room.tell(|compiler| compiler.set_endpoint(&name, Some(&endpoint(whom, labels))));
+            label.add(all);
+            stranger.add(compiled);
+        }
+    }
+    let who = || "10,000 policies, 100,000 endpoints".to_owned();
+    let line = |what, times| Line { what, who: who(), times, reference: stranger };
+    let lines = [
+        line("everything", whole),
+        line("of it, compiling", thinking),
+        line("one label to kernel", label),
+        line("of it, compiling", stranger),
+    ];
+    tell("policy", "Full load; ratio to compiling one label", &lines);
+    println!("{changes} changes, {} chains, the process grew by {grown} MiB", room.compiler.ruleset().chains.len());
+}
+
+fn one_element(compiler: &Compiler, set: &Name, is_in: bool) -> Change {
+    let mut shape = compiler.ruleset().sets[set].clone();
+    shape.elements.clear();
+    let element = vec![Element::exactly(vec![Atom::Address4(Ipv4Addr::new(203, 0, 113, 1))])];
+    let (removed, added) = if is_in { (Vec::new(), element) } else { (element, Vec::new()) };
+    Change::AlterSet { name: set.clone(), shape, removed, added }
+}
+
+/// Ten labels, each shared with ninety-nine others.
+fn labels(number: usize) -> Labels {
+    let own = format!("n{number}");
+    let pairs = (0..KEYS).map(|key| (format!("k{key}"), format!("v{}", (number + key * 13) % VALUES)));
+    Labels::try_from_pairs(pairs.chain([("name".to_owned(), own)])).unwrap()
+}
+
+fn endpoint(number: usize, labels: Labels) -> Endpoint {
+    let address = Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(number).unwrap());
+    Endpoint { labels, addresses: vec![address.into()], ..Endpoint::default() }
+}
+
+/// Ten rules for one of 200 workloads.
+fn policy(number: usize, shift: usize) -> Policy {
+    let rules = (0..10).map(|rule| {
+        let select = format!("k{rule} == 'v{}'", (number * 7 + rule) % VALUES);
+        let port = 1 + number * 10 + rule + if rule == 0 { shift * 20_000 } else { 0 };
+        Rule { name: rule.to_string(), ..allow(&select, &format!("tcp/{port}")) }
+    });
+    governing(number, &format!("name == 'n{}'", number % 200), rules.collect())
+}
+
+fn governing(number: usize, subject: &str, rules: Vec<Rule>) -> Policy {
+    Policy {
+        name: format!("p{number}").as_str().into(),
+        tier: "default".to_owned(),
+        order: None,
+        mode: Mode::Enforce,
+        subject: Selection::anywhere(Selector::parse(subject).unwrap()),
+        ingress: Some(rules),
+        egress: None,
+    }
+}
+
+fn allow(select: &str, port: &str) -> Rule {
+    let source = Peers { select: Some(Selection::anywhere(Selector::parse(select).unwrap())), ..Peers::default() };
+    Rule { source, ports: vec![port.parse().unwrap()], ..Rule::any("1", Action::Allow) }
+}
+
+/// What this process has in memory.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
