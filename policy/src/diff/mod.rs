@@ -147,9 +147,9 @@ fn differing_pairs(atlas: &Atlas<'_>, chart: &Chart<'_>, concern: Concern) -> BT
     let mut known: HashMap<_, Rc<Turns>> = HashMap::new();
     let mut differing: BTreeMap<(Turn, Traffic), Pairs> = BTreeMap::new();
     for (source, destination) in chart.pairs() {
-        let questions = [&before, &after].map(|court| court.question(source, destination));
+        let questions = [&mut before, &mut after].map(|court| court.question(source, destination));
         let turns = known.entry(questions).or_insert_with(|| {
-            let outcomes = [&mut before, &mut after].map(|court| court.pair(source, destination));
+            let outcomes = [before.answer(questions[0]), after.answer(questions[1])];
             Rc::new(turns(atlas, [&outcomes[0], &outcomes[1]], concern))
         });
         for (turn, traffic) in turns.iter() {
