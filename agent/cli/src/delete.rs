@@ -44,6 +44,7 @@ struct Identity {
 #[derive(Debug, Deserialize)]
 struct Name {
     name: String,
+    namespace: Option<String>,
 }
 
 impl Delete {
@@ -91,10 +92,20 @@ impl Delete {
     }
 }
 
+/// What apply would make of the documents. Those it would not make anything of are taken at their first lines: an object may
+/// be removed by a file that has since been spoiled.
 fn declared(manifest: &Manifest) -> Result<Vec<(String, String)>, Problem> {
+    if let Ok(documents) = poplin_manifest::read(manifest) {
+        let resources = documents.iter().map(|document| &document.resource);
+        return Ok(resources.map(|resource| (resource.kind().to_owned(), resource.qualified_name())).collect());
+    }
     let documents: Vec<Option<Identity>> = serde_saphyr::from_multiple(&manifest.text)
         .map_err(|error| Problem::new(Exit::Failed, format!("{}: {error}", manifest.name)))?;
-    Ok(documents.into_iter().flatten().map(|identity| (identity.kind, identity.metadata.name)).collect())
+    let identified = documents.into_iter().flatten().map(|Identity { kind, metadata }| match metadata.namespace {
+        Some(namespace) if kind != "Endpoint" => (kind, format!("{namespace}/{}", metadata.name)),
+        _ => (kind, metadata.name),
+    });
+    Ok(identified.collect())
 }
 
 #[cfg(test)]
@@ -109,5 +120,16 @@ mod tests {
         let targets = declared(&manifest).unwrap();
 
         assert_eq!(targets, [("Pool".to_owned(), "a".to_owned()), ("Policy".to_owned(), "b".to_owned())]);
+    }
+
+    #[test]
+    fn a_foreign_document_is_identified_by_what_it_became() {
+        let text =
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: api, namespace: shop}\nspec: {}\n";
+        let manifest = Manifest { name: "x.yaml".to_owned(), text: text.to_owned() };
+
+        let targets = declared(&manifest).unwrap();
+
+        assert_eq!(targets, [("Policy".to_owned(), "shop/knp.default.api".to_owned())]);
     }
 }

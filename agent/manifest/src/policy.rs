@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use poplin_policy::model::{
-    Action, AddressSet, DEFAULT_TIER, DefaultAction, IpVersion, Mode, Order, Peers, Policy, PortMatch, QualifiedName,
-    Rule, Scope, Selection, Tier,
+    Action, AddressSet, DEFAULT_TIER, DefaultAction, IpVersion, Mode, NAMESPACE_LABEL, Order, Peers, Policy, PortMatch,
+    QualifiedName, Rule, Scope, Selection, Tier,
 };
 use poplin_proto::v1;
 
 use crate::field::{
     Findings, Invalid, Invalids, checked_labels, checked_name, checked_qualified_name, nets, selector, word,
 };
+use crate::locate::entry;
 
 /// The two lists of rules, as documents spell them.
 const INGRESS: &str = "spec.ingress";
@@ -186,6 +187,15 @@ pub fn check_address_set(set: &v1::AddressSet) -> Result<AddressSet, Invalids> {
     let mut findings = Findings::default();
     let nets = findings.take_all(nets("spec.nets", &spec.nets));
     let labels = findings.take(checked_labels(set.metadata.as_ref()));
+    if labels.as_ref().is_some_and(|labels| labels.get(NAMESPACE_LABEL).is_some()) {
+        findings.add(reserved_label());
+    }
     let name = checked_qualified_name(set.metadata.as_ref());
     findings.finish(labels.map(|labels| AddressSet { name, labels, nets }))
+}
+
+/// The label that endpoints get for living in a namespace: by it, policies that mean pods leave address sets out.
+pub fn reserved_label() -> Invalid {
+    let message = format!("{NAMESPACE_LABEL} is a label that only endpoints have");
+    Invalid::new(entry("metadata.labels", NAMESPACE_LABEL), "RESERVED_LABEL", message).advice("use another key")
 }

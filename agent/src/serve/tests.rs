@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use poplin_proto::Failure;
+use poplin_proto::v1::apply_response::result::Outcome;
 use poplin_proto::v1::{ApplyRequest, ApplyResponse, DeleteRequest, ListRequest, Manifest};
 use tonic::Code;
 
@@ -148,6 +149,51 @@ async fn a_selector_that_does_not_parse_shows_its_column() {
 
     assert_eq!(failure.reason, "BAD_SELECTOR");
     assert!(failure.message.contains("column 5"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn policies_of_other_houses_are_stored_as_ours_and_say_what_they_were() {
+    let shelf = Shelf::new().await;
+    let text = "\
+apiVersion: v1
+kind: List
+items:
+- apiVersion: networking.k8s.io/v1
+  kind: NetworkPolicy
+  metadata: {name: api, namespace: shop}
+  spec: {podSelector: {}}
+- apiVersion: projectcalico.org/v3
+  kind: GlobalNetworkSet
+  metadata: {name: office, labels: {kind: office}}
+  spec: {nets: [192.0.2.0/24]}
+";
+
+    let answer = shelf.apply(text).await.unwrap();
+
+    let told: Vec<_> = answer.results.iter().map(|line| [&*line.kind, &*line.name, &*line.written_as]).collect();
+    let policy = ["Policy", "shop/knp.default.api", "NetworkPolicy shop/api"];
+    assert_eq!(told, [policy, ["AddressSet", "office", "GlobalNetworkSet office"]]);
+    let stored = list::get(&*shelf.store, "Policy", "shop/knp.default.api").await.unwrap();
+    let origin = &stored.metadata().unwrap().annotations["poplin.dev/origin"];
+    assert_eq!(origin, "networking.k8s.io/v1 NetworkPolicy shop/api");
+    assert_eq!(shelf.apply(text).await.unwrap().results[0].outcome(), Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_foreign_policy_in_a_tier_that_is_not_there_is_refused_where_it_says_so() {
+    let text = "\
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: a}
+spec:
+  tier: security
+  types: [Ingress]
+";
+
+    let failure = Shelf::new().await.refused(text).await;
+
+    let message = "Policy a (from GlobalNetworkPolicy a): spec.tier: there is no tier named \"security\"";
+    assert_eq!((failure.message.as_str(), failure.origin.as_deref()), (message, Some("shop.yaml:5:9")));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod case;
 mod compiled;
 mod flow;
 mod fuzz;
+mod plain;
 
 use poplin_manifest::{Document, read, world};
 use poplin_policy::verdict::verdict;
@@ -57,7 +58,9 @@ fn compiled_rules_do_the_same() {
         for case in cases(file) {
             let world = world_of(&case);
             let host = compiled::Machine::of(&world);
-            for Flow { packet, said, is_allowed } in flows(&case) {
+            // What an endpoint says to itself never reaches its host.
+            let leaves = |flow: &Flow| flow.packet.source != flow.packet.destination;
+            for Flow { packet, said, is_allowed } in flows(&case).into_iter().filter(leaves) {
                 if host.delivers(&world, &packet) != is_allowed {
                     wrong.push(format!("{file}: {}\n  said: {said}\n  but {packet}", case.title));
                 }

@@ -54,7 +54,7 @@ impl Entity {
         }
         let namespaces = self.namespace_selector.as_deref().unwrap_or_default().trim();
         if namespaces != "global()" {
-            findings.take(scope(&at("namespaceSelector"), namespaces));
+            findings.take(selector(&at("namespaceSelector"), namespaces));
         }
         let nets = self.nets(findings, &at("nets"), self.nets.as_deref());
         let not_nets = self.nets(findings, &at("notNets"), self.not_nets.as_deref());
@@ -104,10 +104,12 @@ impl Entity {
             findings.take(crate::field::object_name(&field, name));
             names.push(format!("'{name}'"));
         }
-        let names = match names.is_empty() {
-            true => format!("has({SERVICE_ACCOUNT_LABEL})"),
-            false => format!("{SERVICE_ACCOUNT_LABEL} in {{{}}}", names.join(", ")),
-        };
+        if names.is_empty() && accounts.selector.is_none() {
+            let message = "no account is named, which Calico takes for everybody";
+            let field = format!("{field}.serviceAccounts");
+            findings.add(Invalid::new(field, "EMPTY_LIST", message).advice("list names, or leave serviceAccounts out"));
+        }
+        let names = format!("{SERVICE_ACCOUNT_LABEL} in {{{}}}", names.join(", "));
         if labels.is_empty() { names } else { format!("({labels}) && {names}") }
     }
 
@@ -116,9 +118,4 @@ impl Entity {
         findings.take(selector(field, text));
         text.to_owned()
     }
-}
-
-/// A choice of namespaces that is not `global()`.
-fn scope(field: &str, text: &str) -> Result<(), Invalid> {
-    selector(field, text).map(drop)
 }

@@ -10,7 +10,7 @@ use super::super::envelope::{Envelope, Home};
 use super::super::value::net;
 use super::super::written::{Text, something};
 use crate::field::{Findings, Invalid, Invalids};
-use crate::locate::entry;
+use crate::policy::reserved_label;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -27,9 +27,7 @@ pub(in crate::import) fn import(document: &Envelope<Spec>, home: Home, source: S
     let name = document.metadata.name().to_owned();
     let metadata = document.metadata.renamed(&mut findings, home, name, source);
     if metadata.labels.contains_key(NAMESPACE_LABEL) {
-        let field = entry("metadata.labels", NAMESPACE_LABEL);
-        let message = format!("{NAMESPACE_LABEL} is a label that only endpoints have");
-        findings.add(Invalid::new(field, "RESERVED_LABEL", message).advice("use another key"));
+        findings.add(reserved_label());
     }
     if spec.allowed_egress_domains.is_some() {
         let message = "domain names are not supported";
