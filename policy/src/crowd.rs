@@ -31,6 +31,62 @@ pub struct Crowd {
     titles: [String; 2],
 }
 
+/// All endpoints of some worlds, and how many carry each label. Of endpoints that are in several worlds the last counts.
+#[derive(Debug)]
+pub(crate) struct Census<'w> {
+    worlds: Vec<&'w World>,
+    endpoints: BTreeMap<&'w str, &'w Endpoint>,
+    carriers: BTreeMap<Mark<'w>, usize>,
+}
+
+/// Something endpoints can have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark<'w> {
+    Label(&'w str, &'w str),
+    Namespace(&'w str),
+}
+
+impl<'w> Census<'w> {
+    pub(crate) fn of(worlds: &[&'w World]) -> Self {
+        let all = worlds.iter().flat_map(|world| &world.endpoints);
+        let endpoints: BTreeMap<&str, &Endpoint> = all.map(|(name, endpoint)| (name.as_str(), endpoint)).collect();
+        let mut carriers: BTreeMap<Mark<'w>, usize> = BTreeMap::new();
+        for mark in endpoints.values().flat_map(|endpoint| marks(endpoint)) {
+            *carriers.entry(mark).or_default() += 1;
+        }
+        Self { worlds: worlds.to_vec(), endpoints, carriers }
+    }
+
+    /// What all the named share, and how many endpoints have it in all; the rarest first.
+    fn shared(&self, names: &BTreeSet<String>) -> Vec<(Mark<'w>, usize)> {
+        let named = || names.iter().filter_map(|name| self.endpoints.get(name.as_str()));
+        let Some(one) = named().next() else { return Vec::new() };
+        let has = |mark: &Mark<'_>, endpoint: &Endpoint| match mark {
+            Mark::Label(key, value) => endpoint.labels.get(key) == Some(value),
+            Mark::Namespace(namespace) => endpoint.namespace.as_deref() == Some(namespace),
+        };
+        let of_all = marks(one).filter(|mark| named().all(|endpoint| has(mark, endpoint)));
+        let mut shared: Vec<_> = of_all.map(|mark| (mark, self.carriers[&mark])).collect();
+        shared.sort_by_key(|(_, carriers)| *carriers);
+        shared
+    }
+}
+
+fn marks(endpoint: &Endpoint) -> impl Iterator<Item = Mark<'_>> {
+    let labels = endpoint.labels.iter().map(|(key, value)| Mark::Label(key, value));
+    labels.chain(endpoint.namespace.as_deref().map(Mark::Namespace))
+}
+
+impl fmt::Display for Mark<'_> {
+    /// In the words of selectors.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mark::Label(key, value) => write!(out, "{key} == '{value}'"),
+            Mark::Namespace(namespace) => write!(out, "namespace {namespace}"),
+        }
+    }
+}
+
 impl Crowd {
     /// Whether an address is meant; the caller knows whether an endpoint has it.
     pub fn contains(&self, address: IpAddr, is_endpoint: bool) -> bool {
@@ -40,8 +96,8 @@ impl Crowd {
         }
     }
 
-    /// Tells classes of a chart. `worlds` are those of the chart; of endpoints that are in several the last counts.
-    pub(crate) fn of(chart: &Chart<'_>, classes: &[usize], worlds: &[&World]) -> Self {
+    /// Tells classes of a chart.
+    pub(crate) fn of(chart: &Chart<'_>, classes: &[usize], census: &Census<'_>) -> Self {
         let mut crowd = Self::default();
         let points = || classes.iter().flat_map(|class| &chart.classes[*class].points);
         crowd
@@ -49,7 +105,8 @@ impl Crowd {
             .extend(points().filter_map(|point| point.names.iter().flatten().last()).map(|s| (*s).to_owned()));
         crowd.addresses.extend(points().map(|point| point.address));
         crowd.outside = outside(chart, classes);
-        crowd.titles = [endpoint_title(&crowd, chart, worlds), outside_title(&crowd.outside, chart, classes, worlds)];
+        crowd.titles =
+            [endpoint_title(&crowd, chart, census), outside_title(&crowd.outside, chart, classes, &census.worlds)];
         crowd
     }
 
@@ -99,7 +156,7 @@ fn nets_where(chart: &Chart<'_>, is_wanted: impl Fn(usize) -> bool) -> Vec<IpNet
     ranges.into_iter().flat_map(|(low, high)| prefixes((address(version, low), address(version, high)))).collect()
 }
 
-fn endpoint_title(crowd: &Crowd, chart: &Chart<'_>, worlds: &[&World]) -> String {
+fn endpoint_title(crowd: &Crowd, chart: &Chart<'_>, census: &Census<'_>) -> String {
     let (names, count) = (&crowd.endpoints, crowd.endpoints.len());
     if count <= FEW_ENDPOINTS {
         return names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -108,16 +165,12 @@ fn endpoint_title(crowd: &Crowd, chart: &Chart<'_>, worlds: &[&World]) -> String
     if crowd.addresses.len() == of_family {
         return "every endpoint".to_owned();
     }
-    let all: BTreeMap<&str, &Endpoint> = worlds
-        .iter()
-        .flat_map(|world| world.endpoints.iter().map(|(name, endpoint)| (name.as_str(), endpoint)))
-        .collect();
-    let shared = shared(&all, names);
+    let shared = census.shared(names);
     match shared.iter().find(|(_, carriers)| *carriers == count) {
         Some((word, _)) => format!("{word} ({count} endpoints)"),
         None if shared.is_empty() => format!("{count} endpoints ({}, …)", first(names)),
         None => {
-            let words: Vec<&str> = shared.iter().map(|(word, _)| word.as_str()).take(3).collect();
+            let words: Vec<String> = shared.iter().map(|(word, _)| word.to_string()).take(3).collect();
             format!("{count} endpoints of {} ({}, …)", words.join(" && "), first(names))
         }
     }
@@ -125,27 +178,6 @@ fn endpoint_title(crowd: &Crowd, chart: &Chart<'_>, worlds: &[&World]) -> String
 
 fn first(names: &BTreeSet<String>) -> String {
     names.iter().take(2).cloned().collect::<Vec<_>>().join(", ")
-}
-
-/// What all the named share, in the words of selectors, and how many endpoints carry it in all; the rarest first.
-fn shared(all: &BTreeMap<&str, &Endpoint>, names: &BTreeSet<String>) -> Vec<(String, usize)> {
-    let named = || names.iter().filter_map(|name| all.get(name.as_str()));
-    let Some(one) = named().next() else { return Vec::new() };
-    let mut shared: Vec<(String, usize)> = Vec::new();
-    for (key, value) in one.labels.iter() {
-        let carries = |endpoint: &&&Endpoint| endpoint.labels.get(key) == Some(value);
-        if named().all(|endpoint| carries(&endpoint)) {
-            shared.push((format!("{key} == '{value}'"), all.values().filter(carries).count()));
-        }
-    }
-    if let Some(namespace) = &one.namespace {
-        let lives = |endpoint: &&&Endpoint| endpoint.namespace.as_ref() == Some(namespace);
-        if named().all(|endpoint| lives(&endpoint)) {
-            shared.push((format!("namespace {namespace}"), all.values().filter(lives).count()));
-        }
-    }
-    shared.sort_by_key(|(_, carriers)| *carriers);
-    shared
 }
 
 fn outside_title(nets: &[IpNet], chart: &Chart<'_>, classes: &[usize], worlds: &[&World]) -> String {

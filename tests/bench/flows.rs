@@ -1,7 +1,7 @@
 //! What many questions about one world cost: flows explained a second, and the difference between two worlds.
 //!
-//! `cargo bench -p poplin-tests --bench flows`. Pure: no kernel, no root. Repetitions: `POPLIN_REPETITIONS`. Each policy governs one of a
-//! hundred groups and admits another; flows go between random endpoints, half of them to a port some rule speaks of. The
+//! `cargo bench -p poplin-tests --bench flows`. Pure: no kernel, no root. Repetitions: `POPLIN_REPETITIONS`. Each policy governs one
+//! group of endpoints and admits another; flows go between random endpoints, half of them to a port some rule speaks of. The
 //! references are the plain definitions, asked the same.
 
 #![allow(clippy::unwrap_used)] // whatever fails here ends the bench
@@ -16,31 +16,33 @@ use poplin_policy::diff::{Concern, diff};
 use poplin_policy::explain::explain;
 use poplin_policy::index::Index;
 use poplin_policy::label::Labels;
+use poplin_policy::lint::lint;
 use poplin_policy::model::{Action, Endpoint, Mode, Peers, Policy, Rule, Selection};
 use poplin_policy::packet::Packet;
 use poplin_policy::selector::Selector;
 use poplin_policy::verdict::verdict;
 use poplin_policy::world::World;
 
-const GROUPS: usize = 100;
 /// Flows in one measured batch, and how few of them the plain definitions are asked.
 const FLOWS: usize = 20_000;
 const FEW: usize = 20;
 
 fn main() {
     let repetitions = setting("POPLIN_REPETITIONS", 10);
-    for (policies, endpoints) in [(100, 1_000), (1_000, 1_000), (1_000, 10_000)] {
-        measure(policies, endpoints, repetitions);
+    for (policies, endpoints, groups) in
+        [(100, 1_000, 100), (1_000, 1_000, 100), (1_000, 10_000, 100), (1_000, 10_000, 1_000)]
+    {
+        measure(policies, endpoints, groups, repetitions);
     }
 }
 
-fn measure(policies: usize, endpoints: usize, repetitions: usize) {
-    let who = format!("{policies} policies, {endpoints} endpoints");
-    let world = world(policies, endpoints);
+fn measure(policies: usize, endpoints: usize, groups: usize, repetitions: usize) {
+    let who = format!("{policies} policies, {endpoints} endpoints in {groups} groups");
+    let world = world(policies, endpoints, groups);
     let mut changed = world.clone();
-    changed.endpoints.get_mut("e0").unwrap().labels = group(1);
+    changed.endpoints.get_mut("e0").unwrap().labels = labels(0, 1);
     let flows = flows(policies, endpoints);
-    let mut times: [Times; 6] = Default::default();
+    let mut times: [Times; 7] = Default::default();
     for _ in 0..repetitions {
         let (index, took) = time(|| Index::of(&world));
         times[0].add(took);
@@ -55,6 +57,8 @@ fn measure(policies: usize, endpoints: usize, repetitions: usize) {
         let (changes, took) = time(|| diff(&world, &changed, Concern::Decisions));
         times[5].add(took);
         assert!(!changes.is_empty());
+        let (_, took) = time(|| lint(&world));
+        times[6].add(took);
     }
     let line = |what, place: usize, reference: usize| Line {
         what,
@@ -67,6 +71,7 @@ fn measure(policies: usize, endpoints: usize, repetitions: usize) {
         line("verdict of a flow", 1, 3),
         line("explain a flow", 2, 4),
         line("diff of one label", 5, 3),
+        line("lint", 6, 3),
     ];
     tell("flows", &format!("{who}: ratio to the plain definition"), &lines);
     for (what, place) in [("verdicts", 1), ("explanations", 2)] {
@@ -98,9 +103,9 @@ impl Chance {
     }
 }
 
-fn world(policies: usize, endpoints: usize) -> World {
+fn world(policies: usize, endpoints: usize, groups: usize) -> World {
     let policies = (0..policies).map(|number| {
-        let admitted = Selector::parse(&format!("group == 'g{}'", (number + 1 + number / GROUPS) % GROUPS)).unwrap();
+        let admitted = Selector::parse(&format!("group == 'g{}'", (number + 1 + number / groups) % groups)).unwrap();
         let rule = Rule {
             source: Peers { select: Some(Selection::anywhere(admitted)), ..Peers::default() },
             ports: vec![format!("tcp/{}", 1 + number).parse().unwrap()],
@@ -111,14 +116,14 @@ fn world(policies: usize, endpoints: usize) -> World {
             mode: Mode::Enforce,
             tier: "default".to_owned(),
             order: None,
-            subject: Selection::anywhere(Selector::parse(&format!("group == 'g{}'", number % GROUPS)).unwrap()),
+            subject: Selection::anywhere(Selector::parse(&format!("group == 'g{}'", number % groups)).unwrap()),
             ingress: Some(vec![rule]),
             egress: None,
         };
         (policy.name.clone(), policy)
     });
     let endpoint = |number: usize| Endpoint {
-        labels: group(number % GROUPS),
+        labels: labels(number, number % groups),
         addresses: vec![address(number).into()],
         ..Endpoint::default()
     };
@@ -130,6 +135,7 @@ fn address(number: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(0x0a4d_0000 + u32::try_from(number).unwrap())
 }
 
-fn group(number: usize) -> Labels {
-    Labels::try_from_pairs([("group", format!("g{number}"))]).unwrap()
+/// Each endpoint has a label of its own too, as those of orchestrators do.
+fn labels(number: usize, group: usize) -> Labels {
+    Labels::try_from_pairs([("group", format!("g{group}")), ("pod", format!("e{number}"))]).unwrap()
 }

@@ -4,7 +4,7 @@
 //! line, which YAML forbids inside any scalar (YAML 1.2.2 §9.1.2), and read with as many empty lines before it as
 //! the file has, so that positions are those of the file. Documents of other houses become ours on the way in.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use poplin_proto::resource::Header;
 use poplin_proto::v1::{Manifest, Resource};
@@ -12,10 +12,10 @@ use poplin_proto::{API_VERSION, Failure, UnknownKind};
 use serde::{Deserialize as _, Deserializer};
 use tonic::Code;
 
-use crate::field::Invalid;
+use crate::field::{Invalid, Invalids};
 use crate::import::{self, Foreign};
 use crate::list;
-use crate::locate::{Found, entry, locate, paths_at};
+use crate::locate::{Found, Places, entry};
 
 /// Largest file, in octets. A hundred objects of a few kilobytes fit; a store takes no more in one transaction anyway.
 const MOST_OCTETS: usize = 1 << 20;
@@ -34,12 +34,20 @@ pub struct Document {
 /// Where a document stands.
 #[derive(Clone, Debug)]
 struct Source {
-    /// The file's name.
-    file: Arc<str>,
-    /// Its text up to the YAML document's end.
-    text: Arc<str>,
+    yaml: Arc<Yaml>,
     /// Where in the YAML document it begins, if that is a list: `items[3]`.
     path: String,
+}
+
+/// One YAML document.
+#[derive(Debug)]
+pub(crate) struct Yaml {
+    /// The file's name.
+    file: String,
+    /// The file's text up to the document's end.
+    text: String,
+    /// Where everything stands; found out when somebody asks, once, for a long document may have many mistakes.
+    places: OnceLock<Places>,
 }
 
 /// A document, its shape checked.
@@ -80,14 +88,22 @@ impl Document {
         self.written_as.as_deref()
     }
 
-    /// Something that is wrong with it, and where. A field of ours need not stand in what it was made from.
+    /// Something that is wrong with it, and where.
     pub fn failure(&self, invalid: Invalid) -> Failure {
+        self.failures(invalid.into()).swap_remove(0)
+    }
+
+    /// Everything that is wrong with it, and where. A field of ours need not stand in what it was made from.
+    pub fn failures(&self, invalids: Invalids) -> Vec<Failure> {
+        let title = self.title();
         let is_shared = |field: &str| field.starts_with("metadata.") || matches!(field, "spec.tier" | "spec.order");
-        let field = if self.written_as.is_none() || is_shared(&invalid.field) { invalid.field.as_str() } else { "" };
-        let place = self.source.as_ref().map(|source| source.origin(field));
-        let mut failure = invalid.into_failure(&self.title());
-        failure.origin = place;
-        failure
+        let failure = |invalid: Invalid| {
+            let field =
+                if self.written_as.is_none() || is_shared(&invalid.field) { invalid.field.as_str() } else { "" };
+            let origin = self.source.as_ref().map(|source| source.origin(field));
+            Failure { origin, ..invalid.into_failure(&title) }
+        };
+        invalids.0.into_iter().map(failure).collect()
     }
 }
 
@@ -98,7 +114,7 @@ impl Source {
             (path, "") => path.to_owned(),
             (path, field) => format!("{path}.{field}"),
         };
-        origin(&self.file, locate(&self.text, &path))
+        self.yaml.origin(self.yaml.places().locate(&path))
     }
 
     /// The document this item says, or everything that is wrong with it; nothing if it says what goes without saying.
@@ -108,13 +124,13 @@ impl Source {
             Item::Foreign(foreign) => foreign,
         };
         let title = foreign.title();
-        let failure = |invalid: Invalid| {
-            let place = self.origin(&invalid.field);
-            let mut failure = invalid.into_failure(&title);
-            failure.origin = Some(place);
-            failure
-        };
-        let resource = foreign.import().map_err(|invalids| invalids.0.into_iter().map(failure).collect::<Vec<_>>())?;
+        let resource = foreign.import().map_err(|invalids| {
+            let failure = |invalid: Invalid| {
+                let origin = Some(self.origin(&invalid.field));
+                Failure { origin, ..invalid.into_failure(&title) }
+            };
+            invalids.0.into_iter().map(failure).collect::<Vec<_>>()
+        })?;
         Ok(resource.map(|resource| Document { resource, source: Some(self), written_as: Some(title) }))
     }
 }
@@ -157,19 +173,21 @@ pub(crate) fn split(text: &str) -> Vec<String> {
 
 /// One YAML document, which may be a list of ours.
 fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
-    let source = Source { file: file.into(), text: text.into(), path: String::new() };
-    let yaml = |error: serde_saphyr::Error| vec![yaml_failure(&source, &error)];
+    let document = Arc::new(Yaml::of(file, text));
+    let source = Source { yaml: document.clone(), path: String::new() };
+    let text = document.text.as_str();
+    let yaml = |error: serde_saphyr::Error| vec![document.failure(&error)];
     let header: Header =
-        serde_saphyr::with_deserializer_from_str(&source.text, |yaml| Header::deserialize(yaml)).map_err(yaml)?;
+        serde_saphyr::with_deserializer_from_str(text, |yaml| Header::deserialize(yaml)).map_err(yaml)?;
     let Some(item) = import::listed(&header.api_version, &header.kind) else {
         header_failure(&source, &header).map_err(|failure| vec![failure])?;
-        let item = serde_saphyr::with_deserializer_from_str_with_options(&source.text, dialect(&header), |yaml| {
+        let item = serde_saphyr::with_deserializer_from_str_with_options(text, dialect(&header), |yaml| {
             Item::deserialize(&header, yaml)
         });
         let item = item.map_err(yaml)?;
         return Ok(source.document(item)?.into_iter().collect());
     };
-    let headers = serde_saphyr::with_deserializer_from_str(&source.text, |yaml| list::headers(&header, &item, yaml));
+    let headers = serde_saphyr::with_deserializer_from_str(text, |yaml| list::headers(&header, &item, yaml));
     let headers = headers.map_err(yaml)?;
     let item_source = |index: usize| Source { path: format!("items[{index}]"), ..source.clone() };
     let failures: Vec<Failure> = headers
@@ -180,7 +198,7 @@ fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
     if !failures.is_empty() {
         return Err(failures);
     }
-    let items = serde_saphyr::with_deserializer_from_str_with_options(&source.text, dialect(&header), |yaml| {
+    let items = serde_saphyr::with_deserializer_from_str_with_options(text, dialect(&header), |yaml| {
         list::items(&headers, yaml)
     });
     let mut documents = Vec::new();
@@ -231,16 +249,38 @@ fn header_failure(source: &Source, header: &Header) -> Result<(), Failure> {
     Ok(())
 }
 
-fn yaml_failure(source: &Source, error: &serde_saphyr::Error) -> Failure {
-    let place = error.location().map(|place| (place.line(), place.column()));
-    let message = error.without_snippet().render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
-    let message = message.lines().next().unwrap_or_default();
-    let message = message.split(" at line ").next().unwrap_or_default(); // the place is told apart
-    let found = place.map(|place| paths_at(&source.text, place)).unwrap_or_default();
-    let mut failure =
-        Failure::new(Code::InvalidArgument, "BAD_YAML", plain(message)).origin(origin(&source.file, place));
-    failure.field = blamed(message, &found);
-    failure
+impl Yaml {
+    pub(crate) fn of(file: &str, text: String) -> Self {
+        Self { file: file.to_owned(), text, places: OnceLock::new() }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        self.places.get_or_init(|| Places::of(&self.text))
+    }
+
+    /// `file:line:column`, or the file alone where the place is not known.
+    pub(crate) fn origin(&self, place: Option<(u64, u64)>) -> String {
+        match place {
+            Some((line, column)) => format!("{}:{line}:{column}", self.file),
+            None => self.file.clone(),
+        }
+    }
+
+    /// What the parser said, by path where one begins at its place.
+    pub(crate) fn failure(&self, error: &serde_saphyr::Error) -> Failure {
+        let place = error.location().map(|place| (place.line(), place.column()));
+        let message = error.without_snippet().render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
+        let message = message.lines().next().unwrap_or_default();
+        let message = message.split(" at line ").next().unwrap_or_default(); // the place is told apart
+        let found = place.map(|place| self.places().at(place)).unwrap_or_default();
+        let mut failure = Failure::new(Code::InvalidArgument, "BAD_YAML", plain(message)).origin(self.origin(place));
+        failure.field = blamed(message, &found);
+        failure
+    }
 }
 
 /// The field a message speaks of, of all that begin at its place.
@@ -255,7 +295,7 @@ fn blamed(message: &str, found: &[Found]) -> Option<String> {
 }
 
 /// The parser's words, without those only its programmers know.
-pub(crate) fn plain(message: &str) -> String {
+fn plain(message: &str) -> String {
     if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
         return format!("{} is given twice", rest.split(',').next().unwrap_or_default());
     }
@@ -263,13 +303,6 @@ pub(crate) fn plain(message: &str) -> String {
         "expected mapping start" => "a mapping belongs here".to_owned(),
         "expected sequence start" => "a list belongs here".to_owned(),
         other => other.to_owned(),
-    }
-}
-
-pub(crate) fn origin(file: &str, place: Option<(u64, u64)>) -> String {
-    match place {
-        Some((line, column)) => format!("{file}:{line}:{column}"),
-        None => file.to_owned(),
     }
 }
 
@@ -310,5 +343,26 @@ mod tests {
     fn nesting_without_end_is_refused_quickly() {
         let text = format!("apiVersion: poplin.dev/v1\nkind: Pool\nspec: {}", "[".repeat(100_000));
         assert_eq!(failures(&text)[0].reason, "BAD_YAML");
+    }
+
+    #[test]
+    fn thousands_of_wrong_items_are_told_quickly() {
+        let text = format!("apiVersion: v1\nkind: List\nitems: [{}]\n", "{kind: Pod}, ".repeat(20_000));
+
+        let failures = failures(&text);
+
+        assert_eq!((failures.len(), failures[1].origin.as_deref()), (20_000, Some("shop.yaml:3:22")));
+    }
+
+    #[test]
+    fn thousands_of_mistakes_are_told_quickly() {
+        let ports = "{port: 0}, ".repeat(20_000);
+        let head = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n";
+        let text = format!("{head}spec: {{ingress: [{{ports: [{ports}]}}]}}\n");
+
+        let failures = failures(&text);
+
+        assert_eq!(failures.len(), 20_000);
+        assert_eq!(failures[1].origin.as_deref(), Some("shop.yaml:4:45"));
     }
 }

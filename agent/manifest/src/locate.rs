@@ -1,32 +1,43 @@
 //! Finds the line and column of a field in a document, and the field at a line and column.
 //!
 //! In: text, and a path such as `spec.ingress[2].ports[0]` or `metadata.labels["a.b"]`. Out: where its value begins, or the
-//! innermost part of the path that is there; and the other way round. Reads the document again, so it costs only those whose document is wrong.
+//! innermost part of the path that is there; and the other way round. The document is read again, so it costs only those whose document is wrong.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// Where the field begins: line and column, both counted from 1.
-pub fn locate(text: &str, path: &str) -> Option<(u64, u64)> {
-    let root: Spanned<Node> = serde_saphyr::from_str(text).ok()?;
-    let mut here = &root;
-    for step in steps(path) {
-        match here.value.child(&step) {
-            Some(child) => here = child,
-            None => break,
-        }
-    }
-    Some((here.referenced.line(), here.referenced.column())).filter(|(line, _)| *line > 0)
-}
+/// The places of a document's fields.
+#[derive(Debug)]
+pub struct Places(Option<Spanned<Node>>);
 
-/// The paths of all that begins at a place, from the outermost in: a collection begins where its first child does.
-pub fn paths_at(text: &str, place: (u64, u64)) -> Vec<Found> {
-    let Ok(root) = serde_saphyr::from_str::<Spanned<Node>>(text) else { return Vec::new() };
-    let mut found = Vec::new();
-    root.value.find(place, "", &mut found);
-    found
+impl Places {
+    /// Reads a document again; of one that is no YAML nothing is found.
+    pub fn of(text: &str) -> Self {
+        Self(serde_saphyr::from_str(text).ok())
+    }
+
+    /// Where a field begins: line and column, both counted from 1.
+    pub fn locate(&self, path: &str) -> Option<(u64, u64)> {
+        let mut here = self.0.as_ref()?;
+        for step in steps(path) {
+            match here.value.child(&step) {
+                Some(child) => here = child,
+                None => break,
+            }
+        }
+        Some((here.referenced.line(), here.referenced.column())).filter(|(line, _)| *line > 0)
+    }
+
+    /// All that begins at a place, from the outermost in: a collection begins where its first child does.
+    pub fn at(&self, place: (u64, u64)) -> Vec<Found> {
+        let mut found = Vec::new();
+        if let Some(root) = &self.0 {
+            root.value.find(place, "", &mut found);
+        }
+        found
+    }
 }
 
 /// What begins at a place.
@@ -56,6 +67,7 @@ impl Found {
 }
 
 /// A document's shape, with the place of each key and value.
+#[derive(Debug)]
 enum Node {
     Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
     Sequence(Vec<Spanned<Node>>),
@@ -201,21 +213,21 @@ mod tests {
 
     #[test]
     fn a_field_deep_in_lists_is_found() {
-        assert_eq!(locate(TEXT, "spec.ingress[0].ports[1]"), Some((5, 13)));
+        assert_eq!(Places::of(TEXT).locate("spec.ingress[0].ports[1]"), Some((5, 13)));
     }
 
     #[test]
     fn a_key_with_dots_is_one_step_in_quotes() {
         let text = "metadata:\n  labels: {a.b/c: 1, d: 2}\n";
 
-        assert_eq!(locate(text, "metadata.labels[\"a.b/c\"]"), Some((2, 19)));
-        assert_eq!(paths_at(text, (2, 19)), [Found::Value("metadata.labels[\"a.b/c\"]".to_owned())]);
+        assert_eq!(Places::of(text).locate("metadata.labels[\"a.b/c\"]"), Some((2, 19)));
+        assert_eq!(Places::of(text).at((2, 19)), [Found::Value("metadata.labels[\"a.b/c\"]".to_owned())]);
     }
 
     #[test]
     fn a_place_leads_to_all_that_begins_there() {
         let paths = |line, column| -> Vec<String> {
-            paths_at(TEXT, (line, column)).iter().map(|found| found.path().to_owned()).collect()
+            Places::of(TEXT).at((line, column)).iter().map(|found| found.path().to_owned()).collect()
         };
 
         assert_eq!(paths(5, 13), ["spec.ingress[0].ports[1]"]);
@@ -226,6 +238,6 @@ mod tests {
 
     #[test]
     fn a_field_that_is_not_there_leads_to_what_should_hold_it() {
-        assert_eq!(locate(TEXT, "spec.ingress[0].action"), locate(TEXT, "spec.ingress[0]"));
+        assert_eq!(Places::of(TEXT).locate("spec.ingress[0].action"), Places::of(TEXT).locate("spec.ingress[0]"));
     }
 }

@@ -19,7 +19,7 @@ pub fn world(documents: &[Document]) -> Result<World, Vec<Failure>> {
     let mut failures = Vec::new();
     for document in documents {
         if let Err(invalids) = reader.add(document) {
-            failures.extend(invalids.0.into_iter().map(|invalid| document.failure(invalid)));
+            failures.extend(document.failures(invalids));
         }
     }
     if failures.is_empty() { Ok(reader.finish()) } else { Err(failures) }

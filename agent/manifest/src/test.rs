@@ -25,9 +25,7 @@ use tonic::Code;
 use self::party::party;
 use self::written::{Few, PolicyTest, WrittenCase};
 use crate::field::Invalid;
-use crate::file::{origin, split};
-use crate::locate::locate;
-use crate::topology::wrong;
+use crate::file::{Yaml, split};
 
 /// What its documents are called.
 pub const KIND: &str = "PolicyTest";
@@ -47,13 +45,13 @@ pub struct Test {
 pub fn read(manifest: &Manifest, world: &World) -> Result<Vec<Test>, Vec<Failure>> {
     let (mut tests, mut failures) = (Vec::new(), Vec::new());
     for text in split(&manifest.text) {
-        match serde_saphyr::from_str::<PolicyTest>(&text) {
+        let yaml = Yaml::of(&manifest.name, text);
+        match serde_saphyr::from_str::<PolicyTest>(yaml.text()) {
             Ok(document) => match check_header(&document) {
-                Ok(()) => Suite { file: &manifest.name, text: &text, document: &document, world }
-                    .read(&mut tests, &mut failures),
+                Ok(()) => Suite { yaml: &yaml, document: &document, world }.read(&mut tests, &mut failures),
                 Err(failure) => failures.push(failure.origin(manifest.name.as_str())),
             },
-            Err(error) => failures.push(wrong(manifest, &error)),
+            Err(error) => failures.push(yaml.failure(&error)),
         }
     }
     if failures.is_empty() { Ok(tests) } else { Err(failures) }
@@ -72,8 +70,7 @@ fn check_header(document: &PolicyTest) -> Result<(), Failure> {
 }
 
 struct Suite<'a> {
-    file: &'a str,
-    text: &'a str,
+    yaml: &'a Yaml,
     document: &'a PolicyTest,
     world: &'a World,
 }
@@ -99,7 +96,7 @@ impl Suite<'_> {
     }
 
     fn origin(&self, field: &str) -> String {
-        origin(self.file, locate(self.text, field))
+        self.yaml.origin(self.yaml.places().locate(field))
     }
 
     fn case(&self, field: &str, written: &WrittenCase) -> Result<Case, Invalid> {

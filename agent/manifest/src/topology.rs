@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tonic::Code;
 
 use crate::Document;
-use crate::file::{origin, plain, split};
+use crate::file::{Yaml, split};
 
 /// What its documents are called.
 pub const KIND: &str = "Topology";
@@ -48,7 +48,8 @@ struct Short {
 pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Failure> {
     let mut documents = Vec::new();
     for text in split(&manifest.text) {
-        let topology: Topology = serde_saphyr::from_str(&text).map_err(|error| wrong(manifest, &error))?;
+        let yaml = Yaml::of(&manifest.name, text);
+        let topology: Topology = serde_saphyr::from_str(yaml.text()).map_err(|error| yaml.failure(&error))?;
         if topology.api_version != API_VERSION {
             let message = format!("apiVersion {:?} is not known", topology.api_version);
             return Err(Failure::new(Code::InvalidArgument, "UNKNOWN_API_VERSION", message)
@@ -67,15 +68,6 @@ impl Short {
         let spec = EndpointSpec { addresses, ports, ..EndpointSpec::default() };
         Endpoint { metadata: Some(metadata), spec: Some(spec), ..Endpoint::default() }.into()
     }
-}
-
-/// What YAML objects to, and where.
-pub(crate) fn wrong(manifest: &Manifest, error: &serde_saphyr::Error) -> Failure {
-    let place = error.location().map(|place| (place.line(), place.column()));
-    let message = error.without_snippet().render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
-    let message = message.lines().next().unwrap_or_default();
-    let message = message.split(" at line ").next().unwrap_or_default(); // the place is told apart
-    Failure::new(Code::InvalidArgument, "BAD_YAML", plain(message)).origin(origin(&manifest.name, place))
 }
 
 #[cfg(test)]

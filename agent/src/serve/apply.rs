@@ -101,7 +101,7 @@ impl Work {
         for document in documents {
             match check(&document.resource) {
                 Ok(object) => objects.push((document, object)),
-                Err(invalids) => failures.extend(invalids.0.into_iter().map(|invalid| document.failure(invalid))),
+                Err(invalids) => failures.extend(document.failures(invalids)),
             }
         }
         if failures.is_empty() {

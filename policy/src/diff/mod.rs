@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use self::rectangle::{Pairs, rectangles};
-use crate::crowd::Crowd;
+use crate::crowd::{Census, Crowd};
 use crate::model::{Direction, IpVersion};
 use crate::packet::Packet;
 use crate::region::{Atlas, Chart, Court, Outcome, Traffic};
@@ -80,9 +80,10 @@ pub struct Example {
 /// All differences: what opens, what closes, what is decided by another.
 pub fn diff(before: &World, after: &World, concern: Concern) -> Vec<Change> {
     let atlas = Atlas::of(&[before, after]);
+    let census = Census::of(&[before, after]);
     let mut changes: Vec<Change> = Vec::new();
     for chart in &atlas.charts {
-        for change in of_family(&atlas, chart, concern) {
+        for change in of_family(&atlas, chart, &census, concern) {
             let fitting = changes.iter_mut().find_map(|known| Some((known.with_family(&change)?, known)));
             match fitting {
                 Some((both, known)) => *known = both,
@@ -118,7 +119,7 @@ impl Change {
     }
 }
 
-fn of_family(atlas: &Atlas<'_>, chart: &Chart<'_>, concern: Concern) -> Vec<Change> {
+fn of_family(atlas: &Atlas<'_>, chart: &Chart<'_>, census: &Census<'_>, concern: Concern) -> Vec<Change> {
     let worlds: Vec<&World> = atlas.books.iter().map(|book| book.world).collect();
     let mut changes = Vec::new();
     for ((turn, traffic), pairs) in differing_pairs(atlas, chart, concern) {
@@ -128,8 +129,8 @@ fn of_family(atlas: &Atlas<'_>, chart: &Chart<'_>, concern: Concern) -> Vec<Chan
             changes.push(Change {
                 turn: turn.clone(),
                 families: vec![chart.line.version()],
-                sources: Crowd::of(chart, &sources, &worlds),
-                destinations: Crowd::of(chart, &destinations, &worlds),
+                sources: Crowd::of(chart, &sources, census),
+                destinations: Crowd::of(chart, &destinations, census),
                 traffic: traffic.clone(),
                 example,
             });
@@ -146,9 +147,9 @@ fn differing_pairs(atlas: &Atlas<'_>, chart: &Chart<'_>, concern: Concern) -> BT
     let mut known: HashMap<_, Rc<Turns>> = HashMap::new();
     let mut differing: BTreeMap<(Turn, Traffic), Pairs> = BTreeMap::new();
     for (source, destination) in chart.pairs() {
-        let questions = [&before, &after].map(|court| court.question(source, destination));
+        let questions = [&mut before, &mut after].map(|court| court.question(source, destination));
         let turns = known.entry(questions).or_insert_with(|| {
-            let outcomes = [&mut before, &mut after].map(|court| court.pair(source, destination));
+            let outcomes = [before.answer(questions[0]), after.answer(questions[1])];
             Rc::new(turns(atlas, [&outcomes[0], &outcomes[1]], concern))
         });
         for (turn, traffic) in turns.iter() {

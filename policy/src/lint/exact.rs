@@ -10,7 +10,9 @@ use super::tie::{Conflict, conflicts};
 use super::{Code, Finding, Place, Severity, cover};
 use crate::model::{Action, Direction};
 use crate::packet::{Transport, UDP};
-use crate::region::{Atlas, Bits, Book, Chart, Court, DIRECTIONS, Entry, Pair, Settlement, Word, demanded, side_of};
+use crate::region::{
+    Atlas, Bits, Book, Chart, Class, Court, DIRECTIONS, Entry, Pair, Settlement, Word, demanded, side_of,
+};
 use crate::world::World;
 
 pub(super) fn findings(world: &World) -> Vec<Finding> {
@@ -85,11 +87,12 @@ impl<'b, 'w> Survey<'b, 'w> {
     fn look_at_pairs(&mut self, atlas: &Atlas<'_>, chart: &Chart<'_>) {
         let mut court = Court::of(&atlas.books, chart, 0);
         let mut known = HashSet::new();
+        let kinds: Vec<BTreeSet<usize>> = chart.classes.iter().map(|class| kinds(self.book, class)).collect();
         for (source, destination) in chart.pairs() {
             for direction in DIRECTIONS {
                 let Some(settlement) = court.settlement(direction, source, destination) else { continue };
                 if direction == Direction::Egress {
-                    self.look_for_dns(chart, source, &settlement);
+                    self.look_for_dns(&kinds[source], &settlement);
                 }
                 let Some(pair) = court.ends(direction, source, destination) else { continue };
                 if known.insert(Rc::as_ptr(&settlement)) {
@@ -120,12 +123,13 @@ impl<'b, 'w> Survey<'b, 'w> {
         }
     }
 
-    fn look_for_dns(&mut self, chart: &Chart<'_>, source: usize, settlement: &Settlement) {
-        let names = chart.classes[source].points.iter().flat_map(|point| point.names.iter().flatten());
-        let is_open = settlement.shares.iter().any(|share| share.allowed && share.traffic.contains(DNS));
-        for kind in names.filter_map(|name| self.book.kind_of(name)) {
-            self.governed.insert(kind);
-            self.resolving.extend(is_open.then_some(kind));
+    fn look_for_dns(&mut self, kinds: &BTreeSet<usize>, settlement: &Settlement) {
+        if kinds.is_subset(&self.resolving) {
+            return;
+        }
+        self.governed.extend(kinds);
+        if settlement.shares.iter().any(|share| share.allowed && share.traffic.contains(DNS)) {
+            self.resolving.extend(kinds);
         }
     }
 
@@ -201,6 +205,12 @@ impl<'b, 'w> Survey<'b, 'w> {
             })
             .collect()
     }
+}
+
+/// The kinds of endpoints that have addresses of a class.
+fn kinds(book: &Book<'_>, class: &Class<'_>) -> BTreeSet<usize> {
+    let names = class.points.iter().flat_map(|point| point.names.iter().flatten());
+    names.filter_map(|name| book.kind_of(name)).collect()
 }
 
 impl Entry<'_> {

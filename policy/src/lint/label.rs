@@ -1,5 +1,6 @@
 //! Labels that selectors look for and nothing carries, with the spelling that was perhaps meant.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Code, Finding, Place, Severity, sights};
@@ -10,28 +11,45 @@ use crate::spelling::nearest;
 use crate::world::World;
 
 /// Every key that is carried, with its values.
-type Carried<'w> = BTreeMap<String, BTreeSet<String>>;
+type Carried = BTreeMap<String, BTreeSet<String>>;
 
-pub(super) fn form(world: &World, policy: &Policy) -> Vec<Finding> {
-    if world.endpoints.is_empty() {
+/// What the things of a world carry.
+pub(super) struct Labelled {
+    endpoints: Carried,
+    /// Endpoints and address sets.
+    peers: Carried,
+    namespaces: Carried,
+}
+
+impl Labelled {
+    pub(super) fn of(world: &World) -> Self {
+        let endpoints = || world.endpoints.values().map(|endpoint| Cow::Borrowed(&endpoint.labels));
+        let sets = world.sets.values().map(|set| Cow::Borrowed(&set.labels));
+        let names = namespaces(world);
+        Self {
+            endpoints: carried(endpoints()),
+            peers: carried(endpoints().chain(sets)),
+            namespaces: carried(names.iter().map(|name| Cow::Owned(world.namespace_labels(name)))),
+        }
+    }
+}
+
+pub(super) fn form(labelled: &Labelled, policy: &Policy) -> Vec<Finding> {
+    if labelled.endpoints.is_empty() {
         return Vec::new();
     }
-    let endpoints = world.endpoints.values().map(|endpoint| endpoint.labels.clone());
-    let subjects = carried(endpoints.clone());
-    let peers = carried(endpoints.chain(world.sets.values().map(|set| set.labels.clone())));
-    let namespaces = carried(namespaces(world).iter().map(|namespace| world.namespace_labels(namespace)));
     let mut findings = Vec::new();
-    let mut look = |place: &dyn Fn() -> Place, selection: &Selection, things: &Carried<'_>| {
-        findings.extend(unseen(place, &selection.labels, things, "endpoint or set"));
+    let mut look = |place: &dyn Fn() -> Place, selection: &Selection, things: &Carried, thing: &str| {
+        findings.extend(unseen(place, &selection.labels, things, thing));
         if let Scope::Namespaces(selector) = &selection.scope {
-            findings.extend(unseen(place, selector, &namespaces, "namespace"));
+            findings.extend(unseen(place, selector, &labelled.namespaces, "namespace"));
         }
     };
-    look(&|| Place::of(policy, None), &policy.subject, &subjects);
+    look(&|| Place::of(policy, None), &policy.subject, &labelled.endpoints, "endpoint");
     for sight in sights(policy) {
         for ends in [&sight.rule.source, &sight.rule.destination] {
             for selection in [&ends.select, &ends.not_select].into_iter().flatten() {
-                look(&|| sight.place(), selection, &peers);
+                look(&|| sight.place(), selection, &labelled.peers, "endpoint or set");
             }
         }
     }
@@ -44,7 +62,7 @@ fn namespaces(world: &World) -> BTreeSet<String> {
     world.namespaces.keys().cloned().chain(lived_in).collect()
 }
 
-fn carried<'w>(all: impl Iterator<Item = Labels>) -> Carried<'w> {
+fn carried<'w>(all: impl Iterator<Item = Cow<'w, Labels>>) -> Carried {
     let mut carried = Carried::new();
     for labels in all {
         for (key, value) in labels.iter() {
@@ -54,7 +72,7 @@ fn carried<'w>(all: impl Iterator<Item = Labels>) -> Carried<'w> {
     carried
 }
 
-fn unseen(place: &dyn Fn() -> Place, selector: &Selector, carried: &Carried<'_>, thing: &str) -> Vec<Finding> {
+fn unseen(place: &dyn Fn() -> Place, selector: &Selector, carried: &Carried, thing: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (key, wanted) in selector.mentions() {
         let Some(values) = carried.get(key) else {

@@ -104,6 +104,7 @@ pub enum Code {
 /// Everything that is found, the worst first.
 pub fn lint(world: &World) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let labelled = label::Labelled::of(world);
     for policy in world.policies.values().filter(|policy| policy.mode != Mode::Off) {
         findings.extend(subject::form(world, policy));
         findings.extend(direction::form(policy));
@@ -111,7 +112,7 @@ pub fn lint(world: &World) -> Vec<Finding> {
             findings.extend(peer::form(world, &sight));
             findings.extend(port::form(world, &sight));
         }
-        findings.extend(label::form(world, policy));
+        findings.extend(label::form(&labelled, policy));
     }
     // Without endpoints there is nothing to be exact about, and every policy would be said to select nobody.
     if !world.endpoints.is_empty() {

@@ -179,25 +179,37 @@ impl<'w> Book<'w> {
     fn find_kinds(&mut self, ports: &[PortMatch]) {
         let mut names: BTreeSet<(PortProtocol, &str)> = self.port_names();
         names.extend(ports.iter().filter_map(name_of));
-        let mut places: HashMap<(&Labels, Option<&str>, Vec<NamedPort>), usize> = HashMap::new();
+        // Two steps: equal labels are asked once, and equal answers are one kind, however many labels tell them apart.
+        let mut asked: HashMap<(&Labels, Option<&str>, Vec<NamedPort>), usize> = HashMap::new();
+        let mut answers: HashMap<(Bits, Vec<NamedPort>), usize> = HashMap::new();
         for (name, endpoint) in &self.world.endpoints {
             let ports = spoken_of(endpoint, &names);
             let key = (&endpoint.labels, endpoint.namespace.as_deref(), ports);
-            let place = match places.get(&key) {
+            let place = match asked.get(&key) {
                 Some(place) => *place,
                 None => {
-                    self.kinds.push(self.kind(endpoint, key.2.clone()));
-                    places.insert(key, self.kinds.len() - 1);
-                    self.kinds.len() - 1
+                    let answer = (self.selected(endpoint), key.2.clone());
+                    let place = match answers.get(&answer) {
+                        Some(place) => *place,
+                        None => {
+                            self.kinds.push(self.kind(answer.0.clone(), answer.1.clone()));
+                            answers.insert(answer, self.kinds.len() - 1);
+                            self.kinds.len() - 1
+                        }
+                    };
+                    asked.insert(key, place);
+                    place
                 }
             };
             self.kind_of.insert(name, place);
         }
     }
 
-    fn kind(&self, endpoint: &Endpoint, ports: Vec<NamedPort>) -> Kind {
-        let asks = |place: usize| self.world.selects_endpoint(self.selections[place], endpoint);
-        let selected = Bits::where_(self.selections.len(), asks);
+    fn selected(&self, endpoint: &Endpoint) -> Bits {
+        Bits::where_(self.selections.len(), |place| self.world.selects_endpoint(self.selections[place], endpoint))
+    }
+
+    fn kind(&self, selected: Bits, ports: Vec<NamedPort>) -> Kind {
         let governed = DIRECTIONS.map(|direction| self.governed(direction, &selected));
         Kind { selected, ports, governed }
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::bits::Bits;
-use super::book::{Book, DIRECTIONS, Governed, side_of};
+use super::book::{Book, DIRECTIONS, side_of};
 use super::chart::Chart;
 use super::demand::Names;
 use super::settle::{Pair, Settlement, Word, settle};
@@ -32,54 +32,53 @@ pub(crate) struct Court<'a, 'w> {
     chart: &'a Chart<'w>,
     /// Which of the chart's worlds it is.
     world: usize,
-    /// For each class and direction, its number as the governed end and as the other.
-    owns: Vec<[Option<usize>; 2]>,
-    peers: Vec<[usize; 2]>,
-    settled: HashMap<(Direction, usize, usize), Rc<Settlement>>,
+    /// For each class and direction, the number of the tiers that govern it.
+    tiers: Vec<[Option<usize>; 2]>,
+    /// For each class, the number of its named ports.
+    ports: Vec<usize>,
+    settlements: Vec<Rc<Settlement>>,
+    places: HashMap<Key, usize>,
     outcomes: HashMap<Question, Rc<[Outcome]>>,
 }
 
-/// What two directions are asked: each the numbers of its two ends.
-type Question = [Option<(usize, usize)>; 2];
+/// All that a settlement depends on: direction, governing tiers, the rules that can fit, both ends' named ports.
+type Key = (Direction, usize, Vec<usize>, [usize; 2]);
+
+/// The numbers of both directions' settlements; nothing where no endpoint is asked.
+pub(crate) type Question = [Option<usize>; 2];
 
 impl<'a, 'w> Court<'a, 'w> {
     pub(crate) fn of(books: &'a [Book<'w>], chart: &'a Chart<'w>, world: usize) -> Self {
-        let (mut owns, mut peers) = (Numbers::<(&Governed, &[NamedPort])>::default(), Numbers::default());
+        let (mut tiers, mut ports) = (Numbers::<&Bits>::default(), Numbers::<&[NamedPort]>::default());
         let sides = || chart.classes.iter().map(|class| &class.sides[world]);
-        let owns = sides().map(|side| {
-            DIRECTIONS.map(|direction| Some(owns.of((&side.own.as_ref()?[side_of(direction)], &side.ports[..]))))
-        });
-        let owns = owns.collect();
-        let peers = sides().map(|side| {
-            DIRECTIONS.map(|direction| {
-                let key: (&Bits, &[NamedPort]) = (&side.peer[side_of(direction)], &side.ports);
-                peers.of(key)
-            })
-        });
-        let peers = peers.collect();
-        Self { book: &books[world], chart, world, owns, peers, settled: HashMap::new(), outcomes: HashMap::new() }
+        let tiers = sides()
+            .map(|side| DIRECTIONS.map(|direction| Some(tiers.of(&side.own.as_ref()?[side_of(direction)].ranks))));
+        let tiers = tiers.collect();
+        let ports = sides().map(|side| ports.of(&side.ports)).collect();
+        let (settlements, places, outcomes) = Default::default();
+        Self { book: &books[world], chart, world, tiers, ports, settlements, places, outcomes }
     }
 
     /// The outcomes of all traffic from one class to another, different addresses taken; disjoint, together everything.
     pub(crate) fn pair(&mut self, source: usize, destination: usize) -> Rc<[Outcome]> {
         let question = self.question(source, destination);
+        self.answer(question)
+    }
+
+    /// The outcomes of a question.
+    pub(crate) fn answer(&mut self, question: Question) -> Rc<[Outcome]> {
         if let Some(known) = self.outcomes.get(&question) {
             return Rc::clone(known);
         }
-        let egress = self.settlement(Direction::Egress, source, destination);
-        let ingress = self.settlement(Direction::Ingress, source, destination);
-        let outcomes: Rc<[Outcome]> = joined(egress.as_deref(), ingress.as_deref()).into();
+        let [egress, ingress] = question.map(|number| number.map(|number| &*self.settlements[number]));
+        let outcomes: Rc<[Outcome]> = joined(egress, ingress).into();
         self.outcomes.insert(question, Rc::clone(&outcomes));
         outcomes
     }
 
     /// What makes one pair's outcomes differ from another's.
-    pub(crate) fn question(&self, source: usize, destination: usize) -> Question {
-        let [egress, ingress] = DIRECTIONS.map(side_of);
-        [
-            self.owns[source][egress].map(|own| (own, self.peers[destination][egress])),
-            self.owns[destination][ingress].map(|own| (own, self.peers[source][ingress])),
-        ]
+    pub(crate) fn question(&mut self, source: usize, destination: usize) -> Question {
+        DIRECTIONS.map(|direction| self.number(direction, source, destination))
     }
 
     /// One direction's settlement; nothing if no endpoint is there to be governed.
@@ -89,14 +88,23 @@ impl<'a, 'w> Court<'a, 'w> {
         source: usize,
         destination: usize,
     ) -> Option<Rc<Settlement>> {
-        let (own, peer) = self.question(source, destination)[side_of(direction)]?;
-        let key = (direction, own, peer);
-        if let Some(known) = self.settled.get(&key) {
-            return Some(Rc::clone(known));
+        let number = self.number(direction, source, destination)?;
+        Some(Rc::clone(&self.settlements[number]))
+    }
+
+    /// The number of a settlement, which is made if its question is new.
+    fn number(&mut self, direction: Direction, source: usize, destination: usize) -> Option<usize> {
+        let ends = self.ends(direction, source, destination)?;
+        let own = if direction == Direction::Egress { source } else { destination };
+        let asked: Vec<usize> = ends.governed.entries.both(ends.peer).collect();
+        let ports = if asked.is_empty() { [0, 0] } else { [self.ports[source], self.ports[destination]] };
+        let key = (direction, self.tiers[own][side_of(direction)]?, asked, ports);
+        if let Some(known) = self.places.get(&key) {
+            return Some(*known);
         }
-        let settled = Rc::new(settle(self.book, direction, self.ends(direction, source, destination)?));
-        self.settled.insert(key, Rc::clone(&settled));
-        Some(settled)
+        self.settlements.push(Rc::new(settle(self.book, direction, ends)));
+        self.places.insert(key, self.settlements.len() - 1);
+        Some(self.settlements.len() - 1)
     }
 
     /// The two ends as one direction sees them.

@@ -25,7 +25,7 @@ mod settle;
 
 pub(crate) use self::bits::Bits;
 pub(crate) use self::book::{Book, DIRECTIONS, Entry, Extra, Governed, side_of};
-pub(crate) use self::chart::Chart;
+pub(crate) use self::chart::{Chart, Class};
 pub(crate) use self::court::{Court, Outcome};
 pub(crate) use self::demand::{Names, demanded};
 pub(crate) use self::line::{address, prefixes};

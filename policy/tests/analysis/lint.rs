@@ -105,7 +105,7 @@ warning: policy db, ingress rule 1 (allow): no endpoint or set carries the label
     try: did you mean app?
 warning: policy lost: its subject `app == 'wbe'` selects no endpoint now
     try: check its labels and its namespace, or remove the policy
-warning: policy lost: no endpoint or set carries app with the value 'wbe', which `app == 'wbe'` looks for
+warning: policy lost: no endpoint carries app with the value 'wbe', which `app == 'wbe'` looks for
     try: did you mean web?
 "
     );

@@ -104,10 +104,12 @@ impl Entity {
             findings.take(crate::field::object_name(&field, name));
             names.push(format!("'{name}'"));
         }
-        let names = match names.is_empty() {
-            true => format!("has({SERVICE_ACCOUNT_LABEL})"),
-            false => format!("{SERVICE_ACCOUNT_LABEL} in {{{}}}", names.join(", ")),
-        };
+        if names.is_empty() && accounts.selector.is_none() {
+            let message = "no account is named, which Calico takes for everybody";
+            let field = format!("{field}.serviceAccounts");
+            findings.add(Invalid::new(field, "EMPTY_LIST", message).advice("list names, or leave serviceAccounts out"));
+        }
+        let names = format!("{SERVICE_ACCOUNT_LABEL} in {{{}}}", names.join(", "));
         if labels.is_empty() { names } else { format!("({labels}) && {names}") }
     }
 
