@@ -227,11 +227,15 @@ impl Policing {
         if now == *self.local {
             return;
         }
-        let names: BTreeSet<&String> = self.local.interfaces.keys().chain(now.interfaces.keys()).collect();
-        for name in names {
-            let interface = now.interfaces.get(name);
-            if interface != self.local.interfaces.get(name) {
-                self.compiler.set_interface(name, interface.cloned());
+        // An interface may be another endpoint's now, so whoever leaves goes first.
+        for (name, interface) in &self.local.interfaces {
+            if now.interfaces.get(name) != Some(interface) {
+                self.compiler.set_interface(name, None);
+            }
+        }
+        for (name, interface) in &now.interfaces {
+            if self.local.interfaces.get(name) != Some(interface) {
+                self.compiler.set_interface(name, Some(interface.clone()));
             }
         }
         self.local = Arc::new(now);

@@ -191,9 +191,10 @@ impl Compiler {
         self.nodes.counted()
     }
 
-    /// What a chain does, if policies made it and it is not the first of a path.
+    /// What a chain does, if policies made it.
     pub fn form(&self, chain: &Name) -> Option<Form> {
-        self.nodes.form(chain)
+        let is_path = self.paths.iter().any(|paths| paths.contains_key(chain));
+        self.nodes.form(chain).or(is_path.then_some(Form::Ports))
     }
 
     /// The endpoint an address belongs to.
