@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Code, Finding, Place, Severity, sights};
 use crate::label::Labels;
-use crate::model::{Policy, Scope, Selection};
+use crate::model::{Hosts, Policy, Scope, Selection};
 use crate::selector::Selector;
 use crate::spelling::nearest;
 use crate::world::World;
@@ -17,7 +17,8 @@ pub(super) fn form(world: &World, policy: &Policy) -> Vec<Finding> {
         return Vec::new();
     }
     let endpoints = world.endpoints.values().map(|endpoint| endpoint.labels.clone());
-    let subjects = carried(endpoints.clone());
+    let hosts = world.host_endpoints.values().filter(|_| policy.hosts != Hosts::Never).cloned();
+    let subjects = carried(endpoints.clone().chain(hosts));
     let peers = carried(endpoints.chain(world.sets.values().map(|set| set.labels.clone())));
     let namespaces = carried(namespaces(world).iter().map(|namespace| world.namespace_labels(namespace)));
     let mut findings = Vec::new();

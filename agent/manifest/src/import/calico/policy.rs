@@ -80,6 +80,7 @@ pub(in crate::import) fn import(
         order,
         subject: if subject == "all()" { String::new() } else { subject },
         namespaces,
+        hosts: String::new(),
         ingress: governs_ingress.then_some(ingress),
         egress: governs_egress.then_some(egress),
         mode,
