@@ -196,7 +196,7 @@ impl fmt::Display for GateAccount {
         for step in &self.steps {
             writeln!(out, "  {step}")?;
         }
-        writeln!(out, "  {}", self.ruling)
+        writeln!(out, "  {}", self.ruling.reason())
     }
 }
 

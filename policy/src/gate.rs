@@ -236,17 +236,23 @@ impl fmt::Display for Lane {
     }
 }
 
-impl fmt::Display for GateRuling {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host_endpoint, lane, allowed, is_untracked, by } = self;
-        let outcome = match (allowed, is_untracked) {
+impl GateRuling {
+    /// What decided, and how.
+    pub fn reason(&self) -> String {
+        let outcome = match (self.allowed, self.is_untracked) {
             (true, true) => "allowed, untracked",
             (true, false) => "allowed",
             (false, _) => "denied",
         };
-        match by {
-            GateBy::Failsafe => write!(out, "{lane} of {host_endpoint}: failsafe port: {outcome}"),
-            GateBy::Policy(by) => write!(out, "{lane} of {host_endpoint}: {by}: {outcome}"),
+        match &self.by {
+            GateBy::Failsafe => format!("failsafe port: {outcome}"),
+            GateBy::Policy(by) => format!("{by}: {outcome}"),
         }
+    }
+}
+
+impl fmt::Display for GateRuling {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} of {}: {}", self.lane, self.host_endpoint, self.reason())
     }
 }

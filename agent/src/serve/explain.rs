@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use poplin_node::object::{Object, ObjectKey};
+use poplin_node::object::{Fabric, Object, ObjectKey};
 use poplin_node::outlook;
-use poplin_policy::explain::{Account, Step, explain};
+use poplin_policy::explain::{Account, GateAccount, Step, explain, explain_at_host};
+use poplin_policy::gate::{GateBy, Lane};
+use poplin_policy::host::HostEndpoint;
 use poplin_policy::model::{IcmpMatch, IcmpVersion, PortMatch};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::verdict::{By, RuleName};
@@ -45,23 +47,80 @@ impl PolicyService for Policies {
 
 fn answer(objects: &BTreeMap<ObjectKey, Object>, request: &ExplainRequest) -> Result<ExplainResponse, Failure> {
     let world = outlook::world(objects.values());
-    let (source, destination) = ends(&world, request)?;
+    let (source, destination) = ends(&world, objects, request)?;
     let transport = transport(&request.traffic, request.source_port, source)?;
-    let explanation = explain(&world, &Packet { source, destination, transport });
-    let directions = [("egress", &explanation.egress), ("ingress", &explanation.ingress)];
-    let traces = directions.into_iter().filter_map(|(direction, account)| Some(trace(direction, account.as_ref()?)));
+    let packet = Packet { source, destination, transport };
+    let explanation = explain(&world, &packet);
+    let trace = |direction, account: &Option<Account>| Some(trace(direction, account.as_ref()?));
+    let mut directions = Vec::from_iter(trace("egress", &explanation.egress));
+    directions.extend(host_traces(&world, objects, source, &[Lane::UntrackedOut, Lane::Output], &packet));
+    let incoming = [Lane::UntrackedIn, Lane::PreDnat, Lane::Input];
+    directions.extend(host_traces(&world, objects, destination, &incoming, &packet));
+    directions.extend(trace("ingress", &explanation.ingress));
     Ok(ExplainResponse {
-        allowed: explanation.allowed,
-        directions: traces.collect(),
+        allowed: directions.iter().all(|trace| trace.allowed),
+        directions,
         source_address: source.to_string(),
         destination_address: destination.to_string(),
     })
 }
 
+/// What the host endpoint says that has an address: lane by lane, as far as policies speak there, until one lets the packet go on
+/// untracked or not at all.
+fn host_traces(
+    world: &World,
+    objects: &BTreeMap<ObjectKey, Object>,
+    address: IpAddr,
+    lanes: &[Lane],
+    packet: &Packet,
+) -> Vec<DirectionTrace> {
+    let Some(endpoint) = host_endpoints(objects).find(|endpoint| endpoint.addresses.contains(&address)) else {
+        return Vec::new();
+    };
+    let fabric = objects.get(&ObjectKey::Fabric).and_then(|object| <&Fabric>::try_from(object).ok());
+    let failsafe = fabric.map(|fabric| fabric.failsafe.clone()).unwrap_or_default();
+    let mut traces = Vec::new();
+    for lane in lanes {
+        let Some(GateAccount { steps, ruling }) = explain_at_host(world, &failsafe, &endpoint.name, *lane, packet)
+        else {
+            continue;
+        };
+        if !lane.is_closed() && matches!(ruling.by, GateBy::Failsafe | GateBy::Policy(By::Ungoverned)) {
+            continue;
+        }
+        let (tier, policy, rule) = match &ruling.by {
+            GateBy::Policy(by) => decider(by),
+            GateBy::Failsafe => Default::default(),
+        };
+        traces.push(DirectionTrace {
+            direction: lane.to_string(),
+            endpoint: endpoint.name.clone(),
+            allowed: ruling.allowed,
+            reason: ruling.reason(),
+            tier,
+            policy,
+            rule,
+            skipped: steps.iter().map(skipped).collect(),
+        });
+        if ruling.is_untracked || !ruling.allowed {
+            break;
+        }
+    }
+    traces
+}
+
+fn host_endpoints(objects: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &HostEndpoint> {
+    objects.values().filter_map(|object| object.try_into().ok())
+}
+
 /// The addresses of both ends, of one family: IPv4 where both have it.
-fn ends(world: &World, request: &ExplainRequest) -> Result<(IpAddr, IpAddr), Failure> {
-    let sources = addresses(world, "source", &request.source)?;
-    let destinations = addresses(world, "destination", &request.destination)?;
+fn ends(
+    world: &World,
+    objects: &BTreeMap<ObjectKey, Object>,
+    request: &ExplainRequest,
+) -> Result<(IpAddr, IpAddr), Failure> {
+    let sources = addresses(world, objects, "source", &request.source)?;
+    let destinations = addresses(world, objects, "destination", &request.destination)?;
     let pair = |is_v6: bool| {
         let of_family = |addresses: &[IpAddr]| addresses.iter().find(|address| address.is_ipv6() == is_v6).copied();
         of_family(&sources).zip(of_family(&destinations))
@@ -74,9 +133,18 @@ fn ends(world: &World, request: &ExplainRequest) -> Result<(IpAddr, IpAddr), Fai
     })
 }
 
-fn addresses(world: &World, field: &str, text: &str) -> Result<Vec<IpAddr>, Failure> {
+fn addresses(
+    world: &World,
+    objects: &BTreeMap<ObjectKey, Object>,
+    field: &str,
+    text: &str,
+) -> Result<Vec<IpAddr>, Failure> {
     if let Ok(address) = text.parse() {
         return Ok(vec![address]);
+    }
+    let of_host = host_endpoints(objects).find(|endpoint| endpoint.name == text && !world.endpoints.contains_key(text));
+    if let Some(endpoint) = of_host.filter(|endpoint| !endpoint.addresses.is_empty()) {
+        return Ok(endpoint.addresses.iter().copied().collect());
     }
     let found = world.endpoints.get(text).ok_or_else(|| {
         let failure =
@@ -171,5 +239,53 @@ fn skipped(step: &Step) -> SkippedRule {
         Step::TierPassed { tier } => {
             SkippedRule { tier: tier.clone(), reason: "passes to the next tier".to_owned(), ..SkippedRule::default() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poplin_proto::v1::Manifest;
+
+    use super::*;
+    use crate::resource::check;
+
+    const EDGE: &str = "
+apiVersion: poplin.dev/v1
+kind: HostEndpoint
+metadata: {name: edge, labels: {role: edge}}
+spec: {host: h1, interface: eth0, addresses: [192.0.2.1]}
+---
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: p}
+spec: {subject: role == 'edge', hosts: local, ingress: [{action: allow, ports: [tcp/8080]}]}
+";
+
+    fn told(source: &str, destination: &str, traffic: &str) -> (bool, Vec<String>) {
+        let manifest = Manifest { name: "edge.yaml".to_owned(), text: EDGE.to_owned() };
+        let documents = poplin_manifest::read(&manifest).unwrap();
+        let objects = documents.iter().map(|document| check(&document.resource).unwrap());
+        let objects: BTreeMap<ObjectKey, Object> = objects.map(|object| (object.key(), object)).collect();
+        let request = ExplainRequest {
+            source: source.to_owned(),
+            destination: destination.to_owned(),
+            traffic: traffic.to_owned(),
+            source_port: 0,
+        };
+        let answer = answer(&objects, &request).unwrap();
+        let traces = answer.directions.iter();
+        let traces = traces.map(|trace| format!("{} of {}: {}", trace.direction, trace.endpoint, trace.reason));
+        (answer.allowed, traces.collect())
+    }
+
+    #[test]
+    fn a_host_endpoint_has_its_say_about_what_goes_to_its_addresses() {
+        let input = |told: &str| vec![format!("input of edge: {told}")];
+
+        assert_eq!(told("198.51.100.1", "edge", "tcp/8080"), (true, input("default/p/1: allowed")));
+        assert_eq!(told("198.51.100.1", "192.0.2.1", "tcp/22"), (true, input("failsafe port: allowed")));
+        assert_eq!(told("198.51.100.1", "edge", "tcp/80"), (false, input("end of tier default: denied")));
+        let output = vec!["output of edge: no policy governs: denied".to_owned()];
+        assert_eq!(told("edge", "198.51.100.1", "tcp/80"), (false, output));
     }
 }
