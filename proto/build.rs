@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 21] = [
+const DOCUMENTS: [&str; 23] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -28,6 +28,8 @@ const DOCUMENTS: [&str; 21] = [
     "FabricConfigSpec",
     "Namespace",
     "NamespaceSpec",
+    "HostEndpoint",
+    "HostEndpointSpec",
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
@@ -50,6 +52,9 @@ const NEVER_NULL: [&str; 4] = ["PolicySpec.ingress", "PolicySpec.egress", "Rule.
 
 /// Lists whose absence means "any", so that an empty one would silently widen a rule.
 const NEVER_EMPTY: [&str; 4] = ["Rule.ports", "Rule.source_ports", "Peers.nets", "Peers.sets"];
+
+/// Lists whose absence means the usual, so that an empty one would silently take it away.
+const NEVER_FORGOTTEN: [&str; 2] = ["FabricConfigSpec.failsafe_inbound", "FabricConfigSpec.failsafe_outbound"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=poplin");
@@ -88,6 +93,12 @@ fn with_document_form(mut builder: tonic_prost_build::Builder) -> tonic_prost_bu
         builder = builder.field_attribute(
             format!(".poplin.v1.{field}"),
             r#"#[serde(deserialize_with = "crate::written::not_empty")]"#,
+        );
+    }
+    for field in NEVER_FORGOTTEN {
+        builder = builder.field_attribute(
+            format!(".poplin.v1.{field}"),
+            r#"#[serde(deserialize_with = "crate::written::not_forgotten")]"#,
         );
     }
     builder

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::gate::{GateBy, GateRuling, Lane, Traveller, governing, host_verdict};
+use crate::host::Failsafe;
 use crate::matching::{Flow, Mismatch, mismatch};
 use crate::model::{Action, DefaultAction, Direction, Policy};
 use crate::packet::Packet;
@@ -92,15 +94,42 @@ pub(crate) fn account(
     flow: Flow<'_>,
     ranks: &[Rank<'_>],
 ) -> Account {
-    let mut teller = Teller { world, direction, flow, steps: Vec::new() };
+    let mut teller = Teller { world, traveller: Traveller::Workload(direction), flow, steps: Vec::new() };
     let last = if ranks.is_empty() { By::Ungoverned } else { By::EndOfTiers };
     let (allowed, by) = ranks.iter().find_map(|rank| teller.ask(rank)).unwrap_or((true, last));
     Account { steps: teller.steps, ruling: Ruling { endpoint: endpoint.to_owned(), allowed, by } }
 }
 
+/// A host endpoint's part of the story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateAccount {
+    /// What was asked and did not decide, in order.
+    pub steps: Vec<Step>,
+    /// What decided.
+    pub ruling: GateRuling,
+}
+
+/// Tells the part of a host endpoint in a lane; nothing if there is no such host endpoint.
+pub fn explain_at_host(
+    world: &World,
+    failsafe: &Failsafe,
+    host_endpoint: &str,
+    lane: Lane,
+    packet: &Packet,
+) -> Option<GateAccount> {
+    let ruling = host_verdict(world, failsafe, host_endpoint, lane, packet)?;
+    let mut teller =
+        Teller { world, traveller: Traveller::Host(lane), flow: Flow::of(world, packet), steps: Vec::new() };
+    if ruling.by != GateBy::Failsafe {
+        let labels = world.host_endpoints.get(host_endpoint)?;
+        governing(world, labels, lane).find_map(|rank| teller.ask(&rank));
+    }
+    Some(GateAccount { steps: teller.steps, ruling })
+}
+
 struct Teller<'w> {
     world: &'w World,
-    direction: Direction,
+    traveller: Traveller,
     flow: Flow<'w>,
     steps: Vec<Step>,
 }
@@ -125,7 +154,7 @@ impl Teller<'_> {
 
     fn first_fit(&mut self, policies: &[&Policy]) -> Option<(Action, RuleName)> {
         for policy in policies {
-            for rule in policy.rules(self.direction).unwrap_or_default() {
+            for rule in self.traveller.rules(policy).unwrap_or_default() {
                 let name = RuleName::of(policy, &rule.name);
                 match mismatch(self.world, rule, &self.flow) {
                     None if rule.action == Action::Log => self.steps.push(Step::Logged { rule: name }),
@@ -158,6 +187,16 @@ impl fmt::Display for Account {
             writeln!(out, "  {step}")?;
         }
         writeln!(out, "  {}", self.ruling)
+    }
+}
+
+impl fmt::Display for GateAccount {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{} of {}:", self.ruling.lane, self.ruling.host_endpoint)?;
+        for step in &self.steps {
+            writeln!(out, "  {step}")?;
+        }
+        writeln!(out, "  {}", self.ruling.reason())
     }
 }
 

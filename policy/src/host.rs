@@ -1,8 +1,16 @@
-//! What one host adds to the world: its own endpoints' interfaces, and how it treats what they send to itself.
+//! What one host adds to the world: its own endpoints' interfaces and its host endpoints, and how it treats what comes to itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use ipnet::IpNet;
+
+use crate::label::Labels;
+use crate::model::{AddressSet, Direction, PortProtocol, QualifiedName};
 use crate::ruleset::Interface;
+
+/// How the names of all interfaces of ours begin on every host, and nobody else's.
+pub const INTERFACE_PREFIX: &str = "pop";
 
 /// One host, as the compiler sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +18,8 @@ pub struct Host {
     /// Local endpoints by name, and the host side of each one's link. An endpoint the world does not know gets no
     /// policy, and so its interface passes nothing.
     pub interfaces: BTreeMap<String, Interface>,
+    /// Host endpoints of this host by name, and where each stands.
+    pub host_endpoints: BTreeMap<String, Doorway>,
     /// How the host treats its endpoints.
     pub settings: Settings,
 }
@@ -21,6 +31,78 @@ pub struct Settings {
     pub interface_prefix: String,
     /// What endpoints may open to the host itself.
     pub workload_to_host: WorkloadToHost,
+    /// What no policy of a host endpoint can close.
+    pub failsafe: Failsafe,
+}
+
+/// Which of a host's own interfaces a host endpoint stands for. Were there two for one, the first by name counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Doorway {
+    /// This one.
+    Named(Interface),
+    /// Every one that is neither ours nor lo and that no other host endpoint names.
+    Every,
+}
+
+/// One of a host's own interfaces, or all of them, as people declare it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostEndpoint {
+    /// Unique in the fabric.
+    pub name: String,
+    /// What policies that speak for hosts select it by, and, by its addresses, rules of all policies.
+    pub labels: Labels,
+    /// The host's name.
+    pub host: String,
+    /// Which interface.
+    pub doorway: Doorway,
+    /// What it is selected by in rules of others.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+impl HostEndpoint {
+    /// Its addresses as what stands at the other end of rules: an address set with its labels, under a name nobody can declare.
+    pub fn as_other_end(&self) -> AddressSet {
+        let nets = self.addresses.iter().copied().map(IpNet::from).collect();
+        AddressSet { name: Self::other_end(&self.name), labels: self.labels.clone(), nets }
+    }
+
+    /// The name of that address set.
+    pub fn other_end(name: &str) -> QualifiedName {
+        QualifiedName::global(format!("host endpoint {name}"))
+    }
+}
+
+/// Ports of a host that stay open at its host endpoints, so that nobody locks himself out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failsafe {
+    /// Ports of the host itself.
+    pub inbound: BTreeSet<(PortProtocol, u16)>,
+    /// Ports of others, which the host itself opens.
+    pub outbound: BTreeSet<(PortProtocol, u16)>,
+}
+
+impl Failsafe {
+    /// The ports of a direction.
+    pub fn ports(&self, direction: Direction) -> &BTreeSet<(PortProtocol, u16)> {
+        match direction {
+            Direction::Ingress => &self.inbound,
+            Direction::Egress => &self.outbound,
+        }
+    }
+}
+
+impl Default for Failsafe {
+    /// Those Calico has (felix/docs/config-params.md, FailsafeInboundHostPorts): ssh, BGP, etcd, Typha, Kubernetes' API, etcd's old
+    /// ports; DHCP and DNS.
+    fn default() -> Self {
+        let tcp = |ports: &[u16]| ports.iter().map(|port| (PortProtocol::Tcp, *port)).collect::<BTreeSet<_>>();
+        let udp = |ports: &[u16]| ports.iter().map(|port| (PortProtocol::Udp, *port)).collect::<BTreeSet<_>>();
+        let both = tcp(&[179, 2379, 2380, 5473, 6443, 6666, 6667]);
+        Self {
+            inbound: both.iter().chain(&tcp(&[22])).chain(&udp(&[68])).copied().collect(),
+            outbound: both.iter().chain(&udp(&[53, 67])).copied().collect(),
+        }
+    }
 }
 
 /// What endpoints may open to their own host, after their egress policy allowed it.

@@ -15,6 +15,7 @@ pub mod matching;
 pub mod packet;
 
 pub mod explain;
+pub mod gate;
 pub mod verdict;
 
 pub mod crowd;

@@ -24,7 +24,7 @@ pub enum Place {
     Denied(Direction),
     /// Not dropped, but told of because a rule says so.
     Logged(Direction),
-    /// The interface has no policy.
+    /// The interface has no policy, or it is a host endpoint's and none of its policies lets the packet pass.
     NoPolicy(Direction),
     /// The packet fits no known flow and begins none.
     Invalid(Direction),

@@ -31,7 +31,7 @@ impl Rule {
         });
         let then = match &self.then {
             Then::Verdict(verdict) => [verdict.target().map(Reference::Chain), None],
-            Then::Log(_) => [None, None],
+            Then::Log(_) | Then::Notrack => [None, None],
             Then::Lookup { map, .. } => [Some(Reference::Map(map)), None],
             Then::Dispatch { ids, verdicts, .. } => [Some(Reference::Map(ids)), Some(Reference::Map(verdicts))],
         };

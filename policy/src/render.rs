@@ -105,6 +105,7 @@ impl fmt::Display for Rule {
         match &self.then {
             Then::Verdict(verdict) => write!(out, "{verdict}"),
             Then::Log(log) => write!(out, "{log}"),
+            Then::Notrack => out.write_str("notrack"),
             Then::Lookup { fields, map } => write!(out, "{} vmap @{map}", looked_at(fields)),
             Then::Dispatch { fields, ids, verdicts } => {
                 write!(out, "{} map @{ids} vmap @{verdicts}", looked_at(fields))
@@ -148,6 +149,7 @@ impl fmt::Display for ConntrackStates {
             (self.established, "established"),
             (self.related, "related"),
             (self.new, "new"),
+            (self.untracked, "untracked"),
         ];
         let named: Vec<_> = states.into_iter().filter_map(|(is_meant, name)| is_meant.then_some(name)).collect();
         out.write_str(&named.join(","))

@@ -369,6 +369,8 @@ pub struct ConntrackStates {
     pub related: bool,
     /// Begins a flow.
     pub new: bool,
+    /// Is not looked at, for something said so before.
+    pub untracked: bool,
 }
 
 /// What a rule does with a packet.
@@ -378,6 +380,9 @@ pub enum Then {
     Verdict(Verdict),
     /// Tells whoever listens, as long as there are not too many, and goes on to the next rule.
     Log(Log),
+    /// Connection tracking is not to look at it (`notrack`); goes on to the next rule. Only before tracking, at [`HookPoint::Prerouting`]
+    /// and [`HookPoint::Output`].
+    Notrack,
     /// Looks the joined fields up in a [`MapElements::Verdicts`] map; a key that is not there: the next rule.
     Lookup {
         /// As many as the map's key has parts.

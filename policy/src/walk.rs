@@ -4,7 +4,7 @@
 //! compiler makes, so it follows nft(8) rule by rule and knows nothing of policies.
 //! Panics where a rule reads a field the packet does not have, or refers to what does not stand: both are the compiler's bugs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -159,23 +159,41 @@ pub fn walk(book: &impl Book, transit: &Transit) -> Outcome {
 
 /// The same, and the chains it went through on the way, in order.
 pub fn trail(book: &impl Book, transit: &Transit) -> (Outcome, Vec<Name>) {
-    let hooked = |chain: &&Chain| chain.hook.is_some_and(|hook| hook.point == transit.hook);
+    let Journey { outcome, chains, .. } = journey(book, transit, |_| true);
+    (outcome, chains)
+}
+
+/// What happened to a packet on its way through the base chains of a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journey {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The chains it went through that are not base chains, in order.
+    pub chains: Vec<Name>,
+    /// Whether connection tracking was told not to look at it.
+    pub is_untracked: bool,
+}
+
+/// Sends the packet through those base chains of its hook whose priority is asked for, lowest first.
+pub fn journey(book: &impl Book, transit: &Transit, asks: impl Fn(i32) -> bool) -> Journey {
+    let hooked = |chain: &&Chain| chain.hook.is_some_and(|hook| hook.point == transit.hook && asks(hook.priority));
     let mut bases: Vec<&Chain> = book.chains().into_iter().filter(hooked).collect();
     bases.sort_by_key(|chain| chain.hook.map(|hook| hook.priority));
-    let walker = Walker { book, transit, trail: RefCell::default() };
+    let walker = Walker { book, transit, trail: RefCell::default(), is_untracked: Cell::default() };
     let is_dropped = |base: &&Chain| match walker.run(base) {
         Ending::Accept => false,
         Ending::Drop => true,
         Ending::Return => base.hook.is_some_and(|hook| hook.policy == BasePolicy::Drop),
     };
     let outcome = if bases.iter().any(is_dropped) { Outcome::Drop } else { Outcome::Accept };
-    (outcome, walker.trail.into_inner())
+    Journey { outcome, chains: walker.trail.into_inner(), is_untracked: walker.is_untracked.get() }
 }
 
 struct Walker<'a, B> {
     book: &'a B,
     transit: &'a Transit,
     trail: RefCell<Vec<Name>>,
+    is_untracked: Cell<bool>,
 }
 
 impl<B: Book> Walker<'_, B> {
@@ -199,11 +217,15 @@ impl<B: Book> Walker<'_, B> {
         Ending::Return
     }
 
-    /// The rule's verdict; nothing if it only logs, or a look-up found nothing.
+    /// The rule's verdict; nothing if it only does something on the way, or a look-up found nothing.
     fn verdict_of(&self, rule: &Rule) -> Option<Verdict> {
         match &rule.then {
             Then::Verdict(verdict) => Some(verdict.clone()),
             Then::Log(_) => None,
+            Then::Notrack => {
+                self.is_untracked.set(true);
+                None
+            }
             Then::Lookup { fields, map } => match &self.verdicts(map).elements {
                 MapElements::Verdicts(verdicts) => {
                     found(self.verdicts(map).form, verdicts, &self.lookup_key(fields)?).cloned()
@@ -243,7 +265,8 @@ impl<B: Book> Walker<'_, B> {
     /// finds in their place, it finds no such key.
     fn lookup_key(&self, fields: &[Field]) -> Option<Vec<Atom>> {
         let has_ports = matches!(self.transit.packet.transport, Transport::Ports { .. });
-        let is_other = fields.contains(&Field::Protocol) && fields.contains(&Field::DestinationPort) && !has_ports;
+        let asks_for_ports = fields.contains(&Field::DestinationPort) || fields.contains(&Field::SourcePort);
+        let is_other = fields.contains(&Field::Protocol) && asks_for_ports && !has_ports;
         (!is_other).then(|| self.key(fields))
     }
 
@@ -338,6 +361,6 @@ fn has_state(states: ConntrackStates, state: ConntrackState) -> bool {
         ConntrackState::Established => states.established,
         ConntrackState::Related => states.related,
         ConntrackState::Invalid => states.invalid,
-        ConntrackState::Untracked => false,
+        ConntrackState::Untracked => states.untracked,
     }
 }

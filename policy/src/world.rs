@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::host::HostEndpoint;
 use crate::label::Labels;
 use crate::model::{
     ADMIN_TIER, AddressSet, BASELINE_TIER, DEFAULT_TIER, Endpoint, Mode, Order, Policy, QualifiedName, Scope,
@@ -25,6 +26,8 @@ pub struct World {
     pub namespaces: BTreeMap<String, Labels>,
     /// Endpoints of all hosts. An address belongs to one endpoint; were it two, the first by name counts.
     pub endpoints: BTreeMap<String, Endpoint>,
+    /// Labels of the host endpoints of all hosts. They live in no namespace; their addresses stand among the sets.
+    pub host_endpoints: BTreeMap<String, Labels>,
 }
 
 /// A tier with its policies, in the order they are asked.
@@ -46,6 +49,13 @@ pub struct End<'w> {
 }
 
 impl World {
+    /// Makes a host endpoint part of it; tells whether it was before.
+    pub fn add_host_endpoint(&mut self, endpoint: &HostEndpoint) -> bool {
+        let other_end = endpoint.as_other_end();
+        self.sets.insert(other_end.name.clone(), other_end);
+        self.host_endpoints.insert(endpoint.name.clone(), endpoint.labels.clone()).is_some()
+    }
+
     /// All tiers in the order they are asked, each with its enforced policies in theirs.
     pub fn ranks(&self) -> Vec<Rank<'_>> {
         let mut ranks: BTreeMap<&str, Rank<'_>> = BTreeMap::new();
@@ -103,6 +113,11 @@ impl World {
     /// Whether an endpoint is selected.
     pub fn selects_endpoint(&self, selection: &Selection, endpoint: &Endpoint) -> bool {
         self.is_in(&selection.scope, endpoint.namespace.as_deref()) && selection.labels.admits(&endpoint.labels)
+    }
+
+    /// Whether a host endpoint with these labels is selected.
+    pub fn selects_host_endpoint(&self, selection: &Selection, labels: &Labels) -> bool {
+        self.is_in(&selection.scope, None) && selection.labels.admits(labels)
     }
 
     /// Whether an address set is selected.

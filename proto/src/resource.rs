@@ -8,14 +8,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::spelling::nearest;
 use crate::v1::resource::Object;
-use crate::v1::{AddressSet, Endpoint, FabricConfig, Host, Metadata, Namespace, Peer, Policy, Pool, Resource, Tier};
+use crate::v1::{
+    AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Peer, Policy, Pool, Resource, Tier,
+};
 
 /// The one version documents are written in.
 pub const API_VERSION: &str = "poplin.dev/v1";
 
 /// Every kind, in the order of the wire contract.
-pub const KINDS: [&str; 9] =
-    ["Pool", "Host", "Endpoint", "Policy", "Tier", "AddressSet", "Peer", "FabricConfig", "Namespace"];
+pub const KINDS: [&str; 10] =
+    ["Pool", "Host", "Endpoint", "Policy", "Tier", "AddressSet", "Peer", "FabricConfig", "Namespace", "HostEndpoint"];
 
 /// The first lines of a document: enough to know what the rest should be. Ignores everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -91,7 +93,7 @@ macro_rules! documents {
         }
     };
 }
-documents!(Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig, Namespace);
+documents!(Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig, Namespace, HostEndpoint);
 
 impl Resource {
     /// One of [`KINDS`]; empty for a resource without an object, which only a broken client sends.
@@ -187,7 +189,7 @@ mod tests {
     use crate::v1::{PolicySpec, RuleList};
 
     /// One document a kind, with every field given, in the order it is printed.
-    const DOCUMENTS: [(&str, &str); 9] = [
+    const DOCUMENTS: [(&str, &str); 10] = [
         (
             "Pool",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"main","labels":{"a":"1","b":"2"},"uid":"u","resourceVersion":7},"spec":{"cidr":"10.77.0.0/16","blockSize":26,"hosts":"rack == 'a'","disabled":true}}"#,
@@ -219,6 +221,10 @@ mod tests {
         (
             "Namespace",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Namespace","metadata":{"name":"shop","labels":{"team":"blue"}},"spec":{"endpointLabels":{"env":"prod"}}}"#,
+        ),
+        (
+            "HostEndpoint",
+            r#"{"apiVersion":"poplin.dev/v1","kind":"HostEndpoint","metadata":{"name":"h1-eth0","labels":{"role":"edge"}},"spec":{"host":"h1","interface":"eth0","addresses":["192.0.2.1"]}}"#,
         ),
         (
             "FabricConfig",

@@ -25,6 +25,20 @@ where
     }
 }
 
+/// Reads a list that may be absent, or say that nothing is in it, but not be empty.
+pub(crate) fn not_forgotten<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    match Option::<Vec<T>>::deserialize(deserializer)? {
+        Some(list) if !list.is_empty() => Ok(list),
+        Some(_) | None => Err(D::Error::custom(
+            "the list is empty: leave the key out for the usual, or write [none] if that is meant",
+        )),
+    }
+}
+
 /// Reads a list that may be absent but not empty.
 pub(crate) fn not_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where

@@ -8,14 +8,15 @@
 #[allow(dead_code)]
 mod figures;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use figures::{Line, Times, setting, tell, time};
 use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
-use poplin_policy::host::{Host, Settings, WorkloadToHost};
+use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Endpoint, Mode, Peers, Policy, Rule, Selection};
+use poplin_policy::model::{Action, Endpoint, Hosts, Mode, Peers, Policy, Rule, Selection};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 use poplin_policy::world::World;
@@ -70,6 +71,7 @@ fn world(policies: usize, endpoints: usize) -> World {
         let policy = Policy {
             name: format!("p{number}").as_str().into(),
             mode: Mode::Enforce,
+            hosts: Hosts::Never,
             tier: "default".to_owned(),
             order: None,
             subject: Selection::anywhere(Selector::parse(&format!("group == 'g{}'", number % GROUPS)).unwrap()),
@@ -97,6 +99,11 @@ fn host(endpoints: usize) -> Host {
         (0..endpoints).map(|number| (format!("e{}", number * 10), Interface::new(format!("pop{number}")).unwrap()));
     Host {
         interfaces: interfaces.collect(),
-        settings: Settings { interface_prefix: "pop".to_owned(), workload_to_host: WorkloadToHost::Drop },
+        host_endpoints: BTreeMap::new(),
+        settings: Settings {
+            interface_prefix: "pop".to_owned(),
+            workload_to_host: WorkloadToHost::Drop,
+            failsafe: Failsafe::default(),
+        },
     }
 }

@@ -17,7 +17,7 @@ use poplin_policy::explain::explain;
 use poplin_policy::index::Index;
 use poplin_policy::label::Labels;
 use poplin_policy::lint::lint;
-use poplin_policy::model::{Action, Endpoint, Mode, Peers, Policy, Rule, Selection};
+use poplin_policy::model::{Action, Endpoint, Hosts, Mode, Peers, Policy, Rule, Selection};
 use poplin_policy::packet::Packet;
 use poplin_policy::selector::Selector;
 use poplin_policy::verdict::verdict;
@@ -114,6 +114,7 @@ fn world(policies: usize, endpoints: usize, groups: usize) -> World {
         let policy = Policy {
             name: format!("p{number}").as_str().into(),
             mode: Mode::Enforce,
+            hosts: Hosts::Never,
             tier: "default".to_owned(),
             order: None,
             subject: Selection::anywhere(Selector::parse(&format!("group == 'g{}'", number % groups)).unwrap()),

@@ -35,7 +35,7 @@ use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Endpoint, Mode, Order, Peers, Policy, Rule, Selection};
+use poplin_policy::model::{Action, Endpoint, Hosts, Mode, Order, Peers, Policy, Rule, Selection};
 use poplin_policy::packet::{Packet, Transport, UDP};
 use poplin_policy::ruleset::{
     BasePolicy, Chain, ConntrackStates, Hook, HookPoint, Match, Name, Ruleset, Then, Verdict,
@@ -222,6 +222,7 @@ fn policy(name: &str, order: usize, subject: &str, allow: Rule) -> Policy {
     Policy {
         name: name.into(),
         mode: Mode::Enforce,
+        hosts: Hosts::Never,
         tier: "default".to_owned(),
         order: Some(Order::try_from(f64::from(u32::try_from(order).unwrap())).unwrap()),
         subject: Selection::anywhere(Selector::parse(subject).unwrap()),

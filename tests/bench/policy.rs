@@ -20,9 +20,9 @@ use poplin_agent::kernel::Rules;
 use poplin_lab::Lab;
 use poplin_policy::compile::Compiler;
 use poplin_policy::delta::Change;
-use poplin_policy::host::{Settings, WorkloadToHost};
+use poplin_policy::host::{Failsafe, Settings, WorkloadToHost};
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Endpoint, Mode, Peers, Policy, Rule, Selection};
+use poplin_policy::model::{Action, Endpoint, Hosts, Mode, Peers, Policy, Rule, Selection};
 use poplin_policy::ruleset::{Atom, Element, Interface, Name};
 use poplin_policy::selector::Selector;
 
@@ -34,7 +34,11 @@ struct Room {
 
 impl Room {
     fn new(rules: Rules) -> Self {
-        let settings = Settings { interface_prefix: "pop".to_owned(), workload_to_host: WorkloadToHost::Drop };
+        let settings = Settings {
+            interface_prefix: "pop".to_owned(),
+            workload_to_host: WorkloadToHost::Drop,
+            failsafe: Failsafe::default(),
+        };
         Self { compiler: Compiler::new(settings), rules }
     }
 
@@ -197,6 +201,7 @@ fn governing(number: usize, subject: &str, rules: Vec<Rule>) -> Policy {
         tier: "default".to_owned(),
         order: None,
         mode: Mode::Enforce,
+        hosts: Hosts::Never,
         subject: Selection::anywhere(Selector::parse(subject).unwrap()),
         ingress: Some(rules),
         egress: None,

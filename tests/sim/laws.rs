@@ -43,7 +43,8 @@ pub fn stored(world: &World) -> Stored {
             | Object::AddressSet(_)
             | Object::Peer(_)
             | Object::Fabric(_)
-            | Object::Namespace(_) => {}
+            | Object::Namespace(_)
+            | Object::HostEndpoint(_) => {}
         }
     }
     stored

@@ -9,6 +9,7 @@ mod death;
 mod drift;
 mod drops;
 mod flows;
+mod host_endpoints;
 mod spoof;
 mod staged;
 

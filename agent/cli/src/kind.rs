@@ -17,6 +17,7 @@ const WORDS: [(&str, &str, &str); KINDS.len()] = [
     ("Peer", "peers", "pe"),
     ("FabricConfig", "fabricconfigs", "fc"),
     ("Namespace", "namespaces", "ns"),
+    ("HostEndpoint", "hostendpoints", "hep"),
 ];
 
 impl Kind {

@@ -36,12 +36,15 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Pool(_)) => (&["CIDR", "BLOCK", "HOSTS", "DISABLED"], &[]),
         Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID"], &[]),
         Some(Object::Endpoint(_)) => (&["HOST", "ADDRESSES", "ATTACHMENT"], &["INTERFACE", "MAC", "MTU", "NETNS"]),
-        Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &[]),
+        Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
         Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME"]),
-        Some(Object::FabricConfig(_)) => (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &["EXISTING FLOWS"]),
+        Some(Object::FabricConfig(_)) => {
+            (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT"])
+        }
         Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
+        Some(Object::HostEndpoint(_)) => (&["HOST", "INTERFACE", "ADDRESSES"], &[]),
         None => (&[], &[]),
     };
     let more = if wide { more } else { &[] };
@@ -82,7 +85,7 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let tier = if spec.tier.is_empty() { "default".to_owned() } else { spec.tier };
             let (ingress, egress) = (rules(spec.ingress.as_ref()), rules(spec.egress.as_ref()));
             let mode = if spec.mode.is_empty() { "enforce".to_owned() } else { spec.mode };
-            (vec![tier, or(spec.order, "last"), mode, any(&spec.subject), ingress, egress], Vec::new())
+            (vec![tier, or(spec.order, "last"), mode, any(&spec.subject), ingress, egress], vec![text(&spec.hosts)])
         }
         Some(Object::Tier(tier)) => {
             let spec = tier.spec.unwrap_or_default();
@@ -104,13 +107,18 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let usual =
                 vec![or(spec.asn, "64512"), yes(spec.mesh.unwrap_or(true)), or(spec.mtu_bytes, NOTHING), to_host];
             let flows = if spec.existing_flows.is_empty() { "recheck".to_owned() } else { spec.existing_flows };
-            (usual, vec![flows])
+            let failsafe = |ports: &[String]| if ports.is_empty() { "usual".to_owned() } else { list(ports) };
+            (usual, vec![flows, failsafe(&spec.failsafe_inbound), failsafe(&spec.failsafe_outbound)])
         }
         Some(Object::Namespace(namespace)) => {
             let spec = namespace.spec.unwrap_or_default();
             let labels: Vec<String> =
                 spec.endpoint_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             (vec![list(&labels)], Vec::new())
+        }
+        Some(Object::HostEndpoint(endpoint)) => {
+            let spec = endpoint.spec.unwrap_or_default();
+            (vec![text(&spec.host), text(&spec.interface), list(&spec.addresses)], Vec::new())
         }
         None => (Vec::new(), Vec::new()),
     }

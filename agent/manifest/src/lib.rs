@@ -13,6 +13,7 @@ pub mod import;
 pub mod address;
 mod endpoint;
 pub mod field;
+mod host_endpoint;
 mod namespace;
 mod policy;
 
@@ -24,6 +25,7 @@ pub mod topology;
 pub use endpoint::check_endpoint;
 pub use field::check_metadata;
 pub use file::{Document, read};
+pub use host_endpoint::check_host_endpoint;
 pub use namespace::check_namespace;
 pub use offline::world;
 pub use policy::{check_address_set, check_policy, check_tier};

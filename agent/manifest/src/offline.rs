@@ -11,7 +11,9 @@ use poplin_proto::Failure;
 use poplin_proto::v1::resource::Object;
 
 use crate::field::{Invalid, Invalids, check_metadata};
-use crate::{Document, check_address_set, check_endpoint, check_namespace, check_policy, check_tier};
+use crate::{
+    Document, check_address_set, check_endpoint, check_host_endpoint, check_namespace, check_policy, check_tier,
+};
 
 /// What all these documents together mean to policy. Each object may be declared once.
 pub fn world(documents: &[Document]) -> Result<World, Vec<Failure>> {
@@ -55,6 +57,10 @@ impl Reader {
             Some(Object::Endpoint(endpoint)) => {
                 let name = document.resource.name().to_owned();
                 world.endpoints.insert(name, check_endpoint(endpoint)?).is_some()
+            }
+            Some(Object::HostEndpoint(endpoint)) => {
+                let endpoint = check_host_endpoint(endpoint)?;
+                world.add_host_endpoint(&endpoint)
             }
             Some(Object::Pool(_) | Object::Host(_) | Object::Peer(_) | Object::FabricConfig(_)) | None => false,
         };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use poplin_policy::model::{
-    Action, AddressSet, DEFAULT_TIER, DefaultAction, IpVersion, Mode, NAMESPACE_LABEL, Order, Peers, Policy, PortMatch,
-    QualifiedName, Rule, Scope, Selection, Tier,
+    Action, AddressSet, DEFAULT_TIER, DefaultAction, Hosts, IpVersion, Mode, NAMESPACE_LABEL, Order, Peers, Policy,
+    PortMatch, QualifiedName, Rule, Scope, Selection, Tier,
 };
 use poplin_proto::v1;
 
@@ -32,17 +32,19 @@ pub fn check_policy(policy: &v1::Policy) -> Result<Policy, Invalids> {
     let words = [("", Mode::Enforce), ("enforce", Mode::Enforce), ("stage", Mode::Stage), ("off", Mode::Off)];
     let mode = findings.take(word("spec.mode", &spec.mode, &words));
     let subject = findings.take(subject(&name, &spec));
+    let hosts = findings.take(hosts(&name, &spec));
     let home = name.namespace();
     let ingress = spec.ingress.map(|list| rules(&mut findings, home, INGRESS, &list.rules));
     let egress = spec.egress.map(|list| rules(&mut findings, home, EGRESS, &list.rules));
     let tier = if spec.tier.is_empty() { DEFAULT_TIER.to_owned() } else { spec.tier };
-    let checked = order.zip(subject).zip(mode);
-    findings.finish(checked.map(|((order, subject), mode)| Policy {
+    let checked = order.zip(subject).zip(mode).zip(hosts);
+    findings.finish(checked.map(|(((order, subject), mode), hosts)| Policy {
         name,
         tier,
         order,
         mode,
         subject,
+        hosts,
         ingress,
         egress,
     }))
@@ -51,6 +53,33 @@ pub fn check_policy(policy: &v1::Policy) -> Result<Policy, Invalids> {
 fn order(order: Option<f64>) -> Result<Option<Order>, Invalid> {
     let checked = order.map(Order::try_from).transpose();
     checked.map_err(|_| Invalid::new("spec.order", "BAD_ORDER", "the order is not a number"))
+}
+
+/// Whether a policy speaks for host endpoints, who live in no namespace, and when.
+fn hosts(name: &QualifiedName, spec: &v1::PolicySpec) -> Result<Hosts, Invalid> {
+    let words = [
+        ("", Hosts::Never),
+        ("local", Hosts::Local),
+        ("forward", Hosts::Forward),
+        ("preDNAT", Hosts::PreDnat),
+        ("untracked", Hosts::Untracked),
+    ];
+    let hosts = word("spec.hosts", &spec.hosts, &words)?;
+    match (hosts, name.namespace()) {
+        (Hosts::Never, _) => {}
+        (_, Some(namespace)) => {
+            let message = format!("the policy lives in namespace {namespace}, and host endpoints live in none");
+            return Err(Invalid::new("spec.hosts", "WRONG_SCOPE", message)
+                .advice("leave spec.hosts out, or metadata.namespace"));
+        }
+        (Hosts::PreDnat, None) if spec.egress.is_some() => {
+            let message = "before destination translation there is only what comes in";
+            return Err(Invalid::new("spec.egress", "NOT_THERE", message)
+                .advice("leave spec.egress out, or write it into a policy of its own with hosts: forward"));
+        }
+        (Hosts::Local | Hosts::Forward | Hosts::PreDnat | Hosts::Untracked, None) => {}
+    }
+    Ok(hosts)
 }
 
 /// The endpoints a policy governs: those of its namespace, or, where it lives in none, those of the namespaces it names.

@@ -144,7 +144,8 @@ fn trace(direction: &str, account: &Account) -> DirectionTrace {
     }
 }
 
-fn skipped(step: &Step) -> SkippedRule {
+/// A rule that was looked at and did not decide.
+pub fn skipped(step: &Step) -> SkippedRule {
     let of = |rule: &RuleName, reason: &str| SkippedRule {
         tier: rule.tier.clone(),
         policy: rule.policy.to_string(),

@@ -9,6 +9,7 @@ use poplin_policy::place::Place;
 use poplin_policy::ruleset::{Interface, Name};
 use poplin_policy::verdict::By;
 
+use crate::kernel::INTERFACE_PREFIX;
 use crate::policing::Policing;
 
 /// A packet the kernel dropped by a rule of ours.
@@ -52,7 +53,13 @@ impl Policing {
         let at_link = interface.as_ref().and_then(|interface| self.endpoint_on(interface)).map(str::to_owned);
         let endpoint = at_link.or_else(|| name_of(near));
         let by = chain.as_ref().and_then(|chain| self.counts(chain)).map(|counted| counted.by.clone());
-        let reason = reason(*place, endpoint.as_deref(), packet, by.as_ref());
+        let hosts_own = interface.as_ref().filter(|interface| !interface.as_str().starts_with(INTERFACE_PREFIX));
+        let reason = match (place, hosts_own) {
+            (Place::NoPolicy(_), Some(interface)) => {
+                format!("no policy lets it pass at the host endpoint of {interface}")
+            }
+            _ => reason(*place, endpoint.as_deref(), packet, by.as_ref()),
+        };
         Account { direction, peer: name_of(far), endpoint, reason, by }
     }
 }

@@ -12,8 +12,7 @@ use ipnet::IpNet;
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::Interface;
 
-/// Beginning of every interface name that is ours.
-pub const INTERFACE_PREFIX: &str = "pop";
+pub use poplin_policy::host::INTERFACE_PREFIX;
 
 /// Number of our routes in `rtm_protocol`: free in /etc/iproute2/rt_protos (80 and 186 are Calico's and BGP's).
 pub const ROUTE_PROTOCOL: u8 = 143;

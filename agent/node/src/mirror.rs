@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
+use poplin_policy::host::HostEndpoint;
 use poplin_policy::model::{AddressSet, Namespace, Policy, QualifiedName, Tier};
 
 use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
@@ -130,7 +131,8 @@ impl Mirror {
             | Object::AddressSet(_)
             | Object::Peer(_)
             | Object::Fabric(_)
-            | Object::Namespace(_) => {}
+            | Object::Namespace(_)
+            | Object::HostEndpoint(_) => {}
         }
     }
 
@@ -158,7 +160,8 @@ impl Mirror {
                 | Object::AddressSet(_)
                 | Object::Peer(_)
                 | Object::Fabric(_)
-                | Object::Namespace(_),
+                | Object::Namespace(_)
+                | Object::HostEndpoint(_),
             )
             | None => {}
         }
@@ -265,6 +268,11 @@ impl Mirror {
     /// The namespace of that name, if it is declared.
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
         self.one(&ObjectKey::Namespace(name.to_owned()))
+    }
+
+    /// The host endpoint of that name.
+    pub fn host_endpoint(&self, name: &str) -> Option<&HostEndpoint> {
+        self.one(&ObjectKey::HostEndpoint(name.to_owned()))
     }
 
     /// The BGP peers outside the fabric, by name.

@@ -101,6 +101,7 @@ impl Node {
     /// A node that knows nothing of the world yet.
     pub fn new(identity: Identity) -> Self {
         Self {
+            policing: Policing::of(identity.host.clone()),
             identity,
             mirror: None,
             store_error: Some("it has not been read yet".to_owned()),
@@ -108,7 +109,6 @@ impl Node {
             transactions: 0,
             transact_after: None,
             kernel: None,
-            policing: Policing::default(),
             batch: None,
             flows: Flows::default(),
             flows_after: None,

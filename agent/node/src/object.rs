@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::Asn;
-use poplin_policy::host::WorkloadToHost;
+use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
 use poplin_policy::ruleset::Interface;
@@ -42,6 +42,8 @@ pub enum Object {
     Fabric(Fabric),
     /// What policies know about a namespace.
     Namespace(Namespace),
+    /// A host's own interface that policies govern.
+    HostEndpoint(HostEndpoint),
 }
 
 /// Which object.
@@ -67,6 +69,8 @@ pub enum ObjectKey {
     Fabric,
     /// By name.
     Namespace(String),
+    /// By name.
+    HostEndpoint(String),
 }
 
 impl Object {
@@ -83,6 +87,7 @@ impl Object {
             Object::Peer(peer) => ObjectKey::Peer(peer.name.clone()),
             Object::Fabric(_) => ObjectKey::Fabric,
             Object::Namespace(namespace) => ObjectKey::Namespace(namespace.name.clone()),
+            Object::HostEndpoint(endpoint) => ObjectKey::HostEndpoint(endpoint.name.clone()),
         }
     }
 }
@@ -102,7 +107,7 @@ macro_rules! kinds {
         }
     )*};
 }
-kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace);
+kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace, HostEndpoint);
 
 /// An object and the revision of the store that wrote it.
 #[derive(Clone, Debug, PartialEq)]
@@ -213,6 +218,8 @@ pub struct Fabric {
     pub workload_to_host: WorkloadToHost,
     /// What becomes of established flows that policy comes to deny.
     pub existing_flows: ExistingFlows,
+    /// What no policy of a host endpoint closes.
+    pub failsafe: Failsafe,
 }
 
 /// What becomes of established flows that policy comes to deny.
@@ -234,6 +241,7 @@ impl Default for Fabric {
             mtu_bytes: None,
             workload_to_host: WorkloadToHost::Drop,
             existing_flows: ExistingFlows::Recheck,
+            failsafe: Failsafe::default(),
         }
     }
 }

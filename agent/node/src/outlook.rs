@@ -20,6 +20,7 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
                 world.namespaces.insert(namespace.name.clone(), namespace.labels.clone());
                 inherited.insert(namespace.name.as_str(), namespace);
             }
+            Object::HostEndpoint(endpoint) => drop(world.add_host_endpoint(endpoint)),
             Object::Endpoint(_)
             | Object::Pool(_)
             | Object::Block(_)

@@ -7,22 +7,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poplin_policy::compile::{Compiler, Counted, Form, Mark, Past};
+use poplin_policy::compile::{Compiler, Counted, Form, HOST_ENDPOINTS, Mark, Past};
 use poplin_policy::delta::{Change, between};
-use poplin_policy::host::Settings;
+use poplin_policy::host::{HostEndpoint, Settings};
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Name, Rule, Ruleset};
-use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, trail, walk};
+use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, journey};
 
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
-use crate::name::EndpointName;
-use crate::object::{Endpoint, Object, ObjectKey};
+use crate::name::{EndpointName, HostName};
+use crate::object::{Endpoint, Fabric, Object, ObjectKey};
 use crate::outlook;
 
 /// The rules of this host: wanted and loaded.
 #[derive(Debug)]
 pub struct Policing {
+    /// Whose rules these are.
+    host: HostName,
     compiler: Compiler,
     /// What the compiler has not been told of yet.
     news: News,
@@ -73,10 +75,12 @@ pub struct Load {
     pub may_deny_more: bool,
 }
 
-impl Default for Policing {
-    fn default() -> Self {
+impl Policing {
+    /// The rules of a host of which nothing is known.
+    pub fn of(host: HostName) -> Self {
         Self {
-            compiler: Compiler::new(settings(poplin_policy::host::WorkloadToHost::Drop)),
+            host,
+            compiler: Compiler::new(settings(&Fabric::default())),
             news: News::Anything,
             local: Arc::default(),
             loaded: None,
@@ -84,9 +88,7 @@ impl Default for Policing {
             may_deny_more: true,
         }
     }
-}
 
-impl Policing {
     /// Anything may have changed.
     pub fn touch(&mut self) {
         self.news = News::Anything;
@@ -183,9 +185,12 @@ impl Policing {
         let known = self.compiler.known();
         let gone = known.endpoints.iter().map(|name| ObjectKey::Endpoint(EndpointName::new(name.as_str())));
         let gone = gone.chain(known.policies.into_iter().map(ObjectKey::Policy));
-        let gone = gone.chain(known.address_sets.into_iter().map(ObjectKey::AddressSet));
+        let other_ends: BTreeSet<_> = known.host_endpoints.iter().map(|name| HostEndpoint::other_end(name)).collect();
+        let sets = known.address_sets.into_iter().filter(|name| !other_ends.contains(name));
+        let gone = gone.chain(sets.map(ObjectKey::AddressSet));
         let gone = gone.chain(known.tiers.into_iter().map(ObjectKey::Tier));
         let gone = gone.chain(known.namespaces.into_iter().map(ObjectKey::Namespace));
+        let gone = gone.chain(known.host_endpoints.into_iter().map(ObjectKey::HostEndpoint));
         let keys = mirror.all().map(Object::key);
         // Namespaces and sets come before those who live in them or are selected by them: each is then told once.
         let keys: BTreeSet<(u8, ObjectKey)> = gone.chain(keys).map(|key| (rank(&key), key)).collect();
@@ -213,7 +218,15 @@ impl Policing {
                     }
                 }
             }
-            ObjectKey::Fabric => self.compiler.set_settings(settings(mirror.fabric().workload_to_host)),
+            ObjectKey::HostEndpoint(name) => {
+                let known = mirror.host_endpoint(name);
+                let is_here = |one: &&HostEndpoint| one.host == self.host.as_str();
+                let doorway = known.filter(is_here).map(|one| one.doorway.clone());
+                self.compiler.set_address_set(&HostEndpoint::other_end(name), known.map(HostEndpoint::as_other_end));
+                self.compiler.set_host_endpoint(name, known.map(|one| one.labels.clone()));
+                self.compiler.set_doorway(name, doorway);
+            }
+            ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric())),
             ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) => {}
         }
     }
@@ -245,7 +258,7 @@ impl Policing {
 fn rank(key: &ObjectKey) -> u8 {
     match key {
         ObjectKey::Namespace(_) | ObjectKey::Tier(_) => 0,
-        ObjectKey::AddressSet(_) => 1,
+        ObjectKey::AddressSet(_) | ObjectKey::HostEndpoint(_) => 1,
         ObjectKey::Endpoint(_) => 2,
         ObjectKey::Policy(_) => 3,
         ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) | ObjectKey::Fabric => 4,
@@ -256,8 +269,12 @@ fn namespace_of<'m>(mirror: &'m Mirror, endpoint: &Endpoint) -> Option<&'m popli
     mirror.namespace(endpoint.namespace.as_ref()?)
 }
 
-fn settings(workload_to_host: poplin_policy::host::WorkloadToHost) -> Settings {
-    Settings { interface_prefix: INTERFACE_PREFIX.to_owned(), workload_to_host }
+fn settings(fabric: &Fabric) -> Settings {
+    Settings {
+        interface_prefix: INTERFACE_PREFIX.to_owned(),
+        workload_to_host: fabric.workload_to_host,
+        failsafe: fabric.failsafe.clone(),
+    }
 }
 
 /// A moment whose rules are remembered, to judge flows by them.
@@ -358,13 +375,15 @@ impl<B: Book> Rules<'_, B> {
     pub fn admits(&self, packet: &Packet, is_to_host: bool) -> Option<bool> {
         let (source, destination) = (self.link_of(packet.source), self.link_of(packet.destination));
         source.or(destination)?;
-        Some(walk(&self.book, &self.transit(packet, is_to_host)) == Outcome::Accept)
+        // Host endpoints are not asked: which interface elsewhere is, no flow tells. What they come to deny goes on if it is known.
+        let journey = journey(&self.book, &self.transit(packet, is_to_host), |priority| priority < HOST_ENDPOINTS);
+        Some(journey.outcome == Outcome::Accept)
     }
 
     /// The chains the first packet of a flow comes through; absent if none of its ends is a local endpoint.
     pub fn trail(&self, packet: &Packet, is_to_host: bool) -> Option<Vec<Name>> {
         self.link_of(packet.source).or(self.link_of(packet.destination))?;
-        Some(trail(&self.book, &self.transit(packet, is_to_host)).1)
+        Some(journey(&self.book, &self.transit(packet, is_to_host), |priority| priority < HOST_ENDPOINTS).chains)
     }
 
     fn transit(&self, packet: &Packet, is_to_host: bool) -> Transit {

@@ -12,7 +12,7 @@ use poplin_node::name::{AttachmentId, EndpointName, HostName};
 use poplin_node::object::{Endpoint, Host, Object, Versioned};
 use poplin_node::{Event, Identity, Node};
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Direction, Mode, Policy, Rule, Selection};
+use poplin_policy::model::{Action, Direction, Hosts, Mode, Policy, Rule, Selection};
 use poplin_policy::packet::Packet;
 use poplin_policy::place::Place;
 use poplin_policy::ruleset::{Interface, Name};
@@ -99,6 +99,7 @@ fn db_without_sql() -> Object {
     Object::Policy(Policy {
         name: "db".into(),
         mode: Mode::Enforce,
+        hosts: Hosts::Never,
         tier: "default".to_owned(),
         order: None,
         subject: Selection::anywhere(Selector::parse("app == 'db'").unwrap()),

@@ -13,7 +13,7 @@ use poplin_node::object::{Endpoint, ExistingFlows, Fabric, Host, Object, ObjectK
 use poplin_node::{Action, Event, Identity, Node};
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action as RuleAction, Mode, Policy, Rule, Selection};
+use poplin_policy::model::{Action as RuleAction, Hosts, Mode, Policy, Rule, Selection};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
@@ -376,6 +376,7 @@ fn db_for(rules: Vec<Rule>) -> Object {
     Object::Policy(Policy {
         name: "db".into(),
         mode: Mode::Enforce,
+        hosts: Hosts::Never,
         tier: "default".to_owned(),
         order: None,
         subject: Selection::anywhere(Selector::parse("app == 'db'").unwrap()),

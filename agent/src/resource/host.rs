@@ -1,5 +1,6 @@
 //! Hosts, and the settings of the fabric.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use poplin_bgp::Asn;
@@ -9,7 +10,8 @@ use poplin_manifest::field::{
 };
 use poplin_node::name::HostName;
 use poplin_node::object::{ExistingFlows, Fabric, Host};
-use poplin_policy::host::WorkloadToHost;
+use poplin_policy::host::{Failsafe, WorkloadToHost};
+use poplin_policy::model::{PortMatch, PortProtocol};
 use poplin_proto::v1;
 
 /// Name of the one `FabricConfig`.
@@ -81,6 +83,8 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let workload_to_host = findings.take(word("spec.workloadToHost", &spec.workload_to_host, &words));
     let words = [("", default.existing_flows), ("recheck", ExistingFlows::Recheck), ("keep", ExistingFlows::Keep)];
     let existing_flows = findings.take(word("spec.existingFlows", &spec.existing_flows, &words));
+    let inbound = failsafe(&mut findings, "spec.failsafeInbound", &spec.failsafe_inbound, default.failsafe.inbound);
+    let outbound = failsafe(&mut findings, "spec.failsafeOutbound", &spec.failsafe_outbound, default.failsafe.outbound);
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
     let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows);
     findings.finish(checked.map(|(((asn, mtu_bytes), workload_to_host), existing_flows)| Fabric {
@@ -89,5 +93,29 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
         mtu_bytes,
         workload_to_host,
         existing_flows,
+        failsafe: Failsafe { inbound, outbound },
     }))
+}
+
+/// Checks the ports that stay open at host endpoints. Not to name any takes a word of its own.
+fn failsafe(
+    findings: &mut Findings,
+    field: &str,
+    texts: &[String],
+    usual: BTreeSet<(PortProtocol, u16)>,
+) -> BTreeSet<(PortProtocol, u16)> {
+    match texts {
+        [] => usual,
+        [none] if none == "none" => BTreeSet::new(),
+        ports => {
+            let check = |(index, text): (usize, &String)| match text.parse() {
+                Ok(PortMatch::Ports { protocol, range }) if range.start() == range.end() => {
+                    Ok((protocol, *range.start()))
+                }
+                _ => Err(Invalid::new(format!("{field}[{index}]"), "BAD_PORT", format!("{text:?} is not one port"))
+                    .advice("write ports such as tcp/22, or [none] alone")),
+            };
+            findings.take_all(ports.iter().enumerate().map(check)).into_iter().collect()
+        }
+    }
 }

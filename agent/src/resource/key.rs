@@ -1,7 +1,7 @@
 //! Where each object stands in the store, on one page.
 //!
 //! ```text
-//! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace;
+//! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace, hostendpoint;
 //!                             a policy or address set that lives in a namespace: NAMESPACE/NAME
 //! /poplin/v1/h/HOST           hosts
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
@@ -26,6 +26,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::Peer(name) => format!("{ROOT}c/peer/{name}"),
         ObjectKey::Fabric => format!("{ROOT}c/fabricconfig/{}", super::host::FABRIC_NAME),
         ObjectKey::Namespace(name) => format!("{ROOT}c/namespace/{name}"),
+        ObjectKey::HostEndpoint(name) => format!("{ROOT}c/hostendpoint/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
         ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
         ObjectKey::Block(pool, cidr) => format!("{ROOT}b/{pool}/{}", cidr.to_string().replace('/', "-")),
@@ -58,6 +59,7 @@ fn declared(kind: &str, qualified: QualifiedName) -> Option<ObjectKey> {
         "pool" => ObjectKey::Pool(PoolName::new(name)),
         "tier" => ObjectKey::Tier(name.to_owned()),
         "namespace" => ObjectKey::Namespace(name.to_owned()),
+        "hostendpoint" => ObjectKey::HostEndpoint(name.to_owned()),
         "peer" => ObjectKey::Peer(PeerName::new(name)),
         "fabricconfig" => ObjectKey::Fabric,
         _ => return None,
@@ -74,7 +76,7 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
     Some(match kind {
         "Host" => format!("{ROOT}h/"),
         "Endpoint" => format!("{ROOT}e/"),
-        "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" => {
+        "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" | "HostEndpoint" => {
             format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
         }
         _ => return None,
@@ -91,6 +93,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::Peer(_) => Some("Peer"),
         ObjectKey::Fabric => Some("FabricConfig"),
         ObjectKey::Namespace(_) => Some("Namespace"),
+        ObjectKey::HostEndpoint(_) => Some("HostEndpoint"),
         ObjectKey::Host(_) => Some("Host"),
         ObjectKey::Endpoint(_) => Some("Endpoint"),
         ObjectKey::Block(..) => None,
@@ -106,7 +109,8 @@ mod tests {
         let block = ObjectKey::Block(PoolName::new("v6"), "fd00:4::40/122".parse().unwrap());
         let host = ObjectKey::Host(HostName::new("h1.example"));
         let policies = ["db", "shop/db"].map(|name| ObjectKey::Policy(name.into()));
-        for key in [block, host, ObjectKey::Fabric].into_iter().chain(policies) {
+        let host_endpoint = ObjectKey::HostEndpoint("h1-eth0".to_owned());
+        for key in [block, host, host_endpoint, ObjectKey::Fabric].into_iter().chain(policies) {
             assert_eq!(key_of(&path_of(&key)), Some(key));
         }
     }

@@ -16,7 +16,9 @@ pub use key::{ROOT, key_of, kind_prefix, path_of, path_of_name};
 pub use stored::{StoredError, decode, decode_resource, encode};
 
 use poplin_manifest::field::{Invalid, Invalids};
-use poplin_manifest::{check_address_set, check_metadata, check_namespace, check_policy, check_tier};
+use poplin_manifest::{
+    check_address_set, check_host_endpoint, check_metadata, check_namespace, check_policy, check_tier,
+};
 use poplin_node::object::Object;
 use poplin_proto::v1::{self, resource};
 
@@ -36,6 +38,7 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::Peer(peer) => peer::check(peer).map(Object::Peer),
         resource::Object::FabricConfig(config) => host::check_fabric(config).map(Object::Fabric),
         resource::Object::Namespace(namespace) => check_namespace(namespace).map(Object::Namespace),
+        resource::Object::HostEndpoint(one) => check_host_endpoint(one).map(Object::HostEndpoint),
     }
 }
 

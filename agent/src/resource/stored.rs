@@ -70,7 +70,8 @@ pub fn encode(object: &Object) -> Option<Vec<u8>> {
         | Object::AddressSet(_)
         | Object::Peer(_)
         | Object::Fabric(_)
-        | Object::Namespace(_) => return None,
+        | Object::Namespace(_)
+        | Object::HostEndpoint(_) => return None,
     };
     document.to_json().ok().map(String::into_bytes)
 }

@@ -101,6 +101,7 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         | ObjectKey::Peer(_)
         | ObjectKey::Fabric
         | ObjectKey::Namespace(_)
+        | ObjectKey::HostEndpoint(_)
         | ObjectKey::Block(..) => None,
     }
 }

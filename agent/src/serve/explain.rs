@@ -1,8 +1,6 @@
 //! PolicyService: why a packet may or may not pass, what was dropped, and how often each rule had its say.
 
-use poplin_manifest::question::{answer, packet};
 use poplin_node::object::ObjectKey;
-use poplin_node::outlook;
 use poplin_node::policing::Passage;
 use poplin_proto::v1::policy_service_server::PolicyService;
 use poplin_proto::v1::{
@@ -12,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::apply::declared;
-use super::{Call, Desk, count, drops, store_failure};
+use super::{Call, Desk, count, drops, host, store_failure};
 use crate::resource::ROOT;
 
 pub(super) struct Policies(pub(super) Desk);
@@ -32,10 +30,8 @@ impl PolicyService for Policies {
         let request = request.get_ref();
         let snapshot = self.0.store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
         let objects = declared(&snapshot, |key| !matches!(key, ObjectKey::Block(..)));
-        let world = outlook::world(objects.values());
-        let mut answer = answer(&world, request)?;
+        let (packet, mut answer) = host::answer(&objects, request)?;
         if request.compiled {
-            let packet = packet(&world, request)?;
             let passages = self.0.ask(|sender| Call::Passages(packet, sender)).await?;
             answer.chains = passages.into_iter().map(written).collect();
         }

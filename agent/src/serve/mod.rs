@@ -8,6 +8,7 @@ mod count;
 mod delete;
 mod drops;
 mod explain;
+mod host;
 mod list;
 mod listen;
 mod peer;

@@ -328,3 +328,42 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
     }
     door.abort();
 }
+
+fn fabric(spec: &str) -> String {
+    format!("apiVersion: poplin.dev/v1\nkind: FabricConfig\nmetadata: {{name: default}}\nspec: {spec}\n")
+}
+
+#[tokio::test]
+async fn failsafe_ports_are_taken_away_on_purpose_only() {
+    let shelf = Shelf::new().await;
+
+    for (spec, field) in [
+        ("{failsafeInbound: []}", "spec.failsafeInbound"),
+        ("{failsafeOutbound: }", "spec.failsafeOutbound"),
+        ("{failsafeInbound: [tcp/22, none]}", "spec.failsafeInbound[1]"),
+        ("{failsafeInbound: [tcp/22-23]}", "spec.failsafeInbound[0]"),
+    ] {
+        let refused = shelf.refused(&fabric(spec)).await;
+        assert_eq!(refused.field.as_deref(), Some(field), "{spec}: {}", refused.message);
+    }
+    for spec in ["{failsafeInbound: [none]}", "{failsafeInbound: [tcp/22, udp/68]}"] {
+        shelf.apply(&fabric(spec)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_policy_speaks_for_host_endpoints_only_where_that_has_a_meaning() {
+    let shelf = Shelf::new().await;
+    let policy = |metadata: &str, spec: &str| {
+        format!("apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{{metadata}}}\nspec: {{{spec}}}\n")
+    };
+
+    for (metadata, spec, field) in [
+        ("name: p, namespace: shop", "hosts: local, ingress: []", "spec.hosts"),
+        ("name: p", "hosts: all, ingress: []", "spec.hosts"),
+        ("name: p", "hosts: preDNAT, egress: []", "spec.egress"),
+    ] {
+        assert_eq!(shelf.refused(&policy(metadata, spec)).await.field.as_deref(), Some(field), "{spec}");
+    }
+    shelf.apply(&policy("name: p", "hosts: untracked, ingress: [], egress: []")).await.unwrap();
+}

@@ -4,28 +4,36 @@
 //! small chain to the rule after the jump; what finds no policy falls to the small chain's last rule and is dropped. So
 //! fail-closed costs no look-up of its own: the jump is 25 ns, a membership test before the dispatch would be 100.
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use super::condition::{equals, is_of, look_up, member, when, within};
 use super::dispatch::{dispatch, sources_name};
+use crate::gate::Lane;
 use crate::host::{Settings, WorkloadToHost};
 use crate::model::{Direction, IpVersion};
 use crate::packet::{ICMP, ICMP6, TCP};
 use crate::place::Place;
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookPoint, Match, Name, Rule, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookPoint, Interface, Match, Name, Rule, Then, Verdict,
 };
 
 /// Priority of `raw` (linux/netfilter_ipv4.h): before connection tracking, so that spoofed packets make no entries.
 const RAW: i32 = -300;
+/// Just before destination translation, `dstnat` (−100).
+const BEFORE_DNAT: i32 = -101;
 /// Priority of `filter`: after address translation.
 const FILTER: i32 = 0;
+/// Priority of host endpoints' chains at input, forward and output: after those of workloads.
+pub const HOST_ENDPOINTS: i32 = 1;
 /// Neighbour discovery's messages (RFC 4861 §4): router and neighbour solicitations and advertisements.
 const DISCOVERY: (u8, u8) = (133, 136);
 /// Messages about multicast listeners (RFC 2710 §3, RFC 3810 §5): queries, reports and farewells, and reports of the second version.
 const LISTENER_REPORTS: [(u8, u8); 2] = [(130, 132), (143, 143)];
 /// Hop limit of neighbour discovery: a router would have lowered it (RFC 4861 §3.1).
 const UNROUTED: u8 = 255;
+/// Hop limit of messages about multicast listeners: they stay on their link (RFC 3810 §5).
+const ON_LINK: u8 = 1;
 
 /// fe80::/10 (RFC 4291 §2.5.6), first and last.
 const LINK_LOCAL: (Ipv6Addr, Ipv6Addr) =
@@ -47,9 +55,110 @@ pub(super) fn chains(settings: &Settings) -> Vec<(Name, Chain)> {
     chains
 }
 
+/// Base chains of the lanes in which host endpoints are asked.
+pub(super) fn host_chains(settings: &Settings, lanes: &BTreeSet<Lane>) -> Vec<(Name, Chain)> {
+    let has = |lane| lanes.contains(&lane);
+    let jump = |lane| when(Vec::new(), Verdict::Jump(gate_name(lane)));
+    let mut chains = Vec::new();
+    if has(Lane::UntrackedIn) {
+        let mut rules = vec![when(vec![is_lo(Field::InterfaceIn)], Verdict::Accept)];
+        rules.push(when(vec![ours(settings, Field::InterfaceIn)], Verdict::Accept));
+        rules.extend(needed_by_the_link());
+        rules.extend([failsafe(Direction::Ingress), failsafe_answer(Direction::Egress), jump(Lane::UntrackedIn)]);
+        chains.push((Name::new("host-raw-in"), base(HookPoint::Prerouting, RAW, rules)));
+    }
+    if has(Lane::PreDnat) {
+        let mut rules = vec![when(vec![is_lo(Field::InterfaceIn)], Verdict::Accept)];
+        rules.push(when(vec![ours(settings, Field::InterfaceIn)], Verdict::Accept));
+        rules.push(when(vec![known_or_untracked()], Verdict::Accept));
+        rules.extend(needed_by_the_link());
+        rules.extend([failsafe(Direction::Ingress), jump(Lane::PreDnat)]);
+        chains.push((Name::new("host-pre-dnat"), base(HookPoint::Prerouting, BEFORE_DNAT, rules)));
+    }
+    if has(Lane::Input) {
+        let mut rules = vec![when(vec![is_lo(Field::InterfaceIn)], Verdict::Accept)];
+        rules.push(when(vec![known_or_untracked()], Verdict::Accept));
+        rules.extend(needed_by_the_link());
+        rules.extend([failsafe(Direction::Ingress), jump(Lane::Input)]);
+        chains.push((Name::new("host-input"), base(HookPoint::Input, HOST_ENDPOINTS, rules)));
+    }
+    if has(Lane::ForwardIn) || has(Lane::ForwardOut) {
+        let mut rules = vec![when(vec![known_or_untracked()], Verdict::Accept)];
+        let sides = [(Lane::ForwardIn, Field::InterfaceIn), (Lane::ForwardOut, Field::InterfaceOut)];
+        for (lane, field) in sides.into_iter().filter(|(lane, _)| has(*lane)) {
+            let theirs = vec![not_ours(settings, field)];
+            rules.push(when(theirs, Verdict::Jump(gate_name(lane))));
+        }
+        chains.push((Name::new("host-forward"), base(HookPoint::Forward, HOST_ENDPOINTS, rules)));
+    }
+    if has(Lane::UntrackedOut) {
+        let mut rules = to_others(settings);
+        rules.extend(needed_by_the_link());
+        rules.extend([failsafe(Direction::Egress), failsafe_answer(Direction::Ingress), jump(Lane::UntrackedOut)]);
+        chains.push((Name::new("host-raw-out"), base(HookPoint::Output, RAW, rules)));
+    }
+    if has(Lane::Output) {
+        let mut rules = to_others(settings);
+        rules.push(when(vec![known_or_untracked()], Verdict::Accept));
+        rules.extend(needed_by_the_link());
+        rules.extend([failsafe(Direction::Egress), jump(Lane::Output)]);
+        chains.push((Name::new("host-output"), base(HookPoint::Output, HOST_ENDPOINTS, rules)));
+    }
+    chains
+}
+
+/// The chain that finds the path of what passes in a lane. What finds none passes.
+pub(super) fn gate_name(lane: Lane) -> Name {
+    Name::new(format!("{lane}-gate"))
+}
+
+/// The map of a direction's failsafe ports.
+pub(super) fn failsafe_name(direction: Direction) -> Name {
+    Name::new(format!("failsafe-{direction}"))
+}
+
+fn failsafe(direction: Direction) -> Rule {
+    let fields = vec![Field::Protocol, Field::DestinationPort];
+    look_up(Vec::new(), Then::Lookup { fields, map: failsafe_name(direction) })
+}
+
+/// The answers to what the failsafe ports of a direction let pass, where flows are not known yet.
+fn failsafe_answer(direction: Direction) -> Rule {
+    let fields = vec![Field::Protocol, Field::SourcePort];
+    look_up(Vec::new(), Then::Lookup { fields, map: failsafe_name(direction) })
+}
+
+/// What a host sends to itself and to its own workloads passes.
+fn to_others(settings: &Settings) -> Vec<Rule> {
+    vec![
+        when(vec![is_lo(Field::InterfaceOut)], Verdict::Accept),
+        when(vec![ours(settings, Field::InterfaceOut)], Verdict::Accept),
+    ]
+}
+
+/// Without neighbour discovery and multicast listeners' reports there is no link at all.
+fn needed_by_the_link() -> Vec<Rule> {
+    let report = |(first, last): (u8, u8)| {
+        let mut matches = is_of(IpVersion::V6, ICMP6);
+        matches.push(within(Field::IcmpType, Atom::Octet(first), Atom::Octet(last)));
+        matches.push(equals(Field::HopLimit6, Atom::Octet(ON_LINK)));
+        when(matches, Verdict::Accept)
+    };
+    [vec![neighbour_discovery(Vec::new())], LISTENER_REPORTS.map(report).to_vec()].concat()
+}
+
+/// What was let through untracked was asked before.
+fn known_or_untracked() -> Match {
+    Match::Conntrack(ConntrackStates { established: true, related: true, untracked: true, ..Default::default() })
+}
+
+fn is_lo(field: Field) -> Match {
+    equals(field, Atom::Interface(Interface::new("lo").expect("it is a name")))
+}
+
 /// A local endpoint sends from its own addresses only; selectors rest on that.
 fn prerouting(settings: &Settings) -> Vec<Rule> {
-    let mut rules = vec![when(vec![not_ours(settings)], Verdict::Accept)];
+    let mut rules = vec![when(vec![not_ours(settings, Field::InterfaceIn)], Verdict::Accept)];
     for (family, field) in [(IpVersion::V4, Field::Source4), (IpVersion::V6, Field::Source6)] {
         let pair = member(vec![Field::InterfaceIn, field], sources_name(family), false);
         rules.push(when(vec![family.is_it(), pair], Verdict::Accept));
@@ -77,7 +186,7 @@ fn forward(settings: &Settings) -> Vec<Rule> {
 /// What endpoints send to this host. Discovery comes before policy: without it there is no link at all.
 fn input(settings: &Settings) -> Vec<Rule> {
     let mut rules = vec![
-        when(vec![not_ours(settings)], Verdict::Accept),
+        when(vec![not_ours(settings, Field::InterfaceIn)], Verdict::Accept),
         when(vec![known_flows()], Verdict::Accept),
         neighbour_discovery(Vec::new()),
         when(Vec::new(), Verdict::Jump(from_workload())),
@@ -145,8 +254,8 @@ fn ours(settings: &Settings, field: Field) -> Match {
     Match::InterfacePrefix { field, prefix: settings.interface_prefix.clone(), negated: false }
 }
 
-fn not_ours(settings: &Settings) -> Match {
-    Match::InterfacePrefix { field: Field::InterfaceIn, prefix: settings.interface_prefix.clone(), negated: true }
+fn not_ours(settings: &Settings, field: Field) -> Match {
+    Match::InterfacePrefix { field, prefix: settings.interface_prefix.clone(), negated: true }
 }
 
 fn from_workload() -> Name {

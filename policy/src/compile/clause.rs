@@ -1,9 +1,10 @@
-//! One rule as an endpoint meets it: what it asks of the endpoint itself is answered already.
+//! One rule as an endpoint meets it: what it asks of the endpoint itself is answered already. At a host's own interfaces nothing is
+//! answered beforehand, for what passes there has addresses of many.
 //!
-//! In: a rule, and the endpoint it governs. Out: for any family, protocol and pair of ports, what is left to ask of the other end.
+//! In: a rule, and the endpoint it governs. Out: for any family, protocol and pair of ports, what is left to ask of either end.
 
 use super::list::Act;
-use super::who::Who;
+use super::who::{Ends, Who};
 use crate::model::{Direction, IcmpMatch, IpVersion, NamedPort, PortMatch, PortSide, Rule};
 
 /// A rule, and what it does.
@@ -12,7 +13,8 @@ pub(super) struct Clause<'w> {
     /// Absent = every packet fits: the end of a tier.
     rule: Option<&'w Rule>,
     direction: Direction,
-    own: Own,
+    /// Absent = what it asks of the governed end is asked of the packet.
+    own: Option<Own>,
     pub(super) act: Act,
     pub(super) tier: usize,
 }
@@ -42,14 +44,13 @@ pub(super) struct Traffic {
 type Ports = Vec<(NamedPort, bool)>;
 
 impl<'w> Clause<'w> {
-    pub(super) fn of(rule: &'w Rule, direction: Direction, own: Own, act: Act, tier: usize) -> Self {
+    pub(super) fn of(rule: &'w Rule, direction: Direction, own: Option<Own>, act: Act, tier: usize) -> Self {
         Self { rule: Some(rule), direction, own, act, tier }
     }
 
     /// A clause that every packet fits.
     pub(super) fn certain(direction: Direction, act: Act, tier: usize) -> Self {
-        let own = Own { fits: [true; 2], ports: Vec::new() };
-        Self { rule: None, direction, own, act, tier }
+        Self { rule: None, direction, own: None, act, tier }
     }
 
     /// The port matches of one side: wanted and excluded.
@@ -61,20 +62,29 @@ impl<'w> Clause<'w> {
         }
     }
 
-    /// What is left to ask of the other end: any of these is enough, none = the clause does not fit such traffic.
-    pub(super) fn left_to_ask(&self, traffic: Traffic, known: &[NamedPort]) -> Vec<Who> {
-        let Some(rule) = self.rule else { return vec![Who::default()] };
+    /// What is left to ask: any of these is enough, none = the clause does not fit such traffic.
+    pub(super) fn left_to_ask(&self, traffic: Traffic, known: &[NamedPort]) -> Vec<Ends> {
+        let Some(rule) = self.rule else { return vec![Ends::default()] };
         let family = traffic.family;
         let is_other_family = rule.ip_version.is_some_and(|version| version != family);
-        if is_other_family || !self.own.fits[usize::from(family == IpVersion::V6)] {
+        let fits = |own: &Own| own.fits[usize::from(family == IpVersion::V6)];
+        if is_other_family || !self.own.as_ref().is_none_or(fits) {
             return Vec::new();
         }
-        let Some(who) = Who::of(rule.peers(self.direction), family) else { return Vec::new() };
+        let Some(peer) = Who::of(rule.peers(self.direction), family) else { return Vec::new() };
+        let own = match self.own {
+            Some(_) => Some(Who::default()),
+            None => Who::of(rule.own(self.direction), family),
+        };
+        let Some(own) = own else { return Vec::new() };
         let destination = self.ways(PortSide::Destination, traffic, known);
         let source = self.ways(PortSide::Source, traffic, known);
         let pairs = destination.iter().flat_map(|one| source.iter().map(move |other| (one, other)));
-        let whos = pairs.map(|(one, other)| who.with_ports(one).with_ports(other));
-        whos.filter(is_possible).collect()
+        let ends = pairs.map(|(to, from)| match self.direction {
+            Direction::Ingress => Ends { peer: peer.with_ports(from), own: own.with_ports(to) },
+            Direction::Egress => Ends { peer: peer.with_ports(to), own: own.with_ports(from) },
+        });
+        ends.filter(|ends| is_possible(&ends.peer) && is_possible(&ends.own)).collect()
     }
 
     fn ways(&self, side: PortSide, traffic: Traffic, known: &[NamedPort]) -> Vec<Ports> {
@@ -115,23 +125,24 @@ impl<'w> Clause<'w> {
             }
             PortMatch::Named { protocol, name } => {
                 let named = NamedPort { name: name.clone(), protocol: *protocol, port: number };
-                match self.is_own(side) {
-                    true => yes(self.own.ports.contains(&named)),
-                    false if known.binary_search(&named).is_ok() => Fit::If(named),
-                    false => Fit::No,
+                match self.answered(side) {
+                    Some(own) => yes(own.ports.contains(&named)),
+                    None if known.binary_search(&named).is_ok() => Fit::If(named),
+                    None => Fit::No,
                 }
             }
         }
     }
 
-    /// Whether a side of the packet is the governed endpoint's.
-    pub(super) fn is_own(&self, side: PortSide) -> bool {
-        (side == PortSide::Destination) == (self.direction == Direction::Ingress)
+    /// The answers of the governed endpoint, if a side of the packet is its.
+    fn answered(&self, side: PortSide) -> Option<&Own> {
+        let is_own = (side == PortSide::Destination) == (self.direction == Direction::Ingress);
+        self.own.as_ref().filter(|_| is_own)
     }
 
     /// The named ports that count on a side: the endpoint's own, or everybody's.
     pub(super) fn named<'a>(&'a self, side: PortSide, known: &'a [NamedPort]) -> &'a [NamedPort] {
-        if self.is_own(side) { &self.own.ports } else { known }
+        self.answered(side).map_or(known, |own| &own.ports)
     }
 }
 

@@ -98,7 +98,7 @@ fn verdicts_name(direction: Direction) -> Name {
 
 /// An id for each name: its hash, or the next free number, given out in the order of names so that the same names
 /// always get the same ids.
-fn ids<'a>(names: impl Iterator<Item = &'a Name>, hash: fn(&Name) -> u32) -> BTreeMap<Name, u32> {
+pub(super) fn ids<'a>(names: impl Iterator<Item = &'a Name>, hash: fn(&Name) -> u32) -> BTreeMap<Name, u32> {
     let mut taken = BTreeSet::new();
     let mut id_for = |name| {
         let mut id = hash(name);

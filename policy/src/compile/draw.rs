@@ -2,7 +2,7 @@
 //!
 //! A list of a question or two is asked rule by rule. Any longer one becomes two look-ups of the address, however long it is: whose is
 //! it, and if that tells nothing, where does it lie. A list in which a rule only logs is asked rule by rule at any length, since each
-//! such rule a packet fits must be carried out on the way.
+//! such rule a packet fits must be carried out on the way; and so is one that asks for both ends, as one look-up knows one address.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use super::outcome::outcome;
 use super::table::Question;
 use super::traffic::Piece;
 use super::who::Who;
-use crate::model::IpVersion;
+use crate::model::{Direction, IpVersion};
 use crate::place::Place;
 use crate::ruleset::{
     Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, MapKey, Match, Name, Rule, Then, Verdict,
@@ -78,7 +78,7 @@ fn chain(halves: Vec<Half>, ends: Vec<Rule>) -> Blueprint {
     blueprint.rules.extend(ends);
     let of_rules = blueprint.rules.iter().filter_map(|rule| match &rule.then {
         Then::Verdict(verdict) => verdict.target().cloned(),
-        Then::Log(_) | Then::Lookup { .. } | Then::Dispatch { .. } => None,
+        Then::Log(_) | Then::Notrack | Then::Lookup { .. } | Then::Dispatch { .. } => None,
     });
     let of_maps = blueprint.maps.iter().flat_map(|(_, map)| map.elements.targets()).cloned();
     blueprint.below = of_rules.chain(of_maps).collect();
@@ -102,7 +102,7 @@ fn certain(end: Verdict) -> Half {
 fn of_list(list: &List, chain: &Name, drawing: &mut Drawing) -> Half {
     match list.constant() {
         Some(settled) => certain(outcome(&settled, list.direction, drawing)),
-        None if list.logs() || list.questions() <= FEW => linear(list, drawing),
+        None if list.logs() || list.asks_own() || list.questions() <= FEW => linear(list, drawing),
         None => mapped(list, chain, drawing),
     }
 }
@@ -141,8 +141,10 @@ fn linear(list: &List, drawing: &mut Drawing) -> Half {
             end = verdict.clone();
             break;
         }
-        for matches in ways_to_fit(list, &entry.who, &mut tables) {
-            rules.push(look_up(matches, then.clone()));
+        let peer = ways_to_fit(list.family, list.direction, &entry.who.peer, &mut tables);
+        let own = ways_to_fit(list.family, opposite(list.direction), &entry.who.own, &mut tables);
+        for (peer, own) in peer.iter().flat_map(|peer| own.iter().map(move |own| (peer, own))) {
+            rules.push(look_up(all_of(peer, own), then.clone()));
         }
     }
     Half { rules, end, maps: Vec::new(), tables, form }
@@ -171,10 +173,10 @@ fn mapped(list: &List, chain: &Name, drawing: &mut Drawing) -> Half {
         look_up(vec![list.family.is_it()], then)
     };
     let mut tables = Vec::new();
-    if list.entries.iter().any(|entry| asks_whose(&entry.who)) {
+    if list.entries.iter().any(|entry| asks_whose(&entry.who.peer)) {
         tables.push(Question::Who(list.clone()));
     }
-    if list.entries.iter().any(|entry| asks_where(&entry.who)) {
+    if list.entries.iter().any(|entry| asks_where(&entry.who.peer)) {
         tables.push(Question::Where(list.clone()));
     }
     let rules = tables.iter().map(by).collect();
@@ -192,9 +194,23 @@ fn asks_where(who: &Who) -> bool {
     by_labels || who.nets.is_some() || !who.not_nets.is_empty() || !who.sets.is_empty()
 }
 
+/// The direction in which the governed end would be the other.
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Ingress => Direction::Egress,
+        Direction::Egress => Direction::Ingress,
+    }
+}
+
+/// What both ask, without asking for the family twice.
+fn all_of(peer: &[Match], own: &[Match]) -> Vec<Match> {
+    let own = own.iter().filter(|condition| !peer.contains(condition));
+    peer.iter().chain(own).cloned().collect()
+}
+
 /// The conjunctions of matches of which any is enough. What an address is selected by, its endpoint or an address set, makes two.
-fn ways_to_fit(list: &List, who: &Who, tables: &mut BTreeSet<Question>) -> Vec<Vec<Match>> {
-    let (family, field) = (list.family, list.family.peer_field(list.direction));
+fn ways_to_fit(family: IpVersion, direction: Direction, who: &Who, tables: &mut BTreeSet<Question>) -> Vec<Vec<Match>> {
+    let field = family.peer_field(direction);
     if who.is_anybody() {
         return vec![vec![family.is_it()]];
     }

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::who::Who;
+use super::who::Ends;
 use crate::model::{Direction, IpVersion};
 use crate::verdict::RuleName;
 
@@ -19,6 +19,10 @@ pub(super) enum Settled {
     EndOfTier { tier: Rc<str> },
     /// A staged rule would settle it so.
     Staged(Box<Settled>),
+    /// Nothing allows it, where that is asked for.
+    Closed,
+    /// It is settled so, and goes on untracked if it is allowed.
+    Untracked(Box<Settled>),
 }
 
 /// What a clause does with what fits it.
@@ -31,10 +35,10 @@ pub(super) enum Act {
     Log(Rc<RuleName>),
 }
 
-/// If the other end is so, this is done.
+/// If the ends are so, this is done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Entry {
-    pub(super) who: Who,
+    pub(super) who: Ends,
     pub(super) act: Act,
     /// Which tier it stands in, counted along the path.
     pub(super) tier: usize,
@@ -96,11 +100,12 @@ impl List {
         Self::new(self.direction, self.family, later)
     }
 
-    /// The entry that settles strangers, who are no endpoint and in no prefix that is named; or [`OPEN`]. It does not depend on who is there.
+    /// The entry that settles strangers, who are no endpoint and in no prefix that is named; or [`OPEN`]. It does not depend on who is
+    /// there. Nothing is asked of the governed end.
     pub(super) fn settles_strangers(&self) -> u32 {
         let mut passed = None;
         for (index, entry) in (0u32..).zip(&self.entries) {
-            if passed == Some(entry.tier) || !entry.who.fits_strangers() {
+            if passed == Some(entry.tier) || !entry.who.peer.fits_strangers() {
                 continue;
             }
             match entry.act {
@@ -115,6 +120,11 @@ impl List {
     /// How many entries ask something.
     pub(super) fn questions(&self) -> usize {
         self.entries.iter().filter(|entry| !entry.who.is_anybody()).count()
+    }
+
+    /// Whether some entry asks something of the governed end.
+    pub(super) fn asks_own(&self) -> bool {
+        self.entries.iter().any(|entry| !entry.who.own.is_anybody())
     }
 
     /// Whether some entry only logs.
@@ -145,6 +155,7 @@ fn renumber(entries: &mut [Entry]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::who::Who;
     use super::*;
 
     fn rule(number: usize, allowed: bool) -> Settled {
@@ -153,7 +164,8 @@ mod tests {
     }
 
     fn entry(tier: usize, net: Option<(u128, u128)>, act: Act) -> Entry {
-        Entry { who: Who { nets: net.map(|net| vec![net]), ..Who::default() }, act, tier }
+        let peer = Who { nets: net.map(|net| vec![net]), ..Who::default() };
+        Entry { who: Ends { peer, own: Who::default() }, act, tier }
     }
 
     fn list(entries: Vec<Entry>) -> List {

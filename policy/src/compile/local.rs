@@ -1,14 +1,14 @@
 //! Endpoints of this host, and the paths their packets take.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dispatch::sources_name;
 use super::family::address_atom;
-use super::node::Drawing;
+use super::node::{Blueprint, Drawing, Nodes};
 use super::path::Path;
-use super::table::Ground;
+use super::table::{Ground, Tables};
 use super::{Compiler, DIRECTIONS};
-use crate::model::{Direction, Endpoint, IpVersion, Policy, QualifiedName};
+use crate::model::{Direction, Endpoint, IpVersion, NamedPort, Policy, QualifiedName};
 use crate::ruleset::{Atom, Chain, Element, Interface, Name};
 
 /// An endpoint of this host.
@@ -85,33 +85,10 @@ impl Compiler {
         let path_name = path.name();
         let stands = self.paths[index].get(&path_name);
         if stands.is_none_or(|state| state.is_stale) {
-            let mut drawing = Drawing::default();
-            let drawn = path.draw(&path_name, &self.known, &mut drawing);
-            let state = PathState {
-                uses: stands.map_or(0, |state| state.uses),
-                policies: path.policies(),
-                asks_for_names: path.asks_for_names(),
-                is_stale: false,
-                below: drawn.below.clone(),
-                maps: drawn.maps.iter().map(|(name, _)| name.clone()).collect(),
-            };
+            let drawn = Drawn::of(&path, &path_name, &self.known);
             let Self { world, population, edited, tables, nodes, paths, .. } = self;
             let mut ground = Ground { world, population, edited };
-            for below in &drawn.below {
-                nodes.acquire(below, &drawing, tables, &mut ground);
-            }
-            ground.edited.set_chain(&path_name, Some(Chain { hook: None, rules: drawn.rules }));
-            let former = paths[index].insert(path_name.clone(), state);
-            let kept: BTreeSet<&Name> = drawn.maps.iter().map(|(name, _)| name).collect();
-            for map in former.iter().flat_map(|state| &state.maps).filter(|map| !kept.contains(map)) {
-                ground.edited.set_map(map, None);
-            }
-            for (map_name, map) in drawn.maps {
-                ground.edited.set_map(&map_name, Some(map));
-            }
-            for below in former.iter().flat_map(|state| &state.below) {
-                nodes.release(below, tables, &mut ground);
-            }
+            drawn.stand(&mut paths[index], &path_name, nodes, tables, &mut ground);
             self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
         }
         self.move_to(name, index, Some(path_name));
@@ -140,13 +117,72 @@ impl Compiler {
         let Self { world, population, edited, tables, nodes, paths, .. } = self;
         let state = paths[index].remove(name).expect("a path that is left stands");
         let mut ground = Ground { world, population, edited };
-        for below in &state.below {
-            nodes.release(below, tables, &mut ground);
+        state.end(name, nodes, tables, &mut ground);
+        self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
+    }
+}
+
+/// A path that is drawn and does not stand yet.
+pub(super) struct Drawn {
+    first: Blueprint,
+    drawing: Drawing,
+    policies: BTreeSet<QualifiedName>,
+    asks_for_names: bool,
+}
+
+impl Drawn {
+    pub(super) fn of(path: &Path<'_>, name: &Name, known: &[NamedPort]) -> Self {
+        let mut drawing = Drawing::default();
+        let first = path.draw(name, known, &mut drawing);
+        Self { first, drawing, policies: path.policies(), asks_for_names: path.asks_for_names() }
+    }
+
+    /// Makes it stand, in the place of what was called so before. Who uses it is as it was.
+    pub(super) fn stand(
+        self,
+        paths: &mut BTreeMap<Name, PathState>,
+        name: &Name,
+        nodes: &mut Nodes,
+        tables: &mut Tables,
+        ground: &mut Ground<'_>,
+    ) {
+        let Self { first, drawing, policies, asks_for_names } = self;
+        for below in &first.below {
+            nodes.acquire(below, &drawing, tables, ground);
         }
-        ground.edited.set_chain(name, None);
-        for map in &state.maps {
+        ground.edited.set_chain(name, Some(Chain { hook: None, rules: first.rules }));
+        let former = paths.remove(name);
+        let kept: BTreeSet<&Name> = first.maps.iter().map(|(name, _)| name).collect();
+        for map in former.iter().flat_map(|state| &state.maps).filter(|map| !kept.contains(map)) {
             ground.edited.set_map(map, None);
         }
-        self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
+        let state = PathState {
+            uses: former.as_ref().map_or(0, |state| state.uses),
+            policies,
+            asks_for_names,
+            is_stale: false,
+            below: first.below,
+            maps: first.maps.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        paths.insert(name.clone(), state);
+        for (map_name, map) in first.maps {
+            ground.edited.set_map(&map_name, Some(map));
+        }
+        for below in former.iter().flat_map(|state| &state.below) {
+            nodes.release(below, tables, ground);
+        }
+    }
+}
+
+impl PathState {
+    /// Nobody takes it any more.
+    pub(super) fn end(self, name: &Name, nodes: &mut Nodes, tables: &mut Tables, ground: &mut Ground<'_>) {
+        for below in &self.below {
+            nodes.release(below, tables, ground);
+        }
+        ground.edited.set_chain(name, None);
+        for map in &self.maps {
+            ground.edited.set_map(map, None);
+        }
     }
 }

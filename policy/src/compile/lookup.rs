@@ -51,7 +51,7 @@ impl Lookup {
     pub(super) fn new(list: &List, world: &World, asked: &BTreeMap<Selection, Id>) -> Self {
         let mut lookup = Self { entries: Vec::new(), by_selection: BTreeMap::new(), others: Vec::new() };
         for (index, entry) in list.entries.iter().enumerate() {
-            let ready = Ready::new(&entry.who, list.family, world, asked, entry.act == Act::Pass, entry.tier);
+            let ready = Ready::new(&entry.who.peer, list.family, world, asked, entry.act == Act::Pass, entry.tier);
             match &ready.select {
                 Some((id, labelled)) if labelled.is_empty() => lookup.by_selection.entry(*id).or_default().push(index),
                 _ => lookup.others.push(index),

@@ -10,6 +10,7 @@
 //!    ├─ in by ours ── from-workload ── interface → id → egress-…
 //!    └─ out by ours ── to-workload ─── interface → id → ingress-…
 //! input ── in by ours ── from-workload, as above ── then what workload_to_host says
+//! host-… ── known ── accept, failsafe ports ── accept ── interface → id → a path of the lane (see [`gate`](crate::gate))
 //!
 //! ingress-… (a path: one endpoint's governing policies of all tiers, flattened)
 //!    family . protocol . port ──┐
@@ -26,6 +27,7 @@ mod dispatch;
 mod draw;
 mod family;
 mod front;
+mod gate;
 mod list;
 mod local;
 mod lookup;
@@ -43,7 +45,9 @@ mod who;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+pub use self::base::HOST_ENDPOINTS;
 use self::dispatch::{Dispatch, no_sources, sources_name};
+use self::gate::Gates;
 use self::local::{Local, PathState};
 use self::node::Nodes;
 pub use self::node::{Counted, Form};
@@ -55,7 +59,7 @@ use crate::edit::Edited;
 pub use crate::edit::{Mark, Past};
 use crate::host::{Host, Settings};
 use crate::label::Labels;
-use crate::model::{AddressSet, Direction, Endpoint, IpVersion, NamedPort, Policy, QualifiedName, Tier};
+use crate::model::{AddressSet, Direction, Endpoint, Hosts, IpVersion, NamedPort, Policy, QualifiedName, Tier};
 use crate::ruleset::{Interface, Name, Ruleset};
 use crate::world::World;
 
@@ -77,8 +81,14 @@ pub fn compile(world: &World, host: &Host) -> Ruleset {
     for (name, policy) in &world.policies {
         compiler.set_policy(name, Some(policy.clone()));
     }
+    for (name, labels) in &world.host_endpoints {
+        compiler.set_host_endpoint(name, Some(labels.clone()));
+    }
     for (name, interface) in &host.interfaces {
         compiler.set_interface(name, Some(interface.clone()));
+    }
+    for (name, doorway) in &host.host_endpoints {
+        compiler.set_doorway(name, Some(doorway.clone()));
     }
     compiler.into_ruleset()
 }
@@ -99,6 +109,7 @@ pub struct Compiler {
     endpoints: BTreeMap<String, Endpoint>,
     dispatch: [Dispatch; 2],
     paths: [BTreeMap<Name, PathState>; 2],
+    gates: Gates,
     nodes: Nodes,
     tables: Tables,
     /// Every named port of anybody.
@@ -115,6 +126,7 @@ pub struct Known {
     pub address_sets: BTreeSet<QualifiedName>,
     pub tiers: BTreeSet<String>,
     pub namespaces: BTreeSet<String>,
+    pub host_endpoints: BTreeSet<String>,
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
@@ -137,6 +149,7 @@ impl Compiler {
             endpoints: BTreeMap::new(),
             dispatch,
             paths: Default::default(),
+            gates: Gates::default(),
             nodes: Nodes::default(),
             tables: Tables::default(),
             known: Vec::new(),
@@ -215,6 +228,7 @@ impl Compiler {
             address_sets: self.world.sets.keys().cloned().collect(),
             tiers: self.world.tiers.keys().cloned().collect(),
             namespaces: self.world.namespaces.keys().cloned().collect(),
+            host_endpoints: self.world.host_endpoints.keys().cloned().collect(),
         }
     }
 
@@ -223,6 +237,7 @@ impl Compiler {
         if self.settings != settings {
             self.settings = settings;
             self.set_base_chains();
+            self.refresh_gates();
         }
     }
 
@@ -271,6 +286,8 @@ impl Compiler {
         if self.world.policies.get(name) == policy.as_ref() {
             return;
         }
+        let for_hosts = |policy: Option<&Policy>| policy.is_some_and(|policy| policy.hosts != Hosts::Never);
+        let concerns_hosts = for_hosts(policy.as_ref()) || for_hosts(self.world.policies.get(name));
         let mut concerned = BTreeSet::new();
         let subject = policy.as_ref().map(|policy| self.population.ask(&policy.subject));
         let former = match subject {
@@ -293,10 +310,13 @@ impl Compiler {
         if let Some(id) = former {
             self.population.forget(id);
         }
-        for state in self.paths.iter_mut().flat_map(|paths| paths.values_mut()) {
+        for state in self.all_paths() {
             state.is_stale |= state.policies.contains(name);
         }
         self.refresh_all(concerned);
+        if concerns_hosts {
+            self.refresh_gates();
+        }
     }
 
     /// A tier is declared, changed or withdrawn.
@@ -344,10 +364,16 @@ impl Compiler {
 
     /// Every path is drawn again.
     fn redraw(&mut self) {
-        for state in self.paths.iter_mut().flat_map(|paths| paths.values_mut()) {
+        for state in self.all_paths() {
             state.is_stale = true;
         }
         self.refresh_all(self.locals.keys().cloned().collect());
+        self.refresh_gates();
+    }
+
+    fn all_paths(&mut self) -> impl Iterator<Item = &mut PathState> {
+        let of_hosts = self.gates.paths.values_mut();
+        self.paths.iter_mut().chain(of_hosts).flat_map(|paths| paths.values_mut())
     }
 
     fn follow_named_ports(&mut self) {
@@ -355,10 +381,11 @@ impl Compiler {
             return;
         }
         self.known = self.population.named_ports().cloned().collect();
-        for state in self.paths.iter_mut().flat_map(|paths| paths.values_mut()) {
+        for state in self.all_paths() {
             state.is_stale |= state.asks_for_names;
         }
         self.refresh_all(self.locals.keys().cloned().collect());
+        self.refresh_gates();
     }
 
     fn locals_of(&self, subject: Id) -> Vec<String> {

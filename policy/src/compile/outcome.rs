@@ -14,11 +14,13 @@ use crate::verdict::{By, RuleName};
 
 /// The verdict that settles a packet so.
 pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Drawing) -> Verdict {
-    let (kind, counts) = match counted(settled, direction) {
+    let counts = counted(settled, direction);
+    let kind = match &counts {
+        None if *settled == Settled::Closed => "closed",
         None => return Verdict::Return,
-        Some(counted) if counted.is_staged => ("staged", counted),
-        Some(counted) if matches!(counted.by, By::EndOfTier { .. }) => ("end", counted),
-        Some(counted) => ("rule", counted),
+        Some(counted) if counted.is_staged => "staged",
+        Some(counted) if matches!(counted.by, By::EndOfTier { .. }) => "end",
+        Some(_) => "rule",
     };
     let name = Drawing::name(kind, &(settled, direction));
     drawing.draw(name.clone(), |_| Blueprint {
@@ -27,16 +29,17 @@ pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Dra
         tables: BTreeSet::new(),
         below: BTreeSet::new(),
         form: Form::Outcome,
-        counts: Some(counts),
+        counts,
     })
 }
 
 /// What is to be counted; nothing where nothing settled.
 fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
     let (by, allowed) = match settled {
-        Settled::Open => return None,
+        Settled::Open | Settled::Closed => return None,
         Settled::Rule { name, allowed, .. } => (By::Rule(RuleName::clone(name)), *allowed),
         Settled::EndOfTier { tier } => (By::EndOfTier { tier: tier.to_string() }, false),
+        Settled::Untracked(inner) => return counted(inner, direction),
         Settled::Staged(inner) => {
             return counted(inner, direction).map(|counted| Counted { is_staged: true, ..counted });
         }
@@ -57,5 +60,13 @@ fn rules(settled: &Settled, direction: Direction, name: &Name) -> Vec<Rule> {
         Settled::Rule { allowed: false, .. } | Settled::EndOfTier { .. } => {
             vec![told(Place::Denied(direction)), counted(Verdict::Drop)]
         }
+        Settled::Closed => vec![told(Place::NoPolicy(direction)), counted(Verdict::Drop)],
+        Settled::Untracked(inner) => match rules(inner, direction, name).as_slice() {
+            [told @ .., last] if last.then == Then::Verdict(Verdict::Return) => {
+                let untracked = look_up(Vec::new(), Then::Notrack);
+                [told, &[untracked, last.clone()]].concat()
+            }
+            denied => denied.to_vec(),
+        },
     }
 }

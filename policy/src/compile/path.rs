@@ -1,6 +1,6 @@
-//! What an endpoint's packets meet in one direction: its governing policies, tier by tier.
+//! What an endpoint's packets meet in one direction, or a host endpoint's in one lane: its governing policies, tier by tier.
 //!
-//! In: an endpoint and the policies that govern it. Out: clauses in order, a name, and the chain that asks them. A path is named by
+//! In: an endpoint, or a lane, and the policies that govern it. Out: clauses in order, a name, and the chain that asks them. A path is named by
 //! the policies it asks and by how the endpoint answers what they ask of itself, not by their rules: endpoints of equal paths share
 //! one, and an edited rule renames nothing.
 
@@ -14,6 +14,7 @@ use super::front::front;
 use super::list::{Act, Settled};
 use super::node::{Blueprint, Drawing};
 use super::traffic::{Cutter, Pieces};
+use crate::gate::{Lane, Traveller};
 use crate::matching::peers_fit;
 use crate::model::{
     Action, DefaultAction, Direction, Endpoint, IpVersion, Mode, NamedPort, Order, Policy, PortMatch, PortSide,
@@ -31,7 +32,7 @@ struct Stop<'w> {
 
 /// The policies that govern an endpoint in a direction, and the endpoint.
 pub(super) struct Path<'w> {
-    direction: Direction,
+    traveller: Traveller,
     stops: Vec<Stop<'w>>,
     /// How the endpoint answers the rules that ask something of itself.
     owns: BTreeMap<(QualifiedName, usize), Own>,
@@ -45,17 +46,8 @@ impl<'w> Path<'w> {
         endpoint: &Endpoint,
         governing: impl Iterator<Item = &'w Policy>,
     ) -> Self {
-        let counts = |policy: &&Policy| policy.mode != Mode::Off && policy.rules(direction).is_some();
-        let mut tiers: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
-        for policy in governing.filter(counts) {
-            tiers.entry(&policy.tier).or_default().push(policy);
-        }
-        let stops = tiers.into_iter().map(|(tier, policies)| Stop { tier: world.tier(tier).into_owned(), policies });
-        let mut stops: Vec<Stop<'_>> = stops.collect();
-        stops.sort_by(|left, right| standing(&left.tier).cmp(&standing(&right.tier)));
-        for stop in &mut stops {
-            stop.policies.sort_by_key(|policy| Order::standing(policy.order, &policy.name));
-        }
+        let traveller = Traveller::Workload(direction);
+        let stops = stops(world, traveller, governing);
         let mut owns = BTreeMap::new();
         for policy in stops.iter().flat_map(|stop| &stop.policies) {
             for (index, rule) in policy.rules(direction).unwrap_or_default().iter().enumerate() {
@@ -64,20 +56,36 @@ impl<'w> Path<'w> {
                 }
             }
         }
-        Self { direction, stops, owns }
+        Self { traveller, stops, owns }
+    }
+
+    /// The same for what passes a host's own interface. Nothing is known of its ends.
+    pub(super) fn through_host(world: &'w World, lane: Lane, governing: impl Iterator<Item = &'w Policy>) -> Self {
+        let traveller = Traveller::Host(lane);
+        Self { traveller, stops: stops(world, traveller, governing), owns: BTreeMap::new() }
+    }
+
+    /// Whether there is nothing to ask, and all may pass.
+    pub(super) fn is_open(&self) -> bool {
+        let is_closed = matches!(self.traveller, Traveller::Host(lane) if lane.is_closed());
+        self.stops.is_empty() && !is_closed
     }
 
     /// The first chain's name.
     pub(super) fn name(&self) -> Name {
+        let kind = match self.traveller {
+            Traveller::Workload(direction) => direction.to_string(),
+            Traveller::Host(lane) => lane.to_string(),
+        };
         if self.stops.is_empty() {
-            return Name::new(format!("{}-open", self.direction));
+            return Name::new(format!("{kind}-{}", if self.is_open() { "open" } else { "closed" }));
         }
         let stops: Vec<_> = self
             .stops
             .iter()
             .map(|stop| (&stop.tier.name, stop.policies.iter().map(|policy| (&policy.name, policy.mode)).collect()))
             .collect::<Vec<(_, Vec<_>)>>();
-        Drawing::name(&self.direction.to_string(), &(stops, &self.owns))
+        Drawing::name(&kind, &(stops, &self.owns))
     }
 
     /// The policies it asks.
@@ -88,11 +96,14 @@ impl<'w> Path<'w> {
     /// Whether what others call their ports matters to it.
     pub(super) fn asks_for_names(&self) -> bool {
         let policies = self.stops.iter().flat_map(|stop| &stop.policies);
-        let mut rules = policies.flat_map(|policy| policy.rules(self.direction).unwrap_or_default());
+        let mut rules = policies.flat_map(|policy| self.traveller.rules(policy).unwrap_or_default());
         rules.any(|rule| {
             let sides = [(PortSide::Source, &rule.source_ports), (PortSide::Destination, &rule.ports)];
             let excluded = [(PortSide::Source, &rule.not_source_ports), (PortSide::Destination, &rule.not_ports)];
-            let of_others = |side| (side == PortSide::Source) == (self.direction == Direction::Ingress);
+            let of_others = |side| match self.traveller {
+                Traveller::Workload(direction) => (side == PortSide::Source) == (direction == Direction::Ingress),
+                Traveller::Host(_) => true,
+            };
             let mut named = sides.into_iter().chain(excluded).filter(|(side, _)| of_others(*side));
             named.any(|(_, ports)| ports.iter().any(|port| matches!(port, PortMatch::Named { .. })))
         })
@@ -112,7 +123,7 @@ impl<'w> Path<'w> {
     }
 
     fn families(&self, clauses: &[Clause<'_>], known: &[NamedPort]) -> [Pieces; 2] {
-        let cutter = Cutter { direction: self.direction, clauses, known };
+        let cutter = Cutter { direction: self.traveller.direction(), clauses, known };
         IpVersion::BOTH.map(|family| cutter.cut(family))
     }
 
@@ -128,18 +139,25 @@ impl<'w> Path<'w> {
             let policies: Vec<&'w Policy> = stop.policies.iter().copied().filter(|policy| asks(policy)).collect();
             let is_enforced = policies.iter().any(|policy| policy.mode == Mode::Enforce);
             for policy in &policies {
-                let rules = policy.rules(self.direction).unwrap_or_default().iter().enumerate();
+                let rules = self.traveller.rules(policy).unwrap_or_default().iter().enumerate();
                 clauses.extend(rules.filter_map(|(index, rule)| self.clause(policy, index, rule, number, is_shadow)));
             }
-            if !policies.is_empty() && stop.tier.default_action == DefaultAction::Deny {
+            let has_end = match self.traveller {
+                Traveller::Workload(_) => true,
+                Traveller::Host(lane) => lane.has_tier_ends(),
+            };
+            if !policies.is_empty() && has_end && stop.tier.default_action == DefaultAction::Deny {
                 let end = Settled::EndOfTier { tier: stop.tier.name.as_str().into() };
                 let settled = match (is_shadow, is_enforced) {
                     (false, _) => end,
                     (true, true) => Settled::Open,
                     (true, false) => Settled::Staged(Box::new(end)),
                 };
-                clauses.push(Clause::certain(self.direction, Act::Settle(settled), number));
+                clauses.push(Clause::certain(self.traveller.direction(), Act::Settle(settled), number));
             }
+        }
+        if !is_shadow && matches!(self.traveller, Traveller::Host(lane) if lane.is_closed()) {
+            clauses.push(Clause::certain(self.traveller.direction(), Act::Settle(Settled::Closed), self.stops.len()));
         }
         clauses
     }
@@ -155,6 +173,8 @@ impl<'w> Path<'w> {
         let name = Rc::new(RuleName::of(policy, &rule.name));
         let settle = |allowed| {
             let settled = Settled::Rule { name: name.clone(), allowed, log: rule.log && !is_shadow };
+            let goes_untracked = !is_shadow && matches!(self.traveller, Traveller::Host(lane) if lane.is_untracked());
+            let settled = if goes_untracked { Settled::Untracked(Box::new(settled)) } else { settled };
             Act::Settle(match (is_shadow, policy.mode) {
                 (false, _) => settled,
                 (true, Mode::Stage) => Settled::Staged(Box::new(settled)),
@@ -168,10 +188,32 @@ impl<'w> Path<'w> {
             Action::Log if is_shadow => return None,
             Action::Log => Act::Log(name.clone()),
         };
-        let always = Own { fits: [true; 2], ports: Vec::new() };
-        let own = self.owns.get(&(policy.name.clone(), index)).cloned().unwrap_or(always);
-        Some(Clause::of(rule, self.direction, own, act, tier))
+        let direction = self.traveller.direction();
+        let own = match self.traveller {
+            Traveller::Workload(_) => {
+                let always = Own { fits: [true; 2], ports: Vec::new() };
+                Some(self.owns.get(&(policy.name.clone(), index)).cloned().unwrap_or(always))
+            }
+            Traveller::Host(_) => None,
+        };
+        Some(Clause::of(rule, direction, own, act, tier))
     }
+}
+
+/// Sorts governing policies into their tiers. Policies that are off, or do not govern the traveller, are left out.
+fn stops<'w>(world: &World, traveller: Traveller, governing: impl Iterator<Item = &'w Policy>) -> Vec<Stop<'w>> {
+    let counts = |policy: &&Policy| policy.mode != Mode::Off && traveller.rules(policy).is_some();
+    let mut tiers: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
+    for policy in governing.filter(counts) {
+        tiers.entry(&policy.tier).or_default().push(policy);
+    }
+    let stops = tiers.into_iter().map(|(tier, policies)| Stop { tier: world.tier(tier).into_owned(), policies });
+    let mut stops: Vec<Stop<'_>> = stops.collect();
+    stops.sort_by(|left, right| standing(&left.tier).cmp(&standing(&right.tier)));
+    for stop in &mut stops {
+        stop.policies.sort_by_key(|policy| Order::standing(policy.order, &policy.name));
+    }
+    stops
 }
 
 fn standing(tier: &Tier) -> (bool, Option<Order>, &String) {

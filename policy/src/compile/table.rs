@@ -79,7 +79,8 @@ impl Question {
             Question::Endpoints(..) | Question::Ports(..) | Question::Ranges(..) => false,
             Question::Labelled(..) | Question::Named(..) => true,
             Question::Who(list) | Question::Where(list) => list.entries.iter().any(|entry| {
-                entry.who.select.is_some() || entry.who.not_select.is_some() || !entry.who.sets.is_empty()
+                let who = &entry.who.peer;
+                who.select.is_some() || who.not_select.is_some() || !who.sets.is_empty()
             }),
         }
     }
@@ -88,8 +89,9 @@ impl Question {
 /// The selections entries of a list ask about.
 fn selections_of(list: &List) -> BTreeSet<Selection> {
     let of_entries = list.entries.iter().flat_map(|entry| {
-        let outside = entry.who.outside.then(everybody);
-        entry.who.select.iter().chain(&entry.who.not_select).cloned().chain(outside).collect::<Vec<_>>()
+        let who = &entry.who.peer;
+        let outside = who.outside.then(everybody);
+        who.select.iter().chain(&who.not_select).cloned().chain(outside).collect::<Vec<_>>()
     });
     of_entries.collect()
 }

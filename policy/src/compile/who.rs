@@ -1,5 +1,6 @@
 //! Who must be at the other end, for one family.
 
+use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 
 use super::range::address_ranges;
@@ -19,6 +20,32 @@ pub(super) struct Who {
     pub(super) outside: bool,
     /// Named ports the endpoint must have, or must not have; sorted.
     pub(super) ports: Vec<(NamedPort, bool)>,
+}
+
+/// Who must be at both ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ends {
+    /// At the other end.
+    pub(super) peer: Who,
+    /// At the governed end, where that was not answered beforehand.
+    pub(super) own: Who,
+}
+
+/// Workloads' lists are named as if the governed end were not there, so that their names are those they always had.
+impl Hash for Ends {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.peer.hash(hasher);
+        if !self.own.is_anybody() {
+            self.own.hash(hasher);
+        }
+    }
+}
+
+impl Ends {
+    /// Whether everybody fits.
+    pub(super) fn is_anybody(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Who {

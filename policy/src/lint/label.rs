@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Code, Finding, Place, Severity, sights};
 use crate::label::Labels;
-use crate::model::{Policy, Scope, Selection};
+use crate::model::{Hosts, Policy, Scope, Selection};
 use crate::selector::Selector;
 use crate::spelling::nearest;
 use crate::world::World;
@@ -16,6 +16,8 @@ type Carried = BTreeMap<String, BTreeSet<String>>;
 /// What the things of a world carry.
 pub(super) struct Labelled {
     endpoints: Carried,
+    /// Endpoints and host endpoints.
+    with_hosts: Carried,
     /// Endpoints and address sets.
     peers: Carried,
     namespaces: Carried,
@@ -28,6 +30,7 @@ impl Labelled {
         let names = namespaces(world);
         Self {
             endpoints: carried(endpoints()),
+            with_hosts: carried(endpoints().chain(world.host_endpoints.values().map(Cow::Borrowed))),
             peers: carried(endpoints().chain(sets)),
             namespaces: carried(names.iter().map(|name| Cow::Owned(world.namespace_labels(name)))),
         }
@@ -45,7 +48,8 @@ pub(super) fn form(labelled: &Labelled, policy: &Policy) -> Vec<Finding> {
             findings.extend(unseen(place, selector, &labelled.namespaces, "namespace"));
         }
     };
-    look(&|| Place::of(policy, None), &policy.subject, &labelled.endpoints, "endpoint");
+    let subjects = if policy.hosts == Hosts::Never { &labelled.endpoints } else { &labelled.with_hosts };
+    look(&|| Place::of(policy, None), &policy.subject, subjects, "endpoint");
     for sight in sights(policy) {
         for ends in [&sight.rule.source, &sight.rule.destination] {
             for selection in [&ends.select, &ends.not_select].into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! What a policy as a whole may have wrong.
 
 use super::{Code, Finding, Place, Severity};
-use crate::model::{Action, Direction, Policy, Tier};
+use crate::model::{Action, Direction, Hosts, Policy, Tier};
 use crate::world::World;
 
 pub(super) fn form(world: &World, policy: &Policy) -> Vec<Finding> {
@@ -9,8 +9,14 @@ pub(super) fn form(world: &World, policy: &Policy) -> Vec<Finding> {
 }
 
 fn nobody(world: &World, policy: &Policy) -> Option<Finding> {
-    let selects_some = world.endpoints.values().any(|endpoint| world.selects_endpoint(&policy.subject, endpoint));
-    (!selects_some && !world.endpoints.is_empty()).then(|| {
+    let governs_hosts = policy.hosts != Hosts::Never;
+    let governs_workloads = !matches!(policy.hosts, Hosts::PreDnat | Hosts::Untracked);
+    let is_workload = world.endpoints.values().any(|endpoint| world.selects_endpoint(&policy.subject, endpoint));
+    let is_host = world.host_endpoints.values().any(|labels| world.selects_host_endpoint(&policy.subject, labels));
+    let selects_some = (governs_workloads && is_workload) || (governs_hosts && is_host);
+    // Who brings no host endpoints does not ask about them.
+    let nothing_known = world.endpoints.is_empty() || (governs_hosts && world.host_endpoints.is_empty());
+    (!selects_some && !nothing_known).then(|| {
         let message = format!("its subject `{}` selects no endpoint now", policy.subject);
         let advice = "check its labels and its namespace, or remove the policy";
         Place::of(policy, None).finding(Severity::Warning, Code::SelectsNobody, message, advice)

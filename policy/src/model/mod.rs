@@ -17,7 +17,7 @@ pub use self::member::{AddressSet, Endpoint, NamedPort};
 pub use self::name::QualifiedName;
 pub use self::namespace::{NAMESPACE_LABEL, Namespace};
 pub use self::order::{NotAnOrder, Order};
-pub use self::policy::{Action, Direction, Mode, Peers, Policy, Rule};
+pub use self::policy::{Action, Direction, Hosts, Mode, Peers, Policy, Rule};
 pub use self::port::{IcmpMatch, IcmpVersion, IpVersion, PortMatch, PortProtocol, PortSide};
 pub use self::port_text::PortError;
 pub use self::selection::{Scope, Selection};

@@ -28,10 +28,33 @@ pub struct Policy {
     pub mode: Mode,
     /// The endpoints it governs.
     pub subject: Selection,
+    /// Whether it governs host endpoints too, and which of their packets.
+    pub hosts: Hosts,
     /// Rules for what comes in. Present, even empty = the direction is governed.
     pub ingress: Option<Vec<Rule>>,
     /// Rules for what goes out. Present, even empty = the direction is governed.
     pub egress: Option<Vec<Rule>>,
+}
+
+/// What a policy has to say about the host endpoints its subject selects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hosts {
+    /// Nothing, whatever its subject: it governs workloads.
+    #[default]
+    Never,
+    /// It governs workloads, and what a host itself receives and sends.
+    Local,
+    /// As [`Hosts::Local`], and what a host forwards.
+    Forward,
+    /// It governs what comes in at a host before its destination is translated, and no workload.
+    PreDnat,
+    /// It governs what comes in at a host and what the host sends, before connection tracking, and no workload.
+    Untracked,
+}
+
+impl Hosts {
+    /// Every way.
+    pub const ALL: [Self; 5] = [Self::Never, Self::Local, Self::Forward, Self::PreDnat, Self::Untracked];
 }
 
 /// How much a policy's word counts.
@@ -47,8 +70,16 @@ pub enum Mode {
 }
 
 impl Policy {
-    /// The rules of a direction, or nothing where the policy does not govern it.
+    /// The rules of a direction, or nothing where the policy does not govern workloads in it.
     pub fn rules(&self, direction: Direction) -> Option<&[Rule]> {
+        match self.hosts {
+            Hosts::Never | Hosts::Local | Hosts::Forward => self.written(direction),
+            Hosts::PreDnat | Hosts::Untracked => None,
+        }
+    }
+
+    /// The rules of a direction as they are written, whomever they govern.
+    pub(crate) fn written(&self, direction: Direction) -> Option<&[Rule]> {
         match direction {
             Direction::Ingress => self.ingress.as_deref(),
             Direction::Egress => self.egress.as_deref(),

@@ -1,8 +1,10 @@
 //! What a world is compiled to, in nft's own words.
 
+use std::collections::BTreeMap;
+
 use insta::assert_snapshot;
 use poplin_policy::compile::compile;
-use poplin_policy::host::{Host, Settings, WorkloadToHost};
+use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::model::{Action, DefaultAction, Peers};
 use poplin_policy::ruleset::{Interface, Ruleset};
 use poplin_policy::world::World;
@@ -13,7 +15,12 @@ fn host(local: &[&str]) -> Host {
     let interface = |name: &&str| ((*name).to_owned(), Interface::new(format!("pop-{name}")).unwrap());
     Host {
         interfaces: local.iter().map(interface).collect(),
-        settings: Settings { interface_prefix: "pop-".to_owned(), workload_to_host: WorkloadToHost::Drop },
+        host_endpoints: BTreeMap::new(),
+        settings: Settings {
+            interface_prefix: "pop-".to_owned(),
+            workload_to_host: WorkloadToHost::Drop,
+            failsafe: Failsafe::default(),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
 use poplin_policy::model::{
-    Action, AddressSet, DefaultAction, Endpoint, Mode, Order, Peers, Policy, Rule, Selection, Tier,
+    Action, AddressSet, DefaultAction, Endpoint, Hosts, Mode, Order, Peers, Policy, Rule, Selection, Tier,
 };
 use poplin_policy::packet::Packet;
 use poplin_policy::selector::Selector;
@@ -54,6 +54,7 @@ pub(crate) fn ingress(name: &str, subject: &str, rules: Vec<Rule>) -> Policy {
         tier: "default".to_owned(),
         order: None,
         mode: Mode::Enforce,
+        hosts: Hosts::Never,
         subject: Selection::anywhere(Selector::parse(subject).unwrap()),
         ingress: Some(rules),
         egress: None,

@@ -8,11 +8,11 @@ use poplin_policy::ruleset::{Name, Ruleset};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
-use crate::fleet::{interface_of, one_host};
+use crate::fleet::{doorway_of, guarded_host, interface_of, one_host};
 use crate::strategy::{endpoint_address, world};
 
 fn compiled(world: &World) -> Ruleset {
-    compile(world, &one_host(world, WorkloadToHost::Drop))
+    compile(world, &guarded_host(world, WorkloadToHost::Drop))
 }
 
 /// Carries the changes out one by one; the first that leaves a reference to nothing fails.
@@ -134,6 +134,8 @@ enum Step {
     Namespace(String),
     Endpoint(String),
     Interface(String),
+    HostEndpoint(String),
+    Doorway(String),
 }
 
 /// Everything that is in either world.
@@ -147,6 +149,8 @@ fn steps(old: &World, new: &World) -> Vec<Step> {
         steps.extend(world.namespaces.into_keys().map(Step::Namespace));
         steps.extend(world.endpoints.keys().cloned().map(Step::Interface));
         steps.extend(world.endpoints.into_keys().map(Step::Endpoint));
+        steps.extend(world.host_endpoints.keys().cloned().map(Step::Doorway));
+        steps.extend(world.host_endpoints.into_keys().map(Step::HostEndpoint));
     }
     steps
 }
@@ -158,6 +162,12 @@ fn take(compiler: &mut Compiler, world: &World, step: Step) {
         Step::AddressSet(name) => compiler.set_address_set(&name, world.sets.get(&name).cloned()),
         Step::Namespace(name) => compiler.set_namespace(&name, world.namespaces.get(&name).cloned()),
         Step::Endpoint(name) => compiler.set_endpoint(&name, world.endpoints.get(&name)),
+        Step::HostEndpoint(name) => {
+            compiler.set_host_endpoint(&name, world.host_endpoints.get(&name).cloned());
+        }
+        Step::Doorway(name) => {
+            compiler.set_doorway(&name, world.host_endpoints.contains_key(&name).then(|| doorway_of(&name)));
+        }
         Step::Interface(name) => {
             compiler.set_interface(&name, world.endpoints.contains_key(&name).then(|| interface_of(&name)));
         }

@@ -86,7 +86,7 @@ proptest! {
             let Some((name, endpoint)) = world.endpoint_of(packet.destination) else { continue };
             let would = direction_verdict(&promoted, name, Direction::Ingress, packet).unwrap();
             let governs = |tier: &str| world.policies.values().any(|policy| {
-                policy.mode == Mode::Enforce && policy.tier == tier && policy.ingress.is_some()
+                policy.mode == Mode::Enforce && policy.tier == tier && policy.rules(Direction::Ingress).is_some()
                     && world.selects_endpoint(&policy.subject, endpoint)
             });
             let is_by_stage = match &would.by {

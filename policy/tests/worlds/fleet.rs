@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use poplin_policy::compile::compile;
-use poplin_policy::host::{Host, Settings, WorkloadToHost};
+use poplin_policy::host::{Doorway, Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
@@ -55,12 +55,26 @@ impl Fleet {
 }
 
 pub(crate) fn host(interfaces: BTreeMap<String, Interface>, workload_to_host: WorkloadToHost) -> Host {
-    Host { interfaces, settings: Settings { interface_prefix: "pop".to_owned(), workload_to_host } }
+    let settings = Settings { interface_prefix: "pop".to_owned(), workload_to_host, failsafe: Failsafe::default() };
+    Host { interfaces, host_endpoints: BTreeMap::new(), settings }
 }
 
 /// All endpoints on one host.
 pub(crate) fn one_host(world: &World, workload_to_host: WorkloadToHost) -> Host {
     host(world.endpoints.keys().map(|name| (name.clone(), interface_of(name))).collect(), workload_to_host)
+}
+
+/// The same, with the world's host endpoints: `any` stands for every interface, each other for the one of its name.
+pub(crate) fn guarded_host(world: &World, workload_to_host: WorkloadToHost) -> Host {
+    let doorways = world.host_endpoints.keys().map(|name| (name.clone(), doorway_of(name)));
+    Host { host_endpoints: doorways.collect(), ..one_host(world, workload_to_host) }
+}
+
+pub(crate) fn doorway_of(host_endpoint: &str) -> Doorway {
+    match host_endpoint {
+        "any" => Doorway::Every,
+        name => Doorway::Named(Interface::new(name).unwrap()),
+    }
 }
 
 pub(crate) fn interface_of(endpoint: &str) -> Interface {

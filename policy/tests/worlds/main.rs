@@ -6,6 +6,7 @@
 mod change;
 mod count;
 mod fleet;
+mod gate;
 mod packets;
 mod pass;
 mod spoof;

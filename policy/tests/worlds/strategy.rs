@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
 use poplin_policy::model::{
-    Action, AddressSet, DefaultAction, Endpoint, IpVersion, Mode, NamedPort, Order, Peers, Policy, PortMatch,
+    Action, AddressSet, DefaultAction, Endpoint, Hosts, IpVersion, Mode, NamedPort, Order, Peers, Policy, PortMatch,
     QualifiedName, Rule, Scope, Selection, Tier,
 };
 use poplin_policy::selector::Selector;
@@ -61,6 +61,9 @@ const PORTS: [&str; 21] = [
     "proto/1",
 ];
 
+/// Names of host endpoints; where each stands, see `fleet`.
+pub(crate) const HOST_ENDPOINTS: [&str; 3] = ["any", "lan", "wan"];
+
 /// Namespaces things may live in; `n` is declared with labels, `m` sometimes.
 const NAMESPACES: [&str; 2] = ["m", "n"];
 
@@ -69,7 +72,9 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
     let policies = btree_map(qualified("[p-s]"), policy(), 0..6);
     let sets = btree_map(qualified("[x-z]"), (labels(), vec(net(), 0..4)), 0..3);
     let namespaces = btree_map(select(&NAMESPACES[..]), labels(), 0..3);
-    (tiers, policies, sets, namespaces, endpoints()).prop_map(|(tiers, policies, sets, namespaces, endpoints)| World {
+    let host_endpoints = btree_map(select(&HOST_ENDPOINTS[..]).prop_map(str::to_owned), labels(), 0..4);
+    let parts = (tiers, policies, sets, namespaces, endpoints(), host_endpoints);
+    parts.prop_map(|(tiers, policies, sets, namespaces, endpoints, host_endpoints)| World {
         tiers: tiers.into_iter().map(|(name, tier)| (name.into(), Tier { name: name.into(), ..tier })).collect(),
         policies: policies.into_iter().map(|(name, policy)| (name.clone(), Policy { name, ..policy })).collect(),
         sets: sets
@@ -78,6 +83,7 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
             .collect(),
         namespaces: namespaces.into_iter().map(|(name, labels)| (name.to_owned(), labels)).collect(),
         endpoints,
+        host_endpoints,
     })
 }
 
@@ -126,9 +132,10 @@ fn policy() -> impl Strategy<Value = Policy> {
     let tier = select(vec!["first", "second", "default", "kube-baseline", "undeclared"]);
     let mode = prop_oneof![6 => Just(Mode::Enforce), 1 => Just(Mode::Stage), 1 => Just(Mode::Off)];
     let rules = || option::weighted(0.7, vec(rule(), 0..5));
-    (tier, order(), mode, selection(), rules(), rules()).prop_map(|(tier, order, mode, subject, ingress, egress)| {
+    let parts = (tier, order(), mode, selection(), select(&Hosts::ALL[..]), rules(), rules());
+    parts.prop_map(|(tier, order, mode, subject, hosts, ingress, egress)| {
         let (ingress, egress) = (ingress.map(named), egress.map(named));
-        Policy { name: QualifiedName::default(), tier: tier.to_owned(), order, mode, subject, ingress, egress }
+        Policy { name: QualifiedName::default(), tier: tier.to_owned(), order, mode, subject, hosts, ingress, egress }
     })
 }
 

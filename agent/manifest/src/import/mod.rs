@@ -43,7 +43,7 @@ enum Body {
     Calico(Envelope<calico::policy::Spec>, Home, bool),
     Tier(Envelope<calico::tier::Spec>),
     Set(Envelope<calico::set::Spec>, Home),
-    HostEndpoint,
+    HostEndpoint(Envelope<calico::host::Spec>),
 }
 
 /// Every version this house reads beside its own, and its kinds.
@@ -114,10 +114,7 @@ impl Foreign {
             (_, "Tier") => Body::Tier(Envelope::deserialize(yaml)?),
             (_, "NetworkSet") => Body::Set(Envelope::deserialize(yaml)?, Home::Namespace),
             (_, "GlobalNetworkSet") => Body::Set(Envelope::deserialize(yaml)?, Home::Fabric),
-            (_, calico::host::KIND) => {
-                serde::de::IgnoredAny::deserialize(yaml)?;
-                Body::HostEndpoint
-            }
+            (_, calico::host::KIND) => Body::HostEndpoint(Envelope::deserialize(yaml)?),
             _ => return Err(D::Error::custom(format!("kind {kind:?} of {api_version} is not read here"))),
         };
         Ok(Self { api_version: api_version.to_owned(), kind: kind.to_owned(), body })
@@ -133,7 +130,7 @@ impl Foreign {
             Body::Calico(one, home, _) => one.metadata.qualified_name(*home),
             Body::Tier(one) => one.metadata.qualified_name(Home::Fabric),
             Body::Set(one, home) => one.metadata.qualified_name(*home),
-            Body::HostEndpoint => String::new(),
+            Body::HostEndpoint(one) => one.metadata.qualified_name(Home::Fabric),
         };
         format!("{} {name}", self.kind).trim_end().to_owned()
     }
@@ -151,7 +148,7 @@ impl Foreign {
             Body::Calico(one, home, is_staged) => calico::policy::import(one, *home, *is_staged, source).map(Some),
             Body::Tier(one) => calico::tier::import(one, source),
             Body::Set(one, home) => calico::set::import(one, *home, source).map(Some),
-            Body::HostEndpoint => Err(calico::host::refusal().into()),
+            Body::HostEndpoint(one) => calico::host::import(one, source).map(Some),
         }
     }
 }

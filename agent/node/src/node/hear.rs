@@ -72,6 +72,7 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::Tier(_)
         | ObjectKey::AddressSet(_)
         | ObjectKey::Namespace(_)
+        | ObjectKey::HostEndpoint(_)
         | ObjectKey::Fabric => true,
         ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) => false,
     }

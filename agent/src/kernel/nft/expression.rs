@@ -143,9 +143,9 @@ pub(super) fn load_conntrack_state(out: &mut Writer) {
 
 /// `NF_CT_STATE_BIT` of each state (linux/netfilter/nf_conntrack_common.h), a number in host order.
 pub(super) fn conntrack_bits(states: ConntrackStates) -> [u8; 4] {
-    let ConntrackStates { invalid, established, related, new } = states;
+    let ConntrackStates { invalid, established, related, new, untracked } = states;
     let bit = |is_in: bool, bit: u32| if is_in { 1 << bit } else { 0_u32 };
-    (bit(invalid, 0) | bit(established, 1) | bit(related, 2) | bit(new, 3)).to_ne_bytes()
+    (bit(invalid, 0) | bit(established, 1) | bit(related, 2) | bit(new, 3) | bit(untracked, 6)).to_ne_bytes()
 }
 
 /// Goes on if the first registers are, or are not, a key of the set.
@@ -213,6 +213,11 @@ fn lookup_from(out: &mut Writer, register: u32, set: &Name, further: impl FnOnce
 /// Counts packets and octets.
 pub(super) fn counter(out: &mut Writer) {
     expression(out, "counter", |_| {});
+}
+
+/// Keeps connection tracking from looking at the packet; it has no attributes (net/netfilter/nft_ct.c, `nft_notrack_type`).
+pub(super) fn notrack(out: &mut Writer) {
+    expression(out, "notrack", |_| {});
 }
 
 /// Goes on for so many packets a second, and as many at once.

@@ -43,6 +43,7 @@ fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::limit(out, log.per_second);
             expression::log(out, log);
         }
+        Then::Notrack => expression::notrack(out),
         Then::Lookup { fields, map } => {
             expression::load(out, fields);
             expression::look_up_verdict(out, map);

@@ -40,7 +40,8 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
         | Object::AddressSet(_)
         | Object::Peer(_)
         | Object::Fabric(_)
-        | Object::Namespace(_) => false,
+        | Object::Namespace(_)
+        | Object::HostEndpoint(_) => false,
     };
     is_asked || object.key() == *key
 }
@@ -58,9 +59,12 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             Object::Policy(policy) => fits_policies(policy, &after),
             Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
             Object::Tier(tier) => builtin_tier(&tier.name),
-            Object::AddressSet(_) | Object::Peer(_) | Object::Fabric(_) | Object::Block(_) | Object::Namespace(_) => {
-                None
-            }
+            Object::AddressSet(_)
+            | Object::Peer(_)
+            | Object::Fabric(_)
+            | Object::Block(_)
+            | Object::Namespace(_)
+            | Object::HostEndpoint(_) => None,
         };
         failures.extend(unfit.map(|invalid| document.failure(invalid)));
     }

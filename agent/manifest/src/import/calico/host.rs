@@ -1,28 +1,197 @@
-//! What Calico says about hosts, and this house does not hear yet: one place, for it will come.
+//! HostEndpoint: a host's own interface, or all of them; and what a policy says to it.
+//!
+//! Calico's policies speak for host endpoints whenever their selector admits them. Ours do so only where they say it, so a global
+//! policy of Calico says it.
 
-use super::super::written::Scalar;
-use crate::field::{Findings, Invalid};
+use poplin_proto::v1::{self, Resource};
+use serde::Deserialize;
 
-/// Said wherever a document speaks of host endpoints.
-const MESSAGE: &str = "host endpoints are not supported yet";
+use super::super::envelope::{Envelope, Home};
+use super::super::written::{Scalar, Text, something};
+use crate::field::{Findings, Invalid, Invalids};
 
 /// The kind that declares a host's own interface.
 pub(in crate::import) const KIND: &str = "HostEndpoint";
 
-/// A document of that kind.
-pub(in crate::import) fn refusal() -> Invalid {
-    Invalid::new("kind", "NOT_SUPPORTED", MESSAGE).advice("leave the document out; workloads are governed all the same")
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(in crate::import) struct Spec {
+    #[serde(deserialize_with = "something")]
+    node: Option<Text>,
+    #[serde(deserialize_with = "something")]
+    interface_name: Option<Text>,
+    #[serde(rename = "expectedIPs", deserialize_with = "something")]
+    expected_ips: Option<Vec<Text>>,
+    #[serde(deserialize_with = "something")]
+    profiles: Option<Vec<Text>>,
+    #[serde(deserialize_with = "something")]
+    ports: Option<Vec<serde::de::IgnoredAny>>,
 }
 
-/// A switch of a policy that changes what it does to hosts' own interfaces. Off, it says nothing.
-pub(super) fn switch(findings: &mut Findings, field: &str, value: Option<&Scalar>) {
-    match value {
-        None | Some(Scalar::Bool(false)) => {}
-        Some(Scalar::Bool(true)) => {
-            let name = field.rsplit('.').next().unwrap_or(field);
-            let message = format!("{name} speaks of hosts' own interfaces; {MESSAGE}");
-            findings.add(Invalid::new(field, "NOT_SUPPORTED", message).advice("leave it out, or the whole policy"));
+pub(in crate::import) fn import(document: &Envelope<Spec>, source: String) -> Result<Resource, Invalids> {
+    let mut findings = Findings::default();
+    let nothing = Spec::default();
+    let spec = document.spec.as_ref().unwrap_or(&nothing);
+    let name = document.metadata.name().to_owned();
+    let metadata = document.metadata.renamed(&mut findings, Home::Fabric, name, source);
+    let text = |text: &Option<Text>| text.as_deref().unwrap_or_default().to_owned();
+    let interface = text(&spec.interface_name);
+    if interface.is_empty() {
+        let message = "no interface is named; by its addresses alone none is found here";
+        findings.add(Invalid::new("spec.interfaceName", "NO_INTERFACE", message).advice("name it, or * for all"));
+    }
+    if spec.node.as_deref().unwrap_or_default().is_empty() {
+        findings.add(Invalid::new("spec.node", "NO_HOST", "no host is named").advice("name the host"));
+    }
+    if spec.profiles.as_ref().is_some_and(|profiles| !profiles.is_empty()) {
+        let message = "profiles are not known here; what no policy allows is denied";
+        let advice = "leave it out, and write what the profiles allow as a policy";
+        findings.add(Invalid::new("spec.profiles", "NOT_SUPPORTED", message).advice(advice));
+    }
+    if spec.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
+        let message = "ports of host endpoints have no names here";
+        findings.add(Invalid::new("spec.ports", "NOT_SUPPORTED", message).advice("write numbers into the rules"));
+    }
+    let addresses = spec.expected_ips.iter().flatten().map(|text| text.to_string()).collect();
+    let spec = v1::HostEndpointSpec { host: text(&spec.node), interface, addresses };
+    let endpoint = v1::HostEndpoint { metadata: Some(metadata), spec: Some(spec), ..v1::HostEndpoint::default() };
+    // Addresses and names have the same form there, so they are checked as ours.
+    if findings.is_empty() {
+        for invalid in crate::check_host_endpoint(&endpoint).err().into_iter().flat_map(|invalids| invalids.0) {
+            let field = invalid.field.replace("spec.addresses", "spec.expectedIPs");
+            let field = field.replace("spec.interface", "spec.interfaceName").replace("spec.host", "spec.node");
+            findings.add(Invalid { field, ..invalid });
         }
-        Some(other) => findings.add(Invalid::new(field, "NOT_A_SWITCH", format!("{other} is not true or false"))),
+    }
+    findings.finish(Some(Resource::from(endpoint)))
+}
+
+/// The switches of a policy that say which packets of host endpoints it governs.
+pub(super) struct Switches<'a> {
+    pub(super) do_not_track: Option<&'a Scalar>,
+    pub(super) pre_dnat: Option<&'a Scalar>,
+    pub(super) apply_on_forward: Option<&'a Scalar>,
+}
+
+impl Switches<'_> {
+    /// What ours says in `hosts`.
+    pub(super) fn hosts(&self, findings: &mut Findings, governs_egress: bool) -> &'static str {
+        let untracked = switch(findings, "spec.doNotTrack", self.do_not_track);
+        let pre_dnat = switch(findings, "spec.preDNAT", self.pre_dnat);
+        let forward = switch(findings, "spec.applyOnForward", self.apply_on_forward);
+        for (field, is_on) in [("spec.doNotTrack", untracked), ("spec.preDNAT", pre_dnat)] {
+            if is_on && !forward {
+                let message = "it governs what is forwarded too, and applyOnForward does not say so";
+                findings.add(Invalid::new(field, "CONTRADICTION", message).advice("write applyOnForward: true"));
+            }
+        }
+        if untracked && pre_dnat {
+            let message = "a policy is asked either before tracking or before destination translation";
+            findings.add(Invalid::new("spec.preDNAT", "CONTRADICTION", message).advice("write two policies"));
+        }
+        if pre_dnat && governs_egress {
+            let message = "before destination translation there is only what comes in";
+            findings
+                .add(Invalid::new("spec.preDNAT", "CONTRADICTION", message).advice("leave out egress and its type"));
+        }
+        match (untracked, pre_dnat, forward) {
+            (true, ..) => "untracked",
+            (false, true, _) => "preDNAT",
+            (false, false, true) => "forward",
+            (false, false, false) => "local",
+        }
+    }
+}
+
+/// Whether a switch is on. Off, it says nothing.
+fn switch(findings: &mut Findings, field: &str, value: Option<&Scalar>) -> bool {
+    match value {
+        None | Some(Scalar::Bool(false)) => false,
+        Some(Scalar::Bool(true)) => true,
+        Some(other) => {
+            findings.add(Invalid::new(field, "NOT_A_SWITCH", format!("{other} is not true or false")));
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poplin_proto::Failure;
+    use poplin_proto::v1::{HostEndpointSpec, Manifest, resource::Object};
+
+    use crate::read;
+
+    fn imported(text: &str) -> Result<Object, Vec<Failure>> {
+        let text = format!("apiVersion: projectcalico.org/v3\n{text}");
+        let mut documents = read(&Manifest { name: "calico.yaml".to_owned(), text })?;
+        Ok(documents.remove(0).resource.object.unwrap())
+    }
+
+    fn hosts(kind: &str, spec: &str) -> String {
+        let text = format!("kind: {kind}\nmetadata: {{name: p, namespace: {{}}}}\nspec: {spec}\n");
+        let namespace = if kind == "NetworkPolicy" { "shop" } else { "" };
+        let text = match namespace {
+            "" => text.replace(", namespace: {}", ""),
+            namespace => text.replace("namespace: {}", &format!("namespace: {namespace}")),
+        };
+        match imported(&text).unwrap() {
+            Object::Policy(policy) => policy.spec.unwrap().hosts,
+            other => panic!("{other:?} is no policy"),
+        }
+    }
+
+    fn refused_field(spec: &str) -> Option<String> {
+        let text = format!("kind: GlobalNetworkPolicy\nmetadata: {{name: p}}\nspec: {spec}\n");
+        imported(&text).unwrap_err().remove(0).field
+    }
+
+    #[test]
+    fn a_host_endpoint_keeps_its_host_interface_and_addresses() {
+        let spec = "{node: h1, interfaceName: eth0, expectedIPs: [192.0.2.1, 'fd00::1']}";
+
+        let object = imported(&format!("kind: HostEndpoint\nmetadata: {{name: h1-eth0}}\nspec: {spec}\n")).unwrap();
+
+        let Object::HostEndpoint(endpoint) = object else { panic!("{object:?} is no host endpoint") };
+        let addresses = ["192.0.2.1", "fd00::1"].map(str::to_owned).to_vec();
+        let expected = HostEndpointSpec { host: "h1".to_owned(), interface: "eth0".to_owned(), addresses };
+        assert_eq!(endpoint.spec.unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_host_endpoint_is_told_in_calicos_words() {
+        for (spec, field) in [
+            ("{node: h1, expectedIPs: [192.0.2.1]}", "spec.interfaceName"),
+            ("{interfaceName: eth0}", "spec.node"),
+            ("{node: h1, interfaceName: lo}", "spec.interfaceName"),
+            ("{node: h1, interfaceName: eth0, expectedIPs: [x]}", "spec.expectedIPs[0]"),
+            ("{node: h1, interfaceName: eth0, profiles: [allow]}", "spec.profiles"),
+        ] {
+            let text = format!("kind: HostEndpoint\nmetadata: {{name: h1-eth0}}\nspec: {spec}\n");
+            assert_eq!(imported(&text).unwrap_err()[0].field.as_deref(), Some(field), "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_global_policy_speaks_for_host_endpoints_and_a_namespaced_one_does_not() {
+        assert_eq!(hosts("NetworkPolicy", "{types: [Ingress]}"), "");
+        assert_eq!(hosts("GlobalNetworkPolicy", "{types: [Ingress]}"), "local");
+        assert_eq!(hosts("GlobalNetworkPolicy", "{types: [Ingress], namespaceSelector: all()}"), "");
+        assert_eq!(hosts("GlobalNetworkPolicy", "{types: [Egress], applyOnForward: true}"), "forward");
+        assert_eq!(hosts("GlobalNetworkPolicy", "{types: [Ingress], applyOnForward: true, preDNAT: true}"), "preDNAT");
+        assert_eq!(
+            hosts("GlobalNetworkPolicy", "{types: [Egress], applyOnForward: true, doNotTrack: true}"),
+            "untracked"
+        );
+    }
+
+    #[test]
+    fn switches_that_contradict_each_other_are_refused() {
+        let field = |spec| refused_field(spec).unwrap();
+        assert_eq!(field("{types: [Ingress], preDNAT: true}"), "spec.preDNAT");
+        assert_eq!(field("{types: [Ingress], doNotTrack: true}"), "spec.doNotTrack");
+        assert_eq!(field("{types: [Egress], applyOnForward: true, preDNAT: true}"), "spec.preDNAT");
+        assert_eq!(field("{applyOnForward: true, preDNAT: true, doNotTrack: true}"), "spec.preDNAT");
+        assert_eq!(field("{applyOnForward: sometimes}"), "spec.applyOnForward");
     }
 }

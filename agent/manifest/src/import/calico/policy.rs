@@ -63,11 +63,11 @@ pub(in crate::import) fn import(
     let tier = spec.tier.as_deref().filter(|tier| !tier.is_empty() && *tier != poplin_policy::model::DEFAULT_TIER);
     findings.take(tier.map(|tier| object_name("spec.tier", tier)).transpose());
     let order = findings.take(order("spec.order", spec.order.as_ref())).flatten();
-    spec.refuse_what_is_of_hosts(&mut findings, home);
     spec.refuse_what_is_not_known(&mut findings);
     let subject = spec.checked(&mut findings, "spec.selector", spec.selector.as_deref());
     let namespaces = spec.namespaces(&mut findings, home);
     let (governs_ingress, governs_egress) = spec.directions(&mut findings);
+    let hosts = spec.hosts(&mut findings, home, &namespaces, governs_egress);
     let mut rules = |list: &str, rules: &Option<Vec<Rule>>| {
         let rules = rules.iter().flatten().enumerate();
         RuleList {
@@ -80,6 +80,7 @@ pub(in crate::import) fn import(
         order,
         subject: if subject == "all()" { String::new() } else { subject },
         namespaces,
+        hosts,
         ingress: governs_ingress.then_some(ingress),
         egress: governs_egress.then_some(egress),
         mode,
@@ -89,18 +90,27 @@ pub(in crate::import) fn import(
 }
 
 impl Spec {
-    fn refuse_what_is_of_hosts(&self, findings: &mut Findings, home: Home) {
-        let switches = [
-            ("spec.doNotTrack", &self.do_not_track),
-            ("spec.preDNAT", &self.pre_dnat),
-            ("spec.applyOnForward", &self.apply_on_forward),
-        ];
-        for (field, value) in switches {
-            match home {
-                Home::Namespace if value.is_some() => findings.add(of_global(field)),
-                Home::Namespace | Home::Fabric => host::switch(findings, field, value.as_ref()),
+    /// What it says to host endpoints. They live in no namespace, so one that asks for namespaces says nothing to them.
+    fn hosts(&self, findings: &mut Findings, home: Home, namespaces: &str, governs_egress: bool) -> String {
+        if home == Home::Namespace {
+            let switches = [
+                ("spec.doNotTrack", &self.do_not_track),
+                ("spec.preDNAT", &self.pre_dnat),
+                ("spec.applyOnForward", &self.apply_on_forward),
+            ];
+            for (field, _) in switches.into_iter().filter(|(_, value)| value.is_some()) {
+                findings.add(of_global(field));
             }
+            return String::new();
         }
+        let switches = host::Switches {
+            do_not_track: self.do_not_track.as_ref(),
+            pre_dnat: self.pre_dnat.as_ref(),
+            apply_on_forward: self.apply_on_forward.as_ref(),
+        };
+        let hosts = switches.hosts(findings, governs_egress);
+        let means_some = namespaces.is_empty() || namespaces == "global()";
+        if hosts == "local" && !means_some { String::new() } else { hosts.to_owned() }
     }
 
     fn refuse_what_is_not_known(&self, findings: &mut Findings) {

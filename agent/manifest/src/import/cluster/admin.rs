@@ -133,6 +133,7 @@ pub(super) fn governing(
         ingress: if is_idle { Some(RuleList::default()) } else { list(ingress) },
         egress: list(egress),
         mode: if is_idle { "off".to_owned() } else { String::new() },
+        hosts: String::new(),
     };
     Resource::from(v1::Policy { metadata: Some(metadata), spec: Some(spec), ..v1::Policy::default() })
 }

@@ -87,6 +87,7 @@ pub(in crate::import) fn import(
         ingress: governs_ingress.then_some(ingress),
         egress: governs_egress.then_some(egress),
         mode,
+        hosts: String::new(),
         ..v1::PolicySpec::default()
     };
     let policy = v1::Policy { metadata: Some(metadata), spec: Some(spec), ..v1::Policy::default() };

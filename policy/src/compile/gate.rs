@@ -1,0 +1,193 @@
+//! Host endpoints of this host, and the paths of what passes them.
+//!
+//! In: where each stands, and what the world says of policies. Out: base chains of their own, each a few rules and a dispatch by
+//! interface like that of workloads; the rule after it is for whatever interface nobody names. A lane in which nothing is asked has no
+//! chain, and a host without host endpoints has none at all. There are few, so each change looks at all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Compiler;
+use super::base;
+use super::condition::{look_up, when};
+use super::dispatch::ids;
+use super::local::{Drawn, PathState};
+use super::name::id_of;
+use super::path::Path;
+use super::table::Ground;
+use crate::gate::Lane;
+use crate::host::Doorway;
+use crate::label::Labels;
+use crate::model::{Policy, PortProtocol};
+use crate::ruleset::{Atom, Chain, Datatype, Element, Field, Form, Map, MapElements, MapKey, Name, Then, Verdict};
+
+/// Host endpoints of this host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gates {
+    /// Where each stands.
+    doorways: BTreeMap<String, Doorway>,
+    /// The paths that stand.
+    pub(super) paths: BTreeMap<Lane, BTreeMap<Name, PathState>>,
+    chains: BTreeSet<Name>,
+    maps: BTreeSet<Name>,
+}
+
+/// What stands besides paths.
+#[derive(Default)]
+struct Wanted {
+    chains: BTreeMap<Name, Chain>,
+    maps: BTreeMap<Name, Map>,
+}
+
+impl Compiler {
+    /// A host endpoint of any host comes, changes or goes. Its addresses are told as those of a set.
+    pub fn set_host_endpoint(&mut self, name: &str, labels: Option<Labels>) {
+        if self.world.host_endpoints.get(name) == labels.as_ref() {
+            return;
+        }
+        match labels {
+            Some(labels) => self.world.host_endpoints.insert(name.to_owned(), labels),
+            None => self.world.host_endpoints.remove(name),
+        };
+        self.refresh_gates();
+    }
+
+    /// A host endpoint gets its place on this host, or loses it. One the world does not know is governed by no policy.
+    pub fn set_doorway(&mut self, name: &str, doorway: Option<Doorway>) {
+        match doorway {
+            Some(doorway) => self.gates.doorways.insert(name.to_owned(), doorway),
+            None => self.gates.doorways.remove(name),
+        };
+        self.refresh_gates();
+    }
+
+    /// Puts what passes each host endpoint on the path it should be on; stale paths are drawn again.
+    pub(super) fn refresh_gates(&mut self) {
+        let mut wanted = Wanted::default();
+        let mut lanes = BTreeSet::new();
+        for lane in Lane::ALL {
+            let paths = self.wanted_paths(lane);
+            if paths.is_empty() {
+                self.keep_paths(lane, &BTreeSet::new());
+                continue;
+            }
+            lanes.insert(lane);
+            self.keep_paths(lane, &paths.values().cloned().collect());
+            wanted.add_dispatch(lane, &paths);
+        }
+        wanted.chains.extend(base::host_chains(&self.settings, &lanes));
+        if !lanes.is_empty() {
+            for direction in super::DIRECTIONS {
+                wanted.maps.insert(base::failsafe_name(direction), failsafe(self.settings.failsafe.ports(direction)));
+            }
+        }
+        self.put_gates(wanted);
+    }
+
+    /// The path of each doorway; nothing if all of them let everything pass.
+    fn wanted_paths(&mut self, lane: Lane) -> BTreeMap<Doorway, Name> {
+        let mut named = BTreeMap::new();
+        let mut drawn = Vec::new();
+        let mut is_open = true;
+        for (name, doorway) in &self.gates.doorways {
+            if named.contains_key(doorway) {
+                continue;
+            }
+            let path = Path::through_host(&self.world, lane, self.governing(name));
+            let path_name = path.name();
+            is_open &= path.is_open();
+            let stands = self.gates.paths.get(&lane).and_then(|paths| paths.get(&path_name));
+            if stands.is_none_or(|state| state.is_stale) {
+                drawn.push((path_name.clone(), Drawn::of(&path, &path_name, &self.known)));
+            }
+            named.insert(doorway.clone(), path_name);
+        }
+        if is_open {
+            return BTreeMap::new();
+        }
+        let Self { world, population, edited, tables, nodes, gates, .. } = self;
+        let mut ground = Ground { world, population, edited };
+        for (name, drawn) in drawn {
+            drawn.stand(gates.paths.entry(lane).or_default(), &name, nodes, tables, &mut ground);
+        }
+        named
+    }
+
+    fn governing(&self, host_endpoint: &str) -> impl Iterator<Item = &Policy> {
+        let labels = self.world.host_endpoints.get(host_endpoint);
+        let selects = move |policy: &&Policy| {
+            labels.is_some_and(|labels| self.world.selects_host_endpoint(&policy.subject, labels))
+        };
+        self.world.policies.values().filter(selects)
+    }
+
+    /// Ends all other paths of a lane.
+    fn keep_paths(&mut self, lane: Lane, kept: &BTreeSet<Name>) {
+        let Self { world, population, edited, tables, nodes, gates, .. } = self;
+        let mut ground = Ground { world, population, edited };
+        let Some(paths) = gates.paths.get_mut(&lane) else { return };
+        let ended: Vec<Name> = paths.keys().filter(|name| !kept.contains(*name)).cloned().collect();
+        for name in ended {
+            let state = paths.remove(&name).expect("its name was just seen");
+            state.end(&name, nodes, tables, &mut ground);
+        }
+    }
+
+    fn put_gates(&mut self, wanted: Wanted) {
+        let Self { edited, gates, .. } = self;
+        let (chains, maps) = (wanted.chains.keys().cloned().collect(), wanted.maps.keys().cloned().collect());
+        let former_chains = std::mem::replace(&mut gates.chains, chains);
+        let former_maps = std::mem::replace(&mut gates.maps, maps);
+        for name in former_chains.difference(&gates.chains) {
+            edited.set_chain(name, None);
+        }
+        for name in former_maps.difference(&gates.maps) {
+            edited.set_map(name, None);
+        }
+        for (name, map) in wanted.maps {
+            edited.set_map(&name, Some(map));
+        }
+        for (name, chain) in wanted.chains {
+            edited.set_chain(&name, Some(chain));
+        }
+    }
+}
+
+impl Wanted {
+    fn add_dispatch(&mut self, lane: Lane, paths: &BTreeMap<Doorway, Name>) {
+        let (ids_name, verdicts_name) = (Name::new(format!("{lane}-ids")), Name::new(format!("{lane}-chains")));
+        let ids = ids(paths.values().collect::<BTreeSet<_>>().into_iter(), id_of);
+        let mut by_interface = BTreeMap::new();
+        let mut rules = Vec::new();
+        for (doorway, path) in paths {
+            match doorway {
+                Doorway::Named(interface) => {
+                    let key = Element::exactly(vec![Atom::Interface(interface.clone())]);
+                    by_interface.insert(key, ids[path]);
+                }
+                Doorway::Every => rules.push(when(Vec::new(), Verdict::Goto(path.clone()))),
+            }
+        }
+        let field = match lane {
+            Lane::Input | Lane::ForwardIn | Lane::PreDnat | Lane::UntrackedIn => Field::InterfaceIn,
+            Lane::Output | Lane::ForwardOut | Lane::UntrackedOut => Field::InterfaceOut,
+        };
+        let then = Then::Dispatch { fields: vec![field], ids: ids_name.clone(), verdicts: verdicts_name.clone() };
+        rules.insert(0, look_up(Vec::new(), then));
+        self.chains.insert(base::gate_name(lane), Chain { hook: None, rules });
+        let key = vec![MapKey::Field(Datatype::Interface)];
+        self.maps.insert(ids_name, Map { key, form: Form::Hash, elements: MapElements::Ids(by_interface) });
+        let verdicts = ids.into_iter().map(|(path, id)| (id, Verdict::Goto(path)));
+        let elements = MapElements::IdVerdicts(verdicts.collect());
+        self.maps.insert(verdicts_name, Map { key: vec![MapKey::Id], form: Form::Hash, elements });
+    }
+}
+
+/// The ports that stay open.
+fn failsafe(ports: &BTreeSet<(PortProtocol, u16)>) -> Map {
+    let key = [Datatype::Octet, Datatype::Port].map(MapKey::Field).to_vec();
+    let element = |(protocol, port): &(PortProtocol, u16)| {
+        Element::exactly(vec![Atom::Octet(protocol.number()), Atom::Port(*port)])
+    };
+    let elements = ports.iter().map(|port| (element(port), Verdict::Accept)).collect();
+    Map { key, form: Form::Hash, elements: MapElements::Verdicts(elements) }
+}

@@ -1,0 +1,169 @@
+//! What the plain definition says of a host endpoint is what is compiled, in every lane and at every kind of interface.
+
+use poplin_policy::compile::compile;
+use poplin_policy::explain::explain_at_host;
+use poplin_policy::gate::{Lane, host_verdict};
+use poplin_policy::host::{Failsafe, Host, WorkloadToHost};
+use poplin_policy::model::Direction;
+use poplin_policy::packet::{Packet, Transport};
+use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
+use poplin_policy::verdict::direction_verdict;
+use poplin_policy::walk::{ConntrackState, Journey, Outcome, SYN, Transit, journey};
+use poplin_policy::world::World;
+use proptest::prelude::*;
+
+use crate::fleet::{guarded_host, interface_of, one_host, uplink};
+use crate::packets::{packet, packets};
+use crate::strategy::world;
+
+/// Interfaces of a host: two that a host endpoint may name, and one that none does.
+const INTERFACES: [&str; 3] = ["eth0", "lan", "wan"];
+
+/// What was sent from outside of every workload, as far as it is at a host's interface.
+fn sent(lane: Lane, interface: &Interface, packet: &Packet, state: ConntrackState) -> Transit {
+    let (hook, into, out) = match lane {
+        Lane::UntrackedIn | Lane::PreDnat => (HookPoint::Prerouting, Some(interface), None),
+        Lane::Input => (HookPoint::Input, Some(interface), None),
+        Lane::ForwardIn => (HookPoint::Forward, Some(interface), None),
+        Lane::ForwardOut => (HookPoint::Forward, None, Some(interface)),
+        Lane::UntrackedOut | Lane::Output => (HookPoint::Output, None, Some(interface)),
+    };
+    // What is forwarded has two interfaces; the other is a workload's, which no host endpoint is asked about.
+    let other = (hook == HookPoint::Forward).then(|| interface_of("e1"));
+    Transit {
+        hook,
+        interface_in: into.cloned().or_else(|| other.clone()),
+        interface_out: out.cloned().or(other),
+        packet: *packet,
+        hop_limit: 64,
+        tcp_flags: SYN,
+        state,
+    }
+}
+
+/// Its way through the chains of one lane.
+fn through(rules: &Ruleset, lane: Lane, transit: &Transit) -> Journey {
+    journey(rules, transit, |priority| match lane {
+        Lane::UntrackedIn | Lane::UntrackedOut => priority == -300,
+        Lane::PreDnat => priority == -101,
+        Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut => priority == 1,
+    })
+}
+
+/// Who speaks for an interface: the host endpoint that names it, or the one of every interface.
+fn speaker<'w>(world: &'w World, interface: &str) -> Option<&'w str> {
+    let known = |name: &str| world.host_endpoints.get_key_value(name).map(|(name, _)| name.as_str());
+    known(interface).or_else(|| known("any"))
+}
+
+fn failsafe() -> Failsafe {
+    // Ports that packets of these worlds have.
+    let mut failsafe = Failsafe::default();
+    failsafe.inbound.insert((poplin_policy::model::PortProtocol::Tcp, 443));
+    failsafe
+}
+
+fn guarded(world: &World) -> Host {
+    let host = guarded_host(world, WorkloadToHost::Accept);
+    Host { settings: poplin_policy::host::Settings { failsafe: failsafe(), ..host.settings }, ..host }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_host_endpoint_lets_pass_what_its_verdict_allows(world in world(), packets in packets()) {
+        let rules = compile(&world, &guarded(&world));
+
+        for (packet, lane) in packets.iter().flat_map(|packet| Lane::ALL.map(|lane| (packet, lane))) {
+            for interface in INTERFACES {
+                let transit = sent(lane, &Interface::new(interface).unwrap(), packet, ConntrackState::New);
+                let said = speaker(&world, interface)
+                    .map(|name| host_verdict(&world, &failsafe(), name, lane, packet).unwrap());
+
+                let Journey { outcome, is_untracked, .. } = through(&rules, lane, &transit);
+
+                let (allowed, untracked) = said.as_ref().map_or((true, false), |said| (said.allowed, said.is_untracked));
+                prop_assert_eq!(outcome == Outcome::Accept, allowed, "{} {} {:?}", packet, interface, said);
+                prop_assert!(!allowed || is_untracked == untracked, "{} {} {:?}", packet, interface, said);
+            }
+        }
+    }
+
+    #[test]
+    fn the_explanation_tells_what_the_host_endpoints_verdict_says(world in world(), packets in packets()) {
+        for (packet, lane) in packets.iter().flat_map(|packet| Lane::ALL.map(|lane| (packet, lane))) {
+            for name in world.host_endpoints.keys() {
+                let story = explain_at_host(&world, &failsafe(), name, lane, packet).unwrap();
+
+                prop_assert_eq!(Some(story.ruling), host_verdict(&world, &failsafe(), name, lane, packet));
+            }
+        }
+    }
+
+    #[test]
+    fn known_flows_lo_and_neighbours_pass_every_tracked_lane(world in world(), packet in packet()) {
+        let rules = compile(&world, &guarded(&world));
+        let solicitation = Packet::icmp("fe80::1".parse().unwrap(), "ff02::1:ff00:1".parse().unwrap(), 135, 0);
+        let lo = Interface::new("lo").unwrap();
+
+        for lane in Lane::ALL {
+            let passes = |transit: &Transit| through(&rules, lane, transit).outcome == Outcome::Accept;
+            if !matches!(lane, Lane::ForwardIn | Lane::ForwardOut) {
+                prop_assert!(passes(&sent(lane, &lo, &packet, ConntrackState::New)));
+                let near = Transit { hop_limit: 255, ..sent(lane, &uplink(), &solicitation, ConntrackState::Untracked) };
+                prop_assert!(passes(&near));
+            }
+            if !lane.is_untracked() {
+                for state in [ConntrackState::Established, ConntrackState::Related, ConntrackState::Untracked] {
+                    prop_assert!(passes(&sent(lane, &uplink(), &packet, state)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_workload_sends_to_its_host_meets_the_host_endpoint_of_every_interface(
+        world in world(),
+        packets in packets(),
+    ) {
+        let rules = compile(&world, &guarded(&world));
+
+        for packet in &packets {
+            let Some((name, _)) = world.endpoint_of(packet.source) else { continue };
+            let egress = direction_verdict(&world, name, Direction::Egress, packet).unwrap().allowed;
+            let every = host_verdict(&world, &failsafe(), "any", Lane::Input, packet);
+            let transit = sent(Lane::Input, &interface_of(name), packet, ConntrackState::New);
+
+            let Journey { outcome, .. } = journey(&rules, &transit, |_| true);
+
+            prop_assert_eq!(outcome == Outcome::Accept, egress && every.is_none_or(|ruling| ruling.allowed));
+        }
+    }
+
+    #[test]
+    fn a_host_without_host_endpoints_has_no_chain_for_them(world in world()) {
+        let bare = World { host_endpoints: Default::default(), ..world.clone() };
+
+        let rules = compile(&world, &one_host(&world, WorkloadToHost::Drop));
+
+        prop_assert_eq!(&rules, &compile(&bare, &one_host(&world, WorkloadToHost::Drop)));
+        let of_hosts = |name: &&str| name.starts_with("host-") || name.ends_with("-gate") || name.starts_with("failsafe");
+        let names = rules.chains.keys().chain(rules.maps.keys()).map(|name| name.as_str());
+        prop_assert_eq!(names.filter(of_hosts).collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_failsafe_answer_leaves_before_tracking_whatever_policy_says() {
+    let ssh_answer = Transport::Ports { protocol: 6, source: 22, destination: 50_000 };
+    let packet = Packet {
+        transport: ssh_answer,
+        ..Packet::tcp("192.0.2.1".parse().unwrap(), "192.0.2.9".parse().unwrap(), (0, 0))
+    };
+    let world = World { host_endpoints: [("any".to_owned(), Default::default())].into(), ..World::default() };
+
+    let ruling = host_verdict(&world, &Failsafe::default(), "any", Lane::UntrackedOut, &packet).unwrap();
+
+    assert_eq!(ruling.to_string(), "raw-out of any: failsafe port: allowed");
+}
