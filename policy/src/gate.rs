@@ -9,7 +9,8 @@
 //! - What the host itself receives and sends: what no rule allows is denied, each direction by itself, with or without policies.
 //! - What it forwards: as for a workload; where no [`Hosts::Forward`] policy governs, it passes.
 //! - Before destination translation, and untracked: a tier's end denies nothing; what no rule denies goes on to what comes later on
-//!   the path. What an untracked rule allows is not tracked, and no tracked policy of a host endpoint asks it again.
+//!   the path. What an untracked rule allows is not tracked, and no tracked policy of a host endpoint asks it again; a workload's
+//!   still does, packet by packet, and takes of TCP only what opens a connection.
 //! - A packet that a rule before translation allows is asked again after it (Calico does not ask it again).
 //! - A host's packets to its own workloads pass. What a workload sends to its host meets the workload's egress policy, then
 //!   [`WorkloadToHost`](crate::host::WorkloadToHost), then the ingress policy of the host endpoint of
