@@ -1,7 +1,9 @@
 //! The rules compiled for one host that has every endpoint, and a packet's way through them.
 
+use std::collections::BTreeMap;
+
 use poplin_policy::compile::compile;
-use poplin_policy::host::{Host, Settings, WorkloadToHost};
+use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
@@ -14,7 +16,12 @@ impl Machine {
         let interfaces = world.endpoints.keys().map(|name| (name.clone(), interface_of(name))).collect();
         let host = Host {
             interfaces,
-            settings: Settings { interface_prefix: "pop".to_owned(), workload_to_host: WorkloadToHost::Drop },
+            settings: Settings {
+                interface_prefix: "pop".to_owned(),
+                workload_to_host: WorkloadToHost::Drop,
+                failsafe: Failsafe::default(),
+            },
+            host_endpoints: BTreeMap::new(),
         };
         Self(compile(world, &host))
     }
