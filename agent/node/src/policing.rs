@@ -129,6 +129,8 @@ impl Policing {
         self.tell(mirror, local);
         let changes = match &self.loaded {
             None => {
+                // The whole table is due: what was to lead there step by step is part of it.
+                self.waiting.clear();
                 self.compiler.take_changes();
                 between(None, self.compiler.ruleset())
             }
