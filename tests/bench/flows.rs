@@ -24,8 +24,8 @@ use poplin_policy::verdict::verdict;
 use poplin_policy::world::World;
 
 /// Flows in one measured batch, and how few of them the plain definitions are asked.
-const FLOWS: usize = 20_000;
-const FEW: usize = 20;
+const FLOWS: u32 = 20_000;
+const FEW: u32 = 20;
 
 fn main() {
     let repetitions = setting("POPLIN_REPETITIONS", 10);
@@ -47,13 +47,13 @@ fn measure(policies: usize, endpoints: usize, groups: usize, repetitions: usize)
         let (index, took) = time(|| Index::of(&world));
         times[0].add(took);
         let (_, took) = time(|| flows.iter().filter(|flow| index.verdict(flow).allowed).count());
-        times[1].add(took / FLOWS as u32);
+        times[1].add(took / FLOWS);
         let (_, took) = time(|| flows.iter().map(|flow| index.explain(flow).egress.map_or(0, |_| 1)).sum::<usize>());
-        times[2].add(took / FLOWS as u32);
-        let (_, took) = time(|| flows.iter().take(FEW).filter(|flow| verdict(&world, flow).allowed).count());
-        times[3].add(took / FEW as u32);
-        let (_, took) = time(|| flows.iter().take(FEW).filter(|flow| explain(&world, flow).allowed).count());
-        times[4].add(took / FEW as u32);
+        times[2].add(took / FLOWS);
+        let (_, took) = time(|| flows.iter().take(FEW as usize).filter(|flow| verdict(&world, flow).allowed).count());
+        times[3].add(took / FEW);
+        let (_, took) = time(|| flows.iter().take(FEW as usize).filter(|flow| explain(&world, flow).allowed).count());
+        times[4].add(took / FEW);
         let (changes, took) = time(|| diff(&world, &changed, Concern::Decisions));
         times[5].add(took);
         assert!(!changes.is_empty());

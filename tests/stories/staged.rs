@@ -22,7 +22,7 @@ fn room(lab: &Lab) -> (Agent, Container, Container) {
 
 /// What one rule of the policy `db`, or the end of its tier, has counted.
 fn flows(host: &Agent, rule: &str, action: &str) -> u64 {
-    let printed: Value = serde_json::from_str(&host.poplin(&["counters", "-o", "json"])).unwrap();
+    let printed: Value = serde_json::from_str(&host.poplin(&["counters", "-o", "json"])).expect("it is JSON");
     let counters = printed["counters"].as_array().cloned().unwrap_or_default();
     let is_it = |counter: &&Value| counter["rule"] == rule && counter["action"] == action;
     counters.iter().find(is_it).and_then(|counter| counter["packets"].as_u64()).unwrap_or_default()

@@ -15,14 +15,17 @@ use crate::packet::{ICMP, ICMP6};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Piece {
     List(List),
-    BySource(Vec<((u16, u16), List)>),
+    BySource(Vec<(Ports, List)>),
 }
+
+/// A range of ports, both ends within.
+pub(super) type Ports = (u16, u16);
 
 /// All pieces of one family.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pieces {
     /// By protocol: ranges of ports, from 0 to 65535 without a gap. Protocols without ports have one range.
-    pub(super) protocols: BTreeMap<u8, Vec<((u16, u16), Piece)>>,
+    pub(super) protocols: BTreeMap<u8, Vec<(Ports, Piece)>>,
     /// Of every other protocol.
     pub(super) others: List,
 }

@@ -88,7 +88,7 @@ fn a_hundred_tiers_are_as_deep_as_one() {
 
 #[test]
 fn a_long_list_is_two_look_ups_whoever_may_and_may_not() {
-    let some = |number: usize| if number % 2 == 0 { Action::Allow } else { Action::Deny };
+    let some = |number: usize| if number.is_multiple_of(2) { Action::Allow } else { Action::Deny };
     let peers = ["app == 'web'", "has(app)", "site == 'hq'"].map(select);
     let mut rules: Vec<_> = (0..).zip(peers).map(|(number, peers)| rule(some(number), peers, "tcp/443")).collect();
     rules.push(rule(Action::Allow, Peers { nets: nets("10.0.0.0/8"), not_nets: nets("10.0.0.0/30"), ..anybody() }, ""));
