@@ -66,7 +66,7 @@ struct Layout {
 fn main() {
     let (repetitions, packets) = (setting("POPLIN_REPETITIONS", 15), setting("POPLIN_PACKETS", PACKETS));
     let lab = Lab::new();
-    let mut fabric = Fabric::new(&lab);
+    let mut fabric = Fabric::new(&lab, RECEIVER);
     fabric.deafen();
     fabric.apply(&[route_to(SENDER, false, true), route_to(RECEIVER, false, true)]);
     let mut layouts = vec![

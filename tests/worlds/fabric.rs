@@ -1,7 +1,7 @@
-//! One host with six containers and everybody else behind its uplink, and sockets into all of them.
+//! One host with a few containers and everybody else behind its uplink, and sockets into all of them.
 //!
 //! ```text
-//! c1 … c6 ── pop-e1 … pop-e6 ─ host ─ eth0 ── outside (remote endpoints, the rest of the world)
+//! c1, c2, … ── pop-e1, pop-e2, … ─ host ─ eth0 ── outside (remote endpoints, the rest of the world)
 //! ```
 //! Nobody but the host owns an address: what arrives is seen by packet sockets (packet(7)) and answered by no kernel. One
 //! thread on one processor sends everything. There the kernel handles packets in the order they were sent, so once a
@@ -14,7 +14,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use ipnet::IpNet;
 use netlink_sys::constants::NETLINK_NETFILTER;
 use poplin_agent::kernel::Hands;
 use poplin_lab::{Lab, Namespace};
@@ -28,7 +27,7 @@ use rustix::net::{
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::fleet::interface_of;
-use crate::strategy::{ENDPOINTS, endpoint_address};
+use crate::strategy::endpoint_address;
 use crate::wire::{self, Standing};
 
 /// Who sends or receives: container *n*, or 0 for the outside.
@@ -66,7 +65,7 @@ struct Sockets {
 
 impl Fabric {
     /// Builds it, and pins the calling thread to one processor.
-    pub(crate) fn new(lab: &Lab) -> Self {
+    pub(crate) fn new(lab: &Lab, containers: Place) -> Self {
         let mut one = CpuSet::new();
         one.set(rustix::thread::sched_getcpu());
         sched_setaffinity(None, &one).unwrap();
@@ -86,7 +85,7 @@ impl Fabric {
             }
             (Hands::open().unwrap(), netlink_sys::Socket::new(NETLINK_NETFILTER).unwrap())
         });
-        let containers: Vec<_> = (1..=ENDPOINTS).map(|number| lab.namespace(&format!("c{number}"))).collect();
+        let containers: Vec<_> = (1..=containers).map(|number| lab.namespace(&format!("c{number}"))).collect();
         // The switches are files of the namespace of whoever opens them.
         host.within(|| {
             hands.apply(&[Step::EnableForwarding]).unwrap();
@@ -210,7 +209,7 @@ fn waiting_in(socket: impl AsFd) -> Vec<u32> {
 /// The steps that join a container to the host, for all addresses its number may have.
 fn attached(number: Place, container: &Namespace) -> Vec<Step> {
     let interface = interface_of(&format!("e{number}"));
-    let mac = Mac([2, 0, 0, 0, 1, number]);
+    let mac = mac_of(number);
     let link = NewLink {
         interface: interface.clone(),
         mac: HOST_MAC,
@@ -219,15 +218,22 @@ fn attached(number: Place, container: &Namespace) -> Vec<Step> {
         netns: container.path(),
         mtu_bytes: 1500,
     };
-    let neighbour =
-        |is_v6| Step::SetNeighbour { interface: interface.clone(), address: endpoint_address(number, is_v6), mac };
     vec![
         Step::CreateLink(link),
         Step::ConfigureLink(interface.clone()),
         Step::RaiseLink(interface.clone()),
-        neighbour(false),
-        neighbour(true),
+        neighbour(number, endpoint_address(number, false)),
+        neighbour(number, endpoint_address(number, true)),
     ]
+}
+
+fn mac_of(number: Place) -> Mac {
+    Mac([2, 0, 0, 0, 1, number])
+}
+
+/// The step that tells the host who answers to an address of a container.
+pub(crate) fn neighbour(number: Place, address: IpAddr) -> Step {
+    Step::SetNeighbour { interface: interface_of(&format!("e{number}")), address, mac: mac_of(number) }
 }
 
 const CONTAINER_SIDE: &str = "
@@ -238,12 +244,16 @@ ip neighbour replace fe80::1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent
 ip route add default via 169.254.1.1 dev eth0 onlink
 ip -6 route add default via fe80::1 dev eth0";
 
-/// The step that leads an address to its container, or like all others to the outside.
+/// The step that leads one of the usual addresses to its container, or like all others to the outside.
 pub(crate) fn route_to(number: Place, is_v6: bool, is_here: bool) -> Step {
-    let address: IpAddr = endpoint_address(number, is_v6);
-    let destination = IpNet::from(address);
+    let address = endpoint_address(number, is_v6);
     match is_here {
-        true => Step::SetRoute { destination, target: Target::Link(interface_of(&format!("e{number}"))) },
-        false => Step::RemoveRoute(destination),
+        true => route(number, address),
+        false => Step::RemoveRoute(address.into()),
     }
+}
+
+/// The step that leads an address to a container.
+pub(crate) fn route(number: Place, address: IpAddr) -> Step {
+    Step::SetRoute { destination: address.into(), target: Target::Link(interface_of(&format!("e{number}"))) }
 }

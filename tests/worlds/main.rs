@@ -28,7 +28,7 @@ use poplin_node::kernel::Step;
 use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
 use poplin_policy::host::{Host, WorkloadToHost};
-use poplin_policy::packet::{Packet, Transport};
+use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Ruleset;
 use poplin_policy::verdict::{By, verdict};
 use poplin_policy::world::World;
@@ -40,7 +40,7 @@ use fabric::{Fabric, OUTSIDE, Place, route_to};
 use fleet::{host, interface_of};
 use packets::packet;
 use strategy::{ENDPOINTS, endpoint_address, world};
-use wire::{Standing, answer_to, begins_a_flow};
+use wire::{Standing, answer_to, answers, begins_a_flow};
 
 /// Each takes 20 to 50 ms in a debug build.
 const WORLDS: u64 = 500;
@@ -57,7 +57,7 @@ fn the_kernel_passes_what_the_verdict_allows_and_nothing_else() {
     });
     println!("{worlds} worlds from seed {first}");
     let (lab, began) = (Lab::new(), Instant::now());
-    let mut trial = Trial { fabric: Fabric::new(&lab), standing: None, tally: Tally::default() };
+    let mut trial = Trial { fabric: Fabric::new(&lab, ENDPOINTS), standing: None, tally: Tally::default() };
 
     for seed in first..first + worlds {
         trial.follow(seed, &Way::of(seed));
@@ -292,22 +292,6 @@ impl Trial {
         let arrived: BTreeMap<u32, Place> = self.fabric.arrivals().into_iter().collect();
         let lost = sent.into_iter().filter(|(number, (_, place))| arrived.get(number) != Some(place));
         lost.map(|(_, (probe, _))| Mistake::new(stage, probe, "was not answered")).collect()
-    }
-}
-
-/// Whether connection tracking could take the one for an answer to the other. ICMP has a number of its own for each.
-fn answers(packet: &Packet, earlier: &Packet) -> bool {
-    let is_reverse = packet.source == earlier.destination && packet.destination == earlier.source;
-    let is_icmp = matches!(packet.transport, Transport::Icmp { .. });
-    is_reverse && !is_icmp && answer_to_ports(packet) == earlier.transport
-}
-
-fn answer_to_ports(packet: &Packet) -> Transport {
-    match packet.transport {
-        Transport::Ports { protocol, source, destination } => {
-            Transport::Ports { protocol, source: destination, destination: source }
-        }
-        other => other,
     }
 }
 

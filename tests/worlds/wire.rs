@@ -54,6 +54,22 @@ pub(crate) fn answer_to(packet: &Packet) -> Option<Packet> {
     Some(Packet { source: packet.destination, destination: packet.source, transport })
 }
 
+/// Whether connection tracking could take the one for an answer to the other. ICMP has a number of its own for each.
+pub(crate) fn answers(packet: &Packet, earlier: &Packet) -> bool {
+    let is_reverse = packet.source == earlier.destination && packet.destination == earlier.source;
+    let is_icmp = matches!(packet.transport, Transport::Icmp { .. });
+    is_reverse && !is_icmp && answer_to_ports(packet) == earlier.transport
+}
+
+fn answer_to_ports(packet: &Packet) -> Transport {
+    match packet.transport {
+        Transport::Ports { protocol, source, destination } => {
+            Transport::Ports { protocol, source: destination, destination: source }
+        }
+        other => other,
+    }
+}
+
 /// The number of a probe that arrived, if it is one.
 pub(crate) fn number_of(octets: &[u8]) -> Option<u32> {
     let (rest, number) = octets.split_last_chunk::<4>()?;

@@ -8,7 +8,16 @@
 //! Of documents that are accepted, flows are expected: `web -> api, db tcp/80, udp/53: deny`, and `rest: allow` for every flow
 //! of the usual ones that was not spoken of. Of documents that are refused, each failure as it is told.
 
-use std::path::Path;
+use poplin_manifest::{Document, read, world};
+use poplin_policy::world::World;
+use poplin_proto::Failure;
+use poplin_proto::v1::Manifest;
+
+/// Who is there in every case.
+pub(crate) const TOPOLOGY: &str = include_str!("topology.yaml");
+
+/// The files whose cases are told by flows.
+pub(crate) const MEANINGS: [&str; 6] = ["kubernetes", "cluster", "calico", "tiers", "sets", "mixed"];
 
 pub(crate) struct Case {
     pub(crate) title: String,
@@ -22,9 +31,20 @@ pub(crate) struct Case {
 
 /// The cases of a file, in order.
 pub(crate) fn cases(file: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(format!("{file}.yaml"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.split("\n#### ").skip(1).map(case).collect()
+    text_of(file).split("\n#### ").skip(1).map(case).collect()
+}
+
+fn text_of(file: &str) -> &'static str {
+    match file {
+        "kubernetes" => include_str!("kubernetes.yaml"),
+        "cluster" => include_str!("cluster.yaml"),
+        "calico" => include_str!("calico.yaml"),
+        "tiers" => include_str!("tiers.yaml"),
+        "sets" => include_str!("sets.yaml"),
+        "mixed" => include_str!("mixed.yaml"),
+        "refused" => include_str!("refused.yaml"),
+        other => panic!("no file of cases is called {other}"),
+    }
 }
 
 fn case(text: &str) -> Case {
@@ -35,4 +55,23 @@ fn case(text: &str) -> Case {
     let kinds = lines.iter().filter(|line| line.trim_start_matches(['-', ' ', '{']).starts_with("apiVersion:")).count();
     let lists = lines.iter().filter(|line| line.contains("kind: List") || line.contains("PolicyList")).count();
     Case { title: title.to_owned(), text: lines.join("\n") + "\n", documents: kinds - lists, expectations }
+}
+
+pub(crate) fn documents(text: &str) -> Result<Vec<Document>, Vec<Failure>> {
+    read(&Manifest { name: "case".to_owned(), text: text.to_owned() })
+}
+
+/// Who is there, and what the case declares.
+pub(crate) fn world_of(case: &Case) -> World {
+    let mut all = documents(TOPOLOGY).unwrap();
+    let declared = documents(&case.text).unwrap_or_else(|failures| panic!("{}: {failures:#?}", case.title));
+    let is_declared_anew = |one: &Document| {
+        declared.iter().any(|other| {
+            (other.resource.kind(), other.resource.qualified_name())
+                == (one.resource.kind(), one.resource.qualified_name())
+        })
+    };
+    all.retain(|one| !is_declared_anew(one));
+    all.extend(declared);
+    world(&all).unwrap_or_else(|failures| panic!("{}: {failures:#?}", case.title))
 }

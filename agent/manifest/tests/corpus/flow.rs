@@ -11,8 +11,7 @@ use poplin_manifest::world;
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::world::World;
 
-use crate::case::Case;
-use crate::{TOPOLOGY, documents};
+use crate::case::{Case, TOPOLOGY, documents};
 
 /// One packet that opens a flow.
 pub(crate) struct Flow {

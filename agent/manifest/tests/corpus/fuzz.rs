@@ -5,8 +5,8 @@ use poplin_proto::v1::Manifest;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::case::cases;
-use crate::{MEANINGS, refusals};
+use crate::case::{MEANINGS, cases};
+use crate::refusals;
 
 /// All documents of the corpus, and those it refuses.
 fn corpus() -> Vec<String> {

@@ -12,19 +12,12 @@ mod flow;
 mod fuzz;
 mod plain;
 
-use poplin_manifest::{Document, read, world};
+use poplin_manifest::world;
 use poplin_policy::verdict::verdict;
-use poplin_policy::world::World;
 use poplin_proto::Failure;
-use poplin_proto::v1::Manifest;
 
-use case::{Case, cases};
+use case::{MEANINGS, cases, documents, world_of};
 use flow::{Flow, flows};
-
-const TOPOLOGY: &str = include_str!("topology.yaml");
-
-/// The files whose cases are told by flows.
-const MEANINGS: [&str; 6] = ["kubernetes", "cluster", "calico", "tiers", "sets", "mixed"];
 
 #[test]
 fn every_flow_fares_as_its_case_says() {
@@ -73,13 +66,13 @@ fn compiled_rules_do_the_same() {
 fn what_is_converted_means_the_same_when_it_is_read_again() {
     for file in MEANINGS {
         for case in cases(file) {
-            let documents = documents(&case.text).unwrap();
-            let resources: Vec<_> = documents.iter().map(|document| document.resource.clone()).collect();
+            let read = documents(&case.text).unwrap();
+            let resources: Vec<_> = read.iter().map(|document| document.resource.clone()).collect();
             let printed = serde_saphyr::to_string_multiple(&resources).unwrap();
 
-            let again = self::documents(&printed).unwrap_or_else(|failures| panic!("{printed}\n{failures:#?}"));
+            let again = documents(&printed).unwrap_or_else(|failures| panic!("{printed}\n{failures:#?}"));
 
-            assert_eq!(world(&again).unwrap(), world(&documents).unwrap(), "{file}: {}", case.title);
+            assert_eq!(world(&again).unwrap(), world(&read).unwrap(), "{file}: {}", case.title);
         }
     }
 }
@@ -115,23 +108,4 @@ fn refusals(text: &str) -> Vec<String> {
         format!("{place} {field}{}{advice}", failure.message)
     };
     failures.into_iter().map(told).collect()
-}
-
-fn documents(text: &str) -> Result<Vec<Document>, Vec<Failure>> {
-    read(&Manifest { name: "case".to_owned(), text: text.to_owned() })
-}
-
-/// Who is there, and what the case declares.
-fn world_of(case: &Case) -> World {
-    let mut all = documents(TOPOLOGY).unwrap();
-    let declared = documents(&case.text).unwrap_or_else(|failures| panic!("{}: {failures:#?}", case.title));
-    let is_declared_anew = |one: &Document| {
-        declared.iter().any(|other| {
-            (other.resource.kind(), other.resource.qualified_name())
-                == (one.resource.kind(), one.resource.qualified_name())
-        })
-    };
-    all.retain(|one| !is_declared_anew(one));
-    all.extend(declared);
-    world(&all).unwrap_or_else(|failures| panic!("{}: {failures:#?}", case.title))
 }

@@ -13,7 +13,7 @@ use poplin_policy::world::World;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::{TOPOLOGY, documents};
+use crate::case::{TOPOLOGY, documents};
 
 #[derive(Clone, Debug)]
 struct Policy {
