@@ -3,8 +3,9 @@
 //! `cargo bench -p poplin-tests --bench policy`. Needs root. Repetitions: `POPLIN_REPETITIONS`. The compiler and the kernel's table are
 //! driven as the agent drives them, without store and gRPC. Two rooms:
 //! - members: 20,000 endpoints of 10 labels each, so that 2,000 selectors have 100 members each; 2,000 policies of 10 rules on 200
-//!   local workloads. One endpoint loses and gains a label; one rule of one policy gets another port. Reference: one element added to
-//!   or taken from a set of the same table, over bare netlink, in the same run.
+//!   local workloads. One endpoint loses and gains all its labels; one rule of one policy gets another port. References: one element
+//!   added to or taken from a set of the same table, over bare netlink, and by running `nft`, to a set of as many elements in a table
+//!   of its own, since ours is not open to others; all in the same run.
 //! - load: 10,000 policies of one rule, 1,000 local workloads, 100,000 endpoints; everything from nothing, and one label after that.
 
 #![allow(clippy::unwrap_used)] // whatever fails here ends the bench
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use figures::{Line, Times, setting, tell, time};
 use poplin_agent::kernel::Rules;
-use poplin_lab::Lab;
+use poplin_lab::{Lab, Namespace};
 use poplin_policy::compile::Compiler;
 use poplin_policy::delta::Change;
 use poplin_policy::host::{Failsafe, Settings, WorkloadToHost};
@@ -56,7 +57,9 @@ impl Room {
 fn main() {
     let repetitions = setting("POPLIN_REPETITIONS", 300);
     let lab = Lab::new();
-    members(repetitions, Room::new(lab.namespace("members").within(begun)));
+    let namespace = lab.namespace("members");
+    let room = Room::new(namespace.within(begun));
+    members(repetitions, room, &namespace);
     load(repetitions, Room::new(lab.namespace("load").within(begun)));
 }
 
@@ -69,7 +72,7 @@ fn begun() -> Rules {
 const KEYS: usize = 10;
 const VALUES: usize = 200;
 
-fn members(repetitions: usize, mut room: Room) {
+fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
     room.tell(|compiler| {
         for number in 0..20_000 {
             compiler.set_endpoint(&format!("e{number}"), Some(&endpoint(number, labels(number))));
@@ -84,8 +87,9 @@ fn members(repetitions: usize, mut room: Room) {
     });
     let chains = room.compiler.ruleset().chains.len();
     let set = room.compiler.ruleset().sets.keys().find(|name| name.as_str().starts_with("select4")).unwrap().clone();
-    let mut times = [const { Vec::new() }; 5].map(|_: Vec<Duration>| Times::default());
-    let [label, thinking, bare, edit, edit_thinking] = &mut times;
+    begin_reference(namespace);
+    let mut times = [const { Vec::new() }; 6].map(|_: Vec<Duration>| Times::default());
+    let [label, thinking, bare, foreign, edit, edit_thinking] = &mut times;
     for number in 0..repetitions {
         let whom = 1_000 + 7 * number;
         let name = format!("e{whom}");
@@ -101,6 +105,11 @@ fn members(repetitions: usize, mut room: Room) {
             let ((), took) = time(|| room.rules.apply(std::slice::from_ref(&change)).unwrap());
             bare.add(took);
         }
+        for word in ["add", "delete"] {
+            let arguments = [word, "element", "inet", "reference", "peers", ELEMENT];
+            let (_, took) = namespace.within(|| time(|| poplin_lab::run("nft", &arguments)));
+            foreign.add(took);
+        }
         for shift in [2, 1] {
             let which = number % 2_000;
             let name = format!("p{which}").as_str().into();
@@ -113,6 +122,7 @@ fn members(repetitions: usize, mut room: Room) {
     let line = |what, times| Line { what, who: who(), times, reference: bare };
     let lines = [
         line("bare element", bare),
+        line("element by nft", foreign),
         line("ten labels to kernel", label),
         line("of it, compiling", thinking),
         line("policy edit to kernel", edit),
@@ -163,6 +173,16 @@ fn load(repetitions: usize, mut room: Room) {
     ];
     tell("policy", "Full load; ratio to compiling one label", &lines);
     println!("{changes} changes, {} chains, the process grew by {grown} MiB", room.compiler.ruleset().chains.len());
+}
+
+const ELEMENT: &str = "{ 203.0.113.1 }";
+
+/// A set of a hundred addresses, for `nft` to change.
+fn begin_reference(namespace: &Namespace) {
+    let elements: Vec<_> = (1..=100).map(|number| format!("10.9.0.{number}")).collect();
+    let set = format!("{{ type ipv4_addr; elements = {{ {} }}; }}", elements.join(", "));
+    namespace.run("nft", &["add", "table", "inet", "reference"]);
+    namespace.run("nft", &["add", "set", "inet", "reference", "peers", &set]);
 }
 
 fn one_element(compiler: &Compiler, set: &Name, is_in: bool) -> Change {
