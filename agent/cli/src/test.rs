@@ -34,7 +34,8 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let world = world::asked(socket, &self.files, self.topology.as_ref()).await?;
+        let documents = world::asked(socket, &self.files, self.topology.as_ref()).await?;
+        let world = world::world(&documents)?;
         let (mut tests, mut failures) = (Vec::new(), Vec::new());
         for manifest in files::read(&self.tests)? {
             match read(&manifest, &world) {

@@ -14,7 +14,7 @@ use crate::problem::{Exit, Problem};
 use crate::{agent, files};
 
 /// The kinds a verdict depends on.
-const KINDS: [&str; 5] = ["Tier", "Policy", "AddressSet", "Namespace", "Endpoint"];
+const KINDS: [&str; 6] = ["Tier", "Policy", "AddressSet", "Namespace", "Endpoint", "HostEndpoint"];
 
 /// Largest piece that is read at once, in octets. Topologies of a whole fabric are larger than any file people apply.
 const PIECE_OCTETS: usize = 256 << 10;
@@ -49,10 +49,14 @@ pub(crate) async fn live(socket: &Path, topology: Option<&PathBuf>) -> Result<Ve
 }
 
 /// What files declare, or, without files, what the fabric has.
-pub(crate) async fn asked(socket: &Path, files: &[PathBuf], topology: Option<&PathBuf>) -> Result<World, Problem> {
+pub(crate) async fn asked(
+    socket: &Path,
+    files: &[PathBuf],
+    topology: Option<&PathBuf>,
+) -> Result<Vec<Document>, Problem> {
     match files {
-        [] => world(&live(socket, topology).await?),
-        files => world(&with_topology(files, topology)?),
+        [] => live(socket, topology).await,
+        files => with_topology(files, topology),
     }
 }
 

@@ -125,6 +125,7 @@ fn lint_fails_on_errors_only() {
     let error = "error: policy db, ingress rule 2 (from-api): all its packets are decided before it, in another way\n    \
                  covered by default/db/shut (ingress)\n";
     assert!(wrong.out.starts_with(error), "{}", wrong.out);
+    assert!(wrong.out.contains("db.yaml:8:5\n"), "{}", wrong.out);
     assert_eq!(lost.code, 0);
     assert!(lost.out.contains("try: did you mean web?") && lost.out.ends_with("0 errors, 2 warnings, 0 notes\n"));
 }
