@@ -3,7 +3,7 @@
 //! `cargo bench -p poplin-tests --bench policy`. Needs root. Repetitions: `POPLIN_REPETITIONS`. The compiler and the kernel's table are
 //! driven as the agent drives them, without store and gRPC. Two rooms:
 //! - members: 20,000 endpoints of 10 labels each, so that 2,000 selectors have 100 members each; 2,000 policies of 10 rules on 200
-//!   local workloads. One endpoint loses and gains all its labels; one rule of one policy gets another port. References: one element
+//!   local workloads. One endpoint changes one label, or all ten; one rule of one policy gets another port. References: one element
 //!   added to or taken from a set of the same table, over bare netlink, and by running `nft`, to a set of as many elements in a table
 //!   of its own, since ours is not open to others; all in the same run.
 //! - load: 10,000 policies of one rule, 1,000 local workloads, 100,000 endpoints; everything from nothing, and one label after that.
@@ -72,10 +72,13 @@ fn begun() -> Rules {
 const KEYS: usize = 10;
 const VALUES: usize = 200;
 
+/// How often `nft` is run in a round: it reads the whole ruleset each time.
+const FOREIGN: usize = 10;
+
 fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
     room.tell(|compiler| {
         for number in 0..20_000 {
-            compiler.set_endpoint(&format!("e{number}"), Some(&endpoint(number, labels(number))));
+            compiler.set_endpoint(&format!("e{number}"), Some(&endpoint(number, labels(number, 0))));
         }
         for number in 0..2_000 {
             let name = format!("p{number}").as_str().into();
@@ -88,24 +91,27 @@ fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
     let chains = room.compiler.ruleset().chains.len();
     let set = room.compiler.ruleset().sets.keys().find(|name| name.as_str().starts_with("select4")).unwrap().clone();
     begin_reference(namespace);
-    let mut times = [const { Vec::new() }; 6].map(|_: Vec<Duration>| Times::default());
-    let [label, thinking, bare, foreign, edit, edit_thinking] = &mut times;
+    let mut times = [const { Vec::new() }; 8].map(|_: Vec<Duration>| Times::default());
+    let [one, one_thinking, ten, ten_thinking, bare, foreign, edit, edit_thinking] = &mut times;
     for number in 0..repetitions {
         let whom = 1_000 + 7 * number;
         let name = format!("e{whom}");
-        for labels in [labels(whom + 1), labels(whom)] {
-            let (whole, compiled, changes) =
-                room.tell(|compiler| compiler.set_endpoint(&name, Some(&endpoint(whom, labels))));
-            assert!(changes > 0);
-            label.add(whole);
-            thinking.add(compiled);
+        let moves = [(1, &mut *one, &mut *one_thinking), (KEYS, &mut *ten, &mut *ten_thinking)];
+        for (moved, times, thinking) in moves {
+            for labels in [labels(whom, moved), labels(whom, 0)] {
+                let (whole, compiled, changes) =
+                    room.tell(|compiler| compiler.set_endpoint(&name, Some(&endpoint(whom, labels))));
+                assert!(changes > 0);
+                times.add(whole);
+                thinking.add(compiled);
+            }
         }
         for is_in in [true, false] {
             let change = one_element(&room.compiler, &set, is_in);
             let ((), took) = time(|| room.rules.apply(std::slice::from_ref(&change)).unwrap());
             bare.add(took);
         }
-        for word in ["add", "delete"] {
+        for word in ["add", "delete"].into_iter().filter(|_| number < FOREIGN) {
             let arguments = [word, "element", "inet", "reference", "peers", ELEMENT];
             let (_, took) = namespace.within(|| time(|| poplin_lab::run("nft", &arguments)));
             foreign.add(took);
@@ -123,8 +129,10 @@ fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
     let lines = [
         line("bare element", bare),
         line("element by nft", foreign),
-        line("ten labels to kernel", label),
-        line("of it, compiling", thinking),
+        line("one label to kernel", one),
+        line("of it, compiling", one_thinking),
+        line("ten labels to kernel", ten),
+        line("of it, compiling", ten_thinking),
         line("policy edit to kernel", edit),
         line("of it, compiling", edit_thinking),
     ];
@@ -193,10 +201,11 @@ fn one_element(compiler: &Compiler, set: &Name, is_in: bool) -> Change {
     Change::AlterSet { name: set.clone(), shape, removed, added }
 }
 
-/// Ten labels, each shared with ninety-nine others.
-fn labels(number: usize) -> Labels {
+/// Ten labels, each shared with ninety-nine others; the first few are those of the next endpoint.
+fn labels(number: usize, moved: usize) -> Labels {
     let own = format!("n{number}");
-    let pairs = (0..KEYS).map(|key| (format!("k{key}"), format!("v{}", (number + key * 13) % VALUES)));
+    let pairs = (0..KEYS)
+        .map(|key| (format!("k{key}"), format!("v{}", (number + usize::from(key < moved) + key * 13) % VALUES)));
     Labels::try_from_pairs(pairs.chain([("name".to_owned(), own)])).unwrap()
 }
 

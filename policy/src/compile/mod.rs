@@ -34,6 +34,7 @@ mod lookup;
 mod name;
 mod node;
 mod outcome;
+mod pairs;
 mod path;
 mod population;
 mod range;

@@ -2,11 +2,12 @@
 //!
 //! In: endpoints as they come, change and go, and the selections that are asked about. Out: who is selected, and for a change of one
 //! endpoint which selections it concerns. A class is asked once about each selection that could admit it: a selection that needs
-//! `app == 'web'` is never shown to a class without that label.
+//! `app == 'web'` is never shown to a class without that label, whichever of the two comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::pairs::Pairs;
 use super::slab::{Id, Slab};
 use crate::label::Labels;
 use crate::model::{Endpoint, NamedPort, Scope, Selection};
@@ -51,10 +52,12 @@ pub(super) struct Population {
     holders: BTreeMap<IpAddr, BTreeSet<String>>,
     classes: Slab<Class>,
     class_ids: BTreeMap<Likeness, Id>,
+    /// Classes by each of their labels.
+    classes_by_label: Pairs,
     asked: Slab<Asked>,
     asked_ids: BTreeMap<Selection, Id>,
     /// Selections by a pair of key and value they cannot do without.
-    by_pair: BTreeMap<(String, String), BTreeSet<Id>>,
+    by_pair: Pairs,
     /// Selections that name no such pair.
     by_nothing: BTreeSet<Id>,
     /// How many endpoints have each named port.
@@ -80,8 +83,7 @@ impl Population {
     }
 
     fn ask_again(&mut self, id: Id) -> bool {
-        let admits = |(_, class): &(Id, &Class)| self.admits(&self.asked[id].selection, &class.likeness);
-        let classes: BTreeSet<Id> = self.classes.iter().filter(admits).map(|(class, _)| class).collect();
+        let classes = self.admitted_by(&self.asked[id].selection);
         let before = std::mem::replace(&mut self.asked[id].classes, classes.clone());
         for class in before.difference(&classes) {
             self.classes[*class].admitted.remove(&id);
@@ -153,14 +155,27 @@ impl Population {
         for selection in self.classes[id].admitted.clone() {
             self.asked[selection].classes.insert(id);
         }
+        for (key, value) in likeness.labels.iter() {
+            self.classes_by_label.insert(key, value, id);
+        }
         self.class_ids.insert(likeness, id);
         id
     }
 
     fn candidates<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = Id> + 'a {
-        let pairs = labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let by_pair = pairs.filter_map(|pair| self.by_pair.get(&pair)).flatten();
-        self.by_nothing.iter().chain(by_pair).copied()
+        let by_pair = labels.iter().flat_map(|(key, value)| self.by_pair.of(key, value));
+        self.by_nothing.iter().copied().chain(by_pair)
+    }
+
+    fn admitted_by(&self, selection: &Selection) -> BTreeSet<Id> {
+        let is_admitted = |class: &Id| self.admits(selection, &self.classes[*class].likeness);
+        match selection.labels.required() {
+            None => self.all_classes().filter(is_admitted).collect(),
+            Some(pairs) => {
+                let could_be = pairs.into_iter().flat_map(|(key, value)| self.classes_by_label.of(key, value));
+                could_be.filter(is_admitted).collect()
+            }
+        }
     }
 
     fn admits(&self, selection: &Selection, likeness: &Likeness) -> bool {
@@ -179,6 +194,9 @@ impl Population {
             for selection in class.admitted {
                 self.asked[selection].classes.remove(&id);
             }
+            for (key, value) in class.likeness.labels.iter() {
+                self.classes_by_label.remove(key, value, id);
+            }
             self.class_ids.remove(&class.likeness);
         }
     }
@@ -189,16 +207,16 @@ impl Population {
             self.asked[*id].uses += 1;
             return *id;
         }
-        let admits = |(_, class): &(Id, &Class)| self.admits(selection, &class.likeness);
-        let classes: BTreeSet<Id> = self.classes.iter().filter(admits).map(|(id, _)| id).collect();
+        let classes = self.admitted_by(selection);
         let id = self.asked.insert(Asked { selection: selection.clone(), uses: 1, classes: classes.clone() });
         for class in classes {
             self.classes[class].admitted.insert(id);
         }
         self.asked_ids.insert(selection.clone(), id);
-        self.index(selection, |ids| {
-            ids.insert(id);
-        });
+        match selection.labels.required() {
+            None => _ = self.by_nothing.insert(id),
+            Some(pairs) => pairs.into_iter().for_each(|(key, value)| self.by_pair.insert(key, value, id)),
+        }
         id
     }
 
@@ -213,20 +231,9 @@ impl Population {
             self.classes[class].admitted.remove(&id);
         }
         self.asked_ids.remove(&selection);
-        self.index(&selection, |ids| {
-            ids.remove(&id);
-        });
-        self.by_pair.retain(|_, ids| !ids.is_empty());
-    }
-
-    fn index(&mut self, selection: &Selection, note: impl Fn(&mut BTreeSet<Id>)) {
         match selection.labels.required() {
-            None => note(&mut self.by_nothing),
-            Some(pairs) => {
-                for (key, value) in pairs {
-                    note(self.by_pair.entry((key.to_owned(), value.to_owned())).or_default());
-                }
-            }
+            None => _ = self.by_nothing.remove(&id),
+            Some(pairs) => pairs.into_iter().for_each(|(key, value)| self.by_pair.remove(key, value, id)),
         }
     }
 

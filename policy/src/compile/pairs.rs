@@ -1,0 +1,33 @@
+//! Things by the pairs of key and value they have to do with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::slab::Id;
+
+/// From key and value to things.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pairs(BTreeMap<String, BTreeMap<String, BTreeSet<Id>>>);
+
+impl Pairs {
+    /// The things of a pair.
+    pub(super) fn of(&self, key: &str, value: &str) -> impl Iterator<Item = Id> + '_ {
+        self.0.get(key).and_then(|values| values.get(value)).into_iter().flatten().copied()
+    }
+
+    pub(super) fn insert(&mut self, key: &str, value: &str, id: Id) {
+        let values = self.0.entry(key.to_owned()).or_default();
+        values.entry(value.to_owned()).or_default().insert(id);
+    }
+
+    pub(super) fn remove(&mut self, key: &str, value: &str, id: Id) {
+        let Some(values) = self.0.get_mut(key) else { return };
+        let Some(ids) = values.get_mut(value) else { return };
+        ids.remove(&id);
+        if ids.is_empty() {
+            values.remove(value);
+        }
+        if values.is_empty() {
+            self.0.remove(key);
+        }
+    }
+}
