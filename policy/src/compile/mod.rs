@@ -66,32 +66,7 @@ use crate::world::World;
 
 /// Makes the whole table of a host.
 pub fn compile(world: &World, host: &Host) -> Ruleset {
-    let mut compiler = Compiler::new(host.settings.clone());
-    for (name, labels) in &world.namespaces {
-        compiler.set_namespace(name, Some(labels.clone()));
-    }
-    for (name, tier) in &world.tiers {
-        compiler.set_tier(name, Some(tier.clone()));
-    }
-    for (name, set) in &world.sets {
-        compiler.set_address_set(name, Some(set.clone()));
-    }
-    for (name, endpoint) in &world.endpoints {
-        compiler.set_endpoint(name, Some(endpoint));
-    }
-    for (name, policy) in &world.policies {
-        compiler.set_policy(name, Some(policy.clone()));
-    }
-    for (name, labels) in &world.host_endpoints {
-        compiler.set_host_endpoint(name, Some(labels.clone()));
-    }
-    for (name, interface) in &host.interfaces {
-        compiler.set_interface(name, Some(interface.clone()));
-    }
-    for (name, doorway) in &host.host_endpoints {
-        compiler.set_doorway(name, Some(doorway.clone()));
-    }
-    compiler.into_ruleset()
+    Compiler::of(world, host).into_ruleset()
 }
 
 /// The rules of one host, as the world stands.
@@ -133,6 +108,36 @@ pub struct Known {
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
 impl Compiler {
+    /// The rules of a host in a world.
+    pub fn of(world: &World, host: &Host) -> Self {
+        let mut compiler = Self::new(host.settings.clone());
+        for (name, labels) in &world.namespaces {
+            compiler.set_namespace(name, Some(labels.clone()));
+        }
+        for (name, tier) in &world.tiers {
+            compiler.set_tier(name, Some(tier.clone()));
+        }
+        for (name, set) in &world.sets {
+            compiler.set_address_set(name, Some(set.clone()));
+        }
+        for (name, endpoint) in &world.endpoints {
+            compiler.set_endpoint(name, Some(endpoint));
+        }
+        for (name, policy) in &world.policies {
+            compiler.set_policy(name, Some(policy.clone()));
+        }
+        for (name, labels) in &world.host_endpoints {
+            compiler.set_host_endpoint(name, Some(labels.clone()));
+        }
+        for (name, interface) in &host.interfaces {
+            compiler.set_interface(name, Some(interface.clone()));
+        }
+        for (name, doorway) in &host.host_endpoints {
+            compiler.set_doorway(name, Some(doorway.clone()));
+        }
+        compiler
+    }
+
     /// The rules of a host where nobody is and nothing is declared.
     pub fn new(settings: Settings) -> Self {
         let mut edited = Edited::default();

@@ -18,27 +18,7 @@ use crate::packets::packets;
 use crate::strategy::world;
 
 fn compiler(world: &World) -> Compiler {
-    let host = one_host(world, WorkloadToHost::Accept);
-    let mut compiler = Compiler::new(host.settings);
-    for (name, labels) in &world.namespaces {
-        compiler.set_namespace(name, Some(labels.clone()));
-    }
-    for (name, tier) in &world.tiers {
-        compiler.set_tier(name, Some(tier.clone()));
-    }
-    for (name, set) in &world.sets {
-        compiler.set_address_set(name, Some(set.clone()));
-    }
-    for (name, endpoint) in &world.endpoints {
-        compiler.set_endpoint(name, Some(endpoint));
-    }
-    for (name, policy) in &world.policies {
-        compiler.set_policy(name, Some(policy.clone()));
-    }
-    for (name, interface) in host.interfaces {
-        compiler.set_interface(&name, Some(interface));
-    }
-    compiler
+    Compiler::of(world, &one_host(world, WorkloadToHost::Accept))
 }
 
 /// What was counted on the way of a packet that one endpoint receives from afar.
