@@ -43,6 +43,10 @@ pub enum Change {
         /// Elements that come.
         added: MapElements,
     },
+    /// Adds a counter, which begins at nought.
+    AddCounter(Name),
+    /// Removes a counter nothing refers to any more.
+    RemoveCounter(Name),
     /// Adds a chain without rules.
     AddChain(Name, Chain),
     /// Replaces all rules of a chain that stands; the new rules are in `chain`.
@@ -54,8 +58,8 @@ pub enum Change {
 /// The changes from the old ruleset, or from whatever stands if it is not known, to the new one; none if they are equal.
 ///
 /// ```text
-/// sets, maps, chains that come (empty) → elements of sets that stay → rules → elements of maps
-///    → rules of chains that leave (emptied) → chains, maps, sets that leave
+/// counters, sets, maps, chains that come (empty) → elements of sets that stay → rules → elements of maps
+///    → rules of chains that leave (emptied) → chains, maps, sets, counters that leave
 /// ```
 /// Where a thing of one name has another key, form or hook, everything begins anew: the kernel cannot change those, and
 /// the compiler never asks it to.
@@ -88,6 +92,8 @@ fn step(ruleset: &mut Ruleset, change: Change) {
         Change::Restart => *ruleset = Ruleset::default(),
         Change::AddSet(name, set) => add(&mut ruleset.sets, name, set),
         Change::AddMap(name, map) => add(&mut ruleset.maps, name, Map { elements: map.elements.none(), ..map }),
+        Change::AddCounter(name) => assert!(ruleset.counters.insert(name), "a counter to add does not stand yet"),
+        Change::RemoveCounter(name) => assert!(ruleset.counters.remove(&name), "a counter to remove stands"),
         Change::AddChain(name, chain) => add(&mut ruleset.chains, name, Chain { rules: Vec::new(), ..chain }),
         Change::RemoveSet(name) => remove(&mut ruleset.sets, &name),
         Change::RemoveMap(name) => remove(&mut ruleset.maps, &name),
@@ -113,11 +119,12 @@ fn keeps_shapes(old: &Ruleset, new: &Ruleset) -> bool {
 
 /// What nothing refers to yet: sets whole, maps and chains empty.
 fn coming(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
+    let counters = new.counters.difference(&old.counters).map(|name| Change::AddCounter(name.clone()));
     let sets = only_right(&old.sets, &new.sets).map(|(name, set)| Change::AddSet(name.clone(), set.clone()));
     let maps = only_right(&old.maps, &new.maps).map(|(name, map)| Change::AddMap(name.clone(), map.emptied()));
     let chains =
         only_right(&old.chains, &new.chains).map(|(name, chain)| Change::AddChain(name.clone(), emptied(chain)));
-    sets.chain(maps).chain(chains).collect()
+    counters.chain(sets).chain(maps).chain(chains).collect()
 }
 
 /// What nothing refers to any more, once the chains among it that refer to each other, or to its maps, are emptied.
@@ -127,7 +134,7 @@ fn leaving(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
     let is_leaving = |reference| match reference {
         Reference::Chain(name) => chains.contains_key(name),
         Reference::Map(name) => maps.contains(name),
-        Reference::Set(_) => false,
+        Reference::Set(_) | Reference::Counter(_) => false,
     };
     let entangled = chains.iter().filter(|(_, chain)| chain.references().any(is_leaving));
     let emptied = entangled.map(|(name, chain)| Change::SetRules((*name).clone(), emptied(chain)));
@@ -135,6 +142,7 @@ fn leaving(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
     changes.extend(maps.into_iter().map(|name| Change::RemoveMap(name.clone())));
     changes.extend(chains.into_keys().map(|name| Change::RemoveChain(name.clone())));
     changes.extend(only_right(&new.sets, &old.sets).map(|(name, _)| Change::RemoveSet(name.clone())));
+    changes.extend(old.counters.difference(&new.counters).map(|name| Change::RemoveCounter(name.clone())));
     changes
 }
 
@@ -204,16 +212,21 @@ fn standing<'a, T>(things: &'a mut BTreeMap<Name, T>, name: &Name) -> &'a mut T 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::{Atom, Datatype, Form, MapKey, Rule, Then, Verdict};
+    use crate::ruleset::{Atom, Datatype, Form, Rule, Then, Verdict};
 
     fn name(text: &str) -> Name {
         Name::new(text)
     }
 
-    fn with_map(verdicts: &[(u32, Verdict)]) -> Ruleset {
-        let elements = MapElements::IdVerdicts(verdicts.iter().cloned().collect());
+    fn by_id(verdicts: &[(u64, Verdict)]) -> MapElements {
+        let element = |(id, verdict): &(u64, Verdict)| (Element::exactly(vec![Atom::Id(*id)]), verdict.clone());
+        MapElements::Verdicts(verdicts.iter().map(element).collect())
+    }
+
+    fn with_map(verdicts: &[(u64, Verdict)]) -> Ruleset {
+        let elements = by_id(verdicts);
         let mut ruleset = Ruleset::default();
-        ruleset.maps.insert(name("m"), Map { key: vec![MapKey::Id], form: Form::Hash, elements });
+        ruleset.maps.insert(name("m"), Map { key: vec![Datatype::Id], form: Form::Hash, elements });
         for chain in ["c", "d"] {
             ruleset.chains.insert(name(chain), Chain { hook: None, rules: Vec::new() });
         }
@@ -232,7 +245,7 @@ mod tests {
 
         let changes = between(Some(&old), &new);
 
-        let one = |target: &str| MapElements::IdVerdicts([(1, Verdict::Goto(name(target)))].into());
+        let one = |target: &str| by_id(&[(1, Verdict::Goto(name(target)))]);
         let shape = new.maps[&name("m")].emptied();
         assert_eq!(changes, [Change::AlterMap { name: name("m"), shape, removed: one("c"), added: one("d") }]);
     }
@@ -250,7 +263,7 @@ mod tests {
     #[test]
     fn chains_that_leave_together_are_emptied_first_where_they_refer_to_each_other() {
         let mut old = with_map(&[]);
-        let goto = Rule { matches: Vec::new(), counter: false, then: Then::Verdict(Verdict::Goto(name("c"))) };
+        let goto = Rule { matches: Vec::new(), counter: None, then: Then::Verdict(Verdict::Goto(name("c"))) };
         old.chains.insert(name("d"), Chain { hook: None, rules: vec![goto] });
 
         let changes = between(Some(&old), &Ruleset::default());

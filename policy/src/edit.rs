@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::delta::{Change, between};
-use crate::ruleset::{Atom, Chain, Element, Map, MapElements, Name, Ruleset, Set};
+use crate::ruleset::{Atom, Chain, Element, Map, Name, Ruleset, Set, Value};
 use crate::walk::Book;
 
 /// A ruleset, what was done to it since changes were last taken, and since each mark.
@@ -27,7 +27,8 @@ pub struct Mark(u64);
 struct Touched {
     chains: BTreeMap<Name, Option<Chain>>,
     sets: BTreeMap<Name, Was<Set, bool>>,
-    maps: BTreeMap<Name, Was<Map, Option<u32>>>,
+    maps: BTreeMap<Name, Was<Map, Option<Value>>>,
+    counters: BTreeMap<Name, bool>,
 }
 
 /// How a set or map had been.
@@ -52,7 +53,8 @@ impl Edited {
 
     /// Whether nothing was touched since changes were last taken.
     pub fn is_untouched(&self) -> bool {
-        self.pending.chains.is_empty() && self.pending.maps.is_empty() && self.pending.sets.is_empty()
+        let Touched { chains, sets, maps, counters } = &self.pending;
+        chains.is_empty() && sets.is_empty() && maps.is_empty() && counters.is_empty()
     }
 
     /// Remembers how things are now, at the cost of what is touched from now on.
@@ -75,7 +77,11 @@ impl Edited {
     /// The changes since the last time, in an order one transaction can take; none if all edits undid each other.
     pub fn take(&mut self) -> Vec<Change> {
         let (mut old, mut new) = (Ruleset::default(), Ruleset::default());
-        let Touched { chains, sets, maps } = std::mem::take(&mut self.pending);
+        let Touched { chains, sets, maps, counters } = std::mem::take(&mut self.pending);
+        for (name, stood) in counters {
+            new.counters.extend(self.now.counters.get(&name).cloned());
+            old.counters.extend(stood.then_some(name));
+        }
         for (name, was) in chains {
             new.chains.extend(pair(&self.now.chains, &name));
             old.chains.extend(was.map(|chain| (name, chain)));
@@ -165,22 +171,30 @@ impl Edited {
     }
 
     /// Makes an element of a map of ids that stands lead to an id, or to nothing.
-    pub fn set_id(&mut self, name: &Name, element: Element, id: Option<u32>) {
-        let map = self.now.maps.get_mut(name).expect("ids are set in maps that stand");
-        let MapElements::Ids(ids) = &mut map.elements else { panic!("{name} holds no ids") };
-        let had = match id {
-            Some(id) => ids.insert(element.clone(), id),
-            None => ids.remove(&element),
-        };
-        if had == id {
+    pub fn set_id(&mut self, name: &Name, element: Element, id: Option<u64>) {
+        self.set_value(name, element, id.map(Value::Id));
+    }
+
+    fn set_value(&mut self, name: &Name, element: Element, value: Option<Value>) {
+        let map = self.now.maps.get_mut(name).expect("elements are set in maps that stand");
+        let had = map.elements.set(element.clone(), value.clone());
+        if had == value {
             return;
         }
         self.remember(|touched| {
             let was = touched.maps.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new()));
             if let Was::Elements(was) = was {
-                was.entry(element.clone()).or_insert(had);
+                was.entry(element.clone()).or_insert_with(|| had.clone());
             }
         });
+    }
+
+    /// Makes a counter be, or not be.
+    pub fn set_counter(&mut self, name: &Name, stands: bool) {
+        let stood = if stands { !self.now.counters.insert(name.clone()) } else { self.now.counters.remove(name) };
+        if stood != stands {
+            self.remember(|touched| _ = touched.counters.entry(name.clone()).or_insert(stood));
+        }
     }
 }
 
@@ -215,13 +229,13 @@ impl<'a> Book for Past<'a> {
         }
     }
 
-    fn id(&self, name: &Name, key: &[Atom]) -> Option<Option<u32>> {
+    fn value(&self, name: &Name, key: &[Atom]) -> Option<Option<Value>> {
         match self.touched.maps.get(name) {
-            None => self.now.id(name, key),
-            Some(Was::Whole(was)) => was.as_ref().map(|map| map.id(key)),
+            None => self.now.value(name, key),
+            Some(Was::Whole(was)) => was.as_ref().map(|map| map.value(key)),
             Some(Was::Elements(was)) => match was.get(&Element::exactly(key.to_vec())) {
-                Some(id) => Some(*id),
-                None => self.now.id(name, key),
+                Some(value) => Some(value.clone()),
+                None => self.now.value(name, key),
             },
         }
     }
@@ -242,12 +256,13 @@ fn parts_of_set(now: &Set, was: BTreeMap<Element, bool>) -> (Option<Set>, Option
     (part(before), part(after))
 }
 
-fn parts_of_map(now: &Map, was: BTreeMap<Element, Option<u32>>) -> (Option<Map>, Option<Map>) {
-    let MapElements::Ids(ids) = &now.elements else { panic!("elements were touched in a map of ids") };
-    let part = |ids| Some(Map { key: now.key.clone(), form: now.form, elements: MapElements::Ids(ids) });
-    let after = was.keys().filter_map(|element| Some((element.clone(), *ids.get(element)?))).collect();
-    let before = was.into_iter().filter_map(|(element, id)| Some((element, id?))).collect();
-    (part(before), part(after))
+fn parts_of_map(now: &Map, was: BTreeMap<Element, Option<Value>>) -> (Option<Map>, Option<Map>) {
+    let (mut before, mut after) = (now.emptied(), now.emptied());
+    for (element, had) in was {
+        after.elements.set(element.clone(), now.elements.get(&element));
+        before.elements.set(element, had);
+    }
+    (Some(before), Some(after))
 }
 
 fn restore_in_set(mut set: Set, (element, was_in): (Element, bool)) -> Set {
@@ -259,12 +274,8 @@ fn restore_in_set(mut set: Set, (element, was_in): (Element, bool)) -> Set {
     set
 }
 
-fn restore_in_map(mut map: Map, (element, was): (Element, Option<u32>)) -> Map {
-    let MapElements::Ids(ids) = &mut map.elements else { panic!("elements were touched in a map of ids") };
-    match was {
-        Some(id) => ids.insert(element, id),
-        None => ids.remove(&element),
-    };
+fn restore_in_map(mut map: Map, (element, was): (Element, Option<Value>)) -> Map {
+    map.elements.set(element, was);
     map
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ruleset::{Map, MapElements};
+use crate::ruleset::{Element, Map, MapElements, Value};
 
 impl Map {
     /// The same map with nothing in it.
@@ -16,8 +16,28 @@ impl MapElements {
     pub fn none(&self) -> Self {
         match self {
             MapElements::Ids(_) => MapElements::Ids(BTreeMap::new()),
-            MapElements::IdVerdicts(_) => MapElements::IdVerdicts(BTreeMap::new()),
             MapElements::Verdicts(_) => MapElements::Verdicts(BTreeMap::new()),
+            MapElements::Counters(_) => MapElements::Counters(BTreeMap::new()),
+        }
+    }
+
+    /// What a key leads to.
+    pub(crate) fn get(&self, key: &Element) -> Option<Value> {
+        match self {
+            MapElements::Ids(ids) => ids.get(key).copied().map(Value::Id),
+            MapElements::Counters(counters) => counters.get(key).cloned().map(Value::Counter),
+            MapElements::Verdicts(_) => panic!("verdicts are looked at map by map"),
+        }
+    }
+
+    /// Makes a key lead to something, or to nothing. Tells what it led to.
+    pub(crate) fn set(&mut self, key: Element, value: Option<Value>) -> Option<Value> {
+        match (self, value) {
+            (MapElements::Ids(ids), Some(Value::Id(id))) => ids.insert(key, id).map(Value::Id),
+            (MapElements::Ids(ids), None) => ids.remove(&key).map(Value::Id),
+            (MapElements::Counters(all), Some(Value::Counter(name))) => all.insert(key, name).map(Value::Counter),
+            (MapElements::Counters(all), None) => all.remove(&key).map(Value::Counter),
+            _ => panic!("a map holds one kind of values"),
         }
     }
 
@@ -30,10 +50,8 @@ impl MapElements {
     pub fn without(&self, other: &Self) -> Self {
         match (self, other) {
             (MapElements::Ids(all), MapElements::Ids(other)) => MapElements::Ids(difference(all, other)),
-            (MapElements::IdVerdicts(all), MapElements::IdVerdicts(other)) => {
-                MapElements::IdVerdicts(difference(all, other))
-            }
             (MapElements::Verdicts(all), MapElements::Verdicts(other)) => MapElements::Verdicts(difference(all, other)),
+            (MapElements::Counters(all), MapElements::Counters(other)) => MapElements::Counters(difference(all, other)),
             _ => panic!("maps of two kinds have nothing to compare"),
         }
     }
@@ -44,10 +62,10 @@ impl MapElements {
             (MapElements::Ids(all), MapElements::Ids(removed), MapElements::Ids(added)) => {
                 exchange(all, removed, added)
             }
-            (MapElements::IdVerdicts(all), MapElements::IdVerdicts(removed), MapElements::IdVerdicts(added)) => {
+            (MapElements::Verdicts(all), MapElements::Verdicts(removed), MapElements::Verdicts(added)) => {
                 exchange(all, removed, added);
             }
-            (MapElements::Verdicts(all), MapElements::Verdicts(removed), MapElements::Verdicts(added)) => {
+            (MapElements::Counters(all), MapElements::Counters(removed), MapElements::Counters(added)) => {
                 exchange(all, removed, added);
             }
             _ => panic!("maps of two kinds have nothing to exchange"),

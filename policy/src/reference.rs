@@ -1,9 +1,9 @@
 //! What the parts of a ruleset refer to.
 //!
-//! A rule names sets, maps and chains, a map's verdicts name chains. Nothing may name what does not stand; the kernel
+//! A rule names sets, maps, counters and chains, a map's elements name chains and counters. Nothing may name what does not stand; the kernel
 //! refuses the whole transaction if one does, so the order of changes follows these references.
 
-use crate::ruleset::{Chain, MapElements, Match, Name, Rule, Ruleset, Then, Verdict};
+use crate::ruleset::{Chain, Counter, Dispatch, MapElements, Match, Name, Origin, Rule, Ruleset, Then, Verdict};
 
 /// Something that is referred to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub enum Reference<'a> {
     Map(&'a Name),
     /// A chain.
     Chain(&'a Name),
+    /// A counter of the table's.
+    Counter(&'a Name),
 }
 
 impl Chain {
@@ -30,12 +32,27 @@ impl Rule {
             Match::Range { .. } | Match::InterfacePrefix { .. } | Match::Bits { .. } | Match::Conntrack(_) => None,
         });
         let then = match &self.then {
-            Then::Verdict(verdict) => [verdict.target().map(Reference::Chain), None],
-            Then::Log(_) | Then::Notrack => [None, None],
-            Then::Lookup { map, .. } => [Some(Reference::Map(map)), None],
-            Then::Dispatch { ids, verdicts, .. } => [Some(Reference::Map(ids)), Some(Reference::Map(verdicts))],
+            Then::Verdict(verdict) => verdict.target().map(Reference::Chain).into_iter().collect(),
+            Then::Log(_) | Then::Notrack => Vec::new(),
+            Then::Lookup { map, .. } => vec![Reference::Map(map)],
+            Then::Dispatch(dispatch) => dispatch.maps().map(Reference::Map).collect(),
         };
-        sets.chain(then.into_iter().flatten())
+        let counter = match &self.counter {
+            Some(Counter::Named(name)) => Some(Reference::Counter(name)),
+            Some(Counter::Own) | None => None,
+        };
+        sets.chain(then).chain(counter)
+    }
+}
+
+impl Dispatch {
+    fn maps(&self) -> impl Iterator<Item = &Name> {
+        let first = match &self.from {
+            Origin::Constant(_) => None,
+            Origin::Fields { ids, .. } => Some(ids),
+        };
+        let second = self.and.as_ref().map(|(_, ids)| ids);
+        first.into_iter().chain(second).chain(&self.counters).chain([&self.verdicts])
     }
 }
 
@@ -53,10 +70,17 @@ impl MapElements {
     /// The chains its verdicts lead to.
     pub fn targets(&self) -> Vec<&Name> {
         match self {
-            MapElements::Ids(_) => Vec::new(),
-            MapElements::IdVerdicts(verdicts) => verdicts.values().filter_map(Verdict::target).collect(),
+            MapElements::Ids(_) | MapElements::Counters(_) => Vec::new(),
             MapElements::Verdicts(verdicts) => verdicts.values().filter_map(Verdict::target).collect(),
         }
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &Name> {
+        let counters = match self {
+            MapElements::Counters(counters) => Some(counters.values()),
+            MapElements::Ids(_) | MapElements::Verdicts(_) => None,
+        };
+        counters.into_iter().flatten()
     }
 }
 
@@ -65,7 +89,8 @@ impl Ruleset {
     pub fn dangling(&self) -> Option<Reference<'_>> {
         let of_chains = self.chains.values().flat_map(Chain::references);
         let of_maps = self.maps.values().flat_map(|map| map.elements.targets()).map(Reference::Chain);
-        of_chains.chain(of_maps).find(|reference| !self.stands(*reference))
+        let counters = self.maps.values().flat_map(|map| map.elements.counters()).map(Reference::Counter);
+        of_chains.chain(of_maps).chain(counters).find(|reference| !self.stands(*reference))
     }
 
     fn stands(&self, reference: Reference<'_>) -> bool {
@@ -73,6 +98,7 @@ impl Ruleset {
             Reference::Set(name) => self.sets.contains_key(name),
             Reference::Map(name) => self.maps.contains_key(name),
             Reference::Chain(name) => self.chains.contains_key(name),
+            Reference::Counter(name) => self.counters.contains(name),
         }
     }
 }

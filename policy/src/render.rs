@@ -1,14 +1,14 @@
 //! A ruleset in nft's own words, for people and for snapshots.
 //!
-//! What stands inside of `table inet … { }`, in the order of names. One thing nft has no words for: the two steps of a
-//! dispatch, written `iifname map @ids vmap @chains`.
+//! What stands inside of `table inet … { }`, in the order of names. One thing nft has no words for: the steps of a dispatch, written
+//! `iifname map @ids vmap @chains`, or `meta l4proto . th dport . ((meta l4proto . th dport map @lists) . ip saddr map @who4) counter map @counters vmap @verdicts`.
 
 use std::fmt;
 
 use crate::packet::{ICMP6, protocol_name};
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, Field, Form, Hook, HookPoint, Log, Map,
-    MapElements, MapKey, Match, Rule, Ruleset, Set, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, Field, Form, Hook,
+    HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Set, Then, Verdict,
 };
 
 impl fmt::Display for Ruleset {
@@ -18,6 +18,9 @@ impl fmt::Display for Ruleset {
         }
         for (name, map) in &self.maps {
             write!(out, "map {name} {map}")?;
+        }
+        for name in &self.counters {
+            writeln!(out, "counter {name} {{ }}")?;
         }
         for (name, chain) in &self.chains {
             write!(out, "chain {name} {chain}")?;
@@ -36,25 +39,21 @@ impl fmt::Display for Set {
 
 impl fmt::Display for Map {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = concatenated(self.key.iter().map(|part| match part {
-            MapKey::Field(part) => datatype(*part),
-            MapKey::Id => "mark",
-        }));
+        let key = concatenated(self.key.iter().map(|part| datatype(*part)));
         let value = match self.elements {
             MapElements::Ids(_) => "mark",
-            MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => "verdict",
+            MapElements::Verdicts(_) => "verdict",
+            MapElements::Counters(_) => "counter",
         };
         writeln!(out, "{{\n\ttype {key} : {value}")?;
         flags(out, self.form)?;
         match &self.elements {
-            MapElements::Ids(ids) => {
-                elements(out, ids.iter().map(|(key, id)| format!("{} : {id:#010x}", element(key))))
-            }
-            MapElements::IdVerdicts(verdicts) => {
-                elements(out, verdicts.iter().map(|(id, verdict)| format!("{id:#010x} : {verdict}")))
-            }
+            MapElements::Ids(ids) => elements(out, ids.iter().map(|(key, id)| format!("{} : {id:#x}", element(key)))),
             MapElements::Verdicts(verdicts) => {
                 elements(out, verdicts.iter().map(|(key, verdict)| format!("{} : {verdict}", element(key))))
+            }
+            MapElements::Counters(counters) => {
+                elements(out, counters.iter().map(|(key, counter)| format!("{} : \"{counter}\"", element(key))))
             }
         }
     }
@@ -99,18 +98,40 @@ impl fmt::Display for Rule {
                 _ => write!(out, "{condition} ")?,
             }
         }
-        if self.counter {
-            write!(out, "counter ")?;
+        match &self.counter {
+            Some(Counter::Own) => write!(out, "counter ")?,
+            Some(Counter::Named(name)) => write!(out, "counter name \"{name}\" ")?,
+            None => {}
         }
         match &self.then {
             Then::Verdict(verdict) => write!(out, "{verdict}"),
             Then::Log(log) => write!(out, "{log}"),
             Then::Notrack => out.write_str("notrack"),
             Then::Lookup { fields, map } => write!(out, "{} vmap @{map}", looked_at(fields)),
-            Then::Dispatch { fields, ids, verdicts } => {
-                write!(out, "{} map @{ids} vmap @{verdicts}", looked_at(fields))
-            }
+            Then::Dispatch(dispatch) => write!(out, "{dispatch}"),
         }
+    }
+}
+
+impl fmt::Display for Dispatch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, and, at, counters, verdicts } = self;
+        let from = match from {
+            Origin::Constant(id) => format!("{id:#x}"),
+            Origin::Fields { fields, ids } => format!("{} map @{ids}", looked_at(fields)),
+        };
+        let id = match and {
+            Some((field, ids)) => format!("({from}) . {} map @{ids}", field_name(*field)),
+            None => from,
+        };
+        match at.as_slice() {
+            [] => write!(out, "{id} ")?,
+            at => write!(out, "{} . ({id}) ", looked_at(at))?,
+        }
+        if let Some(counters) = counters {
+            write!(out, "counter map @{counters} ")?;
+        }
+        write!(out, "vmap @{verdicts}")
     }
 }
 
@@ -185,16 +206,17 @@ impl fmt::Display for Atom {
             Atom::Port(port) => write!(out, "{port}"),
             Atom::Address4(address) => write!(out, "{address}"),
             Atom::Address6(address) => write!(out, "{address}"),
+            Atom::Id(id) => write!(out, "{id:#x}"),
         }
     }
 }
 
 /// An element as nft writes it: `10.0.0.1`, `80-90`, `"pop1" . 10.0.0.1`.
 pub(crate) fn element(element: &Element) -> String {
-    if element.low == element.high {
-        return atoms(&element.low);
+    match &element.high {
+        None => atoms(&element.low),
+        Some(high) => format!("{}-{high}", atoms(&element.low)),
     }
-    format!("{}-{}", atoms(&element.low), atoms(&element.high))
 }
 
 fn flags(out: &mut fmt::Formatter<'_>, form: Form) -> fmt::Result {
@@ -243,6 +265,7 @@ fn datatype(datatype: Datatype) -> &'static str {
         Datatype::Port => "inet_service",
         Datatype::Address4 => "ipv4_addr",
         Datatype::Address6 => "ipv6_addr",
+        Datatype::Id => "mark",
     }
 }
 

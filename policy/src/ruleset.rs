@@ -13,13 +13,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub struct Ruleset {
     /// Sets by name; a set is referred to by the rules of `chains`.
     pub sets: BTreeMap<Name, Set>,
-    /// Maps by name; a map's verdicts refer to `chains`.
+    /// Maps by name; a map's verdicts refer to `chains`, its counters to `counters`.
     pub maps: BTreeMap<Name, Map>,
+    /// Counters that stand by themselves: what refers to one may come and go, and it counts on.
+    pub counters: BTreeSet<Name>,
     /// Base chains (with a hook) and chains that are jumped to.
     pub chains: BTreeMap<Name, Chain>,
 }
 
-/// Name of a set, map or chain within the table. At most 31 octets, so that every kernel takes it for every kind.
+/// Name of a set, map, counter or chain within the table. At most 31 octets, so that every kernel takes it for every kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
@@ -30,7 +32,7 @@ impl Name {
     /// Makes a name. Names are composed by the compiler, never by people, so a bad one is a bug of ours.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self::parse(&text).unwrap_or_else(|| panic!("{text:?} cannot name a set, map or chain"))
+        Self::parse(&text).unwrap_or_else(|| panic!("{text:?} cannot name a set, map, counter or chain"))
     }
 
     /// Takes a name, or nothing if nothing of ours is called so.
@@ -136,6 +138,8 @@ pub enum Datatype {
     Address4,
     /// Sixteen octets, network order.
     Address6,
+    /// An id that another map gave, as a key: sixteen octets, `0 . id . id . 0` in nft's words.
+    Id,
 }
 
 impl Field {
@@ -169,6 +173,8 @@ pub enum Atom {
     Address4(Ipv4Addr),
     /// An IPv6 address.
     Address6(Ipv6Addr),
+    /// An id.
+    Id(u64),
 }
 
 impl Atom {
@@ -180,6 +186,7 @@ impl Atom {
             Atom::Port(_) => Datatype::Port,
             Atom::Address4(_) => Datatype::Address4,
             Atom::Address6(_) => Datatype::Address6,
+            Atom::Id(_) => Datatype::Id,
         }
     }
 }
@@ -209,51 +216,56 @@ pub struct Set {
 pub struct Element {
     /// The key, or the first of the range.
     pub low: Vec<Atom>,
-    /// The last of the range; the same as `low` in hash sets.
-    pub high: Vec<Atom>,
+    /// The last of a range, whose keys have one part; absent for a single key.
+    pub high: Option<Atom>,
 }
 
 impl Element {
     /// A single key.
     pub fn exactly(key: Vec<Atom>) -> Self {
-        Self { high: key.clone(), low: key }
+        Self { low: key, high: None }
     }
 
     /// A range of one field, both ends included.
     pub fn range(low: Atom, high: Atom) -> Self {
-        Self { low: vec![low], high: vec![high] }
+        Self { high: (low != high).then_some(high), low: vec![low] }
+    }
+
+    /// The last key.
+    pub fn last(&self) -> &[Atom] {
+        self.high.as_ref().map_or(&self.low, std::slice::from_ref)
     }
 }
 
-/// A map from keys to an id or to a verdict.
+/// A map from keys to an id, a verdict or a counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
     /// What a key is made of, in order.
-    pub key: Vec<MapKey>,
+    pub key: Vec<Datatype>,
     /// How it is searched. Elements of a [`Form::Interval`] map never overlap; they touch where what they lead to differs.
     pub form: Form,
     /// What each key leads to.
     pub elements: MapElements,
 }
 
-/// One part of a map's key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MapKey {
-    /// The value of a packet field.
-    Field(Datatype),
-    /// An id that another map gave (a 32-bit `mark` in nft's words).
-    Id,
-}
-
 /// What a map holds; one kind a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MapElements {
-    /// Key of packet fields → id: the first step of a dispatch.
-    Ids(BTreeMap<Element, u32>),
-    /// Id → verdict: the second step.
-    IdVerdicts(BTreeMap<u32, Verdict>),
-    /// Key of packet fields → verdict (`vmap`).
+    /// Key → id (data of twelve octets): a step of a dispatch.
+    Ids(BTreeMap<Element, u64>),
+    /// Key → verdict (`vmap`): the end of a dispatch, or a look-up of its own.
     Verdicts(BTreeMap<Element, Verdict>),
+    /// Key → counter.
+    Counters(BTreeMap<Element, Name>),
+}
+
+/// What one element of a map of ids or counters leads to. Maps of verdicts are small, and looked at as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// To an id.
+    Id(u64),
+    /// To a counter.
+    Counter(Name),
 }
 
 /// A list of rules.
@@ -305,10 +317,19 @@ pub enum BasePolicy {
 pub struct Rule {
     /// All must hold.
     pub matches: Vec<Match>,
-    /// Whether packets that reach the verdict are counted.
-    pub counter: bool,
+    /// What counts the packets that reach the verdict.
+    pub counter: Option<Counter>,
     /// What to do.
     pub then: Then,
+}
+
+/// What counts packets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counter {
+    /// The rule's own, which begins and ends with it.
+    Own,
+    /// One of the table's.
+    Named(Name),
 }
 
 /// One condition.
@@ -390,14 +411,36 @@ pub enum Then {
         /// The map's name.
         map: Name,
     },
-    /// Looks the fields up in a [`MapElements::Ids`] map, then the id in a [`MapElements::IdVerdicts`] map; whatever is not there: the next rule.
-    Dispatch {
-        /// As many as the first map's key has parts.
+    /// Finds an id, and does what a map says of it; whatever is not there on the way: the next rule.
+    Dispatch(Dispatch),
+}
+
+/// The steps to a verdict by way of ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    /// Whence the first id is.
+    pub from: Origin,
+    /// Joined with this field, the id is looked up in a [`MapElements::Ids`] map with a key of [`Datatype::Id`] and the field's, for another id.
+    pub and: Option<(Field, Name)>,
+    /// These fields, of a register each, and the id are the key of what follows.
+    pub at: Vec<Field>,
+    /// What the key leads to in this [`MapElements::Counters`] map counts the packet.
+    pub counters: Option<Name>,
+    /// Key → verdict, a [`MapElements::Verdicts`] map.
+    pub verdicts: Name,
+}
+
+/// Whence an id is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is always the same.
+    Constant(u64),
+    /// The joined fields lead to it in a [`MapElements::Ids`] map.
+    Fields {
+        /// As many as the map's key has parts.
         fields: Vec<Field>,
         /// Fields → id.
         ids: Name,
-        /// Id → verdict.
-        verdicts: Name,
     },
 }
 

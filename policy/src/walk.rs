@@ -6,12 +6,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Element, FAMILY_4, FAMILY_6, Field, Form, HookPoint, Interface, Map,
-    MapElements, Match, Name, Rule, Ruleset, Set, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Counter, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form, HookPoint,
+    Interface, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set, Then, Value, Verdict,
 };
 
 /// A packet at a place of the kernel's path.
@@ -77,8 +77,8 @@ pub trait Book {
     fn chain(&self, name: &Name) -> Option<&Chain>;
     /// Whether a set has a key.
     fn has(&self, name: &Name, key: &[Atom]) -> Option<bool>;
-    /// What a map of ids says for a key.
-    fn id(&self, name: &Name, key: &[Atom]) -> Option<Option<u32>>;
+    /// What a map of ids or counters says for a key.
+    fn value(&self, name: &Name, key: &[Atom]) -> Option<Option<Value>>;
     /// A map of verdicts.
     fn verdicts(&self, name: &Name) -> Option<&Map>;
 }
@@ -96,8 +96,8 @@ impl<B: Book> Book for &B {
         (*self).has(name, key)
     }
 
-    fn id(&self, name: &Name, key: &[Atom]) -> Option<Option<u32>> {
-        (*self).id(name, key)
+    fn value(&self, name: &Name, key: &[Atom]) -> Option<Option<Value>> {
+        (*self).value(name, key)
     }
 
     fn verdicts(&self, name: &Name) -> Option<&Map> {
@@ -118,8 +118,8 @@ impl Book for Ruleset {
         self.sets.get(name).map(|set| set.has(key))
     }
 
-    fn id(&self, name: &Name, key: &[Atom]) -> Option<Option<u32>> {
-        self.maps.get(name).map(|map| map.id(key))
+    fn value(&self, name: &Name, key: &[Atom]) -> Option<Option<Value>> {
+        self.maps.get(name).map(|map| map.value(key))
     }
 
     fn verdicts(&self, name: &Name) -> Option<&Map> {
@@ -143,11 +143,12 @@ impl Set {
 }
 
 impl Map {
-    /// The id of a key.
-    pub(crate) fn id(&self, key: &[Atom]) -> Option<u32> {
+    /// The id or counter of a key.
+    pub(crate) fn value(&self, key: &[Atom]) -> Option<Value> {
         match &self.elements {
-            MapElements::Ids(ids) => found(self.form, ids, key).copied(),
-            MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => panic!("a map of verdicts is looked up for an id"),
+            MapElements::Ids(ids) => found(self.form, ids, key).copied().map(Value::Id),
+            MapElements::Counters(counters) => found(self.form, counters, key).cloned().map(Value::Counter),
+            MapElements::Verdicts(_) => panic!("a map of verdicts is looked up for an id or a counter"),
         }
     }
 }
@@ -157,7 +158,7 @@ pub fn walk(book: &impl Book, transit: &Transit) -> Outcome {
     trail(book, transit).0
 }
 
-/// The same, and the chains it went through on the way, in order.
+/// The same, and the chains and counters it went through on the way, in order.
 pub fn trail(book: &impl Book, transit: &Transit) -> (Outcome, Vec<Name>) {
     let Journey { outcome, chains, .. } = journey(book, transit, |_| true);
     (outcome, chains)
@@ -168,7 +169,7 @@ pub fn trail(book: &impl Book, transit: &Transit) -> (Outcome, Vec<Name>) {
 pub struct Journey {
     /// What became of it.
     pub outcome: Outcome,
-    /// The chains it went through that are not base chains, in order.
+    /// The chains it went through that are not base chains, and the counters that counted it, in order.
     pub chains: Vec<Name>,
     /// Whether connection tracking was told not to look at it.
     pub is_untracked: bool,
@@ -202,7 +203,11 @@ impl<B: Book> Walker<'_, B> {
             if !rule.matches.iter().all(|condition| self.holds(condition)) {
                 continue;
             }
-            match self.verdict_of(rule) {
+            let verdict = self.verdict_of(rule);
+            if let (Some(_), Some(Counter::Named(name))) = (&verdict, &rule.counter) {
+                self.pass(name);
+            }
+            match verdict {
                 None => {}
                 Some(Verdict::Accept) => return Ending::Accept,
                 Some(Verdict::Drop) => return Ending::Drop,
@@ -232,11 +237,28 @@ impl<B: Book> Walker<'_, B> {
                 }
                 _ => panic!("{map} is looked up for verdicts and holds none"),
             },
-            Then::Dispatch { fields, ids, verdicts } => match &self.verdicts(verdicts).elements {
-                MapElements::IdVerdicts(elements) => elements.get(&self.id(ids, &self.key(fields))?).cloned(),
-                _ => panic!("{ids} and {verdicts} are no two steps of a dispatch"),
-            },
+            Then::Dispatch(dispatch) => self.dispatched(dispatch),
         }
+    }
+
+    fn dispatched(&self, Dispatch { from, and, at, counters, verdicts }: &Dispatch) -> Option<Verdict> {
+        let mut id = match from {
+            Origin::Constant(id) => *id,
+            Origin::Fields { fields, ids } => self.id(ids, &self.lookup_key(fields)?)?,
+        };
+        if let Some((field, ids)) = and {
+            id = self.id(ids, &[Atom::Id(id), self.field(*field)])?;
+        }
+        let mut key = self.lookup_key(at)?;
+        key.push(Atom::Id(id));
+        if let Some(counters) = counters {
+            let Value::Counter(name) = self.value(counters, &key)? else { panic!("{counters} counts") };
+            self.pass(&name);
+        }
+        let MapElements::Verdicts(elements) = &self.verdicts(verdicts).elements else {
+            panic!("{verdicts} is looked up for verdicts and holds none")
+        };
+        elements.get(&Element::exactly(key)).cloned()
     }
 
     fn holds(&self, condition: &Match) -> bool {
@@ -318,7 +340,7 @@ impl<B: Book> Walker<'_, B> {
     }
 
     fn chain(&self, name: &Name) -> &Chain {
-        self.trail.borrow_mut().push(name.clone());
+        self.pass(name);
         self.book.chain(name).unwrap_or_else(|| panic!("chain {name} does not stand"))
     }
 
@@ -326,8 +348,23 @@ impl<B: Book> Walker<'_, B> {
         self.book.has(name, key).unwrap_or_else(|| panic!("set {name} does not stand"))
     }
 
-    fn id(&self, name: &Name, key: &[Atom]) -> Option<u32> {
-        self.book.id(name, key).unwrap_or_else(|| panic!("map {name} does not stand"))
+    /// A chain that carries out what a counter counted is called as that is.
+    fn pass(&self, name: &Name) {
+        let mut trail = self.trail.borrow_mut();
+        if trail.last() != Some(name) {
+            trail.push(name.clone());
+        }
+    }
+
+    fn value(&self, name: &Name, key: &[Atom]) -> Option<Value> {
+        self.book.value(name, key).unwrap_or_else(|| panic!("map {name} does not stand"))
+    }
+
+    fn id(&self, name: &Name, key: &[Atom]) -> Option<u64> {
+        match self.value(name, key)? {
+            Value::Id(id) => Some(id),
+            Value::Counter(_) => panic!("{name} is looked up for ids and holds none"),
+        }
     }
 
     fn verdicts(&self, name: &Name) -> &Map {
@@ -348,11 +385,11 @@ fn found<'a, V>(form: Form, elements: &'a BTreeMap<Element, V>, key: &[Atom]) ->
 
 /// The greatest element that begins at a key: the only one that can hold it is this or the one before, as ranges do not overlap.
 fn last_from(key: &[Atom]) -> Element {
-    Element { low: key.to_vec(), high: vec![Atom::Address6(Ipv6Addr::from_bits(u128::MAX))] }
+    Element { low: key.to_vec(), high: Some(Atom::Id(u64::MAX)) }
 }
 
 fn holds(range: &Element, key: &[Atom]) -> bool {
-    range.low.as_slice() <= key && key <= range.high.as_slice()
+    range.low.as_slice() <= key && key <= range.last()
 }
 
 fn has_state(states: ConntrackStates, state: ConntrackState) -> bool {

@@ -165,7 +165,7 @@ fn tracking_only() -> Ruleset {
     let known = ConntrackStates { established: true, related: true, ..ConntrackStates::default() };
     let rule = poplin_policy::ruleset::Rule {
         matches: vec![Match::Conntrack(known)],
-        counter: false,
+        counter: None,
         then: Then::Verdict(Verdict::Accept),
     };
     let hook = Hook { point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept };

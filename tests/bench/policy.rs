@@ -4,7 +4,7 @@
 //! driven as the agent drives them, without store and gRPC. Two rooms:
 //! - members: 20,000 endpoints of 10 labels each, so that 2,000 selectors have 100 members each; 2,000 policies of 10 rules on 200
 //!   local workloads. One endpoint changes one label, or all ten; one rule of one policy gets another port. References: one element
-//!   added to or taken from a set of the same table, over bare netlink, and by running `nft`, to a set of as many elements in a table
+//!   added to or taken from a map of the same table, over bare netlink, and by running `nft`, to a set of as many elements in a table
 //!   of its own, since ours is not open to others; all in the same run.
 //! - load: 10,000 policies of one rule, 1,000 local workloads, 100,000 endpoints; everything from nothing, and one label after that.
 
@@ -24,7 +24,7 @@ use poplin_policy::delta::Change;
 use poplin_policy::host::{Failsafe, Settings, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{Action, Endpoint, Hosts, Mode, Peers, Policy, Rule, Selection};
-use poplin_policy::ruleset::{Atom, Element, Interface, Name};
+use poplin_policy::ruleset::{Atom, Element, Interface, MapElements, Name};
 use poplin_policy::selector::Selector;
 
 /// A compiler and the table it fills.
@@ -89,7 +89,6 @@ fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
         }
     });
     let chains = room.compiler.ruleset().chains.len();
-    let set = room.compiler.ruleset().sets.keys().find(|name| name.as_str().starts_with("select4")).unwrap().clone();
     begin_reference(namespace);
     let mut times = [const { Vec::new() }; 8].map(|_: Vec<Duration>| Times::default());
     let [one, one_thinking, ten, ten_thinking, bare, foreign, edit, edit_thinking] = &mut times;
@@ -107,7 +106,7 @@ fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
             }
         }
         for is_in in [true, false] {
-            let change = one_element(&room.compiler, &set, is_in);
+            let change = one_element(&room.compiler, is_in);
             let ((), took) = time(|| room.rules.apply(std::slice::from_ref(&change)).unwrap());
             bare.add(took);
         }
@@ -193,12 +192,14 @@ fn begin_reference(namespace: &Namespace) {
     namespace.run("nft", &["add", "set", "inet", "reference", "peers", &set]);
 }
 
-fn one_element(compiler: &Compiler, set: &Name, is_in: bool) -> Change {
-    let mut shape = compiler.ruleset().sets[set].clone();
-    shape.elements.clear();
-    let element = vec![Element::exactly(vec![Atom::Address4(Ipv4Addr::new(203, 0, 113, 1))])];
-    let (removed, added) = if is_in { (Vec::new(), element) } else { (element, Vec::new()) };
-    Change::AlterSet { name: set.clone(), shape, removed, added }
+/// A list's element for an address nobody has.
+fn one_element(compiler: &Compiler, is_in: bool) -> Change {
+    let name = Name::new("who4");
+    let shape = compiler.ruleset().maps[&name].emptied();
+    let key = vec![Atom::Id(0), Atom::Address4(Ipv4Addr::new(203, 0, 113, 1))];
+    let (none, element) = (shape.elements.none(), MapElements::Ids([(Element::exactly(key), 0)].into()));
+    let (removed, added) = if is_in { (none, element) } else { (element, none) };
+    Change::AlterMap { name, shape, removed, added }
 }
 
 /// Ten labels, each shared with ninety-nine others; the first few are those of the next endpoint.

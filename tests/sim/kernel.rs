@@ -160,7 +160,7 @@ impl Kernel {
         let key = Element::exactly(vec![Atom::Interface(interface.clone())]);
         let knows = |elements: &MapElements| match elements {
             MapElements::Ids(ids) => ids.contains_key(&key),
-            MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => false,
+            MapElements::Verdicts(_) | MapElements::Counters(_) => false,
         };
         self.rules.maps.values().filter(|map| knows(&map.elements)).count() == 2
     }

@@ -96,6 +96,6 @@ fn the_way_through_the_rules_can_be_read() {
 
     let text = told(&open);
     assert!(text.contains("on this host:") && text.contains("(finds what holds for protocol and port)"), "{text}");
-    assert!(text.contains("(counts what was settled, and carries it out)"), "{text}");
+    assert!(text.contains("(carries out what was settled and counted)"), "{text}");
     assert!(told(&far).contains("neither end is on this host"), "{}", told(&far));
 }

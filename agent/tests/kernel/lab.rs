@@ -12,8 +12,8 @@ use std::{panic, process, thread};
 
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, Datatype, Element, Form, Hook, HookPoint, Interface, Match, Name, Rule, Ruleset, Set,
-    Then, Verdict,
+    Atom, BasePolicy, Chain, Datatype, Dispatch, Element, Field, Form, Hook, HookPoint, Interface, MapElements, Match,
+    Name, Origin, Rule, Ruleset, Set, Then, Verdict,
 };
 
 /// A network namespace that is gone when the test is.
@@ -124,6 +124,7 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
 /// All changes that make a ruleset, beginning with an empty table.
 pub(crate) fn from_nothing(ruleset: &Ruleset) -> Vec<Change> {
     let mut changes = vec![Change::Restart];
+    changes.extend(ruleset.counters.iter().map(|name| Change::AddCounter(name.clone())));
     changes.extend(ruleset.sets.iter().map(|(name, set)| Change::AddSet(name.clone(), set.clone())));
     changes.extend(ruleset.maps.iter().map(|(name, map)| Change::AddMap(name.clone(), map.clone())));
     changes.extend(ruleset.chains.iter().map(|(name, chain)| Change::AddChain(name.clone(), chain.clone())));
@@ -138,13 +139,29 @@ pub(crate) fn from_nothing(ruleset: &Ruleset) -> Vec<Change> {
 }
 
 /// No elements, of the same kind.
-pub(crate) fn none_of(elements: &poplin_policy::ruleset::MapElements) -> poplin_policy::ruleset::MapElements {
-    use poplin_policy::ruleset::MapElements;
+pub(crate) fn none_of(elements: &MapElements) -> MapElements {
     match elements {
         MapElements::Ids(_) => MapElements::Ids(Default::default()),
-        MapElements::IdVerdicts(_) => MapElements::IdVerdicts(Default::default()),
         MapElements::Verdicts(_) => MapElements::Verdicts(Default::default()),
+        MapElements::Counters(_) => MapElements::Counters(Default::default()),
     }
+}
+
+/// A dispatch from fields to an id to a verdict.
+pub(crate) fn dispatch_by(fields: Vec<Field>, ids: Name, verdicts: Name) -> Then {
+    Then::Dispatch(Dispatch {
+        from: Origin::Fields { fields, ids },
+        and: None,
+        at: Vec::new(),
+        counters: None,
+        verdicts,
+    })
+}
+
+/// Verdicts by id.
+pub(crate) fn by_id(verdicts: impl IntoIterator<Item = (u64, Verdict)>) -> MapElements {
+    let element = |(id, verdict)| (Element::exactly(vec![Atom::Id(id)]), verdict);
+    MapElements::Verdicts(verdicts.into_iter().map(element).collect())
 }
 
 pub(crate) fn name(text: &str) -> Name {
@@ -164,7 +181,7 @@ pub(crate) fn address6(text: &str) -> Atom {
 }
 
 pub(crate) fn rule(matches: Vec<Match>, verdict: Verdict) -> Rule {
-    Rule { matches, counter: false, then: Then::Verdict(verdict) }
+    Rule { matches, counter: None, then: Then::Verdict(verdict) }
 }
 
 /// A base chain at `forward` that lets pass what no rule decides.

@@ -4,11 +4,13 @@ use std::net::UdpSocket;
 
 use poplin_agent::kernel::Rules;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, FAMILY_6, Field, Form, Hook, HookPoint, Map,
-    MapElements, MapKey, Match, Rule, Ruleset, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form,
+    Hook, HookPoint, Map, MapElements, Match, Origin, Rule, Ruleset, Then, Verdict,
 };
 
-use crate::lab::{Pair, address4, address6, from_nothing, hash_set, interface, interval_set, name, plain, rule};
+use crate::lab::{
+    Pair, address4, address6, by_id, dispatch_by, from_nothing, hash_set, interface, interval_set, name, plain, rule,
+};
 
 #[test]
 fn an_address_set_decides() {
@@ -100,20 +102,17 @@ fn the_beginning_of_a_name_decides() {
 #[test]
 fn a_dispatch_goes_by_interface_to_id_to_chain() {
     let pair = Pair::new();
-    let dispatch = |link: &str, id: u32| {
+    let dispatch = |link: &str, id: u64| {
         let links = MapElements::Ids([(Element::exactly(vec![Atom::Interface(interface(link))]), 256)].into());
-        let policies = MapElements::IdVerdicts([(id, Verdict::Goto(name("policy")))].into());
-        let then = Then::Dispatch { fields: vec![Field::InterfaceIn], ids: name("links"), verdicts: name("policies") };
+        let policies = by_id([(id, Verdict::Goto(name("policy")))]);
+        let then = dispatch_by(vec![Field::InterfaceIn], name("links"), name("policies"));
         Ruleset {
             maps: [
-                (
-                    name("links"),
-                    Map { key: vec![MapKey::Field(Datatype::Interface)], form: Form::Hash, elements: links },
-                ),
-                (name("policies"), Map { key: vec![MapKey::Id], form: Form::Hash, elements: policies }),
+                (name("links"), Map { key: vec![Datatype::Interface], form: Form::Hash, elements: links }),
+                (name("policies"), Map { key: vec![Datatype::Id], form: Form::Hash, elements: policies }),
             ]
             .into(),
-            ..with_rule(Rule { matches: vec![], counter: true, then })
+            ..with_rule(Rule { matches: vec![], counter: Some(Counter::Own), then })
         }
     };
 
@@ -123,11 +122,80 @@ fn a_dispatch_goes_by_interface_to_id_to_chain() {
 }
 
 #[test]
+fn a_dispatch_joins_an_id_and_an_address_and_counts() {
+    let pair = Pair::new();
+    let (list, settled) = (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
+    let ids = |key: Vec<Atom>, id| MapElements::Ids([(Element::exactly(key), id)].into());
+    let map = |key: &[Datatype], elements| Map { key: key.to_vec(), form: Form::Hash, elements };
+    let at = vec![Field::Protocol, Field::DestinationPort];
+    let found = |port| Element::exactly(vec![Atom::Octet(17), Atom::Port(port), Atom::Id(settled)]);
+    let at_ports = [Datatype::Octet, Datatype::Port, Datatype::Id];
+    let ruleset = |from: Origin, who: Vec<Atom>, field: Atom| Ruleset {
+        maps: [
+            (name("lists"), map(&[Datatype::Octet, Datatype::Port], ids(vec![Atom::Octet(17), Atom::Port(9)], list))),
+            (
+                name("who"),
+                map(
+                    &[Datatype::Id, field_of(field.clone()).datatype()],
+                    ids([vec![Atom::Id(list)], who].concat(), settled),
+                ),
+            ),
+            (
+                name("counters"),
+                map(&at_ports, MapElements::Counters([9, 10].map(|port| (found(port), name("it"))).into())),
+            ),
+            (
+                name("policies"),
+                map(
+                    &at_ports,
+                    MapElements::Verdicts([9, 10].map(|port| (found(port), Verdict::Goto(name("policy")))).into()),
+                ),
+            ),
+        ]
+        .into(),
+        counters: [name("it")].into(),
+        ..with_rule(Rule {
+            matches: vec![is(Field::Family, field.clone()), is(Field::Protocol, Atom::Octet(17))],
+            counter: None,
+            then: Then::Dispatch(Dispatch {
+                from,
+                and: Some((field_of(field.clone()), name("who"))),
+                at: at.clone(),
+                counters: Some(name("counters")),
+                verdicts: name("policies"),
+            }),
+        })
+    };
+    let by_port = || Origin::Fields { fields: vec![Field::Protocol, Field::DestinationPort], ids: name("lists") };
+    let counts = || pair.near.within(|| poplin_agent::kernel::counts().unwrap()[&name("it")].packets);
+
+    for (from, who, family, to, is_passed) in [
+        (by_port(), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:9", false),
+        (by_port(), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:10", true),
+        (by_port(), address4("10.9.0.3"), FAMILY_4, "10.9.0.1:9", true),
+        (by_port(), address6("fd09::1"), FAMILY_6, "[fd09::1]:9", false),
+        (by_port(), address6("fd09::3"), FAMILY_6, "[fd09::1]:9", true),
+        (Origin::Constant(list), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:10", false),
+        (Origin::Constant(list), address6("fd09::1"), FAMILY_6, "[fd09::1]:10", false),
+        (Origin::Constant(list + 1), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:9", true),
+    ] {
+        let ruleset = ruleset(from, vec![who], family);
+        assert_eq!(passes(&pair, &ruleset, to), is_passed, "{to}");
+        assert_eq!(counts(), u64::from(!is_passed), "{to}");
+    }
+}
+
+/// Where a packet of a family is going.
+fn field_of(family: Atom) -> Field {
+    if family == FAMILY_4 { Field::Destination4 } else { Field::Destination6 }
+}
+
+#[test]
 fn a_verdict_map_decides() {
     let pair = Pair::new();
     let key = |port| Element::exactly(vec![Atom::Octet(17), Atom::Port(port)]);
     let services = Map {
-        key: vec![MapKey::Field(Datatype::Octet), MapKey::Field(Datatype::Port)],
+        key: vec![Datatype::Octet, Datatype::Port],
         form: Form::Hash,
         elements: MapElements::Verdicts(
             [(key(9), Verdict::Drop), (key(10), Verdict::Accept), (key(11), Verdict::Jump(name("policy")))].into(),
@@ -135,7 +203,7 @@ fn a_verdict_map_decides() {
     };
     let lookup = Rule {
         matches: vec![is(Field::Protocol, Atom::Octet(17))],
-        counter: false,
+        counter: None,
         then: Then::Lookup { fields: vec![Field::Protocol, Field::DestinationPort], map: name("services") },
     };
     let ruleset = Ruleset { maps: [(name("services"), services)].into(), ..with_rule(lookup) };

@@ -6,12 +6,13 @@ use insta::assert_snapshot;
 use poplin_agent::kernel::{Rules, RulesError};
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Datatype, Element, FAMILY_4, FAMILY_6, Field, Form, Hook, HookPoint, Log,
-    Map, MapElements, MapKey, Match, Rule, Ruleset, Set, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form,
+    Hook, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Set, Then, Verdict,
 };
 
 use crate::lab::{
-    Namespace, address4, address6, forward, from_nothing, hash_set, interface, interval_set, name, none_of, plain, rule,
+    Namespace, address4, address6, by_id, dispatch_by, forward, from_nothing, hash_set, interface, interval_set, name,
+    none_of, plain, rule,
 };
 
 #[test]
@@ -23,6 +24,10 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     assert_snapshot!(host.table(), @r#"
     table inet poplin {
     	flags
+
+    	counter counted {
+    		packets 0 bytes 0
+    	}
 
     	set flows4 {
     		type ipv4_addr . inet_proto . inet_service
@@ -45,14 +50,29 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		elements = { fd00::1 }
     	}
 
+    	map at-ports {
+    		type inet_service . mark . mark . mark . mark : verdict
+    		elements = { 1536 . 0x0000bb01 . 0x00000000 . 0x00000000 . 0x00000007 : return }
+    	}
+
+    	map counters {
+    		type inet_service . mark . mark . mark . mark : counter
+    		elements = { 1536 . 0x0000bb01 . 0x00000000 . 0x00000000 . 0x00000007 : "counted" }
+    	}
+
     	map links {
-    		type ifname : mark
-    		elements = { "pop0123456789ab" : 0x00000007 }
+    		type ifname : mark . mark . mark
+    		elements = { "pop0123456789ab" : 0x00000000 . 0x00000007 . 0x00000000 }
+    	}
+
+    	map lists {
+    		type inet_proto . inet_service : mark . mark . mark
+    		elements = { tcp . 443 : 0x01234567 . 0x89abcdef . 0x00000000 }
     	}
 
     	map policies {
-    		type mark . mark : verdict
-    		elements = { 0x00000000 . 0x00000007 : goto policy }
+    		type mark . mark . mark . mark : verdict
+    		elements = { 0x00000000 . 0x00000000 . 0x00000007 . 0x00000000 : goto policy }
     	}
 
     	map ranges {
@@ -70,14 +90,24 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     	}
 
     	map where {
-    		type ipv4_addr : mark
+    		type ipv4_addr : mark . mark . mark
     		flags interval
-    		elements = { 10.0.0.0/8 : 0x00000007, 11.0.0.0 : 0x00000008 }
+    		elements = { 10.0.0.0/8 : 0x00000000 . 0x07000000 . 0x00000000, 11.0.0.0 : 0x00000000 . 0x08000000 . 0x00000000 }
     	}
 
     	map who {
-    		type ipv4_addr : mark
-    		elements = { 10.9.0.7 : 0x00000007 }
+    		type ipv4_addr : mark . mark . mark
+    		elements = { 10.9.0.7 : 0x00000000 . 0x00000007 . 0x00000000 }
+    	}
+
+    	map who4 {
+    		type mark . mark . mark . mark . ipv4_addr : mark . mark . mark
+    		elements = { 0x00000000 . 0x01234567 . 0x89abcdef . 0x00000000 . 10.9.0.7 : 0x00000000 . 0x00000007 . 0x00000000 }
+    	}
+
+    	map who6 {
+    		type mark . mark . mark . mark . ipv6_addr : mark . mark . mark
+    		elements = { 0x00000000 . 0x01234567 . 0x89abcdef . 0x00000000 . fd00::7 : 0x00000000 . 0x00000007 . 0x00000000 }
     	}
 
     	chain each-match {
@@ -102,6 +132,9 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     	chain flattened {
     		meta nfproto ipv4 iifname vmap @policies
     		meta nfproto ipv4 iifname vmap @policies
+    		meta nfproto ipv4 counter name meta l4proto . th dport . iifname map @counters meta l4proto . th dport . iifname vmap @at-ports
+    		meta nfproto ipv6 iifname vmap @policies
+    		counter name "counted" return
     		tcp dport vmap @ranges
     		th sport vmap @ranges
     	}
@@ -253,20 +286,14 @@ fn elements_come_and_go() {
 #[test]
 fn a_map_element_takes_a_new_verdict_and_chains_replace_each_other() {
     let host = Namespace::new();
-    let ids = |pairs: &[(&str, u32)]| {
+    let ids = |pairs: &[(&str, u64)]| {
         MapElements::Ids(
             pairs.iter().map(|(link, id)| (Element::exactly(vec![Atom::Interface(interface(link))]), *id)).collect(),
         )
     };
-    let verdicts = |pairs: &[(u32, &str)]| {
-        MapElements::IdVerdicts(pairs.iter().map(|(id, chain)| (*id, Verdict::Goto(name(chain)))).collect())
-    };
-    let links = Map {
-        key: vec![MapKey::Field(Datatype::Interface)],
-        form: Form::Hash,
-        elements: ids(&[("pop1", 1), ("pop2", 1)]),
-    };
-    let policies = Map { key: vec![MapKey::Id], form: Form::Hash, elements: verdicts(&[(1, "old")]) };
+    let verdicts = |pairs: &[(u64, &str)]| by_id(pairs.iter().map(|(id, chain)| (*id, Verdict::Goto(name(chain)))));
+    let links = Map { key: vec![Datatype::Interface], form: Form::Hash, elements: ids(&[("pop1", 1), ("pop2", 1)]) };
+    let policies = Map { key: vec![Datatype::Id], form: Form::Hash, elements: verdicts(&[(1, "old")]) };
     let ruleset = Ruleset {
         maps: [(name("links"), links.clone()), (name("policies"), policies.clone())].into(),
         chains: [(name("old"), plain(vec![rule(vec![], Verdict::Accept)]))].into(),
@@ -303,15 +330,15 @@ fn a_map_element_takes_a_new_verdict_and_chains_replace_each_other() {
     	flags
 
     	map links {
-    		type ifname : mark
-    		elements = { "pop1" : 0x00000001,
-    			     "pop2" : 0x00000007,
-    			     "pop3" : 0x00000001 }
+    		type ifname : mark . mark . mark
+    		elements = { "pop1" : 0x00000000 . 0x00000001 . 0x00000000,
+    			     "pop2" : 0x00000000 . 0x00000007 . 0x00000000,
+    			     "pop3" : 0x00000000 . 0x00000001 . 0x00000000 }
     	}
 
     	map policies {
-    		type mark . mark : verdict
-    		elements = { 0x00000000 . 0x00000001 : goto new }
+    		type mark . mark . mark . mark : verdict
+    		elements = { 0x00000000 . 0x00000000 . 0x00000001 . 0x00000000 : goto new }
     	}
 
     	chain new {
@@ -355,6 +382,35 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
     assert_snapshot!(host.table(), @r#"
     table inet poplin {
     	flags
+
+    	counter counted {
+    		packets 0 bytes 0
+    	}
+
+    	map at-ports {
+    		type inet_service . mark . mark . mark . mark : verdict
+    		elements = { 1536 . 0x0000bb01 . 0x00000000 . 0x00000000 . 0x00000007 : return }
+    	}
+
+    	map counters {
+    		type inet_service . mark . mark . mark . mark : counter
+    		elements = { 1536 . 0x0000bb01 . 0x00000000 . 0x00000000 . 0x00000007 : "counted" }
+    	}
+
+    	map lists {
+    		type inet_proto . inet_service : mark . mark . mark
+    		elements = { tcp . 443 : 0x01234567 . 0x89abcdef . 0x00000000 }
+    	}
+
+    	map who4 {
+    		type mark . mark . mark . mark . ipv4_addr : mark . mark . mark
+    		elements = { 0x00000000 . 0x01234567 . 0x89abcdef . 0x00000000 . 10.9.0.7 : 0x00000000 . 0x00000007 . 0x00000000 }
+    	}
+
+    	map who6 {
+    		type mark . mark . mark . mark . ipv6_addr : mark . mark . mark
+    		elements = { 0x00000000 . 0x01234567 . 0x89abcdef . 0x00000000 . fd00::7 : 0x00000000 . 0x00000007 . 0x00000000 }
+    	}
 
     	set peers4 {
     		type ipv6_addr
@@ -547,37 +603,57 @@ fn everything() -> Ruleset {
         ),
         Rule {
             matches: vec![Match::Conntrack(invalid_or_new)],
-            counter: false,
+            counter: None,
             then: Then::Log(Log::new(1430, "poplin here", 100)),
         },
         rule(vec![Match::Conntrack(invalid_or_new)], Verdict::Drop),
     ]);
     let services = Rule {
         matches: vec![protocol(6)],
-        counter: true,
+        counter: Some(Counter::Own),
         then: Then::Lookup { fields: vec![Field::Protocol, Field::DestinationPort], map: name("services") },
     };
     let dispatch = Rule {
         matches: vec![],
-        counter: true,
-        then: Then::Dispatch { fields: vec![Field::InterfaceIn], ids: name("links"), verdicts: name("policies") },
+        counter: Some(Counter::Own),
+        then: dispatch_by(vec![Field::InterfaceIn], name("links"), name("policies")),
     };
     let ranges = Rule {
         matches: vec![protocol(6)],
-        counter: false,
+        counter: None,
         then: Then::Lookup { fields: vec![Field::DestinationPort], map: name("ranges") },
     };
     let messages = Rule {
         matches: vec![protocol(1)],
-        counter: false,
+        counter: None,
         then: Then::Lookup { fields: vec![Field::IcmpMessage], map: name("ranges") },
     };
     let by_address = |ids: &str| Rule {
         matches: vec![ip4()],
-        counter: false,
-        then: Then::Dispatch { fields: vec![Field::Source4], ids: name(ids), verdicts: name("policies") },
+        counter: None,
+        then: dispatch_by(vec![Field::Source4], name(ids), name("policies")),
     };
-    let flattened = plain(vec![by_address("who"), by_address("where"), ranges, messages]);
+    let joined = |from, field, ids: &str, counters: Option<&str>| Rule {
+        matches: vec![if field == Field::Source4 { ip4() } else { ip6() }],
+        counter: None,
+        then: Then::Dispatch(Dispatch {
+            from,
+            and: Some((field, name(ids))),
+            at: counters.map(|_| vec![Field::Protocol, Field::DestinationPort]).unwrap_or_default(),
+            counters: counters.map(name),
+            verdicts: name(if counters.is_some() { "at-ports" } else { "policies" }),
+        }),
+    };
+    let by_port = || Origin::Fields { fields: vec![Field::Protocol, Field::DestinationPort], ids: name("lists") };
+    let flattened = plain(vec![
+        by_address("who"),
+        by_address("where"),
+        joined(by_port(), Field::Source4, "who4", Some("counters")),
+        joined(Origin::Constant(7), Field::Source6, "who6", None),
+        Rule { counter: Some(Counter::Named(name("counted"))), ..rule(vec![], Verdict::Return) },
+        ranges,
+        messages,
+    ]);
     let input = Hook { point: HookPoint::Input, priority: -150, policy: BasePolicy::Drop };
 
     Ruleset {
@@ -601,7 +677,7 @@ fn everything() -> Ruleset {
             (
                 name("links"),
                 Map {
-                    key: vec![MapKey::Field(Datatype::Interface)],
+                    key: vec![Datatype::Interface],
                     form: Form::Hash,
                     elements: MapElements::Ids(
                         [(Element::exactly(vec![Atom::Interface(interface("pop0123456789ab"))]), 7)].into(),
@@ -611,15 +687,15 @@ fn everything() -> Ruleset {
             (
                 name("policies"),
                 Map {
-                    key: vec![MapKey::Id],
+                    key: vec![Datatype::Id],
                     form: Form::Hash,
-                    elements: MapElements::IdVerdicts([(7, Verdict::Goto(name("policy")))].into()),
+                    elements: by_id([(7, Verdict::Goto(name("policy")))]),
                 },
             ),
             (
                 name("services"),
                 Map {
-                    key: vec![MapKey::Field(Datatype::Octet), MapKey::Field(Datatype::Port)],
+                    key: vec![Datatype::Octet, Datatype::Port],
                     form: Form::Hash,
                     elements: MapElements::Verdicts(
                         [
@@ -635,7 +711,7 @@ fn everything() -> Ruleset {
             (
                 name("ranges"),
                 Map {
-                    key: vec![MapKey::Field(Datatype::Port)],
+                    key: vec![Datatype::Port],
                     form: Form::Interval,
                     elements: MapElements::Verdicts(
                         [
@@ -650,15 +726,61 @@ fn everything() -> Ruleset {
             (
                 name("who"),
                 Map {
-                    key: vec![MapKey::Field(Datatype::Address4)],
+                    key: vec![Datatype::Address4],
                     form: Form::Hash,
                     elements: MapElements::Ids([(Element::exactly(vec![address4("10.9.0.7")]), 7)].into()),
                 },
             ),
             (
+                name("lists"),
+                Map {
+                    key: vec![Datatype::Octet, Datatype::Port],
+                    form: Form::Hash,
+                    elements: MapElements::Ids(
+                        [(Element::exactly(vec![Atom::Octet(6), Atom::Port(443)]), LIST)].into(),
+                    ),
+                },
+            ),
+            (
+                name("who4"),
+                Map {
+                    key: vec![Datatype::Id, Datatype::Address4],
+                    form: Form::Hash,
+                    elements: MapElements::Ids(
+                        [(Element::exactly(vec![Atom::Id(LIST), address4("10.9.0.7")]), 7)].into(),
+                    ),
+                },
+            ),
+            (
+                name("who6"),
+                Map {
+                    key: vec![Datatype::Id, Datatype::Address6],
+                    form: Form::Hash,
+                    elements: MapElements::Ids(
+                        [(Element::exactly(vec![Atom::Id(LIST), address6("fd00::7")]), 7)].into(),
+                    ),
+                },
+            ),
+            (
+                name("counters"),
+                Map {
+                    key: vec![Datatype::Octet, Datatype::Port, Datatype::Id],
+                    form: Form::Hash,
+                    elements: MapElements::Counters([(at_port(7), name("counted"))].into()),
+                },
+            ),
+            (
+                name("at-ports"),
+                Map {
+                    key: vec![Datatype::Octet, Datatype::Port, Datatype::Id],
+                    form: Form::Hash,
+                    elements: MapElements::Verdicts([(at_port(7), Verdict::Return)].into()),
+                },
+            ),
+            (
                 name("where"),
                 Map {
-                    key: vec![MapKey::Field(Datatype::Address4)],
+                    key: vec![Datatype::Address4],
                     form: Form::Interval,
                     elements: MapElements::Ids(
                         [
@@ -682,5 +804,13 @@ fn everything() -> Ruleset {
             (name("policy"), plain(vec![])),
         ]
         .into(),
+        counters: [name("counted")].into(),
     }
 }
+
+fn at_port(id: u64) -> Element {
+    Element::exactly(vec![Atom::Octet(6), Atom::Port(443), Atom::Id(id)])
+}
+
+/// An id of two different halves.
+const LIST: u64 = 0x0123_4567_89ab_cdef;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use poplin_agent::kernel::{Conntrack, Hands, Rules};
 use poplin_node::kernel::{Step, Target};
 use poplin_policy::delta::Change;
-use poplin_policy::ruleset::{
-    Atom, Datatype, Element, Field, Form, Map, MapElements, MapKey, Rule, Ruleset, Set, Then, Verdict,
-};
+use poplin_policy::ruleset::{Atom, Datatype, Element, Field, Form, Map, MapElements, Rule, Ruleset, Set, Verdict};
 
 use crate::flows::tracked;
-use crate::lab::{Namespace, forward, from_nothing, hash_set, interface, name, none_of, plain, rule};
+use crate::lab::{
+    Namespace, by_id, dispatch_by, forward, from_nothing, hash_set, interface, name, none_of, plain, rule,
+};
 
 #[test]
 #[ignore = "measures, asserts nothing"]
@@ -44,7 +44,11 @@ fn one_workload_dispatched_among_many() {
         let host = Namespace::new();
         let element = |number: u32| {
             MapElements::Ids(
-                [(Element::exactly(vec![Atom::Interface(interface(&format!("pop{number}")))]), number % 100)].into(),
+                [(
+                    Element::exactly(vec![Atom::Interface(interface(&format!("pop{number}")))]),
+                    u64::from(number % 100),
+                )]
+                .into(),
             )
         };
         let mut ids = std::collections::BTreeMap::new();
@@ -52,15 +56,14 @@ fn one_workload_dispatched_among_many() {
             let MapElements::Ids(one) = element(number) else { unreachable!() };
             ids.extend(one);
         }
-        let links =
-            Map { key: vec![MapKey::Field(Datatype::Interface)], form: Form::Hash, elements: MapElements::Ids(ids) };
+        let links = Map { key: vec![Datatype::Interface], form: Form::Hash, elements: MapElements::Ids(ids) };
         let shape = Map { elements: none_of(&links.elements), ..links.clone() };
-        let verdicts = (0..100).map(|id| (id, Verdict::Goto(name(&format!("policy{id}"))))).collect();
-        let policies = Map { key: vec![MapKey::Id], form: Form::Hash, elements: MapElements::IdVerdicts(verdicts) };
+        let verdicts = (0..100).map(|id| (id, Verdict::Goto(name(&format!("policy{id}")))));
+        let policies = Map { key: vec![Datatype::Id], form: Form::Hash, elements: by_id(verdicts) };
         let dispatch = Rule {
             matches: vec![],
-            counter: false,
-            then: Then::Dispatch { fields: vec![Field::InterfaceIn], ids: name("links"), verdicts: name("policies") },
+            counter: None,
+            then: dispatch_by(vec![Field::InterfaceIn], name("links"), name("policies")),
         };
         let mut ruleset = Ruleset {
             maps: [(name("links"), links), (name("policies"), policies)].into(),

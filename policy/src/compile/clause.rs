@@ -15,6 +15,8 @@ pub(super) struct Clause<'w> {
     direction: Direction,
     /// Absent = what it asks of the governed end is asked of the packet.
     own: Option<Own>,
+    /// What is asked of both ends, before ports are known; nothing for a family in which none can fit.
+    ends: [Option<Ends>; 2],
     pub(super) act: Act,
     pub(super) tier: usize,
 }
@@ -45,12 +47,14 @@ type Ports = Vec<(NamedPort, bool)>;
 
 impl<'w> Clause<'w> {
     pub(super) fn of(rule: &'w Rule, direction: Direction, own: Option<Own>, act: Act, tier: usize) -> Self {
-        Self { rule: Some(rule), direction, own, act, tier }
+        let ends = IpVersion::BOTH.map(|family| ends(rule, direction, own.as_ref(), family));
+        Self { rule: Some(rule), direction, own, ends, act, tier }
     }
 
     /// A clause that every packet fits.
     pub(super) fn certain(direction: Direction, act: Act, tier: usize) -> Self {
-        Self { rule: None, direction, own: None, act, tier }
+        let ends = [Some(Ends::default()), Some(Ends::default())];
+        Self { rule: None, direction, own: None, ends, act, tier }
     }
 
     /// The port matches of one side: wanted and excluded.
@@ -64,19 +68,9 @@ impl<'w> Clause<'w> {
 
     /// What is left to ask: any of these is enough, none = the clause does not fit such traffic.
     pub(super) fn left_to_ask(&self, traffic: Traffic, known: &[NamedPort]) -> Vec<Ends> {
-        let Some(rule) = self.rule else { return vec![Ends::default()] };
-        let family = traffic.family;
-        let is_other_family = rule.ip_version.is_some_and(|version| version != family);
-        let fits = |own: &Own| own.fits[usize::from(family == IpVersion::V6)];
-        if is_other_family || !self.own.as_ref().is_none_or(fits) {
+        let Some(Ends { peer, own }) = &self.ends[usize::from(traffic.family == IpVersion::V6)] else {
             return Vec::new();
-        }
-        let Some(peer) = Who::of(rule.peers(self.direction), family) else { return Vec::new() };
-        let own = match self.own {
-            Some(_) => Some(Who::default()),
-            None => Who::of(rule.own(self.direction), family),
         };
-        let Some(own) = own else { return Vec::new() };
         let destination = self.ways(PortSide::Destination, traffic, known);
         let source = self.ways(PortSide::Source, traffic, known);
         let pairs = destination.iter().flat_map(|one| source.iter().map(move |other| (one, other)));
@@ -144,6 +138,21 @@ impl<'w> Clause<'w> {
     pub(super) fn named<'a>(&'a self, side: PortSide, known: &'a [NamedPort]) -> &'a [NamedPort] {
         self.answered(side).map_or(known, |own| &own.ports)
     }
+}
+
+/// What a rule asks of both ends for one family; nothing if none can fit.
+fn ends(rule: &Rule, direction: Direction, own: Option<&Own>, family: IpVersion) -> Option<Ends> {
+    let is_other_family = rule.ip_version.is_some_and(|version| version != family);
+    let fits = |own: &Own| own.fits[usize::from(family == IpVersion::V6)];
+    if is_other_family || !own.is_none_or(fits) {
+        return None;
+    }
+    let peer = Who::of(rule.peers(direction), family)?;
+    let own = match own {
+        Some(_) => Who::default(),
+        None => Who::of(rule.own(direction), family)?,
+    };
+    Some(Ends { peer: peer.into(), own: own.into() })
 }
 
 /// Whether a port match fits.

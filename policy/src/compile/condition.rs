@@ -1,7 +1,7 @@
 //! Matches, and the rules they make.
 
 use crate::model::IpVersion;
-use crate::ruleset::{Atom, Field, Match, Name, Rule, Then, Verdict};
+use crate::ruleset::{Atom, Counter, Field, Match, Name, Rule, Then, Verdict};
 
 /// `field == value`.
 pub(super) fn equals(field: Field, value: Atom) -> Match {
@@ -25,11 +25,11 @@ pub(super) fn is_of(family: IpVersion, protocol: u8) -> Vec<Match> {
 
 /// A rule; what drops is counted.
 pub(super) fn when(matches: Vec<Match>, verdict: Verdict) -> Rule {
-    let counter = verdict == Verdict::Drop;
+    let counter = (verdict == Verdict::Drop).then_some(Counter::Own);
     Rule { matches, counter, then: Then::Verdict(verdict) }
 }
 
 /// A rule that looks something up.
 pub(super) fn look_up(matches: Vec<Match>, then: Then) -> Rule {
-    Rule { matches, counter: false, then }
+    Rule { matches, counter: None, then }
 }

@@ -1,125 +1,232 @@
 //! Draws lists and pieces as chains.
 //!
-//! A list of a question or two is asked rule by rule. Any longer one becomes two look-ups of the address, however long it is: whose is
-//! it, and if that tells nothing, where does it lie. A list in which a rule only logs is asked rule by rule at any length, since each
-//! such rule a packet fits must be carried out on the way; and so is one that asks for both ends, as one look-up knows one address.
+//! In: lists, and what holds at a port for each family. Out: the verdict that leads there, or what to look up together with the port. A list
+//! becomes two look-ups of the address, however long it is: whose is it, and if that tells nothing, where does it lie. The few that cannot
+//! are [`linear`](super::linear).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::condition::{look_up, member, when, within};
-use super::family::address_atom;
-use super::list::{Act, Entry, List, OPEN, Settled};
-use super::lookup::everybody;
+use super::answer::{self, Answers, MapNames};
+use super::condition::{look_up, when};
+use super::linear::{is_linear, linear};
+use super::list::{Act, Entry, List, Settled};
+use super::name::hash_of;
 use super::node::{Blueprint, Drawing, Form};
-use super::outcome::outcome;
-use super::table::Question;
+use super::outcome::{Outcome, outcome};
+use super::question::Question;
+use super::table::{entry_id, who_name};
 use super::traffic::Piece;
-use super::who::Who;
-use crate::model::{Direction, IpVersion};
-use crate::place::Place;
+use super::who::Ends;
+use crate::model::IpVersion;
 use crate::ruleset::{
-    Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, MapKey, Match, Name, Rule, Then, Verdict,
+    Atom, Counter, Datatype, Dispatch, Element, Field, Form as SetForm, Map, MapElements, Name, Origin, Rule, Then,
+    Verdict,
 };
 
-/// Up to so many questions are asked one by one: a look-up of the address costs as much.
-const FEW: usize = 2;
-
 /// What holds for one family of a chain: rules for its packets alone, and what becomes of those that fit none.
-struct Half {
-    rules: Vec<Rule>,
-    end: Verdict,
-    maps: Vec<(Name, Map)>,
-    tables: BTreeSet<Question>,
-    form: Form,
+pub(super) struct Half {
+    pub(super) rules: Vec<Rule>,
+    pub(super) end: Outcome,
+    answers: Answers,
+    pub(super) tables: BTreeSet<Question>,
+    pub(super) form: Form,
+}
+
+impl Half {
+    /// Every packet fares alike.
+    pub(super) fn certain(end: Outcome) -> Self {
+        Self { rules: Vec::new(), end, answers: Answers::default(), tables: BTreeSet::new(), form: Form::Outcome }
+    }
+}
+
+/// What is asked of an address's owner.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// It is asked here.
+    Here,
+    /// It was asked before, and told nothing.
+    Before,
+}
+
+/// The chain a list is drawn into.
+struct Chain {
+    names: MapNames,
+    /// What stands for the list's questions where owners are looked up.
+    id: u64,
+    asking: Asking,
+}
+
+/// What the port of a packet leads to, before anything is asked of its address.
+pub(super) enum Found {
+    /// That settles it.
+    Settled(Outcome),
+    /// A list.
+    List(Asked),
+}
+
+/// A list whose owners are asked for together with the port.
+pub(super) struct Asked {
+    /// What stands for its questions where owners are looked up.
+    pub(super) id: u64,
+    pub(super) tables: BTreeSet<Question>,
+    /// What is asked for each family, and where the answers lead.
+    pub(super) lists: Vec<(IpVersion, Vec<(u64, Outcome)>)>,
+    /// Where packets go whose owner tells nothing.
+    pub(super) rest: Verdict,
 }
 
 /// The verdict that leads to a list.
-pub(super) fn list(list: &List, drawing: &mut Drawing) -> Verdict {
+pub(super) fn list(list: &List, drawing: &mut Drawing<'_>) -> Verdict {
     if let Some(settled) = list.constant() {
-        return outcome(&settled, list.direction, drawing);
+        return outcome(&settled, list.direction, drawing).alone(drawing);
     }
-    let name = Drawing::name(&format!("list{}", list.family.digit()), list);
-    drawing.draw(name.clone(), |drawing| {
-        let half = of_list(list, &name, drawing);
-        let end = when(Vec::new(), half.end.clone());
-        chain(vec![half], vec![end])
+    let name = Drawing::name(&format!("list{}", list.family.digit()), &(list, places(list, drawing)));
+    let id = hash_of(&list.shape());
+    let chain = Chain { names: MapNames::of(&name, None), id, asking: Asking::Here };
+    let half = of_list(list, &chain, drawing);
+    drawing.draw(name, |_| {
+        let end = half.end.rule();
+        blueprint([(half, chain.names)], vec![end])
     })
 }
 
 /// The verdict that leads to what holds at a port: one chain for both families, unless they fare alike.
-pub(super) fn pair(pieces: [&Piece; 2], drawing: &mut Drawing) -> Verdict {
-    let name = Drawing::name("list", &pieces);
-    let halves = pieces.map(|piece| of_piece(piece, &name, drawing));
-    let [four, six] = &halves;
-    let is_one = four.end == six.end;
-    if is_one && four.rules.is_empty() && six.rules.is_empty() {
-        return four.end.clone();
-    }
-    let last = when(Vec::new(), six.end.clone());
-    let ends = if is_one { vec![last] } else { vec![when(vec![IpVersion::V4.is_it()], four.end.clone()), last] };
-    drawing.draw(name, |_| chain(halves.into(), ends))
+pub(super) fn pair(pieces: [&Piece; 2], drawing: &mut Drawing<'_>) -> Verdict {
+    joined("list", pieces, Asking::Here, drawing)
 }
 
-fn chain(halves: Vec<Half>, ends: Vec<Rule>) -> Blueprint {
-    let form = halves.iter().map(|half| half.form).max().expect("a chain has a half");
+/// What is found of a port that is looked up by itself.
+pub(super) fn found(pieces: [&Piece; 2], drawing: &mut Drawing<'_>) -> Found {
+    if let [Piece::List(four), Piece::List(six)] = pieces
+        && let Some(settled) = four.constant().filter(|settled| Some(settled) == six.constant().as_ref())
+    {
+        return Found::Settled(outcome(&settled, four.direction, drawing).in_maps(&settled));
+    }
+    let id = questions(pieces);
+    let (mut tables, mut lists) = (BTreeSet::new(), Vec::new());
+    for list in pieces.into_iter().filter_map(mapped_list).filter(|list| list.asks_whose()) {
+        tables.insert(Question::Who(id, list.shape()));
+        lists.push((list.family, outcomes(list, drawing)));
+    }
+    Found::List(Asked { id, tables, lists, rest: joined("rest", pieces, Asking::Before, drawing) })
+}
+
+/// What stands for the questions of a piece for each family.
+fn questions(pieces: [&Piece; 2]) -> u64 {
+    hash_of(&pieces.map(|piece| mapped_list(piece).map(List::shape)))
+}
+
+/// The list that is looked up, if it is one.
+fn mapped_list(piece: &Piece) -> Option<&List> {
+    match piece {
+        Piece::List(list) => Some(list).filter(|list| list.constant().is_none() && !is_linear(list)),
+        Piece::BySource(_) => None,
+    }
+}
+
+fn joined(kind: &str, pieces: [&Piece; 2], asking: Asking, drawing: &mut Drawing<'_>) -> Verdict {
+    let name = Drawing::name(kind, &(pieces, pieces.map(|piece| piece_places(piece, drawing))));
+    let id = questions(pieces);
+    let is_apart = means_two(pieces);
+    let halves = [IpVersion::V4, IpVersion::V6].map(|family| MapNames::of(&name, is_apart.then_some(family)));
+    let [four, six] = halves.map(|names| Chain { names, id, asking });
+    let [of_four, of_six] = pieces;
+    let halves = [of_piece(of_four, &four, drawing), of_piece(of_six, &six, drawing)];
+    let ends = [&halves[0].end, &halves[1].end];
+    let is_one = ends[0] == ends[1];
+    if is_one && halves.iter().all(|half| half.rules.is_empty()) {
+        return ends[0].alone(drawing);
+    }
+    let last = ends[1].rule();
+    let of_four = Rule { matches: vec![IpVersion::V4.is_it()], ..ends[0].rule() };
+    let ends = if is_one { vec![last] } else { vec![of_four, last] };
+    let [half_four, half_six] = halves;
+    drawing.draw(name, |_| blueprint([(half_four, four.names), (half_six, six.names)], ends))
+}
+
+/// Whether an answer may mean one thing for one family and another for the other.
+fn means_two(pieces: [&Piece; 2]) -> bool {
+    let acts = |piece| mapped_list(piece).map(|list| list.entries.iter().map(|entry| &entry.act).collect::<Vec<_>>());
+    let [four, six] = pieces.map(acts);
+    four.zip(six).is_some_and(|(four, six)| four != six)
+}
+
+/// Which entries are asked where an address lies: with that, and the piece itself, what is drawn of it is settled.
+pub(super) fn piece_places(piece: &Piece, drawing: &mut Drawing<'_>) -> Vec<bool> {
+    match piece {
+        Piece::List(list) => places(list, drawing),
+        Piece::BySource(lists) => lists.iter().flat_map(|(_, list)| places(list, drawing)).collect(),
+    }
+}
+
+fn blueprint(halves: impl IntoIterator<Item = (Half, MapNames)>, ends: Vec<Rule>) -> Blueprint {
     let mut blueprint = Blueprint {
         rules: Vec::new(),
         maps: Vec::new(),
         tables: BTreeSet::new(),
         below: BTreeSet::new(),
-        form,
+        form: Form::Outcome,
         counts: None,
     };
-    for half in halves {
+    let mut answers: Vec<(MapNames, Answers)> = Vec::new();
+    for (half, names) in halves {
         blueprint.rules.extend(half.rules);
-        blueprint.maps.extend(half.maps);
         blueprint.tables.extend(half.tables);
+        blueprint.form = blueprint.form.max(half.form);
+        blueprint.below.extend(half.answers.nodes().cloned());
+        match answers.last_mut() {
+            Some((known, joined)) if *known == names => {
+                joined.join(half.answers).expect("families share maps only if every answer means the same for both");
+            }
+            _ => answers.push((names, half.answers)),
+        }
     }
+    blueprint.maps.extend(answers.into_iter().flat_map(|(names, answers)| answers.maps(&names, &[])));
     blueprint.rules.extend(ends);
-    let of_rules = blueprint.rules.iter().filter_map(|rule| match &rule.then {
-        Then::Verdict(verdict) => verdict.target().cloned(),
-        Then::Log(_) | Then::Notrack | Then::Lookup { .. } | Then::Dispatch { .. } => None,
-    });
-    let of_maps = blueprint.maps.iter().flat_map(|(_, map)| map.elements.targets()).cloned();
-    blueprint.below = of_rules.chain(of_maps).collect();
+    blueprint.below.extend(blueprint.rules.iter().flat_map(nodes));
     blueprint
 }
 
-fn of_piece(piece: &Piece, chain: &Name, drawing: &mut Drawing) -> Half {
+/// The chains and counters a rule refers to.
+fn nodes(rule: &Rule) -> impl Iterator<Item = Name> {
+    let target = match &rule.then {
+        Then::Verdict(verdict) => verdict.target().cloned(),
+        Then::Log(_) | Then::Notrack | Then::Lookup { .. } | Then::Dispatch(_) => None,
+    };
+    let counter = match &rule.counter {
+        Some(Counter::Named(name)) => Some(name.clone()),
+        Some(Counter::Own) | None => None,
+    };
+    target.into_iter().chain(counter)
+}
+
+fn of_piece(piece: &Piece, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
     match piece {
         Piece::List(one) => of_list(one, chain, drawing),
         Piece::BySource(lists) => {
             let ranges = lists.iter().map(|(range, one)| (*range, list(one, drawing))).collect();
-            certain(by_port(Field::SourcePort, ranges, drawing))
+            Half::certain(Outcome::at(by_port(Field::SourcePort, ranges, drawing)))
         }
     }
 }
 
-fn certain(end: Verdict) -> Half {
-    Half { rules: Vec::new(), end, maps: Vec::new(), tables: BTreeSet::new(), form: Form::Outcome }
-}
-
-fn of_list(list: &List, chain: &Name, drawing: &mut Drawing) -> Half {
+fn of_list(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
     match list.constant() {
-        Some(settled) => certain(outcome(&settled, list.direction, drawing)),
-        None if list.logs() || list.asks_own() || list.questions() <= FEW => linear(list, drawing),
+        Some(settled) => Half::certain(outcome(&settled, list.direction, drawing)),
+        None if is_linear(list) => linear(list, drawing),
         None => mapped(list, chain, drawing),
     }
 }
 
 /// The verdict that leads to a chain which looks a port up. The ranges cover all ports.
-pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing: &mut Drawing) -> Verdict {
+pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing: &mut Drawing<'_>) -> Verdict {
     let form = if field == Field::SourcePort { Form::SourcePorts } else { Form::Ports };
     let name = Drawing::name("ports", &(field, &ranges));
     drawing.draw(name.clone(), |_| {
         let below = ranges.iter().filter_map(|(_, verdict)| verdict.target().cloned()).collect();
         let port = |(low, high): (u16, u16)| Element::range(Atom::Port(low), Atom::Port(high));
         let elements = ranges.into_iter().map(|(range, verdict)| (port(range), verdict)).collect();
-        let map = Map {
-            key: vec![MapKey::Field(Datatype::Port)],
-            form: SetForm::Interval,
-            elements: MapElements::Verdicts(elements),
-        };
+        let map = Map { key: vec![Datatype::Port], form: SetForm::Interval, elements: MapElements::Verdicts(elements) };
         // Every port is in the map; what has none, for it is cut short, is dropped.
         let found = look_up(Vec::new(), Then::Lookup { fields: vec![field], map: name.clone() });
         let rules = vec![found, when(Vec::new(), Verdict::Drop)];
@@ -127,123 +234,54 @@ pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing:
     })
 }
 
-fn linear(list: &List, drawing: &mut Drawing) -> Half {
-    let form = if list.logs() { Form::Logging } else { Form::Few };
-    let (mut rules, mut tables, mut end) = (Vec::new(), BTreeSet::new(), Verdict::Return);
-    for entry in &list.entries {
-        let then = match &entry.act {
-            Act::Settle(settled) => Then::Verdict(outcome(settled, list.direction, drawing)),
-            Act::Pass => Then::Verdict(self::list(&list.after(entry.tier), drawing)),
-            Act::Log(_) => Then::Log(Place::Logged(list.direction).log()),
-        };
-        if let (true, Then::Verdict(verdict)) = (is_certain(entry), &then) {
-            // What comes after is for those who were passed on, and they have left.
-            end = verdict.clone();
-            break;
-        }
-        let peer = ways_to_fit(list.family, list.direction, &entry.who.peer, &mut tables);
-        let own = ways_to_fit(list.family, opposite(list.direction), &entry.who.own, &mut tables);
-        for (peer, own) in peer.iter().flat_map(|peer| own.iter().map(move |own| (peer, own))) {
-            rules.push(look_up(all_of(peer, own), then.clone()));
-        }
-    }
-    Half { rules, end, maps: Vec::new(), tables, form }
-}
-
-fn is_certain(entry: &Entry) -> bool {
-    entry.who.is_anybody() && matches!(entry.act, Act::Settle(_))
-}
-
-fn mapped(list: &List, chain: &Name, drawing: &mut Drawing) -> Half {
-    let mut verdicts = BTreeMap::new();
-    for (index, entry) in (0u32..).zip(&list.entries) {
-        if let Act::Settle(settled) = &entry.act {
-            verdicts.insert(index, outcome(settled, list.direction, drawing));
-        }
-    }
-    // A pass may lead around even a certain end.
-    let passes = list.entries.iter().any(|entry| entry.act == Act::Pass);
-    if passes || !list.entries.last().is_some_and(is_certain) {
-        verdicts.insert(OPEN, outcome(&Settled::Open, list.direction, drawing));
-    }
-    let name = Name::new(format!("{chain}-v{}", list.family.digit()));
+fn mapped(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
+    let shape = list.shape();
+    let stranger = list.settled(shape.settles_strangers());
+    let mut half = Half::certain(outcome(&stranger, list.direction, drawing));
+    half.form = Form::Mapped;
     let field = list.family.peer_field(list.direction);
-    let by = |question: &Question| {
-        let then = Then::Dispatch { fields: vec![field], ids: question.name(), verdicts: name.clone() };
-        look_up(vec![list.family.is_it()], then)
-    };
-    let mut tables = Vec::new();
-    if list.entries.iter().any(|entry| asks_whose(&entry.who.peer)) {
-        tables.push(Question::Who(list.clone()));
+    let mut steps = Vec::new();
+    if chain.asking == Asking::Here && list.asks_whose() {
+        steps.push((Origin::Constant(chain.id), Some((field, who_name(list.family)))));
+        half.tables.insert(Question::Who(chain.id, shape.clone()));
     }
-    if list.entries.iter().any(|entry| asks_where(&entry.who.peer)) {
-        tables.push(Question::Where(list.clone()));
+    if places(list, drawing).contains(&true) {
+        let question = Question::Where(shape);
+        steps.push((Origin::Fields { fields: vec![field], ids: question.name() }, None));
+        half.tables.insert(question);
     }
-    let rules = tables.iter().map(by).collect();
-    let end = verdicts[&list.settles_strangers()].clone();
-    let map = Map { key: vec![MapKey::Id], form: SetForm::Hash, elements: MapElements::IdVerdicts(verdicts) };
-    Half { rules, end, maps: vec![(name, map)], tables: tables.into_iter().collect(), form: Form::Mapped }
-}
-
-fn asks_whose(who: &Who) -> bool {
-    who.select.is_some() || who.not_select.is_some() || who.outside || !who.ports.is_empty()
-}
-
-fn asks_where(who: &Who) -> bool {
-    let by_labels = who.select.is_some() || who.not_select.is_some();
-    by_labels || who.nets.is_some() || !who.not_nets.is_empty() || !who.sets.is_empty()
-}
-
-/// The direction in which the governed end would be the other.
-fn opposite(direction: Direction) -> Direction {
-    match direction {
-        Direction::Ingress => Direction::Egress,
-        Direction::Egress => Direction::Ingress,
+    for (from, and) in steps {
+        let MapNames { counters, verdicts } = chain.names.clone();
+        let then = Then::Dispatch(Dispatch { from, and, at: Vec::new(), counters: Some(counters), verdicts });
+        half.rules.push(look_up(vec![list.family.is_it()], then));
     }
-}
-
-/// What both ask, without asking for the family twice.
-fn all_of(peer: &[Match], own: &[Match]) -> Vec<Match> {
-    let own = own.iter().filter(|condition| !peer.contains(condition));
-    peer.iter().chain(own).cloned().collect()
-}
-
-/// The conjunctions of matches of which any is enough. What an address is selected by, its endpoint or an address set, makes two.
-fn ways_to_fit(family: IpVersion, direction: Direction, who: &Who, tables: &mut BTreeSet<Question>) -> Vec<Vec<Match>> {
-    let field = family.peer_field(direction);
-    if who.is_anybody() {
-        return vec![vec![family.is_it()]];
-    }
-    let mut ask = |question: Question, negated| {
-        let asked = member(vec![field], question.name(), negated);
-        tables.insert(question);
-        asked
-    };
-    let mut always = vec![family.is_it()];
-    always.extend(who.ports.iter().map(|(port, wanted)| ask(Question::Ports(port.clone(), family), !wanted)));
-    if who.outside {
-        always.push(ask(Question::Endpoints(everybody(), family), true));
-    }
-    if let Some(selection) = &who.not_select {
-        always.push(ask(Question::Endpoints(selection.clone(), family), true));
-        always.push(ask(Question::Labelled(selection.clone(), family), true));
-    }
-    let mut in_ranges = |bounds: &[(u128, u128)], negated| match bounds {
-        [] => None,
-        [(low, high)] => {
-            let atom = |bits| address_atom(family.address(bits));
-            let Match::Range { field, low, high, .. } = within(field, atom(*low), atom(*high)) else { return None };
-            Some(Match::Range { field, low, high, negated })
+    if !half.rules.is_empty() {
+        for (answer, outcome) in outcomes(list, drawing) {
+            half.answers.add(&[], answer, &outcome);
         }
-        many => Some(ask(Question::Ranges(many.to_vec(), family), negated)),
-    };
-    let nets = who.nets.as_deref().and_then(|nets| in_ranges(nets, false));
-    let not_nets = in_ranges(&who.not_nets, true);
-    always.extend(nets.into_iter().chain(not_nets));
-    if !who.sets.is_empty() {
-        always.push(ask(Question::Named(who.sets.clone(), family), false));
     }
-    let Some(selection) = &who.select else { return vec![always] };
-    let by = [Question::Endpoints(selection.clone(), family), Question::Labelled(selection.clone(), family)];
-    by.map(|question| [always.clone(), vec![ask(question, false)]].concat()).into()
+    half
+}
+
+/// Where the answers of a list's entries lead, and that of what none of them settles.
+fn outcomes(list: &List, drawing: &mut Drawing<'_>) -> Vec<(u64, Outcome)> {
+    let settled = (0u32..).zip(&list.entries).filter_map(|(index, entry)| match &entry.act {
+        Act::Settle(settled) => Some((entry_id(index), settled)),
+        Act::Pass | Act::Log(_) => None,
+    });
+    let open = list.can_end_open().then_some((answer::OPEN, &Settled::Open));
+    let all = settled.chain(open);
+    all.map(|(id, settled)| (id, outcome(settled, list.direction, drawing).in_maps(settled))).collect()
+}
+
+/// For each entry, whether it matters where an address lies. Labels matter only as long as some address set has them.
+fn places(list: &List, drawing: &mut Drawing<'_>) -> Vec<bool> {
+    let of_entry = |Entry { who: Ends { peer: who, .. }, .. }: &Entry| {
+        let mut by_labels = false;
+        for selection in who.select.iter().chain(&who.not_select) {
+            by_labels |= drawing.selects_places(selection);
+        }
+        by_labels || who.nets.is_some() || !who.not_nets.is_empty() || !who.sets.is_empty()
+    };
+    list.entries.iter().map(of_entry).collect()
 }

@@ -1,35 +1,58 @@
 //! Where a path begins: protocol and port are looked up, and lead to what holds for them.
 //!
 //! In: the pieces of both families. Out: one chain, or two. Ports that stand alone are found together with their protocol in one
-//! hash look-up; a protocol with wide ranges has a chain of its own that looks its port up among them.
+//! hash look-up, and what is asked of an address's owner there by one more; a protocol with wide ranges has a chain of its own that looks
+//! its port up among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::condition::{look_up, when};
-use super::draw::{by_port, pair};
+use super::answer::{Answers, MapNames, PORT};
+use super::condition::look_up;
+use super::draw::{Asked, Found, by_port, found, pair};
+use super::name::hash_of;
 use super::node::{Blueprint, Drawing, Form};
+use super::outcome::Outcome;
+use super::question::Question;
+use super::table::who_name;
 use super::traffic::{Piece, Pieces, has_messages, has_ports};
-use crate::ruleset::{Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, MapKey, Name, Then, Verdict};
+use crate::model::{Direction, IpVersion};
+use crate::ruleset::{
+    Atom, Datatype, Dispatch, Element, Field, Form as SetForm, Map, MapElements, Name, Origin, Rule, Then, Verdict,
+};
 
 /// A range of at most so many ports is found port by port.
 const FEW_PORTS: u32 = 16;
 
 /// What is looked up at the beginning of a path.
 struct Front {
-    /// Protocol, port.
-    exact: BTreeMap<Element, Verdict>,
+    exact: Exact,
     protocols: BTreeMap<Element, Verdict>,
     others: Verdict,
 }
 
+/// What is found port by port.
+#[derive(Default)]
+struct Exact {
+    /// What stands for the questions to be asked, by protocol and port.
+    ids: BTreeMap<Element, u64>,
+    /// What is to be done at ports, and where answers of owners lead, by family.
+    at_ports: Answers,
+    of_owners: BTreeMap<IpVersion, Answers>,
+    /// Whether some port settles a packet by itself.
+    settles: bool,
+    /// Whether some port leads on.
+    leads: bool,
+    tables: BTreeSet<Question>,
+}
+
 /// The chain a path begins with; `name` is its own. `families` are IPv4's and IPv6's pieces.
-pub(super) fn front(name: &Name, families: &[Pieces; 2], drawing: &mut Drawing) -> Blueprint {
+pub(super) fn front(name: &Name, direction: Direction, families: &[Pieces; 2], drawing: &mut Drawing<'_>) -> Blueprint {
     let [four, six] = families;
     let others = [&four.others, &six.others].map(|list| Piece::List(list.clone()));
     let others = pair([&others[0], &others[1]], drawing);
-    let mut front = Front { exact: BTreeMap::new(), protocols: BTreeMap::new(), others };
+    let mut front = Front { exact: Exact::default(), protocols: BTreeMap::new(), others };
     for (protocol, ranges) in &four.protocols {
-        front.add(*protocol, ranges, &six.protocols[protocol], drawing);
+        front.add(*protocol, &joined(ranges, &six.protocols[protocol]), drawing);
     }
     if front.exact.is_empty() {
         return front.by_protocol(name);
@@ -37,47 +60,29 @@ pub(super) fn front(name: &Name, families: &[Pieces; 2], drawing: &mut Drawing) 
     let after = Drawing::name("protocols", &(&front.protocols, &front.others));
     let rest = front.by_protocol(&after);
     let rest = drawing.draw(after, |_| rest);
-    front.by_exact_port(name, rest)
+    front.exact.blueprint(name, direction, &rest)
 }
 
-/// Pieces of both families on the same ranges.
-type Ranges = [((u16, u16), Piece)];
+/// What holds for both families on a range of ports.
+type Both<'p> = ((u16, u16), [&'p Piece; 2]);
 
 impl Front {
-    fn add(&mut self, protocol: u8, four: &Ranges, six: &Ranges, drawing: &mut Drawing) {
-        let of_protocol = vec![Atom::Octet(protocol)];
-        let targets = joined(four, six, drawing);
-        let usual = usual(&targets);
-        let is_usual = |target: &Verdict| *target == usual;
-        let are_few =
-            |((low, high), target): &((u16, u16), Verdict)| is_usual(target) || width((*low, *high)) <= FEW_PORTS;
-        if targets.len() == 1 || (has_ports(protocol) && targets.iter().all(are_few)) {
-            for ((low, high), target) in targets.into_iter().filter(|(_, target)| !is_usual(target)) {
-                for port in low..=high {
-                    let key = vec![Atom::Octet(protocol), Atom::Port(port)];
-                    self.exact.insert(Element::exactly(key), target.clone());
+    fn add(&mut self, protocol: u8, ranges: &[Both<'_>], drawing: &mut Drawing<'_>) {
+        let of_protocol = Element::exactly(vec![Atom::Octet(protocol)]);
+        let usual = usual(ranges);
+        let are_few = |(range, pieces): &Both<'_>| *pieces == usual || width(*range) <= FEW_PORTS;
+        if ranges.len() == 1 || (has_ports(protocol) && ranges.iter().all(are_few)) {
+            for ((low, high), pieces) in ranges.iter().filter(|(_, pieces)| *pieces != usual) {
+                let found = found(*pieces, drawing);
+                for port in *low..=*high {
+                    self.exact.add(&[Atom::Octet(protocol), Atom::Port(port)], &found);
                 }
             }
-            self.protocols.insert(Element::exactly(of_protocol), usual);
+            self.protocols.insert(of_protocol, pair(usual, drawing));
         } else {
             let field = if has_messages(protocol) { Field::IcmpMessage } else { Field::DestinationPort };
-            self.protocols.insert(Element::exactly(of_protocol), by_port(field, targets, drawing));
-        }
-    }
-
-    fn by_exact_port(&self, name: &Name, rest: Verdict) -> Blueprint {
-        let fields = vec![Field::Protocol, Field::DestinationPort];
-        // Its name is another than that of the map the chain might have without such ports, for its key is another.
-        let exact = Name::new(format!("x-{name}"));
-        let found = look_up(Vec::new(), Then::Lookup { fields, map: exact.clone() });
-        let below = targets(self.exact.values().chain([&rest]));
-        Blueprint {
-            rules: vec![found, when(Vec::new(), rest)],
-            maps: vec![(exact, map(&[Datatype::Octet, Datatype::Port], &self.exact))],
-            tables: BTreeSet::new(),
-            below,
-            form: Form::Ports,
-            counts: None,
+            let targets = ranges.iter().map(|(range, pieces)| (*range, pair(*pieces, drawing))).collect();
+            self.protocols.insert(of_protocol, by_port(field, targets, drawing));
         }
     }
 
@@ -86,9 +91,10 @@ impl Front {
         let mut maps = Vec::new();
         if !self.protocols.is_empty() {
             rules.push(look_up(Vec::new(), Then::Lookup { fields: vec![Field::Protocol], map: name.clone() }));
-            maps.push((name.clone(), map(&[Datatype::Octet], &self.protocols)));
+            let elements = MapElements::Verdicts(self.protocols.clone());
+            maps.push((name.clone(), Map { key: vec![Datatype::Octet], form: SetForm::Hash, elements }));
         }
-        rules.push(when(Vec::new(), self.others.clone()));
+        rules.push(Outcome::at(self.others.clone()).rule());
         Blueprint {
             rules,
             maps,
@@ -100,23 +106,97 @@ impl Front {
     }
 }
 
-/// Where both families are cut, and what leads to what holds there; neighbours that fare alike are one.
-fn joined(four: &Ranges, six: &Ranges, drawing: &mut Drawing) -> Vec<((u16, u16), Verdict)> {
+/// What answers are found at.
+const AT: [Field; 2] = [Field::Protocol, Field::DestinationPort];
+
+impl Exact {
+    fn is_empty(&self) -> bool {
+        !self.settles && !self.leads
+    }
+
+    fn add(&mut self, at: &[Atom], found: &Found) {
+        match found {
+            Found::Settled(outcome) => {
+                self.settles = true;
+                self.at_ports.add(at, PORT, outcome);
+            }
+            Found::List(Asked { id, tables, lists, rest }) => {
+                self.leads = true;
+                self.at_ports.add(at, PORT, &Outcome::at(rest.clone()));
+                self.tables.extend(tables.iter().cloned());
+                for (family, outcomes) in lists {
+                    self.ids.insert(Element::exactly(at.to_vec()), *id);
+                    let answers = self.of_owners.entry(*family).or_default();
+                    outcomes.iter().for_each(|(answer, outcome)| answers.add(at, *answer, outcome));
+                }
+            }
+        }
+    }
+
+    fn blueprint(mut self, name: &Name, direction: Direction, rest: &Verdict) -> Blueprint {
+        let (names, at) = (MapNames::of(name, None), AT.map(Field::datatype));
+        let mut below: BTreeSet<Name> = self.at_ports.nodes().chain(rest.target()).cloned().collect();
+        let mut rules = Vec::new();
+        let mut maps = Vec::new();
+        if !self.ids.is_empty() {
+            // Its name is another than that of the map the chain might have without such ports, for its key is.
+            let ids = Name::new(format!("x-{name}"));
+            for (family, answers) in std::mem::take(&mut self.of_owners) {
+                below.extend(answers.nodes().cloned());
+                let own = MapNames::of(name, Some(family));
+                let apart = self.at_ports.join(answers).err();
+                let names = if apart.is_some() { &own } else { &names };
+                rules.push(ask_owners(family, direction, &ids, names));
+                maps.extend(apart.into_iter().flat_map(|answers| answers.maps(&own, &at)));
+            }
+            let elements = MapElements::Ids(self.ids);
+            maps.push((ids, Map { key: at.to_vec(), form: SetForm::Hash, elements }));
+        }
+        // What is settled by the port is counted, what leads on is not.
+        let counters = [self.settles.then_some(Some(&names.counters)), self.leads.then_some(None)];
+        rules.extend(counters.into_iter().flatten().map(|counters| look_at_port(counters, &names)));
+        rules.push(Outcome::at(rest.clone()).rule());
+        maps.extend(self.at_ports.maps(&names, &at));
+        Blueprint { rules, maps, tables: self.tables, below, form: Form::Ports, counts: None }
+    }
+}
+
+/// What settles a packet because of the owner of its other end's address, and its port.
+fn ask_owners(family: IpVersion, direction: Direction, ids: &Name, names: &MapNames) -> Rule {
+    let then = Then::Dispatch(Dispatch {
+        from: Origin::Fields { fields: AT.to_vec(), ids: ids.clone() },
+        and: Some((family.peer_field(direction), who_name(family))),
+        at: AT.to_vec(),
+        counters: Some(names.counters.clone()),
+        verdicts: names.verdicts.clone(),
+    });
+    look_up(vec![family.is_it()], then)
+}
+
+/// What the port alone leads to.
+fn look_at_port(counters: Option<&Name>, names: &MapNames) -> Rule {
+    let (from, verdicts) = (Origin::Constant(PORT), names.verdicts.clone());
+    let then = Dispatch { from, and: None, at: AT.to_vec(), counters: counters.cloned(), verdicts };
+    look_up(Vec::new(), Then::Dispatch(then))
+}
+
+/// Where both families are cut, and what holds there; neighbours that fare alike are one.
+fn joined<'p>(four: &'p [((u16, u16), Piece)], six: &'p [((u16, u16), Piece)]) -> Vec<Both<'p>> {
     let cuts: BTreeSet<u16> = four.iter().chain(six).map(|((low, _), _)| *low).collect();
     let mut starts = cuts.into_iter().peekable();
-    let mut joined: Vec<((u16, u16), Verdict)> = Vec::new();
+    let mut joined: Vec<Both<'p>> = Vec::new();
     while let Some(low) = starts.next() {
         let high = starts.peek().map_or(u16::MAX, |next| next - 1);
-        let target = pair([at(four, low), at(six, low)], drawing);
+        let pieces = [at(four, low), at(six, low)];
         match joined.last_mut() {
-            Some(((_, end), last)) if *last == target => *end = high,
-            _ => joined.push(((low, high), target)),
+            Some(((_, end), last)) if *last == pieces => *end = high,
+            _ => joined.push(((low, high), pieces)),
         }
     }
     joined
 }
 
-fn at(ranges: &Ranges, port: u16) -> &Piece {
+fn at(ranges: &[((u16, u16), Piece)], port: u16) -> &Piece {
     let after = ranges.partition_point(|((low, _), _)| *low <= port);
     &ranges[after - 1].1
 }
@@ -126,20 +206,16 @@ fn width((low, high): (u16, u16)) -> u32 {
 }
 
 /// What holds on most ports.
-fn usual(targets: &[((u16, u16), Verdict)]) -> Verdict {
-    let mut ports: BTreeMap<&Verdict, u32> = BTreeMap::new();
-    for (range, target) in targets {
-        *ports.entry(target).or_default() += width(*range);
+fn usual<'p>(ranges: &[Both<'p>]) -> [&'p Piece; 2] {
+    // By hash, for comparing lists takes longer the more alike they are.
+    let mut ports: BTreeMap<u64, (u32, [&Piece; 2])> = BTreeMap::new();
+    for (range, pieces) in ranges {
+        ports.entry(hash_of(pieces)).or_insert((0, *pieces)).0 += width(*range);
     }
-    let most = ports.into_iter().max_by_key(|(_, count)| *count);
-    most.map(|(target, _)| target.clone()).expect("ranges cover every port")
+    let most = ports.into_values().max_by_key(|(count, _)| *count);
+    most.map(|(_, pieces)| pieces).expect("ranges cover every port")
 }
 
 fn targets<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> BTreeSet<Name> {
     verdicts.filter_map(|verdict| verdict.target().cloned()).collect()
-}
-
-fn map(key: &[Datatype], elements: &BTreeMap<Element, Verdict>) -> Map {
-    let key = key.iter().map(|datatype| MapKey::Field(*datatype)).collect();
-    Map { key, form: SetForm::Hash, elements: MapElements::Verdicts(elements.clone()) }
 }

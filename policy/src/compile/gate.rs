@@ -9,16 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Compiler;
 use super::base;
 use super::condition::{look_up, when};
-use super::dispatch::ids;
+use super::dispatch::{by_id, steps};
 use super::local::{Drawn, PathState};
 use super::name::id_of;
+use super::node::Drawing;
 use super::path::Path;
 use super::table::Ground;
 use crate::gate::Lane;
 use crate::host::Doorway;
 use crate::label::Labels;
 use crate::model::{Policy, PortProtocol};
-use crate::ruleset::{Atom, Chain, Datatype, Element, Field, Form, Map, MapElements, MapKey, Name, Then, Verdict};
+use crate::ruleset::{Atom, Chain, Datatype, Element, Field, Form, Map, MapElements, Name, Verdict};
 
 /// Host endpoints of this host.
 #[derive(Clone, Debug, Default)]
@@ -97,15 +98,16 @@ impl Compiler {
             is_open &= path.is_open();
             let stands = self.gates.paths.get(&lane).and_then(|paths| paths.get(&path_name));
             if stands.is_none_or(|state| state.is_stale) {
-                drawn.push((path_name.clone(), Drawn::of(&path, &path_name, &self.known)));
+                let drawing = Drawing::new(&self.world, &self.places);
+                drawn.push((path_name.clone(), Drawn::of(&path, &path_name, &self.known, drawing)));
             }
             named.insert(doorway.clone(), path_name);
         }
         if is_open {
             return BTreeMap::new();
         }
-        let Self { world, population, edited, tables, nodes, gates, .. } = self;
-        let mut ground = Ground { world, population, edited };
+        let Self { world, places, population, edited, tables, nodes, gates, .. } = self;
+        let mut ground = Ground { world, places, population, edited };
         for (name, drawn) in drawn {
             drawn.stand(gates.paths.entry(lane).or_default(), &name, nodes, tables, &mut ground);
         }
@@ -122,8 +124,8 @@ impl Compiler {
 
     /// Ends all other paths of a lane.
     fn keep_paths(&mut self, lane: Lane, kept: &BTreeSet<Name>) {
-        let Self { world, population, edited, tables, nodes, gates, .. } = self;
-        let mut ground = Ground { world, population, edited };
+        let Self { world, places, population, edited, tables, nodes, gates, .. } = self;
+        let mut ground = Ground { world, places, population, edited };
         let Some(paths) = gates.paths.get_mut(&lane) else { return };
         let ended: Vec<Name> = paths.keys().filter(|name| !kept.contains(*name)).cloned().collect();
         for name in ended {
@@ -155,14 +157,13 @@ impl Compiler {
 impl Wanted {
     fn add_dispatch(&mut self, lane: Lane, paths: &BTreeMap<Doorway, Name>) {
         let (ids_name, verdicts_name) = (Name::new(format!("{lane}-ids")), Name::new(format!("{lane}-chains")));
-        let ids = ids(paths.values().collect::<BTreeSet<_>>().into_iter(), id_of);
         let mut by_interface = BTreeMap::new();
         let mut rules = Vec::new();
         for (doorway, path) in paths {
             match doorway {
                 Doorway::Named(interface) => {
                     let key = Element::exactly(vec![Atom::Interface(interface.clone())]);
-                    by_interface.insert(key, ids[path]);
+                    by_interface.insert(key, id_of(path));
                 }
                 Doorway::Every => rules.push(when(Vec::new(), Verdict::Goto(path.clone()))),
             }
@@ -171,20 +172,17 @@ impl Wanted {
             Lane::Input | Lane::ForwardIn | Lane::PreDnat | Lane::UntrackedIn => Field::InterfaceIn,
             Lane::Output | Lane::ForwardOut | Lane::UntrackedOut => Field::InterfaceOut,
         };
-        let then = Then::Dispatch { fields: vec![field], ids: ids_name.clone(), verdicts: verdicts_name.clone() };
-        rules.insert(0, look_up(Vec::new(), then));
+        rules.insert(0, look_up(Vec::new(), steps(field, ids_name.clone(), verdicts_name.clone())));
         self.chains.insert(base::gate_name(lane), Chain { hook: None, rules });
-        let key = vec![MapKey::Field(Datatype::Interface)];
+        let key = vec![Datatype::Interface];
         self.maps.insert(ids_name, Map { key, form: Form::Hash, elements: MapElements::Ids(by_interface) });
-        let verdicts = ids.into_iter().map(|(path, id)| (id, Verdict::Goto(path)));
-        let elements = MapElements::IdVerdicts(verdicts.collect());
-        self.maps.insert(verdicts_name, Map { key: vec![MapKey::Id], form: Form::Hash, elements });
+        self.maps.insert(verdicts_name, by_id(paths.values()));
     }
 }
 
 /// The ports that stay open.
 fn failsafe(ports: &BTreeSet<(PortProtocol, u16)>) -> Map {
-    let key = [Datatype::Octet, Datatype::Port].map(MapKey::Field).to_vec();
+    let key = vec![Datatype::Octet, Datatype::Port];
     let element = |(protocol, port): &(PortProtocol, u16)| {
         Element::exactly(vec![Atom::Octet(protocol.number()), Atom::Port(*port)])
     };

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::who::Ends;
+use super::who::{Ends, Who};
 use crate::model::{Direction, IpVersion};
 use crate::verdict::RuleName;
 
@@ -44,8 +44,50 @@ pub(super) struct Entry {
     pub(super) tier: usize,
 }
 
+impl Entry {
+    /// Whether it settles whatever comes to it.
+    pub(super) fn is_certain(&self) -> bool {
+        self.who.is_anybody() && matches!(self.act, Act::Settle(_))
+    }
+}
+
 /// The number that stands for what fits no entry.
 pub(super) const OPEN: u32 = u32::MAX;
+
+/// What a list asks of the other end, as far as one look-up of its address can tell. Lists that differ only in what they settle share one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Shape {
+    pub(super) family: IpVersion,
+    /// One for each entry of a list in which none only logs.
+    pub(super) questions: Vec<Question>,
+}
+
+/// Whom an entry fits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Question {
+    pub(super) who: Rc<Who>,
+    /// Whether the rest of the tier is skipped, and nothing settled.
+    pub(super) passes: bool,
+    pub(super) tier: usize,
+}
+
+impl Shape {
+    /// The entry that settles strangers, who are no endpoint and in no prefix that is named; or [`OPEN`]. It does not depend on who is
+    /// there.
+    pub(super) fn settles_strangers(&self) -> u32 {
+        let mut passed = None;
+        for (index, question) in (0u32..).zip(&self.questions) {
+            if passed == Some(question.tier) || !question.who.fits_strangers() {
+                continue;
+            }
+            if !question.passes {
+                return index;
+            }
+            passed = Some(question.tier);
+        }
+        OPEN
+    }
+}
 
 /// Entries in order; what fits none is open.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,21 +142,26 @@ impl List {
         Self::new(self.direction, self.family, later)
     }
 
-    /// The entry that settles strangers, who are no endpoint and in no prefix that is named; or [`OPEN`]. It does not depend on who is
-    /// there. Nothing is asked of the governed end.
-    pub(super) fn settles_strangers(&self) -> u32 {
-        let mut passed = None;
-        for (index, entry) in (0u32..).zip(&self.entries) {
-            if passed == Some(entry.tier) || !entry.who.peer.fits_strangers() {
-                continue;
-            }
-            match entry.act {
-                Act::Settle(_) => return index,
-                Act::Pass => passed = Some(entry.tier),
-                Act::Log(_) => {}
-            }
+    /// What it asks, whatever comes of the answers.
+    pub(super) fn shape(&self) -> Shape {
+        let ask = |entry: &Entry| {
+            let passes = match entry.act {
+                Act::Settle(_) => Some(false),
+                Act::Pass => Some(true),
+                Act::Log(_) => None,
+            };
+            let question = |passes| Question { who: entry.who.peer.clone(), passes, tier: entry.tier };
+            passes.map(question)
+        };
+        Shape { family: self.family, questions: self.entries.iter().filter_map(ask).collect() }
+    }
+
+    /// What an entry settles; nothing stands in the way of what is [`OPEN`].
+    pub(super) fn settled(&self, index: u32) -> Settled {
+        match self.entries.get(index as usize).map(|entry| &entry.act) {
+            Some(Act::Settle(settled)) => settled.clone(),
+            Some(Act::Pass | Act::Log(_)) | None => Settled::Open,
         }
-        OPEN
     }
 
     /// How many entries ask something.
@@ -125,6 +172,18 @@ impl List {
     /// Whether some entry asks something of the governed end.
     pub(super) fn asks_own(&self) -> bool {
         self.entries.iter().any(|entry| !entry.who.own.is_anybody())
+    }
+
+    /// Whether some entry asks whose the other end's address is.
+    pub(super) fn asks_whose(&self) -> bool {
+        let mut peers = self.entries.iter().map(|entry| &entry.who.peer);
+        peers.any(|who| who.select.is_some() || who.not_select.is_some() || who.outside || !who.ports.is_empty())
+    }
+
+    /// Whether some packet may fit no entry. A pass may lead around even a certain end.
+    pub(super) fn can_end_open(&self) -> bool {
+        let passes = self.entries.iter().any(|entry| entry.act == Act::Pass);
+        passes || !self.entries.last().is_some_and(Entry::is_certain)
     }
 
     /// Whether some entry only logs.
@@ -165,7 +224,7 @@ mod tests {
 
     fn entry(tier: usize, net: Option<(u128, u128)>, act: Act) -> Entry {
         let peer = Who { nets: net.map(|net| vec![net]), ..Who::default() };
-        Entry { who: Ends { peer, own: Who::default() }, act, tier }
+        Entry { who: Ends { peer: peer.into(), own: Rc::default() }, act, tier }
     }
 
     fn list(entries: Vec<Entry>) -> List {

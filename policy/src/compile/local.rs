@@ -6,9 +6,10 @@ use super::dispatch::sources_name;
 use super::family::address_atom;
 use super::node::{Blueprint, Drawing, Nodes};
 use super::path::Path;
+use super::question::Question;
 use super::table::{Ground, Tables};
 use super::{Compiler, DIRECTIONS};
-use crate::model::{Direction, Endpoint, IpVersion, NamedPort, Policy, QualifiedName};
+use crate::model::{Direction, Endpoint, IpVersion, NamedPort, Policy, QualifiedName, Selection};
 use crate::ruleset::{Atom, Chain, Element, Interface, Name};
 
 /// An endpoint of this host.
@@ -35,7 +36,10 @@ pub(super) struct PathState {
     pub(super) asks_for_names: bool,
     /// Whether it is to be drawn again.
     pub(super) is_stale: bool,
+    /// The selections it asks about, and whether any address set was selected when it was drawn.
+    pub(super) places: BTreeMap<Selection, bool>,
     below: BTreeSet<Name>,
+    tables: Vec<Name>,
     maps: Vec<Name>,
 }
 
@@ -85,9 +89,9 @@ impl Compiler {
         let path_name = path.name();
         let stands = self.paths[index].get(&path_name);
         if stands.is_none_or(|state| state.is_stale) {
-            let drawn = Drawn::of(&path, &path_name, &self.known);
-            let Self { world, population, edited, tables, nodes, paths, .. } = self;
-            let mut ground = Ground { world, population, edited };
+            let drawn = Drawn::of(&path, &path_name, &self.known, Drawing::new(&self.world, &self.places));
+            let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
+            let mut ground = Ground { world, places, population, edited };
             drawn.stand(&mut paths[index], &path_name, nodes, tables, &mut ground);
             self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
         }
@@ -114,9 +118,9 @@ impl Compiler {
         if state.uses > 0 {
             return;
         }
-        let Self { world, population, edited, tables, nodes, paths, .. } = self;
+        let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
         let state = paths[index].remove(name).expect("a path that is left stands");
-        let mut ground = Ground { world, population, edited };
+        let mut ground = Ground { world, places, population, edited };
         state.end(name, nodes, tables, &mut ground);
         self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
     }
@@ -125,16 +129,17 @@ impl Compiler {
 /// A path that is drawn and does not stand yet.
 pub(super) struct Drawn {
     first: Blueprint,
-    drawing: Drawing,
+    blueprints: BTreeMap<Name, Blueprint>,
+    places: BTreeMap<Selection, bool>,
     policies: BTreeSet<QualifiedName>,
     asks_for_names: bool,
 }
 
 impl Drawn {
-    pub(super) fn of(path: &Path<'_>, name: &Name, known: &[NamedPort]) -> Self {
-        let mut drawing = Drawing::default();
+    pub(super) fn of(path: &Path<'_>, name: &Name, known: &[NamedPort], mut drawing: Drawing<'_>) -> Self {
         let first = path.draw(name, known, &mut drawing);
-        Self { first, drawing, policies: path.policies(), asks_for_names: path.asks_for_names() }
+        let Drawing { blueprints, places, .. } = drawing;
+        Self { first, blueprints, places, policies: path.policies(), asks_for_names: path.asks_for_names() }
     }
 
     /// Makes it stand, in the place of what was called so before. Who uses it is as it was.
@@ -146,9 +151,12 @@ impl Drawn {
         tables: &mut Tables,
         ground: &mut Ground<'_>,
     ) {
-        let Self { first, drawing, policies, asks_for_names } = self;
+        let Self { first, blueprints, places, policies, asks_for_names } = self;
         for below in &first.below {
-            nodes.acquire(below, &drawing, tables, ground);
+            nodes.acquire(below, &blueprints, tables, ground);
+        }
+        for question in &first.tables {
+            tables.acquire(question, ground);
         }
         ground.edited.set_chain(name, Some(Chain { hook: None, rules: first.rules }));
         let former = paths.remove(name);
@@ -161,15 +169,17 @@ impl Drawn {
             policies,
             asks_for_names,
             is_stale: false,
+            places,
             below: first.below,
+            tables: first.tables.iter().map(Question::name).collect(),
             maps: first.maps.iter().map(|(name, _)| name.clone()).collect(),
         };
         paths.insert(name.clone(), state);
         for (map_name, map) in first.maps {
             ground.edited.set_map(&map_name, Some(map));
         }
-        for below in former.iter().flat_map(|state| &state.below) {
-            nodes.release(below, tables, ground);
+        if let Some(state) = former {
+            state.release(nodes, tables, ground);
         }
     }
 }
@@ -177,12 +187,19 @@ impl Drawn {
 impl PathState {
     /// Nobody takes it any more.
     pub(super) fn end(self, name: &Name, nodes: &mut Nodes, tables: &mut Tables, ground: &mut Ground<'_>) {
-        for below in &self.below {
-            nodes.release(below, tables, ground);
-        }
         ground.edited.set_chain(name, None);
         for map in &self.maps {
             ground.edited.set_map(map, None);
+        }
+        self.release(nodes, tables, ground);
+    }
+
+    fn release(self, nodes: &mut Nodes, tables: &mut Tables, ground: &mut Ground<'_>) {
+        for below in &self.below {
+            nodes.release(below, tables, ground);
+        }
+        for table in &self.tables {
+            tables.release(table, ground);
         }
     }
 }

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::list::{Act, List, OPEN};
+use super::list::{OPEN, Question, Shape};
+use super::places::Places;
 use super::population::Population;
 use super::range::{address_ranges, holds, merged};
 use super::slab::Id;
-use super::who::Who;
 use crate::model::{AddressSet, IpVersion, NamedPort, QualifiedName, Selection};
 use crate::world::World;
 
@@ -39,6 +39,14 @@ struct Ready {
 
 type Ranges = Vec<RangeInclusive<u128>>;
 
+/// What entries are made ready from.
+struct Terrain<'a> {
+    family: IpVersion,
+    world: &'a World,
+    places: &'a Places,
+    asked: &'a BTreeMap<Selection, Id>,
+}
+
 /// Whose an address is: the class of its endpoint, if it is one of ours.
 #[derive(Clone, Copy)]
 pub(super) struct Someone<'p> {
@@ -48,10 +56,11 @@ pub(super) struct Someone<'p> {
 
 impl Lookup {
     /// Makes a list ready. Each selection in it must have been asked about before.
-    pub(super) fn new(list: &List, world: &World, asked: &BTreeMap<Selection, Id>) -> Self {
+    pub(super) fn new(shape: &Shape, world: &World, places: &Places, asked: &BTreeMap<Selection, Id>) -> Self {
+        let terrain = Terrain { family: shape.family, world, places, asked };
         let mut lookup = Self { entries: Vec::new(), by_selection: BTreeMap::new(), others: Vec::new() };
-        for (index, entry) in list.entries.iter().enumerate() {
-            let ready = Ready::new(&entry.who.peer, list.family, world, asked, entry.act == Act::Pass, entry.tier);
+        for (index, question) in shape.questions.iter().enumerate() {
+            let ready = Ready::new(question, &terrain);
             match &ready.select {
                 Some((id, labelled)) if labelled.is_empty() => lookup.by_selection.entry(*id).or_default().push(index),
                 _ => lookup.others.push(index),
@@ -117,15 +126,9 @@ impl Lookup {
 }
 
 impl Ready {
-    fn new(
-        who: &Who,
-        family: IpVersion,
-        world: &World,
-        asked: &BTreeMap<Selection, Id>,
-        passes: bool,
-        tier: usize,
-    ) -> Self {
-        let selected = |selection: &Selection| (asked[selection], labelled(world, selection, family));
+    fn new(Question { who, passes, tier }: &Question, terrain: &Terrain<'_>) -> Self {
+        let Terrain { family, world, places, asked } = *terrain;
+        let selected = |selection: &Selection| (asked[selection], labelled(world, places, selection, family));
         Self {
             select: who.select.as_ref().map(selected),
             not_select: who.not_select.as_ref().map(selected),
@@ -134,8 +137,8 @@ impl Ready {
             not_nets: ranges(&who.not_nets),
             sets: (!who.sets.is_empty()).then(|| named(world, &who.sets, family)),
             ports: who.ports.clone(),
-            passes,
-            tier,
+            passes: *passes,
+            tier: *tier,
         }
     }
 
@@ -164,9 +167,8 @@ pub(super) fn everybody() -> Selection {
 }
 
 /// The prefixes of the address sets that are selected.
-pub(super) fn labelled(world: &World, selection: &Selection, family: IpVersion) -> Ranges {
-    let selected = world.sets.values().filter(|set| world.selects_set(selection, set));
-    of_sets(selected, family)
+pub(super) fn labelled(world: &World, places: &Places, selection: &Selection, family: IpVersion) -> Ranges {
+    of_sets(places.selected(world, selection).into_iter(), family)
 }
 
 /// The prefixes of address sets by name.

@@ -13,13 +13,15 @@
 //! host-… ── known ── accept, failsafe ports ── accept ── interface → id → a path of the lane (see [`gate`](crate::gate))
 //!
 //! ingress-… (a path: one endpoint's governing policies of all tiers, flattened)
-//!    family . protocol . port ──┐
-//!    family . protocol ─────────┼─→ list4-… ── address → entry ──→ rule-… (counts, tells, lets pass or drops)
-//!    family ────────────────────┘
+//!    protocol . port → questions ──┬─ who4: questions . address → answer
+//!                                  │     protocol . port . answer → counter, and verdict: return, or goto rule-… (tells, drops)
+//!                                  └─ rest-…: address → answer, by where it lies ──→ the same
+//!    protocol, or none ────────────── list-…: the same look-ups
 //! ```
 //! A packet pays for these look-ups and not for rules. What changes often costs least: an endpoint that comes, goes or is labelled
 //! changes elements of sets and maps only, a policy that changes redraws the paths it stands in.
 
+mod answer;
 mod base;
 mod clause;
 mod condition;
@@ -28,6 +30,7 @@ mod draw;
 mod family;
 mod front;
 mod gate;
+mod linear;
 mod list;
 mod local;
 mod lookup;
@@ -36,7 +39,9 @@ mod node;
 mod outcome;
 mod pairs;
 mod path;
+mod places;
 mod population;
+mod question;
 mod range;
 mod slab;
 mod table;
@@ -52,15 +57,18 @@ use self::gate::Gates;
 use self::local::{Local, PathState};
 use self::node::Nodes;
 pub use self::node::{Counted, Form};
+use self::places::Places;
 use self::population::Population;
 use self::slab::Id;
-use self::table::{Ground, Tables};
+use self::table::{Ground, Tables, nobody, who_name};
 use crate::delta::Change;
 use crate::edit::Edited;
 pub use crate::edit::{Mark, Past};
 use crate::host::{Host, Settings};
 use crate::label::Labels;
-use crate::model::{AddressSet, Direction, Endpoint, Hosts, IpVersion, NamedPort, Policy, QualifiedName, Tier};
+use crate::model::{
+    AddressSet, Direction, Endpoint, Hosts, IpVersion, NamedPort, Policy, QualifiedName, Scope, Selection, Tier,
+};
 use crate::ruleset::{Interface, Name, Ruleset};
 use crate::world::World;
 
@@ -76,6 +84,7 @@ pub struct Compiler {
     /// What is declared; its endpoints are in the population.
     world: World,
     population: Population,
+    places: Places,
     /// The selection of each policy's subject, and the policies of each.
     subjects: BTreeMap<QualifiedName, Id>,
     policies_of: BTreeMap<Id, BTreeSet<QualifiedName>>,
@@ -143,12 +152,14 @@ impl Compiler {
         let mut edited = Edited::default();
         for family in IpVersion::BOTH {
             edited.set_set(&sources_name(family), Some(no_sources(family)));
+            edited.set_map(&who_name(family), Some(nobody(family)));
         }
         let dispatch = DIRECTIONS.map(|direction| Dispatch::new(direction, &mut edited));
         let mut compiler = Self {
             settings,
             world: World::default(),
             population: Population::default(),
+            places: Places::default(),
             subjects: BTreeMap::new(),
             policies_of: BTreeMap::new(),
             locals: BTreeMap::new(),
@@ -342,14 +353,33 @@ impl Compiler {
         if self.world.sets.get(name) == set.as_ref() {
             return;
         }
-        match set {
+        let after = set.as_ref().map(|set| set.labels.clone());
+        let before = match set {
             Some(set) => self.world.sets.insert(name.clone(), set),
             None => self.world.sets.remove(name),
         };
+        let before = before.map(|set| set.labels);
+        self.places.set(name, before.as_ref(), after.as_ref());
         let (tables, mut ground) = self.ground();
         tables.follow_sets(&mut ground);
+        if before != after {
+            let labels: Vec<Labels> = before.into_iter().chain(after).collect();
+            self.follow_places(|selection| labels.iter().any(|labels| selection.labels.admits(labels)));
+        }
         // What an endpoint answers to rules that ask something of itself may be another.
         self.refresh_all(self.locals.keys().cloned().collect());
+        self.refresh_gates();
+    }
+
+    /// Paths that ask where only because some address set was selected, or do not because none was, are to be drawn again. Only
+    /// selections that fit can have changed.
+    fn follow_places(&mut self, fits: impl Fn(&Selection) -> bool) {
+        let Self { world, places, paths, gates, .. } = self;
+        for state in paths.iter_mut().chain(gates.paths.values_mut()).flat_map(|paths| paths.values_mut()) {
+            let mut asked = state.places.iter().filter(|(selection, _)| fits(selection));
+            state.is_stale |=
+                asked.any(|(selection, selected)| places.selected(world, selection).is_empty() == *selected);
+        }
     }
 
     /// A namespace's labels are declared, changed or withdrawn.
@@ -365,7 +395,9 @@ impl Compiler {
         let (tables, mut ground) = self.ground();
         tables.refill(&changed, &mut ground);
         tables.follow_sets(&mut ground);
+        self.follow_places(|selection| matches!(selection.scope, Scope::Namespaces(_)));
         self.refresh_all(self.locals.keys().cloned().collect());
+        self.refresh_gates();
     }
 
     /// Every path is drawn again.
@@ -400,7 +432,7 @@ impl Compiler {
     }
 
     fn ground(&mut self) -> (&mut Tables, Ground<'_>) {
-        let Self { world, population, edited, tables, .. } = self;
-        (tables, Ground { world, population, edited })
+        let Self { world, places, population, edited, tables, .. } = self;
+        (tables, Ground { world, places, population, edited })
     }
 }

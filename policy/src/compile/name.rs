@@ -6,18 +6,28 @@ use std::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
 
-use crate::ruleset::Name;
+use crate::ruleset::{Atom, Element, Name};
 
 /// `kind-0123456789abcdef`: 64 bits, so that among a million names two alike are a matter of 10⁻⁷.
 pub(super) fn name_of(kind: &str, essence: &impl Hash) -> Name {
-    let mut hasher = SipHasher13::new();
-    essence.hash(&mut hasher);
-    Name::new(format!("{kind}-{:016x}", hasher.finish()))
+    Name::new(format!("{kind}-{:016x}", hash_of(essence)))
 }
 
-/// A number for a name, for ids that are to stay; two names may share one.
-pub(super) fn id_of(name: &Name) -> u32 {
+/// The number that stands for something.
+pub(super) fn hash_of(essence: &impl Hash) -> u64 {
+    let mut hasher = SipHasher13::new();
+    essence.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The id that stands for what is called so.
+pub(super) fn id_of(name: &Name) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(name.as_str().as_bytes());
-    u32::try_from(hasher.finish() >> 32).expect("the upper half of 64 bits fits 32")
+    hasher.finish()
+}
+
+/// An id as a key.
+pub(super) fn id_key(id: u64) -> Element {
+    Element::exactly(vec![Atom::Id(id)])
 }

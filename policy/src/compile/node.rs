@@ -7,15 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::name::name_of;
-use super::table::{Ground, Question, Tables};
-use crate::model::Direction;
+use super::places::Places;
+use super::question::Question;
+use super::table::{Ground, Tables};
+use crate::model::{Direction, Selection};
 use crate::ruleset::{Chain, Map, Name, Rule, Verdict};
 use crate::verdict::By;
+use crate::world::World;
 
 impl fmt::Display for Form {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Form::Outcome => "counts what was settled, and carries it out",
+            Form::Outcome => "carries out what was settled and counted",
+            Form::Count => "counts what was settled",
             Form::Few => "asks one by one: so few that a look-up would cost no less",
             Form::Logging => "asks one by one, because some rules log and go on",
             Form::Mapped => "finds the rule by one look-up of the address",
@@ -25,20 +29,21 @@ impl fmt::Display for Form {
     }
 }
 
-/// A chain, the maps of its own it looks into, and what they refer to.
+/// A chain, the maps of its own it looks into, and what they refer to. An outcome is a counter, and a chain if more is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Blueprint {
+    /// Rules of the chain; there is none without any.
     pub(super) rules: Vec<Rule>,
     /// Maps of its own.
     pub(super) maps: Vec<(Name, Map)>,
     pub(super) tables: BTreeSet<Question>,
     pub(super) below: BTreeSet<Name>,
     pub(super) form: Form,
-    /// What its counter counts, if it has one.
+    /// What its counter counts, if anybody asks.
     pub(super) counts: Option<Counted>,
 }
 
-/// What a chain's counter counts: first packets of flows that something settled.
+/// What a counter counts: first packets of flows that something settled.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Counted {
     /// Which way, seen from the governed endpoint.
@@ -56,6 +61,8 @@ pub struct Counted {
 pub enum Form {
     /// Carries out what settled a packet.
     Outcome,
+    /// Counts what settled a packet, where nothing else could.
+    Count,
     /// Asks rules one by one: so few that a look-up would cost no less.
     Few,
     /// Asks rules one by one, because some of them log and go on: each that fits must be carried out on the way.
@@ -69,12 +76,30 @@ pub enum Form {
 }
 
 /// Blueprints while a path is drawn.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Drawing {
+#[derive(Clone, Debug)]
+pub(super) struct Drawing<'w> {
+    world: &'w World,
+    sets: &'w Places,
     pub(super) blueprints: BTreeMap<Name, Blueprint>,
+    /// The selections that were asked about, and whether some address set is selected.
+    pub(super) places: BTreeMap<Selection, bool>,
 }
 
-impl Drawing {
+impl<'w> Drawing<'w> {
+    pub(super) fn new(world: &'w World, sets: &'w Places) -> Self {
+        Self { world, sets, blueprints: BTreeMap::new(), places: BTreeMap::new() }
+    }
+
+    /// Whether some address set is selected.
+    pub(super) fn selects_places(&mut self, selection: &Selection) -> bool {
+        if let Some(selects) = self.places.get(selection) {
+            return *selects;
+        }
+        let selects = !self.sets.selected(self.world, selection).is_empty();
+        self.places.insert(selection.clone(), selects);
+        selects
+    }
+
     /// Draws a chain, unless one of that name is drawn already.
     pub(super) fn draw(&mut self, name: Name, blueprint: impl FnOnce(&mut Self) -> Blueprint) -> Verdict {
         if !self.blueprints.contains_key(&name) {
@@ -110,19 +135,30 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// One more refers to a chain; it is made if it does not stand, with all below it.
-    pub(super) fn acquire(&mut self, name: &Name, drawing: &Drawing, tables: &mut Tables, ground: &mut Ground<'_>) {
+    pub(super) fn acquire(
+        &mut self,
+        name: &Name,
+        drawn: &BTreeMap<Name, Blueprint>,
+        tables: &mut Tables,
+        ground: &mut Ground<'_>,
+    ) {
         if let Some(node) = self.nodes.get_mut(name) {
             node.uses += 1;
             return;
         }
-        let blueprint = &drawing.blueprints[name];
+        let blueprint = &drawn[name];
         for below in &blueprint.below {
-            self.acquire(below, drawing, tables, ground);
+            self.acquire(below, drawn, tables, ground);
         }
         for question in &blueprint.tables {
             tables.acquire(question, ground);
         }
-        ground.edited.set_chain(name, Some(Chain { hook: None, rules: blueprint.rules.clone() }));
+        if blueprint.form == Form::Outcome {
+            ground.edited.set_counter(name, true);
+        }
+        if !blueprint.rules.is_empty() {
+            ground.edited.set_chain(name, Some(Chain { hook: None, rules: blueprint.rules.clone() }));
+        }
         for (map_name, map) in &blueprint.maps {
             ground.edited.set_map(map_name, Some(map.clone()));
         }
@@ -148,6 +184,9 @@ impl Nodes {
         let node = self.nodes.remove(name).expect("a chain that is released stands");
         self.source_ports -= usize::from(node.form == Form::SourcePorts);
         ground.edited.set_chain(name, None);
+        if node.form == Form::Outcome {
+            ground.edited.set_counter(name, false);
+        }
         for map in &node.maps {
             ground.edited.set_map(map, None);
         }

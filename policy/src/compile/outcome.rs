@@ -1,6 +1,7 @@
-//! What becomes of a settled packet: a chain for each rule that settles, which counts, tells, and lets it pass or drops it.
+//! What becomes of a settled packet: it is counted, and passes or is dropped.
 //!
-//! The chain is the rule's own: its counter goes on counting while what leads to it is rebuilt around it.
+//! Each rule that settles has a counter of its own in the table, which goes on counting while what leads to it is rebuilt around it. Where
+//! more is to be done than to let the packet pass, a chain of the counter's name does it.
 
 use std::collections::BTreeSet;
 
@@ -9,28 +10,79 @@ use super::list::Settled;
 use super::node::{Blueprint, Counted, Drawing, Form};
 use crate::model::Direction;
 use crate::place::Place;
-use crate::ruleset::{Name, Rule, Then, Verdict};
+use crate::ruleset::{Counter, Name, Rule, Then, Verdict};
 use crate::verdict::{By, RuleName};
 
-/// The verdict that settles a packet so.
-pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Drawing) -> Verdict {
-    let counts = counted(settled, direction);
-    let kind = match &counts {
-        None if *settled == Settled::Closed => "closed",
-        None => return Verdict::Return,
-        Some(counted) if counted.is_staged => "staged",
-        Some(counted) if matches!(counted.by, By::EndOfTier { .. }) => "end",
-        Some(_) => "rule",
-    };
-    let name = Drawing::name(kind, &(settled, direction));
+/// The counter of what nothing settles.
+const OPEN: &str = "open";
+
+/// What is done with a packet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Outcome {
+    /// This counts it; nothing if nothing settled it, or it is not settled yet.
+    pub(super) counter: Option<Name>,
+    pub(super) verdict: Verdict,
+}
+
+impl Outcome {
+    /// What is not settled goes on there.
+    pub(super) fn at(verdict: Verdict) -> Self {
+        Self { counter: None, verdict }
+    }
+
+    /// The same where whatever is done must be counted, even if nothing settled the packet.
+    pub(super) fn in_maps(self, settled: &Settled) -> Self {
+        let open = (*settled == Settled::Open).then(|| Name::new(OPEN));
+        Self { counter: self.counter.or(open), verdict: self.verdict }
+    }
+
+    /// The rule that carries it out.
+    pub(super) fn rule(&self) -> Rule {
+        let counter = self.counter.clone().map(Counter::Named);
+        Rule { matches: Vec::new(), counter, then: Then::Verdict(self.verdict.clone()) }
+    }
+
+    /// A verdict that carries it out by itself: where there is no room for a counter, a chain counts.
+    pub(super) fn alone(&self, drawing: &mut Drawing<'_>) -> Verdict {
+        let Some(counter) = &self.counter else { return self.verdict.clone() };
+        let name = Drawing::name("count", counter);
+        drawing.draw(name, |_| Blueprint {
+            rules: vec![self.rule()],
+            maps: Vec::new(),
+            tables: BTreeSet::new(),
+            below: BTreeSet::from([counter.clone()]),
+            form: Form::Count,
+            counts: None,
+        })
+    }
+}
+
+/// What is done with a packet that is settled so.
+pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Drawing<'_>) -> Outcome {
+    let name = name(settled, direction);
+    let rules = rules(settled, direction, &name);
+    let verdict = if rules.is_empty() { Verdict::Return } else { Verdict::Goto(name.clone()) };
     drawing.draw(name.clone(), |_| Blueprint {
-        rules: rules(settled, direction, &name),
+        rules,
         maps: Vec::new(),
         tables: BTreeSet::new(),
         below: BTreeSet::new(),
         form: Form::Outcome,
-        counts,
-    })
+        counts: counted(settled, direction),
+    });
+    Outcome { counter: (*settled != Settled::Open).then_some(name), verdict }
+}
+
+/// The counter's name.
+fn name(settled: &Settled, direction: Direction) -> Name {
+    let kind = match counted(settled, direction) {
+        None if *settled == Settled::Open => return Name::new(OPEN),
+        None => "closed",
+        Some(counted) if counted.is_staged => "staged",
+        Some(counted) if matches!(counted.by, By::EndOfTier { .. }) => "end",
+        Some(_) => "rule",
+    };
+    Drawing::name(kind, &(settled, direction))
 }
 
 /// What is to be counted; nothing where nothing settled.
@@ -47,26 +99,32 @@ fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
     Some(Counted { direction, by, allowed, is_staged: false })
 }
 
+/// What is to be done beyond letting it pass.
 fn rules(settled: &Settled, direction: Direction, name: &Name) -> Vec<Rule> {
-    let counted = |verdict| Rule { counter: true, ..when(Vec::new(), verdict) };
     let told = |place: Place| look_up(Vec::new(), Then::Log(place.log_by(name)));
+    let drop = || look_up(Vec::new(), Then::Verdict(Verdict::Drop));
     match settled {
         Settled::Rule { allowed: true, log: true, .. } => {
-            vec![told(Place::Logged(direction)), counted(Verdict::Return)]
+            vec![told(Place::Logged(direction)), when(Vec::new(), Verdict::Return)]
         }
-        Settled::Rule { allowed: true, log: false, .. } | Settled::Staged(_) | Settled::Open => {
-            vec![counted(Verdict::Return)]
-        }
+        Settled::Rule { allowed: true, log: false, .. } | Settled::Staged(_) | Settled::Open => Vec::new(),
         Settled::Rule { allowed: false, .. } | Settled::EndOfTier { .. } => {
-            vec![told(Place::Denied(direction)), counted(Verdict::Drop)]
+            vec![told(Place::Denied(direction)), drop()]
         }
-        Settled::Closed => vec![told(Place::NoPolicy(direction)), counted(Verdict::Drop)],
-        Settled::Untracked(inner) => match rules(inner, direction, name).as_slice() {
-            [told @ .., last] if last.then == Then::Verdict(Verdict::Return) => {
-                let untracked = look_up(Vec::new(), Then::Notrack);
-                [told, &[untracked, last.clone()]].concat()
+        Settled::Closed => vec![told(Place::NoPolicy(direction)), drop()],
+        Settled::Untracked(inner) => match rules(inner, direction, name) {
+            passes if passes.is_empty() => vec![untracked(), when(Vec::new(), Verdict::Return)],
+            mut rules => {
+                let is_let_pass = rules.last().is_some_and(|last| last.then == Then::Verdict(Verdict::Return));
+                if is_let_pass {
+                    rules.insert(rules.len() - 1, untracked());
+                }
+                rules
             }
-            denied => denied.to_vec(),
         },
     }
+}
+
+fn untracked() -> Rule {
+    look_up(Vec::new(), Then::Notrack)
 }

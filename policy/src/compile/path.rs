@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::clause::{Clause, Own};
 use super::condition::when;
+use super::draw::piece_places;
 use super::front::front;
 use super::list::{Act, Settled};
 use super::node::{Blueprint, Drawing};
@@ -110,12 +111,15 @@ impl<'w> Path<'w> {
     }
 
     /// Draws its first chain and all it leads to.
-    pub(super) fn draw(&self, name: &Name, known: &[NamedPort], drawing: &mut Drawing) -> Blueprint {
-        let mut drawn = front(name, &self.families(&self.clauses(false), known), drawing);
+    pub(super) fn draw(&self, name: &Name, known: &[NamedPort], drawing: &mut Drawing<'_>) -> Blueprint {
+        let direction = self.traveller.direction();
+        let mut drawn = front(name, direction, &self.families(&self.clauses(false), known), drawing);
         if self.is_staged() {
             let families = self.families(&self.clauses(true), known);
-            let shadow = Drawing::name("shadow", &families);
-            drawing.draw(shadow.clone(), |drawing| front(&shadow, &families, drawing));
+            let places: Vec<_> =
+                families.iter().flat_map(Pieces::all).map(|piece| piece_places(&piece, drawing)).collect();
+            let shadow = Drawing::name("shadow", &(&families, places));
+            drawing.draw(shadow.clone(), |drawing| front(&shadow, direction, &families, drawing));
             drawn.rules.insert(0, when(Vec::new(), Verdict::Jump(shadow.clone())));
             drawn.below.insert(shadow);
         }

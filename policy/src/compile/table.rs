@@ -1,99 +1,40 @@
 //! What rules look up: sets and maps whose content follows who is there and what address sets hold.
 //!
 //! In: what is to be looked up, and changes of endpoints. Out: edits of single elements. A table is named by what it is asked, so it
-//! keeps its name while its members come and go, and everybody who asks the same shares it.
+//! keeps its name while its members come and go, and everybody who asks the same shares it. Whose an address is, all lists look up in
+//! one map for each family, by list and address: the kernel takes longer for each set the more there are, and no longer for each element.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Bound;
 
+use super::answer;
 use super::family::{address_atom, bits_of};
-use super::list::{List, OPEN};
-use super::lookup::{Lookup, everybody, labelled, named};
-use super::name::name_of;
+use super::list::OPEN;
+use super::lookup::{Lookup, labelled, named};
+use super::places::Places;
 use super::population::{Move, Population};
+use super::question::Question;
 use super::range::element;
 use super::slab::Id;
 use crate::edit::Edited;
-use crate::model::{IpVersion, NamedPort, QualifiedName, Selection};
-use crate::ruleset::{Element, Form, Map, MapElements, MapKey, Name, Set};
+use crate::model::{IpVersion, NamedPort, Selection};
+use crate::ruleset::{Atom, Datatype, Element, Form, Map, MapElements, Name, Set};
 use crate::world::World;
 
-/// What a table answers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Question {
-    /// Is it the address of an endpoint that is selected?
-    Endpoints(Selection, IpVersion),
-    /// Is it the address of an endpoint with this port?
-    Ports(NamedPort, IpVersion),
-    /// Does an address set that is selected hold it?
-    Labelled(Selection, IpVersion),
-    /// Does one of these address sets hold it?
-    Named(Vec<QualifiedName>, IpVersion),
-    /// Does one of these ranges hold it?
-    Ranges(Vec<(u128, u128)>, IpVersion),
-    /// Which entry settles it, where that is because of whose it is?
-    Who(List),
-    /// Which entry settles it, where that is because of where it lies?
-    Where(List),
+/// Name of a family's map from lists and endpoints' addresses to what settles them.
+pub(super) fn who_name(family: IpVersion) -> Name {
+    Name::new(format!("who{}", family.digit()))
 }
 
-impl Question {
-    /// The table's name.
-    pub(super) fn name(&self) -> Name {
-        let (kind, family) = match self {
-            Question::Endpoints(_, family) => ("select", family),
-            Question::Ports(_, family) => ("port", family),
-            Question::Labelled(_, family) => ("labelled", family),
-            Question::Named(_, family) => ("named", family),
-            Question::Ranges(_, family) => ("nets", family),
-            Question::Who(list) => ("who", &list.family),
-            Question::Where(list) => ("where", &list.family),
-        };
-        name_of(&format!("{kind}{}", family.digit()), self)
-    }
-
-    fn family(&self) -> IpVersion {
-        match self {
-            Question::Endpoints(_, family)
-            | Question::Ports(_, family)
-            | Question::Labelled(_, family)
-            | Question::Named(_, family)
-            | Question::Ranges(_, family) => *family,
-            Question::Who(list) | Question::Where(list) => list.family,
-        }
-    }
-
-    /// The selections it rests on.
-    fn selections(&self) -> BTreeSet<Selection> {
-        match self {
-            Question::Endpoints(selection, _) => BTreeSet::from([selection.clone()]),
-            Question::Who(list) | Question::Where(list) => selections_of(list),
-            Question::Ports(..) | Question::Labelled(..) | Question::Named(..) | Question::Ranges(..) => {
-                BTreeSet::new()
-            }
-        }
-    }
-
-    /// Whether address sets can change the answer.
-    fn looks_at_sets(&self) -> bool {
-        match self {
-            Question::Endpoints(..) | Question::Ports(..) | Question::Ranges(..) => false,
-            Question::Labelled(..) | Question::Named(..) => true,
-            Question::Who(list) | Question::Where(list) => list.entries.iter().any(|entry| {
-                let who = &entry.who.peer;
-                who.select.is_some() || who.not_select.is_some() || !who.sets.is_empty()
-            }),
-        }
-    }
+/// A family's map from lists and endpoints' addresses to what settles them, empty.
+pub(super) fn nobody(family: IpVersion) -> Map {
+    Map { key: vec![Datatype::Id, family.datatype()], form: Form::Hash, elements: MapElements::Ids(BTreeMap::new()) }
 }
 
-/// The selections entries of a list ask about.
-fn selections_of(list: &List) -> BTreeSet<Selection> {
-    let of_entries = list.entries.iter().flat_map(|entry| {
-        let who = &entry.who.peer;
-        let outside = who.outside.then(everybody);
-        who.select.iter().chain(&who.not_select).cloned().chain(outside).collect::<Vec<_>>()
-    });
-    of_entries.collect()
+/// The answer that stands for an entry which settles a packet, or for none.
+pub(super) fn entry_id(entry: u32) -> u64 {
+    if entry == OPEN { answer::OPEN } else { u64::from(entry) + 1 }
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +58,7 @@ pub(super) struct Tables {
 /// What tables are filled from, and where they stand.
 pub(super) struct Ground<'a> {
     pub(super) world: &'a World,
+    pub(super) places: &'a Places,
     pub(super) population: &'a mut Population,
     pub(super) edited: &'a mut Edited,
 }
@@ -135,7 +77,7 @@ impl Tables {
             .map(|selection| (selection.clone(), ground.population.ask(&selection)))
             .collect();
         let mut table = Table { question: question.clone(), uses: 1, asked, lookup: None };
-        table.prepare(ground.world);
+        table.prepare(ground);
         self.index(&name, &table, |names, name| {
             names.insert(name.clone());
         });
@@ -157,8 +99,11 @@ impl Tables {
         for id in table.asked.into_values() {
             ground.population.forget(id);
         }
-        ground.edited.set_set(name, None);
-        ground.edited.set_map(name, None);
+        match table.question {
+            Question::Who(id, shape) => set_part(id, shape.family, &BTreeMap::new(), ground.edited),
+            Question::Where(_) => ground.edited.set_map(name, None),
+            _ => ground.edited.set_set(name, None),
+        }
     }
 
     fn index(&mut self, name: &Name, table: &Table, note: impl Fn(&mut BTreeSet<Name>, &Name)) {
@@ -219,22 +164,26 @@ impl Tables {
     /// Address sets are others than they were.
     pub(super) fn follow_sets(&mut self, ground: &mut Ground<'_>) {
         for (name, table) in self.tables.iter_mut().filter(|(_, table)| table.question.looks_at_sets()) {
-            table.prepare(ground.world);
+            table.prepare(ground);
             table.fill(name, ground);
         }
     }
 }
 
 impl Table {
-    fn prepare(&mut self, world: &World) {
-        if let Question::Who(list) | Question::Where(list) = &self.question {
-            self.lookup = Some(Lookup::new(list, world, &self.asked));
+    fn prepare(&mut self, ground: &Ground<'_>) {
+        if let Question::Who(_, shape) | Question::Where(shape) = &self.question {
+            self.lookup = Some(Lookup::new(shape, ground.world, ground.places, &self.asked));
         }
+    }
+
+    fn lookup(&self) -> &Lookup {
+        self.lookup.as_ref().expect("a list is made ready before it is asked")
     }
 
     /// Whether an endpoint that comes or goes can change what is in it.
     fn follows_endpoints(&self) -> bool {
-        matches!(self.question, Question::Endpoints(..) | Question::Ports(..) | Question::Who(_))
+        matches!(self.question, Question::Endpoints(..) | Question::Ports(..) | Question::Who(..))
     }
 
     fn ports(&self) -> BTreeSet<NamedPort> {
@@ -257,46 +206,35 @@ impl Table {
                 ground.edited.set_set(name, set(Form::Hash, members));
             }
             Question::Labelled(selection, _) => {
-                ground.edited.set_set(name, ranges(labelled(ground.world, selection, family)));
+                ground.edited.set_set(name, ranges(labelled(ground.world, ground.places, selection, family)));
             }
             Question::Named(names, _) => ground.edited.set_set(name, ranges(named(ground.world, names, family))),
             Question::Ranges(bounds, _) => {
                 ground.edited.set_set(name, ranges(bounds.iter().map(|(low, high)| *low..=*high).collect()));
             }
-            Question::Who(_) => {
-                let ids = self.members(ground.population).collect();
-                ground.edited.set_map(name, Some(self.map(Form::Hash, ids)));
+            Question::Who(id, _) => {
+                let members = self.members(ground.population).collect();
+                set_part(*id, family, &members, ground.edited);
             }
-            Question::Where(_) => {
-                let lookup = self.lookup.as_ref().expect("a list is made ready before it is asked");
-                let ids = lookup.intervals(family, self.settles_strangers());
-                let ids = ids.into_iter().map(|(range, id)| (element(&range, family), id)).collect();
-                ground.edited.set_map(name, Some(self.map(Form::Interval, ids)));
+            Question::Where(shape) => {
+                let intervals = self.lookup().intervals(family, shape.settles_strangers());
+                let ids = intervals.into_iter().map(|(range, entry)| (element(&range, family), entry_id(entry)));
+                let elements = MapElements::Ids(ids.collect());
+                let map = Map { key: vec![family.datatype()], form: Form::Interval, elements };
+                ground.edited.set_map(name, Some(map));
             }
         }
-    }
-
-    fn settles_strangers(&self) -> u32 {
-        match &self.question {
-            Question::Who(list) | Question::Where(list) => list.settles_strangers(),
-            _ => OPEN,
-        }
-    }
-
-    fn map(&self, form: Form, ids: BTreeMap<Element, u32>) -> Map {
-        let key = vec![MapKey::Field(self.question.family().datatype())];
-        Map { key, form, elements: MapElements::Ids(ids) }
     }
 
     /// Every endpoint's address that is in it, and what it leads to.
-    fn members<'a>(&'a self, population: &'a Population) -> impl Iterator<Item = (Element, u32)> + 'a {
+    fn members<'a>(&'a self, population: &'a Population) -> impl Iterator<Item = (Element, u64)> + 'a {
         let classes = self.possible_classes(population).into_iter();
         let addresses =
             classes.flat_map(|class| population.class_addresses(class).map(move |address| (class, address)));
         let of_family = addresses.filter(|(_, address)| IpVersion::of(*address) == self.question.family());
         of_family.filter_map(|(class, address)| {
             let id = self.answer(bits_of(address), Some(class), population)?;
-            Some((Element::exactly(vec![address_atom(address)]), id))
+            Some((self.key(address), id))
         })
     }
 
@@ -310,30 +248,54 @@ impl Table {
 
     fn follow(&self, name: &Name, one: &Move, population: &Population, edited: &mut Edited) {
         let bits = bits_of(one.address);
-        let element = Element::exactly(vec![address_atom(one.address)]);
+        let element = self.key(one.address);
         let (was, is) = (self.answer(bits, one.before, population), self.answer(bits, one.after, population));
         match self.question {
             _ if was == is => {}
-            Question::Who(_) => edited.set_id(name, element, is),
+            Question::Who(..) => edited.set_id(&who_name(self.question.family()), element, is),
             _ => edited.set_element(name, element, is.is_some()),
         }
     }
 
+    /// Where an address is looked up.
+    fn key(&self, address: IpAddr) -> Element {
+        let list = match self.question {
+            Question::Who(id, _) => Some(Atom::Id(id)),
+            _ => None,
+        };
+        Element::exactly(list.into_iter().chain([address_atom(address)]).collect())
+    }
+
     /// What an endpoint's address leads to; nothing if it is not in the table.
-    fn answer(&self, bits: u128, class: Option<Id>, population: &Population) -> Option<u32> {
+    fn answer(&self, bits: u128, class: Option<Id>, population: &Population) -> Option<u64> {
         let class_id = class?;
         match &self.question {
             Question::Endpoints(selection, _) => {
                 population.admitted(class_id).contains(&self.asked[selection]).then_some(0)
             }
             Question::Ports(port, _) => population.class_ports(class_id).contains(port).then_some(0),
-            Question::Who(_) => {
-                let lookup = self.lookup.as_ref().expect("a list is made ready before it is asked");
-                let settled = lookup.settle(population.someone(bits, class));
-                let as_stranger = lookup.settle(population.someone(bits, None));
-                (settled != as_stranger).then_some(settled)
+            Question::Who(..) => {
+                let settled = self.lookup().settle(population.someone(bits, class));
+                let as_stranger = self.lookup().settle(population.someone(bits, None));
+                (settled != as_stranger).then(|| entry_id(settled))
             }
             Question::Labelled(..) | Question::Named(..) | Question::Ranges(..) | Question::Where(_) => None,
         }
+    }
+}
+
+/// Makes this all that a list looks up in its family's map.
+fn set_part(list: u64, family: IpVersion, members: &BTreeMap<Element, u64>, edited: &mut Edited) {
+    let map = who_name(family);
+    let MapElements::Ids(all) = &edited.ruleset().maps[&map].elements else { panic!("{map} holds ids") };
+    let begins = |id| Element { low: vec![Atom::Id(id)], high: None };
+    let until = list.checked_add(1).map_or(Bound::Unbounded, |next| Bound::Excluded(begins(next)));
+    let former = all.range((Bound::Included(begins(list)), until)).map(|(element, _)| element);
+    let leaving: Vec<Element> = former.filter(|element| !members.contains_key(*element)).cloned().collect();
+    for element in leaving {
+        edited.set_id(&map, element, None);
+    }
+    for (element, id) in members {
+        edited.set_id(&map, element.clone(), Some(*id));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 use super::range::address_ranges;
 use crate::model::{IpVersion, NamedPort, Peers, QualifiedName, Selection};
@@ -26,9 +27,9 @@ pub(super) struct Who {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ends {
     /// At the other end.
-    pub(super) peer: Who,
+    pub(super) peer: Rc<Who>,
     /// At the governed end, where that was not answered beforehand.
-    pub(super) own: Who,
+    pub(super) own: Rc<Who>,
 }
 
 /// Workloads' lists are named as if the governed end were not there, so that their names are those they always had.
@@ -88,12 +89,15 @@ impl Who {
     }
 
     /// The same, and these ports too.
-    pub(super) fn with_ports(&self, ports: &[(NamedPort, bool)]) -> Self {
-        let mut who = self.clone();
+    pub(super) fn with_ports(self: &Rc<Self>, ports: &[(NamedPort, bool)]) -> Rc<Self> {
+        if ports.is_empty() {
+            return self.clone();
+        }
+        let mut who = Self::clone(self);
         who.ports.extend(ports.iter().cloned());
         who.ports.sort();
         who.ports.dedup();
-        who
+        Rc::new(who)
     }
 }
 

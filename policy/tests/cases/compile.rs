@@ -6,7 +6,9 @@ use insta::assert_snapshot;
 use poplin_policy::compile::compile;
 use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::model::{Action, DefaultAction, Peers};
-use poplin_policy::ruleset::{Interface, Ruleset};
+use poplin_policy::packet::Packet;
+use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
+use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
 use poplin_policy::world::World;
 
 use crate::scene::*;
@@ -24,12 +26,25 @@ fn host(local: &[&str]) -> Host {
     }
 }
 
+/// The first packet of a flow, on its way from one interface to another.
+fn forwarded(packet: Packet, from: &str, to: &str) -> Transit {
+    Transit {
+        hook: HookPoint::Forward,
+        interface_in: Interface::new(from),
+        interface_out: Interface::new(to),
+        packet,
+        hop_limit: 64,
+        tcp_flags: SYN,
+        state: ConntrackState::New,
+    }
+}
+
 /// What policies make of the table: sets, maps and chains that are not there on every host.
 fn of_policies(rules: &Ruleset) -> Ruleset {
     let nobody = compile(&World::default(), &host(&[]));
     let mut rules = rules.clone();
     rules.chains.retain(|name, _| !nobody.chains.contains_key(name));
-    rules.maps.retain(|name, _| !nobody.maps.contains_key(name));
+    rules.maps.retain(|name, map| nobody.maps.get(name) != Some(map));
     rules.sets.retain(|name, _| !nobody.sets.contains_key(name));
     rules
 }
@@ -62,6 +77,20 @@ fn rules_of_every_kind() {
     let rules = compile(&world, &host(&["db"]));
 
     assert_snapshot!(of_policies(&rules));
+}
+
+#[test]
+fn a_port_that_is_passed_on_to_nobody_is_open() {
+    let passes = ingress("passes", "app == 'db'", vec![rule(Action::Pass, anybody(), "tcp/22")]);
+    let world = with(with_tier(shop(), "first", 1.0, DefaultAction::Deny), in_tier("first", passes));
+
+    let rules = compile(&world, &host(&["db"]));
+
+    let outcome = |port| {
+        let packet = Packet::tcp("10.0.0.1".parse().unwrap(), "10.0.0.3".parse().unwrap(), (40_000, port));
+        walk(&rules, &forwarded(packet, "elsewhere", "pop-db"))
+    };
+    assert_eq!((outcome(22), outcome(23)), (Outcome::Accept, Outcome::Drop));
 }
 
 #[test]

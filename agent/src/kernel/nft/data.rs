@@ -29,6 +29,7 @@ pub(super) fn octets_of(datatype: Datatype) -> usize {
         Datatype::Port => 2,
         Datatype::Address4 => 4,
         Datatype::Address6 => 16,
+        Datatype::Id => ID_KEY_OCTETS,
     }
 }
 
@@ -59,6 +60,7 @@ fn append(octets: &mut Key, atom: &Atom) {
         Atom::Port(port) => octets.extend(port.to_be_bytes()),
         Atom::Address4(address) => octets.extend(address.octets()),
         Atom::Address6(address) => octets.extend(address.octets()),
+        Atom::Id(id) => octets.extend(id_key(*id)),
     }
 }
 
@@ -68,20 +70,28 @@ fn interface_octets(interface: &Interface) -> [u8; INTERFACE_OCTETS] {
     octets
 }
 
-/// An id is a number in host order, as a packet mark is.
-pub(super) fn id(id: u32) -> [u8; 4] {
-    id.to_ne_bytes()
+/// Octets of an id as data.
+pub(super) const ID_OCTETS: usize = 3 * REGISTER_OCTETS;
+
+/// Octets of an id as a key.
+pub(super) const ID_KEY_OCTETS: usize = 4 * REGISTER_OCTETS;
+
+/// An id as data: two numbers in host order, as packet marks are, and nought.
+pub(super) fn id(id: u64) -> [u8; ID_OCTETS] {
+    let mut octets = [0; ID_OCTETS];
+    for (register, shift) in octets.chunks_exact_mut(REGISTER_OCTETS).zip([32, 0]) {
+        let half = u32::try_from(id >> shift & u64::from(u32::MAX)).expect("half of 64 bits is 32");
+        register.copy_from_slice(&half.to_ne_bytes());
+    }
+    octets
 }
 
-/// An id as a key: it stands in the second of two registers, for the reason told at [`super::expression::dispatch`].
-pub(super) fn id_key(id: u32) -> [u8; ID_KEY_OCTETS] {
+/// An id as a key: nought comes first, for the reason told at [`super::expression::dispatch`].
+fn id_key(id: u64) -> [u8; ID_KEY_OCTETS] {
     let mut key = [0; ID_KEY_OCTETS];
     key[REGISTER_OCTETS..].copy_from_slice(&self::id(id));
     key
 }
-
-/// Octets of an id as a key.
-pub(super) const ID_KEY_OCTETS: usize = 2 * REGISTER_OCTETS;
 
 /// The key after this one in network order, or nothing after the greatest. A range ends, for the kernel, before its end.
 pub(super) fn successor(key: &[u8]) -> Option<Key> {
@@ -136,6 +146,16 @@ mod tests {
 
         assert_eq!(key(&parts), [10, 0, 0, 1, 6, 0, 0, 0, 1, 187, 0, 0]);
         assert_eq!(key(&parts[1..2]), [6], "a single part stands bare");
+    }
+
+    #[test]
+    fn an_id_fills_four_registers_of_a_key() {
+        let words = |octets: &[u8]| {
+            octets.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect::<Vec<_>>()
+        };
+
+        assert_eq!(words(&key(&[Atom::Id(0x0123_4567_89ab_cdef)])), [0, 0x0123_4567, 0x89ab_cdef, 0]);
+        assert_eq!(words(&id(0x0123_4567_89ab_cdef)), [0x0123_4567, 0x89ab_cdef, 0]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 const NFTA_SET_ELEM_KEY: u16 = 1;
 const NFTA_SET_ELEM_DATA: u16 = 2;
 const NFTA_SET_ELEM_FLAGS: u16 = 3;
+const NFTA_SET_ELEM_OBJREF: u16 = 9;
 const NFT_SET_ELEM_INTERVAL_END: u32 = 0x1;
 
 /// After so many octets of elements a new message begins: the list is one attribute, whose length has 16 bits, and the longest element
@@ -59,7 +60,7 @@ fn points(form: Form, element: &Element) -> impl Iterator<Item = Point> {
     let start = Point { key: data::key(&element.low), ends_range: false };
     let end = match form {
         Form::Hash => None,
-        Form::Interval => data::successor(&data::key(&element.high)).map(|key| Point { key, ends_range: true }),
+        Form::Interval => data::successor(&data::key(element.last())).map(|key| Point { key, ends_range: true }),
     };
     [start].into_iter().chain(end)
 }
@@ -79,14 +80,16 @@ fn write_map(batch: &mut Batch, kind: u8, name: &Name, form: Form, elements: &Ma
                 data::put_value(out, NFTA_SET_ELEM_DATA, &data::id(**id));
             }
         }),
-        MapElements::IdVerdicts(verdicts) => write(batch, kind, name, verdicts.iter(), |out, (id, verdict)| {
-            data::put_value(out, NFTA_SET_ELEM_KEY, &data::id_key(**id));
-            data::put_verdict(out, NFTA_SET_ELEM_DATA, verdict);
-        }),
         MapElements::Verdicts(verdicts) => write(batch, kind, name, keyed(form, verdicts), |out, (point, verdict)| {
             put_point(out, point);
             if !point.ends_range {
                 data::put_verdict(out, NFTA_SET_ELEM_DATA, verdict);
+            }
+        }),
+        MapElements::Counters(counters) => write(batch, kind, name, keyed(form, counters), |out, (point, counter)| {
+            put_point(out, point);
+            if !point.ends_range {
+                out.put_text(NFTA_SET_ELEM_OBJREF, counter.as_str());
             }
         }),
     }

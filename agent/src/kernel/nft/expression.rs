@@ -3,9 +3,10 @@
 //! In: what to load, compare or look up. Out: one `NFTA_LIST_ELEM`. Knows nothing of matches and rules.
 //! Header: linux/netfilter/nf_tables.h, the attributes of each expression.
 
-use poplin_policy::ruleset::{ConntrackStates, Field, Log, Name, Verdict};
+use poplin_policy::ruleset::{ConntrackStates, Dispatch, Field, Log, Name, Origin, Verdict};
 
 use super::super::wire::Writer;
+use super::counter;
 use super::data::{self, REGISTER_OCTETS};
 
 const NFTA_LIST_ELEM: u16 = 1;
@@ -163,35 +164,72 @@ pub(super) fn look_up_verdict(out: &mut Writer, map: &Name) {
     lookup(out, map, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT));
 }
 
-/// Finds the id of these fields in one map, and does what another says for that id; goes on if either says nothing.
+/// Finds an id, does what maps say of it, and goes on if one of them says nothing.
 ///
 /// nft 1.0.6 aborts on a lookup of what another lookup left in a register (netlink_delinearize.c, `netlink_parse_lookup`: it takes such
 /// a value to have no length; bug 1736 of bugzilla.netfilter.org), and so does every `nft list ruleset` on the host. It does not see, though, that one value covers
-/// another. So the key of the second lookup begins one register before the id, where nft still sees the fields:
+/// another. So an id's key begins one register before the id, where nft still sees a value as long as the key: an interface's name, loaded
+/// for its eyes alone.
 /// ```text
-/// register       0     1     2     3     4
-/// load                 p     o     p     7     interface's name
-/// lookup id                  id
-/// immediate      0     0
-/// second key           0     id                what nft takes for the name, and prints as iifname vmap @...
+/// register       0     1     2     3     4     5     6     7 … 10   11 …
+/// load                             p     o     p     7
+/// immediate                  0     0
+/// load                 protocol, port                             what leads to the id
+/// lookup id                              id    id    0
+/// load                                               address
+/// lookup id                              id    id    0     (3 … 10, which nft takes for name and address, and prints as iifname . ip saddr)
+/// count, verdict             0     0     id    id    0     (3 … 6, or with protocol and port 1 … 6: l4proto . th dport . iifname)
 /// ```
-/// A value nft takes for the key must fill two registers, as a name does. Where none of the fields does, a name is loaded just for
-/// nft's eyes, and the fields behind it.
-pub(super) fn dispatch(out: &mut Writer, fields: &[Field], ids: &Name, verdicts: &Name) {
-    let cover = NFT_REG32_00 + 1;
-    let begins_wide = fields.first().is_some_and(|field| data::octets_of(field.datatype()) > REGISTER_OCTETS);
-    let key = if begins_wide { cover } else { cover + NAME_REGISTERS };
-    if !begins_wide {
-        load_one(out, Field::InterfaceIn, cover);
+pub(super) fn dispatch(out: &mut Writer, Dispatch { from, and, at, counters, verdicts }: &Dispatch) {
+    load_one(out, Field::InterfaceIn, ID_KEY);
+    immediate(out, ID_KEY - 1, |out, kind| data::put_value(out, kind, &[0; 2 * REGISTER_OCTETS]));
+    let key = ID_KEY - u32::try_from(at.len()).expect("a few fields stand before an id");
+    load_from(out, at, key);
+    match from {
+        Origin::Constant(id) => immediate(out, ID, |out, kind| data::put_value(out, kind, &data::id(*id))),
+        Origin::Fields { fields, ids } => {
+            let found_by = if fields == at { key } else { FURTHER };
+            if fields != at {
+                load_from(out, fields, found_by);
+            }
+            lookup_from(out, found_by, ids, |out| out.put_be32(NFTA_LOOKUP_DREG, ID));
+        }
     }
-    load_from(out, fields, key);
-    lookup_from(out, key, ids, |out| out.put_be32(NFTA_LOOKUP_DREG, cover + 1));
-    immediate(out, NFT_REG32_00, |out, kind| data::put_value(out, kind, &[0; 2 * REGISTER_OCTETS]));
-    lookup_from(out, cover, verdicts, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT));
+    if let Some((field, ids)) = and {
+        load_one(out, *field, ADDRESS);
+        lookup_from(out, ID_KEY, ids, |out| out.put_be32(NFTA_LOOKUP_DREG, ID));
+    }
+    if let Some(counters) = counters {
+        count_by_key(out, key, counters);
+    }
+    lookup_from(out, key, verdicts, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT));
 }
 
-/// Registers that an interface's name fills.
-const NAME_REGISTERS: u32 = 4;
+/// Where a dispatch has the key an id is, the id itself, what is joined to it, and what it is found by.
+const ID_KEY: u32 = NFT_REG32_00 + 3;
+const ID: u32 = ID_KEY + 1;
+const ADDRESS: u32 = ID_KEY + 4;
+const FURTHER: u32 = ADDRESS + 4;
+
+const NFTA_OBJREF_IMM_TYPE: u16 = 1;
+const NFTA_OBJREF_IMM_NAME: u16 = 2;
+const NFTA_OBJREF_SET_SREG: u16 = 3;
+const NFTA_OBJREF_SET_NAME: u16 = 4;
+
+fn count_by_key(out: &mut Writer, register: u32, counters: &Name) {
+    expression(out, "objref", |out| {
+        out.put_be32(NFTA_OBJREF_SET_SREG, register);
+        out.put_text(NFTA_OBJREF_SET_NAME, counters.as_str());
+    });
+}
+
+/// Counts packets and octets by a counter of the table's.
+pub(super) fn named_counter(out: &mut Writer, name: &Name) {
+    expression(out, "objref", |out| {
+        out.put_be32(NFTA_OBJREF_IMM_TYPE, counter::KIND);
+        out.put_text(NFTA_OBJREF_IMM_NAME, name.as_str());
+    });
+}
 
 const NFTA_LOOKUP_SET: u16 = 1;
 const NFTA_LOOKUP_SREG: u16 = 2;
@@ -210,8 +248,8 @@ fn lookup_from(out: &mut Writer, register: u32, set: &Name, further: impl FnOnce
     });
 }
 
-/// Counts packets and octets.
-pub(super) fn counter(out: &mut Writer) {
+/// Counts packets and octets by a counter of the rule's own.
+pub(super) fn own_counter(out: &mut Writer) {
     expression(out, "counter", |_| {});
 }
 

@@ -7,6 +7,7 @@
 mod batch;
 
 mod chain;
+mod counter;
 mod element;
 mod set;
 mod table;
@@ -14,7 +15,6 @@ mod table;
 mod expression;
 mod rule;
 
-mod count;
 mod data;
 mod generation;
 
@@ -34,7 +34,7 @@ use super::socket::{Conversation, Refusal};
 use batch::{Batch, Outcome};
 use table::Standing;
 
-pub use count::{Count, counts};
+pub use counter::{Count, counts};
 pub(super) use generation::Listener;
 
 /// Bound on one transaction: a full table of 100,000 elements is 5 MB, so this is room for millions. It is a bound, not a reservation.
@@ -253,6 +253,8 @@ fn encode(batch: &mut Batch, change: &Change, table_flags: u32) {
             element::remove_from_map(batch, name, shape.form, removed);
             element::add_to_map(batch, name, shape.form, added);
         }
+        Change::AddCounter(name) => counter::add(batch, name),
+        Change::RemoveCounter(name) => counter::remove(batch, name),
         Change::AddChain(name, chain) => chain::add(batch, name, chain),
         Change::SetRules(name, chain) => rule::replace_all(batch, name, chain),
         Change::RemoveChain(name) => chain::remove(batch, name),
@@ -269,6 +271,8 @@ fn describe(change: &Change) -> String {
         Change::AddMap(name, _) => format!("add map {name}"),
         Change::RemoveMap(name) => format!("remove map {name}"),
         Change::AlterMap { name, .. } => format!("alter map {name}"),
+        Change::AddCounter(name) => format!("add counter {name}"),
+        Change::RemoveCounter(name) => format!("remove counter {name}"),
         Change::AddChain(name, _) => format!("add chain {name}"),
         Change::SetRules(name, _) => format!("set rules of chain {name}"),
         Change::RemoveChain(name) => format!("remove chain {name}"),

@@ -3,7 +3,7 @@
 //! In: rules of a chain. Out: messages. Knows nothing of how an expression is laid out.
 //! Header: linux/netfilter/nf_tables.h, `enum nft_rule_attributes`.
 
-use poplin_policy::ruleset::{Chain, Match, Name, Rule, Then};
+use poplin_policy::ruleset::{Chain, Counter, Match, Name, Rule, Then};
 
 use super::super::wire::{NLM_F_APPEND, NLM_F_CREATE, Writer};
 use super::batch::Batch;
@@ -34,8 +34,10 @@ fn put_expressions(out: &mut Writer, rule: &Rule) {
     for condition in &rule.matches {
         put_match(out, condition);
     }
-    if rule.counter {
-        expression::counter(out);
+    match &rule.counter {
+        Some(Counter::Own) => expression::own_counter(out),
+        Some(Counter::Named(name)) => expression::named_counter(out, name),
+        None => {}
     }
     match &rule.then {
         Then::Verdict(verdict) => expression::verdict(out, verdict),
@@ -48,7 +50,7 @@ fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::load(out, fields);
             expression::look_up_verdict(out, map);
         }
-        Then::Dispatch { fields, ids, verdicts } => expression::dispatch(out, fields, ids, verdicts),
+        Then::Dispatch(dispatch) => expression::dispatch(out, dispatch),
     }
 }
 

@@ -3,12 +3,12 @@
 //! In: a set's or map's name and shape. Out: messages. Knows nothing of elements.
 //! Header: linux/netfilter/nf_tables.h, `enum nft_set_attributes`. Types are those of nft(8), so that `nft list table` can read them.
 
-use poplin_policy::ruleset::{Datatype, Form, Map, MapElements, MapKey, Name, Set};
+use poplin_policy::ruleset::{Datatype, Form, Map, MapElements, Name, Set};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::batch::Batch;
 use super::data::{self, REGISTER_OCTETS};
-use super::table;
+use super::{counter, table};
 
 const NFT_MSG_NEWSET: u8 = 9;
 const NFT_MSG_DELSET: u8 = 11;
@@ -21,9 +21,11 @@ const NFTA_SET_DATA_TYPE: u16 = 6;
 const NFTA_SET_DATA_LEN: u16 = 7;
 const NFTA_SET_ID: u16 = 10;
 const NFTA_SET_USERDATA: u16 = 13;
+const NFTA_SET_OBJ_TYPE: u16 = 15;
 
 const NFT_SET_INTERVAL: u32 = 0x4;
 const NFT_SET_MAP: u32 = 0x8;
+const NFT_SET_OBJECT: u32 = 0x40;
 
 /// `NFT_DATA_VERDICT`.
 const DATA_VERDICT: u32 = 0xffff_ff00;
@@ -45,13 +47,13 @@ const UDATA_SET_DATABYTEORDER: u8 = 1;
 const HOST_ENDIAN: u32 = 1;
 const BIG_ENDIAN: u32 = 2;
 
-/// Octets of an id.
-const ID_OCTETS: usize = 4;
+/// An id as data, and as a key, is numbers side by side.
+const TYPE_ID: u32 = joined(&[TYPE_MARK; data::ID_OCTETS / REGISTER_OCTETS]);
+const TYPE_ID_KEY: u32 = joined(&[TYPE_MARK; data::ID_KEY_OCTETS / REGISTER_OCTETS]);
 
 /// Makes a set without elements.
 pub(super) fn add(batch: &mut Batch, name: &Name, set: &Set) {
-    let parts: Vec<_> = set.key.iter().map(|datatype| MapKey::Field(*datatype)).collect();
-    add_any(batch, name, &parts, flags(set.form), |_| {}, &[]);
+    add_any(batch, name, &set.key, flags(set.form), |_| {}, &[]);
 }
 
 fn flags(form: Form) -> u32 {
@@ -70,14 +72,18 @@ pub(super) fn add_map(batch: &mut Batch, name: &Name, map: &Map) {
             &map.key,
             NFT_SET_MAP | flags(map.form),
             |out| {
-                out.put_be32(NFTA_SET_DATA_TYPE, TYPE_MARK);
-                out.put_be32(NFTA_SET_DATA_LEN, attribute_number(ID_OCTETS));
+                out.put_be32(NFTA_SET_DATA_TYPE, TYPE_ID);
+                out.put_be32(NFTA_SET_DATA_LEN, attribute_number(data::ID_OCTETS));
             },
             &user_number(UDATA_SET_DATABYTEORDER, HOST_ENDIAN),
         ),
-        MapElements::IdVerdicts(_) | MapElements::Verdicts(_) => {
+        MapElements::Verdicts(_) => {
             let flags = NFT_SET_MAP | flags(map.form);
             add_any(batch, name, &map.key, flags, |out| out.put_be32(NFTA_SET_DATA_TYPE, DATA_VERDICT), &[]);
+        }
+        MapElements::Counters(_) => {
+            let flags = NFT_SET_OBJECT | flags(map.form);
+            add_any(batch, name, &map.key, flags, |out| out.put_be32(NFTA_SET_OBJ_TYPE, counter::KIND), &[]);
         }
     }
 }
@@ -93,7 +99,7 @@ pub(super) fn remove(batch: &mut Batch, name: &Name) {
 fn add_any(
     batch: &mut Batch,
     name: &Name,
-    parts: &[MapKey],
+    parts: &[Datatype],
     flags: u32,
     put_data: impl FnOnce(&mut Writer),
     data_order: &[u8],
@@ -111,47 +117,46 @@ fn add_any(
     });
 }
 
-fn key_type(parts: &[MapKey]) -> u32 {
+fn key_type(parts: &[Datatype]) -> u32 {
     parts.iter().fold(0, |joined, part| joined << part_bits(*part) | part_type(*part))
 }
 
-/// An id as a key is two numbers.
-fn part_bits(part: MapKey) -> u32 {
-    match part {
-        MapKey::Field(_) => TYPE_BITS,
-        MapKey::Id => 2 * TYPE_BITS,
+const fn joined(types: &[u32]) -> u32 {
+    match types {
+        [] => 0,
+        [first @ .., last] => joined(first) << TYPE_BITS | *last,
     }
 }
 
-fn part_type(part: MapKey) -> u32 {
+fn part_bits(part: Datatype) -> u32 {
     match part {
-        MapKey::Field(Datatype::Interface) => TYPE_IFNAME,
-        MapKey::Field(Datatype::Octet) => TYPE_INET_PROTOCOL,
-        MapKey::Field(Datatype::Port) => TYPE_INET_SERVICE,
-        MapKey::Field(Datatype::Address4) => TYPE_IPADDR,
-        MapKey::Field(Datatype::Address6) => TYPE_IP6ADDR,
-        MapKey::Id => TYPE_MARK << TYPE_BITS | TYPE_MARK,
+        Datatype::Interface | Datatype::Octet | Datatype::Port | Datatype::Address4 | Datatype::Address6 => TYPE_BITS,
+        Datatype::Id => attribute_number(data::ID_KEY_OCTETS / REGISTER_OCTETS) * TYPE_BITS,
+    }
+}
+
+fn part_type(part: Datatype) -> u32 {
+    match part {
+        Datatype::Interface => TYPE_IFNAME,
+        Datatype::Octet => TYPE_INET_PROTOCOL,
+        Datatype::Port => TYPE_INET_SERVICE,
+        Datatype::Address4 => TYPE_IPADDR,
+        Datatype::Address6 => TYPE_IP6ADDR,
+        Datatype::Id => TYPE_ID_KEY,
     }
 }
 
 /// A single part has its own length; joined parts fill whole registers.
-fn key_octets(parts: &[MapKey]) -> usize {
+fn key_octets(parts: &[Datatype]) -> usize {
     match parts {
-        [single] => part_octets(*single),
-        joined => joined.iter().map(|part| part_octets(*part).next_multiple_of(REGISTER_OCTETS)).sum(),
+        [single] => data::octets_of(*single),
+        joined => joined.iter().map(|part| data::octets_of(*part).next_multiple_of(REGISTER_OCTETS)).sum(),
     }
 }
 
-fn part_octets(part: MapKey) -> usize {
-    match part {
-        MapKey::Field(datatype) => data::octets_of(datatype),
-        MapKey::Id => data::ID_KEY_OCTETS,
-    }
-}
-
-fn key_order(parts: &[MapKey]) -> u32 {
+fn key_order(parts: &[Datatype]) -> u32 {
     match parts {
-        [MapKey::Id | MapKey::Field(Datatype::Interface)] => HOST_ENDIAN,
+        [Datatype::Id | Datatype::Interface] => HOST_ENDIAN,
         _ => BIG_ENDIAN,
     }
 }
