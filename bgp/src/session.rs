@@ -31,7 +31,7 @@ use crate::{Action, ConnectionId, Note, SpeakerConfig, wire::Fault};
 use connection::Connection;
 use dial::Dial;
 
-pub use config::{NeighbourConfig, SessionState};
+pub use config::{Exchange, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
 pub use restart::RESTART_TIME;

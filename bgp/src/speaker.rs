@@ -10,6 +10,7 @@ mod export;
 mod import;
 mod note;
 mod restart;
+mod retire;
 mod view;
 
 use std::{
@@ -31,6 +32,8 @@ pub use event::{ConnectionId, Event, SpeakerConfig};
 pub use note::Note;
 pub use view::NeighbourView;
 
+use export::Terms;
+
 /// One BGP speaker.
 #[derive(Debug)]
 pub struct Speaker {
@@ -39,6 +42,7 @@ pub struct Speaker {
     /// Whose each open connection is.
     connections: BTreeMap<ConnectionId, IpAddr>,
     table: Table,
+    terms: Terms,
     /// When the first event came.
     started: Option<Instant>,
     /// Who has told us its whole table since then.
@@ -54,6 +58,7 @@ impl Speaker {
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
             table: Table::default(),
+            terms: Terms::new(),
             started: None,
             synchronised: BTreeSet::new(),
             actions: VecDeque::new(),
@@ -81,6 +86,7 @@ impl Speaker {
                 self.connections.remove(&connection);
             }
         }
+        self.retire(now);
     }
 
     /// What should be done next; drain until `None` before the next event.
@@ -155,15 +161,15 @@ impl Speaker {
             Effect::Up => self.send_table(neighbour),
             Effect::Down => {
                 let changes = self.table.forget(neighbour);
-                self.install(changes);
+                self.follow(changes);
             }
             Effect::Keep(families) => {
                 let changes = self.table.keep(neighbour, &families);
-                self.install(changes);
+                self.follow(changes);
             }
             Effect::Sweep(families) => {
                 let changes = self.table.sweep(neighbour, &families);
-                self.install(changes);
+                self.follow(changes);
             }
             Effect::Synchronised => self.synchronise(neighbour),
             Effect::Update(update) => self.import(neighbour, update),
@@ -180,7 +186,8 @@ impl Speaker {
 
     /// Turns changes of the table into routes for the kernel.
     fn install(&mut self, changes: impl IntoIterator<Item = Change>) {
-        self.actions.extend(changes.into_iter().map(|Change { prefix, next_hops }| {
+        let moved = changes.into_iter().filter_map(|Change { prefix, next_hops, .. }| Some((prefix, next_hops?)));
+        self.actions.extend(moved.map(|(prefix, next_hops)| {
             if next_hops.is_empty() { Action::Remove { prefix } } else { Action::Install { prefix, next_hops } }
         }));
     }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, NeighbourConfig, SpeakerConfig};
+use poplin_bgp::{Asn, Exchange, NeighbourConfig, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
@@ -78,7 +78,17 @@ fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duratio
         IpAddr::V4(_) => None,
     });
     let connect_retry = CONNECT_RETRY;
-    NeighbourConfig { address, port, asn, hold_time, connect_retry, passive: false, next_hop_v4, next_hop_v6 }
+    NeighbourConfig {
+        address,
+        port,
+        asn,
+        hold_time,
+        connect_retry,
+        passive: false,
+        next_hop_v4,
+        next_hop_v6,
+        exchange: Exchange::default(),
+    }
 }
 
 /// What this host announces: its own blocks, and single addresses of its containers that lie in somebody else's.

@@ -2,35 +2,50 @@
 //!
 //! Rules: RFC 4271 §9 (an update replaces what was said before), RFC 7606 §2 (what is refused counts as withdrawn).
 
+mod judge;
+
 use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
 use crate::{
     Action, Note, Refusal,
-    rib::{Change, Source, Table, admits_attributes, admits_prefix},
-    session::Established,
+    rib::{Change, Path, Source, Table, admits_attributes, admits_prefix},
+    session::{Established, Session},
     wire::{Attributes, Family, Update},
 };
 
 use super::Speaker;
 
+use judge::Judge;
+
 impl Speaker {
     pub(super) fn import(&mut self, neighbour: IpAddr, update: Update) {
-        let Some(session) = self.sessions.get(&neighbour).and_then(|session| session.established()) else { return };
-        let mut import = Import::new(&mut self.table, &session);
+        let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
+        let exchange = self.terms.get(&neighbour).cloned().unwrap_or_default();
+        let clusters = self.terms.values().filter_map(|exchange| exchange.client_of).collect();
+        let mut import = Import::new(&mut self.table, &session, Judge::new(exchange.import));
         import.withdraw_all(&update);
         if let Some(attributes) = &update.attributes {
-            let admitted = admits_attributes(attributes, &import.source, self.config.asn, self.config.router_id);
+            let us = self.config;
+            let admitted = admits_attributes(attributes, &import.source, us.asn, us.router_id, &clusters);
             import.announce_all(&update, attributes, admitted);
         }
         let Import { changes, refused, .. } = import;
-        self.install(changes);
+        self.follow(changes);
         self.actions.extend(
             refused
                 .into_iter()
                 .map(|(refusal, prefixes)| Action::Note(Note::RoutesRefused { neighbour, prefixes, refusal })),
         );
+    }
+
+    /// The neighbour's import rules have changed: all it has offered is judged anew, and it need not say it again.
+    pub(super) fn judge_anew(&mut self, neighbour: IpAddr) {
+        let exchange = self.terms.get(&neighbour).cloned().unwrap_or_default();
+        let mut judge = Judge::new(exchange.import);
+        let changes = self.table.judge(neighbour, |prefix, path| judge.decide(*prefix, path));
+        self.follow(changes);
     }
 }
 
@@ -38,6 +53,7 @@ impl Speaker {
 struct Import<'a> {
     table: &'a mut Table,
     source: Arc<Source>,
+    judge: Judge,
     families: Vec<Family>,
     /// Our own addresses, as far as this session knows them: next hops that would lead back to us.
     own: Vec<IpAddr>,
@@ -46,11 +62,11 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(table: &'a mut Table, session: &Established<'_>) -> Self {
+    fn new(table: &'a mut Table, session: &Established<'_>, judge: Judge) -> Self {
         let (families, mut own): (Vec<_>, Vec<_>) = session.families().unzip();
         let source = Arc::clone(session.source());
         own.push(source.local);
-        Self { table, source, families, own, changes: Vec::new(), refused: Vec::new() }
+        Self { table, source, judge, families, own, changes: Vec::new(), refused: Vec::new() }
     }
 
     fn withdraw_all(&mut self, update: &Update) {
@@ -66,11 +82,24 @@ impl<'a> Import<'a> {
                 match admitted.and_then(|()| admits_prefix(prefix, next_hop, &self.own)) {
                     // A family that was not agreed on is passed over in silence.
                     _ if !self.families.contains(&Family::of_prefix(&prefix)) => {}
-                    Ok(()) => self.changes.extend(self.table.announce(prefix, &self.source, &attributes, next_hop)),
+                    Ok(()) => self.announce(prefix, &attributes, next_hop),
                     Err(refusal) => self.refuse(prefix, refusal),
                 }
             }
         }
+    }
+
+    fn announce(&mut self, prefix: IpNet, heard: &Arc<Attributes>, next_hop: IpAddr) {
+        let mut path = Path {
+            source: Arc::clone(&self.source),
+            heard: Arc::clone(heard),
+            attributes: Arc::clone(heard),
+            next_hop,
+            is_admitted: false,
+            is_stale: false,
+        };
+        self.judge.decide(prefix, &mut path);
+        self.changes.extend(self.table.announce(prefix, path));
     }
 
     fn withdraw(&mut self, prefix: IpNet) {

@@ -146,6 +146,15 @@ impl Attributes {
         standard.chain(extended).chain(self.large.iter().copied().map(AnyCommunity::Large))
     }
 
+    /// At most how many octets they take in a message, whatever was agreed on with the neighbour.
+    pub(crate) fn octets_max(&self) -> usize {
+        // All that is bounded, each with its own head of at most four octets, and the heads of what is not.
+        const FIXED: usize = 160;
+        let tags = 4 * self.communities.len() + 8 * self.extended.len() + LargeCommunity::OCTETS * self.large.len();
+        let unknown: usize = self.unknown.iter().map(|unknown| 4 + unknown.value.len()).sum();
+        FIXED + self.path.octets_max() + tags + unknown + 4 * self.clusters.len()
+    }
+
     /// How a route reads in one line, for `explain`.
     pub fn summary(&self, next_hop: IpAddr) -> String {
         format!("via {next_hop} path [{}] origin {}", self.path, self.origin)

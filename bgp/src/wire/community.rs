@@ -43,7 +43,7 @@ pub struct LargeCommunity {
 }
 
 impl LargeCommunity {
-    pub(super) const OCTETS: usize = 12;
+    pub(in crate::wire) const OCTETS: usize = 12;
 
     pub(super) fn octets(self) -> [u8; Self::OCTETS] {
         let mut octets = [0; Self::OCTETS];

@@ -4,12 +4,16 @@
 
 mod collision;
 mod communities;
+mod exchange;
 mod foreign;
 mod malformed;
 mod mesh;
 mod peer;
 mod reconfigure;
+mod reflection;
+mod reflectors;
 mod restart;
+mod retire;
 mod routes;
 mod session;
 mod wire;
