@@ -33,11 +33,13 @@ const DOCUMENTS: [&str; 23] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 11] = [
+const REPORTS: [&str; 13] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
     "BlockStatus",
+    "ListRoutesResponse",
+    "RouteStatus",
     "ExplainResponse",
     "CompiledChain",
     "ListCountersResponse",

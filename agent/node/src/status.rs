@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::Asn;
+use poplin_bgp::{Asn, Route};
 
 use crate::name::{HostName, PoolName};
 
@@ -57,6 +57,17 @@ pub struct Session {
     pub prefixes_sent: usize,
     /// Why the last session ended.
     pub last_error: Option<String>,
+}
+
+/// A route as a neighbour offers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// The peer or host object the neighbour comes from.
+    pub name: String,
+    /// What it offers, and what became of it.
+    pub route: Route,
+    /// Why it is the best, if it is.
+    pub reason: Option<String>,
 }
 
 /// How full a block is.

@@ -2,10 +2,12 @@
 
 use poplin_node::status::{BlockUse, Session, Status as Host};
 use poplin_proto::v1::status_service_server::StatusService;
-use poplin_proto::v1::{BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
+use poplin_proto::v1::{
+    BlockStatus, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse, SessionStatus, StoreStatus,
+};
 use tonic::{Request, Response, Status};
 
-use super::{Call, Desk};
+use super::{Call, Desk, routes};
 
 pub(super) struct StatusDoor(pub(super) Desk);
 
@@ -21,6 +23,13 @@ impl StatusService for StatusDoor {
             error: host.store_error.clone().unwrap_or_default(),
         };
         Ok(Response::new(response(host, store)))
+    }
+
+    async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {
+        let request = request.into_inner();
+        let prefix = routes::prefix(&request)?;
+        let heard = self.0.ask(|sender| Call::Routes(prefix, sender)).await?;
+        Ok(Response::new(routes::response(heard, &request.neighbour)))
     }
 }
 
