@@ -47,6 +47,8 @@ pub struct Speaker {
     started: Option<Instant>,
     /// Who has told us its whole table since then.
     synchronised: BTreeSet<IpAddr>,
+    /// Whom we still owe the mark that our table is complete.
+    unended: BTreeSet<IpAddr>,
     actions: VecDeque<Action>,
 }
 
@@ -61,6 +63,7 @@ impl Speaker {
             terms: Terms::new(),
             started: None,
             synchronised: BTreeSet::new(),
+            unended: BTreeSet::new(),
             actions: VecDeque::new(),
         }
     }
@@ -96,7 +99,7 @@ impl Speaker {
 
     /// When to come back with [`Event::Tick`], even if nothing happens until then.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.sessions.values().filter_map(Session::deadline).min()
+        self.sessions.values().filter_map(Session::deadline).chain(self.deferral_ends()).min()
     }
 
     /// How the neighbours stand, by address.
@@ -127,6 +130,7 @@ impl Speaker {
         let due = self.sessions.iter().filter(|(_, session)| session.deadline().is_some_and(|at| at <= now));
         let due: Vec<_> = due.map(|(&address, _)| address).collect();
         due.into_iter().for_each(|address| self.with_session(now, address, |session| session.tick(now)));
+        self.end_tables(now);
     }
 
     fn opened(&mut self, now: Instant, connection: ConnectionId, neighbour: IpAddr, outgoing: bool, local: IpAddr) {
@@ -151,14 +155,14 @@ impl Speaker {
         let Some(session) = self.sessions.get_mut(&neighbour) else { return };
         change(session);
         for effect in session.take_effects(now) {
-            self.carry_out(neighbour, effect);
+            self.carry_out(now, neighbour, effect);
         }
     }
 
-    fn carry_out(&mut self, neighbour: IpAddr, effect: Effect) {
+    fn carry_out(&mut self, now: Instant, neighbour: IpAddr, effect: Effect) {
         match effect {
             Effect::Act(action) => self.act(action),
-            Effect::Up => self.send_table(neighbour),
+            Effect::Up => self.send_table(now, neighbour),
             Effect::Down => {
                 let changes = self.table.forget(neighbour);
                 self.follow(changes);
@@ -171,7 +175,7 @@ impl Speaker {
                 let changes = self.table.sweep(neighbour, &families);
                 self.follow(changes);
             }
-            Effect::Synchronised => self.synchronise(neighbour),
+            Effect::Synchronised => self.synchronise(now, neighbour),
             Effect::Update(update) => self.import(neighbour, update),
             Effect::Refresh(family) => self.send_family(neighbour, family),
         }

@@ -1,12 +1,10 @@
 //! Which routes never enter the table.
 //!
-//! Rules: RFC 4271 §5.1.3 (next hop), §6.3 (first AS), §9.1.2 (loops), RFC 4456 §8 (reflection loops), RFC 6890 (addresses
-//! with a meaning of their own). Routes to exactly our own prefixes are kept, yet never used: see `own.rs`.
+//! Rules: RFC 4271 §5.1.3 (next hop), §6.3 (first AS), §9.1.2 (loops), RFC 4456 §8 (what comes home), RFC 6890 (addresses
+//! with a meaning of their own). Routes to exactly our own prefixes are kept, yet never used: see `own.rs`;
+//! so are those that passed our cluster before: see `speaker/import/judge.rs`.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -23,9 +21,6 @@ pub enum Refusal {
     /// A reflector sent us what we sent it.
     #[error("we originated it ourselves as {0}")]
     Reflected(Ipv4Addr),
-    /// The route has been with the reflectors of a cluster of ours before.
-    #[error("the route has already passed our cluster {0}")]
-    Cluster(Ipv4Addr),
     /// An external neighbour must stand at the head of the path.
     #[error("the path does not begin with the neighbour's AS {0}")]
     FirstAs(Asn),
@@ -41,7 +36,7 @@ impl Refusal {
     /// Whether well-behaved neighbours cause this every day: switches tell us what we told them, FRR among them.
     pub(crate) fn is_ordinary(self) -> bool {
         match self {
-            Self::Loop(_) | Self::Reflected(_) | Self::Cluster(_) => true,
+            Self::Loop(_) | Self::Reflected(_) => true,
             Self::FirstAs(_) | Self::NextHop(_) | Self::Prefix => false,
         }
     }
@@ -53,16 +48,12 @@ pub(crate) fn admits_attributes(
     source: &Source,
     own_asn: Asn,
     own_id: Ipv4Addr,
-    own_clusters: &BTreeSet<Ipv4Addr>,
 ) -> Result<(), Refusal> {
     if attributes.path.contains(own_asn) {
         return Err(Refusal::Loop(own_asn));
     }
     if attributes.originator == Some(own_id) {
         return Err(Refusal::Reflected(own_id));
-    }
-    if let Some(&cluster) = attributes.clusters.iter().find(|cluster| own_clusters.contains(cluster)) {
-        return Err(Refusal::Cluster(cluster));
     }
     if source.external && attributes.path.first() != Some(source.asn) {
         return Err(Refusal::FirstAs(source.asn));

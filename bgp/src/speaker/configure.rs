@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Instant};
 
 use crate::{NeighbourConfig, SpeakerConfig, session::Session, wire::Fault};
 
-use super::{Speaker, export::Terms};
+use super::Speaker;
 
 impl Speaker {
     /// The ends come first, so that their routes are gone before others come.
@@ -16,16 +16,9 @@ impl Speaker {
         let terms = wanted.iter().map(|(&address, neighbour)| (address, neighbour.exchange.clone())).collect();
         let old = std::mem::replace(&mut self.terms, terms);
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
-        self.exchange_anew(&old);
-    }
-
-    /// Sessions go on under new terms: first what we tell, then what we take and what follows from it.
-    fn exchange_anew(&mut self, old: &Terms) {
-        self.tell_anew(old);
-        let import = |terms: &Terms, address| terms.get(&address).map(|exchange| exchange.import.clone());
-        let changed = self.sessions.keys().filter(|&&address| import(old, address) != import(&self.terms, address));
-        let changed: Vec<_> = changed.copied().collect();
-        changed.into_iter().for_each(|address| self.judge_anew(address));
+        // First what we tell, then what we take and what follows from it.
+        self.tell_anew(&old);
+        self.judge_anew(&old);
     }
 
     fn end_superseded(&mut self, now: Instant, wanted: &BTreeMap<IpAddr, NeighbourConfig>, identity_changed: bool) {

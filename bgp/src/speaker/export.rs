@@ -8,7 +8,7 @@ mod batch;
 mod passage;
 mod teller;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Instant};
 
 use ipnet::IpNet;
 
@@ -76,13 +76,19 @@ impl Speaker {
         self.actions.extend(told);
     }
 
-    /// The whole table, then the mark that it is complete.
-    pub(super) fn send_table(&mut self, neighbour: IpAddr) {
+    /// The whole table, then the mark that it is complete, once it is.
+    pub(super) fn send_table(&mut self, now: Instant, neighbour: IpAddr) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        let table = self.batch(&session, |_| true).sends(&session);
-        let ends = session.families().map(|(family, _)| end_of_rib(&session, family));
-        let told: Vec<_> = table.into_iter().chain(ends).collect();
+        let told = self.batch(&session, |_| true).sends(&session);
         self.actions.extend(told);
+        self.unended.insert(neighbour);
+        self.end_tables(now);
+    }
+
+    /// The mark that our table is complete, for every family.
+    pub(super) fn send_ends(&mut self, neighbour: IpAddr) {
+        let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
+        self.actions.extend(session.families().map(|(family, _)| end_of_rib(&session, family)));
     }
 
     /// Everything of one family again.
@@ -112,7 +118,7 @@ impl Speaker {
 }
 
 /// Whether anything heard from one neighbour may be told to another.
-fn passes_on(terms: &Terms) -> bool {
+pub(super) fn passes_on(terms: &Terms) -> bool {
     terms.values().any(|exchange| exchange.client_of.is_some() || exchange.transit)
 }
 

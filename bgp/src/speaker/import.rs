@@ -15,20 +15,18 @@ use crate::{
     wire::{Attributes, Family, Update},
 };
 
-use super::Speaker;
+use super::{Speaker, export::Terms};
 
-use judge::Judge;
+use judge::{Judge, clusters};
 
 impl Speaker {
     pub(super) fn import(&mut self, neighbour: IpAddr, update: Update) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        let exchange = self.terms.get(&neighbour).cloned().unwrap_or_default();
-        let clusters = self.terms.values().filter_map(|exchange| exchange.client_of).collect();
-        let mut import = Import::new(&mut self.table, &session, Judge::new(exchange.import));
+        let mut import = Import::new(&mut self.table, &session, Judge::new(neighbour, &self.terms));
         import.withdraw_all(&update);
         if let Some(attributes) = &update.attributes {
             let us = self.config;
-            let admitted = admits_attributes(attributes, &import.source, us.asn, us.router_id, &clusters);
+            let admitted = admits_attributes(attributes, &import.source, us.asn, us.router_id);
             import.announce_all(&update, attributes, admitted);
         }
         let Import { changes, refused, .. } = import;
@@ -40,12 +38,17 @@ impl Speaker {
         );
     }
 
-    /// The neighbour's import rules have changed: all it has offered is judged anew, and it need not say it again.
-    pub(super) fn judge_anew(&mut self, neighbour: IpAddr) {
-        let exchange = self.terms.get(&neighbour).cloned().unwrap_or_default();
-        let mut judge = Judge::new(exchange.import);
-        let changes = self.table.judge(neighbour, |prefix, path| judge.decide(*prefix, path));
-        self.follow(changes);
+    /// The terms have changed since these held: what was offered is judged anew, and nobody need say it again.
+    pub(super) fn judge_anew(&mut self, old: &Terms) {
+        let import = |terms: &Terms, address: &IpAddr| terms.get(address).map(|exchange| exchange.import.clone());
+        let is_other_cluster = clusters(old) != clusters(&self.terms);
+        let changed = |address: &&IpAddr| is_other_cluster || import(old, address) != import(&self.terms, address);
+        let changed: Vec<IpAddr> = self.sessions.keys().filter(changed).copied().collect();
+        for neighbour in changed {
+            let mut judge = Judge::new(neighbour, &self.terms);
+            let changes = self.table.judge(neighbour, |prefix, path| judge.decide(*prefix, path));
+            self.follow(changes);
+        }
     }
 }
 

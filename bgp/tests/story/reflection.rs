@@ -1,6 +1,8 @@
 //! RFC 4456: a reflector stands in place of a mesh.
 
-use poplin_bgp::{Note, Refusal};
+use std::time::Duration;
+
+use poplin_bgp::Note;
 
 use crate::world::{World, address, net};
 
@@ -96,12 +98,59 @@ fn rfc4456_8_two_reflectors_of_one_cluster_do_not_take_each_others_reflections()
     world.settle();
 
     for reflector in 0..2 {
-        let paths: Vec<_> = world.hosts[reflector].speaker.routes().collect();
+        let paths: Vec<_> = world.hosts[reflector].speaker.routes().filter(|route| route.admitted).collect();
         assert_eq!(paths.len(), 1, "the client's own words, and not those of the other reflector");
         assert_eq!(paths[0].neighbour, address(2));
         let is_told = |note: &Note| matches!(note, Note::RoutesRefused { .. });
         assert!(!world.hosts[reflector].notes.iter().any(is_told), "it happens all day");
     }
-    let refusal = Refusal::Cluster([9, 9, 9, 9].into());
-    assert_eq!(refusal.to_string(), "the route has already passed our cluster 9.9.9.9");
+}
+
+#[test]
+fn rfc4724_4_1_a_reflector_that_restarts_hears_all_before_it_ends_its_table() {
+    for are_told in [true, false] {
+        let mut world = star(4, &[1, 2, 3]);
+        (1..4).for_each(|host| world.originate(host, &[&format!("10.{host}.0.0/26")]));
+        world.settle();
+        let before: Vec<_> = world.hosts[1..].iter().map(|host| (host.routes.clone(), host.route_changes)).collect();
+
+        world.kill(0, are_told);
+        world.revive(0);
+        world.pass(Duration::from_secs(300));
+
+        let after: Vec<_> = world.hosts[1..].iter().map(|host| (host.routes.clone(), host.route_changes)).collect();
+        assert_eq!(after, before, "no client has touched a route");
+        assert!((1..4).all(|client| world.view(client, 0).has_sent_table));
+    }
+}
+
+#[test]
+fn rfc4724_4_1_a_client_that_never_comes_holds_nobody_up_for_ever() {
+    let mut world = star(4, &[1, 2, 3]);
+    [1, 2].into_iter().for_each(|host| world.originate(host, &[&format!("10.{host}.0.0/26")]));
+    world.settle();
+
+    world.kill(0, true);
+    world.kill(3, true);
+    world.revive(0);
+    world.pass(Duration::from_secs(29));
+    assert!(!world.view(1, 0).has_sent_table);
+    world.pass(Duration::from_secs(2));
+
+    assert!(world.view(1, 0).has_sent_table);
+    assert_eq!(world.next_hops(1, "10.2.0.0/26"), [address(2)]);
+}
+
+#[test]
+fn what_passed_our_cluster_counts_once_we_have_left_it() {
+    let mut world = star(3, &[1, 2]);
+    world.originate(1, &["10.1.0.0/26"]);
+    world.settle();
+    let third = std::net::Ipv4Addr::new(9, 9, 9, 9);
+    world.exchange(2, 0, |exchange| exchange.client_of = Some(third));
+    assert_eq!(world.best_words(2, "10.1.0.0/26"), "none");
+
+    world.exchange(2, 0, |exchange| exchange.client_of = None);
+
+    assert_eq!(world.next_hops(2, "10.1.0.0/26"), [address(1)]);
 }

@@ -1,9 +1,14 @@
 //! Whether a route that was heard counts, and as what.
 //!
 //! In: what was heard. Out: what counts, shared by all routes of which the same was heard and on which one rule decided.
-//! Rules: RFC 8326 §4 (a route about to go is the last to be chosen), then the operator's.
+//! Rules: RFC 4456 §8 (what passed our cluster does not count), RFC 8326 §4 (a route about to go is the last to be chosen), then the
+//! operator's.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -14,17 +19,23 @@ use crate::{
     wire::{Attributes, Community},
 };
 
+use super::super::export::Terms;
+
 /// Judges the routes of one neighbour.
 pub(super) struct Judge {
     rules: RouteRules,
+    /// The clusters we reflect in.
+    clusters: BTreeSet<Ipv4Addr>,
     /// What was heard, kept so that its place in memory is its name, and what counts before the operator's rules.
     before: BTreeMap<*const Attributes, (Arc<Attributes>, Arc<Attributes>)>,
     after: BTreeMap<(*const Attributes, Ruling), Arc<Attributes>>,
 }
 
 impl Judge {
-    pub(super) fn new(rules: RouteRules) -> Self {
-        Self { rules, before: BTreeMap::new(), after: BTreeMap::new() }
+    /// For the routes of this neighbour.
+    pub(super) fn new(neighbour: IpAddr, terms: &Terms) -> Self {
+        let rules = terms.get(&neighbour).map(|exchange| exchange.import.clone()).unwrap_or_default();
+        Self { rules, clusters: clusters(terms), before: BTreeMap::new(), after: BTreeMap::new() }
     }
 
     /// Writes down whether the path counts, and as what.
@@ -32,7 +43,8 @@ impl Judge {
         let heard = Arc::as_ptr(&path.heard);
         let (_, before) = self.before.entry(heard).or_insert_with(|| (Arc::clone(&path.heard), standard(path)));
         let subject = Subject { prefix, neighbour: path.source.neighbour, attributes: before };
-        let ruling = self.rules.judge(subject);
+        let is_loop = before.clusters.iter().any(|cluster| self.clusters.contains(cluster));
+        let ruling = self.rules.judge(subject).filter(|_| !is_loop);
         path.is_admitted = ruling.is_some();
         path.attributes = match ruling {
             None => Arc::clone(before),
@@ -50,6 +62,11 @@ impl Judge {
             }
         };
     }
+}
+
+/// The clusters we reflect in.
+pub(super) fn clusters(terms: &Terms) -> BTreeSet<Ipv4Addr> {
+    terms.values().filter_map(|exchange| exchange.client_of).collect()
 }
 
 /// What counts whatever the operator says: an external neighbour that is about to leave is the last choice.
