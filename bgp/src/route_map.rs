@@ -89,6 +89,14 @@ impl RouteRules {
         }
     }
 
+    /// Whether they ask with whom a route is exchanged.
+    pub(crate) fn asks_who(&self) -> bool {
+        match self {
+            Self::Open | Self::Closed => false,
+            Self::Map(map) => map.rules.iter().any(|rule| !rule.when.neighbours.is_empty()),
+        }
+    }
+
     /// What is changed on a route with this ruling, if anything is.
     pub(crate) fn change(&self, ruling: Ruling) -> Option<&RouteChange> {
         match (self, ruling) {

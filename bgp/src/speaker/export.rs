@@ -4,6 +4,7 @@
 //! of the table and the terms as they are: a change is told as the difference of two of its answers, and nobody keeps a copy.
 //! Rules: RFC 4271 §9.2, RFC 2918 §4 (refresh), RFC 4724 §2 (end of the initial table).
 
+mod audience;
 mod batch;
 mod passage;
 mod teller;
@@ -21,6 +22,7 @@ use crate::{
 
 use super::Speaker;
 
+use audience::Audience;
 use batch::Batch;
 use teller::Teller;
 
@@ -36,21 +38,41 @@ impl Speaker {
 
     /// Makes changes of the table known: to the kernel, then to the neighbours.
     pub(super) fn follow(&mut self, changes: Vec<Change>) {
-        if changes.iter().any(|change| self.concerns_others(change)) {
-            let told = self.sessions.values().filter_map(Session::established).flat_map(|session| {
-                let mut teller = Teller::new(self.config, &self.terms, &session);
-                let mut batch = Batch::default();
-                for Change { prefix, before, after, .. } in &changes {
-                    batch.add(*prefix, teller.told(*prefix, before), teller.told(*prefix, after));
+        let is_news = changes.iter().any(|change| self.concerns_others(change));
+        let told = if is_news { self.tell(&changes) } else { Vec::new() };
+        self.install(changes);
+        self.actions.extend(told);
+    }
+
+    /// The messages about some changes to everybody, each put together once for all who hear the same.
+    fn tell(&self, changes: &[Change]) -> Vec<Action> {
+        let mut known: Vec<(Audience, Vec<Vec<u8>>)> = Vec::new();
+        let mut told = Vec::new();
+        for session in self.sessions.values().filter_map(Session::established) {
+            let exchange = self.terms.get(&session.source().neighbour);
+            let audience = exchange.and_then(|exchange| Audience::of(&session, exchange, changes));
+            let shared = known.iter().find(|(other, _)| Some(other) == audience.as_ref());
+            let messages = match shared {
+                Some((_, messages)) => messages.clone(),
+                None => {
+                    let messages = self.differences(&session, changes).messages(session.dialect());
+                    known.extend(audience.map(|audience| (audience, messages.clone())));
+                    messages
                 }
-                batch.sends(&session)
-            });
-            let told: Vec<_> = told.collect();
-            self.install(changes);
-            self.actions.extend(told);
-        } else {
-            self.install(changes);
+            };
+            let connection = session.id;
+            told.extend(messages.into_iter().map(|octets| Action::Send { connection, octets }));
         }
+        told
+    }
+
+    fn differences(&self, session: &Established<'_>, changes: &[Change]) -> Batch {
+        let mut teller = Teller::new(self.config, &self.terms, session);
+        let mut batch = Batch::default();
+        for Change { prefix, before, after, .. } in changes {
+            batch.add(*prefix, teller.told(*prefix, before), teller.told(*prefix, after));
+        }
+        batch
     }
 
     /// Whether it may be told to anybody: what one heard stays with a host that neither reflects nor is a transit.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::{
     Action,
     session::Established,
-    wire::{Family, pack_reach, pack_unreach},
+    wire::{Dialect, Family, pack_reach, pack_unreach},
 };
 
 use super::teller::Told;
@@ -45,9 +45,15 @@ impl Batch {
         self.come.iter().map(|(_, prefixes)| prefixes.len()).sum()
     }
 
-    /// The messages, withdrawals first.
+    /// The messages to one neighbour.
     pub(super) fn sends(self, session: &Established<'_>) -> Vec<Action> {
-        let dialect = session.dialect();
+        let connection = session.id;
+        let messages = self.messages(session.dialect()).into_iter();
+        messages.map(|octets| Action::Send { connection, octets }).collect()
+    }
+
+    /// The messages, withdrawals first.
+    pub(super) fn messages(self, dialect: Dialect) -> Vec<Vec<u8>> {
         let gone = Family::ALL.into_iter().flat_map(|family| {
             let prefixes = self.gone.iter().copied().filter(move |prefix| Family::of_prefix(prefix) == family);
             pack_unreach(family, prefixes, dialect)
@@ -55,7 +61,6 @@ impl Batch {
         let come = self.come.iter().flat_map(|(told, prefixes)| {
             pack_reach(&told.attributes, told.next_hop, prefixes.iter().copied(), dialect)
         });
-        let connection = session.id;
-        gone.chain(come).map(|octets| Action::Send { connection, octets }).collect()
+        gone.chain(come).collect()
     }
 }
