@@ -39,10 +39,14 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
-        Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME"]),
-        Some(Object::FabricConfig(_)) => {
-            (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT"])
+        Some(Object::Peer(_)) => {
+            (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "IMPORT", "EXPORT", "CLIENT", "TRANSIT"])
         }
+        Some(Object::RouteMap(_)) => (&["RULES", "OTHERWISE"], &[]),
+        Some(Object::FabricConfig(_)) => (
+            &["AS", "MESH", "MTU", "WORKLOAD TO HOST"],
+            &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT", "REFLECTORS"],
+        ),
         Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
         Some(Object::HostEndpoint(_)) => (&["HOST", "INTERFACE", "ADDRESSES"], &[]),
         None => (&[], &[]),
@@ -99,7 +103,10 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
         Some(Object::Peer(peer)) => {
             let spec = peer.spec.unwrap_or_default();
             let usual = vec![text(&spec.address), spec.asn.to_string(), or(spec.port, "179"), any(&spec.hosts)];
-            (usual, vec![or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s")])
+            let hold_time = or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s");
+            let maps = [text(&spec.import), text(&spec.export)];
+            let roles = [yes(spec.reflector_client), yes(spec.transit)];
+            (usual, [hold_time].into_iter().chain(maps).chain(roles).collect())
         }
         Some(Object::FabricConfig(config)) => {
             let spec = config.spec.unwrap_or_default();
@@ -108,7 +115,13 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
                 vec![or(spec.asn, "64512"), yes(spec.mesh.unwrap_or(true)), or(spec.mtu_bytes, NOTHING), to_host];
             let flows = if spec.existing_flows.is_empty() { "recheck".to_owned() } else { spec.existing_flows };
             let failsafe = |ports: &[String]| if ports.is_empty() { "usual".to_owned() } else { list(ports) };
-            (usual, vec![flows, failsafe(&spec.failsafe_inbound), failsafe(&spec.failsafe_outbound)])
+            let reflectors = spec.reflectors.clone().unwrap_or_else(|| NOTHING.to_owned());
+            (usual, vec![flows, failsafe(&spec.failsafe_inbound), failsafe(&spec.failsafe_outbound), reflectors])
+        }
+        Some(Object::RouteMap(map)) => {
+            let spec = map.spec.unwrap_or_default();
+            let otherwise = if spec.otherwise.is_empty() { "reject".to_owned() } else { spec.otherwise };
+            (vec![spec.rules.len().to_string(), otherwise], Vec::new())
         }
         Some(Object::Namespace(namespace)) => {
             let spec = namespace.spec.unwrap_or_default();

@@ -1,7 +1,9 @@
 //! Which BGP neighbours this host should have, and what it should tell them.
 //!
 //! In: the store as last heard, this host's own record, the kernel as last seen. Out: neighbours and prefixes. Sessions live in
-//! the `bgp` crate.
+//! the `bgp` crate; what is exchanged over them stands in `terms.rs`.
+
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,6 +16,8 @@ use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
 use crate::object::{Host, Peer};
 use crate::prefix::host_prefix;
+
+use terms::Terms;
 
 /// How long a neighbour may be silent before its session ends.
 /// 90 s is what RFC 4271 §10 suggests: room for three keepalives. Shorter finds a dead host sooner, and flaps more under load.
@@ -35,15 +39,20 @@ pub struct Peering {
     pub neighbours: Vec<NeighbourConfig>,
     /// Which object each neighbour comes from, for people.
     pub names: BTreeMap<IpAddr, String>,
+    /// What of that cannot be meant so, one sentence each.
+    pub problems: Vec<String>,
 }
 
-/// The neighbours of this host: the peers that select it and, in a mesh, every other host.
-pub fn peering(mirror: &Mirror, me: &Host) -> Peering {
+/// The neighbours of this host: the peers that select it, and the other hosts as far as mesh and reflectors join them. Those of
+/// the peering before that nothing joins any more stay until they are not needed.
+pub fn peering(mirror: &Mirror, me: &Host, before: Option<&Peering>) -> Peering {
     let fabric = mirror.fabric();
+    let asn = me.asn.unwrap_or(fabric.asn);
+    let mut terms = Terms::new(mirror, &fabric, me, asn);
     let mut names = BTreeMap::new();
     let mut neighbours = Vec::new();
     for peer in mirror.peers().filter(|peer| peer.hosts.admits(&me.labels)) {
-        neighbours.push(neighbour_of_peer(me, peer));
+        neighbours.push(neighbour_of_peer(me, peer, terms.with_peer(peer)));
         names.insert(peer.address, peer.name.to_string());
     }
     let others = mirror.hosts().filter(|host| fabric.is_meshed && host.name != me.name);
@@ -51,11 +60,22 @@ pub fn peering(mirror: &Mirror, me: &Host) -> Peering {
         if names.contains_key(&address) {
             continue;
         }
-        neighbours.push(neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME));
+        let known = before.and_then(|before| before.neighbour(address, host.name.as_str()));
+        let Some(exchange) = terms.with_host(host, known) else { continue };
+        neighbours.push(neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME, exchange));
         names.insert(address, host.name.to_string());
     }
-    let speaker = SpeakerConfig { asn: me.asn.unwrap_or(fabric.asn), router_id: me.router_id };
-    Peering { speaker, neighbours, names }
+    let speaker = SpeakerConfig { asn, router_id: me.router_id };
+    Peering { speaker, neighbours, names, problems: terms.into_problems() }
+}
+
+impl Peering {
+    /// What is exchanged with the neighbour of this address and name.
+    fn neighbour(&self, address: IpAddr, name: &str) -> Option<&Exchange> {
+        let is_known = self.names.get(&address).is_some_and(|known| known == name);
+        let known = self.neighbours.iter().find(|neighbour| is_known && neighbour.address == address);
+        known.map(|neighbour| &neighbour.exchange)
+    }
 }
 
 /// An address of the other host that this one can speak to: IPv4 where both have it, else IPv6.
@@ -64,11 +84,18 @@ fn common_address(me: &Host, other: &Host) -> Option<IpAddr> {
     other.addresses.iter().find(is_ours).copied()
 }
 
-fn neighbour_of_peer(me: &Host, peer: &Peer) -> NeighbourConfig {
-    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time)
+fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
+    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange)
 }
 
-fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duration) -> NeighbourConfig {
+fn neighbour(
+    me: &Host,
+    address: IpAddr,
+    port: u16,
+    asn: Asn,
+    hold_time: Duration,
+    exchange: Exchange,
+) -> NeighbourConfig {
     let next_hop_v4 = me.addresses.iter().find_map(|mine| match mine {
         IpAddr::V4(mine) => Some(*mine),
         IpAddr::V6(_) => None,
@@ -78,17 +105,7 @@ fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duratio
         IpAddr::V4(_) => None,
     });
     let connect_retry = CONNECT_RETRY;
-    NeighbourConfig {
-        address,
-        port,
-        asn,
-        hold_time,
-        connect_retry,
-        passive: false,
-        next_hop_v4,
-        next_hop_v6,
-        exchange: Exchange::default(),
-    }
+    NeighbourConfig { address, port, asn, hold_time, connect_retry, passive: false, next_hop_v4, next_hop_v6, exchange }
 }
 
 /// What this host announces: its own blocks, and single addresses of its containers that lie in somebody else's.

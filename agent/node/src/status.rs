@@ -34,6 +34,8 @@ pub struct Status {
     pub policies: usize,
     /// Prefixes learned by BGP.
     pub routes_learned: usize,
+    /// What is wrong with what was declared about BGP, one sentence each.
+    pub routing_problems: Vec<String>,
     /// The last step the kernel refused, while it is not mended.
     pub kernel_error: Option<String>,
 }

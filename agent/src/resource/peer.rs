@@ -10,6 +10,7 @@ use poplin_node::{BGP_PORT, HOLD_TIME};
 use poplin_proto::v1;
 
 use super::host::asn;
+use super::route_map::named;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let spec = peer.spec.clone().unwrap_or_default();
@@ -27,6 +28,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
             .take(within("spec.holdTimeSeconds", seconds, 3, 65535, " s"))
             .map(|seconds| Duration::from_secs(seconds.into())),
     };
+    let maps = named(&mut findings, [("spec.import", &spec.import), ("spec.export", &spec.export)]);
     let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
     findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
         name,
@@ -35,5 +37,8 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         asn,
         hosts,
         hold_time,
+        maps,
+        is_client: spec.reflector_client,
+        is_transit: spec.transit,
     }))
 }

@@ -42,6 +42,7 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
         endpoints: count(host.endpoints),
         policies: count(host.policies),
         routes_learned: count(host.routes_learned),
+        routing_problems: host.routing_problems,
         kernel_error: host.kernel_error.unwrap_or_default(),
         asn: host.asn.0,
         router_id: host.router_id.to_string(),
