@@ -76,7 +76,7 @@ pub struct Aggregator {
     pub address: Ipv4Addr,
 }
 
-/// An optional transitive attribute we do not know; it would be passed on as it came.
+/// An optional transitive attribute we do not know; it is passed on as it came, and marked as not understood.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unknown {
     /// Its registered number.
