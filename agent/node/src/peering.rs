@@ -60,7 +60,7 @@ pub fn peering(mirror: &Mirror, me: &Host, before: Option<&Peering>) -> Peering 
         if names.contains_key(&address) {
             continue;
         }
-        let known = before.and_then(|before| before.neighbour(address, host.name.as_str()));
+        let known = || before.and_then(|before| before.neighbour(address, host.name.as_str()));
         let Some(exchange) = terms.with_host(host, known) else { continue };
         neighbours.push(neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME, exchange));
         names.insert(address, host.name.to_string());

@@ -71,6 +71,32 @@ fn a_reflector_passes_on_what_it_chose_itself() {
 }
 
 #[test]
+fn clients_under_equal_terms_are_told_the_same_and_others_are_not() {
+    let mut world = star(6, &[1, 2, 3, 4, 5]);
+    let tag = poplin_bgp::CommunityChange { add: vec!["64512:7".parse().unwrap()], ..Default::default() };
+    let change = poplin_bgp::RouteChange { communities: tag, ..Default::default() };
+    let rule = poplin_bgp::RouteRule { when: Default::default(), verdict: poplin_bgp::Verdict::Accept, change };
+    let map = poplin_bgp::RouteMap { rules: vec![rule], otherwise: poplin_bgp::Verdict::Reject };
+    let export = poplin_bgp::RouteRules::Map(std::sync::Arc::new(map));
+    [3, 4].into_iter().for_each(|client| world.exchange(0, client, |exchange| exchange.export = export.clone()));
+    world.settle();
+
+    world.originate(1, &["10.9.0.0/26"]);
+    world.originate(3, &["10.9.0.0/26"]);
+    world.settle();
+
+    let words = |world: &World| [1, 2, 3, 4, 5].map(|client| world.best_words(client, "10.9.0.0/26"));
+    let (plain, tagged, none) = ("path [] pref 100", "path [] pref 100 64512:7", "none");
+    assert_eq!(words(&world), [none, plain, none, tagged, plain], "two have it themselves");
+    world.originate(1, &[]);
+    world.settle();
+    assert_eq!(words(&world), [plain, plain, none, tagged, plain]);
+    world.originate(3, &[]);
+    world.settle();
+    assert_eq!(words(&world), [none; 5]);
+}
+
+#[test]
 fn a_neighbour_becomes_a_client_and_ceases_to_be_one_without_a_new_session() {
     let mut world = star(3, &[]);
     let since = world.view(0, 1).since;

@@ -1,7 +1,13 @@
 //! Random topologies of reflectors and clients come to rest, and the rest does not depend on the road.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use poplin_bgp::{CommunityChange, PrefixRange, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict};
 use proptest::{collection::vec, prelude::*};
 
 use crate::world::{World, address, neighbour, net};
@@ -135,6 +141,77 @@ proptest! {
             prop_assert_eq!(known(&world, host), known(&fresh, host));
         }
     }
+}
+
+/// Rules of a few kinds; all the operator can do without preferring a longer way to a shorter.
+fn rules(kind: u8) -> RouteRules {
+    let ranges = ["10.0.0.0/14 le 26", "10.4.0.0/14 le 26"];
+    let prefixes = |range: &str| [range.parse::<PrefixRange>().unwrap()].into_iter().collect();
+    let when = RouteCondition { prefixes: prefixes(ranges[usize::from(kind % 2)]), ..RouteCondition::default() };
+    let add = vec![format!("64512:{kind}").parse().unwrap()];
+    let change = RouteChange { communities: CommunityChange { add, ..Default::default() }, ..Default::default() };
+    let map = |verdict, change, otherwise| {
+        let rules = vec![RouteRule { when: when.clone(), verdict, change }];
+        RouteRules::Map(Arc::new(RouteMap { rules, otherwise }))
+    };
+    match kind / 2 {
+        0 => RouteRules::Closed,
+        1 => map(Verdict::Reject, RouteChange::default(), Verdict::Accept),
+        2 => map(Verdict::Accept, change, Verdict::Reject),
+        3 => map(Verdict::Accept, change, Verdict::Accept),
+        _ => RouteRules::Open,
+    }
+}
+
+/// Gives pairs of hosts their rules: who, with whom, for what is taken, for what is told.
+fn rule(world: &mut World, changes: &[(usize, usize, u8, u8)]) {
+    for &(host, other, import, export) in changes {
+        let hosts = world.hosts.len();
+        let (host, other) = (host % hosts, other % hosts);
+        let known = world.hosts[host].neighbours.iter_mut().find(|neighbour| neighbour.address == address(other));
+        if let Some(neighbour) = known {
+            neighbour.exchange.import = rules(import);
+            neighbour.exchange.export = rules(export);
+            world.configure(host);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn changed_rules_lead_where_a_fresh_start_leads(
+        seed in any::<u64>(),
+        plan in plan(),
+        first in vec((0usize..7, 0usize..7, 0u8..12, 0u8..12), 0..12),
+        last in vec((0usize..7, 0usize..7, 0u8..12, 0u8..12), 0..12),
+    ) {
+        let mut world = World::of(&vec![64512; plan.hosts], seed);
+        plan.apply(&mut world);
+        rule(&mut world, &first);
+        (0..plan.hosts).for_each(|host| plan.originate(&mut world, host));
+        world.pass(Duration::from_secs(30));
+        let since: Vec<_> = (0..plan.hosts).map(|host| sessions(&world, host)).collect();
+        rule(&mut world, &last);
+        world.pass(Duration::from_secs(60));
+
+        let mut fresh = World::of(&vec![64512; plan.hosts], seed ^ 1);
+        plan.apply(&mut fresh);
+        rule(&mut fresh, &first);
+        rule(&mut fresh, &last);
+        (0..plan.hosts).for_each(|host| plan.originate(&mut fresh, host));
+        fresh.pass(Duration::from_secs(60));
+
+        for host in 0..plan.hosts {
+            prop_assert_eq!(known(&world, host), known(&fresh, host));
+            prop_assert_eq!(sessions(&world, host), &*since[host], "no session ended");
+        }
+    }
+}
+
+fn sessions(world: &World, host: usize) -> Vec<Instant> {
+    world.hosts[host].speaker.neighbours().map(|view| view.since).collect()
 }
 
 #[test]

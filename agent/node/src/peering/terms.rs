@@ -57,14 +57,18 @@ impl<'a> Terms<'a> {
     }
 
     /// What is exchanged with another host, if it is a neighbour, or was one and is still needed; before, it was this.
-    pub(super) fn with_host(&mut self, host: &Host, before: Option<&Exchange>) -> Option<Exchange> {
+    pub(super) fn with_host<'b>(
+        &mut self,
+        host: &Host,
+        before: impl FnOnce() -> Option<&'b Exchange>,
+    ) -> Option<Exchange> {
         let is_ours = host.asn.unwrap_or(self.fabric.asn) == self.asn;
         let is_other_reflector = reflects(self.fabric, host);
         let is_joined = !(is_ours && self.are_reflected) || self.is_reflector || is_other_reflector;
         let is_client = is_ours && self.is_reflector && !is_other_reflector;
         let client_of = match is_joined {
             true => is_client.then_some(self.cluster),
-            false => before?.client_of,
+            false => before()?.client_of,
         };
         let maps = &self.fabric.routing.mesh;
         let ruled = self.ruled("the fabric's configuration", maps, &RouteRules::Open);
