@@ -27,6 +27,23 @@ fn a_mesh_gives_way_to_a_reflector_and_no_packet_is_lost() {
 }
 
 #[test]
+fn the_mesh_returns_and_no_packet_is_lost() {
+    let fabric = Fabric::meshed(4);
+    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
+    label(&fabric, "h1", "reflector");
+    fabric.hosts[0].apply(REFLECTORS);
+    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
+    until("db answers", || web.reaches(db.v4()));
+    let pings = Pings::start(fabric.lab.directory(), &web, db.v4(), 600);
+
+    label(&fabric, "h1", "plain");
+
+    let all: [&[&str]; 4] = [&["h2", "h3", "h4"], &["h1", "h3", "h4"], &["h1", "h2", "h4"], &["h1", "h2", "h3"]];
+    until_neighbours(&fabric, all);
+    assert_eq!(pings.lost(), 0);
+}
+
+#[test]
 fn another_host_becomes_the_reflector_and_no_packet_is_lost() {
     let fabric = Fabric::meshed(4);
     let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));

@@ -17,6 +17,8 @@ use crate::mirror::Mirror;
 use crate::object::{Host, Peer};
 use crate::prefix::host_prefix;
 
+pub use terms::reflects;
+
 use terms::Terms;
 
 /// How long a neighbour may be silent before its session ends.
@@ -41,14 +43,17 @@ pub struct Peering {
     pub names: BTreeMap<IpAddr, String>,
     /// What of that cannot be meant so, one sentence each.
     pub problems: Vec<String>,
+    /// Whether it reflects for the other hosts of its AS.
+    pub is_reflector: bool,
 }
 
 /// The neighbours of this host: the peers that select it, and the other hosts as far as mesh and reflectors join them. Those of
-/// the peering before that nothing joins any more stay until they are not needed.
-pub fn peering(mirror: &Mirror, me: &Host, before: Option<&Peering>) -> Peering {
+/// the peering before that nothing joins any more stay until they are not needed. A host that was a reflector and still lingers
+/// reflects as before.
+pub fn peering(mirror: &Mirror, me: &Host, before: Option<&Peering>, lingers: bool) -> Peering {
     let fabric = mirror.fabric();
     let asn = me.asn.unwrap_or(fabric.asn);
-    let mut terms = Terms::new(mirror, &fabric, me, asn);
+    let mut terms = Terms::new(mirror, &fabric, me, asn, lingers);
     let mut names = BTreeMap::new();
     let mut neighbours = Vec::new();
     for peer in mirror.peers().filter(|peer| peer.hosts.admits(&me.labels)) {
@@ -66,7 +71,8 @@ pub fn peering(mirror: &Mirror, me: &Host, before: Option<&Peering>) -> Peering 
         names.insert(address, host.name.to_string());
     }
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
-    Peering { speaker, neighbours, names, problems: terms.into_problems() }
+    let is_reflector = reflects(&fabric, me);
+    Peering { speaker, neighbours, names, problems: terms.into_problems(), is_reflector }
 }
 
 impl Peering {

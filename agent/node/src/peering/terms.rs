@@ -3,7 +3,8 @@
 //! In: the fabric's settings, this host, and one neighbour after the other. Out: an [`Exchange`] each, and what cannot be meant so.
 //! Hosts of one AS are joined by a mesh, until somebody labels some of them to be reflectors: then each of the others is joined to
 //! these alone. A session that reflectors make needless is not cut but retires, and a host that is a reflector no more goes on
-//! reflecting until then: see `retire.rs` in the `bgp` crate.
+//! reflecting until then: see `retire.rs` in the `bgp` crate. When the mesh returns there is nothing to retire, and it goes on
+//! reflecting for a while: `node/route.rs` says how long.
 
 use std::net::Ipv4Addr;
 
@@ -21,16 +22,18 @@ pub(super) struct Terms<'a> {
     is_reflector: bool,
     /// Whether our AS has reflectors.
     are_reflected: bool,
+    /// Whether we reflect for whom we did, although we are no reflector any more.
+    lingers: bool,
     problems: Vec<String>,
 }
 
 impl<'a> Terms<'a> {
-    pub(super) fn new(mirror: &'a Mirror, fabric: &'a Fabric, me: &Host, asn: Asn) -> Self {
+    pub(super) fn new(mirror: &'a Mirror, fabric: &'a Fabric, me: &Host, asn: Asn, lingers: bool) -> Self {
         let cluster = fabric.routing.cluster.unwrap_or(me.router_id);
         let is_ours = |host: &Host| host.asn.unwrap_or(fabric.asn) == asn;
         let are_reflected = mirror.hosts().any(|host| is_ours(host) && reflects(fabric, host));
         let is_reflector = reflects(fabric, me);
-        Self { mirror, fabric, asn, cluster, is_reflector, are_reflected, problems: Vec::new() }
+        Self { mirror, fabric, asn, cluster, is_reflector, are_reflected, lingers, problems: Vec::new() }
     }
 
     pub(super) fn into_problems(self) -> Vec<String> {
@@ -67,7 +70,9 @@ impl<'a> Terms<'a> {
         let is_joined = !(is_ours && self.are_reflected) || self.is_reflector || is_other_reflector;
         let is_client = is_ours && self.is_reflector && !is_other_reflector;
         let client_of = match is_joined {
-            true => is_client.then_some(self.cluster),
+            true if is_client => Some(self.cluster),
+            true if self.lingers => before().and_then(|before| before.client_of),
+            true => None,
             false => before()?.client_of,
         };
         let maps = &self.fabric.routing.mesh;
@@ -97,7 +102,8 @@ impl<'a> Terms<'a> {
     }
 }
 
-fn reflects(fabric: &Fabric, host: &Host) -> bool {
+/// Whether this host is one of the fabric's reflectors.
+pub fn reflects(fabric: &Fabric, host: &Host) -> bool {
     fabric.routing.reflectors.as_ref().is_some_and(|reflectors| reflectors.admits(&host.labels))
 }
 
