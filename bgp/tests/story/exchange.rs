@@ -161,6 +161,7 @@ fn rfc4271_5_1_a_transit_leads_the_path_and_the_next_hop_is_itself() {
         "MED and what is not transitive stay"
     );
     assert_eq!(world.next_hops(2, "10.0.0.0/26"), [address(1)]);
+    assert_eq!(world.view(1, 0).prefixes_sent, 0, "nothing goes back to whom it came from");
     let keep = RouteChange { next_hop: NextHop::Keep, ..RouteChange::default() };
     world.exchange(1, 2, |exchange| exchange.export = accepting(RouteCondition::default(), keep));
     world.settle();
