@@ -72,13 +72,14 @@ impl Front {
         let usual = usual(ranges);
         let are_few = |(range, pieces): &Both<'_>| *pieces == usual || width(*range) <= FEW_PORTS;
         if ranges.len() == 1 || (has_ports(protocol) && ranges.iter().all(are_few)) {
+            let otherwise = pair(usual, drawing);
             for ((low, high), pieces) in ranges.iter().filter(|(_, pieces)| *pieces != usual) {
                 let found = found(*pieces, drawing);
                 for port in *low..=*high {
-                    self.exact.add(&[Atom::Octet(protocol), Atom::Port(port)], &found);
+                    self.exact.add(&[Atom::Octet(protocol), Atom::Port(port)], &found, &otherwise);
                 }
             }
-            self.protocols.insert(of_protocol, pair(usual, drawing));
+            self.protocols.insert(of_protocol, otherwise);
         } else {
             let field = if has_messages(protocol) { Field::IcmpMessage } else { Field::DestinationPort };
             let targets = ranges.iter().map(|(range, pieces)| (*range, pair(*pieces, drawing))).collect();
@@ -111,18 +112,22 @@ const AT: [Field; 2] = [Field::Protocol, Field::DestinationPort];
 
 impl Exact {
     fn is_empty(&self) -> bool {
-        !self.settles && !self.leads
+        !self.settles && !self.leads && self.ids.is_empty()
     }
 
-    fn add(&mut self, at: &[Atom], found: &Found) {
+    /// What is not found at a port fares as its protocol does otherwise. Nothing need lead there: each verdict that leads to a chain makes
+    /// the kernel validate the whole table when it comes.
+    fn add(&mut self, at: &[Atom], found: &Found, otherwise: &Verdict) {
         match found {
             Found::Settled(outcome) => {
                 self.settles = true;
                 self.at_ports.add(at, PORT, outcome);
             }
             Found::List(Asked { id, tables, lists, rest }) => {
-                self.leads = true;
-                self.at_ports.add(at, PORT, &Outcome::at(rest.clone()));
+                if rest != otherwise {
+                    self.leads = true;
+                    self.at_ports.add(at, PORT, &Outcome::at(rest.clone()));
+                }
                 self.tables.extend(tables.iter().cloned());
                 for (family, outcomes) in lists {
                     self.ids.insert(Element::exactly(at.to_vec()), *id);

@@ -45,7 +45,7 @@ impl Hash for Ends {
 impl Ends {
     /// Whether everybody fits.
     pub(super) fn is_anybody(&self) -> bool {
-        *self == Self::default()
+        self.peer.is_anybody() && self.own.is_anybody()
     }
 }
 
