@@ -21,6 +21,7 @@
 //! ```
 
 mod asn;
+pub mod bfd;
 mod rib;
 mod session;
 mod speaker;

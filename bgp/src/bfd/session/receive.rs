@@ -1,0 +1,61 @@
+//! What a packet of the other end does to a session.
+//!
+//! Rules: RFC 5880 §6.8.6, in its order, from where the session is known.
+
+use std::time::Instant;
+
+use super::{
+    super::{Cause, Diagnostic, Packet, State, timing::Wishes},
+    Remote, Session,
+};
+
+impl Session {
+    /// Takes a packet; tells whether it asks for an answer at once.
+    pub(in super::super) fn receive(&mut self, now: Instant, packet: &Packet) -> bool {
+        let is_successor = self.remote.discriminator != 0 && self.remote.discriminator != packet.mine;
+        self.learn(packet);
+        if packet.is_final && self.is_polling() {
+            self.poll_answered();
+        }
+        if self.state == State::AdminDown {
+            return false;
+        }
+        self.heard = Some(now);
+        self.follow(now, packet.state, is_successor);
+        packet.is_poll
+    }
+
+    fn learn(&mut self, packet: &Packet) {
+        self.remote = Remote {
+            discriminator: packet.mine,
+            state: packet.state,
+            diagnostic: packet.diagnostic,
+            multiplier: packet.multiplier,
+            wishes: Wishes { transmit: packet.min_transmit, receive: packet.min_receive },
+            is_demand: packet.is_demand,
+            is_independent: packet.is_independent,
+        };
+    }
+
+    /// The state machine of RFC 5880 §6.2.
+    fn follow(&mut self, now: Instant, remote: State, is_successor: bool) {
+        let signalled = if is_successor { Cause::Restarted } else { Cause::Signalled };
+        match (self.state, remote) {
+            (State::Init | State::Up, State::AdminDown) => {
+                self.enter(now, State::Down, Diagnostic::NEIGHBOUR_DOWN, Cause::Administrative);
+            }
+            (State::Up, State::Down) => self.enter(now, State::Down, Diagnostic::NEIGHBOUR_DOWN, signalled),
+            (State::Down, State::Down) => self.advance(now, State::Init),
+            (State::Down, State::Init) | (State::Init, State::Init | State::Up) => self.advance(now, State::Up),
+            (State::Down, State::AdminDown | State::Up)
+            | (State::Init, State::Down)
+            | (State::Up, State::Init | State::Up)
+            | (State::AdminDown, _) => {}
+        }
+    }
+
+    /// Coming closer says nothing about the last fall: its diagnostic stays.
+    fn advance(&mut self, now: Instant, state: State) {
+        self.enter(now, state, self.diagnostic, Cause::Signalled);
+    }
+}
