@@ -90,6 +90,7 @@ impl Peers {
             Action::Close { connection } => {
                 self.writers.remove(&connection);
             }
+            Action::Watch(_) => {} // nobody is configured to ask for it
             Action::Install { .. } | Action::Remove { .. } | Action::Note(_) => {} // the head keeps these to itself
         }
     }

@@ -44,6 +44,7 @@ fn main() -> Result<(), Failure> {
         passive: std::env::var("PASSIVE").is_ok(),
         next_hop_v4: None,
         next_hop_v6,
+        bfd: None,
     };
     let own = prefixes.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
     let (reports, inbox) = channel();
@@ -97,6 +98,7 @@ impl Hands {
             }
             Action::Install { prefix, next_hops } => println!("install {prefix} via {next_hops:?}"),
             Action::Remove { prefix } => println!("remove {prefix}"),
+            Action::Watch(_) => {} // no neighbour here asks for BFD
             Action::Note(note) => println!("note {note}"),
         }
         Ok(())

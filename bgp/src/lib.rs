@@ -10,6 +10,8 @@
 //!              └────────── wire     octets <-> messages
 //! ```
 //!
+//! Beside it stands [`bfd`], which watches the ways to neighbours and runs where its timing holds.
+//!
 //! ```
 //! use std::time::Instant;
 //! use poplin_bgp::{Asn, Event, Speaker, SpeakerConfig};
@@ -29,5 +31,5 @@ pub mod wire;
 
 pub use asn::Asn;
 pub use rib::{Best, Refusal, Route, Step};
-pub use session::{NeighbourConfig, RESTART_TIME, SessionState};
+pub use session::{BfdConfig, NeighbourConfig, RESTART_TIME, SessionState};
 pub use speaker::{Action, ConnectionId, Event, NeighbourView, Note, Speaker, SpeakerConfig};

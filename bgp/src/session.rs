@@ -5,7 +5,7 @@
 //!
 //! The standard runs one state machine for each connection of a neighbour (§8.2.1), so the states are split likewise:
 //! what is true of a connection is in [`connection`], what is true between connections in [`dial`], what two rival
-//! connections mean to each other in `collision`, and what outlives them all in [`restart`].
+//! connections mean to each other in `collision`, and what outlives them all in [`restart`], and what BFD says about the way in `path`.
 //!
 //! ```text
 //!   Idle ──rest over──> Connect ──connected──> OpenSent ──OPEN──> OpenConfirm ──KEEPALIVE──> Established
@@ -21,6 +21,7 @@ mod dial;
 mod effect;
 mod end;
 mod negotiate;
+mod path;
 mod receive;
 mod restart;
 
@@ -31,7 +32,7 @@ use crate::{Action, ConnectionId, Note, SpeakerConfig, wire::Fault};
 use connection::Connection;
 use dial::Dial;
 
-pub use config::{NeighbourConfig, SessionState};
+pub use config::{BfdConfig, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
 pub use restart::RESTART_TIME;
@@ -48,6 +49,8 @@ pub(crate) struct Session {
     connections: Vec<Connection>,
     /// Until when stale routes are kept; `None` if there are none.
     stale_until: Option<Instant>,
+    /// Whether BFD sees the neighbour.
+    is_path_up: bool,
     effects: Vec<Effect>,
     state: SessionState,
     since: Instant,
@@ -56,7 +59,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Dials at once, unless we are to wait for the call.
-    pub(crate) fn start(now: Instant, us: SpeakerConfig, config: NeighbourConfig) -> Self {
+    pub(crate) fn start(now: Instant, us: SpeakerConfig, config: NeighbourConfig, is_path_up: bool) -> Self {
         let mut session = Self {
             config,
             us,
@@ -64,6 +67,7 @@ impl Session {
             failures: 0,
             connections: Vec::new(),
             stale_until: None,
+            is_path_up,
             effects: Vec::new(),
             state: SessionState::Idle,
             since: now,
@@ -75,9 +79,11 @@ impl Session {
 
     /// Takes over settings that no agreement with the neighbour rests on.
     pub(crate) fn adopt(&mut self, now: Instant, config: NeighbourConfig) {
+        let was_held_back = self.is_held_back();
         let passive_changed = self.config.passive != config.passive;
         self.config = config;
-        if passive_changed && self.connections.is_empty() {
+        let is_released = was_held_back && !self.is_held_back();
+        if (passive_changed || is_released) && self.connections.is_empty() {
             self.call(now);
         }
     }
@@ -96,6 +102,9 @@ impl Session {
         }
         if outgoing {
             self.dial = Dial::Quiet;
+        }
+        if self.is_held_back() {
+            return self.turn_away(id, "BFD is not up");
         }
         let succeeds = !outgoing && self.may_be_superseded(now);
         if self.established().is_some() && !succeeds {
@@ -142,9 +151,9 @@ impl Session {
         next.into_iter().chain(self.stale_until).min()
     }
 
-    /// Dials, if that is our part; else just listens.
+    /// Dials, if that is our part and nothing holds us back; else just listens.
     fn call(&mut self, now: Instant) {
-        if self.config.passive {
+        if self.config.passive || self.is_held_back() {
             self.dial = Dial::Quiet;
             return;
         }

@@ -9,6 +9,7 @@ mod event;
 mod export;
 mod import;
 mod note;
+mod path;
 mod restart;
 mod view;
 
@@ -21,7 +22,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    Best, Route,
+    Best, Route, bfd,
     rib::{Change, Own, Table},
     session::{Effect, Session},
 };
@@ -38,6 +39,10 @@ pub struct Speaker {
     sessions: BTreeMap<IpAddr, Session>,
     /// Whose each open connection is.
     connections: BTreeMap<ConnectionId, IpAddr>,
+    /// The ways to neighbours that BFD was last asked to watch.
+    watched: BTreeMap<IpAddr, bfd::Settings>,
+    /// How BFD last saw them.
+    paths: BTreeMap<IpAddr, bfd::View>,
     table: Table,
     /// When the first event came.
     started: Option<Instant>,
@@ -53,6 +58,8 @@ impl Speaker {
             config,
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            paths: BTreeMap::new(),
             table: Table::default(),
             started: None,
             synchronised: BTreeSet::new(),
@@ -80,6 +87,7 @@ impl Speaker {
                 self.with_connection(now, connection, |session| session.lost(now, connection, reason));
                 self.connections.remove(&connection);
             }
+            Event::PathChanged(view) => self.path_changed(now, view),
         }
     }
 
@@ -104,6 +112,7 @@ impl Speaker {
             prefixes_received: self.table.count(address),
             prefixes_sent: self.sent(session),
             last_error: session.last_error().map(str::to_owned),
+            bfd: self.paths.get(&address).cloned(),
         })
     }
 

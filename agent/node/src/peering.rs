@@ -78,7 +78,17 @@ fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duratio
         IpAddr::V4(_) => None,
     });
     let connect_retry = CONNECT_RETRY;
-    NeighbourConfig { address, port, asn, hold_time, connect_retry, passive: false, next_hop_v4, next_hop_v6 }
+    NeighbourConfig {
+        address,
+        port,
+        asn,
+        hold_time,
+        connect_retry,
+        passive: false,
+        next_hop_v4,
+        next_hop_v6,
+        bfd: None,
+    }
 }
 
 /// What this host announces: its own blocks, and single addresses of its containers that lie in somebody else's.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Asn;
+use crate::{Asn, bfd};
 
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,17 @@ pub struct NeighbourConfig {
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6.
     pub next_hop_v6: Option<Ipv6Addr>,
+    /// How the way to it is watched by BFD; `None` leaves that to the hold time.
+    pub bfd: Option<BfdConfig>,
+}
+
+/// How the way to a neighbour is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BfdConfig {
+    /// How often, and how far.
+    pub settings: bfd::Settings,
+    /// Whether there is no session before BFD is up. Else a neighbour that does not speak BFD is a neighbour like any other.
+    pub is_strict: bool,
 }
 
 impl NeighbourConfig {

@@ -1,10 +1,10 @@
 //! Everything a speaker can ask for, on one page.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use crate::{ConnectionId, Note};
+use crate::{ConnectionId, Note, bfd};
 
 /// What should be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum Action {
         /// Whereto.
         prefix: IpNet,
     },
+    /// These are all the ways that BFD is to watch from now on. Answered by `PathChanged` whenever one changes.
+    Watch(BTreeMap<IpAddr, bfd::Settings>),
     /// Something worth a line in the log.
     Note(Note),
 }

@@ -13,6 +13,7 @@ impl Speaker {
         let identity_changed = self.config != config;
         self.config = config;
         self.end_superseded(now, &wanted, identity_changed);
+        self.watch(&wanted);
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
     }
 
@@ -33,7 +34,8 @@ impl Speaker {
 
     fn begin_or_adopt(&mut self, now: Instant, address: IpAddr, neighbour: NeighbourConfig) {
         let us = self.config;
-        self.sessions.entry(address).or_insert_with(|| Session::start(now, us, neighbour.clone()));
+        let is_path_up = self.is_path_up(address);
+        self.sessions.entry(address).or_insert_with(|| Session::start(now, us, neighbour.clone(), is_path_up));
         self.with_session(now, address, |session| session.adopt(now, neighbour));
     }
 }

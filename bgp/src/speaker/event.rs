@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{Asn, NeighbourConfig};
+use crate::{Asn, NeighbourConfig, bfd};
 
 /// One TCP connection, named by whoever owns the sockets; never reused within the life of a speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,4 +70,6 @@ pub enum Event {
         /// Why, in the words of the system.
         reason: String,
     },
+    /// A way that BFD watches has changed.
+    PathChanged(bfd::View),
 }

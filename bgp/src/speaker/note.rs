@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     Asn, Refusal,
+    bfd::Diagnostic,
     wire::{Flaw, Notification},
 };
 
@@ -32,6 +33,18 @@ pub enum Note {
     RestartExpired {
         /// Who.
         neighbour: IpAddr,
+    },
+    /// BFD sees a neighbour.
+    PathUp {
+        /// Whom.
+        neighbour: IpAddr,
+    },
+    /// BFD does not see a neighbour any more.
+    PathDown {
+        /// Whom.
+        neighbour: IpAddr,
+        /// Why, in the words of the standard.
+        diagnostic: Diagnostic,
     },
     /// A dial came to nothing; it is tried again.
     ConnectFailed {
@@ -90,6 +103,8 @@ impl fmt::Display for Note {
             Self::RestartExpired { neighbour } => {
                 write!(f, "{neighbour} did not tell its routes again in time: those kept are removed")
             }
+            Self::PathUp { neighbour } => write!(f, "BFD with {neighbour} is up"),
+            Self::PathDown { neighbour, diagnostic } => write!(f, "BFD with {neighbour} is down: {diagnostic}"),
             Self::ConnectFailed { neighbour, reason } => write!(f, "cannot connect to {neighbour}: {reason}"),
             Self::ErrorReceived { neighbour, error } => write!(f, "{neighbour} reports an error: {error}"),
             Self::ErrorSent { neighbour, error } => write!(f, "reported an error to {neighbour}: {error}"),

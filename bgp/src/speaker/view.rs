@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use crate::{Asn, SessionState};
+use crate::{Asn, SessionState, bfd};
 
 /// How one neighbour stands at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,4 +24,6 @@ pub struct NeighbourView {
     pub prefixes_sent: usize,
     /// Why its last session or attempt ended; kept until the next one ends.
     pub last_error: Option<String>,
+    /// How BFD sees the way to it; `None` if nobody asks, or has not been answered yet.
+    pub bfd: Option<bfd::View>,
 }

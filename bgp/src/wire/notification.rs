@@ -1,6 +1,6 @@
 //! What one speaker tells the other before it hangs up.
 //!
-//! Rules: RFC 4271 §4.5 and §6, RFC 4486 and RFC 8538 (Cease), RFC 5492 (capabilities), RFC 6608 (FSM errors).
+//! Rules: RFC 4271 §4.5 and §6, RFC 4486, RFC 8538 and RFC 9384 (Cease), RFC 5492 (capabilities), RFC 6608 (FSM errors).
 
 use std::fmt;
 
@@ -57,6 +57,7 @@ faults! {
     COLLISION = 6 / 7, "connection collision resolution";
     OUT_OF_RESOURCES = 6 / 8, "out of resources";
     HARD_RESET = 6 / 9, "hard reset";
+    BFD_DOWN = 6 / 10, "BFD down";
 }
 
 impl Fault {

@@ -7,7 +7,9 @@ use std::{
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, ConnectionId, Event, NeighbourView, Note, SessionState, Speaker, SpeakerConfig,
+    Action, Asn, BfdConfig, ConnectionId, Event, NeighbourConfig, NeighbourView, Note, SessionState, Speaker,
+    SpeakerConfig,
+    bfd::{Cause, Diagnostic, Fall, Path, Settings, State, View},
     wire::{
         AsPath, Attributes, Capability, Dialect, Family, Framer, GracefulRestart, Message, Open, Origin, Update,
         pack_reach,
@@ -58,6 +60,48 @@ impl Peer {
         neighbour.next_hop_v6 = Some("2001:db8::1".parse().unwrap());
         neighbour.passive = true;
         self.handle(Event::Reconfigure { config: CONFIG, neighbours: vec![neighbour] });
+    }
+
+    /// Its configuration asks for BFD.
+    pub(crate) fn watch(&mut self, is_strict: bool) {
+        let settings = Settings { interval: Duration::from_millis(300), multiplier: 3, path: Path::Direct };
+        let neighbour = NeighbourConfig {
+            bfd: Some(BfdConfig { settings, is_strict }),
+            next_hop_v6: Some("2001:db8::1".parse().unwrap()),
+            passive: !is_strict,
+            ..neighbour(address(1), 64513)
+        };
+        self.handle(Event::Reconfigure { config: CONFIG, neighbours: vec![neighbour] });
+    }
+
+    /// BFD sees the neighbour.
+    pub(crate) fn path_rises(&mut self) {
+        self.path_changes(State::Up, Diagnostic::NONE, None);
+    }
+
+    /// BFD stops to see it now, after it heard the last packet so long ago.
+    pub(crate) fn path_falls(&mut self, cause: Cause, ago: Duration, is_independent: bool) {
+        let fall = Fall { at: self.now, heard: self.now - ago, cause, is_independent };
+        self.path_changes(State::Down, Diagnostic::EXPIRED, Some(fall));
+    }
+
+    pub(crate) fn path_changes(&mut self, state: State, diagnostic: Diagnostic, fall: Option<Fall>) {
+        self.handle(Event::PathChanged(View {
+            neighbour: address(1),
+            path: Path::Direct,
+            state,
+            since: self.now,
+            diagnostic,
+            remote_diagnostic: Diagnostic::NONE,
+            transmit_interval: Duration::from_millis(300),
+            detection_time: Duration::from_millis(900),
+            fall,
+        }));
+    }
+
+    /// How often we dialled it.
+    pub(crate) fn dials(&self) -> usize {
+        self.actions.iter().filter(|action| matches!(action, Action::Connect { .. })).count()
     }
 
     pub(crate) fn deconfigure(&mut self) {

@@ -9,6 +9,7 @@ use std::{
 use ipnet::IpNet;
 use poplin_bgp::{
     Action, Asn, ConnectionId, Event, NeighbourConfig, NeighbourView, Note, SessionState, Speaker, SpeakerConfig,
+    bfd::Settings,
 };
 
 /// One speaker, and what the hands did for it.
@@ -21,6 +22,7 @@ pub(crate) struct Host {
     /// How often a route was installed or removed.
     pub(crate) route_changes: usize,
     pub(crate) notes: Vec<Note>,
+    pub(crate) watched: BTreeMap<IpAddr, Settings>,
     pub(crate) octets_sent: usize,
 }
 
@@ -67,6 +69,7 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         passive: false,
         next_hop_v4: None,
         next_hop_v6: None,
+        bfd: None,
     }
 }
 
@@ -240,6 +243,7 @@ impl World {
                 self.hosts[host].route_changes += 1;
                 assert!(self.hosts[host].routes.remove(&prefix).is_some());
             }
+            Action::Watch(paths) => self.hosts[host].watched = paths,
             Action::Note(note) => self.hosts[host].notes.push(note),
         }
     }
@@ -341,6 +345,7 @@ impl Host {
             routes: BTreeMap::new(),
             route_changes: 0,
             notes: Vec::new(),
+            watched: BTreeMap::new(),
             octets_sent: 0,
         }
     }
