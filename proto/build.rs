@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 23] = [
+const DOCUMENTS: [&str; 24] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -24,6 +24,7 @@ const DOCUMENTS: [&str; 23] = [
     "AddressSetSpec",
     "Peer",
     "PeerSpec",
+    "Bfd",
     "FabricConfig",
     "FabricConfigSpec",
     "Namespace",
@@ -33,10 +34,11 @@ const DOCUMENTS: [&str; 23] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 11] = [
+const REPORTS: [&str; 12] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
+    "BfdStatus",
     "BlockStatus",
     "ExplainResponse",
     "CompiledChain",
@@ -48,7 +50,8 @@ const REPORTS: [&str; 11] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 4] = ["PolicySpec.ingress", "PolicySpec.egress", "Rule.from", "Rule.to"];
+const NEVER_NULL: [&str; 6] =
+    ["PolicySpec.ingress", "PolicySpec.egress", "Rule.from", "Rule.to", "PeerSpec.bfd", "FabricConfigSpec.bfd"];
 
 /// Lists whose absence means "any", so that an empty one would silently widen a rule.
 const NEVER_EMPTY: [&str; 4] = ["Rule.ports", "Rule.source_ports", "Peers.nets", "Peers.sets"];

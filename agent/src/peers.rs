@@ -1,7 +1,9 @@
-//! TCP connections of BGP: dials, accepts, reads and writes; understands nothing of what passes.
+//! TCP connections of BGP: dials, accepts, reads and writes; understands nothing of what passes. BFD has its own thread in `bfd`.
 //!
 //! In: [`Action`]s of the speaker. Out: [`Event`]s for it. Each connection has a reading and a writing task; a connection is
 //! over when either ends.
+
+mod bfd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,6 +20,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use bfd::Bfd;
+
 /// How long a dialled neighbour may take to answer.
 const DIAL: Duration = Duration::from_secs(5);
 
@@ -30,6 +34,7 @@ const READ_OCTETS: usize = 64 << 10;
 /// The connections of one speaker.
 pub struct Peers {
     shared: Arc<Shared>,
+    bfd: Option<Bfd>,
     /// What each connection's writer is told. Dropping the sender closes the connection once all is written.
     writers: BTreeMap<ConnectionId, mpsc::UnboundedSender<Vec<u8>>>,
     /// Connections that were opened since the speaker last asked for something.
@@ -47,6 +52,8 @@ struct Shared {
 impl Peers {
     /// Begins to listen. A port that cannot be had is no reason to stop: neighbours can still be dialled.
     pub async fn start(listen: SocketAddr, sources: BTreeSet<IpAddr>, events: mpsc::Sender<Event>) -> Self {
+        let bfd = Bfd::start(sources.clone(), events.clone());
+        let bfd = bfd.inspect_err(|error| tracing::warn!("cannot speak BFD: {error}; BGP goes on without")).ok();
         let (sender, opened) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { sources, events, opened: sender, connections: AtomicU64::new(0) });
         match bind(listen).await {
@@ -59,7 +66,7 @@ impl Peers {
                 );
             }
         }
-        Self { shared, writers: BTreeMap::new(), opened }
+        Self { shared, bfd, writers: BTreeMap::new(), opened }
     }
 
     /// A connection is over.
@@ -90,7 +97,11 @@ impl Peers {
             Action::Close { connection } => {
                 self.writers.remove(&connection);
             }
-            Action::Watch(_) => {} // nobody is configured to ask for it
+            Action::Watch(ways) => {
+                if let Some(bfd) = &self.bfd {
+                    bfd.watch(ways);
+                }
+            }
             Action::Install { .. } | Action::Remove { .. } | Action::Note(_) => {} // the head keeps these to itself
         }
     }

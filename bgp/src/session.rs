@@ -49,6 +49,8 @@ pub(crate) struct Session {
     connections: Vec<Connection>,
     /// Until when stale routes are kept; `None` if there are none.
     stale_until: Option<Instant>,
+    /// When a session last ended without a word.
+    lost_at: Option<Instant>,
     /// Whether BFD sees the neighbour.
     is_path_up: bool,
     effects: Vec<Effect>,
@@ -67,6 +69,7 @@ impl Session {
             failures: 0,
             connections: Vec::new(),
             stale_until: None,
+            lost_at: None,
             is_path_up,
             effects: Vec::new(),
             state: SessionState::Idle,

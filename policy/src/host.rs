@@ -93,14 +93,14 @@ impl Failsafe {
 
 impl Default for Failsafe {
     /// Those Calico has (felix/docs/config-params.md, FailsafeInboundHostPorts): ssh, BGP, etcd, Typha, Kubernetes' API, etcd's old
-    /// ports; DHCP and DNS.
+    /// ports; DHCP and DNS. And those of BFD (RFC 5881 §4, RFC 5883 §5), without which BGP sessions end.
     fn default() -> Self {
         let tcp = |ports: &[u16]| ports.iter().map(|port| (PortProtocol::Tcp, *port)).collect::<BTreeSet<_>>();
         let udp = |ports: &[u16]| ports.iter().map(|port| (PortProtocol::Udp, *port)).collect::<BTreeSet<_>>();
         let both = tcp(&[179, 2379, 2380, 5473, 6443, 6666, 6667]);
         Self {
-            inbound: both.iter().chain(&tcp(&[22])).chain(&udp(&[68])).copied().collect(),
-            outbound: both.iter().chain(&udp(&[53, 67])).copied().collect(),
+            inbound: both.iter().chain(&tcp(&[22])).chain(&udp(&[68, 3784, 4784])).copied().collect(),
+            outbound: both.iter().chain(&udp(&[53, 67, 3784, 4784])).copied().collect(),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, one and two of them. They need root.
 
+mod bfd;
 mod bird;
 mod ecmp;

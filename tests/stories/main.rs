@@ -5,6 +5,7 @@ mod one_host;
 mod fabric;
 mod mesh;
 
+mod bfd;
 mod death;
 mod drift;
 mod drops;

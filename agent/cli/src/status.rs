@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use poplin_proto::v1::{BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
+use poplin_proto::v1::{BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
 use tokio::time::Instant;
 
 use crate::agent;
@@ -141,7 +141,8 @@ fn store_line(store: &StoreStatus) -> String {
 }
 
 fn sessions_table(sessions: &[SessionStatus]) -> String {
-    let mut rows = vec![cells(["BGP NEIGHBOUR", "ADDRESS", "AS", "STATE", "SINCE", "RECEIVED", "SENT", "LAST ERROR"])];
+    let mut rows =
+        vec![cells(["BGP NEIGHBOUR", "ADDRESS", "AS", "STATE", "SINCE", "RECEIVED", "SENT", "BFD", "LAST ERROR"])];
     rows.extend(sessions.iter().map(|session| {
         cells([
             session.name.as_str(),
@@ -151,10 +152,21 @@ fn sessions_table(sessions: &[SessionStatus]) -> String {
             &span(session.seconds_in_state),
             &session.prefixes_received.to_string(),
             &session.prefixes_sent.to_string(),
+            &session.bfd.as_ref().map_or_else(|| "-".to_owned(), bfd),
             &session.last_error,
         ])
     }));
     aligned(&rows)
+}
+
+/// What was agreed on while it is up; else why it went down.
+fn bfd(bfd: &BfdStatus) -> String {
+    let reason = [&bfd.diagnostic, &bfd.remote_diagnostic].into_iter().find(|text| !text.is_empty());
+    match (bfd.state.as_str(), reason) {
+        ("Up", _) => format!("Up {} ms, {} ms", bfd.interval_milliseconds, bfd.detection_milliseconds),
+        (state, Some(reason)) => format!("{state}: {reason}"),
+        (state, None) => state.to_owned(),
+    }
 }
 
 fn blocks_table(blocks: &[BlockStatus]) -> String {
@@ -189,6 +201,20 @@ mod tests {
     #[test]
     fn spans_name_two_units() {
         assert_eq!([0, 59, 67, 3660, 90061].map(span), ["0s", "59s", "1m07s", "1h01m", "1d1h"]);
+    }
+
+    #[test]
+    fn bfd_tells_its_times_while_it_is_up_and_else_why_it_is_not() {
+        let up = BfdStatus {
+            state: "Up".to_owned(),
+            interval_milliseconds: 300,
+            detection_milliseconds: 900,
+            diagnostic: "path down".to_owned(),
+            ..BfdStatus::default()
+        };
+        assert_eq!(bfd(&up), "Up 300 ms, 900 ms");
+        assert_eq!(bfd(&BfdStatus { state: "Down".to_owned(), ..up }), "Down: path down");
+        assert_eq!(bfd(&BfdStatus { state: "Down".to_owned(), ..BfdStatus::default() }), "Down");
     }
 
     #[test]

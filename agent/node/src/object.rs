@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::Asn;
+use poplin_bgp::{Asn, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -203,6 +203,27 @@ pub struct Peer {
     pub hosts: Selector,
     /// How long it may be silent.
     pub hold_time: Duration,
+    /// How the way to it is watched, if it is.
+    pub bfd: Option<Bfd>,
+}
+
+/// How the way to a BGP neighbour is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bfd {
+    /// The time between two packets, in both directions.
+    pub interval: Duration,
+    /// How many packets in a row may be missed.
+    pub multiplier: u8,
+    /// Whether routers may stand in between; absent = as the routes show.
+    pub is_multihop: Option<bool>,
+    /// Whether there is no session before BFD is up.
+    pub is_strict: bool,
+}
+
+impl Default for Bfd {
+    fn default() -> Self {
+        Self { interval: bfd::INTERVAL, multiplier: bfd::MULTIPLIER, is_multihop: None, is_strict: false }
+    }
 }
 
 /// Settings of the whole fabric.
@@ -212,6 +233,8 @@ pub struct Fabric {
     pub asn: Asn,
     /// Whether every host peers with every other.
     pub is_meshed: bool,
+    /// How hosts watch the ways to one another, if they do.
+    pub bfd: Option<Bfd>,
     /// MTU of container interfaces; absent = the uplink's.
     pub mtu_bytes: Option<u32>,
     /// What workloads may open to their own host.
@@ -238,6 +261,7 @@ impl Default for Fabric {
         Self {
             asn: Asn(64512),
             is_meshed: true,
+            bfd: Some(Bfd::default()),
             mtu_bytes: None,
             workload_to_host: WorkloadToHost::Drop,
             existing_flows: ExistingFlows::Recheck,

@@ -8,12 +8,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, NeighbourConfig, SpeakerConfig};
+use poplin_bgp::bfd::{Path, Settings};
+use poplin_bgp::{Asn, BfdConfig, NeighbourConfig, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
-use crate::object::{Host, Peer};
+use crate::object::{Bfd, Host, Peer};
 use crate::prefix::host_prefix;
+use crate::underlay::on_link;
 
 /// How long a neighbour may be silent before its session ends.
 /// 90 s is what RFC 4271 §10 suggests: room for three keepalives. Shorter finds a dead host sooner, and flaps more under load.
@@ -37,21 +39,25 @@ pub struct Peering {
     pub names: BTreeMap<IpAddr, String>,
 }
 
-/// The neighbours of this host: the peers that select it and, in a mesh, every other host.
-pub fn peering(mirror: &Mirror, me: &Host) -> Peering {
+/// The neighbours of this host: the peers that select it and, in a mesh, every other host. What was found out `before` may count.
+pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<&Peering>) -> Peering {
     let fabric = mirror.fabric();
     let mut names = BTreeMap::new();
     let mut neighbours = Vec::new();
     for peer in mirror.peers().filter(|peer| peer.hosts.admits(&me.labels)) {
-        neighbours.push(neighbour_of_peer(me, peer));
+        let is_multihop = || !is_direct(peer.address, kernel, before);
+        let bfd = peer.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or_else(is_multihop)));
+        neighbours.push(NeighbourConfig { bfd, ..neighbour_of_peer(me, peer) });
         names.insert(peer.address, peer.name.to_string());
     }
+    let bfd = fabric.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or(true)));
     let others = mirror.hosts().filter(|host| fabric.is_meshed && host.name != me.name);
     for (host, address) in others.filter_map(|host| Some((host, common_address(me, host)?))) {
         if names.contains_key(&address) {
             continue;
         }
-        neighbours.push(neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME));
+        let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME);
+        neighbours.push(NeighbourConfig { bfd, ..neighbour });
         names.insert(address, host.name.to_string());
     }
     let speaker = SpeakerConfig { asn: me.asn.unwrap_or(fabric.asn), router_id: me.router_id };
@@ -62,6 +68,23 @@ pub fn peering(mirror: &Mirror, me: &Host) -> Peering {
 fn common_address(me: &Host, other: &Host) -> Option<IpAddr> {
     let is_ours = |address: &&IpAddr| me.addresses.iter().any(|mine| mine.is_ipv4() == address.is_ipv4());
     other.addresses.iter().find(is_ours).copied()
+}
+
+/// Between hosts routers are allowed for, unless the fabric says otherwise: both ends must take the same port, and need not agree on
+/// which of them is on the link of which.
+fn watched(bfd: &Bfd, is_multihop: bool) -> BfdConfig {
+    let path = if is_multihop { Path::Multihop } else { Path::Direct };
+    BfdConfig {
+        settings: Settings { interval: bfd.interval, multiplier: bfd.multiplier, path },
+        is_strict: bfd.is_strict,
+    }
+}
+
+/// Whether a peer is on a link of ours. One that once was still is when the link has gone down: that is what BFD is to notice.
+fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) -> bool {
+    let known = before.and_then(|peering| peering.neighbours.iter().find(|known| known.address == address));
+    let was_direct = known.and_then(|known| known.bfd).is_some_and(|bfd| bfd.settings.path == Path::Direct);
+    was_direct || on_link(kernel, address).is_some()
 }
 
 fn neighbour_of_peer(me: &Host, peer: &Peer) -> NeighbourConfig {
@@ -115,9 +138,11 @@ pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<I
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::{HostName, PoolName};
+    use crate::kernel::UnderlayRoute;
+    use crate::name::{HostName, PeerName, PoolName};
     use crate::object::{Block, Object, Versioned};
     use poplin_policy::ruleset::Interface;
+    use poplin_policy::selector::Selector;
 
     fn me() -> Host {
         Host {
@@ -138,6 +163,51 @@ mod tests {
         let mut kernel = KernelState::default();
         kernel.routes.extend(route.map(|target| (cidr, target)));
         announced(&mirror, &me(), &kernel)
+    }
+
+    /// How a ToR switch on the link of h1 is watched, as long as the kernel has this route to it.
+    fn path_with(bfd: Option<Bfd>, route: Option<UnderlayRoute>, before: Option<&Peering>) -> (Peering, Option<Path>) {
+        let address = "172.31.1.1".parse().unwrap();
+        let tor = Peer {
+            name: PeerName::new("tor"),
+            address,
+            port: BGP_PORT,
+            asn: Asn(65000),
+            hosts: Selector::all(),
+            hold_time: HOLD_TIME,
+            bfd,
+        };
+        let mut mirror = Mirror::default();
+        mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);
+        let mut kernel = KernelState::default();
+        kernel.underlay.extend(route.map(|route| ("172.31.1.0/24".parse().unwrap(), route)));
+        let peering = peering(&mirror, &me(), &kernel, before);
+        let path = peering.neighbours[0].bfd.map(|bfd| bfd.settings.path);
+        (peering, path)
+    }
+
+    #[test]
+    fn a_peer_is_watched_only_when_asked_for() {
+        assert_eq!(path_with(None, Some(UnderlayRoute::OnLink), None).1, None);
+    }
+
+    #[test]
+    fn a_peer_on_the_link_is_watched_over_one_hop_also_when_the_link_is_gone() {
+        let (before, path) = path_with(Some(Bfd::default()), Some(UnderlayRoute::OnLink), None);
+        assert_eq!(path, Some(Path::Direct));
+        assert_eq!(path_with(Some(Bfd::default()), None, Some(&before)).1, Some(Path::Direct));
+    }
+
+    #[test]
+    fn a_peer_behind_routers_is_watched_over_several_hops() {
+        let via = UnderlayRoute::Via(["192.0.2.1".parse().unwrap()].into());
+        assert_eq!(path_with(Some(Bfd::default()), Some(via), None).1, Some(Path::Multihop));
+    }
+
+    #[test]
+    fn who_says_how_far_a_peer_is_knows_better_than_the_routes() {
+        let far = Bfd { is_multihop: Some(true), ..Bfd::default() };
+        assert_eq!(path_with(Some(far), Some(UnderlayRoute::OnLink), None).1, Some(Path::Multihop));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::Asn;
+use poplin_bgp::{Asn, bfd};
 
 use crate::name::{HostName, PoolName};
 
@@ -57,6 +57,17 @@ pub struct Session {
     pub prefixes_sent: usize,
     /// Why the last session ended.
     pub last_error: Option<String>,
+    /// How BFD sees the way to it, if it is asked.
+    pub bfd: Option<Watched>,
+}
+
+/// The way to a neighbour, as BFD sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// All that BFD tells.
+    pub view: bfd::View,
+    /// For how long it has been in its state.
+    pub in_state: Duration,
 }
 
 /// How full a block is.

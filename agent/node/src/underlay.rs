@@ -71,7 +71,7 @@ fn resolve_one(kernel: &KernelState, learned: &Learned, next_hop: IpAddr, depth:
 }
 
 /// The on-link prefix an address is reached by directly, if it is.
-fn on_link(kernel: &KernelState, address: IpAddr) -> Option<IpNet> {
+pub fn on_link(kernel: &KernelState, address: IpAddr) -> Option<IpNet> {
     match longest_match(&kernel.underlay, address)? {
         (prefix, UnderlayRoute::OnLink) => Some(prefix),
         (_, UnderlayRoute::Via(_)) => None,

@@ -14,6 +14,8 @@ use poplin_policy::host::{Failsafe, WorkloadToHost};
 use poplin_policy::model::{PortMatch, PortProtocol};
 use poplin_proto::v1;
 
+use super::bfd;
+
 /// Name of the one `FabricConfig`.
 pub(super) const FABRIC_NAME: &str = "default";
 
@@ -85,11 +87,13 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let existing_flows = findings.take(word("spec.existingFlows", &spec.existing_flows, &words));
     let inbound = failsafe(&mut findings, "spec.failsafeInbound", &spec.failsafe_inbound, default.failsafe.inbound);
     let outbound = failsafe(&mut findings, "spec.failsafeOutbound", &spec.failsafe_outbound, default.failsafe.outbound);
+    let bfd = spec.bfd.map_or(default.bfd, |bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
     let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows);
     findings.finish(checked.map(|(((asn, mtu_bytes), workload_to_host), existing_flows)| Fabric {
         asn,
         is_meshed,
+        bfd,
         mtu_bytes,
         workload_to_host,
         existing_flows,

@@ -3,6 +3,7 @@
 //! In: messages of `poplin.v1`, or values of the store. Out: [`Object`]s that cannot be wrong, or what is wrong and where.
 //! Knows nothing of gRPC or of the store's connection. This is the border: within it nobody checks again.
 
+mod bfd;
 mod block;
 mod endpoint;
 mod host;

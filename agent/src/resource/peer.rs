@@ -9,6 +9,7 @@ use poplin_node::object::Peer;
 use poplin_node::{BGP_PORT, HOLD_TIME};
 use poplin_proto::v1;
 
+use super::bfd;
 use super::host::asn;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
@@ -27,6 +28,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
             .take(within("spec.holdTimeSeconds", seconds, 3, 65535, " s"))
             .map(|seconds| Duration::from_secs(seconds.into())),
     };
+    let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
     findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
         name,
@@ -35,5 +37,6 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         asn,
         hosts,
         hold_time,
+        bfd,
     }))
 }

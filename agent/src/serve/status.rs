@@ -1,8 +1,9 @@
 //! StatusService: this host at this moment.
 
-use poplin_node::status::{BlockUse, Session, Status as Host};
+use poplin_bgp::bfd::{Diagnostic, Path};
+use poplin_node::status::{BlockUse, Session, Status as Host, Watched};
 use poplin_proto::v1::status_service_server::StatusService;
-use poplin_proto::v1::{BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
+use poplin_proto::v1::{BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
 use tonic::{Request, Response, Status};
 
 use super::{Call, Desk};
@@ -51,6 +52,27 @@ fn session(session: Session) -> SessionStatus {
         prefixes_sent: count(session.prefixes_sent),
         last_error: session.last_error.unwrap_or_default(),
         name: session.name,
+        bfd: session.bfd.map(bfd),
+    }
+}
+
+fn bfd(watched: Watched) -> BfdStatus {
+    let millis = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    let words = |diagnostic: Diagnostic| match diagnostic {
+        Diagnostic::NONE => String::new(),
+        said => said.to_string(),
+    };
+    BfdStatus {
+        state: watched.view.state.to_string(),
+        seconds_in_state: watched.in_state.as_secs(),
+        path: match watched.view.path {
+            Path::Direct => "direct".to_owned(),
+            Path::Multihop => "multihop".to_owned(),
+        },
+        interval_milliseconds: millis(watched.view.transmit_interval),
+        detection_milliseconds: millis(watched.view.detection_time),
+        diagnostic: words(watched.view.diagnostic),
+        remote_diagnostic: words(watched.view.remote_diagnostic),
     }
 }
 

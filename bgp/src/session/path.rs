@@ -3,9 +3,9 @@
 //! Rules: RFC 5882 §3.2 and §4.2 (a failed way ends the session; a way switched off says nothing), §4.3 (restarts),
 //! RFC 9384 (how the neighbour is told).
 //!
-//! BFD must have seen the neighbour during this very session: only then is its silence a change. A neighbour that has
-//! restarted is not missed in its new session because of packets that its old life did not send. And one that restarts
-//! gracefully stays silent because its BFD shares the fate of its BGP, unless its C bit says that it does not.
+//! A neighbour that has restarted is not to be missed in its new session because of packets that its old life did not send.
+//! So where an earlier session ended without a word, BFD must have seen the neighbour since. And one that restarts gracefully
+//! stays silent because its BFD shares the fate of its BGP, unless its C bit says that it does not.
 
 use std::time::Instant;
 
@@ -54,7 +54,7 @@ impl Session {
     fn rests_on(&self, connection: &Connection, fall: &Fall) -> bool {
         match connection.phase {
             Phase::OpenSent | Phase::OpenConfirm(_) => self.is_held_back(),
-            Phase::Established { at, .. } => at <= fall.heard,
+            Phase::Established { .. } => self.lost_at.is_none_or(|lost| lost < fall.heard),
         }
     }
 

@@ -45,6 +45,9 @@ impl Session {
     /// A connection ended: decides what becomes of the routes, and notes the end of a session.
     pub(super) fn part(&mut self, now: Instant, connection: &Connection, parting: Parting, reason: &str) {
         if connection.is_established() {
+            if parting == Parting::Silence {
+                self.lost_at = Some(now);
+            }
             let kept = self.keep_or_forget(now, connection, parting);
             let (neighbour, reason) = (self.config.address, reason.to_owned());
             self.note(Note::SessionDown { neighbour, reason, kept });

@@ -101,16 +101,32 @@ fn a_neighbour_that_does_not_speak_bfd_is_a_neighbour_like_any_other() {
 }
 
 #[test]
-fn a_session_that_bfd_never_vouched_for_is_not_ended_by_it() {
+fn a_neighbour_that_is_back_is_not_missed_for_what_its_old_life_did_not_send() {
+    let mut peer = watched();
+    peer.lose();
+
+    peer.call(Some(kept(120)));
+    peer.path_falls(Cause::Silence, DETECTION_TIME, false);
+
+    assert_eq!(peer.view().state, SessionState::Established);
+    assert_eq!(peer.removed(), []);
+    peer.path_rises();
+    peer.pass(5 * SECOND);
+    peer.path_falls(Cause::Silence, DETECTION_TIME, false);
+    assert_ne!(peer.view().state, SessionState::Established, "its new life is missed like the old one");
+}
+
+#[test]
+fn a_neighbour_that_dies_the_moment_its_first_session_stands_is_missed() {
     let mut peer = Peer::new();
     peer.watch(false);
     peer.path_rises();
     peer.pass(5 * SECOND);
 
     peer.call(None);
-    peer.path_falls(Cause::Silence, SECOND, false);
+    peer.path_falls(Cause::Silence, DETECTION_TIME, false);
 
-    assert_eq!(peer.view().state, SessionState::Established, "its old life was missed, not this one");
+    assert_ne!(peer.view().state, SessionState::Established);
 }
 
 #[test]

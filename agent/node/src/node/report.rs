@@ -14,7 +14,7 @@ use crate::plan;
 use crate::policing::Passage;
 use crate::prefix::size_of;
 use crate::request::Attached;
-use crate::status::{BlockUse, Session, Status};
+use crate::status::{BlockUse, Session, Status, Watched};
 
 use super::Node;
 
@@ -74,6 +74,7 @@ impl Node {
             prefixes_received: view.prefixes_received,
             prefixes_sent: view.prefixes_sent,
             last_error: view.last_error,
+            bfd: view.bfd.map(|view| Watched { in_state: now.saturating_duration_since(view.since), view }),
         };
         self.speaker.iter().flat_map(|speaker| speaker.neighbours()).map(session).collect()
     }

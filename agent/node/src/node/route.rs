@@ -17,7 +17,7 @@ impl Node {
     /// Keeps the speaker's neighbours and announcements true.
     pub(super) fn peer(&mut self, now: Instant) {
         let (Some(mirror), Some(me), Some(kernel)) = (&self.mirror, self.me(), &self.kernel) else { return };
-        let wanted = peering(mirror, me);
+        let wanted = peering(mirror, me, kernel, self.peering.as_ref());
         let origins = announced(mirror, me, kernel);
         let speaker = self.speaker.get_or_insert_with(|| Speaker::new(wanted.speaker));
         // What we announce comes first: neighbours of an earlier life forget what is missing when our table ends (RFC 4724 §4.2).
