@@ -28,6 +28,7 @@ need_packages() {
     case $package in
       etcd-server) systemctl --quiet disable --now etcd.service ;;
       bird2) systemctl --quiet disable --now bird.service ;;
+      frr) systemctl --quiet disable --now frr.service ;;
     esac
   done
 }
@@ -47,3 +48,4 @@ need_cargo() {
 
 BUILD_PACKAGES=(build-essential protobuf-compiler)
 LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl iputils-ping procps)
+INTEROP_PACKAGES=(frr)

@@ -15,6 +15,7 @@ mod chance;
 mod diagnostic;
 mod monitor;
 mod packet;
+mod schedule;
 mod session;
 mod settings;
 mod timing;

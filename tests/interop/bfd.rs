@@ -1,5 +1,9 @@
 //! One host and one BIRD that watch the way between them: by one hop and by several, in both families.
 
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use poplin_bgp::bfd::{Diagnostic, Packet, State};
 use poplin_lab::{Agent, Bird, Lab, Namespace, eventually, until};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -45,7 +49,8 @@ fn a_way_that_is_cut_is_noticed_on_both_sides_and_comes_back() {
     let world = World::over("172.31.1.1", "172.31.1.2", "direct", "{}");
     world.until_watched("direct");
 
-    let cut = [world.host.namespace(), world.tor.namespace()].map(Cut::of);
+    let ends = [world.host.namespace(), world.tor.namespace()];
+    ends.map(Namespace::cut);
 
     until("our routes are gone", || world.learned() == 0);
     assert_eq!(world.session()["lastError"], "BFD down (6/10)");
@@ -53,7 +58,7 @@ fn a_way_that_is_cut_is_noticed_on_both_sides_and_comes_back() {
         told if told.contains("BFD session down") => Ok(()),
         told => Err(told),
     });
-    drop(cut);
+    ends.map(Namespace::mend);
     world.until_watched("direct");
 }
 
@@ -109,11 +114,51 @@ fn a_bird_that_does_not_watch_is_a_neighbour_like_any_other_unless_we_are_strict
     world.until_watched("direct");
 }
 
+#[test]
+fn a_bird_whose_bfd_is_graceful_keeps_the_routes_of_a_killed_agent() {
+    let mut world = World::over("172.31.1.1", "172.31.1.2", "direct", "{}");
+    world.tor.start("172.31.0.1", &protocols("172.31.1.1", "172.31.1.2", "direct", "graceful"));
+    world.until_watched("direct");
+    let mut container = world.lab.container("web");
+    world.host.attach(&mut container, &[]);
+    until("BIRD has our block", || !world.tor.learned().is_empty());
+    let learned = world.tor.learned();
+
+    world.host.kill();
+
+    eventually("BIRD's BFD misses us", || match world.tor.birdc("show bfd sessions") {
+        sessions if sessions.contains(" Up ") => Err(sessions),
+        _ => Ok(()),
+    });
+    assert_eq!(world.tor.learned(), learned);
+    world.host.start();
+    world.until_watched("direct");
+    assert_eq!(world.tor.learned(), learned);
+}
+
+#[test]
+fn what_has_passed_a_router_is_not_taken_for_the_neighbour() {
+    let world = World::over("172.31.1.1", "172.31.1.2", "direct", "{}");
+    world.until_watched("direct");
+    let state = |world: &World| world.session()["bfd"]["diagnostic"].as_str().map(str::to_owned);
+
+    for hops in [1, 64, 254] {
+        world.forge(hops);
+    }
+    world.until_another_second();
+    assert_eq!(state(&world).as_deref(), Some(""));
+
+    world.forge(255);
+    until("the same packet from the link is taken", || {
+        state(&world).as_deref() == Some("neighbour signaled session down")
+    });
+}
+
 /// A host beside a BIRD that announces [`FOREIGN`] and has BFD on its side.
 struct World {
     host: Agent,
     tor: Bird,
-    _lab: Lab,
+    lab: Lab,
 }
 
 impl World {
@@ -129,7 +174,7 @@ impl World {
         host.start();
         host.apply(&peer(bird, bfd));
         tor.start("172.31.0.1", &protocols(bird, us, distance, "on"));
-        Self { host, tor, _lab: lab }
+        Self { host, tor, lab }
     }
 
     /// Waits until BFD and BGP are up on both sides, over this path.
@@ -145,6 +190,35 @@ impl World {
             sessions => Err(sessions),
         });
         until("we have learned what it announces", || self.learned() == 1);
+    }
+
+    /// Sends the host a packet in BIRD's name that says that BFD begins anew, as if from so far.
+    fn forge(&self, hops: u32) {
+        let socket = self.tor.namespace().within(|| UdpSocket::bind("172.31.1.1:0")).expect("an address of the switch");
+        socket.set_ttl(hops).expect("a hop limit");
+        let second = Duration::from_secs(1);
+        let packet = Packet {
+            diagnostic: Diagnostic::NONE,
+            state: State::Down,
+            is_poll: false,
+            is_final: false,
+            is_independent: false,
+            is_demand: false,
+            multiplier: 3,
+            mine: 1,
+            yours: 0,
+            min_transmit: second,
+            min_receive: second,
+            min_echo: Duration::ZERO,
+        };
+        socket.send_to(&packet.encode(), "172.31.1.2:3784").expect("a route to the host");
+    }
+
+    /// Waits until the host has had time to take what was sent.
+    fn until_another_second(&self) {
+        let seconds = || self.session()["bfd"]["secondsInState"].as_u64().unwrap_or_default();
+        let before = seconds();
+        until("a second is over", || seconds() != before);
     }
 
     fn session(&self) -> Value {
@@ -172,21 +246,4 @@ fn protocols(bird: &str, us: &str, distance: &str, bfd: &str) -> String {
          local {bird} as 65001; neighbor {us} as 64601; ipv4 {{ import all; export all; next hop self; }};\n\
          ipv6 {{ import all; export all; next hop self; }}; }}"
     )
-}
-
-/// Nothing comes into a namespace while this stands; links stay up, and nobody is told.
-struct Cut<'a>(&'a Namespace);
-
-impl<'a> Cut<'a> {
-    fn of(namespace: &'a Namespace) -> Self {
-        let table = "table inet cut { chain in { type filter hook prerouting priority -310; policy drop; }; }";
-        namespace.run("nft", &[table]);
-        Self(namespace)
-    }
-}
-
-impl Drop for Cut<'_> {
-    fn drop(&mut self) {
-        self.0.run("nft", &["delete table inet cut"]);
-    }
 }

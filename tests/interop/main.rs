@@ -1,5 +1,6 @@
-//! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, one and two of them. They need root.
+//! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, one and two of them, and FRR. They need root.
 
 mod bfd;
 mod bird;
 mod ecmp;
+mod frr;

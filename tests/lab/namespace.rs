@@ -94,6 +94,17 @@ impl Namespace {
         self.within(|| TcpStream::connect_timeout(&SocketAddr::from((address, port)), CONNECT))
     }
 
+    /// From now on nothing comes in; links stay up, and nobody is told.
+    pub fn cut(&self) {
+        let table = "table inet cut { chain in { type filter hook prerouting priority -310; policy drop; }; }";
+        self.run("nft", &[table]);
+    }
+
+    /// Takes that back.
+    pub fn mend(&self) {
+        self.run("nft", &["delete table inet cut"]);
+    }
+
     /// Joins two namespaces by a veth pair with addresses such as `172.31.1.1/24`.
     pub fn join(
         &self,

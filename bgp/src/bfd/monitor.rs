@@ -10,7 +10,9 @@ use std::{
     time::Instant,
 };
 
-use super::{Malformed, PACKET_OCTETS, Packet, Path, Settings, View, chance::Chance, session::Session};
+use super::{
+    Malformed, PACKET_OCTETS, Packet, Path, Settings, View, chance::Chance, schedule::Schedule, session::Session,
+};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,7 @@ pub struct Monitor {
     names: BTreeMap<u32, IpAddr>,
     /// What was last told of each session that is watched.
     told: BTreeMap<IpAddr, View>,
+    schedule: Schedule,
     chance: Chance,
     actions: VecDeque<Action>,
     /// Packets that belonged to nobody or were malformed.
@@ -78,6 +81,7 @@ impl Monitor {
             sessions: BTreeMap::new(),
             names: BTreeMap::new(),
             told: BTreeMap::new(),
+            schedule: Schedule::default(),
             chance: Chance::of(seed),
             actions: VecDeque::new(),
             discarded: 0,
@@ -101,7 +105,7 @@ impl Monitor {
 
     /// When to come back with [`Event::Tick`], even if nothing happens until then.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.sessions.values().filter_map(Session::deadline).min()
+        self.schedule.next()
     }
 
     /// How many packets were discarded, and the last flaw of form among them.
@@ -110,9 +114,7 @@ impl Monitor {
     }
 
     fn tick(&mut self, now: Instant) {
-        let due = self.sessions.iter().filter(|(_, session)| session.deadline().is_some_and(|at| at <= now));
-        let due: Vec<IpAddr> = due.map(|(neighbour, _)| *neighbour).collect();
-        for neighbour in due {
+        for neighbour in self.schedule.due(now) {
             self.with(now, neighbour, |session| session.tick(now));
             if self.sessions.get(&neighbour).is_some_and(|session| session.is_over(now)) {
                 self.close(neighbour);
@@ -158,6 +160,7 @@ impl Monitor {
     fn close(&mut self, neighbour: IpAddr) {
         if let Some(session) = self.sessions.remove(&neighbour) {
             self.names.remove(&session.discriminator());
+            self.schedule.set(neighbour, None);
             self.actions.push_back(Action::Close { neighbour });
         }
     }
@@ -208,6 +211,7 @@ impl Monitor {
         if let Some(packet) = session.transmit(now, &mut self.chance) {
             self.actions.push_back(Action::Send { neighbour, octets: packet.encode() });
         }
+        self.schedule.set(neighbour, session.deadline());
         let view = session.view();
         if let Some(told) = self.told.get_mut(&neighbour).filter(|told| **told != view) {
             *told = view.clone();

@@ -97,7 +97,8 @@ pub enum Cause {
     Silence,
     /// Nothing comes through to the other end.
     Signalled,
-    /// The other end has begun anew, with another discriminator: the way works, and what stood before is gone.
+    /// The other end has begun anew: it has another discriminator, or says that it heard us. The way works, and what stood
+    /// before is gone.
     Restarted,
     /// Somebody switched the session off: nothing is said about the way (RFC 5880 §6.2).
     Administrative,

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poplin_bgp::bfd::{Action, Diagnostic, Event, Monitor, Packet, Path, State, View};
+use poplin_bgp::bfd::{Action, Cause, Diagnostic, Event, Monitor, Packet, Path, State, View};
 
 use crate::wire::{address, millis, settings};
 
@@ -178,6 +178,46 @@ fn section_6_8_6_an_end_switched_off_is_no_silence() {
 
     let view = alone.views.last().unwrap();
     assert_eq!((view.state, view.diagnostic), (State::Down, Diagnostic::NEIGHBOUR_DOWN));
+}
+
+#[test]
+fn each_of_many_sessions_is_served_in_its_own_time() {
+    let neighbours: Vec<IpAddr> = (1..=200).map(|last| IpAddr::from([198, 51, 100, last])).collect();
+    let wanted = neighbours.iter().map(|&neighbour| (neighbour, settings(millis(100), 3))).collect();
+    let (mut now, mut monitor) = (Instant::now(), Monitor::new(11));
+    let end = now + Duration::from_secs(20);
+    let mut sent = BTreeMap::<IpAddr, usize>::new();
+
+    monitor.handle(now, Event::Watch(wanted));
+    while now <= end {
+        while let Some(action) = monitor.next_action() {
+            if let Action::Send { neighbour, .. } = action {
+                *sent.entry(neighbour).or_default() += 1;
+            }
+        }
+        now = monitor.next_deadline().unwrap();
+        monitor.handle(now, Event::Tick);
+    }
+
+    assert_eq!(sent.len(), 200);
+    assert!(sent.values().all(|count| (20..=27).contains(count)), "one packet in 750 ms to 1 s: {sent:?}");
+}
+
+#[test]
+fn what_the_other_end_says_it_fell_by_tells_whether_the_way_works() {
+    let told = [
+        (Diagnostic::EXPIRED, Cause::Signalled),
+        (Diagnostic::new(5), Cause::Signalled),
+        (Diagnostic::NEIGHBOUR_DOWN, Cause::Restarted),
+        (Diagnostic::ADMINISTRATIVE, Cause::Administrative),
+    ];
+    for (diagnostic, cause) in told {
+        let mut alone = Alone::up();
+
+        alone.hear(Packet { yours: alone.name(), diagnostic, ..alone.from(State::Down) });
+
+        assert_eq!(alone.views.last().unwrap().fall.unwrap().cause, cause, "{diagnostic}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Session {
             return false;
         }
         self.heard = Some(now);
-        self.follow(now, packet.state, is_successor);
+        self.follow(now, packet.state, cause(packet, is_successor));
         packet.is_poll
     }
 
@@ -38,13 +38,12 @@ impl Session {
     }
 
     /// The state machine of RFC 5880 §6.2.
-    fn follow(&mut self, now: Instant, remote: State, is_successor: bool) {
-        let signalled = if is_successor { Cause::Restarted } else { Cause::Signalled };
+    fn follow(&mut self, now: Instant, remote: State, cause: Cause) {
         match (self.state, remote) {
             (State::Init | State::Up, State::AdminDown) => {
                 self.enter(now, State::Down, Diagnostic::NEIGHBOUR_DOWN, Cause::Administrative);
             }
-            (State::Up, State::Down) => self.enter(now, State::Down, Diagnostic::NEIGHBOUR_DOWN, signalled),
+            (State::Up, State::Down) => self.enter(now, State::Down, Diagnostic::NEIGHBOUR_DOWN, cause),
             (State::Down, State::Down) => self.advance(now, State::Init),
             (State::Down, State::Init) | (State::Init, State::Init | State::Up) => self.advance(now, State::Up),
             (State::Down, State::AdminDown | State::Up)
@@ -57,5 +56,16 @@ impl Session {
     /// Coming closer says nothing about the last fall: its diagnostic stays.
     fn advance(&mut self, now: Instant, state: State) {
         self.enter(now, state, self.diagnostic, Cause::Signalled);
+    }
+}
+
+/// What it means that the other end is down while we are up. One that says that it heard us say so has heard us, though we said
+/// no such thing: FRR 8.4 ends a session in these words when it replaces it by another.
+fn cause(packet: &Packet, is_successor: bool) -> Cause {
+    match packet.diagnostic {
+        Diagnostic::ADMINISTRATIVE => Cause::Administrative,
+        Diagnostic::NEIGHBOUR_DOWN => Cause::Restarted,
+        _ if is_successor => Cause::Restarted,
+        _ => Cause::Signalled,
     }
 }

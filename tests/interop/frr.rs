@@ -1,0 +1,112 @@
+//! One host and one FRR that watch the way between them: its bfdd is another hand's reading of RFC 5880 than BIRD's.
+
+use poplin_lab::{Agent, Frr, Lab, Namespace, eventually, until};
+use serde_json::Value;
+
+/// What FRR announces.
+const FOREIGN: &str = "198.51.100.0/24";
+
+#[test]
+fn a_way_is_watched_by_both_in_either_family() {
+    for (frr, us) in [("172.31.1.1", "172.31.1.2"), ("fd31:1::1", "fd31:1::2")] {
+        let world = World::over(frr, us, "{intervalMilliseconds: 400}");
+
+        world.until_watched();
+
+        eventually("the slower wish of the two counts", || match world.session()["bfd"].clone() {
+            bfd if bfd["intervalMilliseconds"] == 400 && bfd["detectionMilliseconds"] == 2000 => Ok(()),
+            bfd => Err(bfd.to_string()),
+        });
+    }
+}
+
+#[test]
+fn a_way_that_is_cut_is_noticed_on_both_sides_and_comes_back() {
+    let world = World::over("172.31.1.1", "172.31.1.2", "{}");
+    world.until_watched();
+
+    let ends = [world.host.namespace(), world.frr.namespace()];
+    ends.map(Namespace::cut);
+
+    until("our routes are gone", || world.learned() == 0);
+    assert_eq!(world.session()["lastError"], "BFD down (6/10)");
+    eventually("FRR has noticed", || match world.frr.vtysh(&["show bgp neighbors 172.31.1.2"]) {
+        told if told.contains("BFD down received") || told.contains("BFD Down") => Ok(()),
+        told => Err(told),
+    });
+    ends.map(Namespace::mend);
+    world.until_watched();
+}
+
+#[test]
+fn a_watch_that_frr_ends_ends_no_session() {
+    let world = World::over("172.31.1.1", "172.31.1.2", "{}");
+    world.until_watched();
+
+    world.frr.vtysh(&["configure terminal", "bfd", "profile lab", "shutdown"]);
+
+    until("BFD is down", || world.session()["bfd"]["state"] == "Down");
+    assert_eq!(world.session()["bfd"]["diagnostic"], "neighbour signaled session down");
+    assert_eq!((world.session()["state"].as_str(), world.learned()), (Some("Established"), 1));
+    world.frr.vtysh(&["configure terminal", "bfd", "profile lab", "no shutdown"]);
+    world.until_watched();
+    assert!(!world.host.said().contains("is down: BFD"), "the session went on all the time: {}", world.host.said());
+}
+
+/// A host beside an FRR that announces [`FOREIGN`].
+struct World {
+    host: Agent,
+    frr: Frr,
+    _lab: Lab,
+}
+
+impl World {
+    fn over(frr: &str, us: &str, bfd: &str) -> Self {
+        let lab = Lab::new();
+        let mut router = Frr::new(&lab, "frr");
+        let namespace = lab.namespace("h1");
+        let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
+        namespace.join("uplink", &addresses[0], router.namespace(), "h1", &addresses[1]);
+        namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
+        let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
+        host.start();
+        host.apply(&format!(
+            "{{apiVersion: poplin.dev/v1, kind: Peer, metadata: {{name: frr}}, spec: {{address: '{frr}', asn: 65001, bfd: {bfd}}}}}"
+        ));
+        router.start(&configuration(us));
+        Self { host, frr: router, _lab: lab }
+    }
+
+    /// Waits until BFD and BGP are up on both sides.
+    #[track_caller]
+    fn until_watched(&self) {
+        eventually("BFD is up on our side", || match self.session() {
+            session if session["state"] == "Established" && session["bfd"]["state"] == "Up" => Ok(()),
+            session => Err(session.to_string()),
+        });
+        eventually("BFD is up on FRR's side", || match self.frr.vtysh(&["show bfd peers"]) {
+            peers if peers.contains("Status: up") => Ok(()),
+            peers => Err(peers),
+        });
+        until("we have learned what it announces", || self.learned() == 1);
+    }
+
+    fn session(&self) -> Value {
+        self.host.status()["sessions"][0].clone()
+    }
+
+    /// How many routes the host's kernel has learned.
+    fn learned(&self) -> usize {
+        self.host.routes().iter().filter(|route| route.starts_with(FOREIGN) && route.contains(" via ")).count()
+    }
+}
+
+/// Without `exit`: a daemon that does not know a section would leave its whole configuration there.
+fn configuration(us: &str) -> String {
+    format!(
+        "bfd\n profile lab\n  receive-interval 200\n  transmit-interval 200\n  detect-multiplier 5\n\
+         router bgp 65001\n bgp router-id 172.31.1.1\n no bgp ebgp-requires-policy\n no bgp network import-check\n\
+         neighbor {us} remote-as 64601\n neighbor {us} timers connect 1\n neighbor {us} bfd profile lab\n\
+         address-family ipv4 unicast\n  network {FOREIGN}\n  neighbor {us} activate\n"
+    )
+}
