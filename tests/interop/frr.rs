@@ -26,7 +26,7 @@ fn a_way_that_is_cut_is_noticed_on_both_sides_and_comes_back() {
     world.until_watched();
 
     let ends = [world.host.namespace(), world.frr.namespace()];
-    ends.map(Namespace::cut);
+    ends.into_iter().for_each(Namespace::cut);
 
     until("our routes are gone", || world.learned() == 0);
     assert_eq!(world.session()["lastError"], "BFD down (6/10)");
@@ -34,7 +34,7 @@ fn a_way_that_is_cut_is_noticed_on_both_sides_and_comes_back() {
         told if told.contains("BFD down received") || told.contains("BFD Down") => Ok(()),
         told => Err(told),
     });
-    ends.map(Namespace::mend);
+    ends.into_iter().for_each(Namespace::mend);
     world.until_watched();
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use poplin_proto::v1::resource::Object;
-use poplin_proto::v1::{Resource, RuleList};
+use poplin_proto::v1::{Bfd, Resource, RuleList};
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
@@ -39,9 +39,9 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
-        Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME"]),
+        Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "BFD"]),
         Some(Object::FabricConfig(_)) => {
-            (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT"])
+            (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT", "BFD"])
         }
         Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
         Some(Object::HostEndpoint(_)) => (&["HOST", "INTERFACE", "ADDRESSES"], &[]),
@@ -99,7 +99,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
         Some(Object::Peer(peer)) => {
             let spec = peer.spec.unwrap_or_default();
             let usual = vec![text(&spec.address), spec.asn.to_string(), or(spec.port, "179"), any(&spec.hosts)];
-            (usual, vec![or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s")])
+            let hold_time = or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s");
+            (usual, vec![hold_time, bfd(spec.bfd.as_ref())])
         }
         Some(Object::FabricConfig(config)) => {
             let spec = config.spec.unwrap_or_default();
@@ -108,7 +109,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
                 vec![or(spec.asn, "64512"), yes(spec.mesh.unwrap_or(true)), or(spec.mtu_bytes, NOTHING), to_host];
             let flows = if spec.existing_flows.is_empty() { "recheck".to_owned() } else { spec.existing_flows };
             let failsafe = |ports: &[String]| if ports.is_empty() { "usual".to_owned() } else { list(ports) };
-            (usual, vec![flows, failsafe(&spec.failsafe_inbound), failsafe(&spec.failsafe_outbound)])
+            let (inbound, outbound) = (failsafe(&spec.failsafe_inbound), failsafe(&spec.failsafe_outbound));
+            (usual, vec![flows, inbound, outbound, bfd(Some(&spec.bfd.unwrap_or_default()))])
         }
         Some(Object::Namespace(namespace)) => {
             let spec = namespace.spec.unwrap_or_default();
@@ -142,6 +144,16 @@ fn yes(value: bool) -> String {
 
 fn list(values: &[String]) -> String {
     if values.is_empty() { NOTHING.to_owned() } else { values.join(",") }
+}
+
+/// How the way is watched: `300 ms x 3`.
+fn bfd(bfd: Option<&Bfd>) -> String {
+    match bfd {
+        Some(bfd) if bfd.enabled.unwrap_or(true) => {
+            format!("{} ms x {}", bfd.interval_milliseconds.unwrap_or(300), bfd.multiplier.unwrap_or(3))
+        }
+        Some(_) | None => "off".to_owned(),
+    }
 }
 
 /// `-` for a direction that is not governed, which is something else than none allowed.
@@ -189,6 +201,17 @@ lockdown  platform  5      enforce  all          none allowed  2 rules
 
         assert!(table.lines().next().unwrap().ends_with("LABELS"));
         assert!(table.lines().nth(1).unwrap().ends_with("team=shop"));
+    }
+
+    #[test]
+    fn a_peer_tells_how_it_is_watched() {
+        let cell = |bfd: &str| {
+            let peer = format!(r#"{{"metadata":{{"name":"tor"}},"spec":{{{bfd}}}}}"#);
+            row(&Resource::from_json("Peer", &peer).unwrap(), true)[6].clone()
+        };
+        assert_eq!([cell(""), cell(r#""bfd":{}"#)], ["off", "300 ms x 3"]);
+        assert_eq!(cell(r#""bfd":{"intervalMilliseconds":100,"multiplier":5}"#), "100 ms x 5");
+        assert_eq!(cell(r#""bfd":{"enabled":false}"#), "off");
     }
 
     #[test]

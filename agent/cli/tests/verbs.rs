@@ -9,7 +9,7 @@ use std::process::Command;
 use fake::Agent;
 use poplin_proto::Failure;
 use poplin_proto::v1::{
-    DirectionTrace, Drop, ExplainResponse, GetStatusResponse, SessionStatus, SkippedRule, StoreStatus,
+    BfdStatus, DirectionTrace, Drop, ExplainResponse, GetStatusResponse, SessionStatus, SkippedRule, StoreStatus,
 };
 use tonic::Code;
 
@@ -252,9 +252,11 @@ fn status_is_healthy_or_says_what_is_wrong() {
 
     assert_eq!((healthy.code, healthy.err.as_str()), (0, ""));
     assert!(healthy.out.contains("tor            172.31.1.1  65000  Established  1m07s"), "{}", healthy.out);
+    assert!(healthy.out.contains("Up 300 ms, 900 ms"), "{}", healthy.out);
     assert_eq!((idle.code, idle.err.as_str()), (7, "warning: BGP session with tor (172.31.1.1) is Active\n"));
     let json: serde_json::Value = serde_json::from_str(&idle.out).unwrap();
     assert_eq!(json["sessions"][0]["secondsInState"], 67);
+    assert_eq!(json["sessions"][0]["bfd"]["detectionMilliseconds"], 900);
 }
 
 #[test]
@@ -431,6 +433,12 @@ fn status(state: &str) -> GetStatusResponse {
             asn: 65000,
             state: state.to_owned(),
             seconds_in_state: 67,
+            bfd: Some(BfdStatus {
+                state: "Up".to_owned(),
+                interval_milliseconds: 300,
+                detection_milliseconds: 900,
+                ..BfdStatus::default()
+            }),
             ..SessionStatus::default()
         }],
         ..GetStatusResponse::default()

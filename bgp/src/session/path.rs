@@ -62,7 +62,7 @@ impl Session {
     fn abandon_restart(&mut self) {
         if self.stale_until.is_some() {
             self.forget();
-            self.note(Note::RestartExpired { neighbour: self.config.address });
+            self.note(Note::RestartAbandoned { neighbour: self.config.address });
         }
     }
 

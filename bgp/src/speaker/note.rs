@@ -34,6 +34,11 @@ pub enum Note {
         /// Who.
         neighbour: IpAddr,
     },
+    /// BFD says that a neighbour does not even forward while it restarts: what was kept of its routes is gone.
+    RestartAbandoned {
+        /// Who.
+        neighbour: IpAddr,
+    },
     /// BFD sees a neighbour.
     PathUp {
         /// Whom.
@@ -102,6 +107,9 @@ impl fmt::Display for Note {
             }
             Self::RestartExpired { neighbour } => {
                 write!(f, "{neighbour} did not tell its routes again in time: those kept are removed")
+            }
+            Self::RestartAbandoned { neighbour } => {
+                write!(f, "{neighbour} does not forward while it restarts, says BFD: the routes kept are removed")
             }
             Self::PathUp { neighbour } => write!(f, "BFD with {neighbour} is up"),
             Self::PathDown { neighbour, diagnostic } => write!(f, "BFD with {neighbour} is down: {diagnostic}"),

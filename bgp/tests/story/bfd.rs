@@ -148,7 +148,7 @@ fn rfc5882_4_3_a_restarting_neighbour_whose_bfd_lives_by_itself_is_dead_when_bfd
     peer.path_falls(Cause::Silence, DETECTION_TIME, true);
 
     assert_eq!(peer.removed(), [net("10.0.1.0/26")]);
-    assert!(peer.notes().contains(&Note::RestartExpired { neighbour: address(1) }));
+    assert!(peer.notes().contains(&Note::RestartAbandoned { neighbour: address(1) }));
 }
 
 #[test]

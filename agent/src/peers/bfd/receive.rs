@@ -21,6 +21,9 @@ const AT_ONCE: usize = 512;
 /// Longer than any packet we could read (RFC 5880 §4.1: its length is one octet).
 const BUFFER_OCTETS: usize = 256;
 
+/// Room for what comes while we are not looking, as far as the system gives it: a packet takes about 800 octets of it.
+const BACKLOG_OCTETS: usize = 1 << 20;
+
 /// The hop limit of what passed no router.
 const HOPS: u32 = 255;
 
@@ -79,6 +82,7 @@ fn listen(path: Path, is_v6: bool) -> io::Result<UdpSocket> {
     let anywhere = if is_v6 { IpAddr::from(Ipv6Addr::UNSPECIFIED) } else { Ipv4Addr::UNSPECIFIED.into() };
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(BACKLOG_OCTETS)?;
     if is_v6 {
         socket.set_only_v6(true)?;
     }

@@ -81,6 +81,7 @@ impl Senders {
 fn bind(source: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(source), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(0)?; // nobody answers to this port: what comes all the same shall take no room
     match source {
         SocketAddr::V4(_) => {
             socket.set_ttl_v4(HOPS)?;
