@@ -90,7 +90,7 @@ fn a_busy_host_is_not_taken_for_a_dead_one_and_a_dead_one_is_still_noticed() {
     let busy = until_missed(&mut fabric);
     drop(hogs);
     println!("noticed after {idle:?}, and after {busy:?} with every processor taken");
-    assert!(busy < idle * 4, "{busy:?} instead of {idle:?}");
+    assert!(busy < idle * 8, "{busy:?} instead of {idle:?}");
 }
 
 #[test]

@@ -12,5 +12,6 @@ mod reconfigure;
 mod restart;
 mod routes;
 mod session;
+mod watched;
 mod wire;
 mod world;
