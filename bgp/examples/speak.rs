@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poplin_bgp::{Action, Asn, ConnectionId, Event, NeighbourConfig, Speaker, SpeakerConfig};
+use poplin_bgp::{Action, Asn, ConnectionId, Event, NeighbourConfig, Protection, Speaker, SpeakerConfig};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -45,6 +45,7 @@ fn main() -> Result<(), Failure> {
         next_hop_v4: None,
         next_hop_v6,
         bfd: None,
+        protection: Protection::default(),
     };
     let own = prefixes.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
     let (reports, inbox) = channel();
@@ -98,7 +99,8 @@ impl Hands {
             }
             Action::Install { prefix, next_hops } => println!("install {prefix} via {next_hops:?}"),
             Action::Remove { prefix } => println!("remove {prefix}"),
-            Action::Watch(_) => {} // no neighbour here asks for BFD
+            Action::Protect(_) => {} // nor for protection
+            Action::Watch(_) => {}   // no neighbour here asks for BFD
             Action::Note(note) => println!("note {note}"),
         }
         Ok(())

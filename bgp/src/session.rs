@@ -5,7 +5,8 @@
 //!
 //! The standard runs one state machine for each connection of a neighbour (§8.2.1), so the states are split likewise:
 //! what is true of a connection is in [`connection`], what is true between connections in [`dial`], what two rival
-//! connections mean to each other in `collision`, and what outlives them all in [`restart`], and what BFD says about the way in `path`.
+//! connections mean to each other in `collision`, and what outlives them all in [`restart`], what BFD says about the way in `path`, and what
+//! keeps strangers off in [`protection`].
 //!
 //! ```text
 //!   Idle ──rest over──> Connect ──connected──> OpenSent ──OPEN──> OpenConfirm ──KEEPALIVE──> Established
@@ -22,6 +23,7 @@ mod effect;
 mod end;
 mod negotiate;
 mod path;
+mod protection;
 mod receive;
 mod restart;
 
@@ -35,6 +37,7 @@ use dial::Dial;
 pub use config::{BfdConfig, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
+pub use protection::Protection;
 pub use restart::RESTART_TIME;
 
 /// One neighbour, with at most one connection of each direction; a restarted neighbour's call stands for a moment beside

@@ -10,6 +10,7 @@ mod export;
 mod import;
 mod note;
 mod path;
+mod protect;
 mod restart;
 mod view;
 
@@ -22,7 +23,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    Best, Route, bfd,
+    Best, Protection, Route, bfd,
     rib::{Change, Own, Table},
     session::{Effect, Session},
 };
@@ -41,6 +42,8 @@ pub struct Speaker {
     connections: BTreeMap<ConnectionId, IpAddr>,
     /// The ways to neighbours that BFD was last asked to watch.
     watched: BTreeMap<IpAddr, bfd::Settings>,
+    /// The protection that was last asked for.
+    protected: BTreeMap<IpAddr, Protection>,
     /// How BFD last saw them.
     paths: BTreeMap<IpAddr, bfd::View>,
     table: Table,
@@ -59,6 +62,7 @@ impl Speaker {
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
             watched: BTreeMap::new(),
+            protected: BTreeMap::new(),
             paths: BTreeMap::new(),
             table: Table::default(),
             started: None,

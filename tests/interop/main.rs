@@ -4,3 +4,4 @@ mod bfd;
 mod bird;
 mod ecmp;
 mod frr;
+mod protected;

@@ -94,7 +94,10 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
     }
     let idle = status.sessions.iter().filter(|session| !is_established(session));
-    complaints.extend(idle.map(|session| format!("BGP session with {} is {}", neighbour(session), session.state)));
+    complaints.extend(idle.map(|session| match session.last_error.as_str() {
+        "" => format!("BGP session with {} is {}", neighbour(session), session.state),
+        reason => format!("BGP session with {} is {}: {reason}", neighbour(session), session.state),
+    }));
     complaints
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
-        Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "BFD"]),
+        Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "BFD", "PASSWORD FILE", "HOPS"]),
         Some(Object::FabricConfig(_)) => {
             (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT", "BFD"])
         }
@@ -100,7 +100,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = peer.spec.unwrap_or_default();
             let usual = vec![text(&spec.address), spec.asn.to_string(), or(spec.port, "179"), any(&spec.hosts)];
             let hold_time = or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s");
-            (usual, vec![hold_time, bfd(spec.bfd.as_ref())])
+            let protection = [text(&spec.password_file), or(spec.ttl_security_hops, NOTHING)];
+            (usual, [vec![hold_time, bfd(spec.bfd.as_ref())], protection.to_vec()].concat())
         }
         Some(Object::FabricConfig(config)) => {
             let spec = config.spec.unwrap_or_default();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, bfd};
+use poplin_bgp::{Asn, Protection, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -205,6 +205,8 @@ pub struct Peer {
     pub hold_time: Duration,
     /// How the way to it is watched, if it is.
     pub bfd: Option<Bfd>,
+    /// What keeps strangers off the connections to it.
+    pub protection: Protection,
 }
 
 /// How the way to a BGP neighbour is watched.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
-use poplin_bgp::{Asn, BfdConfig, NeighbourConfig, SpeakerConfig};
+use poplin_bgp::{Asn, BfdConfig, NeighbourConfig, Protection, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
@@ -88,7 +88,8 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
 }
 
 fn neighbour_of_peer(me: &Host, peer: &Peer) -> NeighbourConfig {
-    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time)
+    let neighbour = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time);
+    NeighbourConfig { protection: peer.protection.clone(), ..neighbour }
 }
 
 fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duration) -> NeighbourConfig {
@@ -111,6 +112,7 @@ fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duratio
         next_hop_v4,
         next_hop_v6,
         bfd: None,
+        protection: Protection::default(),
     }
 }
 
@@ -176,6 +178,7 @@ mod tests {
             hosts: Selector::all(),
             hold_time: HOLD_TIME,
             bfd,
+            protection: Protection::default(),
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);

@@ -11,6 +11,7 @@ mod key;
 mod mac;
 mod peer;
 mod pool;
+mod protection;
 mod stored;
 
 pub use key::{ROOT, key_of, kind_prefix, path_of, path_of_name};

@@ -11,6 +11,7 @@ use poplin_proto::v1;
 
 use super::bfd;
 use super::host::asn;
+use super::protection;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let spec = peer.spec.clone().unwrap_or_default();
@@ -29,6 +30,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
             .map(|seconds| Duration::from_secs(seconds.into())),
     };
     let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
+    let protection = protection::check(&mut findings, &spec);
     let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
     findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
         name,
@@ -38,5 +40,6 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         hosts,
         hold_time,
         bfd,
+        protection,
     }))
 }

@@ -8,6 +8,8 @@ use std::{
 
 use crate::{Asn, bfd};
 
+use super::Protection;
+
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeighbourConfig {
@@ -29,6 +31,8 @@ pub struct NeighbourConfig {
     pub next_hop_v6: Option<Ipv6Addr>,
     /// How the way to it is watched by BFD; `None` leaves that to the hold time.
     pub bfd: Option<BfdConfig>,
+    /// What keeps strangers off the connections to it.
+    pub protection: Protection,
 }
 
 /// How the way to a neighbour is watched.
@@ -57,7 +61,8 @@ impl NeighbourConfig {
     /// Whether a change from the one to the other changes what was agreed on in a session.
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
         let agreed = |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6);
-        agreed(self) != agreed(new)
+        // A connection that stands would go on as it was protected when it was made.
+        agreed(self) != agreed(new) || self.protection != new.protection
     }
 }
 

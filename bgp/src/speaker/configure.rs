@@ -14,6 +14,7 @@ impl Speaker {
         self.config = config;
         self.end_superseded(now, &wanted, identity_changed);
         self.watch(&wanted);
+        self.protect(&wanted);
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
     }
 

@@ -8,6 +8,7 @@ mod foreign;
 mod malformed;
 mod mesh;
 mod peer;
+mod protected;
 mod reconfigure;
 mod restart;
 mod routes;
