@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 24] = [
+const DOCUMENTS: [&str; 25] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -25,6 +25,7 @@ const DOCUMENTS: [&str; 24] = [
     "Peer",
     "PeerSpec",
     "Bfd",
+    "PrefixLimits",
     "FabricConfig",
     "FabricConfigSpec",
     "Namespace",
@@ -34,11 +35,12 @@ const DOCUMENTS: [&str; 24] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 12] = [
+const REPORTS: [&str; 13] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
     "BfdStatus",
+    "PrefixCount",
     "BlockStatus",
     "ExplainResponse",
     "CompiledChain",
@@ -50,8 +52,16 @@ const REPORTS: [&str; 12] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 6] =
-    ["PolicySpec.ingress", "PolicySpec.egress", "Rule.from", "Rule.to", "PeerSpec.bfd", "FabricConfigSpec.bfd"];
+const NEVER_NULL: [&str; 8] = [
+    "PolicySpec.ingress",
+    "PolicySpec.egress",
+    "Rule.from",
+    "Rule.to",
+    "PeerSpec.bfd",
+    "PeerSpec.prefix_limits",
+    "PeerSpec.shutdown",
+    "FabricConfigSpec.bfd",
+];
 
 /// Lists whose absence means "any", so that an empty one would silently widen a rule.
 const NEVER_EMPTY: [&str; 4] = ["Rule.ports", "Rule.source_ports", "Peers.nets", "Peers.sets"];

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poplin_bgp::{Action, Asn, ConnectionId, Event, NeighbourConfig, Protection, Speaker, SpeakerConfig};
+use poplin_bgp::{Action, Asn, ConnectionId, Event, NeighbourConfig, PrefixLimits, Protection, Speaker, SpeakerConfig};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -46,6 +46,8 @@ fn main() -> Result<(), Failure> {
         next_hop_v6,
         bfd: None,
         protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: None,
     };
     let own = prefixes.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
     let (reports, inbox) = channel();

@@ -31,5 +31,5 @@ pub mod wire;
 
 pub use asn::Asn;
 pub use rib::{Best, Refusal, Route, Step};
-pub use session::{BfdConfig, NeighbourConfig, Protection, RESTART_TIME, SessionState};
+pub use session::{BfdConfig, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, SessionState};
 pub use speaker::{Action, ConnectionId, Event, NeighbourView, Note, Speaker, SpeakerConfig};

@@ -21,15 +21,20 @@ mod connection;
 mod dial;
 mod effect;
 mod end;
+mod limit;
 mod negotiate;
 mod path;
 mod protection;
 mod receive;
 mod restart;
+mod shutdown;
 
-use std::{net::IpAddr, time::Instant};
+use std::{collections::BTreeSet, net::IpAddr, time::Instant};
 
-use crate::{Action, ConnectionId, Note, SpeakerConfig, wire::Fault};
+use crate::{
+    Action, ConnectionId, Note, SpeakerConfig,
+    wire::{Family, Fault},
+};
 
 use connection::Connection;
 use dial::Dial;
@@ -37,6 +42,7 @@ use dial::Dial;
 pub use config::{BfdConfig, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
+pub use limit::{LimitAction, PrefixLimits};
 pub use protection::Protection;
 pub use restart::RESTART_TIME;
 
@@ -60,6 +66,8 @@ pub(crate) struct Session {
     state: SessionState,
     since: Instant,
     last_error: Option<String>,
+    /// The families of which the neighbour was said to offer too many prefixes.
+    excessive: BTreeSet<Family>,
 }
 
 impl Session {
@@ -78,6 +86,7 @@ impl Session {
             state: SessionState::Idle,
             since: now,
             last_error: None,
+            excessive: BTreeSet::new(),
         };
         session.call(now);
         session
@@ -87,9 +96,12 @@ impl Session {
     pub(crate) fn adopt(&mut self, now: Instant, config: NeighbourConfig) {
         let was_held_back = self.is_held_back();
         let passive_changed = self.config.passive != config.passive;
+        let is_stopped = self.dial == Dial::Stopped;
+        let is_readmitted = is_stopped && self.config.limits != config.limits;
         self.config = config;
-        let is_released = was_held_back && !self.is_held_back();
-        if (passive_changed || is_released) && self.connections.is_empty() {
+        self.shut_down(now);
+        let is_released = (was_held_back || is_readmitted) && !self.is_held_back();
+        if ((passive_changed && !is_stopped) || is_released) && self.connections.is_empty() {
             self.call(now);
         }
     }
@@ -103,14 +115,16 @@ impl Session {
         local: IpAddr,
         is_restarting: bool,
     ) {
-        if let Dial::Resting { .. } = self.dial {
-            return self.turn_away(id, "resting after an error");
+        match self.dial {
+            Dial::Resting { .. } => return self.turn_away(id, "resting after an error"),
+            Dial::Stopped => return self.turn_away(id, "there is to be no session"),
+            Dial::Quiet | Dial::Waiting { .. } | Dial::Dialling { .. } => {}
         }
         if outgoing {
             self.dial = Dial::Quiet;
         }
         if self.is_held_back() {
-            return self.turn_away(id, "BFD is not up");
+            return self.turn_away(id, self.why_held_back());
         }
         let succeeds = !outgoing && self.may_be_superseded(now);
         if self.established().is_some() && !succeeds {
@@ -160,7 +174,7 @@ impl Session {
     /// Dials, if that is our part and nothing holds us back; else just listens.
     fn call(&mut self, now: Instant) {
         if self.config.passive || self.is_held_back() {
-            self.dial = Dial::Quiet;
+            self.dial = if self.config.shutdown.is_some() { Dial::Stopped } else { Dial::Quiet };
             return;
         }
         self.dial = Dial::Dialling { retry_at: now + self.config.connect_retry() };

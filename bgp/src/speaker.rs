@@ -8,6 +8,7 @@ mod configure;
 mod event;
 mod export;
 mod import;
+mod limit;
 mod note;
 mod path;
 mod protect;
@@ -26,6 +27,7 @@ use crate::{
     Best, Protection, Route, bfd,
     rib::{Change, Own, Table},
     session::{Effect, Session},
+    wire::Family,
 };
 
 pub use action::Action;
@@ -111,9 +113,11 @@ impl Speaker {
             address,
             asn: session.config().asn,
             state: session.state(),
+            is_shut_down: session.config().shutdown.is_some(),
             since: session.since(),
             has_sent_table: session.has_sent_table(),
-            prefixes_received: self.table.count(address),
+            prefixes_received: Family::ALL.into_iter().map(|family| self.table.count(address, family)).sum(),
+            limits: self.limits(session),
             prefixes_sent: self.sent(session),
             last_error: session.last_error().map(str::to_owned),
             bfd: self.paths.get(&address).cloned(),
@@ -158,11 +162,11 @@ impl Speaker {
         let Some(session) = self.sessions.get_mut(&neighbour) else { return };
         change(session);
         for effect in session.take_effects(now) {
-            self.carry_out(neighbour, effect);
+            self.carry_out(now, neighbour, effect);
         }
     }
 
-    fn carry_out(&mut self, neighbour: IpAddr, effect: Effect) {
+    fn carry_out(&mut self, now: Instant, neighbour: IpAddr, effect: Effect) {
         match effect {
             Effect::Act(action) => self.act(action),
             Effect::Up => self.send_table(neighbour),
@@ -179,7 +183,10 @@ impl Speaker {
                 self.install(changes);
             }
             Effect::Synchronised => self.synchronise(neighbour),
-            Effect::Update(update) => self.import(neighbour, update),
+            Effect::Update(update) => {
+                self.import(neighbour, update);
+                self.count(now, neighbour);
+            }
             Effect::Refresh(family) => self.send_family(neighbour, family),
         }
     }

@@ -1,7 +1,9 @@
 //! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, one and two of them, and FRR. They need root.
 
+mod beside;
 mod bfd;
 mod bird;
 mod ecmp;
 mod frr;
 mod protected;
+mod wanted;

@@ -1,16 +1,8 @@
 //! One host and one BIRD whose connections are protected: signed by a password, and heard only from near.
 
-use std::path::PathBuf;
+use poplin_lab::until;
 
-use poplin_lab::{Agent, Bird, Lab, eventually, until};
-use serde_json::Value;
-
-/// What BIRD announces.
-const FOREIGN: &str = "198.51.100.0/24";
-
-/// The two ends of the link, BIRD's first.
-const V4: [&str; 2] = ["172.31.1.1", "172.31.1.2"];
-const V6: [&str; 2] = ["fd31:1::1", "fd31:1::2"];
+use crate::beside::{V4, V6, World};
 
 #[test]
 fn sessions_are_signed_in_either_family_whoever_calls() {
@@ -109,73 +101,4 @@ fn a_neighbour_whose_packets_seem_to_come_from_afar_is_told() {
     world.peer(V4, "");
     world.bird(V4, ""); // its half-dead connections would hold it up
     world.until_established();
-}
-
-/// A host beside a BIRD.
-struct World {
-    host: Agent,
-    tor: std::cell::RefCell<Bird>,
-    lab: Lab,
-}
-
-impl World {
-    fn new() -> Self {
-        let lab = Lab::new();
-        let tor = Bird::new(&lab, "tor");
-        let namespace = lab.namespace("h1");
-        let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
-        namespace.join("uplink", &addresses[0], tor.namespace(), "h1", &addresses[1]);
-        namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
-        let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
-        host.start();
-        Self { host, tor: tor.into(), lab }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.lab.directory().join("password")
-    }
-
-    fn password(&self, password: &str) {
-        std::fs::write(self.file(), password).expect("the directory is there");
-    }
-
-    /// Tells the host of BIRD; `FILE` stands for the password's file.
-    fn peer(&self, [bird, _]: [&str; 2], more: &str) {
-        let more = more.replace("FILE", &self.file().display().to_string());
-        self.host.apply(&format!(
-            "{{apiVersion: poplin.dev/v1, kind: Peer, metadata: {{name: router}}, spec: {{address: '{bird}', asn: 65001, {more}}}}}"
-        ));
-    }
-
-    /// Starts BIRD with these words about the host, or starts it again with others.
-    fn bird(&self, [bird, us]: [&str; 2], more: &str) {
-        let protocols = format!(
-            "protocol static {{ ipv4; route {FOREIGN} blackhole; }}\n\
-             protocol bgp fabric {{ direct; {more} connect delay time 1; connect retry time 3; error wait time 1, 1;\n\
-             local {bird} as 65001; neighbor {us} as 64601; ipv4 {{ import all; export all; next hop self; }};\n\
-             ipv6 {{ import all; export all; next hop self; }}; }}"
-        );
-        self.tor.borrow_mut().start("172.31.0.1", &protocols);
-    }
-
-    #[track_caller]
-    fn until_established(&self) {
-        eventually("there is a session", || match self.session() {
-            session if session["state"] == "Established" && session["prefixesReceived"] == 1 => Ok(()),
-            session => Err(format!("{session}\n{}", self.tor.borrow().birdc("show protocols all fabric"))),
-        });
-    }
-
-    /// Waits until the status says all of this of the session.
-    #[track_caller]
-    fn until_told(&self, words: &[&str]) {
-        eventually("the status tells why there is no session", || match self.session()["lastError"].as_str() {
-            Some(told) if words.iter().all(|word| told.contains(word)) => Ok(()),
-            told => Err(format!("{told:?}")),
-        });
-    }
-
-    fn session(&self) -> Value {
-        self.host.status()["sessions"][0].clone()
-    }
 }

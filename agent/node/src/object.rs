@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, Protection, bfd};
+use poplin_bgp::{Asn, PrefixLimits, Protection, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -207,6 +207,10 @@ pub struct Peer {
     pub bfd: Option<Bfd>,
     /// What keeps strangers off the connections to it.
     pub protection: Protection,
+    /// How many prefixes it may announce.
+    pub limits: PrefixLimits,
+    /// Present: there is to be no session with it, and it is told so in these words.
+    pub shutdown: Option<String>,
 }
 
 /// How the way to a BGP neighbour is watched.

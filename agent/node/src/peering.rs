@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
-use poplin_bgp::{Asn, BfdConfig, NeighbourConfig, Protection, SpeakerConfig};
+use poplin_bgp::{Asn, BfdConfig, NeighbourConfig, PrefixLimits, Protection, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
@@ -89,7 +89,8 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
 
 fn neighbour_of_peer(me: &Host, peer: &Peer) -> NeighbourConfig {
     let neighbour = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time);
-    NeighbourConfig { protection: peer.protection.clone(), ..neighbour }
+    let (protection, shutdown) = (peer.protection.clone(), peer.shutdown.clone());
+    NeighbourConfig { protection, limits: peer.limits, shutdown, ..neighbour }
 }
 
 fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duration) -> NeighbourConfig {
@@ -113,6 +114,8 @@ fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duratio
         next_hop_v6,
         bfd: None,
         protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: None,
     }
 }
 
@@ -179,6 +182,8 @@ mod tests {
             hold_time: HOLD_TIME,
             bfd,
             protection: Protection::default(),
+            limits: PrefixLimits::default(),
+            shutdown: None,
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);

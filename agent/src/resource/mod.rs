@@ -8,6 +8,7 @@ mod block;
 mod endpoint;
 mod host;
 mod key;
+mod limits;
 mod mac;
 mod peer;
 mod pool;

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Asn, bfd};
 
-use super::Protection;
+use super::{PrefixLimits, Protection};
 
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub struct NeighbourConfig {
     pub bfd: Option<BfdConfig>,
     /// What keeps strangers off the connections to it.
     pub protection: Protection,
+    /// How many prefixes it may announce, and what follows if it does not keep to that.
+    pub limits: PrefixLimits,
+    /// Present: there is to be no session, and the neighbour is told so in these words, at most 255 octets, which may be none (RFC 9003).
+    pub shutdown: Option<String>,
 }
 
 /// How the way to a neighbour is watched.

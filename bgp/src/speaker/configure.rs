@@ -38,6 +38,7 @@ impl Speaker {
         let is_path_up = self.is_path_up(address);
         self.sessions.entry(address).or_insert_with(|| Session::start(now, us, neighbour.clone(), is_path_up));
         self.with_session(now, address, |session| session.adopt(now, neighbour));
+        self.count(now, address); // the limits may be others now
     }
 }
 

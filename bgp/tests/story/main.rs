@@ -5,6 +5,7 @@
 mod bfd;
 mod collision;
 mod foreign;
+mod limit;
 mod malformed;
 mod mesh;
 mod peer;
@@ -13,6 +14,7 @@ mod reconfigure;
 mod restart;
 mod routes;
 mod session;
+mod shutdown;
 mod watched;
 mod wire;
 mod world;

@@ -8,8 +8,8 @@ use std::{
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, ConnectionId, Event, NeighbourConfig, NeighbourView, Note, Protection, SessionState, Speaker,
-    SpeakerConfig, bfd::Settings,
+    Action, Asn, ConnectionId, Event, NeighbourConfig, NeighbourView, Note, PrefixLimits, Protection, SessionState,
+    Speaker, SpeakerConfig, bfd::Settings,
 };
 
 /// One speaker, and what the hands did for it.
@@ -72,6 +72,8 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         next_hop_v6: None,
         bfd: None,
         protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: None,
     }
 }
 
