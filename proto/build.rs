@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 29] = [
+const DOCUMENTS: [&str; 30] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -25,6 +25,7 @@ const DOCUMENTS: [&str; 29] = [
     "Peer",
     "PeerSpec",
     "Bfd",
+    "PrefixLimits",
     "FabricConfig",
     "FabricConfigSpec",
     "Namespace",
@@ -39,11 +40,12 @@ const DOCUMENTS: [&str; 29] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 14] = [
+const REPORTS: [&str; 15] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
     "BfdStatus",
+    "PrefixCount",
     "BlockStatus",
     "ListRoutesResponse",
     "RouteStatus",
@@ -57,12 +59,14 @@ const REPORTS: [&str; 14] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 8] = [
+const NEVER_NULL: [&str; 10] = [
     "PolicySpec.ingress",
     "PolicySpec.egress",
     "Rule.from",
     "Rule.to",
     "PeerSpec.bfd",
+    "PeerSpec.prefix_limits",
+    "PeerSpec.shutdown",
     "FabricConfigSpec.bfd",
     "RouteRule.when",
     "FabricConfigSpec.reflectors",

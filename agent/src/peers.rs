@@ -1,9 +1,14 @@
-//! TCP connections of BGP: dials, accepts, reads and writes; understands nothing of what passes. BFD has its own thread in `bfd`.
+//! TCP connections of BGP: dials, accepts, reads and writes; understands nothing of what passes. BFD has its own thread in `bfd`; what keeps
+//! strangers off the connections stands in `shield`.
 //!
 //! In: [`Action`]s of the speaker. Out: [`Event`]s for it. Each connection has a reading and a writing task; a connection is
 //! over when either ends.
 
 mod bfd;
+mod dropped;
+mod option;
+mod password;
+mod shield;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use poplin_bgp::{Action, ConnectionId, Event as BgpEvent};
+use poplin_bgp::{Action, ConnectionId, Event as BgpEvent, Protection};
 use poplin_node::Event;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -21,6 +26,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use bfd::Bfd;
+use dropped::Dropped;
+use shield::Shield;
 
 /// How long a dialled neighbour may take to answer.
 const DIAL: Duration = Duration::from_secs(5);
@@ -47,6 +54,7 @@ struct Shared {
     events: mpsc::Sender<Event>,
     opened: mpsc::UnboundedSender<(ConnectionId, mpsc::UnboundedSender<Vec<u8>>)>,
     connections: AtomicU64,
+    shield: Shield,
 }
 
 impl Peers {
@@ -55,16 +63,14 @@ impl Peers {
         let bfd = Bfd::start(sources.clone(), events.clone());
         let bfd = bfd.inspect_err(|error| tracing::warn!("cannot speak BFD: {error}; BGP goes on without")).ok();
         let (sender, opened) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { sources, events, opened: sender, connections: AtomicU64::new(0) });
-        match bind(listen).await {
-            Ok(listener) => {
-                tokio::spawn(accept(listener, shared.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(
-                    "cannot accept BGP connections on {listen}: {error}; neighbours are dialled all the same"
-                );
-            }
+        let listener = bind(listen).await.inspect_err(|error| {
+            tracing::warn!("cannot accept BGP connections on {listen}: {error}; neighbours are dialled all the same");
+        });
+        let listener = listener.ok().map(Arc::new);
+        let shield = Shield::new(listener.clone());
+        let shared = Arc::new(Shared { sources, events, opened: sender, connections: AtomicU64::new(0), shield });
+        if let Some(listener) = listener {
+            tokio::spawn(accept(listener, shared.clone()));
         }
         Self { shared, bfd, writers: BTreeMap::new(), opened }
     }
@@ -102,6 +108,7 @@ impl Peers {
                     bfd.watch(ways);
                 }
             }
+            Action::Protect(neighbours) => self.shared.shield.wants(neighbours),
             Action::Install { .. } | Action::Remove { .. } | Action::Note(_) => {} // the head keeps these to itself
         }
     }
@@ -119,10 +126,10 @@ async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => shared.begin(stream, remote.ip().to_canonical(), false).await,
+            Ok((stream, remote)) => shared.receive(stream, remote.ip().to_canonical()).await,
             Err(error) => {
                 tracing::warn!("cannot accept a BGP connection: {error}");
                 tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors: do not spin
@@ -132,10 +139,19 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn dial(shared: Arc<Shared>, neighbour: IpAddr, port: u16) {
-    let reason = match timeout(DIAL, shared.connect(SocketAddr::from((neighbour, port)))).await {
-        Ok(Ok(stream)) => return shared.begin(stream, neighbour, true).await,
+    let protection = shared.shield.protection(neighbour);
+    shared.shield.begins(neighbour);
+    let reason = match timeout(DIAL, shared.connect(SocketAddr::from((neighbour, port)), &protection)).await {
+        // An unfinished dial outlives a change of the configuration, and would be answered unsigned.
+        Ok(Ok(_)) if shared.shield.protection(neighbour) != protection => {
+            "it is to be protected otherwise now".to_owned()
+        }
+        Ok(Ok(stream)) => {
+            shared.shield.reached(neighbour);
+            return shared.begin(stream, neighbour, true).await;
+        }
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {DIAL:?}"),
+        Err(_) => format!("no answer within {DIAL:?}{}", shared.shield.hints(neighbour)),
     };
     shared.tell(BgpEvent::ConnectFailed { neighbour, reason }).await;
 }
@@ -145,11 +161,22 @@ impl Shared {
         let _ = self.events.send(Event::Bgp(event)).await;
     }
 
-    async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+    /// A neighbour calls. What cannot be protected as it should be is not taken.
+    async fn receive(self: &Arc<Self>, stream: TcpStream, neighbour: IpAddr) {
+        let is_v6 = stream.local_addr().is_ok_and(|local| local.is_ipv6());
+        let protection = self.shield.protection(neighbour);
+        match self.shield.protect(&stream, is_v6, neighbour, &protection) {
+            Ok(()) => self.begin(stream, neighbour, false).await,
+            Err(error) => tracing::warn!("refused a connection of {neighbour}: {error}"),
+        }
+    }
+
+    async fn connect(&self, remote: SocketAddr, protection: &Protection) -> io::Result<TcpStream> {
         let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if let Some(source) = self.sources.iter().find(|source| source.is_ipv4() == remote.is_ipv4()) {
             socket.bind(SocketAddr::from((*source, 0)))?;
         }
+        self.shield.protect(&socket, remote.is_ipv6(), remote.ip(), protection).map_err(io::Error::other)?;
         socket.connect(remote).await
     }
 
@@ -162,22 +189,34 @@ impl Shared {
         let _ = self.opened.send((connection, sender));
         let local = local.ip().to_canonical();
         self.tell(BgpEvent::ConnectionOpened { connection, neighbour, outgoing, local }).await;
-        tokio::spawn(converse(self.clone(), connection, reader, writer, octets));
+        tokio::spawn(converse(self.clone(), connection, neighbour, reader, writer, octets));
     }
 }
 
 async fn converse(
     shared: Arc<Shared>,
     connection: ConnectionId,
+    neighbour: IpAddr,
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     octets: mpsc::UnboundedReceiver<Vec<u8>>,
 ) {
     let reason = tokio::select! {
-        reason = read(&shared, connection, reader) => reason,
+        reason = hear(&shared, connection, neighbour, reader) => reason,
         reason = write(writer, octets) => reason,
     };
     shared.tell(BgpEvent::ConnectionClosed { connection, reason }).await;
+}
+
+/// Whoever is too far away may have connected, as the handshake is not looked at on both sides; then nothing is ever heard.
+async fn hear(shared: &Shared, connection: ConnectionId, neighbour: IpAddr, reader: OwnedReadHalf) -> String {
+    let protection = shared.shield.protection(neighbour);
+    let before = Dropped::read();
+    if protection.hops_max.is_some() && timeout(DIAL, reader.readable()).await.is_err() {
+        let hints = Dropped::read().hints(before, &protection);
+        return format!("connected, and nothing was heard within {DIAL:?}{hints}");
+    }
+    read(shared, connection, reader).await
 }
 
 async fn read(shared: &Shared, connection: ConnectionId, mut reader: OwnedReadHalf) -> String {

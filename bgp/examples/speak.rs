@@ -17,7 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poplin_bgp::{Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, Speaker, SpeakerConfig};
+use poplin_bgp::{
+    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, PrefixLimits, Protection, Speaker, SpeakerConfig,
+};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -46,6 +48,9 @@ fn main() -> Result<(), Failure> {
         next_hop_v6,
         bfd: None,
         exchange: Exchange::default(),
+        protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: None,
     };
     let own = prefixes.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
     let (reports, inbox) = channel();
@@ -99,7 +104,8 @@ impl Hands {
             }
             Action::Install { prefix, next_hops } => println!("install {prefix} via {next_hops:?}"),
             Action::Remove { prefix } => println!("remove {prefix}"),
-            Action::Watch(_) => {} // no neighbour here asks for BFD
+            Action::Protect(_) => {} // nor for protection
+            Action::Watch(_) => {}   // no neighbour here asks for BFD
             Action::Note(note) => println!("note {note}"),
         }
         Ok(())

@@ -37,5 +37,7 @@ pub use route_map::{
     BadPrefixRange, CommunityChange, CommunityPattern, MedChange, NextHop, PathCondition, PrefixRange, Prefixes,
     RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict,
 };
-pub use session::{BfdConfig, Exchange, NeighbourConfig, RESTART_TIME, SessionState};
+pub use session::{
+    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, SessionState,
+};
 pub use speaker::{Action, ConnectionId, Event, NeighbourView, Note, Speaker, SpeakerConfig};

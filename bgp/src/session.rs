@@ -5,7 +5,8 @@
 //!
 //! The standard runs one state machine for each connection of a neighbour (§8.2.1), so the states are split likewise:
 //! what is true of a connection is in [`connection`], what is true between connections in [`dial`], what two rival
-//! connections mean to each other in `collision`, and what outlives them all in [`restart`], and what BFD says about the way in `path`.
+//! connections mean to each other in `collision`, and what outlives them all in [`restart`], what BFD says about the way in `path`, and what
+//! keeps strangers off in [`protection`].
 //!
 //! ```text
 //!   Idle ──rest over──> Connect ──connected──> OpenSent ──OPEN──> OpenConfirm ──KEEPALIVE──> Established
@@ -20,14 +21,20 @@ mod connection;
 mod dial;
 mod effect;
 mod end;
+mod limit;
 mod negotiate;
 mod path;
+mod protection;
 mod receive;
 mod restart;
+mod shutdown;
 
-use std::{net::IpAddr, time::Instant};
+use std::{collections::BTreeSet, net::IpAddr, time::Instant};
 
-use crate::{Action, ConnectionId, Note, SpeakerConfig, wire::Fault};
+use crate::{
+    Action, ConnectionId, Note, SpeakerConfig,
+    wire::{Family, Fault},
+};
 
 use connection::Connection;
 use dial::Dial;
@@ -35,6 +42,8 @@ use dial::Dial;
 pub use config::{BfdConfig, Exchange, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
+pub use limit::{LimitAction, PrefixLimits};
+pub use protection::Protection;
 pub use restart::RESTART_TIME;
 
 /// One neighbour, with at most one connection of each direction; a restarted neighbour's call stands for a moment beside
@@ -57,6 +66,8 @@ pub(crate) struct Session {
     state: SessionState,
     since: Instant,
     last_error: Option<String>,
+    /// The families of which the neighbour was said to offer too many prefixes.
+    excessive: BTreeSet<Family>,
 }
 
 impl Session {
@@ -75,6 +86,7 @@ impl Session {
             state: SessionState::Idle,
             since: now,
             last_error: None,
+            excessive: BTreeSet::new(),
         };
         session.call(now);
         session
@@ -84,9 +96,12 @@ impl Session {
     pub(crate) fn adopt(&mut self, now: Instant, config: NeighbourConfig) {
         let was_held_back = self.is_held_back();
         let passive_changed = self.config.passive != config.passive;
+        let is_stopped = self.dial == Dial::Stopped;
+        let is_readmitted = is_stopped && self.config.limits != config.limits;
         self.config = config;
-        let is_released = was_held_back && !self.is_held_back();
-        if (passive_changed || is_released) && self.connections.is_empty() {
+        self.shut_down(now);
+        let is_released = (was_held_back || is_readmitted) && !self.is_held_back();
+        if ((passive_changed && !is_stopped) || is_released) && self.connections.is_empty() {
             self.call(now);
         }
     }
@@ -100,14 +115,16 @@ impl Session {
         local: IpAddr,
         is_restarting: bool,
     ) {
-        if let Dial::Resting { .. } = self.dial {
-            return self.turn_away(id, "resting after an error");
+        match self.dial {
+            Dial::Resting { .. } => return self.turn_away(id, "resting after an error"),
+            Dial::Stopped => return self.turn_away(id, "there is to be no session"),
+            Dial::Quiet | Dial::Waiting { .. } | Dial::Dialling { .. } => {}
         }
         if outgoing {
             self.dial = Dial::Quiet;
         }
         if self.is_held_back() {
-            return self.turn_away(id, "BFD is not up");
+            return self.turn_away(id, self.why_held_back());
         }
         let succeeds = !outgoing && self.may_be_superseded(now);
         if self.established().is_some() && !succeeds {
@@ -157,7 +174,7 @@ impl Session {
     /// Dials, if that is our part and nothing holds us back; else just listens.
     fn call(&mut self, now: Instant) {
         if self.config.passive || self.is_held_back() {
-            self.dial = Dial::Quiet;
+            self.dial = if self.config.shutdown.is_some() { Dial::Stopped } else { Dial::Quiet };
             return;
         }
         self.dial = Dial::Dialling { retry_at: now + self.config.connect_retry() };

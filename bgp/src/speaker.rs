@@ -8,8 +8,10 @@ mod configure;
 mod event;
 mod export;
 mod import;
+mod limit;
 mod note;
 mod path;
+mod protect;
 mod restart;
 mod retire;
 mod view;
@@ -23,9 +25,10 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    Best, Route, bfd,
+    Best, Protection, Route, bfd,
     rib::{Change, Own, Table},
     session::{Effect, Session},
+    wire::Family,
 };
 
 pub use action::Action;
@@ -44,6 +47,8 @@ pub struct Speaker {
     connections: BTreeMap<ConnectionId, IpAddr>,
     /// The ways to neighbours that BFD was last asked to watch.
     watched: BTreeMap<IpAddr, bfd::Settings>,
+    /// The protection that was last asked for.
+    protected: BTreeMap<IpAddr, Protection>,
     /// How BFD last saw them.
     paths: BTreeMap<IpAddr, bfd::View>,
     table: Table,
@@ -65,6 +70,7 @@ impl Speaker {
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
             watched: BTreeMap::new(),
+            protected: BTreeMap::new(),
             paths: BTreeMap::new(),
             table: Table::default(),
             terms: Terms::new(),
@@ -116,9 +122,11 @@ impl Speaker {
             address,
             asn: session.config().asn,
             state: session.state(),
+            is_shut_down: session.config().shutdown.is_some(),
             since: session.since(),
             has_sent_table: session.has_sent_table(),
-            prefixes_received: self.table.count(address),
+            prefixes_received: Family::ALL.into_iter().map(|family| self.table.count(address, family)).sum(),
+            limits: self.limits(session),
             prefixes_sent: self.sent(session),
             last_error: session.last_error().map(str::to_owned),
             bfd: self.paths.get(&address).cloned(),
@@ -185,7 +193,10 @@ impl Speaker {
                 self.follow(changes);
             }
             Effect::Synchronised => self.synchronise(now, neighbour),
-            Effect::Update(update) => self.import(neighbour, update),
+            Effect::Update(update) => {
+                self.import(neighbour, update);
+                self.count(now, neighbour);
+            }
             Effect::Refresh(family) => self.send_family(neighbour, family),
         }
     }

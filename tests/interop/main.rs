@@ -1,9 +1,12 @@
 //! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, as reflector and as client, one and two of them, and FRR. They
 //! need root.
 
+mod beside;
 mod bfd;
 mod bird;
 mod communities;
 mod ecmp;
 mod frr;
+mod protected;
 mod reflector;
+mod wanted;

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use poplin_proto::v1::{BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
+use poplin_proto::v1::{
+    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, PrefixCount, SessionStatus, StoreStatus,
+};
 use tokio::time::Instant;
 
 use crate::agent;
@@ -94,9 +96,22 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
     }
     complaints.extend(status.routing_problems.iter().cloned());
-    let idle = status.sessions.iter().filter(|session| !is_established(session));
-    complaints.extend(idle.map(|session| format!("BGP session with {} is {}", neighbour(session), session.state)));
+    let idle = status.sessions.iter().filter(|session| !is_established(session) && !session.shut_down);
+    complaints.extend(idle.map(|session| match session.last_error.as_str() {
+        "" => format!("BGP session with {} is {}", neighbour(session), session.state),
+        reason => format!("BGP session with {} is {}: {reason}", neighbour(session), session.state),
+    }));
+    complaints.extend(status.sessions.iter().flat_map(excesses));
     complaints
+}
+
+/// Families of which a neighbour announces more than it may, and is only warned of.
+fn excesses(session: &SessionStatus) -> impl Iterator<Item = String> {
+    let excessive = session.prefix_limits.iter().filter(|count| count.received > count.limit);
+    excessive.map(|count| {
+        let PrefixCount { family, received, limit } = count;
+        format!("{} announces {received} {family} prefixes, and {limit} are allowed", neighbour(session))
+    })
 }
 
 fn is_established(session: &SessionStatus) -> bool {
@@ -149,15 +164,26 @@ fn sessions_table(sessions: &[SessionStatus]) -> String {
             session.name.as_str(),
             &session.address,
             &session.asn.to_string(),
-            &session.state,
+            if session.shut_down { "shut down" } else { &session.state },
             &span(session.seconds_in_state),
-            &session.prefixes_received.to_string(),
+            &received(session),
             &session.prefixes_sent.to_string(),
             &session.bfd.as_ref().map_or_else(|| "-".to_owned(), bfd),
             &session.last_error,
         ])
     }));
     aligned(&rows)
+}
+
+/// How many in all, and of each limited family how many of how many.
+fn received(session: &SessionStatus) -> String {
+    let limits = &session.prefix_limits;
+    let limits: Vec<_> =
+        limits.iter().map(|count| format!("{} of {} {}", count.received, count.limit, count.family)).collect();
+    match limits.as_slice() {
+        [] => session.prefixes_received.to_string(),
+        limits => format!("{} ({})", session.prefixes_received, limits.join(", ")),
+    }
 }
 
 /// What was agreed on while it is up; else why it went down.

@@ -39,9 +39,10 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
-        Some(Object::Peer(_)) => {
-            (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "BFD", "IMPORT", "EXPORT", "CLIENT", "TRANSIT"])
-        }
+        Some(Object::Peer(_)) => (
+            &["ADDRESS", "AS", "PORT", "HOSTS"],
+            &["HOLD TIME", "BFD", "PASSWORD FILE", "HOPS", "IMPORT", "EXPORT", "CLIENT", "TRANSIT"],
+        ),
         Some(Object::RouteMap(_)) => (&["RULES", "OTHERWISE"], &[]),
         Some(Object::FabricConfig(_)) => (
             &["AS", "MESH", "MTU", "WORKLOAD TO HOST"],
@@ -104,9 +105,11 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = peer.spec.unwrap_or_default();
             let usual = vec![text(&spec.address), spec.asn.to_string(), or(spec.port, "179"), any(&spec.hosts)];
             let hold_time = or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s");
+            let protection = [text(&spec.password_file), or(spec.ttl_security_hops, NOTHING)];
             let maps = [text(&spec.import), text(&spec.export)];
             let roles = [yes(spec.reflector_client), yes(spec.transit)];
-            (usual, [hold_time, bfd(spec.bfd.as_ref())].into_iter().chain(maps).chain(roles).collect())
+            let watched = [hold_time, bfd(spec.bfd.as_ref())];
+            (usual, watched.into_iter().chain(protection).chain(maps).chain(roles).collect())
         }
         Some(Object::FabricConfig(config)) => {
             let spec = config.spec.unwrap_or_default();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, bfd};
+use poplin_bgp::{Asn, PrefixLimits, Protection, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -217,6 +217,12 @@ pub struct Peer {
     pub is_client: bool,
     /// Whether routes of others are passed on to it, and its own to others.
     pub is_transit: bool,
+    /// What keeps strangers off the connections to it.
+    pub protection: Protection,
+    /// How many prefixes it may announce.
+    pub limits: PrefixLimits,
+    /// Present: there is to be no session with it, and it is told so in these words.
+    pub shutdown: Option<String>,
 }
 
 /// How the way to a BGP neighbour is watched.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
-use poplin_bgp::{Asn, BfdConfig, Exchange, NeighbourConfig, SpeakerConfig};
+use poplin_bgp::{Asn, BfdConfig, Exchange, NeighbourConfig, PrefixLimits, Protection, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
@@ -114,7 +114,9 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
 }
 
 fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
-    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange)
+    let neighbour = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
+    let (protection, shutdown) = (peer.protection.clone(), peer.shutdown.clone());
+    NeighbourConfig { protection, limits: peer.limits, shutdown, ..neighbour }
 }
 
 fn neighbour(
@@ -144,6 +146,9 @@ fn neighbour(
         next_hop_v4,
         next_hop_v6,
         bfd: None,
+        protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: None,
         exchange,
     }
 }
@@ -213,6 +218,9 @@ mod tests {
             maps: Default::default(),
             is_client: false,
             is_transit: false,
+            protection: Protection::default(),
+            limits: PrefixLimits::default(),
+            shutdown: None,
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);

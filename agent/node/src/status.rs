@@ -1,10 +1,11 @@
 //! What this host would tell an operator about itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use poplin_bgp::wire::Family;
 use poplin_bgp::{Asn, Route, bfd};
 
 use crate::name::{HostName, PoolName};
@@ -55,6 +56,10 @@ pub struct Session {
     pub in_state: Duration,
     /// Prefixes it announced.
     pub prefixes_received: usize,
+    /// Of each family that is limited: how many it announced, and how many it may.
+    pub limits: BTreeMap<Family, (usize, usize)>,
+    /// Whether a person wants no session with it.
+    pub is_shut_down: bool,
     /// Prefixes announced to it.
     pub prefixes_sent: usize,
     /// Why the last session ended.

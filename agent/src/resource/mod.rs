@@ -8,9 +8,11 @@ mod block;
 mod endpoint;
 mod host;
 mod key;
+mod limits;
 mod mac;
 mod peer;
 mod pool;
+mod protection;
 mod route_map;
 mod stored;
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use poplin_bgp::wire::Notification;
 use poplin_manifest::address::address;
-use poplin_manifest::field::{Findings, Invalids, checked_name, selector, within};
+use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, selector, within};
 use poplin_node::name::PeerName;
 use poplin_node::object::Peer;
 use poplin_node::{BGP_PORT, HOLD_TIME};
@@ -11,6 +12,8 @@ use poplin_proto::v1;
 
 use super::bfd;
 use super::host::asn;
+use super::limits;
+use super::protection;
 use super::route_map::named;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
@@ -31,6 +34,10 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     };
     let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let maps = named(&mut findings, [("spec.import", &spec.import), ("spec.export", &spec.export)]);
+    let protection = protection::check(&mut findings, &spec);
+    let limits =
+        spec.prefix_limits.as_ref().and_then(|limits| limits::check(&mut findings, "spec.prefixLimits", limits));
+    let shutdown = spec.shutdown.and_then(|text| findings.take(communication("spec.shutdown", text)));
     let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
     findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
         name,
@@ -43,5 +50,18 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         maps,
         is_client: spec.reflector_client,
         is_transit: spec.transit,
+        protection,
+        limits: limits.unwrap_or_default(),
+        shutdown,
     }))
+}
+
+/// What the neighbour's person is to read: it must fit into the message (RFC 9003 §2).
+fn communication(field: &str, text: String) -> Result<String, Invalid> {
+    let (octets, most) = (text.len(), Notification::COMMUNICATION_OCTETS_MAX);
+    if octets <= most {
+        return Ok(text);
+    }
+    Err(Invalid::new(field, "TOO_LONG", format!("the text is {octets} octets long, at most {most} are allowed"))
+        .advice("say it in fewer words, or name a ticket"))
 }

@@ -1,11 +1,12 @@
 //! StatusService: this host at this moment.
 
 use poplin_bgp::bfd::{Diagnostic, Path};
+use poplin_bgp::wire::Family;
 use poplin_node::status::{BlockUse, Session, Status as Host, Watched};
 use poplin_proto::v1::status_service_server::StatusService;
 use poplin_proto::v1::{
-    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse, SessionStatus,
-    StoreStatus,
+    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse, PrefixCount,
+    SessionStatus, StoreStatus,
 };
 use tonic::{Request, Response, Status};
 
@@ -64,7 +65,13 @@ fn session(session: Session) -> SessionStatus {
         last_error: session.last_error.unwrap_or_default(),
         name: session.name,
         bfd: session.bfd.map(bfd),
+        prefix_limits: session.limits.into_iter().map(prefixes).collect(),
+        shut_down: session.is_shut_down,
     }
+}
+
+fn prefixes((family, (received, limit)): (Family, (usize, usize))) -> PrefixCount {
+    PrefixCount { family: family.to_string(), received: count(received), limit: count(limit) }
 }
 
 fn bfd(watched: Watched) -> BfdStatus {

@@ -8,6 +8,8 @@ use std::{
 
 use crate::{Asn, RouteRules, bfd};
 
+use super::{PrefixLimits, Protection};
+
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeighbourConfig {
@@ -31,6 +33,12 @@ pub struct NeighbourConfig {
     pub bfd: Option<BfdConfig>,
     /// Which routes are exchanged with it. A change here ends no session: what differs is told.
     pub exchange: Exchange,
+    /// What keeps strangers off the connections to it.
+    pub protection: Protection,
+    /// How many prefixes it may announce, and what follows if it does not keep to that.
+    pub limits: PrefixLimits,
+    /// Present: there is to be no session, and the neighbour is told so in these words, at most 255 octets, which may be none (RFC 9003).
+    pub shutdown: Option<String>,
 }
 
 /// How the way to a neighbour is watched.
@@ -75,7 +83,8 @@ impl NeighbourConfig {
     /// Whether a change from the one to the other changes what was agreed on in a session.
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
         let agreed = |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6);
-        agreed(self) != agreed(new)
+        // A connection that stands would go on as it was protected when it was made.
+        agreed(self) != agreed(new) || self.protection != new.protection
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) enum Dial {
         /// When we dial again.
         until: Instant,
     },
+    /// Somebody must change something first: nobody is dialled and no call is taken until then.
+    Stopped,
     /// Calls are taken.
     Waiting {
         /// When we dial again.
@@ -31,7 +33,7 @@ pub(super) enum Dial {
 impl Dial {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Quiet => None,
+            Self::Quiet | Self::Stopped => None,
             Self::Resting { until } | Self::Waiting { until } => Some(until),
             Self::Dialling { retry_at } => Some(retry_at),
         }
@@ -40,7 +42,7 @@ impl Dial {
     /// The state of a session without a connection.
     pub(super) fn state(self) -> SessionState {
         match self {
-            Self::Resting { .. } => SessionState::Idle,
+            Self::Resting { .. } | Self::Stopped => SessionState::Idle,
             Self::Quiet | Self::Waiting { .. } => SessionState::Active,
             Self::Dialling { .. } => SessionState::Connect,
         }

@@ -102,6 +102,7 @@ impl Session {
         let until = now + rest(self.failures);
         self.failures = self.failures.saturating_add(1);
         self.dial = match self.dial {
+            Dial::Stopped => Dial::Stopped,
             _ if quarrel => Dial::Resting { until },
             dialling @ Dial::Dialling { .. } => dialling,
             _ if self.config.passive => Dial::Quiet,

@@ -68,6 +68,14 @@ impl Session {
 
     /// Whether there is to be no session yet.
     pub(super) fn is_held_back(&self) -> bool {
+        self.config.shutdown.is_some() || self.is_path_missing()
+    }
+
+    fn is_path_missing(&self) -> bool {
         !self.is_path_up && self.config.bfd.is_some_and(|bfd| bfd.is_strict)
+    }
+
+    pub(super) fn why_held_back(&self) -> &'static str {
+        if self.config.shutdown.is_some() { "the session is shut down" } else { "BFD is not up" }
     }
 }

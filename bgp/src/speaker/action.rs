@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use crate::{ConnectionId, Note, bfd};
+use crate::{ConnectionId, Note, Protection, bfd};
 
 /// What should be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub enum Action {
     },
     /// These are all the ways that BFD is to watch from now on. Answered by `PathChanged` whenever one changes.
     Watch(BTreeMap<IpAddr, bfd::Settings>),
+    /// From now on connections with these neighbours are protected so, and those with others not at all.
+    /// A connection that cannot be protected is not to be made, nor accepted.
+    Protect(BTreeMap<IpAddr, Protection>),
     /// Something worth a line in the log.
     Note(Note),
 }

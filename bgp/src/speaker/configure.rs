@@ -16,6 +16,7 @@ impl Speaker {
         self.watch(&wanted);
         let terms = wanted.iter().map(|(&address, neighbour)| (address, neighbour.exchange.clone())).collect();
         let old = std::mem::replace(&mut self.terms, terms);
+        self.protect(&wanted);
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
         // First what we tell, then what we take and what follows from it.
         self.tell_anew(&old);
@@ -45,6 +46,7 @@ impl Speaker {
         let is_path_up = self.is_path_up(address);
         self.sessions.entry(address).or_insert_with(|| Session::start(now, us, neighbour.clone(), is_path_up));
         self.with_session(now, address, |session| session.adopt(now, neighbour));
+        self.count(now, address); // the limits may be others now
     }
 }
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::{
     Asn, Refusal,
     bfd::Diagnostic,
-    wire::{Flaw, Notification},
+    wire::{Family, Flaw, Notification},
 };
 
 /// Something worth a line in the log; its `Display` is that line.
@@ -86,6 +86,17 @@ pub enum Note {
         /// What was wrong, and what became of it.
         flaw: Flaw,
     },
+    /// A neighbour announces more prefixes than it should.
+    TooManyPrefixes {
+        /// Who.
+        neighbour: IpAddr,
+        /// Of which family.
+        family: Family,
+        /// How many.
+        count: usize,
+        /// How many it may.
+        limit: usize,
+    },
     /// Routes were turned away by an import guard.
     RoutesRefused {
         /// Who offered them.
@@ -118,6 +129,9 @@ impl fmt::Display for Note {
             Self::ErrorSent { neighbour, error } => write!(f, "reported an error to {neighbour}: {error}"),
             Self::Refused { neighbour, reason } => write!(f, "refused a connection of {neighbour}: {reason}"),
             Self::Malformed { neighbour, flaw } => write!(f, "malformed update from {neighbour}: {flaw}"),
+            Self::TooManyPrefixes { neighbour, family, count, limit } => {
+                write!(f, "{neighbour} announces {count} {family} prefixes, and {limit} are allowed")
+            }
             Self::RoutesRefused { neighbour, prefixes, refusal } => {
                 write!(f, "refused {} of {neighbour}: {refusal}", Listed(prefixes))
             }

@@ -16,6 +16,15 @@ pub enum Family {
     Ipv6,
 }
 
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+        })
+    }
+}
+
 impl Family {
     /// Both, in the order of their numbers.
     pub const ALL: [Family; 2] = [Family::Ipv4, Family::Ipv6];

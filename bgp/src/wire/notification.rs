@@ -1,6 +1,6 @@
 //! What one speaker tells the other before it hangs up.
 //!
-//! Rules: RFC 4271 §4.5 and §6, RFC 4486, RFC 8538 and RFC 9384 (Cease), RFC 5492 (capabilities), RFC 6608 (FSM errors).
+//! Rules: RFC 4271 §4.5 and §6, RFC 4486, RFC 8538 and RFC 9384 (Cease), RFC 9003 (words of a person), RFC 5492 (capabilities), RFC 6608 (FSM errors).
 
 use std::fmt;
 
@@ -89,7 +89,7 @@ impl fmt::Display for Fault {
 
 /// The last message of a session: what went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}")]
+#[error("{fault}{}", shown(self))]
 pub struct Notification {
     /// What went wrong.
     pub fault: Fault,
@@ -97,7 +97,31 @@ pub struct Notification {
     pub data: Vec<u8>,
 }
 
+/// What a person at the other end wanted to say. Quoted, so that it cannot pass for a line of ours (RFC 9003 §5).
+fn shown(notification: &Notification) -> String {
+    notification.communication().map(|text| format!(": {text:?}")).unwrap_or_default()
+}
+
 impl Notification {
+    /// The longest communication: its length is one octet, RFC 9003 §2.
+    pub const COMMUNICATION_OCTETS_MAX: usize = 255;
+
+    /// A shutdown in the words of a person; what is too long is cut off between two characters.
+    pub fn shutdown(text: &str) -> Self {
+        let end = text.floor_char_boundary(Self::COMMUNICATION_OCTETS_MAX);
+        let length = u8::try_from(end).unwrap_or(u8::MAX);
+        let data: Vec<u8> = std::iter::once(length).chain(text[..end].bytes()).collect();
+        Fault::SHUTDOWN.with(if end == 0 { Vec::new() } else { data })
+    }
+
+    /// The words of the person who shut the session down or reset it, if there are any. What is not UTF-8 is replaced.
+    pub fn communication(&self) -> Option<String> {
+        let (length, text) = self.data.split_first()?;
+        let is_communication = self.fault == Fault::SHUTDOWN || self.fault == Fault::RESET;
+        let text = text.get(..usize::from(*length)).filter(|text| is_communication && !text.is_empty())?;
+        Some(String::from_utf8_lossy(text).into_owned())
+    }
+
     /// Data beyond this does not fit into one message and is cut off.
     const DATA_OCTETS_MAX: usize = super::MESSAGE_OCTETS_MAX - super::HEADER_OCTETS - 2;
 

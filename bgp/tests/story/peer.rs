@@ -56,9 +56,15 @@ impl Peer {
     }
 
     pub(crate) fn configure(&mut self) {
+        self.reconfigure(|_| {});
+    }
+
+    /// Its configuration is the usual one, with this change.
+    pub(crate) fn reconfigure(&mut self, change: impl FnOnce(&mut NeighbourConfig)) {
         let mut neighbour = neighbour(address(1), 64513);
         neighbour.next_hop_v6 = Some("2001:db8::1".parse().unwrap());
         neighbour.passive = true;
+        change(&mut neighbour);
         self.handle(Event::Reconfigure { config: CONFIG, neighbours: vec![neighbour] });
     }
 
@@ -135,14 +141,17 @@ impl Peer {
     }
 
     pub(crate) fn tell(&mut self, prefixes: &[&str]) {
-        let attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(64513)]));
-        for prefix in prefixes {
-            let next_hop = if prefix.contains(':') { "2001:db8::2".parse().unwrap() } else { address(1) };
-            let messages = pack_reach(&attributes, next_hop, [net(prefix)], FOUR_OCTETS);
-            messages.into_iter().for_each(|octets| self.hear(&octets));
-        }
+        prefixes.iter().for_each(|prefix| self.announce(prefix));
         let is_fresh = |prefix: &&str| self.routes().any(|route| route == (net(prefix), false));
         assert!(prefixes.iter().all(is_fresh), "{:?}", self.actions);
+    }
+
+    /// It announces a prefix, whatever becomes of that.
+    pub(crate) fn announce(&mut self, prefix: &str) {
+        let attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(64513)]));
+        let next_hop = if prefix.contains(':') { "2001:db8::2".parse().unwrap() } else { address(1) };
+        let messages = pack_reach(&attributes, next_hop, [net(prefix)], FOUR_OCTETS);
+        messages.into_iter().for_each(|octets| self.hear(&octets));
     }
 
     pub(crate) fn end_table(&mut self, family: Family) {

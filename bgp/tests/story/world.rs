@@ -8,8 +8,8 @@ use std::{
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, SessionState, Speaker,
-    SpeakerConfig, bfd::Settings,
+    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, PrefixLimits, Protection,
+    SessionState, Speaker, SpeakerConfig, bfd::Settings,
 };
 
 /// One speaker, and what the hands did for it.
@@ -23,6 +23,7 @@ pub(crate) struct Host {
     pub(crate) route_changes: usize,
     pub(crate) notes: Vec<Note>,
     pub(crate) watched: BTreeMap<IpAddr, Settings>,
+    pub(crate) protected: BTreeMap<IpAddr, Protection>,
     pub(crate) octets_sent: usize,
 }
 
@@ -71,6 +72,9 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         next_hop_v6: None,
         bfd: None,
         exchange: Exchange::default(),
+        protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: None,
     }
 }
 
@@ -274,6 +278,7 @@ impl World {
                 assert!(self.hosts[host].routes.remove(&prefix).is_some());
             }
             Action::Watch(paths) => self.hosts[host].watched = paths,
+            Action::Protect(neighbours) => self.hosts[host].protected = neighbours,
             Action::Note(note) => self.hosts[host].notes.push(note),
         }
     }
@@ -376,6 +381,7 @@ impl Host {
             route_changes: 0,
             notes: Vec::new(),
             watched: BTreeMap::new(),
+            protected: BTreeMap::new(),
             octets_sent: 0,
         }
     }

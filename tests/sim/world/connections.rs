@@ -32,7 +32,11 @@ impl World {
                     self.close_far(far);
                 }
             }
-            BgpAction::Install { .. } | BgpAction::Remove { .. } | BgpAction::Watch(_) | BgpAction::Note(_) => {}
+            BgpAction::Install { .. }
+            | BgpAction::Remove { .. }
+            | BgpAction::Watch(_)
+            | BgpAction::Protect(_)
+            | BgpAction::Note(_) => {}
         }
     }
 

@@ -75,6 +75,8 @@ impl Node {
             in_state: now.saturating_duration_since(view.since),
             prefixes_received: view.prefixes_received,
             prefixes_sent: view.prefixes_sent,
+            limits: view.limits,
+            is_shut_down: view.is_shut_down,
             last_error: view.last_error,
             bfd: view.bfd.map(|view| Watched { in_state: now.saturating_duration_since(view.since), view }),
         };

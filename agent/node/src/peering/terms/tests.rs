@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poplin_bgp::{RouteMap as Rules, Verdict};
+use poplin_bgp::{PrefixLimits, Protection, RouteMap as Rules, Verdict};
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
 
@@ -34,6 +34,9 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         hosts: Selector::parse("").unwrap(),
         hold_time: Duration::from_secs(90),
         bfd: None,
+        protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: None,
         maps,
         is_client: false,
         is_transit: false,

@@ -1,0 +1,133 @@
+//! Protects connections as the head wishes: signatures, and how far a neighbour may be.
+//!
+//! In: who is to be protected how, and sockets before they are used. Out: protected sockets, or why not; then they are not used.
+//! A password is read anew for each connection, so a new one counts from the next connection on, without a change of the store.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use poplin_bgp::Protection;
+use tokio::net::TcpListener;
+
+use super::dropped::Dropped;
+use super::option::{receive_from_near, send_from_afar, sign};
+use super::password::{Password, PasswordError};
+
+/// Who is protected how, and the socket that calls come in at.
+pub(super) struct Shield {
+    listener: Option<(Arc<TcpListener>, bool)>,
+    /// Locked for moments, never while something is waited for.
+    wanted: Mutex<BTreeMap<IpAddr, Protection>>,
+    /// What the kernel had dropped when a neighbour that does not answer was last dialled.
+    dropped: Mutex<BTreeMap<IpAddr, Dropped>>,
+}
+
+/// Why a connection cannot be protected.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ShieldError {
+    /// No password.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The kernel does not take it.
+    #[error("the kernel does not protect the connection: {0}")]
+    Kernel(#[from] io::Error),
+}
+
+impl Shield {
+    /// What the listener sends leaves with the full hop limit, its half of a handshake too: callers may look at it.
+    pub(super) fn new(listener: Option<Arc<TcpListener>>) -> Self {
+        let listener = listener.map(|listener| {
+            let is_v6 = listener.local_addr().is_ok_and(|local| local.is_ipv6());
+            if let Err(error) = send_from_afar(&*listener, is_v6) {
+                tracing::warn!("cannot answer BGP calls with the full hop limit: {error}");
+            }
+            (listener, is_v6)
+        });
+        Self { listener, wanted: Mutex::default(), dropped: Mutex::default() }
+    }
+
+    /// This is everybody who is to be protected from now on.
+    pub(super) fn wants(&self, wanted: BTreeMap<IpAddr, Protection>) {
+        let before = std::mem::replace(&mut *lock(&self.wanted), wanted.clone());
+        let is_signed = |of: &BTreeMap<IpAddr, Protection>, neighbour| {
+            of.get(neighbour).is_some_and(|protection| protection.password_file.is_some())
+        };
+        for neighbour in before.keys().filter(|neighbour| !is_signed(&wanted, neighbour)) {
+            let _ = self.sign_calls(*neighbour, None); // a key that stays makes its calls fail, which the dial tells
+        }
+        for (neighbour, protection) in &wanted {
+            let password = protection.password_file.as_deref().map(Password::read).transpose();
+            let outcome = password.map_err(ShieldError::from).and_then(|password| match password {
+                Some(password) => Ok(self.sign_calls(*neighbour, Some(&password))?),
+                None => Ok(()),
+            });
+            if let Err(error) = outcome {
+                tracing::warn!("there will be no session with {neighbour}: {error}");
+            }
+        }
+    }
+
+    /// Prepares a socket that speaks to this neighbour, dialled or accepted; one that was refused must not be used.
+    pub(super) fn protect(
+        &self,
+        socket: &impl AsFd,
+        is_v6: bool,
+        neighbour: IpAddr,
+        protection: &Protection,
+    ) -> Result<(), ShieldError> {
+        send_from_afar(socket, is_v6)?;
+        if let Some(hops) = protection.hops_max {
+            receive_from_near(socket, neighbour, hops.get())?;
+        }
+        match &protection.password_file {
+            Some(file) => self.sign_both(socket, is_v6, neighbour, file),
+            None => Ok(()),
+        }
+    }
+
+    /// A call that was accepted before the listener knew the password has no key of its own; neither has the listener known of a new one.
+    fn sign_both(&self, socket: &impl AsFd, is_v6: bool, neighbour: IpAddr, file: &Path) -> Result<(), ShieldError> {
+        let password = Password::read(file)?;
+        self.sign_calls(neighbour, Some(&password))?;
+        Ok(sign(socket, is_v6, neighbour, Some(&password))?)
+    }
+
+    fn sign_calls(&self, neighbour: IpAddr, password: Option<&Password>) -> io::Result<()> {
+        match &self.listener {
+            Some((listener, true)) => sign(&**listener, true, neighbour, password),
+            Some((listener, false)) if neighbour.is_ipv4() => sign(&**listener, false, neighbour, password),
+            Some((_, false)) | None => Ok(()), // it cannot call
+        }
+    }
+
+    /// How a neighbour is to be protected now.
+    pub(super) fn protection(&self, neighbour: IpAddr) -> Protection {
+        lock(&self.wanted).get(&neighbour).cloned().unwrap_or_default()
+    }
+
+    /// A dial begins.
+    pub(super) fn begins(&self, neighbour: IpAddr) {
+        lock(&self.dropped).entry(neighbour).or_insert_with(Dropped::read);
+    }
+
+    /// A neighbour answered a dial.
+    pub(super) fn reached(&self, neighbour: IpAddr) {
+        lock(&self.dropped).remove(&neighbour);
+    }
+
+    /// A neighbour did not answer a dial: what may be the matter, to be said after it.
+    pub(super) fn hints(&self, neighbour: IpAddr) -> String {
+        let (now, protection) = (Dropped::read(), self.protection(neighbour));
+        let before = lock(&self.dropped).insert(neighbour, now).unwrap_or(now);
+        now.hints(before, &protection)
+    }
+}
+
+/// What is behind the lock is whole even if somebody panicked beside it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

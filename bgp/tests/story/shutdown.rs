@@ -1,0 +1,53 @@
+//! A session that a person does not want, here or at the other end, and what the persons say to each other.
+
+use poplin_bgp::{SessionState, wire::Fault, wire::Message, wire::Notification};
+
+use crate::peer::{Peer, SECOND};
+
+#[test]
+fn rfc9003_2_the_neighbour_is_told_in_the_persons_words_and_turned_away_from_then_on() {
+    let mut peer = Peer::established(None);
+    peer.tell(&["198.51.100.0/24"]);
+
+    peer.reconfigure(|neighbour| neighbour.shutdown = Some("disks, until 5".into()));
+
+    let mut data = vec![14];
+    data.extend(b"disks, until 5");
+    assert_eq!(peer.heard(peer.connection).last(), Some(&Message::Notification(Fault::SHUTDOWN.with(data))));
+    assert_eq!((peer.view().state, peer.routes().count()), (SessionState::Idle, 0));
+    peer.pass(3600 * SECOND);
+    peer.connect();
+    assert!(peer.is_closed(peer.connection));
+    assert!(peer.view().is_shut_down);
+}
+
+#[test]
+fn a_shutdown_that_is_taken_back_lets_the_neighbour_in() {
+    let mut peer = Peer::established(None);
+    peer.reconfigure(|neighbour| neighbour.shutdown = Some(String::new()));
+
+    peer.reconfigure(|_| {});
+
+    peer.call(None);
+}
+
+#[test]
+fn rfc9003_5_what_the_neighbours_person_says_is_shown_in_quotes() {
+    let mut peer = Peer::established(None);
+
+    peer.say(Message::Notification(Notification::shutdown("bye\nfake line")));
+
+    let told = peer.view().last_error.unwrap();
+    assert_eq!(told, r#"the neighbour reports: administrative shutdown (6/2): "bye\nfake line""#);
+}
+
+#[test]
+fn a_communication_is_cut_between_two_characters_and_a_broken_one_is_no_harm() {
+    let long = Notification::shutdown(&"ä".repeat(200));
+
+    assert_eq!(long.communication().unwrap(), "ä".repeat(127));
+    assert_eq!(Fault::SHUTDOWN.with([200, b'x']).communication(), None);
+    assert_eq!(Fault::SHUTDOWN.with([1, 0xff]).communication().unwrap(), "\u{fffd}");
+    assert_eq!(Fault::COLLISION.with([1, b'x']).communication(), None);
+    assert_eq!(Notification::shutdown(""), Fault::SHUTDOWN.bare());
+}

@@ -1,0 +1,82 @@
+//! A host beside a BIRD on one link, and what each is told of the other.
+
+use std::path::PathBuf;
+
+use poplin_lab::{Agent, Bird, Lab, eventually};
+use serde_json::Value;
+
+/// What BIRD announces.
+const FOREIGN: &str = "198.51.100.0/24";
+
+/// The two ends of the link, BIRD's first.
+pub(crate) const V4: [&str; 2] = ["172.31.1.1", "172.31.1.2"];
+pub(crate) const V6: [&str; 2] = ["fd31:1::1", "fd31:1::2"];
+
+/// A host beside a BIRD.
+pub(crate) struct World {
+    pub(crate) host: Agent,
+    pub(crate) tor: std::cell::RefCell<Bird>,
+    lab: Lab,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let lab = Lab::new();
+        let tor = Bird::new(&lab, "tor");
+        let namespace = lab.namespace("h1");
+        let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
+        namespace.join("uplink", &addresses[0], tor.namespace(), "h1", &addresses[1]);
+        namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
+        let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
+        host.start();
+        Self { host, tor: tor.into(), lab }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.lab.directory().join("password")
+    }
+
+    pub(crate) fn password(&self, password: &str) {
+        std::fs::write(self.file(), password).expect("the directory is there");
+    }
+
+    /// Tells the host of BIRD; `FILE` stands for the password's file.
+    pub(crate) fn peer(&self, [bird, _]: [&str; 2], more: &str) {
+        let more = more.replace("FILE", &self.file().display().to_string());
+        self.host.apply(&format!(
+            "{{apiVersion: poplin.dev/v1, kind: Peer, metadata: {{name: router}}, spec: {{address: '{bird}', asn: 65001, {more}}}}}"
+        ));
+    }
+
+    /// Starts BIRD with these words about the host, or starts it again with others.
+    pub(crate) fn bird(&self, [bird, us]: [&str; 2], more: &str) {
+        let protocols = format!(
+            "protocol static {{ ipv4; route {FOREIGN} blackhole; }}\n\
+             protocol bgp fabric {{ direct; {more} connect delay time 1; connect retry time 3; error wait time 1, 1;\n\
+             local {bird} as 65001; neighbor {us} as 64601; ipv4 {{ import all; export all; next hop self; }};\n\
+             ipv6 {{ import all; export all; next hop self; }}; }}"
+        );
+        self.tor.borrow_mut().start("172.31.0.1", &protocols);
+    }
+
+    #[track_caller]
+    pub(crate) fn until_established(&self) {
+        eventually("there is a session", || match self.session() {
+            session if session["state"] == "Established" && session["prefixesReceived"] == 1 => Ok(()),
+            session => Err(format!("{session}\n{}", self.tor.borrow().birdc("show protocols all fabric"))),
+        });
+    }
+
+    /// Waits until the status says all of this of the session.
+    #[track_caller]
+    pub(crate) fn until_told(&self, words: &[&str]) {
+        eventually("the status tells why there is no session", || match self.session()["lastError"].as_str() {
+            Some(told) if words.iter().all(|word| told.contains(word)) => Ok(()),
+            told => Err(format!("{told:?}")),
+        });
+    }
+
+    pub(crate) fn session(&self) -> Value {
+        self.host.status()["sessions"][0].clone()
+    }
+}
