@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 
 pub use conntrack::Conntrack;
 pub use nflog::{DropListener, Heard};
-pub use nft::{Count, Ownership, Rules, RulesError, counts};
+pub use nft::{Count, Dump, Ownership, ReadError, Rules, RulesError, counts};
 pub use route::ROUTE_METRIC;
 pub use socket::Refusal;
 pub use watch::Changed;

@@ -8,6 +8,7 @@ mod lab;
 
 mod ownership;
 mod packets;
+mod reading;
 mod rules;
 mod worlds;
 

@@ -5,7 +5,7 @@ use std::thread;
 
 use poplin_agent::kernel::{Ownership, Rules, RulesError};
 use poplin_policy::delta::Change;
-use poplin_policy::ruleset::{Atom, Field, HookPoint, Match, Ruleset, Verdict};
+use poplin_policy::ruleset::{Atom, Chain, Field, HookPoint, Match, Ruleset, Verdict};
 
 use crate::lab::{Namespace, Pair, forward, from_nothing, interface, name, plain, rule};
 
@@ -106,22 +106,26 @@ fn no_packet_slips_through_or_is_lost_while_the_table_restarts() {
     // As our own rulesets: the base chain lets pass, rules deny.
     let mut input = forward(vec![rule(vec![from_far], Verdict::Jump(name("policy")))]);
     input.hook = input.hook.map(|hook| poplin_policy::ruleset::Hook { point: HookPoint::Input, ..hook });
-    let ruleset = Ruleset {
-        chains: [(name("input"), input), (name("policy"), plain(vec![deny_port_7]))].into(),
-        ..Ruleset::default()
-    };
-    let changes = from_nothing(&ruleset);
+    // Of another priority, it cannot be changed into the other.
+    let changes = [0, 1].map(|priority| {
+        let hook = input.hook.map(|hook| poplin_policy::ruleset::Hook { priority, ..hook });
+        let input = Chain { hook, ..input.clone() };
+        from_nothing(&Ruleset {
+            chains: [(name("input"), input), (name("policy"), plain(vec![deny_port_7.clone()]))].into(),
+            ..Ruleset::default()
+        })
+    });
     let (allowed, denied) = pair.near.within(|| (pair.listen(9), pair.listen(7)));
 
     let restarts = pair.near.within(|| {
         let mut rules = Rules::open().unwrap();
-        rules.apply(&changes).unwrap();
+        rules.apply(&changes[1]).unwrap();
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             let restarting = scope.spawn(|| {
                 let mut count = 0;
                 while !is_over.load(Ordering::Relaxed) {
-                    rules.apply(&changes).unwrap();
+                    rules.apply(&changes[count % 2]).unwrap();
                     count += 1;
                 }
                 count

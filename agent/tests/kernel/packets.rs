@@ -179,6 +179,8 @@ fn a_dispatch_joins_an_id_and_an_address_and_counts() {
         (Origin::Constant(list), address6("fd09::1"), FAMILY_6, "[fd09::1]:10", false),
         (Origin::Constant(list + 1), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:9", true),
     ] {
+        // A counter that stands counts on.
+        pair.near.try_run("nft", "delete table inet poplin");
         let ruleset = ruleset(from, vec![who], family);
         assert_eq!(passes(&pair, &ruleset, to), is_passed, "{to}");
         assert_eq!(counts(), u64::from(!is_passed), "{to}");

@@ -159,32 +159,7 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
 #[test]
 fn intervals_reach_both_ends_of_the_address_space() {
     let host = Namespace::new();
-    let set4 = |ranges: &[(&str, &str)]| {
-        interval_set(Datatype::Address4, ranges.iter().map(|(low, high)| (address4(low), address4(high))))
-    };
-    let set6 = |low, high| interval_set(Datatype::Address6, [(address6(low), address6(high))]);
-    let ruleset = Ruleset {
-        sets: BTreeMap::from([
-            (name("all4"), set4(&[("0.0.0.0", "255.255.255.255")])),
-            (name("all6"), set6("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
-            (name("first4"), set4(&[("0.0.0.0", "0.0.0.0")])),
-            (name("last4"), set4(&[("10.0.0.0", "10.0.0.255"), ("255.255.255.255", "255.255.255.255")])),
-            (
-                name("touching4"),
-                set4(&[("10.0.0.0", "10.0.0.255"), ("10.0.1.0", "10.0.1.255"), ("10.0.2.0", "10.0.2.0")]),
-            ),
-            (
-                name("ports"),
-                interval_set(
-                    Datatype::Port,
-                    [(Atom::Port(0), Atom::Port(9)), (Atom::Port(1024), Atom::Port(u16::MAX))],
-                ),
-            ),
-        ]),
-        ..Ruleset::default()
-    };
-
-    host.within(|| Rules::open().unwrap().apply(&from_nothing(&ruleset)).unwrap());
+    host.within(|| Rules::open().unwrap().apply(&from_nothing(&both_ends())).unwrap());
 
     assert_snapshot!(host.table(), @r#"
     table inet poplin {
@@ -545,8 +520,36 @@ fn a_hundred_thousand_elements_fit_into_one_transaction() {
     assert_eq!(chains, 5_000);
 }
 
+/// Ranges that begin at the least key or end at the greatest, or touch.
+pub(crate) fn both_ends() -> Ruleset {
+    let set4 = |ranges: &[(&str, &str)]| {
+        interval_set(Datatype::Address4, ranges.iter().map(|(low, high)| (address4(low), address4(high))))
+    };
+    let set6 = |low, high| interval_set(Datatype::Address6, [(address6(low), address6(high))]);
+    Ruleset {
+        sets: BTreeMap::from([
+            (name("all4"), set4(&[("0.0.0.0", "255.255.255.255")])),
+            (name("all6"), set6("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
+            (name("first4"), set4(&[("0.0.0.0", "0.0.0.0")])),
+            (name("last4"), set4(&[("10.0.0.0", "10.0.0.255"), ("255.255.255.255", "255.255.255.255")])),
+            (
+                name("touching4"),
+                set4(&[("10.0.0.0", "10.0.0.255"), ("10.0.1.0", "10.0.1.255"), ("10.0.2.0", "10.0.2.0")]),
+            ),
+            (
+                name("ports"),
+                interval_set(
+                    Datatype::Port,
+                    [(Atom::Port(0), Atom::Port(9)), (Atom::Port(1024), Atom::Port(u16::MAX))],
+                ),
+            ),
+        ]),
+        ..Ruleset::default()
+    }
+}
+
 /// Every kind of set, map, match and end.
-fn everything() -> Ruleset {
+pub(crate) fn everything() -> Ruleset {
     let range = |field, low, high, negated| Match::Range { field, low, high, negated };
     let equals = |field, value: Atom| Match::Range { field, low: value.clone(), high: value, negated: false };
     let member = |fields: &[Field], set, negated| Match::Member { fields: fields.into(), set: name(set), negated };

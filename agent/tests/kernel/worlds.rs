@@ -28,21 +28,50 @@ proptest! {
         let (old, new) = (compiled(&old), compiled(&new));
         let host = Namespace::new();
 
-        let (changed, anew) = host.within(|| {
+        let (changed, read) = host.within(|| {
             let mut rules = Rules::open().unwrap();
             rules.apply(&between(None, &old)).unwrap();
             rules.apply(&between(Some(&old), &new)).unwrap();
-            let changed = blocks(&host.table());
+            (host.table(), rules.read(&new).unwrap())
+        });
+        assert!(host.try_run("nft", "delete table inet poplin").status.success());
+        let anew = host.within(|| {
+            let mut rules = Rules::open().unwrap();
             rules.apply(&between(None, &new)).unwrap();
-            (changed, blocks(&host.table()))
+            host.table()
         });
 
-        prop_assert_eq!(changed, anew);
+        prop_assert_eq!(blocks(&changed), blocks(&anew));
+        prop_assert_eq!(read, new);
+    }
+
+    #[test]
+    fn a_successor_makes_of_any_world_any_other_and_keeps_the_table(old in world(), new in world()) {
+        let (old, new) = (compiled(&old), compiled(&new));
+        let host = Namespace::new();
+        host.within(|| Rules::open().unwrap().apply(&between(None, &old)).unwrap());
+        let table = handle(&host);
+
+        let read = host.within(|| {
+            let mut successor = Rules::open().unwrap();
+            successor.apply(&between(None, &new)).unwrap();
+            successor.read(&new).unwrap()
+        });
+
+        prop_assert_eq!(read, new);
+        prop_assert_eq!(handle(&host), table);
     }
 }
 
 fn compiled(world: &World) -> Ruleset {
     compile(world, &one_host(world, WorkloadToHost::Drop))
+}
+
+/// The number of the table, which a table begun anew has not.
+fn handle(host: &Namespace) -> String {
+    let output = host.try_run("nft", "-a list table inet poplin");
+    let listing = String::from_utf8_lossy(&output.stdout);
+    listing.split_once("# handle ").and_then(|(_, rest)| rest.split_whitespace().next()).unwrap().to_owned()
 }
 
 /// What a table holds, without the order in which it came to be, and so without closing braces.

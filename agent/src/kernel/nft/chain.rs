@@ -12,13 +12,13 @@ use super::table;
 const NFT_MSG_NEWCHAIN: u8 = 3;
 const NFT_MSG_DELCHAIN: u8 = 5;
 
-const NFTA_CHAIN_NAME: u16 = 3;
-const NFTA_CHAIN_HOOK: u16 = 4;
-const NFTA_CHAIN_POLICY: u16 = 5;
-const NFTA_CHAIN_TYPE: u16 = 7;
+pub(super) const NFTA_CHAIN_NAME: u16 = 3;
+pub(super) const NFTA_CHAIN_HOOK: u16 = 4;
+pub(super) const NFTA_CHAIN_POLICY: u16 = 5;
+pub(super) const NFTA_CHAIN_TYPE: u16 = 7;
 
-const NFTA_HOOK_HOOKNUM: u16 = 1;
-const NFTA_HOOK_PRIORITY: u16 = 2;
+pub(super) const NFTA_HOOK_HOOKNUM: u16 = 1;
+pub(super) const NFTA_HOOK_PRIORITY: u16 = 2;
 
 /// Makes a chain without rules.
 pub(super) fn add(batch: &mut Batch, name: &Name, chain: &Chain) {
@@ -50,7 +50,7 @@ fn put_hook(out: &mut Writer, hook: &Hook) {
 }
 
 /// `enum nf_inet_hooks` (linux/netfilter.h).
-fn hook_number(point: HookPoint) -> u32 {
+pub(super) fn hook_number(point: HookPoint) -> u32 {
     match point {
         HookPoint::Prerouting => 0,
         HookPoint::Input => 1,
@@ -61,7 +61,7 @@ fn hook_number(point: HookPoint) -> u32 {
 }
 
 /// `NF_DROP`, `NF_ACCEPT` (linux/netfilter.h).
-fn policy_number(policy: BasePolicy) -> u32 {
+pub(super) fn policy_number(policy: BasePolicy) -> u32 {
     match policy {
         BasePolicy::Drop => 0,
         BasePolicy::Accept => 1,

@@ -12,18 +12,16 @@ use poplin_policy::ruleset::Name;
 use super::super::socket::Conversation;
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer, attribute, be64_at, text};
 use super::batch::{self, Batch};
+use super::number::{NFTA_COUNTER_BYTES, NFTA_COUNTER_PACKETS};
 use super::table;
 
 const NFT_MSG_NEWOBJ: u8 = 18;
-const NFT_MSG_GETOBJ: u8 = 19;
+pub(super) const NFT_MSG_GETOBJ: u8 = 19;
 const NFT_MSG_DELOBJ: u8 = 20;
 
-const NFTA_OBJ_TABLE: u16 = 1;
-const NFTA_OBJ_NAME: u16 = 2;
-const NFTA_OBJ_TYPE: u16 = 3;
+pub(super) const NFTA_OBJ_NAME: u16 = 2;
+pub(super) const NFTA_OBJ_TYPE: u16 = 3;
 const NFTA_OBJ_DATA: u16 = 4;
-const NFTA_COUNTER_BYTES: u16 = 1;
-const NFTA_COUNTER_PACKETS: u16 = 2;
 
 /// `NFT_OBJECT_COUNTER`.
 pub(super) const KIND: u32 = 1;
@@ -62,7 +60,7 @@ pub fn counts() -> io::Result<BTreeMap<Name, Count>> {
     let head = [batch::NFPROTO_INET, 0, 0, 0];
     let kind = batch::message_type(NFT_MSG_GETOBJ);
     let collect = |counts: &mut BTreeMap<Name, Count>, payload: &[u8]| {
-        counts.extend(payload.get(head.len()..).and_then(counter));
+        counts.extend(table::ours(payload).and_then(counter));
     };
     let put = |out: &mut Writer| {
         table::put_name(out);
@@ -71,11 +69,8 @@ pub fn counts() -> io::Result<BTreeMap<Name, Count>> {
     Ok(conversation.dump(kind, &head, put, collect)?)
 }
 
-/// A counter's name and what it says; nothing if it is another table's.
+/// A counter's name and what it says.
 fn counter(body: &[u8]) -> Option<(Name, Count)> {
-    if attribute(body, NFTA_OBJ_TABLE).and_then(text) != Some(table::NAME) {
-        return None;
-    }
     let name = Name::parse(attribute(body, NFTA_OBJ_NAME).and_then(text)?)?;
     let data = attribute(body, NFTA_OBJ_DATA)?;
     let number = |kind| attribute(data, kind).and_then(|value| be64_at(value, 0));

@@ -7,10 +7,10 @@ use poplin_policy::ruleset::{Atom, Datatype, Interface, Verdict};
 
 use super::super::wire::Writer;
 
-const NFTA_DATA_VALUE: u16 = 1;
-const NFTA_DATA_VERDICT: u16 = 2;
-const NFTA_VERDICT_CODE: u16 = 1;
-const NFTA_VERDICT_CHAIN: u16 = 2;
+pub(super) const NFTA_DATA_VALUE: u16 = 1;
+pub(super) const NFTA_DATA_VERDICT: u16 = 2;
+pub(super) const NFTA_VERDICT_CODE: u16 = 1;
+pub(super) const NFTA_VERDICT_CHAIN: u16 = 2;
 
 /// A name as the kernel compares it: 16 octets, NUL padded (linux/if.h, `IFNAMSIZ`).
 const INTERFACE_OCTETS: usize = 16;
@@ -124,7 +124,7 @@ pub(super) fn put_verdict(out: &mut Writer, kind: u16, verdict: &Verdict) {
 }
 
 /// `NF_DROP`, `NF_ACCEPT` and `enum nft_verdicts`.
-fn verdict_code(verdict: &Verdict) -> i32 {
+pub(super) fn verdict_code(verdict: &Verdict) -> i32 {
     match verdict {
         Verdict::Drop => 0,
         Verdict::Accept => 1,

@@ -10,19 +10,19 @@ use poplin_policy::ruleset::{Element, Form, MapElements, Name, Set};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::batch::Batch;
+use super::number::NFTA_LIST_ELEM;
 use super::{data, table};
 
 const NFT_MSG_NEWSETELEM: u8 = 12;
 const NFT_MSG_DELSETELEM: u8 = 14;
 
-const NFTA_LIST_ELEM: u16 = 1;
-const NFTA_SET_ELEM_LIST_SET: u16 = 2;
-const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
-const NFTA_SET_ELEM_KEY: u16 = 1;
-const NFTA_SET_ELEM_DATA: u16 = 2;
-const NFTA_SET_ELEM_FLAGS: u16 = 3;
-const NFTA_SET_ELEM_OBJREF: u16 = 9;
-const NFT_SET_ELEM_INTERVAL_END: u32 = 0x1;
+pub(super) const NFTA_SET_ELEM_LIST_SET: u16 = 2;
+pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
+pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
+pub(super) const NFTA_SET_ELEM_DATA: u16 = 2;
+pub(super) const NFTA_SET_ELEM_FLAGS: u16 = 3;
+pub(super) const NFTA_SET_ELEM_OBJREF: u16 = 9;
+pub(super) const NFT_SET_ELEM_INTERVAL_END: u32 = 0x1;
 
 /// After so many octets of elements a new message begins: the list is one attribute, whose length has 16 bits, and the longest element
 /// (a key of 64 octets, a verdict with a chain's name) is far below 1 KiB.

@@ -8,15 +8,7 @@ use poplin_policy::ruleset::{ConntrackStates, Dispatch, Field, Log, Name, Origin
 use super::super::wire::Writer;
 use super::counter;
 use super::data::{self, REGISTER_OCTETS};
-
-const NFTA_LIST_ELEM: u16 = 1;
-const NFTA_EXPR_NAME: u16 = 1;
-const NFTA_EXPR_DATA: u16 = 2;
-
-/// Where a verdict goes.
-const NFT_REG_VERDICT: u32 = 0;
-/// The first register of 4 octets; the others follow.
-const NFT_REG32_00: u32 = 8;
+use super::number::*;
 
 /// Loads fields side by side from the first register on, each beginning at a register of its own.
 pub(super) fn load(out: &mut Writer, fields: &[Field]) {
@@ -34,18 +26,12 @@ fn load_from(out: &mut Writer, fields: &[Field], mut register: u32) {
 fn load_one(out: &mut Writer, field: Field, register: u32) {
     match place(field) {
         Place::Meta(key) => {
-            const NFTA_META_DREG: u16 = 1;
-            const NFTA_META_KEY: u16 = 2;
             expression(out, "meta", |out| {
                 out.put_be32(NFTA_META_KEY, key);
                 out.put_be32(NFTA_META_DREG, register);
             });
         }
         Place::Payload { base, offset_octets } => {
-            const NFTA_PAYLOAD_DREG: u16 = 1;
-            const NFTA_PAYLOAD_BASE: u16 = 2;
-            const NFTA_PAYLOAD_OFFSET: u16 = 3;
-            const NFTA_PAYLOAD_LEN: u16 = 4;
             let length = u32::try_from(data::octets_of(field.datatype())).expect("a field has at most 16 octets");
             expression(out, "payload", |out| {
                 out.put_be32(NFTA_PAYLOAD_DREG, register);
@@ -58,18 +44,15 @@ fn load_one(out: &mut Writer, field: Field, register: u32) {
 }
 
 /// Where a field is found.
-enum Place {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
     /// `enum nft_meta_keys`.
     Meta(u32),
     /// `enum nft_payload_bases`, and octets from there.
     Payload { base: u32, offset_octets: u32 },
 }
 
-fn place(field: Field) -> Place {
-    const NFT_META_IIFNAME: u32 = 6;
-    const NFT_META_OIFNAME: u32 = 7;
-    const NFT_META_NFPROTO: u32 = 15;
-    const NFT_META_L4PROTO: u32 = 16;
+pub(super) fn place(field: Field) -> Place {
     let network = |offset_octets| Place::Payload { base: 1, offset_octets };
     let transport = |offset_octets| Place::Payload { base: 2, offset_octets };
     match field {
@@ -91,9 +74,6 @@ fn place(field: Field) -> Place {
 
 /// Goes on if the first registers hold, or do not hold, this value.
 pub(super) fn compare(out: &mut Writer, value: &[u8], negated: bool) {
-    const NFTA_CMP_SREG: u16 = 1;
-    const NFTA_CMP_OP: u16 = 2;
-    const NFTA_CMP_DATA: u16 = 3;
     expression(out, "cmp", |out| {
         out.put_be32(NFTA_CMP_SREG, NFT_REG32_00);
         out.put_be32(NFTA_CMP_OP, u32::from(negated)); // NFT_CMP_EQ, NFT_CMP_NEQ
@@ -103,10 +83,6 @@ pub(super) fn compare(out: &mut Writer, value: &[u8], negated: bool) {
 
 /// Goes on if the first registers lie between, or not between, these values.
 pub(super) fn range(out: &mut Writer, low: &[u8], high: &[u8], negated: bool) {
-    const NFTA_RANGE_SREG: u16 = 1;
-    const NFTA_RANGE_OP: u16 = 2;
-    const NFTA_RANGE_FROM_DATA: u16 = 3;
-    const NFTA_RANGE_TO_DATA: u16 = 4;
     expression(out, "range", |out| {
         out.put_be32(NFTA_RANGE_SREG, NFT_REG32_00);
         out.put_be32(NFTA_RANGE_OP, u32::from(negated)); // NFT_RANGE_EQ, NFT_RANGE_NEQ
@@ -117,11 +93,6 @@ pub(super) fn range(out: &mut Writer, low: &[u8], high: &[u8], negated: bool) {
 
 /// Keeps of the first register only the bits of the mask.
 pub(super) fn mask(out: &mut Writer, mask: &[u8]) {
-    const NFTA_BITWISE_SREG: u16 = 1;
-    const NFTA_BITWISE_DREG: u16 = 2;
-    const NFTA_BITWISE_LEN: u16 = 3;
-    const NFTA_BITWISE_MASK: u16 = 4;
-    const NFTA_BITWISE_XOR: u16 = 5;
     expression(out, "bitwise", |out| {
         out.put_be32(NFTA_BITWISE_SREG, NFT_REG32_00);
         out.put_be32(NFTA_BITWISE_DREG, NFT_REG32_00);
@@ -133,9 +104,6 @@ pub(super) fn mask(out: &mut Writer, mask: &[u8]) {
 
 /// Loads the state of the packet's flow, one bit a state.
 pub(super) fn load_conntrack_state(out: &mut Writer) {
-    const NFTA_CT_DREG: u16 = 1;
-    const NFTA_CT_KEY: u16 = 2;
-    const NFT_CT_STATE: u32 = 0;
     expression(out, "ct", |out| {
         out.put_be32(NFTA_CT_DREG, NFT_REG32_00);
         out.put_be32(NFTA_CT_KEY, NFT_CT_STATE);
@@ -151,7 +119,6 @@ pub(super) fn conntrack_bits(states: ConntrackStates) -> [u8; 4] {
 
 /// Goes on if the first registers are, or are not, a key of the set.
 pub(super) fn is_member(out: &mut Writer, set: &Name, negated: bool) {
-    const NFT_LOOKUP_F_INV: u32 = 1;
     lookup(out, set, |out| {
         if negated {
             out.put_be32(NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
@@ -206,15 +173,10 @@ pub(super) fn dispatch(out: &mut Writer, Dispatch { from, and, at, counters, ver
 }
 
 /// Where a dispatch has the key an id is, the id itself, what is joined to it, and what it is found by.
-const ID_KEY: u32 = NFT_REG32_00 + 3;
-const ID: u32 = ID_KEY + 1;
-const ADDRESS: u32 = ID_KEY + 4;
-const FURTHER: u32 = ADDRESS + 4;
-
-const NFTA_OBJREF_IMM_TYPE: u16 = 1;
-const NFTA_OBJREF_IMM_NAME: u16 = 2;
-const NFTA_OBJREF_SET_SREG: u16 = 3;
-const NFTA_OBJREF_SET_NAME: u16 = 4;
+pub(super) const ID_KEY: u32 = NFT_REG32_00 + 3;
+pub(super) const ID: u32 = ID_KEY + 1;
+pub(super) const ADDRESS: u32 = ID_KEY + 4;
+pub(super) const FURTHER: u32 = ADDRESS + 4;
 
 fn count_by_key(out: &mut Writer, register: u32, counters: &Name) {
     expression(out, "objref", |out| {
@@ -230,11 +192,6 @@ pub(super) fn named_counter(out: &mut Writer, name: &Name) {
         out.put_text(NFTA_OBJREF_IMM_NAME, name.as_str());
     });
 }
-
-const NFTA_LOOKUP_SET: u16 = 1;
-const NFTA_LOOKUP_SREG: u16 = 2;
-const NFTA_LOOKUP_DREG: u16 = 3;
-const NFTA_LOOKUP_FLAGS: u16 = 5;
 
 fn lookup(out: &mut Writer, set: &Name, further: impl FnOnce(&mut Writer)) {
     lookup_from(out, NFT_REG32_00, set, further);
@@ -260,11 +217,6 @@ pub(super) fn notrack(out: &mut Writer) {
 
 /// Goes on for so many packets a second, and as many at once.
 pub(super) fn limit(out: &mut Writer, per_second: u32) {
-    const NFTA_LIMIT_RATE: u16 = 1;
-    const NFTA_LIMIT_UNIT: u16 = 2;
-    const NFTA_LIMIT_BURST: u16 = 3;
-    const NFTA_LIMIT_TYPE: u16 = 4;
-    const NFT_LIMIT_PKTS: u32 = 0;
     const SECONDS: u64 = 1;
     expression(out, "limit", |out| {
         out.put_be64(NFTA_LIMIT_RATE, u64::from(per_second));
@@ -276,9 +228,6 @@ pub(super) fn limit(out: &mut Writer, per_second: u32) {
 
 /// Hands a copy of the packet's beginning to the group's listener, and goes on.
 pub(super) fn log(out: &mut Writer, log: &Log) {
-    const NFTA_LOG_GROUP: u16 = 1;
-    const NFTA_LOG_PREFIX: u16 = 2;
-    const NFTA_LOG_SNAPLEN: u16 = 3;
     expression(out, "log", |out| {
         out.put(NFTA_LOG_GROUP, &log.group.to_be_bytes());
         out.put_text(NFTA_LOG_PREFIX, &log.prefix);
@@ -292,8 +241,6 @@ pub(super) fn verdict(out: &mut Writer, verdict: &Verdict) {
 }
 
 fn immediate(out: &mut Writer, register: u32, put_data: impl FnOnce(&mut Writer, u16)) {
-    const NFTA_IMMEDIATE_DREG: u16 = 1;
-    const NFTA_IMMEDIATE_DATA: u16 = 2;
     expression(out, "immediate", |out| {
         out.put_be32(NFTA_IMMEDIATE_DREG, register);
         put_data(out, NFTA_IMMEDIATE_DATA);

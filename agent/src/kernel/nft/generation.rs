@@ -7,13 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::wire::{self, Message};
-use super::batch::{NFNL_SUBSYS_NFTABLES, NFPROTO_INET, message_type};
+use super::super::wire::Message;
+use super::batch::{NFNL_SUBSYS_NFTABLES, message_type};
 use super::table;
 
-const NFT_MSG_NEWGEN: u8 = 15;
-/// Every kind of thing names its table in its first attribute.
-const NFTA_ANY_TABLE: u16 = 1;
+pub(super) const NFT_MSG_NEWGEN: u8 = 15;
 
 /// One listener's memory: what the transaction being told has touched.
 pub(in super::super) struct Listener {
@@ -33,7 +31,8 @@ impl Listener {
         if message.kind == message_type(NFT_MSG_NEWGEN) {
             return std::mem::take(&mut self.is_touched) && message.port != self.own_port;
         }
-        self.is_touched |= message.kind.to_be_bytes()[0] == NFNL_SUBSYS_NFTABLES && is_about_our_table(message.payload);
+        self.is_touched |=
+            message.kind.to_be_bytes()[0] == NFNL_SUBSYS_NFTABLES && table::ours(message.payload).is_some();
         false
     }
 
@@ -42,13 +41,4 @@ impl Listener {
     pub(in super::super) fn may_have_missed(&self) -> bool {
         !self.is_owned.load(Ordering::Relaxed)
     }
-}
-
-fn is_about_our_table(payload: &[u8]) -> bool {
-    payload.first() == Some(&NFPROTO_INET)
-        && payload
-            .get(4..)
-            .and_then(|attributes| wire::attribute(attributes, NFTA_ANY_TABLE))
-            .and_then(wire::text)
-            .is_some_and(|name| name == table::NAME)
 }

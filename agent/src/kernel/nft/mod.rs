@@ -16,7 +16,11 @@ mod expression;
 mod rule;
 
 mod data;
+mod number;
+
 mod generation;
+mod mend;
+mod read;
 
 use std::io;
 use std::sync::Arc;
@@ -36,6 +40,7 @@ use table::Standing;
 
 pub use counter::{Count, counts};
 pub(super) use generation::Listener;
+pub use read::{Dump, ReadError};
 
 /// Bound on one transaction: a full table of 100,000 elements is 5 MB, so this is room for millions. It is a bound, not a reservation.
 const SEND_OCTETS: usize = 512 << 20;
@@ -136,16 +141,25 @@ impl Rules {
         self.is_owned.store(true, Ordering::Relaxed);
     }
 
-    /// Makes all changes in one transaction. Packets meet the old rules or the new ones, never a mixture.
+    /// Makes all changes in one transaction. Packets meet the old rules or the new ones, never a mixture. Changes that begin with a
+    /// restart say all that is to stand; what stands so already is kept.
     pub fn apply(&mut self, changes: &[Change]) -> Result<(), RulesError> {
-        match self.try_apply(changes, self.flags()) {
+        match changes.first() {
+            Some(Change::Restart) => self.load(changes),
+            Some(_) | None => self.write(changes),
+        }
+    }
+
+    /// Begins the table anew. Where the kernel knows no owners, an open one may stand, to be kept as far as may be.
+    fn begin(&mut self, changes: &[Change]) -> Result<(), RulesError> {
+        match self.write(changes) {
             Err(RulesError::Refused { number, refusal, .. })
                 if refusal.errno == Errno::OPNOTSUPP
                     && self.ownership == Ownership::Unknown
                     && changes[number - 1] == Change::Restart =>
             {
                 self.ownership = Ownership::Open;
-                self.try_apply(changes, self.flags())
+                self.load(changes)
             }
             outcome => outcome,
         }
@@ -158,7 +172,8 @@ impl Rules {
         }
     }
 
-    fn try_apply(&mut self, changes: &[Change], table_flags: u32) -> Result<(), RulesError> {
+    fn write(&mut self, changes: &[Change]) -> Result<(), RulesError> {
+        let table_flags = self.flags();
         let mut batch = Batch::begin(self.conversation.take_sequence(1));
         for (index, change) in changes.iter().enumerate() {
             batch.serve(index);

@@ -12,8 +12,8 @@ use super::{data, expression, table};
 const NFT_MSG_NEWRULE: u8 = 6;
 const NFT_MSG_DELRULE: u8 = 8;
 
-const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_RULE_EXPRESSIONS: u16 = 4;
+pub(super) const NFTA_RULE_CHAIN: u16 = 2;
+pub(super) const NFTA_RULE_EXPRESSIONS: u16 = 4;
 
 /// Replaces all rules of a chain.
 pub(super) fn replace_all(batch: &mut Batch, name: &Name, chain: &Chain) {
@@ -30,7 +30,7 @@ pub(super) fn replace_all(batch: &mut Batch, name: &Name, chain: &Chain) {
     }
 }
 
-fn put_expressions(out: &mut Writer, rule: &Rule) {
+pub(super) fn put_expressions(out: &mut Writer, rule: &Rule) {
     for condition in &rule.matches {
         put_match(out, condition);
     }

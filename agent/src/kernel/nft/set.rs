@@ -13,22 +13,22 @@ use super::{counter, table};
 const NFT_MSG_NEWSET: u8 = 9;
 const NFT_MSG_DELSET: u8 = 11;
 
-const NFTA_SET_NAME: u16 = 2;
-const NFTA_SET_FLAGS: u16 = 3;
-const NFTA_SET_KEY_TYPE: u16 = 4;
-const NFTA_SET_KEY_LEN: u16 = 5;
-const NFTA_SET_DATA_TYPE: u16 = 6;
-const NFTA_SET_DATA_LEN: u16 = 7;
+pub(super) const NFTA_SET_NAME: u16 = 2;
+pub(super) const NFTA_SET_FLAGS: u16 = 3;
+pub(super) const NFTA_SET_KEY_TYPE: u16 = 4;
+pub(super) const NFTA_SET_KEY_LEN: u16 = 5;
+pub(super) const NFTA_SET_DATA_TYPE: u16 = 6;
+pub(super) const NFTA_SET_DATA_LEN: u16 = 7;
 const NFTA_SET_ID: u16 = 10;
 const NFTA_SET_USERDATA: u16 = 13;
-const NFTA_SET_OBJ_TYPE: u16 = 15;
+pub(super) const NFTA_SET_OBJ_TYPE: u16 = 15;
 
-const NFT_SET_INTERVAL: u32 = 0x4;
-const NFT_SET_MAP: u32 = 0x8;
-const NFT_SET_OBJECT: u32 = 0x40;
+pub(super) const NFT_SET_INTERVAL: u32 = 0x4;
+pub(super) const NFT_SET_MAP: u32 = 0x8;
+pub(super) const NFT_SET_OBJECT: u32 = 0x40;
 
 /// `NFT_DATA_VERDICT`.
-const DATA_VERDICT: u32 = 0xffff_ff00;
+pub(super) const DATA_VERDICT: u32 = 0xffff_ff00;
 
 /// Types as nft numbers them (nftables include/datatype.h, `enum datatypes`). The kernel only keeps them for whoever lists the table.
 const TYPE_IPADDR: u32 = 7;
@@ -48,7 +48,7 @@ const HOST_ENDIAN: u32 = 1;
 const BIG_ENDIAN: u32 = 2;
 
 /// An id as data, and as a key, is numbers side by side.
-const TYPE_ID: u32 = joined(&[TYPE_MARK; data::ID_OCTETS / REGISTER_OCTETS]);
+pub(super) const TYPE_ID: u32 = joined(&[TYPE_MARK; data::ID_OCTETS / REGISTER_OCTETS]);
 const TYPE_ID_KEY: u32 = joined(&[TYPE_MARK; data::ID_KEY_OCTETS / REGISTER_OCTETS]);
 
 /// Makes a set without elements.
@@ -117,7 +117,7 @@ fn add_any(
     });
 }
 
-fn key_type(parts: &[Datatype]) -> u32 {
+pub(super) fn key_type(parts: &[Datatype]) -> u32 {
     parts.iter().fold(0, |joined, part| joined << part_bits(*part) | part_type(*part))
 }
 
@@ -128,14 +128,14 @@ const fn joined(types: &[u32]) -> u32 {
     }
 }
 
-fn part_bits(part: Datatype) -> u32 {
+pub(super) fn part_bits(part: Datatype) -> u32 {
     match part {
         Datatype::Interface | Datatype::Octet | Datatype::Port | Datatype::Address4 | Datatype::Address6 => TYPE_BITS,
         Datatype::Id => attribute_number(data::ID_KEY_OCTETS / REGISTER_OCTETS) * TYPE_BITS,
     }
 }
 
-fn part_type(part: Datatype) -> u32 {
+pub(super) fn part_type(part: Datatype) -> u32 {
     match part {
         Datatype::Interface => TYPE_IFNAME,
         Datatype::Octet => TYPE_INET_PROTOCOL,
@@ -147,7 +147,7 @@ fn part_type(part: Datatype) -> u32 {
 }
 
 /// A single part has its own length; joined parts fill whole registers.
-fn key_octets(parts: &[Datatype]) -> usize {
+pub(super) fn key_octets(parts: &[Datatype]) -> usize {
     match parts {
         [single] => data::octets_of(*single),
         joined => joined.iter().map(|part| data::octets_of(*part).next_multiple_of(REGISTER_OCTETS)).sum(),

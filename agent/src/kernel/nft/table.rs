@@ -4,7 +4,7 @@
 //! Rules: linux net/netfilter/nf_tables_api.c, `nf_tables_newtable` and `nf_tables_updtable`; header linux/netfilter/nf_tables.h.
 
 use super::super::wire::{self, NLM_F_CREATE, Writer};
-use super::batch::Batch;
+use super::batch::{Batch, NFPROTO_INET};
 
 /// Our one table.
 pub(super) const NAME: &str = "poplin";
@@ -42,10 +42,22 @@ impl Standing {
         Some(Self { flags: number(NFTA_TABLE_FLAGS).unwrap_or(0), owner: number(NFTA_TABLE_OWNER) })
     }
 
+    /// Whether its flags are just these; a table can be dormant.
+    pub(super) fn has_flags(self, flags: u32) -> bool {
+        self.flags == flags
+    }
+
     /// Whether it was owned once, so that it can be taken over. A table made without the flag can never get it.
     pub(super) fn is_adoptable(self) -> bool {
         self.flags & NFT_TABLE_F_PERSIST != 0
     }
+}
+
+/// The attributes of a thing that is told of, if it is in our table. Every kind of thing names its table in its first attribute.
+pub(super) fn ours(payload: &[u8]) -> Option<&[u8]> {
+    let attributes = payload.get(4..).filter(|_| payload.first() == Some(&NFPROTO_INET))?;
+    let table = wire::attribute(attributes, NFTA_TABLE_NAME).and_then(wire::text)?;
+    (table == NAME).then_some(attributes)
 }
 
 /// Names our table, as every message must in its first attribute.

@@ -1,0 +1,110 @@
+//! Asks the kernel for everything in our table, and believes it only if nothing changed meanwhile.
+//!
+//! In: a socket. Out: the messages, as they came. Knows nothing of what they say, but for the names of sets, which are asked for one by one.
+//! Rules: linux net/netfilter/nf_tables_api.c. Each commit moves the generation, whosoever it is; a dump of one kind is whole only if
+//! it did not move, and dumps of several kinds fit together only then. Chains the kernel tells of whatever table they are in.
+
+use super::{ReadError, set};
+use crate::kernel::nft::batch::{NFPROTO_INET, message_type};
+use crate::kernel::nft::counter::NFT_MSG_GETOBJ;
+use crate::kernel::nft::element::NFTA_SET_ELEM_LIST_SET;
+use crate::kernel::nft::generation::NFT_MSG_NEWGEN;
+use crate::kernel::nft::table;
+use crate::kernel::socket::{Conversation, Refusal};
+use crate::kernel::wire::{Writer, attribute, be32_at};
+
+const NFT_MSG_GETCHAIN: u8 = 4;
+const NFT_MSG_GETRULE: u8 = 7;
+const NFT_MSG_GETSET: u8 = 10;
+const NFT_MSG_GETSETELEM: u8 = 13;
+const NFT_MSG_GETGEN: u8 = 16;
+const NFT_MSG_GETFLOWTABLE: u8 = 23;
+const NFTA_GEN_ID: u16 = 1;
+
+/// How often it is tried to read everything between two commits of others.
+const ATTEMPTS: usize = 5;
+
+/// `struct nfgenmsg` of every question.
+const HEAD: [u8; 4] = [NFPROTO_INET, 0, 0, 0];
+
+/// The messages that tell of our table, each from its `struct nfgenmsg` on, in the order they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dump {
+    /// Sets and maps.
+    pub sets: Vec<Vec<u8>>,
+    /// Lists of elements, which name their sets.
+    pub elements: Vec<Vec<u8>>,
+    /// Chains.
+    pub chains: Vec<Vec<u8>>,
+    /// Rules, which name their chains.
+    pub rules: Vec<Vec<u8>>,
+    /// Counters, and whatever other objects there are.
+    pub objects: Vec<Vec<u8>>,
+    /// Flowtables; none is ours.
+    pub flowtables: Vec<Vec<u8>>,
+}
+
+impl Dump {
+    /// What stands, and what `read` makes of it, at one moment.
+    pub(in crate::kernel::nft) fn take<T>(
+        conversation: &mut Conversation,
+        read: impl Fn(Self) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut outcome = Err(ReadError::Restless { attempts: ATTEMPTS });
+        for _ in 0..ATTEMPTS {
+            let before = generation(conversation)?;
+            let dump = Self::take_once(conversation);
+            let is_steady = generation(conversation)? == before;
+            match dump.map_err(ReadError::from).and_then(&read) {
+                _ if !is_steady => {}
+                Err(incomplete @ ReadError::Incomplete { .. }) => outcome = Err(incomplete),
+                settled => return settled,
+            }
+        }
+        outcome
+    }
+
+    fn take_once(conversation: &mut Conversation) -> Result<Self, Refusal> {
+        let mut dump = Self {
+            sets: ask(conversation, NFT_MSG_GETSET, table::put_name)?,
+            elements: Vec::new(),
+            chains: ask(conversation, NFT_MSG_GETCHAIN, table::put_name)?,
+            rules: ask(conversation, NFT_MSG_GETRULE, table::put_name)?,
+            objects: ask(conversation, NFT_MSG_GETOBJ, table::put_name)?,
+            flowtables: ask(conversation, NFT_MSG_GETFLOWTABLE, table::put_name)?,
+        };
+        for attributes in dump.sets.iter().filter_map(|set| table::ours(set)) {
+            dump.elements.extend(ask(conversation, NFT_MSG_GETSETELEM, |out| {
+                table::put_name(out);
+                out.put_text(NFTA_SET_ELEM_LIST_SET, set::name(attributes));
+            })?);
+        }
+        Ok(dump)
+    }
+}
+
+fn ask(conversation: &mut Conversation, kind: u8, attributes: impl Fn(&mut Writer)) -> Result<Vec<Vec<u8>>, Refusal> {
+    conversation.dump(message_type(kind), &HEAD, attributes, |messages: &mut Vec<Vec<u8>>, payload| {
+        if table::ours(payload).is_some() {
+            messages.push(payload.to_vec());
+        }
+    })
+}
+
+/// The number of the last commit.
+fn generation(conversation: &mut Conversation) -> Result<u32, Refusal> {
+    let mut generation = None;
+    conversation.get(
+        message_type(NFT_MSG_GETGEN),
+        &HEAD,
+        |_| {},
+        |message| {
+            if message.kind == message_type(NFT_MSG_NEWGEN) {
+                let attributes = message.payload.get(HEAD.len()..);
+                generation = attributes.and_then(|all| attribute(all, NFTA_GEN_ID)).and_then(|id| be32_at(id, 0));
+            }
+        },
+    )?;
+    let unsaid = || Refusal { errno: rustix::io::Errno::PROTO, explanation: Some("no generation is told".into()) };
+    generation.ok_or_else(unsaid)
+}

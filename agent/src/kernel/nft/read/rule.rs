@@ -1,0 +1,203 @@
+//! Reads rules: what their expressions do together.
+//!
+//! In: the list of a rule's expressions. Out: the rule that is written so, or nothing. Knows nothing of how an expression is laid out.
+//! A rule is guessed from what its expressions look like, and written again: only if that comes out the same, registers and all, it
+//! is the rule. So the writer alone knows how a rule is written.
+
+use poplin_policy::ruleset::{
+    Atom, ConntrackStates, Counter, Datatype, Dispatch, Field, Log, Match, Name, Origin, Rule, Then,
+};
+
+use super::data;
+use super::expression::{self, Expression};
+use crate::kernel::nft::data::{REGISTER_OCTETS, octets_of};
+use crate::kernel::nft::expression::{ADDRESS, FURTHER, ID, ID_KEY, place};
+use crate::kernel::nft::number::NFT_REG_VERDICT;
+use crate::kernel::nft::rule::put_expressions;
+use crate::kernel::wire::{Writer, attributes};
+
+/// The kernel takes no more in one rule (net/netfilter/nf_tables_api.c, `NFT_RULE_MAXEXPRS`).
+const MAX_EXPRESSIONS: usize = 128;
+
+/// The rule whose expressions these are.
+pub(super) fn rule(list: &[u8]) -> Option<Rule> {
+    let given = expressions(list)?;
+    let rule = guess(&given)?;
+    (expressions(&written(&rule)).as_ref() == Some(&given)).then_some(rule)
+}
+
+/// Whether two lists of rules are written alike. Some fields are the same octets by two names.
+pub(super) fn are_written_alike(one: &[Rule], other: &[Rule]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| written(one) == written(other))
+}
+
+fn written(rule: &Rule) -> Vec<u8> {
+    let mut out = Writer::default();
+    put_expressions(&mut out, rule);
+    out.octets().to_vec()
+}
+
+fn expressions(list: &[u8]) -> Option<Vec<Expression>> {
+    let all = attributes(list).take(MAX_EXPRESSIONS + 1);
+    let all = all.map(|(_, element)| expression::expression(element)).collect::<Option<Vec<_>>>()?;
+    (all.len() <= MAX_EXPRESSIONS).then_some(all)
+}
+
+fn guess(mut rest: &[Expression]) -> Option<Rule> {
+    let mut matches = Vec::new();
+    while let Some((condition, after)) = condition(rest) {
+        matches.push(condition);
+        rest = after;
+    }
+    let (counter, rest) = match rest {
+        [Expression::Count, rest @ ..] => (Some(Counter::Own), rest),
+        [Expression::CountBy(name), rest @ ..] => (Some(Counter::Named(name.clone())), rest),
+        _ => (None, rest),
+    };
+    Some(Rule { matches, counter, then: then(rest)? })
+}
+
+/// The match that stands first, and what follows it.
+fn condition(all: &[Expression]) -> Option<(Match, &[Expression])> {
+    if let [
+        Expression::LoadConntrackState { .. },
+        Expression::Mask { mask, .. },
+        Expression::Compare { .. },
+        rest @ ..,
+    ] = all
+    {
+        return Some((Match::Conntrack(states(mask)?), rest));
+    }
+    let (fields, rest) = loaded(all);
+    match (&fields[..], rest) {
+        ([field], [Expression::Compare { value, negated, .. }, rest @ ..]) => {
+            Some((equality(*field, value, *negated)?, rest))
+        }
+        ([field], [Expression::Range { low, high, negated, .. }, rest @ ..]) => {
+            let (low, high) = (atom(*field, low)?, atom(*field, high)?);
+            Some((Match::Range { field: *field, low, high, negated: *negated }, rest))
+        }
+        ([field], [Expression::Mask { mask, .. }, Expression::Compare { value, negated, .. }, rest @ ..]) => {
+            let (&[mask], &[value]) = (&mask[..], &value[..]) else { return None };
+            Some((Match::Bits { field: *field, mask, value, negated: *negated }, rest))
+        }
+        ([_, ..], [Expression::LookUp { set, into: None, negated, .. }, rest @ ..]) => {
+            Some((Match::Member { fields, set: set.clone(), negated: *negated }, rest))
+        }
+        _ => None,
+    }
+}
+
+/// A name cut short is compared by its beginning.
+fn equality(field: Field, value: &[u8], negated: bool) -> Option<Match> {
+    if field.datatype() == Datatype::Interface && value.len() < octets_of(Datatype::Interface) {
+        let prefix = str::from_utf8(value).ok()?.to_owned();
+        return Some(Match::InterfacePrefix { field, prefix, negated });
+    }
+    let value = atom(field, value)?;
+    Some(Match::Range { field, low: value.clone(), high: value, negated })
+}
+
+fn atom(field: Field, octets: &[u8]) -> Option<Atom> {
+    data::atom(field.datatype(), octets)
+}
+
+fn states(mask: &[u8]) -> Option<ConntrackStates> {
+    let bits = u32::from_ne_bytes(mask.try_into().ok()?);
+    let has = |bit: u32| bits & 1 << bit != 0;
+    Some(ConntrackStates { invalid: has(0), established: has(1), related: has(2), new: has(3), untracked: has(6) })
+}
+
+fn then(rest: &[Expression]) -> Option<Then> {
+    match rest {
+        [Expression::Verdict(verdict)] => Some(Then::Verdict(verdict.clone())),
+        [Expression::Notrack] => Some(Then::Notrack),
+        [Expression::Limit { per_second }, Expression::Log(log)] => {
+            let (group, prefix) = (log.group, log.prefix.clone());
+            Some(Then::Log(Log { group, prefix, per_second: *per_second }))
+        }
+        [Expression::Load { register: ID_KEY, .. }, Expression::Set { .. }, rest @ ..] => {
+            dispatch(rest).map(Then::Dispatch)
+        }
+        _ => look_up(rest),
+    }
+}
+
+fn look_up(all: &[Expression]) -> Option<Then> {
+    match loaded(all) {
+        (fields, [Expression::LookUp { set, into: Some(NFT_REG_VERDICT), .. }]) => {
+            Some(Then::Lookup { fields, map: set.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// A dispatch, by the registers its parts stand in; what opens it is left out.
+fn dispatch(all: &[Expression]) -> Option<Dispatch> {
+    let loads = |wanted: fn(u32) -> bool| all.iter().filter_map(loaded_at).filter(move |(at, _)| wanted(*at));
+    let fields = |wanted| loads(wanted).map(|(_, field)| field).collect::<Vec<_>>();
+    let at = fields(|register| register < ID_KEY);
+    if at.len() >= REGISTER_OCTETS {
+        return None;
+    }
+    let constant = all.iter().find_map(|expression| match expression {
+        Expression::Set { register: ID, value } => data::id(value),
+        _ => None,
+    });
+    let mut ids = all.iter().filter_map(|expression| found_in(expression, ID));
+    let from = match constant {
+        Some(id) => Origin::Constant(id),
+        None => {
+            let further = fields(|register| register >= FURTHER);
+            Origin::Fields { fields: if further.is_empty() { at.clone() } else { further }, ids: ids.next()? }
+        }
+    };
+    let and = loads(|register| register == ADDRESS).map(|(_, field)| field).next().zip(ids.next());
+    let counters = all.iter().find_map(|expression| match expression {
+        Expression::CountByKey { counters, .. } => Some(counters.clone()),
+        _ => None,
+    });
+    let verdicts = all.iter().find_map(|expression| found_in(expression, NFT_REG_VERDICT))?;
+    Some(Dispatch { from, and, at, counters, verdicts })
+}
+
+/// The map an expression looks something up in, if what it finds goes to this register.
+fn found_in(expression: &Expression, register: u32) -> Option<Name> {
+    match expression {
+        Expression::LookUp { set, into, .. } if *into == Some(register) => Some(set.clone()),
+        _ => None,
+    }
+}
+
+/// The fields that are loaded first, and what follows. A dispatch, which opens with a load as well, is none of them.
+fn loaded(all: &[Expression]) -> (Vec<Field>, &[Expression]) {
+    let fields: Vec<Field> = all.iter().map_while(loaded_at).map(|(_, field)| field).collect();
+    let rest = &all[fields.len()..];
+    (fields, rest)
+}
+
+fn loaded_at(expression: &Expression) -> Option<(u32, Field)> {
+    let Expression::Load { place: found, octets, register } = expression else { return None };
+    let is_it =
+        |field: &Field| place(*field) == *found && octets.is_none_or(|octets| octets == octets_of(field.datatype()));
+    Some((*register, FIELDS.into_iter().find(is_it)?))
+}
+
+/// Of two fields that are the same octets, the first is read.
+const FIELDS: [Field; 15] = [
+    Field::InterfaceIn,
+    Field::InterfaceOut,
+    Field::Family,
+    Field::Protocol,
+    Field::Source4,
+    Field::Destination4,
+    Field::Source6,
+    Field::Destination6,
+    Field::HopLimit6,
+    Field::SourcePort,
+    Field::DestinationPort,
+    Field::IcmpMessage,
+    Field::IcmpType,
+    Field::IcmpCode,
+    Field::TcpFlags,
+];
