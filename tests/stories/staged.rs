@@ -63,6 +63,25 @@ fn counters_outlive_edits_of_the_policy() {
 }
 
 #[test]
+fn counters_outlive_the_agent() {
+    let lab = Lab::new();
+    let (mut host, web, db) = room(&lab);
+    let _port = db.listen(22);
+    host.apply(&DB_FOR_22.replace("  mode: stage\n", ""));
+    until("it counts", || web.connects(db.v4(), 22) && flows(&host, "ssh", "allow") > 0);
+    let before = flows(&host, "ssh", "allow");
+
+    host.kill();
+    assert!(web.connects(db.v4(), 22), "what is loaded is in force");
+    host.start();
+    until("the rules are loaded", || host.said().contains("the rules that stand are kept"));
+
+    assert_eq!(flows(&host, "ssh", "allow"), before + 1, "it counts while the agent is away as well");
+    assert!(web.connects(db.v4(), 22));
+    assert_eq!(flows(&host, "ssh", "allow"), before + 2);
+}
+
+#[test]
 fn what_nobody_confirms_is_taken_back() {
     let lab = Lab::new();
     let (host, web, db) = room(&lab);
