@@ -103,7 +103,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     stdout(&output)
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

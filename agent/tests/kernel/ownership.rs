@@ -7,7 +7,7 @@ use poplin_agent::kernel::{Ownership, Rules, RulesError};
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{Atom, Chain, Field, HookPoint, Match, Ruleset, Verdict};
 
-use crate::lab::{Namespace, Pair, forward, from_nothing, interface, name, plain, rule};
+use crate::lab::{Namespace, Pair, forward, from_nothing, interface, name, plain, rule, stdout};
 
 #[test]
 fn nobody_else_can_change_or_flush_the_table() {
@@ -59,6 +59,26 @@ fn a_restart_from_an_orphan_leaves_nothing_of_it() {
     });
 
     assert_eq!(rules_of(&host.table()), "chain other { } }");
+}
+
+#[test]
+fn a_table_begun_anew_stands_alone_afterwards_whether_or_not_it_was_taken() {
+    let host = Namespace::new();
+    let other = Ruleset { chains: [(name("forward"), plain(vec![]))].into(), ..Ruleset::default() };
+    let nowhere = Ruleset {
+        chains: [(name("forward"), plain(vec![rule(vec![], Verdict::Jump(name("nowhere")))]))].into(),
+        ..Ruleset::default()
+    };
+
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&from_nothing(&small())).unwrap();
+        rules.apply(&from_nothing(&other)).unwrap();
+        let before = host.table();
+        rules.apply(&from_nothing(&nowhere)).unwrap_err();
+        assert_eq!(host.table(), before);
+        assert_eq!(stdout(&host.try_run("nft", "list tables")).trim(), "table inet poplin");
+    });
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 use super::super::socket::{Answer, Refusal, answer};
 use super::super::wire::{Message, NLM_F_ACK, NLM_F_REQUEST, Writer};
+use super::table;
 
 /// `NFNL_SUBSYS_NFTABLES` (linux/netfilter/nfnetlink.h): the upper octet of every message type.
 pub(super) const NFNL_SUBSYS_NFTABLES: u8 = 10;
@@ -19,6 +20,8 @@ pub(super) const NFPROTO_INET: u8 = 1;
 
 /// A transaction being written.
 pub(super) struct Batch {
+    /// The table all of it is about.
+    table: &'static str,
     out: Writer,
     first: u32,
     next: u32,
@@ -40,11 +43,11 @@ pub(super) enum Outcome {
 }
 
 impl Batch {
-    /// Begins a batch whose messages are numbered from `first` on.
-    pub(super) fn begin(first: u32) -> Self {
+    /// Begins a batch about one table, whose messages are numbered from `first` on.
+    pub(super) fn begin(table: &'static str, first: u32) -> Self {
         let mut out = Writer::default();
         out.message(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, first, &subsystem_head(), |_| {});
-        Self { out, first, next: first.wrapping_add(1), last_start: 0, owners: Vec::new(), current: 0 }
+        Self { table, out, first, next: first.wrapping_add(1), last_start: 0, owners: Vec::new(), current: 0 }
     }
 
     /// The messages that follow serve this change.
@@ -52,10 +55,13 @@ impl Batch {
         self.current = change;
     }
 
-    /// Adds a message: `NFT_MSG_*` and `NLM_F_*` (linux/netfilter/nf_tables.h, linux/netlink.h).
+    /// Adds a message: `NFT_MSG_*` and `NLM_F_*` (linux/netfilter/nf_tables.h, linux/netlink.h). Its first attribute is the table's name.
     pub(super) fn add(&mut self, kind: u8, flags: u16, attributes: impl FnOnce(&mut Writer)) {
         self.last_start = self.out.octets().len();
-        self.out.message(message_type(kind), NLM_F_REQUEST | flags, self.next, &[NFPROTO_INET, 0, 0, 0], attributes);
+        self.out.message(message_type(kind), NLM_F_REQUEST | flags, self.next, &[NFPROTO_INET, 0, 0, 0], |out| {
+            table::put_name(out, self.table);
+            attributes(out);
+        });
         self.next = self.next.wrapping_add(1);
         self.owners.push(self.current);
     }

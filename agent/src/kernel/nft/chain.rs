@@ -7,7 +7,6 @@ use poplin_policy::ruleset::{BasePolicy, Chain, Hook, HookPoint, Name};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::batch::Batch;
-use super::table;
 
 const NFT_MSG_NEWCHAIN: u8 = 3;
 const NFT_MSG_DELCHAIN: u8 = 5;
@@ -36,7 +35,6 @@ pub(super) fn remove(batch: &mut Batch, name: &Name) {
 }
 
 fn put_identity(out: &mut Writer, name: &Name) {
-    table::put_name(out);
     out.put_text(NFTA_CHAIN_NAME, name.as_str());
 }
 

@@ -49,7 +49,6 @@ pub(super) fn remove(batch: &mut Batch, name: &Name) {
 }
 
 fn put_identity(out: &mut Writer, name: &Name) {
-    table::put_name(out);
     out.put_text(NFTA_OBJ_NAME, name.as_str());
     out.put_be32(NFTA_OBJ_TYPE, KIND);
 }
@@ -63,7 +62,7 @@ pub fn counts() -> io::Result<BTreeMap<Name, Count>> {
         counts.extend(table::ours(payload).and_then(counter));
     };
     let put = |out: &mut Writer| {
-        table::put_name(out);
+        table::put_our_name(out);
         out.put_be32(NFTA_OBJ_TYPE, KIND);
     };
     Ok(conversation.dump(kind, &head, put, collect)?)

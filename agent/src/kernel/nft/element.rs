@@ -10,8 +10,8 @@ use poplin_policy::ruleset::{Element, Form, MapElements, Name, Set};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::batch::Batch;
+use super::data;
 use super::number::NFTA_LIST_ELEM;
-use super::{data, table};
 
 const NFT_MSG_NEWSETELEM: u8 = 12;
 const NFT_MSG_DELSETELEM: u8 = 14;
@@ -111,7 +111,6 @@ fn write<T>(
     let mut elements = elements.peekable();
     while elements.peek().is_some() {
         batch.add(kind, NLM_F_CREATE | NLM_F_EXCL, |out| {
-            table::put_name(out);
             out.put_text(NFTA_SET_ELEM_LIST_SET, name.as_str());
             out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |out| {
                 let start = out.octets().len();

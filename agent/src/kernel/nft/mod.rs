@@ -19,6 +19,7 @@ mod data;
 mod number;
 
 mod generation;
+mod guard;
 mod mend;
 mod read;
 
@@ -152,7 +153,7 @@ impl Rules {
 
     /// Begins the table anew. Where the kernel knows no owners, an open one may stand, to be kept as far as may be.
     fn begin(&mut self, changes: &[Change]) -> Result<(), RulesError> {
-        match self.write(changes) {
+        match self.write_guarded(changes) {
             Err(RulesError::Refused { number, refusal, .. })
                 if refusal.errno == Errno::OPNOTSUPP
                     && self.ownership == Ownership::Unknown
@@ -173,20 +174,22 @@ impl Rules {
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<(), RulesError> {
-        let table_flags = self.flags();
-        let mut batch = Batch::begin(self.conversation.take_sequence(1));
+        self.write_to(table::NAME, self.flags(), changes)?;
+        if self.ownership == Ownership::Unknown && changes.contains(&Change::Restart) {
+            self.become_owner();
+        }
+        Ok(())
+    }
+
+    fn write_to(&mut self, table: &'static str, table_flags: u32, changes: &[Change]) -> Result<(), RulesError> {
+        let mut batch = Batch::begin(table, self.conversation.take_sequence(1));
         for (index, change) in changes.iter().enumerate() {
             batch.serve(index);
             encode(&mut batch, change, table_flags);
         }
         let count = changes.len();
         match self.commit(batch)? {
-            Outcome::Committed => {
-                if self.ownership == Ownership::Unknown && changes.contains(&Change::Restart) {
-                    self.become_owner();
-                }
-                Ok(())
-            }
+            Outcome::Committed => Ok(()),
             Outcome::Refused(Some(index), refusal) => {
                 Err(RulesError::Refused { number: index + 1, count, what: describe(&changes[index]), refusal })
             }
@@ -214,7 +217,7 @@ impl Rules {
     fn adopt(&mut self) -> Result<(), RulesError> {
         let deadline = Instant::now() + ADOPTION_PATIENCE;
         while let Some(standing) = self.standing()?.filter(|standing| standing.is_adoptable()) {
-            let mut batch = Batch::begin(self.conversation.take_sequence(1));
+            let mut batch = Batch::begin(table::NAME, self.conversation.take_sequence(1));
             table::adopt(&mut batch);
             match self.commit(batch)? {
                 Outcome::Committed => {
@@ -238,7 +241,7 @@ impl Rules {
     fn standing(&mut self) -> Result<Option<Standing>, RulesError> {
         let kind = batch::message_type(table::NFT_MSG_GETTABLE);
         let mut standing = None;
-        let answer = self.conversation.get(kind, &[batch::NFPROTO_INET, 0, 0, 0], table::put_name, |message| {
+        let answer = self.conversation.get(kind, &[batch::NFPROTO_INET, 0, 0, 0], table::put_our_name, |message| {
             if message.kind == batch::message_type(table::NFT_MSG_NEWTABLE) {
                 standing = Standing::parse(message.payload);
             }

@@ -7,7 +7,7 @@ use poplin_policy::ruleset::{Chain, Counter, Match, Name, Rule, Then};
 
 use super::super::wire::{NLM_F_APPEND, NLM_F_CREATE, Writer};
 use super::batch::Batch;
-use super::{data, expression, table};
+use super::{data, expression};
 
 const NFT_MSG_NEWRULE: u8 = 6;
 const NFT_MSG_DELRULE: u8 = 8;
@@ -17,10 +17,7 @@ pub(super) const NFTA_RULE_EXPRESSIONS: u16 = 4;
 
 /// Replaces all rules of a chain.
 pub(super) fn replace_all(batch: &mut Batch, name: &Name, chain: &Chain) {
-    let put_identity = |out: &mut Writer| {
-        table::put_name(out);
-        out.put_text(NFTA_RULE_CHAIN, name.as_str());
-    };
+    let put_identity = |out: &mut Writer| out.put_text(NFTA_RULE_CHAIN, name.as_str());
     batch.add(NFT_MSG_DELRULE, 0, put_identity);
     for rule in &chain.rules {
         batch.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, |out| {

@@ -7,8 +7,8 @@ use poplin_policy::ruleset::{Datatype, Form, Map, MapElements, Name, Set};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::batch::Batch;
+use super::counter;
 use super::data::{self, REGISTER_OCTETS};
-use super::{counter, table};
 
 const NFT_MSG_NEWSET: u8 = 9;
 const NFT_MSG_DELSET: u8 = 11;
@@ -91,7 +91,6 @@ pub(super) fn add_map(batch: &mut Batch, name: &Name, map: &Map) {
 /// Ends a set or map with its elements.
 pub(super) fn remove(batch: &mut Batch, name: &Name) {
     batch.add(NFT_MSG_DELSET, 0, |out| {
-        table::put_name(out);
         out.put_text(NFTA_SET_NAME, name.as_str());
     });
 }
@@ -106,7 +105,6 @@ fn add_any(
 ) {
     let identity = batch.unique();
     batch.add(NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, |out| {
-        table::put_name(out);
         out.put_text(NFTA_SET_NAME, name.as_str());
         out.put_be32(NFTA_SET_FLAGS, flags);
         out.put_be32(NFTA_SET_KEY_TYPE, key_type(parts));

@@ -8,6 +8,8 @@ use super::batch::{Batch, NFPROTO_INET};
 
 /// Our one table.
 pub(super) const NAME: &str = "poplin";
+/// What stands beside it while it is begun anew.
+pub(super) const GUARD: &str = "poplin-guard";
 
 pub(super) const NFT_MSG_NEWTABLE: u8 = 0;
 pub(super) const NFT_MSG_GETTABLE: u8 = 1;
@@ -22,9 +24,11 @@ const NFT_TABLE_F_OWNER: u32 = 0x2;
 /// It stays when that socket is closed (Linux 6.9).
 const NFT_TABLE_F_PERSIST: u32 = 0x4;
 
-/// The flags of an owned table. Never the one without the other: an owned table that does not persist vanishes with the agent,
+/// The flags of our table. Never the one without the other: an owned table that does not persist vanishes with the agent,
 /// and with it every policy.
 pub(super) const OWNED: u32 = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
+/// The flags of a guard, which is to vanish with the agent.
+pub(super) const PASSING: u32 = NFT_TABLE_F_OWNER;
 
 /// A table as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +64,14 @@ pub(super) fn ours(payload: &[u8]) -> Option<&[u8]> {
     (table == NAME).then_some(attributes)
 }
 
-/// Names our table, as every message must in its first attribute.
-pub(super) fn put_name(out: &mut Writer) {
-    out.put_text(NFTA_TABLE_NAME, NAME);
+/// Names a table, as every message must in its first attribute.
+pub(super) fn put_name(out: &mut Writer, table: &str) {
+    out.put_text(NFTA_TABLE_NAME, table);
+}
+
+/// Names our table.
+pub(super) fn put_our_name(out: &mut Writer) {
+    put_name(out, NAME);
 }
 
 /// Becomes the owner of an orphaned table, or makes one.
@@ -73,14 +82,16 @@ pub(super) fn adopt(batch: &mut Batch) {
 /// Ends the table, if there is one, and begins an empty one. The first message sees to it that there is one to end
 /// (`NFT_MSG_DESTROYTABLE` would do, from Linux 6.3 on).
 pub(super) fn restart(batch: &mut Batch, flags: u32) {
-    batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, put_name);
-    batch.add(NFT_MSG_DELTABLE, 0, put_name);
+    batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, |_| {});
+    remove(batch);
     add(batch, flags);
 }
 
+/// Ends the table with all that is in it.
+pub(super) fn remove(batch: &mut Batch) {
+    batch.add(NFT_MSG_DELTABLE, 0, |_| {});
+}
+
 fn add(batch: &mut Batch, flags: u32) {
-    batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, |out| {
-        put_name(out);
-        out.put_be32(NFTA_TABLE_FLAGS, flags);
-    });
+    batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, |out| out.put_be32(NFTA_TABLE_FLAGS, flags));
 }

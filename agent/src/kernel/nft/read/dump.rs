@@ -66,16 +66,16 @@ impl Dump {
 
     fn take_once(conversation: &mut Conversation) -> Result<Self, Refusal> {
         let mut dump = Self {
-            sets: ask(conversation, NFT_MSG_GETSET, table::put_name)?,
+            sets: ask(conversation, NFT_MSG_GETSET, table::put_our_name)?,
             elements: Vec::new(),
-            chains: ask(conversation, NFT_MSG_GETCHAIN, table::put_name)?,
-            rules: ask(conversation, NFT_MSG_GETRULE, table::put_name)?,
-            objects: ask(conversation, NFT_MSG_GETOBJ, table::put_name)?,
-            flowtables: ask(conversation, NFT_MSG_GETFLOWTABLE, table::put_name)?,
+            chains: ask(conversation, NFT_MSG_GETCHAIN, table::put_our_name)?,
+            rules: ask(conversation, NFT_MSG_GETRULE, table::put_our_name)?,
+            objects: ask(conversation, NFT_MSG_GETOBJ, table::put_our_name)?,
+            flowtables: ask(conversation, NFT_MSG_GETFLOWTABLE, table::put_our_name)?,
         };
         for attributes in dump.sets.iter().filter_map(|set| table::ours(set)) {
             dump.elements.extend(ask(conversation, NFT_MSG_GETSETELEM, |out| {
-                table::put_name(out);
+                table::put_our_name(out);
                 out.put_text(NFTA_SET_ELEM_LIST_SET, set::name(attributes));
             })?);
         }
