@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn by_id(verdicts: &[(u64, Verdict)]) -> MapElements {
-        let element = |(id, verdict): &(u64, Verdict)| (Element::exactly(vec![Atom::Id(*id)]), verdict.clone());
+        let element = |(id, verdict): &(u64, Verdict)| (Element::exactly([Atom::Id(*id)]), verdict.clone());
         MapElements::Verdicts(verdicts.iter().map(element).collect())
     }
 
@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn with_set(form: Form) -> Ruleset {
-        let elements = [Element::exactly(vec![Atom::Port(80)])].into();
+        let elements = [Element::exactly([Atom::Port(80)])].into();
         Ruleset { sets: [(name("s"), Set { key: vec![Datatype::Port], form, elements })].into(), ..Ruleset::default() }
     }
 

@@ -222,7 +222,7 @@ impl<'a> Book for Past<'a> {
         match self.touched.sets.get(name) {
             None => self.now.has(name, key),
             Some(Was::Whole(was)) => was.as_ref().map(|set| set.has(key)),
-            Some(Was::Elements(was)) => match was.get(&Element::exactly(key.to_vec())) {
+            Some(Was::Elements(was)) => match was.get(&Element::exactly(key.iter().cloned())) {
                 Some(was_in) => Some(*was_in),
                 None => self.now.has(name, key),
             },
@@ -233,7 +233,7 @@ impl<'a> Book for Past<'a> {
         match self.touched.maps.get(name) {
             None => self.now.value(name, key),
             Some(Was::Whole(was)) => was.as_ref().map(|map| map.value(key)),
-            Some(Was::Elements(was)) => match was.get(&Element::exactly(key.to_vec())) {
+            Some(Was::Elements(was)) => match was.get(&Element::exactly(key.iter().cloned())) {
                 Some(value) => Some(value.clone()),
                 None => self.now.value(name, key),
             },
@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn port(number: u16) -> Element {
-        Element::exactly(vec![Atom::Port(number)])
+        Element::exactly([Atom::Port(number)])
     }
 
     fn set(ports: &[u16]) -> Set {

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// The labels of one thing: at most [`Labels::MAX_COUNT`], keys unique. Clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Arc<BTreeMap<String, String>>);
+pub struct Labels(Arc<[(Box<str>, Box<str>)]>);
 
 impl Labels {
     /// Most labels one thing may carry.
@@ -38,12 +38,13 @@ impl Labels {
         if labels.len() > Self::MAX_COUNT {
             return Err(LabelError::TooMany { count: labels.len() });
         }
-        Ok(Self(Arc::new(labels)))
+        Ok(Self::of(labels))
     }
 
     /// The value of a label, if it is carried; it may be empty.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        let place = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        Some(&self.0[place].1)
     }
 
     /// These labels, and of the others those whose keys are not among them. The sum may be more than [`Labels::MAX_COUNT`].
@@ -51,14 +52,18 @@ impl Labels {
         if self.0.is_empty() || inherited.0.is_empty() {
             return if self.0.is_empty() { inherited.clone() } else { self.clone() };
         }
-        let mut all = BTreeMap::clone(&inherited.0);
-        all.extend(self.iter().map(|(key, value)| (key.to_owned(), value.to_owned())));
-        Self(Arc::new(all))
+        let all: BTreeMap<&str, &str> = inherited.iter().chain(self.iter()).collect();
+        Self::of(all)
     }
 
     /// All labels, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// In the order of their keys, and as close together as they can be: an agent holds those of everybody.
+    fn of<T: Into<Box<str>>>(labels: BTreeMap<T, T>) -> Self {
+        Self(labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
 

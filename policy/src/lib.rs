@@ -32,6 +32,7 @@ pub mod host;
 pub mod place;
 
 mod element;
+mod name;
 pub mod reference;
 pub(crate) mod render;
 pub mod ruleset;

@@ -5,8 +5,11 @@
 //! nftables (linux/netfilter/nf_tables.h): one `inet` table of sets, maps and chains.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+use smallvec::SmallVec;
+
+pub use crate::name::{Interface, Name};
 
 /// One whole `inet` table. Equal tables treat every packet alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,67 +22,6 @@ pub struct Ruleset {
     pub counters: BTreeSet<Name>,
     /// Base chains (with a hook) and chains that are jumped to.
     pub chains: BTreeMap<Name, Chain>,
-}
-
-/// Name of a set, map, counter or chain within the table. At most 31 octets, so that every kernel takes it for every kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(String);
-
-impl Name {
-    /// Longest name, in octets: `NFT_NAME_MAXLEN` was 32 with its NUL before Linux 4.14.
-    pub const MAX_OCTETS: usize = 31;
-
-    /// Makes a name. Names are composed by the compiler, never by people, so a bad one is a bug of ours.
-    pub fn new(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self::parse(&text).unwrap_or_else(|| panic!("{text:?} cannot name a set, map, counter or chain"))
-    }
-
-    /// Takes a name, or nothing if nothing of ours is called so.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
-        let fits = !text.is_empty() && text.len() <= Self::MAX_OCTETS;
-        (fits && text.bytes().all(is_plain)).then(|| Self(text.to_owned()))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-/// Name of a network interface: 1 to 15 octets (`IFNAMSIZ` less its NUL).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Interface(String);
-
-impl Interface {
-    /// Longest interface name, in octets (linux/if.h, `IFNAMSIZ` − 1).
-    pub const MAX_OCTETS: usize = 15;
-
-    /// Takes a name the kernel would take, or nothing.
-    pub fn new(text: impl Into<String>) -> Option<Self> {
-        let text = text.into();
-        let fits = !text.is_empty() && text.len() <= Self::MAX_OCTETS && text != "." && text != "..";
-        let plain = text.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'/' && octet != b':');
-        (fits && plain).then_some(Self(text))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Interface {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
 }
 
 /// A part of a packet, or of what the kernel knows about it, that rules look at.
@@ -211,24 +153,27 @@ pub struct Set {
     pub elements: BTreeSet<Element>,
 }
 
+/// The parts of a key, in order. No key of ours has more than three, and these need no memory of their own.
+pub type Key = SmallVec<[Atom; 3]>;
+
 /// One key, or one inclusive range of keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Element {
     /// The key, or the first of the range.
-    pub low: Vec<Atom>,
+    pub low: Key,
     /// The last of a range, whose keys have one part; absent for a single key.
     pub high: Option<Atom>,
 }
 
 impl Element {
     /// A single key.
-    pub fn exactly(key: Vec<Atom>) -> Self {
-        Self { low: key, high: None }
+    pub fn exactly(key: impl IntoIterator<Item = Atom>) -> Self {
+        Self { low: key.into_iter().collect(), high: None }
     }
 
     /// A range of one field, both ends included.
     pub fn range(low: Atom, high: Atom) -> Self {
-        Self { high: (low != high).then_some(high), low: vec![low] }
+        Self { high: (low != high).then_some(high), low: Key::from_iter([low]) }
     }
 
     /// The last key.

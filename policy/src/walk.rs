@@ -136,7 +136,7 @@ impl Set {
             self.key
         );
         match self.form {
-            Form::Hash => self.elements.contains(&Element::exactly(key.to_vec())),
+            Form::Hash => self.elements.contains(&Element::exactly(key.iter().cloned())),
             Form::Interval => self.elements.range(..=last_from(key)).next_back().is_some_and(|range| holds(range, key)),
         }
     }
@@ -375,7 +375,7 @@ impl<B: Book> Walker<'_, B> {
 /// What a map holds for a key.
 fn found<'a, V>(form: Form, elements: &'a BTreeMap<Element, V>, key: &[Atom]) -> Option<&'a V> {
     match form {
-        Form::Hash => elements.get(&Element::exactly(key.to_vec())),
+        Form::Hash => elements.get(&Element::exactly(key.iter().cloned())),
         Form::Interval => {
             let (range, value) = elements.range(..=last_from(key)).next_back()?;
             holds(range, key).then_some(value)
@@ -385,7 +385,7 @@ fn found<'a, V>(form: Form, elements: &'a BTreeMap<Element, V>, key: &[Atom]) ->
 
 /// The greatest element that begins at a key: the only one that can hold it is this or the one before, as ranges do not overlap.
 fn last_from(key: &[Atom]) -> Element {
-    Element { low: key.to_vec(), high: Some(Atom::Id(u64::MAX)) }
+    Element { low: key.into(), high: Some(Atom::Id(u64::MAX)) }
 }
 
 fn holds(range: &Element, key: &[Atom]) -> bool {

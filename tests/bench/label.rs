@@ -76,7 +76,7 @@ fn measure(policies: usize, repetitions: usize) -> [Times; 3] {
     let mut rules = bare.within(|| Rules::open().unwrap());
     let shape = Set { key: vec![Datatype::Address4], form: Form::Hash, elements: [].into() };
     rules.apply(&[Change::Restart, Change::AddSet(Name::new("peers"), shape.clone())]).unwrap();
-    let element = vec![Element::exactly(vec![Atom::Address4([10, 0, 0, 1].into())])];
+    let element = vec![Element::exactly([Atom::Address4([10, 0, 0, 1].into())])];
 
     let mut times = [const { Vec::new() }; 3].map(|_: Vec<Duration>| Times::default());
     while news.0.recv_timeout(SILENCE).is_ok() {}

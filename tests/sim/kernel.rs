@@ -157,7 +157,7 @@ impl Kernel {
 
     /// Whether the table sends packets of this interface to its policy, in both directions.
     pub fn covers(&self, interface: &Interface) -> bool {
-        let key = Element::exactly(vec![Atom::Interface(interface.clone())]);
+        let key = Element::exactly([Atom::Interface(interface.clone())]);
         let knows = |elements: &MapElements| match elements {
             MapElements::Ids(ids) => ids.contains_key(&key),
             MapElements::Verdicts(_) | MapElements::Counters(_) => false,

@@ -174,7 +174,7 @@ pub(crate) fn everything() -> Ruleset {
                     key: vec![Datatype::Interface],
                     form: Form::Hash,
                     elements: MapElements::Ids(
-                        [(Element::exactly(vec![Atom::Interface(interface("pop0123456789ab"))]), 7)].into(),
+                        [(Element::exactly([Atom::Interface(interface("pop0123456789ab"))]), 7)].into(),
                     ),
                 },
             ),
@@ -193,10 +193,10 @@ pub(crate) fn everything() -> Ruleset {
                     form: Form::Hash,
                     elements: MapElements::Verdicts(
                         [
-                            (Element::exactly(vec![Atom::Octet(6), Atom::Port(80)]), Verdict::Accept),
-                            (Element::exactly(vec![Atom::Octet(6), Atom::Port(81)]), Verdict::Drop),
-                            (Element::exactly(vec![Atom::Octet(6), Atom::Port(82)]), Verdict::Return),
-                            (Element::exactly(vec![Atom::Octet(6), Atom::Port(83)]), Verdict::Jump(name("policy"))),
+                            (Element::exactly([Atom::Octet(6), Atom::Port(80)]), Verdict::Accept),
+                            (Element::exactly([Atom::Octet(6), Atom::Port(81)]), Verdict::Drop),
+                            (Element::exactly([Atom::Octet(6), Atom::Port(82)]), Verdict::Return),
+                            (Element::exactly([Atom::Octet(6), Atom::Port(83)]), Verdict::Jump(name("policy"))),
                         ]
                         .into(),
                     ),
@@ -222,7 +222,7 @@ pub(crate) fn everything() -> Ruleset {
                 Map {
                     key: vec![Datatype::Address4],
                     form: Form::Hash,
-                    elements: MapElements::Ids([(Element::exactly(vec![address4("10.9.0.7")]), 7)].into()),
+                    elements: MapElements::Ids([(Element::exactly([address4("10.9.0.7")]), 7)].into()),
                 },
             ),
             (
@@ -230,9 +230,7 @@ pub(crate) fn everything() -> Ruleset {
                 Map {
                     key: vec![Datatype::Octet, Datatype::Port],
                     form: Form::Hash,
-                    elements: MapElements::Ids(
-                        [(Element::exactly(vec![Atom::Octet(6), Atom::Port(443)]), LIST)].into(),
-                    ),
+                    elements: MapElements::Ids([(Element::exactly([Atom::Octet(6), Atom::Port(443)]), LIST)].into()),
                 },
             ),
             (
@@ -240,9 +238,7 @@ pub(crate) fn everything() -> Ruleset {
                 Map {
                     key: vec![Datatype::Id, Datatype::Address4],
                     form: Form::Hash,
-                    elements: MapElements::Ids(
-                        [(Element::exactly(vec![Atom::Id(LIST), address4("10.9.0.7")]), 7)].into(),
-                    ),
+                    elements: MapElements::Ids([(Element::exactly([Atom::Id(LIST), address4("10.9.0.7")]), 7)].into()),
                 },
             ),
             (
@@ -250,9 +246,7 @@ pub(crate) fn everything() -> Ruleset {
                 Map {
                     key: vec![Datatype::Id, Datatype::Address6],
                     form: Form::Hash,
-                    elements: MapElements::Ids(
-                        [(Element::exactly(vec![Atom::Id(LIST), address6("fd00::7")]), 7)].into(),
-                    ),
+                    elements: MapElements::Ids([(Element::exactly([Atom::Id(LIST), address6("fd00::7")]), 7)].into()),
                 },
             ),
             (
@@ -303,7 +297,7 @@ pub(crate) fn everything() -> Ruleset {
 }
 
 fn at_port(id: u64) -> Element {
-    Element::exactly(vec![Atom::Octet(6), Atom::Port(443), Atom::Id(id)])
+    Element::exactly([Atom::Octet(6), Atom::Port(443), Atom::Id(id)])
 }
 
 /// An id of two different halves.

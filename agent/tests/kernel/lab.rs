@@ -160,7 +160,7 @@ pub(crate) fn dispatch_by(fields: Vec<Field>, ids: Name, verdicts: Name) -> Then
 
 /// Verdicts by id.
 pub(crate) fn by_id(verdicts: impl IntoIterator<Item = (u64, Verdict)>) -> MapElements {
-    let element = |(id, verdict)| (Element::exactly(vec![Atom::Id(id)]), verdict);
+    let element = |(id, verdict)| (Element::exactly([Atom::Id(id)]), verdict);
     MapElements::Verdicts(verdicts.into_iter().map(element).collect())
 }
 

@@ -103,7 +103,7 @@ fn the_beginning_of_a_name_decides() {
 fn a_dispatch_goes_by_interface_to_id_to_chain() {
     let pair = Pair::new();
     let dispatch = |link: &str, id: u64| {
-        let links = MapElements::Ids([(Element::exactly(vec![Atom::Interface(interface(link))]), 256)].into());
+        let links = MapElements::Ids([(Element::exactly([Atom::Interface(interface(link))]), 256)].into());
         let policies = by_id([(id, Verdict::Goto(name("policy")))]);
         let then = dispatch_by(vec![Field::InterfaceIn], name("links"), name("policies"));
         Ruleset {
@@ -128,7 +128,7 @@ fn a_dispatch_joins_an_id_and_an_address_and_counts() {
     let ids = |key: Vec<Atom>, id| MapElements::Ids([(Element::exactly(key), id)].into());
     let map = |key: &[Datatype], elements| Map { key: key.to_vec(), form: Form::Hash, elements };
     let at = vec![Field::Protocol, Field::DestinationPort];
-    let found = |port| Element::exactly(vec![Atom::Octet(17), Atom::Port(port), Atom::Id(settled)]);
+    let found = |port| Element::exactly([Atom::Octet(17), Atom::Port(port), Atom::Id(settled)]);
     let at_ports = [Datatype::Octet, Datatype::Port, Datatype::Id];
     let ruleset = |from: Origin, who: Vec<Atom>, field: Atom| Ruleset {
         maps: [
@@ -195,7 +195,7 @@ fn field_of(family: Atom) -> Field {
 #[test]
 fn a_verdict_map_decides() {
     let pair = Pair::new();
-    let key = |port| Element::exactly(vec![Atom::Octet(17), Atom::Port(port)]);
+    let key = |port| Element::exactly([Atom::Octet(17), Atom::Port(port)]);
     let services = Map {
         key: vec![Datatype::Octet, Datatype::Port],
         form: Form::Hash,

@@ -225,8 +225,8 @@ fn elements_come_and_go() {
                 Change::AlterSet {
                     name: name("hash"),
                     shape: Set { elements: Default::default(), ..hash },
-                    removed: vec![Element::exactly(vec![address4("10.0.0.1")])],
-                    added: vec![Element::exactly(vec![address4("10.0.0.3")])],
+                    removed: vec![Element::exactly([address4("10.0.0.1")])],
+                    added: vec![Element::exactly([address4("10.0.0.3")])],
                 },
                 Change::AlterSet {
                     name: name("interval"),
@@ -261,7 +261,7 @@ fn a_map_element_takes_a_new_verdict_and_chains_replace_each_other() {
     let host = Namespace::new();
     let ids = |pairs: &[(&str, u64)]| {
         MapElements::Ids(
-            pairs.iter().map(|(link, id)| (Element::exactly(vec![Atom::Interface(interface(link))]), *id)).collect(),
+            pairs.iter().map(|(link, id)| (Element::exactly([Atom::Interface(interface(link))]), *id)).collect(),
         )
     };
     let verdicts = |pairs: &[(u64, &str)]| by_id(pairs.iter().map(|(id, chain)| (*id, Verdict::Goto(name(chain)))));
@@ -465,7 +465,7 @@ fn chains_that_lead_back_to_themselves_are_refused_as_a_whole() {
 fn an_element_that_is_there_already_or_not_at_all_is_refused() {
     let host = Namespace::new();
     let shape = hash_set(vec![Datatype::Address4], []);
-    let one = || vec![Element::exactly(vec![address4("10.0.0.1")])];
+    let one = || vec![Element::exactly([address4("10.0.0.1")])];
     let alter = |removed, added| Change::AlterSet { name: name("s"), shape: shape.clone(), removed, added };
 
     host.within(|| {

@@ -28,7 +28,7 @@ fn one_element_among_many_chains() {
         host.within(|| {
             let mut rules = Rules::open().unwrap();
             let filling = time(|| rules.apply(&from_nothing(&ruleset)).unwrap());
-            let one = |number: u32| vec![Element::exactly(vec![Atom::Address4(number.into())])];
+            let one = |number: u32| vec![Element::exactly([Atom::Address4(number.into())])];
             let alter = |removed, added| Change::AlterSet { name: name("peers"), shape: shape.clone(), removed, added };
             let add = median(1_000, |number| rules.apply(&[alter(vec![], one(number))]).unwrap());
             let remove = median(1_000, |number| rules.apply(&[alter(one(number), vec![])]).unwrap());
@@ -44,11 +44,8 @@ fn one_workload_dispatched_among_many() {
         let host = Namespace::new();
         let element = |number: u32| {
             MapElements::Ids(
-                [(
-                    Element::exactly(vec![Atom::Interface(interface(&format!("pop{number}")))]),
-                    u64::from(number % 100),
-                )]
-                .into(),
+                [(Element::exactly([Atom::Interface(interface(&format!("pop{number}")))]), u64::from(number % 100))]
+                    .into(),
             )
         };
         let mut ids = std::collections::BTreeMap::new();

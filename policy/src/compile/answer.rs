@@ -39,7 +39,7 @@ impl MapNames {
 impl Answers {
     /// An answer, found at these values, is carried out so.
     pub(super) fn add(&mut self, at: &[Atom], answer: u64, outcome: &Outcome) {
-        let key = Element::exactly(at.iter().cloned().chain([Atom::Id(answer)]).collect());
+        let key = Element::exactly(at.iter().cloned().chain([Atom::Id(answer)]));
         self.counters.extend(outcome.counter.clone().map(|counter| (key.clone(), counter)));
         self.verdicts.insert(key, outcome.verdict.clone());
     }

@@ -33,7 +33,7 @@ impl Dispatch {
 
     /// Sends an interface's packets along a path that stands, or nowhere.
     pub(super) fn set(&self, interface: &Interface, path: Option<&Name>, edited: &mut Edited) {
-        let key = Element::exactly(vec![Atom::Interface(interface.clone())]);
+        let key = Element::exactly([Atom::Interface(interface.clone())]);
         edited.set_id(&ids_name(self.direction), key, path.map(id_of));
     }
 

@@ -68,7 +68,7 @@ type Both<'p> = ((u16, u16), [&'p Piece; 2]);
 
 impl Front {
     fn add(&mut self, protocol: u8, ranges: &[Both<'_>], drawing: &mut Drawing<'_>) {
-        let of_protocol = Element::exactly(vec![Atom::Octet(protocol)]);
+        let of_protocol = Element::exactly([Atom::Octet(protocol)]);
         let usual = usual(ranges);
         let are_few = |(range, pieces): &Both<'_>| *pieces == usual || width(*range) <= FEW_PORTS;
         if ranges.len() == 1 || (has_ports(protocol) && ranges.iter().all(are_few)) {
@@ -130,7 +130,7 @@ impl Exact {
                 }
                 self.tables.extend(tables.iter().cloned());
                 for (family, outcomes) in lists {
-                    self.ids.insert(Element::exactly(at.to_vec()), *id);
+                    self.ids.insert(Element::exactly(at.iter().cloned()), *id);
                     let answers = self.of_owners.entry(*family).or_default();
                     outcomes.iter().for_each(|(answer, outcome)| answers.add(at, *answer, outcome));
                 }

@@ -162,7 +162,7 @@ impl Wanted {
         for (doorway, path) in paths {
             match doorway {
                 Doorway::Named(interface) => {
-                    let key = Element::exactly(vec![Atom::Interface(interface.clone())]);
+                    let key = Element::exactly([Atom::Interface(interface.clone())]);
                     by_interface.insert(key, id_of(path));
                 }
                 Doorway::Every => rules.push(when(Vec::new(), Verdict::Goto(path.clone()))),
@@ -183,9 +183,8 @@ impl Wanted {
 /// The ports that stay open.
 fn failsafe(ports: &BTreeSet<(PortProtocol, u16)>) -> Map {
     let key = vec![Datatype::Octet, Datatype::Port];
-    let element = |(protocol, port): &(PortProtocol, u16)| {
-        Element::exactly(vec![Atom::Octet(protocol.number()), Atom::Port(*port)])
-    };
+    let element =
+        |(protocol, port): &(PortProtocol, u16)| Element::exactly([Atom::Octet(protocol.number()), Atom::Port(*port)]);
     let elements = ports.iter().map(|port| (element(port), Verdict::Accept)).collect();
     Map { key, form: Form::Hash, elements: MapElements::Verdicts(elements) }
 }

@@ -3,7 +3,7 @@
 //! In: a list, the population it speaks of, and the address sets. Out: for any address the entry that settles it. An endpoint is shown
 //! only to entries whose selection admits its class, so a list of thousands of entries costs what fits, not what stands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use super::list::{OPEN, Question, Shape};
@@ -18,8 +18,8 @@ use crate::world::World;
 #[derive(Clone, Debug)]
 pub(super) struct Lookup {
     entries: Vec<Ready>,
-    /// Entries that only endpoints of a selection fit, by selection.
-    by_selection: BTreeMap<Id, Vec<usize>>,
+    /// Entries that only endpoints of a selection fit, with the selection; sorted.
+    by_selection: Vec<(Id, usize)>,
     /// All others.
     others: Vec<usize>,
 }
@@ -44,7 +44,7 @@ struct Terrain<'a> {
     family: IpVersion,
     world: &'a World,
     places: &'a Places,
-    asked: &'a BTreeMap<Selection, Id>,
+    population: &'a Population,
 }
 
 /// Whose an address is: the class of its endpoint, if it is one of ours.
@@ -56,31 +56,38 @@ pub(super) struct Someone<'p> {
 
 impl Lookup {
     /// Makes a list ready. Each selection in it must have been asked about before.
-    pub(super) fn new(shape: &Shape, world: &World, places: &Places, asked: &BTreeMap<Selection, Id>) -> Self {
-        let terrain = Terrain { family: shape.family, world, places, asked };
-        let mut lookup = Self { entries: Vec::new(), by_selection: BTreeMap::new(), others: Vec::new() };
+    pub(super) fn new(shape: &Shape, world: &World, places: &Places, population: &Population) -> Self {
+        let terrain = Terrain { family: shape.family, world, places, population };
+        let mut lookup = Self { entries: Vec::new(), by_selection: Vec::new(), others: Vec::new() };
         for (index, question) in shape.questions.iter().enumerate() {
             let ready = Ready::new(question, &terrain);
             match &ready.select {
-                Some((id, labelled)) if labelled.is_empty() => lookup.by_selection.entry(*id).or_default().push(index),
+                Some((id, labelled)) if labelled.is_empty() => lookup.by_selection.push((*id, index)),
                 _ => lookup.others.push(index),
             }
             lookup.entries.push(ready);
         }
+        lookup.by_selection.sort_unstable();
         lookup
     }
 
     /// The entry that settles, or [`OPEN`].
     pub(super) fn settle(&self, someone: Someone<'_>) -> u32 {
         let admitted = someone.class.into_iter().flat_map(|(admitted, _)| admitted);
-        let mut candidates: Vec<usize> =
-            admitted.filter_map(|id| self.by_selection.get(id)).flatten().copied().collect();
+        let mut candidates: Vec<usize> = admitted.flat_map(|id| self.asking(*id)).collect();
         if candidates.is_empty() {
             return self.first(self.others.iter().copied(), someone);
         }
         candidates.extend(&self.others);
         candidates.sort_unstable();
         self.first(candidates.into_iter(), someone)
+    }
+
+    /// The entries that only endpoints of a selection fit.
+    fn asking(&self, selection: Id) -> impl Iterator<Item = usize> {
+        let start = self.by_selection.partition_point(|(known, _)| *known < selection);
+        let from_there = self.by_selection[start..].iter();
+        from_there.take_while(move |(known, _)| *known == selection).map(|(_, index)| *index)
     }
 
     fn first(&self, candidates: impl Iterator<Item = usize>, someone: Someone<'_>) -> u32 {
@@ -127,12 +134,13 @@ impl Lookup {
 
 impl Ready {
     fn new(Question { who, passes, tier }: &Question, terrain: &Terrain<'_>) -> Self {
-        let Terrain { family, world, places, asked } = *terrain;
-        let selected = |selection: &Selection| (asked[selection], labelled(world, places, selection, family));
+        let Terrain { family, world, places, population } = *terrain;
+        let selected =
+            |selection: &Selection| (population.asked(selection), labelled(world, places, selection, family));
         Self {
             select: who.select.as_ref().map(selected),
             not_select: who.not_select.as_ref().map(selected),
-            outside: who.outside.then(|| asked[&everybody()]),
+            outside: who.outside.then(|| population.asked(&everybody())),
             nets: who.nets.as_deref().map(ranges),
             not_nets: ranges(&who.not_nets),
             sets: (!who.sets.is_empty()).then(|| named(world, &who.sets, family)),

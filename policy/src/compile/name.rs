@@ -29,5 +29,5 @@ pub(super) fn id_of(name: &Name) -> u64 {
 
 /// An id as a key.
 pub(super) fn id_key(id: u64) -> Element {
-    Element::exactly(vec![Atom::Id(id)])
+    Element::exactly([Atom::Id(id)])
 }

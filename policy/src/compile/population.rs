@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::pairs::Pairs;
 use super::slab::{Id, Slab};
@@ -26,7 +27,7 @@ pub(super) struct Class {
     likeness: Likeness,
     /// The selections that admit them.
     admitted: BTreeSet<Id>,
-    members: BTreeSet<String>,
+    members: BTreeSet<Arc<str>>,
 }
 
 /// A selection somebody asks about.
@@ -47,9 +48,9 @@ struct Resident {
 /// Everybody.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Population {
-    residents: BTreeMap<String, Resident>,
+    residents: BTreeMap<Arc<str>, Resident>,
     /// Who has an address; the first by name is whom it belongs to.
-    holders: BTreeMap<IpAddr, BTreeSet<String>>,
+    holders: BTreeMap<IpAddr, Vec<Arc<str>>>,
     classes: Slab<Class>,
     class_ids: BTreeMap<Likeness, Id>,
     /// Classes by each of their labels.
@@ -112,7 +113,7 @@ impl Population {
         let Some(resident) = self.residents.remove(name) else { return };
         for address in &resident.addresses {
             if let Some(holders) = self.holders.get_mut(address) {
-                holders.remove(name);
+                holders.retain(|holder| **holder != *name);
                 if holders.is_empty() {
                     self.holders.remove(address);
                 }
@@ -132,14 +133,16 @@ impl Population {
 
     fn enter(&mut self, name: &str, endpoint: &Endpoint) {
         let class = self.class_of(endpoint);
-        self.classes[class].members.insert(name.to_owned());
+        let name: Arc<str> = name.into();
+        self.classes[class].members.insert(name.clone());
         for address in &endpoint.addresses {
-            self.holders.entry(*address).or_default().insert(name.to_owned());
+            let holders = self.holders.entry(*address).or_insert_with(|| Vec::with_capacity(1));
+            holders.insert(holders.partition_point(|holder| *holder < name), name.clone());
         }
         for port in &endpoint.ports {
             *self.ports.entry(port.clone()).or_default() += 1;
         }
-        self.residents.insert(name.to_owned(), Resident { class, addresses: endpoint.addresses.clone() });
+        self.residents.insert(name, Resident { class, addresses: endpoint.addresses.clone() });
     }
 
     fn class_of(&mut self, endpoint: &Endpoint) -> Id {
@@ -220,6 +223,11 @@ impl Population {
         id
     }
 
+    /// The number of a selection somebody asks about.
+    pub(super) fn asked(&self, selection: &Selection) -> Id {
+        self.asked_ids[selection]
+    }
+
     /// One less asks about it.
     pub(super) fn forget(&mut self, id: Id) {
         self.asked[id].uses -= 1;
@@ -239,7 +247,7 @@ impl Population {
 
     /// The endpoint an address belongs to.
     pub(super) fn holder(&self, address: IpAddr) -> Option<&str> {
-        self.holders.get(&address)?.first().map(String::as_str)
+        self.holders.get(&address)?.first().map(|name| &**name)
     }
 
     /// The class of the endpoint an address belongs to.
@@ -254,7 +262,7 @@ impl Population {
 
     /// Everybody's names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.residents.keys().map(String::as_str)
+        self.residents.keys().map(|name| &**name)
     }
 
     /// Whether an endpoint is as it was last told of, or as unknown.
@@ -301,7 +309,7 @@ impl Population {
 
     /// The endpoints of a class.
     pub(super) fn members(&self, class: Id) -> impl Iterator<Item = &str> {
-        self.classes[class].members.iter().map(String::as_str)
+        self.classes[class].members.iter().map(|name| &**name)
     }
 
     /// The addresses that belong to endpoints of a class.

@@ -4,13 +4,23 @@ use std::ops::{Index, IndexMut};
 
 /// The number of a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Id(usize);
+pub(super) struct Id(u32);
+
+impl Id {
+    fn at(index: usize) -> Self {
+        Self(u32::try_from(index).expect("there are fewer than four billion things of a kind"))
+    }
+
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Numbered things.
 #[derive(Clone, Debug)]
 pub(super) struct Slab<T> {
     things: Vec<Option<T>>,
-    free: Vec<usize>,
+    free: Vec<Id>,
 }
 
 impl<T> Default for Slab<T> {
@@ -22,37 +32,37 @@ impl<T> Default for Slab<T> {
 impl<T> Slab<T> {
     pub(super) fn insert(&mut self, thing: T) -> Id {
         match self.free.pop() {
-            Some(index) => {
-                self.things[index] = Some(thing);
-                Id(index)
+            Some(id) => {
+                self.things[id.index()] = Some(thing);
+                id
             }
             None => {
                 self.things.push(Some(thing));
-                Id(self.things.len() - 1)
+                Id::at(self.things.len() - 1)
             }
         }
     }
 
-    pub(super) fn remove(&mut self, Id(index): Id) -> T {
-        self.free.push(index);
-        self.things[index].take().expect("a number stands for a thing until it is removed")
+    pub(super) fn remove(&mut self, id: Id) -> T {
+        self.free.push(id);
+        self.things[id.index()].take().expect("a number stands for a thing until it is removed")
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
-        self.things.iter().enumerate().filter_map(|(index, thing)| Some((Id(index), thing.as_ref()?)))
+        self.things.iter().enumerate().filter_map(|(index, thing)| Some((Id::at(index), thing.as_ref()?)))
     }
 }
 
 impl<T> Index<Id> for Slab<T> {
     type Output = T;
 
-    fn index(&self, Id(index): Id) -> &T {
-        self.things[index].as_ref().expect("a number stands for a thing until it is removed")
+    fn index(&self, id: Id) -> &T {
+        self.things[id.index()].as_ref().expect("a number stands for a thing until it is removed")
     }
 }
 
 impl<T> IndexMut<Id> for Slab<T> {
-    fn index_mut(&mut self, Id(index): Id) -> &mut T {
-        self.things[index].as_mut().expect("a number stands for a thing until it is removed")
+    fn index_mut(&mut self, id: Id) -> &mut T {
+        self.things[id.index()].as_mut().expect("a number stands for a thing until it is removed")
     }
 }

@@ -18,7 +18,7 @@ use super::question::Question;
 use super::range::element;
 use super::slab::Id;
 use crate::edit::Edited;
-use crate::model::{IpVersion, NamedPort, Selection};
+use crate::model::{IpVersion, NamedPort};
 use crate::ruleset::{Atom, Datatype, Element, Form, Map, MapElements, Name, Set};
 use crate::world::World;
 
@@ -41,7 +41,8 @@ pub(super) fn entry_id(entry: u32) -> u64 {
 struct Table {
     question: Question,
     uses: usize,
-    asked: BTreeMap<Selection, Id>,
+    /// The selections it rests on.
+    asked: Vec<Id>,
     lookup: Option<Lookup>,
 }
 
@@ -71,11 +72,7 @@ impl Tables {
             table.uses += 1;
             return;
         }
-        let asked: BTreeMap<Selection, Id> = question
-            .selections()
-            .into_iter()
-            .map(|selection| (selection.clone(), ground.population.ask(&selection)))
-            .collect();
+        let asked = question.selections().iter().map(|selection| ground.population.ask(selection)).collect();
         let mut table = Table { question: question.clone(), uses: 1, asked, lookup: None };
         table.prepare(ground);
         self.index(&name, &table, |names, name| {
@@ -96,7 +93,7 @@ impl Tables {
         self.index(name, &table, |names, name| {
             names.remove(name);
         });
-        for id in table.asked.into_values() {
+        for id in table.asked {
             ground.population.forget(id);
         }
         match table.question {
@@ -110,7 +107,7 @@ impl Tables {
         if !table.follows_endpoints() {
             return;
         }
-        for id in table.asked.values() {
+        for id in &table.asked {
             let names = self.by_selection.entry(*id).or_default();
             note(names, name);
             if names.is_empty() {
@@ -173,7 +170,7 @@ impl Tables {
 impl Table {
     fn prepare(&mut self, ground: &Ground<'_>) {
         if let Question::Who(_, shape) | Question::Where(shape) = &self.question {
-            self.lookup = Some(Lookup::new(shape, ground.world, ground.places, &self.asked));
+            self.lookup = Some(Lookup::new(shape, ground.world, ground.places, ground.population));
         }
     }
 
@@ -243,7 +240,7 @@ impl Table {
         if !self.ports().is_empty() {
             return population.all_classes().collect();
         }
-        self.asked.values().flat_map(|id| population.classes(*id)).copied().collect()
+        self.asked.iter().flat_map(|id| population.classes(*id)).copied().collect()
     }
 
     fn follow(&self, name: &Name, one: &Move, population: &Population, edited: &mut Edited) {
@@ -263,7 +260,7 @@ impl Table {
             Question::Who(id, _) => Some(Atom::Id(id)),
             _ => None,
         };
-        Element::exactly(list.into_iter().chain([address_atom(address)]).collect())
+        Element::exactly(list.into_iter().chain([address_atom(address)]))
     }
 
     /// What an endpoint's address leads to; nothing if it is not in the table.
@@ -271,7 +268,7 @@ impl Table {
         let class_id = class?;
         match &self.question {
             Question::Endpoints(selection, _) => {
-                population.admitted(class_id).contains(&self.asked[selection]).then_some(0)
+                population.admitted(class_id).contains(&population.asked(selection)).then_some(0)
             }
             Question::Ports(port, _) => population.class_ports(class_id).contains(port).then_some(0),
             Question::Who(..) => {
@@ -288,7 +285,7 @@ impl Table {
 fn set_part(list: u64, family: IpVersion, members: &BTreeMap<Element, u64>, edited: &mut Edited) {
     let map = who_name(family);
     let MapElements::Ids(all) = &edited.ruleset().maps[&map].elements else { panic!("{map} holds ids") };
-    let begins = |id| Element { low: vec![Atom::Id(id)], high: None };
+    let begins = |id| Element::exactly([Atom::Id(id)]);
     let until = list.checked_add(1).map_or(Bound::Unbounded, |next| Bound::Excluded(begins(next)));
     let former = all.range((Bound::Included(begins(list)), until)).map(|(element, _)| element);
     let leaving: Vec<Element> = former.filter(|element| !members.contains_key(*element)).cloned().collect();

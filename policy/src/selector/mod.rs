@@ -8,15 +8,22 @@ mod error;
 mod expression;
 mod parse;
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 pub use self::error::{SelectorError, SelectorProblem};
 use self::expression::Expression;
 use crate::label::Labels;
 
-/// A condition on labels. Equal selectors have equal canonical text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Selector {
+/// A condition on labels. Equal selectors have equal canonical text. Clones share it: whatever asks the same carries it around.
+#[derive(Clone, Debug)]
+pub struct Selector(Arc<Read>);
+
+/// A selector as it was read.
+#[derive(Debug, Hash)]
+struct Read {
     canonical: String,
     expression: Expression,
 }
@@ -41,34 +48,60 @@ impl Selector {
 
     /// Whether a thing with these labels is meant.
     pub fn admits(&self, labels: &Labels) -> bool {
-        self.expression.admits(labels)
+        self.0.expression.admits(labels)
     }
 
     /// Pairs of key and value of which whatever is meant carries at least one; absent where no such pairs are asked for.
     pub fn required(&self) -> Option<Vec<(&str, &str)>> {
-        self.expression.required()
+        self.0.expression.required()
     }
 
     /// Every label it looks at, with the values it looks for whole, if it does; in the order of the text.
     pub fn mentions(&self) -> Vec<(&str, Vec<&str>)> {
         let mut mentions = Vec::new();
-        self.expression.mention(&mut mentions);
+        self.0.expression.mention(&mut mentions);
         mentions
     }
 
     /// The canonical text, the same as [`fmt::Display`] prints.
     pub fn as_str(&self) -> &str {
-        &self.canonical
+        &self.0.canonical
     }
 
     fn from_expression(expression: Expression) -> Self {
-        Self { canonical: expression.to_string(), expression }
+        Self(Arc::new(Read { canonical: expression.to_string(), expression }))
+    }
+}
+
+impl PartialEq for Selector {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.canonical == other.0.canonical
+    }
+}
+
+impl Eq for Selector {}
+
+impl PartialOrd for Selector {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Selector {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.canonical.cmp(&other.0.canonical) }
+    }
+}
+
+impl Hash for Selector {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.hash(hasher);
     }
 }
 
 impl fmt::Display for Selector {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.canonical)
+        out.write_str(&self.0.canonical)
     }
 }
 
