@@ -38,13 +38,17 @@ const DOCUMENTS: [&str; 28] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 13] = [
+const REPORTS: [&str; 17] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
     "BlockStatus",
     "ListRoutesResponse",
     "RouteStatus",
+    "GetNeighbourResponse",
+    "MessageCounts",
+    "LastNotification",
+    "RouteChange",
     "ExplainResponse",
     "CompiledChain",
     "ListCountersResponse",

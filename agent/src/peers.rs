@@ -90,7 +90,8 @@ impl Peers {
             Action::Close { connection } => {
                 self.writers.remove(&connection);
             }
-            Action::Install { .. } | Action::Remove { .. } | Action::Note(_) => {} // the head keeps these to itself
+            // The head keeps these to itself, but for what is told to those who watch.
+            Action::Install { .. } | Action::Remove { .. } | Action::BestChanged(_) | Action::Note(_) => {}
         }
     }
 }

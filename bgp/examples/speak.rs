@@ -98,6 +98,7 @@ impl Hands {
             }
             Action::Install { prefix, next_hops } => println!("install {prefix} via {next_hops:?}"),
             Action::Remove { prefix } => println!("remove {prefix}"),
+            Action::BestChanged(_) => {} // nobody watches
             Action::Note(note) => println!("note {note}"),
         }
         Ok(())

@@ -22,19 +22,27 @@ mod effect;
 mod end;
 mod negotiate;
 mod receive;
+mod record;
 mod restart;
+mod times;
 
 use std::{net::IpAddr, time::Instant};
 
-use crate::{Action, ConnectionId, Note, SpeakerConfig, wire::Fault};
+use crate::{
+    Action, ConnectionId, Note, SpeakerConfig,
+    wire::{Capability, Fault, Message, RouteRefresh},
+};
 
 use connection::Connection;
 use dial::Dial;
+use negotiate::our_open;
 
 pub use config::{Exchange, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
+pub use record::{Record, Tally};
 pub use restart::RESTART_TIME;
+pub use times::Times;
 
 /// One neighbour, with at most one connection of each direction; a restarted neighbour's call stands for a moment beside
 /// the connection that it will replace.
@@ -52,6 +60,7 @@ pub(crate) struct Session {
     state: SessionState,
     since: Instant,
     last_error: Option<String>,
+    record: Record,
 }
 
 impl Session {
@@ -68,6 +77,7 @@ impl Session {
             state: SessionState::Idle,
             since: now,
             last_error: None,
+            record: Record::default(),
         };
         session.call(now);
         session
@@ -99,13 +109,13 @@ impl Session {
         }
         let succeeds = !outgoing && self.may_be_superseded(now);
         if self.established().is_some() && !succeeds {
-            self.send(id, Fault::COLLISION.bare());
+            self.send(now, id, Fault::COLLISION.bare());
             return self.turn_away(id, "a session is established already");
         }
         self.replace_same_direction(now, outgoing);
-        let connection = Connection::open(now, id, outgoing, succeeds, local);
-        self.send(id, connection.our_open(self.us, &self.config, is_restarting));
-        self.connections.push(connection);
+        let open = our_open(self.us, &self.config, local, is_restarting);
+        self.connections.push(Connection::open(now, id, outgoing, succeeds, local, open.capabilities.clone()));
+        self.send(now, id, open);
     }
 
     /// Our dial came to nothing.
@@ -142,6 +152,25 @@ impl Session {
         next.into_iter().chain(self.stale_until).min()
     }
 
+    /// Ends what there is and begins anew at once, as an operator asked.
+    pub(crate) fn reset(&mut self, now: Instant) {
+        self.failures = 0;
+        let ids: Vec<_> = self.connections.iter().map(|connection| connection.id).collect();
+        if ids.is_empty() {
+            self.call(now);
+        }
+        ids.into_iter().for_each(|id| self.fail(now, id, Fault::RESET.bare()));
+    }
+
+    /// Asks the neighbour to tell all its routes again, if it can.
+    pub(crate) fn ask_again(&mut self, now: Instant) {
+        let Some(session) = self.established().filter(Established::answers_refresh) else { return };
+        let (id, families) = (session.id, session.families().map(|(family, _)| family).collect::<Vec<_>>());
+        for family in families {
+            self.send(now, id, Message::RouteRefresh(RouteRefresh { family: Some(family) }));
+        }
+    }
+
     /// Dials, if that is our part; else just listens.
     fn call(&mut self, now: Instant) {
         if self.config.passive {
@@ -166,6 +195,23 @@ impl Session {
 
     pub(crate) fn since(&self) -> Instant {
         self.since
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// So many UPDATEs were sent to it.
+    pub(crate) fn count_updates(&mut self, count: u64) {
+        self.record.sent.updates += count;
+    }
+
+    /// What both sides said they can do, on the connection that came the furthest; what the neighbour can is empty before its OPEN.
+    pub(crate) fn capabilities(&self) -> (&[Capability], &[Capability]) {
+        let furthest = self.connections.iter().max_by_key(|connection| connection.state());
+        furthest.map_or((&[], &[]), |connection| {
+            (&connection.capabilities, connection.agreed().map_or(&[], |agreed| &agreed.capabilities))
+        })
     }
 
     pub(crate) fn last_error(&self) -> Option<&str> {

@@ -4,4 +4,5 @@
 mod bird;
 mod communities;
 mod ecmp;
+mod inside;
 mod reflector;

@@ -141,8 +141,9 @@ fn store_line(store: &StoreStatus) -> String {
     format!("store {} {}  {connected}  revision {}\n", store.kind, store.location, store.revision)
 }
 
-fn sessions_table(sessions: &[SessionStatus]) -> String {
-    let mut rows = vec![cells(["BGP NEIGHBOUR", "ADDRESS", "AS", "STATE", "SINCE", "RECEIVED", "SENT", "LAST ERROR"])];
+pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {
+    let mut rows =
+        vec![cells(["BGP NEIGHBOUR", "ADDRESS", "AS", "STATE", "SINCE", "IPV4 IN/OUT", "IPV6 IN/OUT", "LAST ERROR"])];
     rows.extend(sessions.iter().map(|session| {
         cells([
             session.name.as_str(),
@@ -150,12 +151,19 @@ fn sessions_table(sessions: &[SessionStatus]) -> String {
             &session.asn.to_string(),
             &session.state,
             &span(session.seconds_in_state),
-            &session.prefixes_received.to_string(),
-            &session.prefixes_sent.to_string(),
+            &in_out(
+                session.prefixes_received.saturating_sub(session.prefixes_received_v6),
+                session.prefixes_sent.saturating_sub(session.prefixes_sent_v6),
+            ),
+            &in_out(session.prefixes_received_v6, session.prefixes_sent_v6),
             &session.last_error,
         ])
     }));
     aligned(&rows)
+}
+
+fn in_out(received: u32, sent: u32) -> String {
+    format!("{received}/{sent}")
 }
 
 fn blocks_table(blocks: &[BlockStatus]) -> String {
@@ -173,7 +181,7 @@ fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
 }
 
 /// The two largest units: `3d4h`, `5m07s`, `12s`.
-fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, Route};
+use poplin_bgp::{Asn, FamilyCount, Route};
 
 use crate::name::{HostName, PoolName};
 
@@ -54,9 +54,9 @@ pub struct Session {
     /// For how long.
     pub in_state: Duration,
     /// Prefixes it announced.
-    pub prefixes_received: usize,
+    pub prefixes_received: FamilyCount,
     /// Prefixes announced to it.
-    pub prefixes_sent: usize,
+    pub prefixes_sent: FamilyCount,
     /// Why the last session ended.
     pub last_error: Option<String>,
 }
@@ -68,8 +68,8 @@ pub struct Heard {
     pub name: String,
     /// What it offers, and what became of it.
     pub route: Route,
-    /// Why it is the best, if it is.
-    pub reason: Option<String>,
+    /// Why it is the best, or why it is not.
+    pub reason: String,
 }
 
 /// How full a block is.

@@ -1,6 +1,7 @@
 //! One way to one prefix, as one neighbour offers it.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
@@ -8,6 +9,8 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{Asn, wire::Attributes};
+
+use super::Step;
 
 /// Who offers a route: one for each session, shared by all its routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,4 +78,30 @@ pub struct Route {
     pub best: bool,
     /// Whether its next hop is used: it won, or is as good as the winner.
     pub used: bool,
+    /// What became of it, and why.
+    pub fate: Fate,
+}
+
+/// What became of a route, and why; its `Display` gives the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// This comparison left it alone in the race.
+    Won(Step),
+    /// This comparison threw it out; its next hop may be used all the same.
+    Lost(Step),
+    /// The guards or the import rules do not let it count.
+    Rejected,
+    /// The prefix is our own, and what others say of it does not count.
+    Ours,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Won(step) => step.fmt(f),
+            Self::Lost(step) => f.write_str(step.loss()),
+            Self::Rejected => f.write_str("import rules reject it, or it passed our cluster before"),
+            Self::Ours => f.write_str("the prefix is our own"),
+        }
+    }
 }

@@ -33,8 +33,8 @@ pub(crate) struct Change {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(super) entries: BTreeMap<IpNet, Entry>,
-    /// How many paths each neighbour has here.
-    counts: BTreeMap<IpAddr, usize>,
+    /// How many paths each neighbour has here, by family.
+    counts: BTreeMap<(IpAddr, Family), usize>,
     pub(super) own: Own,
 }
 
@@ -48,9 +48,13 @@ pub(super) struct Entry {
 }
 
 impl Table {
-    /// How many prefixes this neighbour offers.
-    pub(crate) fn count(&self, neighbour: IpAddr) -> usize {
-        self.counts.get(&neighbour).copied().unwrap_or(0)
+    /// How many prefixes of a family this neighbour offers.
+    pub(crate) fn count(&self, neighbour: IpAddr, family: Family) -> usize {
+        self.counts.get(&(neighbour, family)).copied().unwrap_or(0)
+    }
+
+    fn has_any(&self, neighbour: IpAddr) -> bool {
+        Family::ALL.into_iter().any(|family| self.count(neighbour, family) > 0)
     }
 
     /// A neighbour offers a way, in place of what it offered before.
@@ -60,7 +64,7 @@ impl Table {
         let entry = self.entries.entry(prefix).or_default();
         let before = entry.offer();
         if entry.put(path) {
-            *self.counts.entry(neighbour).or_default() += 1;
+            *self.counts.entry((neighbour, Family::of_prefix(&prefix))).or_default() += 1;
         }
         entry.settle(prefix, is_own, before)
     }
@@ -73,9 +77,7 @@ impl Table {
         if !entry.take(neighbour) {
             return None;
         }
-        if let Some(count) = self.counts.get_mut(&neighbour) {
-            *count = count.saturating_sub(1);
-        }
+        less(&mut self.counts, neighbour, &prefix);
         let change = entry.settle(prefix, is_own, before);
         if entry.paths.is_empty() {
             self.entries.remove(&prefix);
@@ -103,7 +105,9 @@ impl Table {
 
     /// Looks at all the paths of one neighbour, and takes those that do not stay.
     fn retain(&mut self, neighbour: IpAddr, mut stays: impl FnMut(&IpNet, &mut Path) -> bool) -> Vec<Change> {
-        let Some(count) = self.counts.get_mut(&neighbour) else { return Vec::new() };
+        if !self.has_any(neighbour) {
+            return Vec::new();
+        }
         let mut changes = Vec::new();
         self.entries.retain(|prefix, entry| {
             let Ok(position) = entry.position(neighbour) else { return true };
@@ -112,13 +116,10 @@ impl Table {
                 return true;
             }
             entry.paths.remove(position);
-            *count = count.saturating_sub(1);
+            less(&mut self.counts, neighbour, prefix);
             changes.extend(entry.settle(*prefix, self.own.contains(prefix), before));
             !entry.paths.is_empty()
         });
-        if *count == 0 {
-            self.counts.remove(&neighbour);
-        }
         changes
     }
 
@@ -139,7 +140,7 @@ impl Table {
         let counts = |path: &&Path| path.is_admitted && path.source.neighbour != neighbour;
         let offered =
             |entry: &&Entry| entry.position(neighbour).is_ok_and(|position| entry.paths[position].is_admitted);
-        self.count(neighbour) == 0
+        !self.has_any(neighbour)
             || self.entries.values().filter(offered).all(|entry| {
                 entry.paths.iter().filter(counts).any(|path| !path.is_stale && stays(path.source.neighbour))
             })
@@ -160,6 +161,17 @@ impl Table {
         let change = entry.and_then(|entry| entry.settle(prefix, is_own, Offer::Nothing));
         let next_hops = change.and_then(|change| change.next_hops);
         Change { prefix, next_hops, before, after: self.offer(&prefix) }
+    }
+}
+
+/// One path less; a neighbour without any is not counted.
+fn less(counts: &mut BTreeMap<(IpAddr, Family), usize>, neighbour: IpAddr, prefix: &IpNet) {
+    let key = (neighbour, Family::of_prefix(prefix));
+    if let Some(count) = counts.get_mut(&key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&key);
+        }
     }
 }
 

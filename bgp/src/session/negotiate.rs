@@ -23,6 +23,8 @@ pub(super) struct Agreed {
     /// What the neighbour says about its restarts; `None` if it knows of no graceful ones.
     pub(super) restart: Option<GracefulRestart>,
     pub(super) source: Arc<Source>,
+    /// All it says it can do.
+    pub(super) capabilities: Vec<Capability>,
 }
 
 /// The next hop of what we originate in this family; without one the family is not offered.
@@ -76,7 +78,8 @@ pub(super) fn agree(
     let source = Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, local };
     let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external };
     let restart = open.graceful_restart().cloned();
-    Ok(Agreed { dialect, families, hold_time, restart, source: Arc::new(source) })
+    let capabilities = open.capabilities.clone();
+    Ok(Agreed { dialect, families, hold_time, restart, source: Arc::new(source), capabilities })
 }
 
 fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {

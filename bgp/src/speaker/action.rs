@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::{ConnectionId, Note};
+use crate::{BestChange, ConnectionId, Note};
 
 /// What should be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum Action {
         /// Whereto.
         prefix: IpNet,
     },
+    /// Another path is the best, or its next hops are others: told while somebody watches.
+    BestChanged(BestChange),
     /// Something worth a line in the log.
     Note(Note),
 }

@@ -3,6 +3,8 @@
 //! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 (graceful
 //! restart), RFC 6793 (four-octet AS numbers).
 
+mod text;
+
 use crate::Asn;
 
 use super::{GracefulRestart, reader::Reader};

@@ -6,6 +6,7 @@ mod collision;
 mod communities;
 mod exchange;
 mod foreign;
+mod inside;
 mod malformed;
 mod mesh;
 mod peer;

@@ -8,8 +8,8 @@ use std::{
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, SessionState, Speaker,
-    SpeakerConfig,
+    Action, Asn, BestChange, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, SessionState,
+    Speaker, SpeakerConfig,
 };
 
 /// One speaker, and what the hands did for it.
@@ -22,6 +22,7 @@ pub(crate) struct Host {
     /// How often a route was installed or removed.
     pub(crate) route_changes: usize,
     pub(crate) notes: Vec<Note>,
+    pub(crate) best_changes: Vec<BestChange>,
     pub(crate) octets_sent: usize,
 }
 
@@ -271,6 +272,7 @@ impl World {
                 self.hosts[host].route_changes += 1;
                 assert!(self.hosts[host].routes.remove(&prefix).is_some());
             }
+            Action::BestChanged(change) => self.hosts[host].best_changes.push(change),
             Action::Note(note) => self.hosts[host].notes.push(note),
         }
     }
@@ -372,6 +374,7 @@ impl Host {
             routes: BTreeMap::new(),
             route_changes: 0,
             notes: Vec::new(),
+            best_changes: Vec::new(),
             octets_sent: 0,
         }
     }

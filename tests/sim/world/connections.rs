@@ -32,7 +32,7 @@ impl World {
                     self.close_far(far);
                 }
             }
-            BgpAction::Install { .. } | BgpAction::Remove { .. } | BgpAction::Note(_) => {}
+            BgpAction::Install { .. } | BgpAction::Remove { .. } | BgpAction::BestChanged(_) | BgpAction::Note(_) => {}
         }
     }
 

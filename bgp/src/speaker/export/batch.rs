@@ -14,7 +14,7 @@ use super::teller::Told;
 
 /// What one neighbour is to be told.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(in crate::speaker) struct Batch {
     gone: Vec<IpNet>,
     come: Vec<(Arc<Told>, Vec<IpNet>)>,
     /// Where in `come` each of them stands, by its place in memory.
@@ -40,9 +40,9 @@ impl Batch {
         }
     }
 
-    /// How many prefixes come.
-    pub(super) fn count(&self) -> usize {
-        self.come.iter().map(|(_, prefixes)| prefixes.len()).sum()
+    /// What comes, with what is said of it.
+    pub(in crate::speaker) fn announced(&self) -> impl Iterator<Item = (IpNet, &Told)> {
+        self.come.iter().flat_map(|(told, prefixes)| prefixes.iter().map(|&prefix| (prefix, &**told)))
     }
 
     /// The messages to one neighbour.

@@ -28,9 +28,9 @@ const BESIDE_OCTETS: usize = 80;
 
 /// What a neighbour is told of some prefixes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) attributes: Attributes,
-    pub(super) next_hop: IpAddr,
+pub(in crate::speaker) struct Told {
+    pub(in crate::speaker) attributes: Attributes,
+    pub(in crate::speaker) next_hop: IpAddr,
 }
 
 /// What is said of some prefixes before the operator's rules.
