@@ -44,6 +44,7 @@ fn main() -> Result<(), Failure> {
         passive: std::env::var("PASSIVE").is_ok(),
         next_hop_v4: None,
         next_hop_v6,
+        add_paths: Default::default(),
         exchange: Exchange::default(),
     };
     let own = prefixes.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;

@@ -5,4 +5,5 @@ mod bird;
 mod communities;
 mod ecmp;
 mod inside;
+mod paths;
 mod reflector;

@@ -66,7 +66,7 @@ fn row(route: &RouteStatus) -> Vec<String> {
     let number = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     vec![
         route.prefix.clone(),
-        if route.name.is_empty() { route.neighbour.clone() } else { route.name.clone() },
+        who(route),
         route.next_hop.clone(),
         number(route.local_pref),
         number(route.med),
@@ -74,6 +74,15 @@ fn row(route: &RouteStatus) -> Vec<String> {
         or_none(route.communities.join(" ")),
         or_none(route.clusters.join(" ")),
     ]
+}
+
+/// `tor`, or `tor #2` for one of several paths.
+fn who(route: &RouteStatus) -> String {
+    let name = if route.name.is_empty() { &route.neighbour } else { &route.name };
+    match route.path_id {
+        0 => name.clone(),
+        id => format!("{name} #{id}"),
+    }
 }
 
 fn mark(route: &RouteStatus) -> &'static str {

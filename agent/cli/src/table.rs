@@ -40,7 +40,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
         Some(Object::Peer(_)) => {
-            (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "IMPORT", "EXPORT", "CLIENT", "TRANSIT"])
+            (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "IMPORT", "EXPORT", "CLIENT", "TRANSIT", "ADD PATHS"])
         }
         Some(Object::RouteMap(_)) => (&["RULES", "OTHERWISE"], &[]),
         Some(Object::FabricConfig(_)) => (
@@ -106,7 +106,7 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let hold_time = or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s");
             let maps = [text(&spec.import), text(&spec.export)];
             let roles = [yes(spec.reflector_client), yes(spec.transit)];
-            (usual, [hold_time].into_iter().chain(maps).chain(roles).collect())
+            (usual, [hold_time].into_iter().chain(maps).chain(roles).chain([text(&spec.add_paths)]).collect())
         }
         Some(Object::FabricConfig(config)) => {
             let spec = config.spec.unwrap_or_default();

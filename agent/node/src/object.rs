@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::Asn;
+use poplin_bgp::{Asn, wire::AddPaths};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -215,6 +215,10 @@ pub struct Peer {
     pub is_client: bool,
     /// Whether routes of others are passed on to it, and its own to others.
     pub is_transit: bool,
+    /// Whether more than one path to a prefix is exchanged with it.
+    pub add_paths: AddPaths,
+    /// How many paths to a prefix it is told at most.
+    pub paths: usize,
 }
 
 /// What is done with BGP routes.

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use poplin_bgp::wire::AddPaths;
 use poplin_bgp::{Asn, Exchange, NeighbourConfig, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
@@ -91,7 +92,8 @@ fn common_address(me: &Host, other: &Host) -> Option<IpAddr> {
 }
 
 fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
-    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange)
+    let neighbour = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
+    NeighbourConfig { add_paths: peer.add_paths, ..neighbour }
 }
 
 fn neighbour(
@@ -110,8 +112,18 @@ fn neighbour(
         IpAddr::V6(mine) => Some(*mine),
         IpAddr::V4(_) => None,
     });
-    let connect_retry = CONNECT_RETRY;
-    NeighbourConfig { address, port, asn, hold_time, connect_retry, passive: false, next_hop_v4, next_hop_v6, exchange }
+    NeighbourConfig {
+        address,
+        port,
+        asn,
+        hold_time,
+        connect_retry: CONNECT_RETRY,
+        passive: false,
+        next_hop_v4,
+        next_hop_v6,
+        add_paths: AddPaths::default(),
+        exchange,
+    }
 }
 
 /// What this host announces: its own blocks, and single addresses of its containers that lie in somebody else's.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Call, Desk, neighbour, routes};
+use super::{Call, Desk, neighbour, peer, routes};
 
 pub(super) struct BgpDoor(pub(super) Desk);
 
@@ -55,6 +55,7 @@ impl BgpService for BgpDoor {
         &self,
         request: Request<OrderNeighbourRequest>,
     ) -> Result<Response<OrderNeighbourResponse>, Status> {
+        peer::may_change(&request)?;
         let request = request.into_inner();
         let order = order(request.order())?;
         let address = self.address_of(&request.neighbour).await?;

@@ -38,6 +38,7 @@ fn route(heard: Heard) -> RouteStatus {
         state: state(&route).to_owned(),
         reason,
         stale: route.stale,
+        path_id: route.path_id,
         ..said(&route.attributes)
     }
 }
@@ -49,6 +50,7 @@ pub(super) fn advertised((name, told): (String, Advertised)) -> RouteStatus {
         neighbour: told.neighbour.to_string(),
         name,
         next_hop: told.next_hop.to_string(),
+        path_id: told.path_id,
         ..said(&told.attributes)
     }
 }

@@ -29,6 +29,8 @@ pub enum Step {
     ClusterLength,
     /// The lowest neighbour address.
     Address,
+    /// The lowest identifier among the paths of one neighbour.
+    PathId,
 }
 
 impl fmt::Display for Step {
@@ -43,6 +45,7 @@ impl fmt::Display for Step {
             Self::RouterId => "it comes from the lowest BGP identifier",
             Self::ClusterLength => "it passed the fewest reflectors",
             Self::Address => "it comes from the lowest neighbour address",
+            Self::PathId => "it has the lowest path identifier of that neighbour",
         })
     }
 }
@@ -60,6 +63,7 @@ impl Step {
             Self::RouterId => "it comes from a higher BGP identifier",
             Self::ClusterLength => "it passed more reflectors",
             Self::Address => "it comes from a higher neighbour address",
+            Self::PathId => "it has a higher path identifier of the same neighbour",
         }
     }
 }
@@ -82,16 +86,30 @@ pub(super) fn decide(paths: &[Path]) -> Option<Choice> {
         // By far the most prefixes of a fabric are offered once.
         return Some(Choice { winner: 0, step: Step::Only, equal: vec![0] });
     }
-    run(paths).0
+    run(entrants(paths)).0
 }
 
 /// Where each path that took part and did not win fell, by its position.
 pub(super) fn losses(paths: &[Path]) -> Vec<(usize, Step)> {
-    run(paths).1
+    run(entrants(paths)).1
 }
 
-fn run(paths: &[Path]) -> (Option<Choice>, Vec<(usize, Step)>) {
-    let left = paths.iter().enumerate().filter(|(_, path)| path.is_admitted).collect();
+/// All that take part, the best first: each is the best of those that are left.
+pub(super) fn ranked(paths: &[Path]) -> Vec<usize> {
+    let mut left = entrants(paths);
+    let mut ranks = Vec::with_capacity(left.len());
+    while let (Some(choice), _) = run(left.clone()) {
+        ranks.push(choice.winner);
+        left.retain(|(position, _)| *position != choice.winner);
+    }
+    ranks
+}
+
+fn entrants(paths: &[Path]) -> Vec<(usize, &Path)> {
+    paths.iter().enumerate().filter(|(_, path)| path.is_admitted).collect()
+}
+
+fn run(left: Vec<(usize, &Path)>) -> (Option<Choice>, Vec<(usize, Step)>) {
     let mut race = Race { left, step: Step::Only, lost: Vec::new() };
     race.keep_least(Step::LocalPref, |path| u32::MAX - path.attributes.local_pref.unwrap_or(LOCAL_PREF));
     race.keep_least(Step::PathLength, |path| path.attributes.path.length());
@@ -102,6 +120,7 @@ fn run(paths: &[Path]) -> (Option<Choice>, Vec<(usize, Step)>) {
     race.keep_least(Step::RouterId, Path::originator);
     race.keep_least(Step::ClusterLength, |path| path.attributes.clusters.len());
     race.keep_least(Step::Address, |path| path.source.neighbour);
+    race.keep_least(Step::PathId, |path| path.id);
     let winner = race.left.first().map(|&(winner, _)| winner);
     (winner.map(|winner| Choice { winner, step: race.step, equal }), race.lost)
 }

@@ -79,6 +79,7 @@ impl Entry {
             neighbour: path.source.neighbour,
             asn: path.source.asn,
             next_hop: path.next_hop,
+            path_id: path.id,
             attributes: path.attributes.clone(),
             stale: path.is_stale,
             admitted: path.is_admitted,

@@ -32,6 +32,10 @@ pub(crate) struct Path {
     /// What counts: the same, but for what import rules changed.
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) next_hop: IpAddr,
+    /// Which of the neighbour's paths it is; 0 where it tells one only.
+    pub(crate) id: u32,
+    /// Which one it is to those that are told several: kept by the table, unlike those of the other paths to the prefix.
+    pub(crate) told_id: u32,
     /// Whether import rules let it pass; else it is kept and never used, so that other rules can be tried on it.
     pub(crate) is_admitted: bool,
     /// Whether it was heard before the neighbour's restart, and not again since.
@@ -41,7 +45,8 @@ pub(crate) struct Path {
 /// What two looks at one path have in common, as far as others are told of it.
 impl PartialEq for Path {
     fn eq(&self, other: &Self) -> bool {
-        self.source == other.source && self.attributes == other.attributes && self.next_hop == other.next_hop
+        let told = |path: &Self| (path.next_hop, path.told_id);
+        self.source == other.source && self.attributes == other.attributes && told(self) == told(other)
     }
 }
 
@@ -68,6 +73,8 @@ pub struct Route {
     pub asn: Asn,
     /// Over which router.
     pub next_hop: IpAddr,
+    /// Which of the neighbour's paths to the prefix it is (RFC 7911); 0 where it tells one only.
+    pub path_id: u32,
     /// What is said about it.
     pub attributes: Arc<Attributes>,
     /// Whether it was heard before the neighbour's restart, and not again since (RFC 4724 §4.2); it is used like the others.

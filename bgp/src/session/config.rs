@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Asn, RouteRules};
+use crate::{Asn, RouteRules, wire::AddPaths};
 
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct NeighbourConfig {
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6.
     pub next_hop_v6: Option<Ipv6Addr>,
+    /// Whether more than one path to a prefix is exchanged with it (RFC 7911).
+    pub add_paths: AddPaths,
     /// Which routes are exchanged with it. A change here ends no session: what differs is told.
     pub exchange: Exchange,
 }
@@ -43,6 +45,8 @@ pub struct Exchange {
     pub client_of: Option<Ipv4Addr>,
     /// Whether what we hear from others is passed on to it, and what it offers to others, where one of the two is external.
     pub transit: bool,
+    /// How many paths to one prefix it is told at most, the best first, where it can hear more than one; 0 counts as 1.
+    pub paths: usize,
     /// Whether it is to be let go, without a word, once others offer all that it offers: see `speaker/retire.rs`.
     pub retiring: bool,
 }
@@ -63,7 +67,8 @@ impl NeighbourConfig {
 
     /// Whether a change from the one to the other changes what was agreed on in a session.
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
-        let agreed = |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6);
+        let agreed =
+            |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6, config.add_paths);
         agreed(self) != agreed(new)
     }
 }

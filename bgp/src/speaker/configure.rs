@@ -14,6 +14,7 @@ impl Speaker {
         self.config = config;
         self.end_superseded(now, &wanted, identity_changed);
         let terms = wanted.iter().map(|(&address, neighbour)| (address, neighbour.exchange.clone())).collect();
+        self.table.tell_several(wanted.values().any(|neighbour| neighbour.add_paths.send));
         let old = std::mem::replace(&mut self.terms, terms);
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
         // First what we tell, then what we take and what follows from it.

@@ -24,7 +24,7 @@ use super::Speaker;
 
 use audience::Audience;
 use batch::Batch;
-use teller::Teller;
+use teller::{TellAll, Teller};
 
 /// What is exchanged with each neighbour.
 pub(super) type Terms = BTreeMap<IpAddr, Exchange>;
@@ -71,7 +71,7 @@ impl Speaker {
         let mut teller = Teller::new(self.config, &self.terms, session);
         let mut batch = Batch::default();
         for Change { prefix, before, after, .. } in changes {
-            batch.add(*prefix, teller.told(*prefix, before), teller.told(*prefix, after));
+            batch.add_all(*prefix, teller.told(*prefix, before), teller.told(*prefix, after));
         }
         batch
     }
@@ -90,7 +90,7 @@ impl Speaker {
                 let mut before = Teller::new(self.config, old, &session);
                 let mut after = Teller::new(self.config, &self.terms, &session);
                 for (prefix, offer) in self.table.offers() {
-                    batch.add(prefix, before.told(prefix, &offer), after.told(prefix, &offer));
+                    batch.add_all(prefix, before.told(prefix, &offer), after.told(prefix, &offer));
                 }
             }
             batch.sends(&session)
@@ -142,7 +142,7 @@ impl Speaker {
         let heard = passes_on(&self.terms);
         let offers = self.table.offers().take_while(|(_, offer)| heard || matches!(offer, Offer::Own));
         for (prefix, offer) in offers.filter(|(prefix, _)| is_asked(prefix)) {
-            batch.add(prefix, None, teller.told(prefix, &offer));
+            batch.add_all(prefix, TellAll::default(), teller.told(prefix, &offer));
         }
         batch
     }
@@ -159,7 +159,7 @@ fn may_differ(neighbour: IpAddr, old: &Terms, new: &Terms) -> bool {
         let parts = terms.iter().map(|(&address, exchange)| (address, exchange.client_of, exchange.transit));
         parts.filter(|(_, client_of, transit)| client_of.is_some() || *transit).collect()
     };
-    let export = |terms: &Terms| terms.get(&neighbour).map(|exchange| exchange.export.clone());
+    let export = |terms: &Terms| terms.get(&neighbour).map(|exchange| (exchange.export.clone(), exchange.paths));
     export(old) != export(new) || passing(old) != passing(new)
 }
 

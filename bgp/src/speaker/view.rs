@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::{
     Asn, SessionState,
     session::{Record, Session, Times},
-    wire::{Attributes, Capability, Family},
+    wire::{Attributes, Capability, Family, Nlri},
 };
 
 use super::Speaker;
@@ -85,6 +85,8 @@ pub struct Advertised {
     pub neighbour: IpAddr,
     /// Whereto.
     pub prefix: IpNet,
+    /// Which of several paths to it; 0 if it is told one only (RFC 7911).
+    pub path_id: u32,
     /// Over whom.
     pub next_hop: IpAddr,
     /// What is said about it.
@@ -120,12 +122,12 @@ impl Speaker {
         let batch = self.batch(&session, |known| prefix.is_none_or(|prefix| *known == prefix.trunc()));
         let mut told: Vec<_> = batch
             .announced()
-            .map(|(prefix, told)| {
+            .map(|(Nlri { prefix, id }, told)| {
                 let (next_hop, attributes) = (told.next_hop, told.attributes.clone());
-                Advertised { neighbour, prefix, next_hop, attributes }
+                Advertised { neighbour, prefix, path_id: id, next_hop, attributes }
             })
             .collect();
-        told.sort_unstable_by_key(|one| one.prefix);
+        told.sort_unstable_by_key(|one| (one.prefix, one.path_id));
         told
     }
 
@@ -146,6 +148,6 @@ impl Speaker {
     fn sent(&self, session: &Session) -> FamilyCount {
         let Some(session) = session.established() else { return FamilyCount::default() };
         let batch = self.batch(&session, |_| true);
-        FamilyCount::of(|family| batch.announced().filter(|(prefix, _)| Family::of_prefix(prefix) == family).count())
+        FamilyCount::of(|family| batch.announced().filter(|(one, _)| Family::of_prefix(&one.prefix) == family).count())
     }
 }

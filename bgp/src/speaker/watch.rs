@@ -50,7 +50,7 @@ impl Way {
         match offer {
             Offer::Nothing => None,
             Offer::Own => Some(Self::Own),
-            Offer::Heard(path) => Some(Self::Heard {
+            Offer::Heard(path, _) => Some(Self::Heard {
                 neighbour: path.source.neighbour,
                 attributes: Arc::clone(&path.attributes),
                 next_hop: path.next_hop,

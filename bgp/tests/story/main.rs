@@ -9,6 +9,7 @@ mod foreign;
 mod inside;
 mod malformed;
 mod mesh;
+mod paths;
 mod peer;
 mod reconfigure;
 mod reflection;

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 use poplin_bgp::{
     Action, Asn, BestChange, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, SessionState,
-    Speaker, SpeakerConfig,
+    Speaker, SpeakerConfig, wire::AddPaths,
 };
 
 /// One speaker, and what the hands did for it.
@@ -69,6 +69,7 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         passive: false,
         next_hop_v4: None,
         next_hop_v6: None,
+        add_paths: AddPaths::default(),
         exchange: Exchange::default(),
     }
 }

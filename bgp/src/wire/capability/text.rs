@@ -1,8 +1,8 @@
 //! Capabilities in words, also those we only know by name.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use super::{Capability, Family, GracefulRestart};
+use super::{AddPaths, Capability, Family, GracefulRestart};
 
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,6 +19,7 @@ impl fmt::Display for Capability {
             Self::Multiprotocol(family) => write!(f, "{family} unicast"),
             Self::RouteRefresh => f.write_str("route refresh"),
             Self::GracefulRestart(restart) => write!(f, "graceful restart ({})", words(restart)),
+            Self::AddPaths(all) => write!(f, "more than one path ({})", directions(all)),
             Self::FourOctetAsn(asn) => write!(f, "four-octet AS {asn}"),
             Self::Other { code, .. } => match name(*code) {
                 Some(name) => write!(f, "{name} (code {code})"),
@@ -26,6 +27,17 @@ impl fmt::Display for Capability {
             },
         }
     }
+}
+
+/// `IPv4 both, IPv6 receive`.
+fn directions(all: &BTreeMap<Family, AddPaths>) -> String {
+    let word = |mode: &AddPaths| match (mode.receive, mode.send) {
+        (true, true) => "both",
+        (true, false) => "receive",
+        (false, true) => "send",
+        (false, false) => "none",
+    };
+    all.iter().map(|(family, mode)| format!("{family} {}", word(mode))).collect::<Vec<_>>().join(", ")
 }
 
 /// `120 s, has restarted, IPv4 kept, IPv6`: kept says that traffic was forwarded through the latest restart.
@@ -47,7 +59,7 @@ fn name(code: u8) -> Option<&'static str> {
         6 => "extended message",
         9 => "role",
         64 => "graceful restart of another form",
-        69 => "more than one path",
+        69 => "more than one path, of another form",
         70 => "enhanced route refresh",
         71 => "long-lived graceful restart",
         73 => "host name",
