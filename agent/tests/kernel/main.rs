@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // in helpers as in tests: whatever fails here fails the test
 
+mod forms;
 mod lab;
 
 mod ownership;

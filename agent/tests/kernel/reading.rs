@@ -10,8 +10,8 @@ use poplin_policy::ruleset::{
 };
 use proptest::prelude::*;
 
+use crate::forms::{both_ends, everything};
 use crate::lab::{Namespace, address4, from_nothing, interval_set, name, plain, rule};
-use crate::rules::{both_ends, everything};
 
 #[test]
 fn a_ruleset_of_every_form_is_read_as_it_was_written() {

@@ -270,7 +270,8 @@ fn outcomes(list: &List, drawing: &mut Drawing<'_>) -> Vec<(u64, Outcome)> {
         Act::Pass | Act::Log(_) => None,
     });
     let open = list.can_end_open().then_some((answer::OPEN, &Settled::Open));
-    let all = settled.chain(open);
+    let unasked = list.settles_unasked().map(entry_id);
+    let all = settled.chain(open).filter(|(id, _)| Some(*id) != unasked);
     all.map(|(id, settled)| (id, outcome(settled, list.direction, drawing).in_maps(settled))).collect()
 }
 

@@ -164,6 +164,17 @@ impl List {
         }
     }
 
+    /// The entry, if there is one, that settles strangers and that no look-up of an address ever finds: it fits whatever comes to it, and
+    /// there is nothing an endpoint fits less than a stranger with its address would.
+    pub(super) fn settles_unasked(&self) -> Option<u32> {
+        let mut peers = self.entries.iter().map(|entry| &entry.who.peer);
+        let excludes =
+            |who: &Who| who.not_select.is_some() || who.outside || who.ports.iter().any(|(_, is_wanted)| !is_wanted);
+        let stranger = self.shape().settles_strangers();
+        let is_certain = self.entries.get(stranger as usize).is_none_or(Entry::is_certain);
+        (is_certain && !peers.any(|who| excludes(who))).then_some(stranger)
+    }
+
     /// How many entries ask something.
     pub(super) fn questions(&self) -> usize {
         self.entries.iter().filter(|entry| !entry.who.is_anybody()).count()

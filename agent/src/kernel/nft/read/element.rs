@@ -3,7 +3,7 @@
 //! In: what a set is, and messages that list elements. Out: elements, or nothing if one of them is none of ours.
 //! Rules: those of the writer. A range is two elements; where it has ended is flagged, and a range up to the greatest key has no end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use poplin_policy::ruleset::{Element, Form, MapElements, Name};
 
@@ -42,9 +42,9 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// How many there are.
+    /// How many there are. One that the kernel moved while it told of it may be told twice, and hide another that was missed.
     pub(super) fn count(&self) -> usize {
-        self.0.len()
+        self.0.iter().map(|(element, _)| element).collect::<BTreeSet<_>>().len()
     }
 
     /// The elements of a set.
