@@ -40,7 +40,7 @@ const DOCUMENTS: [&str; 30] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 15] = [
+const REPORTS: [&str; 19] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
@@ -49,6 +49,10 @@ const REPORTS: [&str; 15] = [
     "BlockStatus",
     "ListRoutesResponse",
     "RouteStatus",
+    "GetNeighbourResponse",
+    "MessageCounts",
+    "LastNotification",
+    "RouteChange",
     "ExplainResponse",
     "CompiledChain",
     "ListCountersResponse",

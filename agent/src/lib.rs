@@ -12,6 +12,7 @@ pub mod resource;
 pub mod serve;
 pub mod store;
 
+mod changes;
 pub mod drops;
 mod execute;
 mod flows;

@@ -109,7 +109,8 @@ impl Peers {
                 }
             }
             Action::Protect(neighbours) => self.shared.shield.wants(neighbours),
-            Action::Install { .. } | Action::Remove { .. } | Action::Note(_) => {} // the head keeps these to itself
+            // The head keeps these to itself, but for what is told to those who watch.
+            Action::Install { .. } | Action::Remove { .. } | Action::BestChanged(_) | Action::Note(_) => {}
         }
     }
 }

@@ -4,15 +4,18 @@
 //! routes, rules and links stay, and the next life adopts them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use poplin_bgp::{Order, OrderRefusal};
 use poplin_node::request::{Answer, RequestId};
 use poplin_node::{Action, Event, Node, Note};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::drops::{self, Feed};
 use crate::execute::Executor;
@@ -64,6 +67,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         events,
         ready,
         hearing: Hearing::default(),
+        changes: Changes::default(),
+        is_unwatched: false,
         waiting: BTreeMap::new(),
         requests: 0,
     };
@@ -118,6 +123,9 @@ struct Agent {
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
     hearing: Hearing,
+    changes: Changes,
+    /// Whether changes were told to nobody: the head may stop.
+    is_unwatched: bool,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
 }
@@ -131,6 +139,9 @@ impl Agent {
         while let Some(action) = self.node.next_action() {
             self.act(action);
         }
+        if std::mem::take(&mut self.is_unwatched) {
+            self.node.handle(Instant::now(), Event::Bgp(poplin_bgp::Event::Watched(false)));
+        }
         let is_ready = self.node.is_ready();
         self.ready.send_if_modified(|ready| std::mem::replace(ready, is_ready) != is_ready);
     }
@@ -140,6 +151,10 @@ impl Agent {
             Action::Apply(steps) => self.executor.apply(steps),
             Action::ReadFlows(ends) => self.flows.read(ends),
             Action::EndFlows(flows) => self.flows.end(flows),
+            Action::Bgp(poplin_bgp::Action::BestChanged(change)) if self.changes.is_watched() => {
+                self.changes.tell(&self.node, &change);
+            }
+            Action::Bgp(poplin_bgp::Action::BestChanged(_)) => self.is_unwatched = true,
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),
@@ -177,6 +192,22 @@ impl Agent {
             Call::Routes(prefix, answer) => {
                 let _ = answer.send(self.node.heard(prefix));
             }
+            Call::NeighbourCalled(text, answer) => {
+                let _ = answer.send(self.node.neighbour_called(&text));
+            }
+            Call::Neighbour(address, answer) => {
+                let _ = answer.send(self.node.neighbour(Instant::now(), address));
+            }
+            Call::Advertised(neighbour, prefix, answer) => {
+                let _ = answer.send(self.node.advertised(neighbour, prefix));
+            }
+            Call::Order(neighbour, order, answer) => {
+                let _ = answer.send(self.order(neighbour, order));
+            }
+            Call::WatchRoutes(answer) => {
+                let _ = answer.send(self.changes.watch());
+                self.handle(Event::Bgp(poplin_bgp::Event::Watched(true)));
+            }
             Call::Account(dropped, answer) => {
                 let _ = answer.send(dropped.iter().map(|one| self.node.account_of(one)).collect());
             }
@@ -187,6 +218,12 @@ impl Agent {
                 let _ = answer.send(self.node.counted());
             }
         }
+    }
+
+    fn order(&mut self, neighbour: IpAddr, order: Order) -> Result<String, OrderRefusal> {
+        self.node.admits(neighbour, order)?;
+        self.handle(Event::Bgp(poplin_bgp::Event::Ordered { neighbour, order }));
+        Ok(self.node.name_of(neighbour))
     }
 
     fn waits(&mut self, answer: oneshot::Sender<Answer>) -> RequestId {

@@ -47,6 +47,7 @@ fn main() -> Result<(), Failure> {
         next_hop_v4: None,
         next_hop_v6,
         bfd: None,
+        add_paths: Default::default(),
         exchange: Exchange::default(),
         protection: Protection::default(),
         limits: PrefixLimits::default(),
@@ -104,8 +105,9 @@ impl Hands {
             }
             Action::Install { prefix, next_hops } => println!("install {prefix} via {next_hops:?}"),
             Action::Remove { prefix } => println!("remove {prefix}"),
-            Action::Protect(_) => {} // nor for protection
-            Action::Watch(_) => {}   // no neighbour here asks for BFD
+            Action::Protect(_) => {}     // nor for protection
+            Action::Watch(_) => {}       // no neighbour here asks for BFD
+            Action::BestChanged(_) => {} // nobody watches
             Action::Note(note) => println!("note {note}"),
         }
         Ok(())

@@ -32,12 +32,16 @@ mod speaker;
 pub mod wire;
 
 pub use asn::Asn;
-pub use rib::{Best, Refusal, Route, Step};
+pub use rib::{Best, Fate, Refusal, Route, Step};
 pub use route_map::{
     BadPrefixRange, CommunityChange, CommunityPattern, MedChange, NextHop, PathCondition, PrefixRange, Prefixes,
     RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict,
 };
 pub use session::{
-    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, SessionState,
+    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, Record, SessionState,
+    Tally, Times,
 };
-pub use speaker::{Action, ConnectionId, Event, NeighbourView, Note, Speaker, SpeakerConfig};
+pub use speaker::{
+    Action, Advertised, BestChange, ConnectionId, Event, FamilyCount, NeighbourDetail, NeighbourView, Note, Order,
+    OrderRefusal, Speaker, SpeakerConfig, Way,
+};

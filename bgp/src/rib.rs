@@ -14,7 +14,7 @@ mod table;
 pub use decide::Step;
 pub use explain::Best;
 pub use guard::Refusal;
-pub use route::Route;
+pub use route::{Fate, Route};
 
 pub(crate) use guard::{admits_attributes, admits_prefix};
 pub(crate) use offer::Offer;

@@ -26,25 +26,30 @@ mod negotiate;
 mod path;
 mod protection;
 mod receive;
+mod record;
 mod restart;
 mod shutdown;
+mod times;
 
 use std::{collections::BTreeSet, net::IpAddr, time::Instant};
 
 use crate::{
     Action, ConnectionId, Note, SpeakerConfig,
-    wire::{Family, Fault},
+    wire::{Capability, Family, Fault, Message, RouteRefresh},
 };
 
 use connection::Connection;
 use dial::Dial;
+use negotiate::our_open;
 
 pub use config::{BfdConfig, Exchange, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
 pub use limit::{LimitAction, PrefixLimits};
 pub use protection::Protection;
+pub use record::{Record, Tally};
 pub use restart::RESTART_TIME;
+pub use times::Times;
 
 /// One neighbour, with at most one connection of each direction; a restarted neighbour's call stands for a moment beside
 /// the connection that it will replace.
@@ -68,6 +73,7 @@ pub(crate) struct Session {
     last_error: Option<String>,
     /// The families of which the neighbour was said to offer too many prefixes.
     excessive: BTreeSet<Family>,
+    record: Record,
 }
 
 impl Session {
@@ -87,6 +93,7 @@ impl Session {
             since: now,
             last_error: None,
             excessive: BTreeSet::new(),
+            record: Record::default(),
         };
         session.call(now);
         session
@@ -128,13 +135,13 @@ impl Session {
         }
         let succeeds = !outgoing && self.may_be_superseded(now);
         if self.established().is_some() && !succeeds {
-            self.send(id, Fault::COLLISION.bare());
+            self.send(now, id, Fault::COLLISION.bare());
             return self.turn_away(id, "a session is established already");
         }
         self.replace_same_direction(now, outgoing);
-        let connection = Connection::open(now, id, outgoing, succeeds, local);
-        self.send(id, connection.our_open(self.us, &self.config, is_restarting));
-        self.connections.push(connection);
+        let open = our_open(self.us, &self.config, local, is_restarting);
+        self.connections.push(Connection::open(now, id, outgoing, succeeds, local, open.capabilities.clone()));
+        self.send(now, id, open);
     }
 
     /// Our dial came to nothing.
@@ -171,6 +178,25 @@ impl Session {
         next.into_iter().chain(self.stale_until).min()
     }
 
+    /// Ends what there is and begins anew at once, as an operator asked.
+    pub(crate) fn reset(&mut self, now: Instant) {
+        self.failures = 0;
+        let ids: Vec<_> = self.connections.iter().map(|connection| connection.id).collect();
+        if ids.is_empty() {
+            self.call(now);
+        }
+        ids.into_iter().for_each(|id| self.fail(now, id, Fault::RESET.bare()));
+    }
+
+    /// Asks the neighbour to tell all its routes again, if it can.
+    pub(crate) fn ask_again(&mut self, now: Instant) {
+        let Some(session) = self.established().filter(Established::answers_refresh) else { return };
+        let (id, families) = (session.id, session.families().map(|(family, _)| family).collect::<Vec<_>>());
+        for family in families {
+            self.send(now, id, Message::RouteRefresh(RouteRefresh { family: Some(family) }));
+        }
+    }
+
     /// Dials, if that is our part and nothing holds us back; else just listens.
     fn call(&mut self, now: Instant) {
         if self.config.passive || self.is_held_back() {
@@ -195,6 +221,23 @@ impl Session {
 
     pub(crate) fn since(&self) -> Instant {
         self.since
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// So many UPDATEs were sent to it.
+    pub(crate) fn count_updates(&mut self, count: u64) {
+        self.record.sent.updates += count;
+    }
+
+    /// What both sides said they can do, on the connection that came the furthest; what the neighbour can is empty before its OPEN.
+    pub(crate) fn capabilities(&self) -> (&[Capability], &[Capability]) {
+        let furthest = self.connections.iter().max_by_key(|connection| connection.state());
+        furthest.map_or((&[], &[]), |connection| {
+            (&connection.capabilities, connection.agreed().map_or(&[], |agreed| &agreed.capabilities))
+        })
     }
 
     pub(crate) fn last_error(&self) -> Option<&str> {

@@ -10,11 +10,13 @@ mod export;
 mod import;
 mod limit;
 mod note;
+mod order;
 mod path;
 mod protect;
 mod restart;
 mod retire;
 mod view;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -28,13 +30,14 @@ use crate::{
     Best, Protection, Route, bfd,
     rib::{Change, Own, Table},
     session::{Effect, Session},
-    wire::Family,
 };
 
 pub use action::Action;
 pub use event::{ConnectionId, Event, SpeakerConfig};
 pub use note::Note;
-pub use view::NeighbourView;
+pub use order::{Order, OrderRefusal};
+pub use view::{Advertised, FamilyCount, NeighbourDetail, NeighbourView};
+pub use watch::{BestChange, Way};
 
 use export::Terms;
 
@@ -59,6 +62,8 @@ pub struct Speaker {
     synchronised: BTreeSet<IpAddr>,
     /// Whom we still owe the mark that our table is complete.
     unended: BTreeSet<IpAddr>,
+    /// Whether somebody wants to hear of every change of a best path.
+    is_watched: bool,
     actions: VecDeque<Action>,
 }
 
@@ -77,6 +82,7 @@ impl Speaker {
             started: None,
             synchronised: BTreeSet::new(),
             unended: BTreeSet::new(),
+            is_watched: false,
             actions: VecDeque::new(),
         }
     }
@@ -88,6 +94,8 @@ impl Speaker {
             Event::Tick => self.tick(now),
             Event::Reconfigure { config, neighbours } => self.reconfigure(now, config, neighbours),
             Event::Originate(prefixes) => self.originate(Own::new(prefixes)),
+            Event::Ordered { neighbour, order } => self.obey(now, neighbour.to_canonical(), order),
+            Event::Watched(is_watched) => self.is_watched = is_watched,
             Event::ConnectionOpened { connection, neighbour, outgoing, local } => {
                 self.opened(now, connection, neighbour.to_canonical(), outgoing, local.to_canonical());
             }
@@ -114,23 +122,6 @@ impl Speaker {
     /// When to come back with [`Event::Tick`], even if nothing happens until then.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.sessions.values().filter_map(Session::deadline).chain(self.deferral_ends()).min()
-    }
-
-    /// How the neighbours stand, by address.
-    pub fn neighbours(&self) -> impl Iterator<Item = NeighbourView> {
-        self.sessions.iter().map(|(&address, session)| NeighbourView {
-            address,
-            asn: session.config().asn,
-            state: session.state(),
-            is_shut_down: session.config().shutdown.is_some(),
-            since: session.since(),
-            has_sent_table: session.has_sent_table(),
-            prefixes_received: Family::ALL.into_iter().map(|family| self.table.count(address, family)).sum(),
-            limits: self.limits(session),
-            prefixes_sent: self.sent(session),
-            last_error: session.last_error().map(str::to_owned),
-            bfd: self.paths.get(&address).cloned(),
-        })
     }
 
     /// Why the traffic to exactly this prefix goes where it goes; `None` if we install nothing for it.

@@ -6,7 +6,7 @@ use poplin_lab::{Agent, Container, Lab, Tor, eventually, until};
 use rustix::process::Signal;
 
 /// Announcements of BIRD, of both families.
-const FOREIGN: [&str; 2] = ["198.51.100.0/24", "2001:db8:51::/48"];
+pub(crate) const FOREIGN: [&str; 2] = ["198.51.100.0/24", "2001:db8:51::/48"];
 
 #[test]
 fn an_external_neighbour_and_we_tell_each_other_our_routes() {
@@ -105,15 +105,15 @@ fn a_neighbour_of_the_wrong_system_is_refused_and_named() {
 }
 
 /// A host with one container of both families, beside a BIRD that announces [`FOREIGN`].
-struct World {
-    host: Agent,
-    tor: Tor,
+pub(crate) struct World {
+    pub(crate) host: Agent,
+    pub(crate) tor: Tor,
     container: Container,
     _lab: Lab,
 }
 
 impl World {
-    fn new(bird_asn: u32, host_asn: u32) -> Self {
+    pub(crate) fn new(bird_asn: u32, host_asn: u32) -> Self {
         Self::over("172.31.1.1", "172.31.1.2", bird_asn, host_asn)
     }
 
@@ -149,7 +149,7 @@ impl World {
 
     /// Waits until each side has what the other announces, and packets go both ways.
     #[track_caller]
-    fn exchange(&mut self) {
+    pub(crate) fn exchange(&mut self) {
         eventually("the host has what BIRD announces", || match self.learned() {
             learned if learned == FOREIGN.map(str::to_owned).into() => Ok(()),
             learned => Err(format!("{learned:?} {}", self.host.status()["sessions"])),

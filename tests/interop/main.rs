@@ -7,6 +7,8 @@ mod bird;
 mod communities;
 mod ecmp;
 mod frr;
+mod inside;
+mod paths;
 mod protected;
 mod reflector;
 mod wanted;

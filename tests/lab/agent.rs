@@ -92,6 +92,13 @@ impl Agent {
         command.arg("--socket").arg(self.socket()).args(arguments).output().expect("poplin runs")
     }
 
+    /// Starts a `poplin` that goes on by itself; what it says is in a log of this name.
+    pub fn start_poplin(&self, name: &str, arguments: &[&str]) -> Process {
+        let mut command = self.namespace.command(programs().join("poplin"));
+        command.arg("--socket").arg(self.socket()).args(arguments);
+        Process::spawn(command, self.socket().with_extension(name))
+    }
+
     /// Runs `poplin`, and panics if that fails.
     #[track_caller]
     pub fn poplin(&self, arguments: &[&str]) -> String {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use poplin_proto::connect;
+use poplin_proto::v1::bgp_service_client::BgpServiceClient;
 use poplin_proto::v1::policy_service_client::PolicyServiceClient;
 use poplin_proto::v1::resource_service_client::ResourceServiceClient;
 use poplin_proto::v1::status_service_client::StatusServiceClient;
@@ -29,6 +30,10 @@ pub(crate) async fn policies(socket: &Path) -> Result<PolicyServiceClient<Channe
 
 pub(crate) async fn statuses(socket: &Path) -> Result<StatusServiceClient<Channel>, Problem> {
     Ok(StatusServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+}
+
+pub(crate) async fn bgp(socket: &Path) -> Result<BgpServiceClient<Channel>, Problem> {
+    Ok(BgpServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
 }
 
 /// Every object of a kind whose labels a selector admits, page by page.

@@ -8,6 +8,7 @@
 mod agent;
 mod apply;
 mod attach;
+mod bgp;
 mod completion;
 mod confirm;
 mod convert;
@@ -67,6 +68,7 @@ enum Verb {
     Detach(detach::Detach),
     Status(status::Status),
     Routes(routes::Routes),
+    Bgp(bgp::Bgp),
     Explain(explain::Explain),
     Drops(drops::Drops),
     Counters(counters::Counters),
@@ -98,6 +100,7 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Detach(detach) => detach.run(&socket).await,
         Verb::Status(status) => status.run(&socket).await,
         Verb::Routes(routes) => routes.run(&socket).await,
+        Verb::Bgp(bgp) => bgp.run(&socket).await,
         Verb::Explain(explain) => explain.run(&socket).await,
         Verb::Drops(drops) => drops.run(&socket).await,
         Verb::Counters(counters) => counters.run(&socket).await,

@@ -15,7 +15,7 @@ use crate::table::aligned;
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   poplin routes
-  poplin routes 10.77.0.64/26
+  poplin routes 10.77.0.64/26                       # and why the best is the best, and the others are not
   poplin routes --from tor -o json")]
 pub(crate) struct Routes {
     /// Only routes to exactly this prefix.
@@ -31,30 +31,42 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+        let is_of_one = !self.prefix.is_empty();
         let request = ListRoutesRequest { prefix: self.prefix, neighbour: self.from };
         let answer = agent::statuses(socket).await?.list_routes(request).await?.into_inner();
         print(&match self.output {
-            Form::Text => table(&answer),
+            Form::Text => table(&answer, is_of_one),
             Form::Json => json(&answer)?,
         })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn table(answer: &ListRoutesResponse) -> String {
-    let heading =
-        ["", "PREFIX", "FROM", "NEXT HOP", "PREF", "MED", "AS PATH", "COMMUNITIES", "CLUSTERS"].map(str::to_owned);
-    let rows = answer.routes.iter().map(row);
-    aligned(&std::iter::once(heading.to_vec()).chain(rows).collect::<Vec<_>>())
+const COLUMNS: [&str; 8] = ["PREFIX", "FROM", "NEXT HOP", "PREF", "MED", "AS PATH", "COMMUNITIES", "CLUSTERS"];
+
+/// Routes that were heard, each with its mark; and with why it is the best or is not, if that is asked.
+pub(crate) fn table(answer: &ListRoutesResponse, with_reasons: bool) -> String {
+    let reason = |text: &str| with_reasons.then(|| text.to_owned());
+    let heading = [""].into_iter().chain(COLUMNS).map(str::to_owned).chain(reason("WHY")).collect();
+    let marked = |route: &RouteStatus| {
+        let cells = std::iter::once(mark(route).to_owned()).chain(row(route));
+        cells.chain(reason(&route.reason)).collect::<Vec<_>>()
+    };
+    aligned(&std::iter::once(heading).chain(answer.routes.iter().map(marked)).collect::<Vec<_>>())
+}
+
+/// Routes that neighbours were told.
+pub(crate) fn advertised_table(answer: &ListRoutesResponse) -> String {
+    let heading = COLUMNS.map(|column| if column == "FROM" { "TO" } else { column }.to_owned()).to_vec();
+    aligned(&std::iter::once(heading).chain(answer.routes.iter().map(row)).collect::<Vec<_>>())
 }
 
 fn row(route: &RouteStatus) -> Vec<String> {
     let or_none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let number = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     vec![
-        mark(route).to_owned(),
         route.prefix.clone(),
-        if route.name.is_empty() { route.neighbour.clone() } else { route.name.clone() },
+        who(route),
         route.next_hop.clone(),
         number(route.local_pref),
         number(route.med),
@@ -62,6 +74,15 @@ fn row(route: &RouteStatus) -> Vec<String> {
         or_none(route.communities.join(" ")),
         or_none(route.clusters.join(" ")),
     ]
+}
+
+/// `tor`, or `tor #2` for one of several paths.
+fn who(route: &RouteStatus) -> String {
+    let name = if route.name.is_empty() { &route.neighbour } else { &route.name };
+    match route.path_id {
+        0 => name.clone(),
+        id => format!("{name} #{id}"),
+    }
 }
 
 fn mark(route: &RouteStatus) -> &'static str {
@@ -92,7 +113,7 @@ mod tests {
             ..RouteStatus::default()
         };
 
-        let text = table(&ListRoutesResponse { routes: vec![route] });
+        let text = table(&ListRoutesResponse { routes: vec![route] }, false);
 
         let line = text.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>();
         assert_eq!(

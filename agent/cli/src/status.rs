@@ -156,9 +156,10 @@ fn store_line(store: &StoreStatus) -> String {
     format!("store {} {}  {connected}  revision {}\n", store.kind, store.location, store.revision)
 }
 
-fn sessions_table(sessions: &[SessionStatus]) -> String {
-    let mut rows =
-        vec![cells(["BGP NEIGHBOUR", "ADDRESS", "AS", "STATE", "SINCE", "RECEIVED", "SENT", "BFD", "LAST ERROR"])];
+pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {
+    let titles =
+        ["BGP NEIGHBOUR", "ADDRESS", "AS", "STATE", "SINCE", "IPV4 IN/OUT", "IPV6 IN/OUT", "BFD", "LAST ERROR"];
+    let mut rows = vec![cells(titles)];
     rows.extend(sessions.iter().map(|session| {
         cells([
             session.name.as_str(),
@@ -166,8 +167,8 @@ fn sessions_table(sessions: &[SessionStatus]) -> String {
             &session.asn.to_string(),
             if session.shut_down { "shut down" } else { &session.state },
             &span(session.seconds_in_state),
-            &received(session),
-            &session.prefixes_sent.to_string(),
+            &in_out(session, "IPv4"),
+            &in_out(session, "IPv6"),
             &session.bfd.as_ref().map_or_else(|| "-".to_owned(), bfd),
             &session.last_error,
         ])
@@ -175,14 +176,18 @@ fn sessions_table(sessions: &[SessionStatus]) -> String {
     aligned(&rows)
 }
 
-/// How many in all, and of each limited family how many of how many.
-fn received(session: &SessionStatus) -> String {
-    let limits = &session.prefix_limits;
-    let limits: Vec<_> =
-        limits.iter().map(|count| format!("{} of {} {}", count.received, count.limit, count.family)).collect();
-    match limits.as_slice() {
-        [] => session.prefixes_received.to_string(),
-        limits => format!("{} ({})", session.prefixes_received, limits.join(", ")),
+/// How many came and went of a family; of those that came, how many may, if that is limited.
+fn in_out(session: &SessionStatus, family: &str) -> String {
+    let (received, sent) = match family {
+        "IPv6" => (session.prefixes_received_v6, session.prefixes_sent_v6),
+        _ => (
+            session.prefixes_received.saturating_sub(session.prefixes_received_v6),
+            session.prefixes_sent.saturating_sub(session.prefixes_sent_v6),
+        ),
+    };
+    match session.prefix_limits.iter().find(|count| count.family == family) {
+        Some(count) => format!("{received} of {}/{sent}", count.limit),
+        None => format!("{received}/{sent}"),
     }
 }
 
@@ -211,7 +216,7 @@ fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
 }
 
 /// The two largest units: `3d4h`, `5m07s`, `12s`.
-fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),

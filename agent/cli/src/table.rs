@@ -41,7 +41,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
         Some(Object::Peer(_)) => (
             &["ADDRESS", "AS", "PORT", "HOSTS"],
-            &["HOLD TIME", "BFD", "PASSWORD FILE", "HOPS", "IMPORT", "EXPORT", "CLIENT", "TRANSIT"],
+            &["HOLD TIME", "BFD", "PASSWORD FILE", "HOPS", "IMPORT", "EXPORT", "CLIENT", "TRANSIT", "ADD PATHS"],
         ),
         Some(Object::RouteMap(_)) => (&["RULES", "OTHERWISE"], &[]),
         Some(Object::FabricConfig(_)) => (
@@ -109,7 +109,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let maps = [text(&spec.import), text(&spec.export)];
             let roles = [yes(spec.reflector_client), yes(spec.transit)];
             let watched = [hold_time, bfd(spec.bfd.as_ref())];
-            (usual, watched.into_iter().chain(protection).chain(maps).chain(roles).collect())
+            let paths = [text(&spec.add_paths)];
+            (usual, watched.into_iter().chain(protection).chain(maps).chain(roles).chain(paths).collect())
         }
         Some(Object::FabricConfig(config)) => {
             let spec = config.spec.unwrap_or_default();

@@ -9,7 +9,8 @@ use std::process::Command;
 use fake::Agent;
 use poplin_proto::Failure;
 use poplin_proto::v1::{
-    BfdStatus, DirectionTrace, Drop, ExplainResponse, GetStatusResponse, SessionStatus, SkippedRule, StoreStatus,
+    BfdStatus, DirectionTrace, Drop, ExplainResponse, GetStatusResponse, RouteChange, RouteStatus, SessionStatus,
+    SkippedRule, StoreStatus,
 };
 use tonic::Code;
 
@@ -260,6 +261,78 @@ fn status_is_healthy_or_says_what_is_wrong() {
 }
 
 #[test]
+fn the_sessions_of_status_are_the_summary_of_bgp() {
+    let agent = Agent::start();
+    agent.world().status = status("Established");
+
+    let (status, summary) = (agent.poplin(&["status"]), agent.poplin(&["bgp", "summary"]));
+    let one = agent.poplin(&["bgp", "neighbor", "tor"]);
+    let nobody = agent.poplin(&["bgp", "neighbor", "nobody"]);
+
+    assert!(summary.out.starts_with("BGP NEIGHBOUR") && status.out.contains(&summary.out), "{summary:?} {status:?}");
+    assert!(
+        one.out.starts_with(&summary.out) && one.out.contains("hold time                   90s proposed"),
+        "{one:?}"
+    );
+    assert_eq!((nobody.code, nobody.err.as_str()), (3, "error: no BGP neighbour is called \"nobody\"\n"));
+}
+
+#[test]
+fn the_best_route_says_why_and_the_others_say_where_they_fell() {
+    let agent = Agent::start();
+    let route = |state: &str, reason: &str| RouteStatus {
+        prefix: "10.9.0.0/16".to_owned(),
+        neighbour: "192.0.2.2".to_owned(),
+        state: state.to_owned(),
+        reason: reason.to_owned(),
+        ..RouteStatus::default()
+    };
+    agent.world().routes = vec![route("best", "it has the shortest AS path"), route("unused", "its AS path is longer")];
+
+    let best = agent.poplin(&["bgp", "rib", "best", "10.9.0.0/16"]);
+    let routes = agent.poplin(&["routes", "10.9.0.0/16"]);
+    let out = agent.poplin(&["bgp", "rib", "out"]);
+
+    assert_eq!(best.out, routes.out);
+    let lines: Vec<_> = best.out.lines().collect();
+    assert!(lines[1].starts_with('*') && lines[1].ends_with("it has the shortest AS path"), "{best:?}");
+    assert!(lines[2].ends_with("its AS path is longer"), "{best:?}");
+    assert!(out.out.starts_with("PREFIX       TO "), "{out:?}");
+}
+
+#[test]
+fn clearing_softly_asks_or_tells_again_and_else_resets() {
+    let agent = Agent::start();
+
+    let runs = [
+        agent.poplin(&["bgp", "refresh", "tor"]),
+        agent.poplin(&["bgp", "clear", "tor", "--soft", "in"]),
+        agent.poplin(&["bgp", "clear", "tor", "--soft", "out"]),
+        agent.poplin(&["bgp", "clear", "tor"]),
+    ];
+
+    use poplin_proto::v1::order_neighbour_request::Order;
+    let orders: Vec<_> = agent.world().orders.iter().map(|request| request.order()).collect();
+    assert_eq!(orders, [Order::AskAgain, Order::AskAgain, Order::TellAgain, Order::Reset]);
+    assert_eq!(runs[0].out, "asked tor (192.0.2.9) for all its routes\n");
+    assert_eq!(runs[3].out, "ended the session with tor (192.0.2.9); it begins anew\n");
+}
+
+#[test]
+fn changes_are_told_a_line_each_and_the_end_of_the_feed_is_no_success() {
+    let agent = Agent::start();
+    let change =
+        RouteChange { prefix: "10.9.0.0/16".to_owned(), after: "self".to_owned(), lost: 3, ..Default::default() };
+    agent.world().changes = vec![change];
+
+    let run = agent.poplin(&["bgp", "watch"]);
+
+    assert_eq!(run.out, "1970-01-01T00:00:00.000Z  10.9.0.0/16  nobody -> self\n");
+    assert!(run.err.starts_with("3 changes are not listed: they came faster than they were read\n"), "{run:?}");
+    assert_eq!(run.code, 5);
+}
+
+#[test]
 fn status_waits_and_gives_up() {
     let agent = Agent::start();
     agent.world().status = status("Active");
@@ -328,7 +401,7 @@ fn version_is_told_without_an_agent() {
 
 #[test]
 fn help_of_every_verb_begins_with_examples() {
-    for verb in ["apply", "get", "delete", "attach", "detach", "status", "explain", "version", "completion"] {
+    for verb in ["apply", "get", "delete", "attach", "detach", "status", "bgp", "explain", "version", "completion"] {
         let help = run("/nowhere", &[verb, "--help"]);
 
         assert!(help.out.starts_with("Examples:\n  "), "{verb}: {}", help.out);

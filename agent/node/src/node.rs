@@ -5,6 +5,7 @@
 //! Nothing is applied before the store and the kernel have both been read once.
 
 mod hear;
+mod inside;
 mod recheck;
 mod register;
 mod report;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, PrefixLimits, Protection, bfd};
+use poplin_bgp::{Asn, PrefixLimits, Protection, bfd, wire::AddPaths};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -217,6 +217,10 @@ pub struct Peer {
     pub is_client: bool,
     /// Whether routes of others are passed on to it, and its own to others.
     pub is_transit: bool,
+    /// Whether more than one path to a prefix is exchanged with it.
+    pub add_paths: AddPaths,
+    /// How many paths to a prefix it is told at most.
+    pub paths: usize,
     /// What keeps strangers off the connections to it.
     pub protection: Protection,
     /// How many prefixes it may announce.

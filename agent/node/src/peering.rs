@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
+use poplin_bgp::wire::AddPaths;
 use poplin_bgp::{Asn, BfdConfig, Exchange, NeighbourConfig, PrefixLimits, Protection, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
@@ -116,7 +117,7 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
 fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
     let neighbour = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
     let (protection, shutdown) = (peer.protection.clone(), peer.shutdown.clone());
-    NeighbourConfig { protection, limits: peer.limits, shutdown, ..neighbour }
+    NeighbourConfig { protection, limits: peer.limits, shutdown, add_paths: peer.add_paths, ..neighbour }
 }
 
 fn neighbour(
@@ -135,13 +136,12 @@ fn neighbour(
         IpAddr::V6(mine) => Some(*mine),
         IpAddr::V4(_) => None,
     });
-    let connect_retry = CONNECT_RETRY;
     NeighbourConfig {
         address,
         port,
         asn,
         hold_time,
-        connect_retry,
+        connect_retry: CONNECT_RETRY,
         passive: false,
         next_hop_v4,
         next_hop_v6,
@@ -149,6 +149,7 @@ fn neighbour(
         protection: Protection::default(),
         limits: PrefixLimits::default(),
         shutdown: None,
+        add_paths: AddPaths::default(),
         exchange,
     }
 }
@@ -221,6 +222,8 @@ mod tests {
             protection: Protection::default(),
             limits: PrefixLimits::default(),
             shutdown: None,
+            add_paths: AddPaths::default(),
+            paths: 8,
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);

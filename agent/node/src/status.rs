@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::wire::Family;
-use poplin_bgp::{Asn, Route, bfd};
+use poplin_bgp::{Asn, FamilyCount, Route, bfd};
 
 use crate::name::{HostName, PoolName};
 
@@ -55,13 +55,13 @@ pub struct Session {
     /// For how long.
     pub in_state: Duration,
     /// Prefixes it announced.
-    pub prefixes_received: usize,
+    pub prefixes_received: FamilyCount,
     /// Of each family that is limited: how many it announced, and how many it may.
     pub limits: BTreeMap<Family, (usize, usize)>,
     /// Whether a person wants no session with it.
     pub is_shut_down: bool,
     /// Prefixes announced to it.
-    pub prefixes_sent: usize,
+    pub prefixes_sent: FamilyCount,
     /// Why the last session ended.
     pub last_error: Option<String>,
     /// How BFD sees the way to it, if it is asked.
@@ -84,8 +84,8 @@ pub struct Heard {
     pub name: String,
     /// What it offers, and what became of it.
     pub route: Route,
-    /// Why it is the best, if it is.
-    pub reason: Option<String>,
+    /// Why it is the best, or why it is not.
+    pub reason: String,
 }
 
 /// How full a block is.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use poplin_bgp::wire::Notification;
+use poplin_bgp::wire::{AddPaths, Notification};
 use poplin_manifest::address::address;
-use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, selector, within};
+use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, selector, within, word};
 use poplin_node::name::PeerName;
 use poplin_node::object::Peer;
 use poplin_node::{BGP_PORT, HOLD_TIME};
@@ -37,7 +37,8 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let protection = protection::check(&mut findings, &spec);
     let limits =
         spec.prefix_limits.as_ref().and_then(|limits| limits::check(&mut findings, "spec.prefixLimits", limits));
-    let shutdown = spec.shutdown.and_then(|text| findings.take(communication("spec.shutdown", text)));
+    let shutdown = spec.shutdown.clone().and_then(|text| findings.take(communication("spec.shutdown", text)));
+    let (add_paths, paths) = paths(&mut findings, &spec);
     let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
     findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
         name,
@@ -53,6 +54,8 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         protection,
         limits: limits.unwrap_or_default(),
         shutdown,
+        add_paths,
+        paths,
     }))
 }
 
@@ -64,4 +67,57 @@ fn communication(field: &str, text: String) -> Result<String, Invalid> {
     }
     Err(Invalid::new(field, "TOO_LONG", format!("the text is {octets} octets long, at most {most} are allowed"))
         .advice("say it in fewer words, or name a ticket"))
+}
+
+/// How many paths to a prefix a peer is told unless it says otherwise: as many as a group of equal next hops usually has.
+const PATHS: u32 = 8;
+
+/// In which directions there is more than one path, and how many are told.
+fn paths(findings: &mut Findings, spec: &v1::PeerSpec) -> (AddPaths, usize) {
+    let words = [("receive", (true, false)), ("send", (false, true)), ("both", (true, true))];
+    let (receive, send) = match spec.add_paths.as_str() {
+        "" => (false, false),
+        text => findings.take(word("spec.addPaths", text, &words)).unwrap_or_default(),
+    };
+    let most = findings.take(within("spec.addPathsMax", spec.add_paths_max.unwrap_or(PATHS), 2, 64, " paths"));
+    if spec.add_paths_max.is_some() && !send {
+        let message = "it bounds the paths that are sent, and addPaths is not send or both";
+        findings.add(Invalid::new("spec.addPathsMax", "USELESS", message).advice("addPaths: send"));
+    }
+    (AddPaths { receive, send }, usize::try_from(most.unwrap_or(PATHS)).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(add_paths: &str, most: Option<u32>) -> v1::Peer {
+        let spec = v1::PeerSpec {
+            address: "192.0.2.9".to_owned(),
+            asn: 65000,
+            add_paths: add_paths.to_owned(),
+            add_paths_max: most,
+            ..v1::PeerSpec::default()
+        };
+        let metadata = v1::Metadata { name: "tor".to_owned(), ..v1::Metadata::default() };
+        v1::Peer { metadata: Some(metadata), spec: Some(spec), ..v1::Peer::default() }
+    }
+
+    #[test]
+    fn more_paths_come_or_go_as_declared() {
+        let checked = |word, most| check(&spec(word, most)).map(|peer| (peer.add_paths, peer.paths)).unwrap();
+
+        assert_eq!(checked("", None), (AddPaths { receive: false, send: false }, 8));
+        assert_eq!(checked("receive", None), (AddPaths { receive: true, send: false }, 8));
+        assert_eq!(checked("both", Some(2)), (AddPaths { receive: true, send: true }, 2));
+    }
+
+    #[test]
+    fn a_number_that_bounds_nothing_and_a_word_that_says_nothing_are_refused() {
+        let refused = |word, most| check(&spec(word, most)).unwrap_err().0.swap_remove(0).field;
+
+        assert_eq!(refused("receive", Some(4)), "spec.addPathsMax");
+        assert_eq!(refused("send", Some(65)), "spec.addPathsMax");
+        assert_eq!(refused("sent", None), "spec.addPaths");
+    }
 }

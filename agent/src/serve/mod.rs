@@ -4,6 +4,7 @@
 //! Objects go to the store directly, since every agent serves them alike; attachments go to the head of this host.
 
 mod apply;
+mod bgp;
 mod count;
 mod delete;
 mod drops;
@@ -11,6 +12,7 @@ mod explain;
 mod host;
 mod list;
 mod listen;
+mod neighbour;
 mod peer;
 mod resources;
 mod routes;
@@ -23,21 +25,23 @@ mod tests;
 pub use listen::{ListenError, listen};
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use poplin_bgp::{Advertised, NeighbourDetail, Order, OrderRefusal};
 use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
 use poplin_node::policing::Passage;
 use poplin_node::request::{Answer, Attach, Attached, Detach};
-use poplin_node::status::{Heard, Status};
+use poplin_node::status::{Heard, Session, Status};
 use poplin_policy::compile::Counted;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
 use poplin_proto::{Failure, v1};
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::Code;
 
@@ -57,6 +61,16 @@ pub enum Call {
     Status(oneshot::Sender<Status>),
     /// The routes the neighbours offer, to one prefix or to all.
     Routes(Option<IpNet>, oneshot::Sender<Vec<Heard>>),
+    /// The neighbour an operator means by an address or a name.
+    NeighbourCalled(String, oneshot::Sender<Option<IpAddr>>),
+    /// One session from inside.
+    Neighbour(IpAddr, oneshot::Sender<Option<(Session, NeighbourDetail)>>),
+    /// What a neighbour has been told, or all of them, of one prefix or all; each with the neighbour's name.
+    Advertised(Option<IpAddr>, Option<IpNet>, oneshot::Sender<Vec<(String, Advertised)>>),
+    /// Ask something of a session; answered by its neighbour's name, or why not.
+    Order(IpAddr, Order, oneshot::Sender<Result<String, OrderRefusal>>),
+    /// The changes of best paths from now on.
+    WatchRoutes(oneshot::Sender<broadcast::Receiver<v1::RouteChange>>),
     /// Whose dropped packets were, and who decided.
     Account(Vec<Dropped>, oneshot::Sender<Vec<Account>>),
     /// The chains of our table a packet comes through.
@@ -121,7 +135,8 @@ pub async fn serve(listener: UnixListener, desk: Desk) -> Result<(), tonic::tran
         )
         .add_service(v1::workload_service_server::WorkloadServiceServer::new(workloads::Workloads(desk.clone())))
         .add_service(v1::policy_service_server::PolicyServiceServer::new(explain::Policies(desk.clone())))
-        .add_service(v1::status_service_server::StatusServiceServer::new(status::StatusDoor(desk)))
+        .add_service(v1::status_service_server::StatusServiceServer::new(status::StatusDoor(desk.clone())))
+        .add_service(v1::bgp_service_server::BgpServiceServer::new(bgp::BgpDoor(desk)))
         .serve_with_incoming(UnixListenerStream::new(listener))
         .await
 }

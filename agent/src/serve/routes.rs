@@ -3,15 +3,15 @@
 //! In: a question, and what the head has heard. Out: messages of the contract.
 
 use ipnet::IpNet;
-use poplin_bgp::Route;
+use poplin_bgp::{Advertised, Route, wire::Attributes};
 use poplin_node::status::Heard;
 use poplin_proto::Failure;
-use poplin_proto::v1::{ListRoutesRequest, ListRoutesResponse, RouteStatus};
+use poplin_proto::v1::{ListRoutesResponse, RouteStatus};
 use tonic::Code;
 
 /// The prefix asked for, if one is.
-pub(super) fn prefix(request: &ListRoutesRequest) -> Result<Option<IpNet>, Failure> {
-    match request.prefix.as_str() {
+pub(super) fn prefix(text: &str) -> Result<Option<IpNet>, Failure> {
+    match text {
         "" => Ok(None),
         text => text.parse().map(|prefix: IpNet| Some(prefix.trunc())).map_err(|_| {
             Failure::new(Code::InvalidArgument, "BAD_PREFIX", format!("{text:?} is not a prefix"))
@@ -30,12 +30,33 @@ pub(super) fn response(heard: Vec<Heard>, neighbour: &str) -> ListRoutesResponse
 
 fn route(heard: Heard) -> RouteStatus {
     let Heard { name, route, reason } = heard;
-    let said = &route.attributes;
     RouteStatus {
         prefix: route.prefix.to_string(),
         neighbour: route.neighbour.to_string(),
         name,
         next_hop: route.next_hop.to_string(),
+        state: state(&route).to_owned(),
+        reason,
+        stale: route.stale,
+        path_id: route.path_id,
+        ..said(&route.attributes)
+    }
+}
+
+/// What a neighbour has been told of a prefix.
+pub(super) fn advertised((name, told): (String, Advertised)) -> RouteStatus {
+    RouteStatus {
+        prefix: told.prefix.to_string(),
+        neighbour: told.neighbour.to_string(),
+        name,
+        next_hop: told.next_hop.to_string(),
+        path_id: told.path_id,
+        ..said(&told.attributes)
+    }
+}
+
+fn said(said: &Attributes) -> RouteStatus {
+    RouteStatus {
         as_path: said.path.to_string(),
         origin: said.origin.to_string(),
         local_pref: said.local_pref,
@@ -43,9 +64,7 @@ fn route(heard: Heard) -> RouteStatus {
         communities: said.all_communities().map(|community| community.to_string()).collect(),
         originator: said.originator.map(|originator| originator.to_string()).unwrap_or_default(),
         clusters: said.clusters.iter().map(ToString::to_string).collect(),
-        state: state(&route).to_owned(),
-        reason: reason.unwrap_or_default(),
-        stale: route.stale,
+        ..RouteStatus::default()
     }
 }
 

@@ -30,7 +30,7 @@ impl StatusService for StatusDoor {
 
     async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {
         let request = request.into_inner();
-        let prefix = routes::prefix(&request)?;
+        let prefix = routes::prefix(&request.prefix)?;
         let heard = self.0.ask(|sender| Call::Routes(prefix, sender)).await?;
         Ok(Response::new(routes::response(heard, &request.neighbour)))
     }
@@ -54,14 +54,16 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
     }
 }
 
-fn session(session: Session) -> SessionStatus {
+pub(super) fn session(session: Session) -> SessionStatus {
     SessionStatus {
         address: session.address.to_string(),
         asn: session.asn.0,
         state: session.state,
         seconds_in_state: session.in_state.as_secs(),
-        prefixes_received: count(session.prefixes_received),
-        prefixes_sent: count(session.prefixes_sent),
+        prefixes_received: count(session.prefixes_received.total()),
+        prefixes_sent: count(session.prefixes_sent.total()),
+        prefixes_received_v6: count(session.prefixes_received.ipv6),
+        prefixes_sent_v6: count(session.prefixes_sent.ipv6),
         last_error: session.last_error.unwrap_or_default(),
         name: session.name,
         bfd: session.bfd.map(bfd),

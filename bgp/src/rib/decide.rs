@@ -29,6 +29,8 @@ pub enum Step {
     ClusterLength,
     /// The lowest neighbour address.
     Address,
+    /// The lowest identifier among the paths of one neighbour.
+    PathId,
 }
 
 impl fmt::Display for Step {
@@ -43,7 +45,26 @@ impl fmt::Display for Step {
             Self::RouterId => "it comes from the lowest BGP identifier",
             Self::ClusterLength => "it passed the fewest reflectors",
             Self::Address => "it comes from the lowest neighbour address",
+            Self::PathId => "it has the lowest path identifier of that neighbour",
         })
+    }
+}
+
+impl Step {
+    /// What is said of a path that fell in this comparison.
+    pub(super) fn loss(self) -> &'static str {
+        match self {
+            Self::Only => "another path is used",
+            Self::LocalPref => "its local preference is lower",
+            Self::PathLength => "its AS path is longer",
+            Self::Origin => "its origin is worse",
+            Self::Med => "its MED is higher than another's through the same AS",
+            Self::External => "it comes from an internal neighbour, another from an external one",
+            Self::RouterId => "it comes from a higher BGP identifier",
+            Self::ClusterLength => "it passed more reflectors",
+            Self::Address => "it comes from a higher neighbour address",
+            Self::PathId => "it has a higher path identifier of the same neighbour",
+        }
     }
 }
 
@@ -65,8 +86,31 @@ pub(super) fn decide(paths: &[Path]) -> Option<Choice> {
         // By far the most prefixes of a fabric are offered once.
         return Some(Choice { winner: 0, step: Step::Only, equal: vec![0] });
     }
-    let mut race =
-        Race { left: paths.iter().enumerate().filter(|(_, path)| path.is_admitted).collect(), step: Step::Only };
+    run(entrants(paths)).0
+}
+
+/// Where each path that took part and did not win fell, by its position.
+pub(super) fn losses(paths: &[Path]) -> Vec<(usize, Step)> {
+    run(entrants(paths)).1
+}
+
+/// All that take part, the best first: each is the best of those that are left.
+pub(super) fn ranked(paths: &[Path]) -> Vec<usize> {
+    let mut left = entrants(paths);
+    let mut ranks = Vec::with_capacity(left.len());
+    while let (Some(choice), _) = run(left.clone()) {
+        ranks.push(choice.winner);
+        left.retain(|(position, _)| *position != choice.winner);
+    }
+    ranks
+}
+
+fn entrants(paths: &[Path]) -> Vec<(usize, &Path)> {
+    paths.iter().enumerate().filter(|(_, path)| path.is_admitted).collect()
+}
+
+fn run(left: Vec<(usize, &Path)>) -> (Option<Choice>, Vec<(usize, Step)>) {
+    let mut race = Race { left, step: Step::Only, lost: Vec::new() };
     race.keep_least(Step::LocalPref, |path| u32::MAX - path.attributes.local_pref.unwrap_or(LOCAL_PREF));
     race.keep_least(Step::PathLength, |path| path.attributes.path.length());
     race.keep_least(Step::Origin, |path| path.attributes.origin);
@@ -76,14 +120,16 @@ pub(super) fn decide(paths: &[Path]) -> Option<Choice> {
     race.keep_least(Step::RouterId, Path::originator);
     race.keep_least(Step::ClusterLength, |path| path.attributes.clusters.len());
     race.keep_least(Step::Address, |path| path.source.neighbour);
-    let &(winner, _) = race.left.first()?;
-    Some(Choice { winner, step: race.step, equal })
+    race.keep_least(Step::PathId, |path| path.id);
+    let winner = race.left.first().map(|&(winner, _)| winner);
+    (winner.map(|winner| Choice { winner, step: race.step, equal }), race.lost)
 }
 
-/// The paths still in the race, and the latest step that threw one out.
+/// The paths still in the race, the latest step that threw one out, and those thrown out.
 struct Race<'a> {
     left: Vec<(usize, &'a Path)>,
     step: Step,
+    lost: Vec<(usize, Step)>,
 }
 
 impl Race<'_> {
@@ -104,10 +150,11 @@ impl Race<'_> {
         if self.left.len() < 2 {
             return;
         }
-        let kept: Vec<_> = self.left.iter().copied().filter(|(_, path)| stays(&self.left, path)).collect();
-        if kept.len() < self.left.len() {
+        let (kept, fallen): (Vec<_>, Vec<_>) = self.left.iter().copied().partition(|(_, path)| stays(&self.left, path));
+        if !fallen.is_empty() {
             self.step = step;
         }
+        self.lost.extend(fallen.into_iter().map(|(position, _)| (position, step)));
         self.left = kept;
     }
 }

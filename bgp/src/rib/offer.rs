@@ -13,8 +13,8 @@ pub(crate) enum Offer {
     Nothing,
     /// We originate it.
     Own,
-    /// This path won.
-    Heard(Path),
+    /// This path won; the others follow by their ranks, as far as anybody may be told several.
+    Heard(Path, Vec<Path>),
 }
 
 impl Table {
@@ -22,13 +22,13 @@ impl Table {
         if self.own.contains(prefix) {
             return Offer::Own;
         }
-        self.entries.get(prefix).map_or(Offer::Nothing, |entry| entry.offer())
+        self.entries.get(prefix).map_or(Offer::Nothing, |entry| entry.offer(self.tells_several))
     }
 
     /// Everything we could tell, by prefix: our own first.
     pub(crate) fn offers(&self) -> impl Iterator<Item = (IpNet, Offer)> {
         let own = self.own.prefixes().iter().map(|prefix| (*prefix, Offer::Own));
         let heard = self.entries.iter().filter(|(prefix, _)| !self.own.contains(prefix));
-        own.chain(heard.map(|(prefix, entry)| (*prefix, entry.offer())))
+        own.chain(heard.map(|(prefix, entry)| (*prefix, entry.offer(self.tells_several))))
     }
 }

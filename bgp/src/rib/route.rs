@@ -1,6 +1,7 @@
 //! One way to one prefix, as one neighbour offers it.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
@@ -8,6 +9,8 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{Asn, wire::Attributes};
+
+use super::Step;
 
 /// Who offers a route: one for each session, shared by all its routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub(crate) struct Path {
     /// What counts: the same, but for what import rules changed.
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) next_hop: IpAddr,
+    /// Which of the neighbour's paths it is; 0 where it tells one only.
+    pub(crate) id: u32,
+    /// Which one it is to those that are told several: kept by the table, unlike those of the other paths to the prefix.
+    pub(crate) told_id: u32,
     /// Whether import rules let it pass; else it is kept and never used, so that other rules can be tried on it.
     pub(crate) is_admitted: bool,
     /// Whether it was heard before the neighbour's restart, and not again since.
@@ -38,7 +45,8 @@ pub(crate) struct Path {
 /// What two looks at one path have in common, as far as others are told of it.
 impl PartialEq for Path {
     fn eq(&self, other: &Self) -> bool {
-        self.source == other.source && self.attributes == other.attributes && self.next_hop == other.next_hop
+        let told = |path: &Self| (path.next_hop, path.told_id);
+        self.source == other.source && self.attributes == other.attributes && told(self) == told(other)
     }
 }
 
@@ -65,6 +73,8 @@ pub struct Route {
     pub asn: Asn,
     /// Over which router.
     pub next_hop: IpAddr,
+    /// Which of the neighbour's paths to the prefix it is (RFC 7911); 0 where it tells one only.
+    pub path_id: u32,
     /// What is said about it.
     pub attributes: Arc<Attributes>,
     /// Whether it was heard before the neighbour's restart, and not again since (RFC 4724 §4.2); it is used like the others.
@@ -75,4 +85,30 @@ pub struct Route {
     pub best: bool,
     /// Whether its next hop is used: it won, or is as good as the winner.
     pub used: bool,
+    /// What became of it, and why.
+    pub fate: Fate,
+}
+
+/// What became of a route, and why; its `Display` gives the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// This comparison left it alone in the race.
+    Won(Step),
+    /// This comparison threw it out; its next hop may be used all the same.
+    Lost(Step),
+    /// The guards or the import rules do not let it count.
+    Rejected,
+    /// The prefix is our own, and what others say of it does not count.
+    Ours,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Won(step) => step.fmt(f),
+            Self::Lost(step) => f.write_str(step.loss()),
+            Self::Rejected => f.write_str("import rules reject it, or it passed our cluster before"),
+            Self::Ours => f.write_str("the prefix is our own"),
+        }
+    }
 }

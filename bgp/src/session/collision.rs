@@ -54,7 +54,7 @@ impl Session {
     /// Closes a connection in favour of another: no error, no rest.
     fn retire(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.remove(id) else { return };
-        self.send(id, Fault::COLLISION.bare());
+        self.send(now, id, Fault::COLLISION.bare());
         self.act(Action::Close { connection: id });
         self.part(now, &connection, Parting::Collision, "another connection to the neighbour counts");
     }

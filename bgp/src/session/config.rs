@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Asn, RouteRules, bfd};
+use crate::{Asn, RouteRules, bfd, wire::AddPaths};
 
 use super::{PrefixLimits, Protection};
 
@@ -29,6 +29,8 @@ pub struct NeighbourConfig {
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6.
     pub next_hop_v6: Option<Ipv6Addr>,
+    /// Whether more than one path to a prefix is exchanged with it (RFC 7911).
+    pub add_paths: AddPaths,
     /// How the way to it is watched by BFD; `None` leaves that to the hold time.
     pub bfd: Option<BfdConfig>,
     /// Which routes are exchanged with it. A change here ends no session: what differs is told.
@@ -62,6 +64,8 @@ pub struct Exchange {
     pub client_of: Option<Ipv4Addr>,
     /// Whether what we hear from others is passed on to it, and what it offers to others, where one of the two is external.
     pub transit: bool,
+    /// How many paths to one prefix it is told at most, the best first, where it can hear more than one; 0 counts as 1.
+    pub paths: usize,
     /// Whether it is to be let go, without a word, once others offer all that it offers: see `speaker/retire.rs`.
     pub retiring: bool,
 }
@@ -82,7 +86,8 @@ impl NeighbourConfig {
 
     /// Whether a change from the one to the other changes what was agreed on in a session.
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
-        let agreed = |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6);
+        let agreed =
+            |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6, config.add_paths);
         // A connection that stands would go on as it was protected when it was made.
         agreed(self) != agreed(new) || self.protection != new.protection
     }

@@ -10,14 +10,14 @@ use std::{
 };
 
 use crate::{
-    ConnectionId, SpeakerConfig,
+    ConnectionId,
     rib::Source,
-    wire::{Dialect, Family, Framer, Open},
+    wire::{Capability, Dialect, Family, Framer},
 };
 
 use super::{
     NeighbourConfig, SessionState,
-    negotiate::{Agreed, next_hop, our_open},
+    negotiate::{Agreed, next_hop},
 };
 
 /// How long to wait for the first OPEN: the large value that RFC 4271 §8.2.2 suggests.
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     /// Whether it came in while an older one was established for long: its OPEN shows that the neighbour has restarted.
     pub(super) succeeds: bool,
     pub(super) local: IpAddr,
+    /// What our OPEN on it says we can do.
+    pub(super) capabilities: Vec<Capability>,
     pub(super) framer: Framer,
     pub(super) phase: Phase,
     /// When the neighbour has been silent for too long.
@@ -54,21 +56,25 @@ pub(super) enum Phase {
 }
 
 impl Connection {
-    pub(super) fn open(now: Instant, id: ConnectionId, outgoing: bool, succeeds: bool, local: IpAddr) -> Self {
+    pub(super) fn open(
+        now: Instant,
+        id: ConnectionId,
+        outgoing: bool,
+        succeeds: bool,
+        local: IpAddr,
+        capabilities: Vec<Capability>,
+    ) -> Self {
         Self {
             id,
             outgoing,
             succeeds,
             local,
+            capabilities,
             framer: Framer::default(),
             phase: Phase::OpenSent,
             hold_until: Some(now + OPEN_HOLD_TIME),
             keepalive_at: None,
         }
-    }
-
-    pub(super) fn our_open(&self, us: SpeakerConfig, config: &NeighbourConfig, is_restarting: bool) -> Open {
-        our_open(us, config, self.local, is_restarting)
     }
 
     /// The neighbour's OPEN suits us: from now on the agreed times count.
@@ -116,6 +122,11 @@ impl Connection {
         self.hold_until.into_iter().chain(self.keepalive_at).min()
     }
 
+    /// When the neighbour has been silent for too long, and when we have been for long enough.
+    pub(super) fn clocks(&self) -> (Option<Instant>, Option<Instant>) {
+        (self.hold_until, self.keepalive_at)
+    }
+
     pub(super) fn state(&self) -> SessionState {
         match self.phase {
             Phase::OpenSent => SessionState::OpenSent,
@@ -146,7 +157,7 @@ impl Connection {
 /// What the table needs to know of a connection over which routes are exchanged.
 pub(crate) struct Established<'a> {
     pub(crate) id: ConnectionId,
-    local: IpAddr,
+    pub(crate) local: IpAddr,
     config: &'a NeighbourConfig,
     agreed: &'a Agreed,
 }
@@ -158,6 +169,11 @@ impl Established<'_> {
 
     pub(crate) fn dialect(&self) -> Dialect {
         self.agreed.dialect
+    }
+
+    /// Whether the neighbour tells all again when it is asked to (RFC 2918).
+    pub(crate) fn answers_refresh(&self) -> bool {
+        self.agreed.capabilities.contains(&Capability::RouteRefresh)
     }
 
     /// The families exchanged, each with our next hop.

@@ -1,6 +1,6 @@
 //! What a session wants done, by the hands or by the table.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use crate::{
     Action, ConnectionId, Note,
@@ -40,8 +40,10 @@ impl Session {
     }
 
     /// Sends what reads the same in every dialect: everything but an UPDATE.
-    pub(super) fn send(&mut self, connection: ConnectionId, message: impl Into<Message>) {
-        let octets = message.into().encode(Dialect::PLAIN);
+    pub(super) fn send(&mut self, now: Instant, connection: ConnectionId, message: impl Into<Message>) {
+        let message = message.into();
+        self.record.send(now, &message);
+        let octets = message.encode(Dialect::PLAIN);
         self.act(Action::Send { connection, octets });
     }
 }

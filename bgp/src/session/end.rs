@@ -71,7 +71,7 @@ impl Session {
         let reason = end.reason();
         let quarrel = end.is_quarrel();
         let parting = end.parting();
-        self.hang_up(id, end);
+        self.hang_up(now, id, end);
         self.part(now, &connection, parting, &reason);
         self.last_error = Some(reason);
         if self.connections.is_empty() {
@@ -79,11 +79,11 @@ impl Session {
         }
     }
 
-    fn hang_up(&mut self, id: ConnectionId, end: End) {
+    fn hang_up(&mut self, now: Instant, id: ConnectionId, end: End) {
         let neighbour = self.config.address;
         match end {
             End::Ours(error) => {
-                self.send(id, error.clone());
+                self.send(now, id, error.clone());
                 self.act(Action::Close { connection: id });
                 self.note(Note::ErrorSent { neighbour, error });
             }
@@ -113,7 +113,7 @@ impl Session {
     /// Ends everything for this reason, for good.
     pub(crate) fn stop(&mut self, now: Instant, fault: Fault) {
         for connection in std::mem::take(&mut self.connections) {
-            self.send(connection.id, fault.bare());
+            self.send(now, connection.id, fault.bare());
             self.act(Action::Close { connection: connection.id });
             self.part(now, &connection, Parting::Farewell, &fault.to_string());
         }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 use crate::{
     SpeakerConfig,
     rib::Source,
-    wire::{Capability, Dialect, Family, Fault, GracefulRestart, Notification, Open},
+    wire::{AddPaths, Capability, Dialect, Family, Fault, GracefulRestart, Notification, Open, PathFamilies},
 };
 
 use super::{NeighbourConfig, RESTART_TIME};
@@ -23,6 +23,8 @@ pub(super) struct Agreed {
     /// What the neighbour says about its restarts; `None` if it knows of no graceful ones.
     pub(super) restart: Option<GracefulRestart>,
     pub(super) source: Arc<Source>,
+    /// All it says it can do.
+    pub(super) capabilities: Vec<Capability>,
 }
 
 /// The next hop of what we originate in this family; without one the family is not offered.
@@ -46,12 +48,17 @@ fn offered(config: &NeighbourConfig, local: IpAddr) -> BTreeSet<Family> {
 pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAddr, is_restarting: bool) -> Open {
     let families = offered(config, local);
     let restart = Capability::GracefulRestart(our_restart(&families, is_restarting));
+    let modes = families.iter().map(|&family| (family, config.add_paths)).collect();
+    let add_paths = (config.add_paths != AddPaths::default()).then_some(Capability::AddPaths(modes));
     let families = families.into_iter().map(Capability::Multiprotocol);
     Open {
         my_as: us.asn.two_octets(),
         hold_time_secs: config.hold_time_secs(),
         router_id: us.router_id,
-        capabilities: families.chain([Capability::RouteRefresh, restart, Capability::FourOctetAsn(us.asn)]).collect(),
+        capabilities: families
+            .chain([Capability::RouteRefresh, restart, Capability::FourOctetAsn(us.asn)])
+            .chain(add_paths)
+            .collect(),
     }
 }
 
@@ -74,9 +81,13 @@ pub(super) fn agree(
     let families = families(offered(config, local), open)?;
     let external = config.asn != us.asn;
     let source = Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, local };
-    let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external };
+    let theirs = |family| open.add_paths(family);
+    let ids_in = PathFamilies::of(|family| config.add_paths.receive && theirs(family).send);
+    let ids_out = PathFamilies::of(|family| config.add_paths.send && theirs(family).receive);
+    let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external, ids_in, ids_out };
     let restart = open.graceful_restart().cloned();
-    Ok(Agreed { dialect, families, hold_time, restart, source: Arc::new(source) })
+    let capabilities = open.capabilities.clone();
+    Ok(Agreed { dialect, families, hold_time, restart, source: Arc::new(source), capabilities })
 }
 
 fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
@@ -113,6 +124,7 @@ fn family_of(capability: &Capability) -> Option<Family> {
         Capability::Multiprotocol(family) => Some(*family),
         Capability::RouteRefresh
         | Capability::GracefulRestart(_)
+        | Capability::AddPaths(_)
         | Capability::FourOctetAsn(_)
         | Capability::Other { .. } => None,
     }
@@ -124,7 +136,10 @@ fn names_family(capability: &Capability) -> bool {
     match capability {
         Capability::Multiprotocol(_) => true,
         Capability::Other { code, .. } => *code == MULTIPROTOCOL,
-        Capability::RouteRefresh | Capability::GracefulRestart(_) | Capability::FourOctetAsn(_) => false,
+        Capability::RouteRefresh
+        | Capability::GracefulRestart(_)
+        | Capability::AddPaths(_)
+        | Capability::FourOctetAsn(_) => false,
     }
 }
 

@@ -37,6 +37,7 @@ impl Session {
         let Some(connection) = self.connection_mut(id) else { return };
         let state = connection.state();
         connection.hear(now);
+        self.record.receive(now, &message);
         match (state, message) {
             (_, Message::Notification(error)) => self.end(now, id, End::Theirs(error)),
             (SessionState::OpenSent, Message::Open(open)) => self.take_open(now, id, &open),
@@ -66,6 +67,7 @@ impl Session {
     fn establish(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connection_mut(id) else { return };
         connection.establish(now);
+        self.record.established += 1;
         self.note(Note::SessionUp { neighbour: self.config.address, asn: self.config.asn });
         self.resume(now, id);
         self.effects.push(Effect::Up);
@@ -80,6 +82,7 @@ impl Session {
             Message::Keepalive => {}
             Message::Update(update) => {
                 let ended = if flaws.is_empty() { update.ends_table_of() } else { None };
+                self.record.flawed += u64::from(!flaws.is_empty());
                 flaws.into_iter().for_each(|flaw| self.note(Note::Malformed { neighbour, flaw }));
                 match ended {
                     Some(family) => self.complete(id, family),
@@ -94,6 +97,6 @@ impl Session {
     pub(super) fn send_keepalive(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connection_mut(id) else { return };
         connection.speak(now);
-        self.send(id, Message::Keepalive);
+        self.send(now, id, Message::Keepalive);
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use crate::{ConnectionId, Note, Protection, bfd};
+use crate::{BestChange, ConnectionId, Note, Protection, bfd};
 
 /// What should be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub enum Action {
     /// From now on connections with these neighbours are protected so, and those with others not at all.
     /// A connection that cannot be protected is not to be made, nor accepted.
     Protect(BTreeMap<IpAddr, Protection>),
+    /// Another path is the best, or its next hops are others: told while somebody watches.
+    BestChanged(BestChange),
     /// Something worth a line in the log.
     Note(Note),
 }

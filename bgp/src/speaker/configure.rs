@@ -15,6 +15,7 @@ impl Speaker {
         self.end_superseded(now, &wanted, identity_changed);
         self.watch(&wanted);
         let terms = wanted.iter().map(|(&address, neighbour)| (address, neighbour.exchange.clone())).collect();
+        self.table.tell_several(wanted.values().any(|neighbour| neighbour.add_paths.send));
         let old = std::mem::replace(&mut self.terms, terms);
         self.protect(&wanted);
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));

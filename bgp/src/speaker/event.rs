@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{Asn, NeighbourConfig, bfd};
+use crate::{Asn, NeighbourConfig, Order, bfd};
 
 /// One TCP connection, named by whoever owns the sockets; never reused within the life of a speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,16 @@ pub enum Event {
     /// These are all the prefixes we originate from now on; the differences are announced and withdrawn.
     /// After a restart this comes before the first `Reconfigure`: a neighbour drops what is missing when our table ends.
     Originate(BTreeSet<IpNet>),
+    /// An operator asks this of a session; what [`Speaker::admits`](crate::Speaker::admits) refuses is not done.
+    Ordered {
+        /// With whom.
+        neighbour: IpAddr,
+        /// What.
+        order: Order,
+    },
+    /// From now on somebody wants to hear of every change of a best path, or nobody any more.
+    /// Answered by any number of [`Action::BestChanged`](crate::Action::BestChanged).
+    Watched(bool),
     /// A TCP connection stands, dialled by us or by the neighbour.
     ConnectionOpened {
         /// Its new, unique name.

@@ -24,7 +24,7 @@ use super::Speaker;
 
 use audience::Audience;
 use batch::Batch;
-use teller::Teller;
+use teller::{TellAll, Teller};
 
 /// What is exchanged with each neighbour.
 pub(super) type Terms = BTreeMap<IpAddr, Exchange>;
@@ -40,8 +40,9 @@ impl Speaker {
     pub(super) fn follow(&mut self, changes: Vec<Change>) {
         let is_news = changes.iter().any(|change| self.concerns_others(change));
         let told = if is_news { self.tell(&changes) } else { Vec::new() };
+        self.report(&changes);
         self.install(changes);
-        self.actions.extend(told);
+        self.deliver(told);
     }
 
     /// The messages about some changes to everybody, each put together once for all who hear the same.
@@ -70,7 +71,7 @@ impl Speaker {
         let mut teller = Teller::new(self.config, &self.terms, session);
         let mut batch = Batch::default();
         for Change { prefix, before, after, .. } in changes {
-            batch.add(*prefix, teller.told(*prefix, before), teller.told(*prefix, after));
+            batch.add_all(*prefix, teller.told(*prefix, before), teller.told(*prefix, after));
         }
         batch
     }
@@ -89,20 +90,20 @@ impl Speaker {
                 let mut before = Teller::new(self.config, old, &session);
                 let mut after = Teller::new(self.config, &self.terms, &session);
                 for (prefix, offer) in self.table.offers() {
-                    batch.add(prefix, before.told(prefix, &offer), after.told(prefix, &offer));
+                    batch.add_all(prefix, before.told(prefix, &offer), after.told(prefix, &offer));
                 }
             }
             batch.sends(&session)
         });
         let told: Vec<_> = told.collect();
-        self.actions.extend(told);
+        self.deliver(told);
     }
 
     /// The whole table, then the mark that it is complete, once it is.
     pub(super) fn send_table(&mut self, now: Instant, neighbour: IpAddr) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
         let told = self.batch(&session, |_| true).sends(&session);
-        self.actions.extend(told);
+        self.deliver(told);
         self.unended.insert(neighbour);
         self.end_tables(now);
     }
@@ -110,30 +111,38 @@ impl Speaker {
     /// The mark that our table is complete, for every family.
     pub(super) fn send_ends(&mut self, neighbour: IpAddr) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        self.actions.extend(session.families().map(|(family, _)| end_of_rib(&session, family)));
+        let ends = session.families().map(|(family, _)| end_of_rib(&session, family)).collect();
+        self.deliver(ends);
     }
 
     /// Everything of one family again.
     pub(super) fn send_family(&mut self, neighbour: IpAddr, family: Family) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
         let told = self.batch(&session, |prefix| Family::of_prefix(prefix) == family).sends(&session);
+        self.deliver(told);
+    }
+
+    /// Sends UPDATEs, and counts them.
+    fn deliver(&mut self, told: Vec<Action>) {
+        for action in &told {
+            if let Action::Send { connection, .. } = action
+                && let Some(neighbour) = self.connections.get(connection)
+                && let Some(session) = self.sessions.get_mut(neighbour)
+            {
+                session.count_updates(1);
+            }
+        }
         self.actions.extend(told);
     }
 
-    /// How many prefixes a neighbour has been told.
-    pub(super) fn sent(&self, session: &Session) -> usize {
-        let Some(session) = session.established() else { return 0 };
-        self.batch(&session, |_| true).count()
-    }
-
     /// All that a neighbour is told of some prefixes.
-    fn batch(&self, session: &Established<'_>, is_asked: impl Fn(&IpNet) -> bool) -> Batch {
+    pub(super) fn batch(&self, session: &Established<'_>, is_asked: impl Fn(&IpNet) -> bool) -> Batch {
         let mut teller = Teller::new(self.config, &self.terms, session);
         let mut batch = Batch::default();
         let heard = passes_on(&self.terms);
         let offers = self.table.offers().take_while(|(_, offer)| heard || matches!(offer, Offer::Own));
         for (prefix, offer) in offers.filter(|(prefix, _)| is_asked(prefix)) {
-            batch.add(prefix, None, teller.told(prefix, &offer));
+            batch.add_all(prefix, TellAll::default(), teller.told(prefix, &offer));
         }
         batch
     }
@@ -150,7 +159,7 @@ fn may_differ(neighbour: IpAddr, old: &Terms, new: &Terms) -> bool {
         let parts = terms.iter().map(|(&address, exchange)| (address, exchange.client_of, exchange.transit));
         parts.filter(|(_, client_of, transit)| client_of.is_some() || *transit).collect()
     };
-    let export = |terms: &Terms| terms.get(&neighbour).map(|exchange| exchange.export.clone());
+    let export = |terms: &Terms| terms.get(&neighbour).map(|exchange| (exchange.export.clone(), exchange.paths));
     export(old) != export(new) || passing(old) != passing(new)
 }
 

@@ -12,7 +12,7 @@ use crate::{
     Action, Note, Refusal,
     rib::{Change, Path, Source, Table, admits_attributes, admits_prefix},
     session::{Established, Session},
-    wire::{Attributes, Family, Update},
+    wire::{Attributes, Family, Nlri, Update},
 };
 
 use super::{Speaker, export::Terms};
@@ -73,31 +73,33 @@ impl<'a> Import<'a> {
     }
 
     fn withdraw_all(&mut self, update: &Update) {
-        for prefix in update.all_withdrawn() {
-            self.withdraw(prefix);
+        for Nlri { prefix, id } in update.all_withdrawn() {
+            self.withdraw(prefix, id);
         }
     }
 
     fn announce_all(&mut self, update: &Update, attributes: &Attributes, admitted: Result<(), Refusal>) {
         let attributes = Arc::new(attributes.clone());
         for (next_hop, prefixes) in update.all_announced() {
-            for &prefix in prefixes {
+            for &Nlri { prefix, id } in prefixes {
                 match admitted.and_then(|()| admits_prefix(prefix, next_hop, &self.own)) {
                     // A family that was not agreed on is passed over in silence.
                     _ if !self.families.contains(&Family::of_prefix(&prefix)) => {}
-                    Ok(()) => self.announce(prefix, &attributes, next_hop),
-                    Err(refusal) => self.refuse(prefix, refusal),
+                    Ok(()) => self.announce(prefix, id, &attributes, next_hop),
+                    Err(refusal) => self.refuse(prefix, id, refusal),
                 }
             }
         }
     }
 
-    fn announce(&mut self, prefix: IpNet, heard: &Arc<Attributes>, next_hop: IpAddr) {
+    fn announce(&mut self, prefix: IpNet, id: u32, heard: &Arc<Attributes>, next_hop: IpAddr) {
         let mut path = Path {
             source: Arc::clone(&self.source),
             heard: Arc::clone(heard),
             attributes: Arc::clone(heard),
             next_hop,
+            id,
+            told_id: 0, // the table gives it one
             is_admitted: false,
             is_stale: false,
         };
@@ -105,12 +107,12 @@ impl<'a> Import<'a> {
         self.changes.extend(self.table.announce(prefix, path));
     }
 
-    fn withdraw(&mut self, prefix: IpNet) {
-        self.changes.extend(self.table.withdraw(prefix, self.source.neighbour));
+    fn withdraw(&mut self, prefix: IpNet, id: u32) {
+        self.changes.extend(self.table.withdraw(prefix, self.source.neighbour, id));
     }
 
-    fn refuse(&mut self, prefix: IpNet, refusal: Refusal) {
-        self.changes.extend(self.table.withdraw(prefix, self.source.neighbour));
+    fn refuse(&mut self, prefix: IpNet, id: u32, refusal: Refusal) {
+        self.withdraw(prefix, id);
         if refusal.is_ordinary() {
             return;
         }

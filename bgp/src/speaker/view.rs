@@ -1,8 +1,20 @@
 //! How a neighbour stands, for people and metrics.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    time::Instant,
+};
 
-use crate::{Asn, SessionState, bfd, wire::Family};
+use ipnet::IpNet;
+
+use crate::{
+    Asn, SessionState, bfd,
+    session::{Record, Session, Times},
+    wire::{Attributes, Capability, Family, Nlri},
+};
+
+use super::Speaker;
 
 /// How one neighbour stands at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +33,131 @@ pub struct NeighbourView {
     /// Of a neighbour that does not speak of restarts the end is not to be seen; there an established session suffices.
     pub has_sent_table: bool,
     /// How many of its prefixes we hold, usable or shadowed, those kept over its restart included.
-    pub prefixes_received: usize,
+    pub prefixes_received: FamilyCount,
     /// Of each family whose prefixes are limited: how many we hold, and how many it may announce.
     pub limits: BTreeMap<Family, (usize, usize)>,
     /// How many prefixes we have announced to it.
-    pub prefixes_sent: usize,
+    pub prefixes_sent: FamilyCount,
     /// Why its last session or attempt ended; kept until the next one ends.
     pub last_error: Option<String>,
     /// How BFD sees the way to it; `None` if nobody asks, or has not been answered yet.
     pub bfd: Option<bfd::View>,
+}
+
+/// How many prefixes of each family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FamilyCount {
+    /// IPv4.
+    pub ipv4: usize,
+    /// IPv6.
+    pub ipv6: usize,
+}
+
+impl FamilyCount {
+    fn of(count: impl Fn(Family) -> usize) -> Self {
+        Self { ipv4: count(Family::Ipv4), ipv6: count(Family::Ipv6) }
+    }
+
+    /// Both together.
+    pub fn total(self) -> usize {
+        self.ipv4 + self.ipv6
+    }
+}
+
+/// All there is to know of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeighbourDetail {
+    /// How it stands.
+    pub view: NeighbourView,
+    /// What has passed.
+    pub record: Record,
+    /// What our last OPEN said we can do; empty without a connection.
+    pub ours: Vec<Capability>,
+    /// What its OPEN said it can do.
+    pub theirs: Vec<Capability>,
+    /// Its clocks.
+    pub times: Times,
+    /// Its BGP identifier, once established.
+    pub router_id: Option<Ipv4Addr>,
+    /// Our end of the connection, once established.
+    pub local: Option<IpAddr>,
+    /// The families exchanged, each with our next hop, once established.
+    pub families: Vec<(Family, IpAddr)>,
+}
+
+/// One prefix, as a neighbour is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// Who is told.
+    pub neighbour: IpAddr,
+    /// Whereto.
+    pub prefix: IpNet,
+    /// Which of several paths to it; 0 if it is told one only (RFC 7911).
+    pub path_id: u32,
+    /// Over whom.
+    pub next_hop: IpAddr,
+    /// What is said about it.
+    pub attributes: Attributes,
+}
+
+impl Speaker {
+    /// How the neighbours stand, by address.
+    pub fn neighbours(&self) -> impl Iterator<Item = NeighbourView> {
+        self.sessions.iter().map(|(&address, session)| self.view(address, session))
+    }
+
+    /// All there is to know of one session; `None` if there is none.
+    pub fn neighbour(&self, address: IpAddr) -> Option<NeighbourDetail> {
+        let session = self.sessions.get(&address)?;
+        let established = session.established();
+        let (ours, theirs) = session.capabilities();
+        Some(NeighbourDetail {
+            view: self.view(address, session),
+            record: session.record().clone(),
+            ours: ours.to_vec(),
+            theirs: theirs.to_vec(),
+            times: session.times(),
+            router_id: established.as_ref().map(|session| session.source().router_id),
+            local: established.as_ref().map(|session| session.source().local),
+            families: established.iter().flat_map(|session| session.families().collect::<Vec<_>>()).collect(),
+        })
+    }
+
+    /// What a neighbour has been told, by prefix; to one prefix, if it is named.
+    pub fn advertised(&self, neighbour: IpAddr, prefix: Option<IpNet>) -> Vec<Advertised> {
+        let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return Vec::new() };
+        let batch = self.batch(&session, |known| prefix.is_none_or(|prefix| *known == prefix.trunc()));
+        let mut told: Vec<_> = batch
+            .announced()
+            .map(|(Nlri { prefix, id }, told)| {
+                let (next_hop, attributes) = (told.next_hop, told.attributes.clone());
+                Advertised { neighbour, prefix, path_id: id, next_hop, attributes }
+            })
+            .collect();
+        told.sort_unstable_by_key(|one| (one.prefix, one.path_id));
+        told
+    }
+
+    fn view(&self, address: IpAddr, session: &Session) -> NeighbourView {
+        NeighbourView {
+            address,
+            asn: session.config().asn,
+            state: session.state(),
+            is_shut_down: session.config().shutdown.is_some(),
+            since: session.since(),
+            has_sent_table: session.has_sent_table(),
+            prefixes_received: FamilyCount::of(|family| self.table.count(address, family)),
+            limits: self.limits(session),
+            prefixes_sent: self.sent(session),
+            last_error: session.last_error().map(str::to_owned),
+            bfd: self.paths.get(&address).cloned(),
+        }
+    }
+
+    /// How many prefixes a neighbour has been told.
+    fn sent(&self, session: &Session) -> FamilyCount {
+        let Some(session) = session.established() else { return FamilyCount::default() };
+        let batch = self.batch(&session, |_| true);
+        FamilyCount::of(|family| batch.announced().filter(|(one, _)| Family::of_prefix(&one.prefix) == family).count())
+    }
 }

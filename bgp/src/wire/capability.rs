@@ -3,9 +3,13 @@
 //! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 (graceful
 //! restart), RFC 6793 (four-octet AS numbers).
 
+mod text;
+
+use std::collections::BTreeMap;
+
 use crate::Asn;
 
-use super::{GracefulRestart, reader::Reader};
+use super::{AddPaths, GracefulRestart, reader::Reader};
 
 /// Which kind of address a route is for; always unicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +66,8 @@ pub enum Capability {
     RouteRefresh,
     /// May restart without its routes being dropped at once.
     GracefulRestart(GracefulRestart),
+    /// Can do more than one path to one prefix, by family (RFC 7911).
+    AddPaths(BTreeMap<Family, AddPaths>),
     /// Writes AS numbers with four octets; this is its own.
     FourOctetAsn(Asn),
     /// Something we do not know, and need not.
@@ -77,6 +83,7 @@ const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
 const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_ASN: u8 = 65;
+const ADD_PATH: u8 = 69;
 
 impl Capability {
     /// All capabilities of one optional parameter; `None` if their lengths do not add up.
@@ -100,6 +107,7 @@ impl Capability {
                 GracefulRestart::decode(value).map_or_else(|| Self::other(code, value), Self::GracefulRestart)
             }
             (FOUR_OCTET_ASN, &[a, b, c, d]) => Self::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
+            (ADD_PATH, _) => AddPaths::decode_all(value).map_or_else(|| Self::other(code, value), Self::AddPaths),
             _ => Self::other(code, value),
         }
     }
@@ -129,6 +137,7 @@ impl Capability {
                 out.extend(asn.0.to_be_bytes());
             }
             Self::GracefulRestart(restart) => encode_counted(GRACEFUL_RESTART, &restart.encode(), out),
+            Self::AddPaths(all) => encode_counted(ADD_PATH, &AddPaths::encode_all(all), out),
             Self::Other { code, value } => encode_counted(*code, &value[..value.len().min(255)], out),
         }
     }

@@ -112,8 +112,8 @@ impl Collected {
             }
         }
         match raw.code {
-            code::MP_REACH => self.reach = self.known_family(raw, Reach::decode(raw.value)?),
-            code::MP_UNREACH => self.unreach = self.known_family(raw, Unreach::decode(raw.value)?),
+            code::MP_REACH => self.reach = self.known_family(raw, Reach::decode(raw.value, dialect.ids_in)?),
+            code::MP_UNREACH => self.unreach = self.known_family(raw, Unreach::decode(raw.value, dialect.ids_in)?),
             _ => self.take_value(raw, dialect)?,
         }
         Ok(())

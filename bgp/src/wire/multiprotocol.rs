@@ -4,9 +4,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::IpNet;
-
-use super::{Family, Fault, Notification, prefix, reader::Reader};
+use super::{Family, Fault, Nlri, Notification, PathFamilies, prefix, reader::Reader};
 
 /// Prefixes that came, and over which router.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +14,7 @@ pub struct Reach {
     /// The router's address on a shared link, if it gave one beside its global one.
     pub link_local: Option<Ipv6Addr>,
     /// What it reaches.
-    pub prefixes: Vec<IpNet>,
+    pub prefixes: Vec<Nlri>,
 }
 
 /// Prefixes that went; none at all marks the end of the initial table (RFC 4724 §2).
@@ -25,7 +23,7 @@ pub struct Unreach {
     /// Of which family.
     pub family: Family,
     /// What is not reached any more.
-    pub prefixes: Vec<IpNet>,
+    pub prefixes: Vec<Nlri>,
 }
 
 impl Reach {
@@ -38,7 +36,7 @@ impl Reach {
     }
 
     /// `Ok(None)` is a family that we do not speak.
-    pub(super) fn decode(value: &[u8]) -> Result<Option<Self>, Notification> {
+    pub(super) fn decode(value: &[u8], with_ids: PathFamilies) -> Result<Option<Self>, Notification> {
         let mut reader = Reader::new(value);
         let (Some(afi), Some(safi)) = (reader.u16(), reader.u8()) else { return Err(broken(value)) };
         let Some(family) = Family::of(afi, safi) else { return Ok(None) };
@@ -46,11 +44,11 @@ impl Reach {
         let (Some((next_hop, link_local)), Some(_reserved)) = (next_hop, reader.u8()) else {
             return Err(broken(value));
         };
-        let prefixes = prefix::decode(reader.rest(), family).ok_or_else(|| broken(value))?;
+        let prefixes = prefix::decode(reader.rest(), family, with_ids).ok_or_else(|| broken(value))?;
         Ok(Some(Self { next_hop, link_local, prefixes }))
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self, with_ids: PathFamilies) -> Vec<u8> {
         let mut next_hop = match self.next_hop {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
@@ -60,24 +58,24 @@ impl Reach {
         out.push(u8::try_from(next_hop.len()).unwrap_or(u8::MAX));
         out.extend(next_hop);
         out.push(0);
-        prefix::encode_all(&self.prefixes, &mut out);
+        prefix::encode_all(&self.prefixes, with_ids, &mut out);
         out
     }
 }
 
 impl Unreach {
     /// `Ok(None)` is a family that we do not speak.
-    pub(super) fn decode(value: &[u8]) -> Result<Option<Self>, Notification> {
+    pub(super) fn decode(value: &[u8], with_ids: PathFamilies) -> Result<Option<Self>, Notification> {
         let mut reader = Reader::new(value);
         let (Some(afi), Some(safi)) = (reader.u16(), reader.u8()) else { return Err(broken(value)) };
         let Some(family) = Family::of(afi, safi) else { return Ok(None) };
-        let prefixes = prefix::decode(reader.rest(), family).ok_or_else(|| broken(value))?;
+        let prefixes = prefix::decode(reader.rest(), family, with_ids).ok_or_else(|| broken(value))?;
         Ok(Some(Self { family, prefixes }))
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self, with_ids: PathFamilies) -> Vec<u8> {
         let mut out = leading(self.family);
-        prefix::encode_all(&self.prefixes, &mut out);
+        prefix::encode_all(&self.prefixes, with_ids, &mut out);
         out
     }
 }

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use crate::Asn;
 
 use super::{
-    Capability, Fault, GracefulRestart, Notification,
+    AddPaths, Capability, Family, Fault, GracefulRestart, Notification,
     reader::{Reader, length_u16},
 };
 
@@ -47,6 +47,7 @@ impl Open {
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
             | Capability::GracefulRestart(_)
+            | Capability::AddPaths(_)
             | Capability::Other { .. } => None,
         })
     }
@@ -57,9 +58,23 @@ impl Open {
             Capability::GracefulRestart(restart) => Some(restart),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::AddPaths(_)
             | Capability::FourOctetAsn(_)
             | Capability::Other { .. } => None,
         })
+    }
+
+    /// What it can do with more than one path in a family, RFC 7911 §4; of several such capabilities the last counts.
+    pub fn add_paths(&self, family: Family) -> AddPaths {
+        let all = self.capabilities.iter().rev().find_map(|capability| match capability {
+            Capability::AddPaths(all) => Some(all),
+            Capability::Multiprotocol(_)
+            | Capability::RouteRefresh
+            | Capability::GracefulRestart(_)
+            | Capability::FourOctetAsn(_)
+            | Capability::Other { .. } => None,
+        });
+        all.and_then(|all| all.get(&family)).copied().unwrap_or_default()
     }
 
     pub(super) fn decode(body: &[u8]) -> Result<Self, Notification> {

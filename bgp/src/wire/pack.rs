@@ -4,15 +4,15 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
-use super::{Attributes, Dialect, Family, MESSAGE_OCTETS_MAX, Message, Reach, Unreach, Update, prefix};
+use super::{
+    Attributes, Dialect, Family, MESSAGE_OCTETS_MAX, Message, Nlri, PathFamilies, Reach, Unreach, Update, prefix,
+};
 
 /// Whole messages that announce these prefixes, which are all of the next hop's family.
 pub fn pack_reach(
     attributes: &Attributes,
     next_hop: IpAddr,
-    prefixes: impl IntoIterator<Item = IpNet>,
+    prefixes: impl IntoIterator<Item = impl Into<Nlri>>,
     dialect: Dialect,
 ) -> Vec<Vec<u8>> {
     packed(prefixes, dialect, |prefixes| match next_hop {
@@ -30,7 +30,11 @@ pub fn pack_reach(
 }
 
 /// Whole messages that withdraw these prefixes, which are all of this family.
-pub fn pack_unreach(family: Family, prefixes: impl IntoIterator<Item = IpNet>, dialect: Dialect) -> Vec<Vec<u8>> {
+pub fn pack_unreach(
+    family: Family,
+    prefixes: impl IntoIterator<Item = impl Into<Nlri>>,
+    dialect: Dialect,
+) -> Vec<Vec<u8>> {
     packed(prefixes, dialect, |prefixes| match family {
         Family::Ipv4 => Update { withdrawn: prefixes, ..Update::default() },
         Family::Ipv6 => Update { unreach: Some(Unreach { family, prefixes }), ..Update::default() },
@@ -38,21 +42,26 @@ pub fn pack_unreach(family: Family, prefixes: impl IntoIterator<Item = IpNet>, d
 }
 
 fn packed(
-    prefixes: impl IntoIterator<Item = IpNet>,
+    prefixes: impl IntoIterator<Item = impl Into<Nlri>>,
     dialect: Dialect,
-    update: impl Fn(Vec<IpNet>) -> Update,
+    update: impl Fn(Vec<Nlri>) -> Update,
 ) -> Vec<Vec<u8>> {
     let encoded = |prefixes| Message::Update(update(prefixes)).encode(dialect);
     // An attribute grows by one octet when its length passes 255: kept free.
     let room_octets = MESSAGE_OCTETS_MAX.saturating_sub(encoded(Vec::new()).len() + 1);
-    portions(prefixes, room_octets).into_iter().map(encoded).collect()
+    portions(prefixes, room_octets, dialect.ids_out).into_iter().map(encoded).collect()
 }
 
-fn portions(prefixes: impl IntoIterator<Item = IpNet>, room_octets: usize) -> Vec<Vec<IpNet>> {
-    let mut portions: Vec<Vec<IpNet>> = Vec::new();
+fn portions(
+    prefixes: impl IntoIterator<Item = impl Into<Nlri>>,
+    room_octets: usize,
+    with_ids: PathFamilies,
+) -> Vec<Vec<Nlri>> {
+    let mut portions: Vec<Vec<Nlri>> = Vec::new();
     let mut left = 0;
     for one in prefixes {
-        let size = prefix::size_octets(&one);
+        let one = one.into();
+        let size = prefix::size_octets(&one, with_ids);
         match portions.last_mut() {
             Some(portion) if size <= left => portion.push(one),
             Some(_) | None => {

@@ -1,20 +1,22 @@
 //! Prefixes as they stand in messages: a length in bits, then only the octets that matter.
 //!
-//! Rules: RFC 4271 §4.3, RFC 4760 §5.
+//! Rules: RFC 4271 §4.3, RFC 4760 §5, RFC 7911 §3 (where identifiers lead).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Family, reader::Reader};
+use super::{Family, Nlri, PathFamilies, reader::Reader};
 
 /// All prefixes of a field; `None` if a length is impossible or the field ends within a prefix.
 /// Bits past the prefix length are of no meaning to RFC 4271, and are cleared.
-pub(super) fn decode(octets: &[u8], family: Family) -> Option<Vec<IpNet>> {
+pub(super) fn decode(octets: &[u8], family: Family, with_ids: PathFamilies) -> Option<Vec<Nlri>> {
+    let has_ids = with_ids.contains(family);
     let mut reader = Reader::new(octets);
     let mut prefixes = Vec::new();
     while !reader.is_empty() {
-        prefixes.push(one(&mut reader, family)?);
+        let id = if has_ids { reader.u32()? } else { 0 };
+        prefixes.push(Nlri { prefix: one(&mut reader, family)?, id });
     }
     Some(prefixes)
 }
@@ -41,11 +43,12 @@ fn padded<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
 }
 
 /// How many octets [`encode`] writes.
-pub(super) fn size_octets(prefix: &IpNet) -> usize {
-    1 + usize::from(prefix.prefix_len()).div_ceil(8)
+pub(super) fn size_octets(one: &Nlri, with_ids: PathFamilies) -> usize {
+    let id = if with_ids.contains(Family::of_prefix(&one.prefix)) { size_of::<u32>() } else { 0 };
+    id + 1 + usize::from(one.prefix.prefix_len()).div_ceil(8)
 }
 
-pub(super) fn encode(prefix: &IpNet, out: &mut Vec<u8>) {
+fn encode(prefix: &IpNet, out: &mut Vec<u8>) {
     let octets = usize::from(prefix.prefix_len()).div_ceil(8);
     out.push(prefix.prefix_len());
     match prefix.trunc() {
@@ -54,7 +57,12 @@ pub(super) fn encode(prefix: &IpNet, out: &mut Vec<u8>) {
     }
 }
 
-/// Keeps the prefixes of one family and writes them one after the other.
-pub(super) fn encode_all<'a>(prefixes: impl IntoIterator<Item = &'a IpNet>, out: &mut Vec<u8>) {
-    prefixes.into_iter().for_each(|prefix| encode(prefix, out));
+/// Writes them one after the other.
+pub(super) fn encode_all<'a>(prefixes: impl IntoIterator<Item = &'a Nlri>, with_ids: PathFamilies, out: &mut Vec<u8>) {
+    for Nlri { prefix, id } in prefixes {
+        if with_ids.contains(Family::of_prefix(prefix)) {
+            out.extend(id.to_be_bytes());
+        }
+        encode(prefix, out);
+    }
 }

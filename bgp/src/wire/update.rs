@@ -4,10 +4,8 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::{
-    Attributes, Family, Fault, Flaw, Notification, Reach, Unreach,
+    Attributes, Family, Fault, Flaw, Nlri, Notification, PathFamilies, Reach, Unreach,
     attribute::{attribute, code, flag},
     collect::Collected,
     prefix,
@@ -21,24 +19,33 @@ pub struct Dialect {
     pub four_octets: bool,
     /// Whether the neighbour is in another autonomous system.
     pub external: bool,
+    /// Where prefixes we read carry a path identifier.
+    pub ids_in: PathFamilies,
+    /// Where those we write do.
+    pub ids_out: PathFamilies,
 }
 
 impl Dialect {
     /// Before anything is agreed on; for messages that read the same in every dialect.
-    pub const PLAIN: Dialect = Dialect { four_octets: false, external: true };
+    pub const PLAIN: Dialect = Dialect {
+        four_octets: false,
+        external: true,
+        ids_in: PathFamilies { ipv4: false, ipv6: false },
+        ids_out: PathFamilies { ipv4: false, ipv6: false },
+    };
 }
 
 /// Routes come and go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
     /// What went: the classic IPv4 field, and whatever RFC 7606 treats as withdrawn.
-    pub withdrawn: Vec<IpNet>,
+    pub withdrawn: Vec<Nlri>,
     /// What went by MP_UNREACH_NLRI.
     pub unreach: Option<Unreach>,
     /// What is said about all that came; present exactly if something came.
     pub attributes: Option<Attributes>,
     /// What came in the classic IPv4 field; its next hop is one of the attributes.
-    pub announced: Vec<IpNet>,
+    pub announced: Vec<Nlri>,
     /// What came by MP_REACH_NLRI.
     pub reach: Option<Reach>,
 }
@@ -65,13 +72,13 @@ impl Update {
     }
 
     /// Everything that went.
-    pub fn all_withdrawn(&self) -> impl Iterator<Item = IpNet> {
+    pub fn all_withdrawn(&self) -> impl Iterator<Item = Nlri> {
         let unreach = self.unreach.iter().flat_map(|unreach| &unreach.prefixes);
         self.withdrawn.iter().chain(unreach).copied()
     }
 
     /// Everything that came, by next hop.
-    pub fn all_announced(&self) -> impl Iterator<Item = (IpAddr, &[IpNet])> {
+    pub fn all_announced(&self) -> impl Iterator<Item = (IpAddr, &[Nlri])> {
         let next_hop = self.attributes.as_ref().and_then(|attributes| attributes.next_hop);
         let classic = next_hop.map(|next_hop| (next_hop.into(), &*self.announced));
         let reach = self.reach.as_ref().map(|reach| (reach.next_hop, &*reach.prefixes));
@@ -83,21 +90,21 @@ impl Update {
         let (Some(withdrawn), Some(attributes)) = (reader.counted_u16(), reader.counted_u16()) else {
             return Err(Fault::ATTRIBUTE_LIST.bare());
         };
-        let withdrawn = classic(withdrawn)?;
-        let announced = classic(reader.rest())?;
+        let withdrawn = classic(withdrawn, dialect)?;
+        let announced = classic(reader.rest(), dialect)?;
         let collected = Collected::read(attributes, dialect)?;
         Ok(collected.into_update(withdrawn, announced))
     }
 
     pub(super) fn encode(&self, dialect: Dialect, out: &mut Vec<u8>) {
         let mut withdrawn = Vec::new();
-        prefix::encode_all(&self.withdrawn, &mut withdrawn);
+        prefix::encode_all(&self.withdrawn, dialect.ids_out, &mut withdrawn);
         out.extend(length_u16(&withdrawn));
         out.extend(withdrawn);
         let attributes = self.encode_attributes(dialect);
         out.extend(length_u16(&attributes));
         out.extend(attributes);
-        prefix::encode_all(&self.announced, out);
+        prefix::encode_all(&self.announced, dialect.ids_out, out);
     }
 
     /// The prefixes lead, so that a flaw further on leaves them readable: RFC 7606 §5.1.
@@ -105,10 +112,10 @@ impl Update {
         const MULTIPROTOCOL: u8 = flag::OPTIONAL;
         let mut out = Vec::new();
         if let Some(reach) = &self.reach {
-            attribute(MULTIPROTOCOL, code::MP_REACH, &reach.encode(), &mut out);
+            attribute(MULTIPROTOCOL, code::MP_REACH, &reach.encode(dialect.ids_out), &mut out);
         }
         if let Some(unreach) = &self.unreach {
-            attribute(MULTIPROTOCOL, code::MP_UNREACH, &unreach.encode(), &mut out);
+            attribute(MULTIPROTOCOL, code::MP_UNREACH, &unreach.encode(dialect.ids_out), &mut out);
         }
         if let Some(attributes) = &self.attributes {
             attributes.encode(dialect, &mut out);
@@ -117,6 +124,6 @@ impl Update {
     }
 }
 
-fn classic(octets: &[u8]) -> Result<Vec<IpNet>, Notification> {
-    prefix::decode(octets, Family::Ipv4).ok_or_else(|| Fault::NETWORK_FIELD.bare())
+fn classic(octets: &[u8], dialect: Dialect) -> Result<Vec<Nlri>, Notification> {
+    prefix::decode(octets, Family::Ipv4, dialect.ids_in).ok_or_else(|| Fault::NETWORK_FIELD.bare())
 }

@@ -31,8 +31,9 @@ fn tags_of_every_width_are_read() {
 fn rfc4271_4_3_a_set_partial_bit_is_never_reset() {
     let attributes = heard(&[STANDARD, EXTENDED].concat());
 
-    let update = Update { attributes: Some(attributes), announced: vec![net("10.0.0.0/8")], ..Update::default() };
-    let octets = Message::Update(update).encode(Dialect { four_octets: true, external: true });
+    let update =
+        Update { attributes: Some(attributes), announced: vec![net("10.0.0.0/8").into()], ..Update::default() };
+    let octets = Message::Update(update).encode(Dialect { four_octets: true, external: true, ..Dialect::PLAIN });
 
     let holds = |part: &[u8]| octets.windows(part.len()).any(|window| window == part);
     assert!(holds(STANDARD) && holds(EXTENDED), "{octets:?}");
@@ -51,6 +52,6 @@ fn a_message_of_tags_alone_is_survived() {
     let mut framer = Framer::default();
     framer.feed(&message(2, &[&[0, 0, 0, 11][..], STANDARD].concat()));
 
-    let dialect = Dialect { four_octets: true, external: true };
+    let dialect = Dialect { four_octets: true, external: true, ..Dialect::PLAIN };
     assert!(framer.next(dialect).unwrap().is_some());
 }

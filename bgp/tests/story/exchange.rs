@@ -67,7 +67,7 @@ fn export_rules_hide_and_mark_what_is_told() {
     let words = "path [64512 64512 64512] med 50 64512:7 no-export rt:64512:9 64512:1:2";
     assert_eq!(world.best_words(1, "10.0.0.0/26"), words);
     assert_eq!(world.best_words(1, "10.9.0.0/16"), "none");
-    assert_eq!(world.view(0, 1).prefixes_sent, 1);
+    assert_eq!(world.view(0, 1).prefixes_sent.total(), 1);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn rfc8212_a_closed_neighbour_neither_hears_nor_is_heard() {
 
     assert!(world.is_up(0, 1));
     assert!(world.hosts.iter().all(|host| host.routes.is_empty()));
-    assert_eq!((world.view(0, 1).prefixes_received, world.view(0, 1).prefixes_sent), (1, 0));
+    assert_eq!((world.view(0, 1).prefixes_received.total(), world.view(0, 1).prefixes_sent.total()), (1, 0));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn rfc4271_5_1_a_transit_leads_the_path_and_the_next_hop_is_itself() {
         "MED and what is not transitive stay"
     );
     assert_eq!(world.next_hops(2, "10.0.0.0/26"), [address(1)]);
-    assert_eq!(world.view(1, 0).prefixes_sent, 0, "nothing goes back to whom it came from");
+    assert_eq!(world.view(1, 0).prefixes_sent.total(), 0, "nothing goes back to whom it came from");
     let keep = RouteChange { next_hop: NextHop::Keep, ..RouteChange::default() };
     world.exchange(1, 2, |exchange| exchange.export = accepting(RouteCondition::default(), keep));
     world.settle();

@@ -33,7 +33,7 @@ pub(crate) struct Peer {
 }
 
 const CONFIG: SpeakerConfig = SpeakerConfig { asn: Asn(64512), router_id: Ipv4Addr::new(192, 0, 2, 1) };
-const FOUR_OCTETS: Dialect = Dialect { four_octets: true, external: true };
+const FOUR_OCTETS: Dialect = Dialect { four_octets: true, external: true, ..Dialect::PLAIN };
 
 impl Peer {
     pub(crate) fn new() -> Self {

@@ -13,14 +13,14 @@ fn rfc4271_9_2_own_prefixes_reach_the_neighbour_and_leave_it() {
     world.originate(0, &["10.0.0.0/26", "10.0.0.64/26"]);
     world.settle();
     assert_eq!(world.next_hops(1, "10.0.0.0/26"), [address(0)]);
-    assert_eq!(world.view(0, 1).prefixes_sent, 2);
-    assert_eq!(world.view(1, 0).prefixes_received, 2);
+    assert_eq!(world.view(0, 1).prefixes_sent.total(), 2);
+    assert_eq!(world.view(1, 0).prefixes_received.total(), 2);
 
     world.originate(0, &["10.0.0.64/26"]);
     world.settle();
     assert!(world.next_hops(1, "10.0.0.0/26").is_empty());
     assert_eq!(world.next_hops(1, "10.0.0.64/26"), [address(0)]);
-    assert_eq!(world.view(1, 0).prefixes_received, 1);
+    assert_eq!(world.view(1, 0).prefixes_received.total(), 1);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn rfc4760_8_a_family_without_next_hop_is_not_spoken() {
     world.originate(0, &["fd00:1::/122", "10.0.0.0/26"]);
     world.settle();
 
-    assert_eq!(world.view(0, 1).prefixes_sent, 1);
+    assert_eq!(world.view(0, 1).prefixes_sent.total(), 1);
     assert_eq!(world.hosts[1].routes.len(), 1);
 }
 

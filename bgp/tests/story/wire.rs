@@ -6,9 +6,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use poplin_bgp::{
     Asn,
     wire::{
-        Aggregator, AsPath, Attributes, Capability, Community, Dialect, ExtendedCommunity, Family, Fault, Framer,
-        GracefulRestart, LargeCommunity, Message, Notification, Open, Origin, Reach, RouteRefresh, Segment, Unknown,
-        Unreach, Update, pack_reach, pack_unreach,
+        AddPaths, Aggregator, AsPath, Attributes, Capability, Community, Dialect, ExtendedCommunity, Family, Fault,
+        Framer, GracefulRestart, LargeCommunity, Message, Nlri, Notification, Open, Origin, PathFamilies, Reach,
+        RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -77,32 +77,48 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
 }
 
 fn dialect() -> impl Strategy<Value = Dialect> {
-    (any::<bool>(), any::<bool>()).prop_map(|(four_octets, external)| Dialect { four_octets, external })
+    let ids = (any::<bool>(), any::<bool>()).prop_map(|(ipv4, ipv6)| PathFamilies { ipv4, ipv6 });
+    (any::<bool>(), any::<bool>(), ids).prop_map(|(four_octets, external, ids)| Dialect {
+        four_octets,
+        external,
+        ids_in: ids,
+        ids_out: ids,
+    })
 }
 
-fn reach() -> impl Strategy<Value = Reach> {
-    let old = (any::<u32>(), vec(v4(), 0..20)).prop_map(|(hop, prefixes)| Reach {
+/// Prefixes, with identifiers where the dialect has them.
+fn nlri(prefix: impl Strategy<Value = IpNet>, has_ids: bool) -> impl Strategy<Value = Nlri> {
+    (prefix, any::<u32>()).prop_map(move |(prefix, id)| Nlri { prefix, id: if has_ids { id } else { 0 } })
+}
+
+fn reach(ids: PathFamilies) -> impl Strategy<Value = Reach> {
+    let old = (any::<u32>(), vec(nlri(v4(), ids.ipv4), 0..20)).prop_map(|(hop, prefixes)| Reach {
         next_hop: Ipv4Addr::from(hop).into(),
         link_local: None,
         prefixes,
     });
-    let new = (any::<u128>(), option::of(any::<u128>()), vec(v6(), 0..20)).prop_map(|(hop, link, prefixes)| Reach {
-        next_hop: Ipv6Addr::from(hop).into(),
-        link_local: link.map(Ipv6Addr::from),
-        prefixes,
-    });
+    let new = (any::<u128>(), option::of(any::<u128>()), vec(nlri(v6(), ids.ipv6), 0..20)).prop_map(
+        |(hop, link, prefixes)| Reach {
+            next_hop: Ipv6Addr::from(hop).into(),
+            link_local: link.map(Ipv6Addr::from),
+            prefixes,
+        },
+    );
     prop_oneof![old, new]
 }
 
-fn unreach() -> impl Strategy<Value = Unreach> {
-    let old = vec(v4(), 0..20).prop_map(|prefixes| Unreach { family: Family::Ipv4, prefixes });
-    let new = vec(v6(), 0..20).prop_map(|prefixes| Unreach { family: Family::Ipv6, prefixes });
+fn unreach(ids: PathFamilies) -> impl Strategy<Value = Unreach> {
+    let old = vec(nlri(v4(), ids.ipv4), 0..20).prop_map(|prefixes| Unreach { family: Family::Ipv4, prefixes });
+    let new = vec(nlri(v6(), ids.ipv6), 0..20).prop_map(|prefixes| Unreach { family: Family::Ipv6, prefixes });
     prop_oneof![old, new]
 }
 
 fn update(dialect: Dialect) -> impl Strategy<Value = Update> {
-    let announced = option::of((any::<u32>().prop_map(Ipv4Addr::from), vec(v4(), 1..20)));
-    (vec(v4(), 0..20), option::of(unreach()), attributes(dialect.external), announced, option::of(reach())).prop_map(
+    let ids = dialect.ids_out;
+    let classic = move || nlri(v4(), ids.ipv4);
+    let announced = option::of((any::<u32>().prop_map(Ipv4Addr::from), vec(classic(), 1..20)));
+    let (reach, unreach) = (option::of(reach(ids)), option::of(unreach(ids)));
+    (vec(classic(), 0..20), unreach, attributes(dialect.external), announced, reach).prop_map(
         |(withdrawn, unreach, attributes, announced, reach)| {
             let (next_hop, announced) = announced.unzip();
             let announced = announced.unwrap_or_default();
@@ -125,10 +141,14 @@ fn restart() -> impl Strategy<Value = GracefulRestart> {
 
 fn capability() -> impl Strategy<Value = Capability> {
     let family = prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)];
-    let other = (66u8..255, vec(any::<u8>(), 0..100)).prop_map(|(code, value)| Capability::Other { code, value });
+    let other = (70u8..255, vec(any::<u8>(), 0..100)).prop_map(|(code, value)| Capability::Other { code, value });
     let asn = any::<u32>().prop_map(|asn| Capability::FourOctetAsn(Asn(asn)));
     let restart = restart().prop_map(Capability::GracefulRestart);
-    prop_oneof![family.prop_map(Capability::Multiprotocol), Just(Capability::RouteRefresh), restart, asn, other]
+    let mode = prop_oneof![Just((true, false)), Just((false, true)), Just((true, true))]
+        .prop_map(|(receive, send)| AddPaths { receive, send });
+    let add_paths = prop::collection::btree_map(family.clone(), mode, 0..3).prop_map(Capability::AddPaths);
+    let family = family.prop_map(Capability::Multiprotocol);
+    prop_oneof![family, Just(Capability::RouteRefresh), restart, asn, add_paths, other]
 }
 
 fn other_message() -> impl Strategy<Value = Message> {
@@ -181,8 +201,10 @@ proptest! {
     #[test]
     fn packed_updates_are_complete_and_fit(
         prefixes in prop::collection::btree_set(v6(), 0..2000), attributes in attributes(true), four_octets in any::<bool>(),
+        has_ids in any::<bool>(),
     ) {
-        let dialect = Dialect { four_octets, external: true };
+        let ids = PathFamilies { ipv4: false, ipv6: has_ids };
+        let dialect = Dialect { four_octets, external: true, ids_in: ids, ids_out: ids };
         let next_hop: IpAddr = Ipv6Addr::LOCALHOST.into();
         for (messages, withdrawn) in [
             (pack_reach(&attributes, next_hop, prefixes.iter().copied(), dialect), false),
@@ -192,8 +214,8 @@ proptest! {
             for octets in messages {
                 prop_assert!(octets.len() <= 4096);
                 let [Message::Update(update)] = &read(&octets, dialect)[..] else { panic!("one update a message") };
-                if withdrawn { seen.extend(update.all_withdrawn()) }
-                seen.extend(update.all_announced().flat_map(|(_, prefixes)| prefixes.iter().copied()));
+                if withdrawn { seen.extend(update.all_withdrawn().map(|one| one.prefix)) }
+                seen.extend(update.all_announced().flat_map(|(_, prefixes)| prefixes.iter().map(|one| one.prefix)));
             }
             prop_assert!(seen.iter().eq(&prefixes));
         }

@@ -8,8 +8,8 @@ use std::{
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, PrefixLimits, Protection,
-    SessionState, Speaker, SpeakerConfig, bfd::Settings,
+    Action, Asn, BestChange, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, PrefixLimits,
+    Protection, SessionState, Speaker, SpeakerConfig, bfd::Settings, wire::AddPaths,
 };
 
 /// One speaker, and what the hands did for it.
@@ -24,6 +24,7 @@ pub(crate) struct Host {
     pub(crate) notes: Vec<Note>,
     pub(crate) watched: BTreeMap<IpAddr, Settings>,
     pub(crate) protected: BTreeMap<IpAddr, Protection>,
+    pub(crate) best_changes: Vec<BestChange>,
     pub(crate) octets_sent: usize,
 }
 
@@ -71,6 +72,7 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,
+        add_paths: AddPaths::default(),
         exchange: Exchange::default(),
         protection: Protection::default(),
         limits: PrefixLimits::default(),
@@ -279,6 +281,7 @@ impl World {
             }
             Action::Watch(paths) => self.hosts[host].watched = paths,
             Action::Protect(neighbours) => self.hosts[host].protected = neighbours,
+            Action::BestChanged(change) => self.hosts[host].best_changes.push(change),
             Action::Note(note) => self.hosts[host].notes.push(note),
         }
     }
@@ -382,6 +385,7 @@ impl Host {
             notes: Vec::new(),
             watched: BTreeMap::new(),
             protected: BTreeMap::new(),
+            best_changes: Vec::new(),
             octets_sent: 0,
         }
     }

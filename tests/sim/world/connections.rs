@@ -36,6 +36,7 @@ impl World {
             | BgpAction::Remove { .. }
             | BgpAction::Watch(_)
             | BgpAction::Protect(_)
+            | BgpAction::BestChanged(_)
             | BgpAction::Note(_) => {}
         }
     }

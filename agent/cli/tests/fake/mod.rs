@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::{Result as Applied, result::Outcome};
+use poplin_proto::v1::bgp_service_server::{BgpService, BgpServiceServer};
 use poplin_proto::v1::policy_service_server::{PolicyService, PolicyServiceServer};
 use poplin_proto::v1::resource_service_server::{ResourceService, ResourceServiceServer};
 use poplin_proto::v1::status_service_server::{StatusService, StatusServiceServer};
@@ -31,6 +32,9 @@ pub(crate) struct World {
     pub(crate) counters: Vec<RuleCounter>,
     pub(crate) explanation: ExplainResponse,
     pub(crate) drops: Vec<Drop>,
+    pub(crate) routes: Vec<RouteStatus>,
+    pub(crate) changes: Vec<RouteChange>,
+    pub(crate) orders: Vec<OrderNeighbourRequest>,
     pub(crate) detached: Vec<DetachRequest>,
     pub(crate) attached: Vec<AttachRequest>,
     pub(crate) findings: Vec<String>,
@@ -61,6 +65,7 @@ impl Agent {
                 .add_service(WorkloadServiceServer::new(service.clone()))
                 .add_service(PolicyServiceServer::new(service.clone()))
                 .add_service(StatusServiceServer::new(service.clone()))
+                .add_service(BgpServiceServer::new(service.clone()))
                 .serve_with_incoming(UnixListenerStream::new(listener)),
         );
         Self { service, directory, _runtime: runtime }
@@ -266,6 +271,45 @@ impl StatusService for Service {
     }
 
     async fn list_routes(&self, _: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {
-        Ok(Response::new(ListRoutesResponse::default()))
+        Ok(Response::new(ListRoutesResponse { routes: self.world().routes.clone() }))
+    }
+}
+
+#[tonic::async_trait]
+impl BgpService for Service {
+    type WatchRoutesStream = ReceiverStream<Result<RouteChange, Status>>;
+
+    async fn get_neighbour(
+        &self,
+        request: Request<GetNeighbourRequest>,
+    ) -> Result<Response<GetNeighbourResponse>, Status> {
+        let name = request.into_inner().neighbour;
+        let session = self.world().status.sessions.iter().find(|session| session.name == name).cloned();
+        let missing = || Failure::new(Code::NotFound, "NO_NEIGHBOUR", format!("no BGP neighbour is called {name:?}"));
+        let session = Some(session.ok_or_else(missing)?);
+        Ok(Response::new(GetNeighbourResponse { session, hold_seconds_proposed: 90, ..Default::default() }))
+    }
+
+    async fn list_advertised(&self, _: Request<ListAdvertisedRequest>) -> Result<Response<ListRoutesResponse>, Status> {
+        Ok(Response::new(ListRoutesResponse { routes: self.world().routes.clone() }))
+    }
+
+    async fn order_neighbour(
+        &self,
+        request: Request<OrderNeighbourRequest>,
+    ) -> Result<Response<OrderNeighbourResponse>, Status> {
+        let request = request.into_inner();
+        self.world().orders.push(request.clone());
+        Ok(Response::new(OrderNeighbourResponse { address: "192.0.2.9".to_owned(), name: request.neighbour }))
+    }
+
+    /// Those it has, then the end.
+    async fn watch_routes(&self, _: Request<WatchRoutesRequest>) -> Result<Response<Self::WatchRoutesStream>, Status> {
+        let changes = self.world().changes.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel(changes.len() + 1);
+        for change in changes {
+            sender.send(Ok(change)).await.unwrap();
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ipnet::IpNet;
-use poplin_bgp::{NeighbourView, Route, Speaker};
+use poplin_bgp::NeighbourView;
 use poplin_policy::compile::Counted;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
@@ -64,11 +64,13 @@ impl Node {
     }
 
     fn sessions(&self, now: Instant) -> Vec<Session> {
-        let names = self.peering.as_ref().map(|peering| &peering.names);
-        let name_of =
-            |view: &NeighbourView| names.and_then(|names| names.get(&view.address)).cloned().unwrap_or_default();
-        let session = |view: NeighbourView| Session {
-            name: name_of(&view),
+        let views = self.speaker.iter().flat_map(|speaker| speaker.neighbours());
+        views.map(|view| self.session(now, view)).collect()
+    }
+
+    pub(super) fn session(&self, now: Instant, view: NeighbourView) -> Session {
+        Session {
+            name: self.name_of(view.address),
             address: view.address,
             asn: view.asn,
             state: format!("{:?}", view.state),
@@ -79,17 +81,16 @@ impl Node {
             is_shut_down: view.is_shut_down,
             last_error: view.last_error,
             bfd: view.bfd.map(|view| Watched { in_state: now.saturating_duration_since(view.since), view }),
-        };
-        self.speaker.iter().flat_map(|speaker| speaker.neighbours()).map(session).collect()
+        }
     }
 
     /// Every route the neighbours offer, by prefix, then by neighbour; to one prefix, if it is named.
     pub fn heard(&self, prefix: Option<IpNet>) -> Vec<Heard> {
-        let names = self.peering.as_ref().map(|peering| &peering.names);
-        let name_of = |route: &Route| names.and_then(|names| names.get(&route.neighbour)).cloned().unwrap_or_default();
         let Some(speaker) = &self.speaker else { return Vec::new() };
         let routes = speaker.routes().filter(|route| prefix.is_none_or(|prefix| route.prefix == prefix));
-        routes.map(|route| Heard { name: name_of(&route), reason: reason(speaker, &route), route }).collect()
+        routes
+            .map(|route| Heard { name: self.name_of(route.neighbour), reason: route.fate.to_string(), route })
+            .collect()
     }
 
     /// What was promised to an attachment of this host, and what of it does not hold any more, one sentence each. Absent:
@@ -103,12 +104,6 @@ impl Node {
         }
         Some((self.promise(endpoint), findings))
     }
-}
-
-/// Why the best route is the best.
-fn reason(speaker: &Speaker, route: &Route) -> Option<String> {
-    let best = speaker.best(route.prefix).filter(|_| route.best)?;
-    Some(best.step.to_string())
 }
 
 fn block_use(block: &crate::object::Block) -> BlockUse {

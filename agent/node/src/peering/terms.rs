@@ -55,6 +55,7 @@ impl<'a> Terms<'a> {
         Exchange {
             client_of: (peer.is_client && !is_external).then_some(self.cluster),
             transit: peer.is_transit,
+            paths: peer.paths,
             ..self.ruled(&who, &peer.maps, &unnamed)
         }
     }

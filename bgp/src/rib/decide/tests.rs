@@ -25,6 +25,8 @@ fn path(n: u8) -> Path {
         heard: Arc::clone(&attributes),
         attributes,
         next_hop: address.into(),
+        id: 0,
+        told_id: 0,
         is_admitted: true,
         is_stale: false,
     }

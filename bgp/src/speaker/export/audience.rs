@@ -19,6 +19,7 @@ pub(super) struct Audience {
     export: RouteRules,
     client_of: Option<Ipv4Addr>,
     transit: bool,
+    paths: usize,
     dialect: Dialect,
     next_hops: Vec<(Family, IpAddr)>,
 }
@@ -26,7 +27,7 @@ pub(super) struct Audience {
 impl Audience {
     /// `None`: nobody else is told what this one is told of these changes.
     pub(super) fn of(session: &Established<'_>, exchange: &Exchange, changes: &[Change]) -> Option<Self> {
-        let Exchange { export, client_of, transit, .. } = exchange;
+        let Exchange { export, client_of, transit, paths, .. } = exchange;
         let source = session.source();
         let is_concerned = |change: &Change| concerns(&change.before, source) || concerns(&change.after, source);
         if export.asks_who() || changes.iter().any(is_concerned) {
@@ -36,6 +37,7 @@ impl Audience {
             export: export.clone(),
             client_of: *client_of,
             transit: *transit,
+            paths: *paths,
             dialect: session.dialect(),
             next_hops: session.families().collect(),
         })
@@ -46,10 +48,10 @@ impl Audience {
 fn concerns(offer: &Offer, neighbour: &Source) -> bool {
     match offer {
         Offer::Nothing | Offer::Own => false,
-        Offer::Heard(path) => {
+        Offer::Heard(best, others) => std::iter::once(best).chain(others).any(|path| {
             path.source.neighbour == neighbour.neighbour
                 || path.next_hop == neighbour.neighbour
                 || path.originator() == neighbour.router_id
-        }
+        }),
     }
 }

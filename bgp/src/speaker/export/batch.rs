@@ -7,23 +7,36 @@ use ipnet::IpNet;
 use crate::{
     Action,
     session::Established,
-    wire::{Dialect, Family, pack_reach, pack_unreach},
+    wire::{Dialect, Family, Nlri, pack_reach, pack_unreach},
 };
 
-use super::teller::Told;
+use super::teller::{TellAll, Told};
 
 /// What one neighbour is to be told.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    gone: Vec<IpNet>,
-    come: Vec<(Arc<Told>, Vec<IpNet>)>,
+pub(in crate::speaker) struct Batch {
+    gone: Vec<Nlri>,
+    come: Vec<(Arc<Told>, Vec<Nlri>)>,
     /// Where in `come` each of them stands, by its place in memory.
     places: BTreeMap<*const Told, usize>,
 }
 
 impl Batch {
-    /// It was told this of a prefix, and is to be told that.
-    pub(super) fn add(&mut self, prefix: IpNet, before: Option<Arc<Told>>, after: Option<Arc<Told>>) {
+    /// It was told these paths to a prefix, and is to be told those.
+    pub(super) fn add_all(&mut self, prefix: IpNet, before: TellAll, after: TellAll) {
+        match (before, after) {
+            (TellAll::Best(before), TellAll::Best(after)) => self.add(prefix.into(), before, after),
+            (before, after) => {
+                let (mut before, after) = (before.by_id(), after.by_id());
+                for (id, after) in after {
+                    self.add(Nlri { prefix, id }, before.remove(&id), Some(after));
+                }
+                before.into_iter().for_each(|(id, before)| self.add(Nlri { prefix, id }, Some(before), None));
+            }
+        }
+    }
+
+    fn add(&mut self, prefix: Nlri, before: Option<Arc<Told>>, after: Option<Arc<Told>>) {
         match (before, after) {
             (before, Some(after)) if before.as_ref() != Some(&after) => self.announce(prefix, after),
             (Some(_), None) => self.gone.push(prefix),
@@ -31,7 +44,7 @@ impl Batch {
         }
     }
 
-    fn announce(&mut self, prefix: IpNet, told: Arc<Told>) {
+    fn announce(&mut self, prefix: Nlri, told: Arc<Told>) {
         let next = self.come.len();
         let place = *self.places.entry(Arc::as_ptr(&told)).or_insert(next);
         match self.come.get_mut(place) {
@@ -40,9 +53,9 @@ impl Batch {
         }
     }
 
-    /// How many prefixes come.
-    pub(super) fn count(&self) -> usize {
-        self.come.iter().map(|(_, prefixes)| prefixes.len()).sum()
+    /// What comes, with what is said of it.
+    pub(in crate::speaker) fn announced(&self) -> impl Iterator<Item = (Nlri, &Told)> {
+        self.come.iter().flat_map(|(told, prefixes)| prefixes.iter().map(|&prefix| (prefix, &**told)))
     }
 
     /// The messages to one neighbour.
@@ -55,7 +68,7 @@ impl Batch {
     /// The messages, withdrawals first.
     pub(super) fn messages(self, dialect: Dialect) -> Vec<Vec<u8>> {
         let gone = Family::ALL.into_iter().flat_map(|family| {
-            let prefixes = self.gone.iter().copied().filter(move |prefix| Family::of_prefix(prefix) == family);
+            let prefixes = self.gone.iter().copied().filter(move |one| Family::of_prefix(&one.prefix) == family);
             pack_unreach(family, prefixes, dialect)
         });
         let come = self.come.iter().flat_map(|(told, prefixes)| {

@@ -28,9 +28,70 @@ const BESIDE_OCTETS: usize = 80;
 
 /// What a neighbour is told of some prefixes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) attributes: Attributes,
-    pub(super) next_hop: IpAddr,
+pub(in crate::speaker) struct Told {
+    pub(in crate::speaker) attributes: Attributes,
+    pub(in crate::speaker) next_hop: IpAddr,
+}
+
+/// All that a neighbour is told of one prefix.
+#[derive(Debug)]
+pub(super) enum TellAll {
+    /// It can hear one path only.
+    Best(Option<Arc<Told>>),
+    /// By path identifier.
+    Several(BTreeMap<u32, Arc<Told>>),
+}
+
+impl Default for TellAll {
+    fn default() -> Self {
+        Self::Best(None)
+    }
+}
+
+impl TellAll {
+    /// The only one has no identifier.
+    pub(super) fn by_id(self) -> BTreeMap<u32, Arc<Told>> {
+        match self {
+            Self::Best(told) => told.into_iter().map(|told| (0, told)).collect(),
+            Self::Several(all) => all,
+        }
+    }
+}
+
+/// One way that somebody may be told of.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Own,
+    Heard(&'a Path),
+}
+
+/// The identifier of our own path to a prefix; those heard have others.
+const OWN_ID: u32 = 1;
+
+impl<'a> Way<'a> {
+    /// The best first.
+    fn all(offer: &'a Offer) -> Vec<Self> {
+        match offer {
+            Offer::Nothing => Vec::new(),
+            Offer::Own => vec![Self::Own],
+            Offer::Heard(best, others) => std::iter::once(best).chain(others).map(Self::Heard).collect(),
+        }
+    }
+
+    fn best(offer: &'a Offer) -> Option<Self> {
+        match offer {
+            Offer::Nothing => None,
+            Offer::Own => Some(Self::Own),
+            Offer::Heard(best, _) => Some(Self::Heard(best)),
+        }
+    }
+
+    fn id(self) -> u32 {
+        match self {
+            Self::Own => OWN_ID,
+            Self::Heard(path) => path.told_id,
+        }
+    }
 }
 
 /// What is said of some prefixes before the operator's rules.
@@ -66,12 +127,22 @@ impl<'a> Teller<'a> {
         Self { us, terms, exchange, session, next_hops, drafts: BTreeMap::new(), told: BTreeMap::new() }
     }
 
-    /// `None`: it is told nothing of the prefix.
-    pub(super) fn told(&mut self, prefix: IpNet, offer: &Offer) -> Option<Arc<Told>> {
+    /// Of several paths those come that it may be told, the best first, up to the agreed number.
+    pub(super) fn told(&mut self, prefix: IpNet, offer: &Offer) -> TellAll {
+        if !self.session.dialect().ids_out.contains(Family::of_prefix(&prefix)) {
+            return TellAll::Best(Way::best(offer).and_then(|way| self.told_of(prefix, way)));
+        }
+        let most = self.exchange.paths.max(1);
+        let ways = Way::all(offer).into_iter();
+        TellAll::Several(ways.filter_map(|way| Some((way.id(), self.told_of(prefix, way)?))).take(most).collect())
+    }
+
+    /// `None`: it is not told of this way.
+    fn told_of(&mut self, prefix: IpNet, way: Way<'_>) -> Option<Arc<Told>> {
         let family = Family::of_prefix(&prefix);
         let own_hop = *self.next_hops.get(&family)?;
-        let kin = kin(family, offer)?;
-        let draft = self.draft_of(kin, offer)?;
+        let kin = kin(family, way);
+        let draft = self.draft_of(kin, way)?;
         let neighbour = self.session.source().neighbour;
         let ruling = self.exchange.export.judge(Subject { prefix, neighbour, attributes: &draft.attributes })?;
         if let Some(told) = self.told.get(&(kin, ruling)) {
@@ -82,20 +153,19 @@ impl<'a> Teller<'a> {
         told
     }
 
-    fn draft_of(&mut self, kin: Kin, offer: &Offer) -> Option<Arc<Draft>> {
+    fn draft_of(&mut self, kin: Kin, way: Way<'_>) -> Option<Arc<Draft>> {
         if let Some(draft) = self.drafts.get(&kin) {
             return draft.clone();
         }
-        let draft = self.draft(offer).map(Arc::new);
+        let draft = self.draft(way).map(Arc::new);
         self.drafts.insert(kin, draft.clone());
         draft
     }
 
-    fn draft(&self, offer: &Offer) -> Option<Draft> {
-        match offer {
-            Offer::Nothing => None,
-            Offer::Own => Some(self.own()),
-            Offer::Heard(path) => self.heard(path),
+    fn draft(&self, way: Way<'_>) -> Option<Draft> {
+        match way {
+            Way::Own => Some(self.own()),
+            Way::Heard(path) => self.heard(path),
         }
     }
 
@@ -150,14 +220,13 @@ impl<'a> Teller<'a> {
     }
 }
 
-/// `None` of nothing. What was heard at once is told by its place in memory: the offers outlive the questions.
-fn kin(family: Family, offer: &Offer) -> Option<Kin> {
-    match offer {
-        Offer::Nothing => None,
-        Offer::Own => Some(Kin::Own(family)),
-        Offer::Heard(path) => {
+/// What was heard at once is told by its place in memory: the offers outlive the questions.
+fn kin(family: Family, way: Way<'_>) -> Kin {
+    match way {
+        Way::Own => Kin::Own(family),
+        Way::Heard(path) => {
             let attributes = Arc::as_ptr(&path.attributes);
-            Some(Kin::Heard { attributes, source: path.source.neighbour, next_hop: path.next_hop })
+            Kin::Heard { attributes, source: path.source.neighbour, next_hop: path.next_hop }
         }
     }
 }

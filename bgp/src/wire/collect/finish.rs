@@ -2,15 +2,13 @@
 //!
 //! Rules: RFC 7606 §2 and §3 d), RFC 6793 §4.2.3 (what a two-octet neighbour could not say).
 
-use ipnet::IpNet;
-
-use crate::Asn;
+use crate::{Asn, wire::Nlri};
 
 use super::{Aggregator, AsPath, Attributes, Collected, Flaw, FlawKind, Update, code};
 
 impl Collected {
     /// Joins the attributes with the classic IPv4 fields.
-    pub(in crate::wire) fn into_update(mut self, withdrawn: Vec<IpNet>, announced: Vec<IpNet>) -> (Update, Vec<Flaw>) {
+    pub(in crate::wire) fn into_update(mut self, withdrawn: Vec<Nlri>, announced: Vec<Nlri>) -> (Update, Vec<Flaw>) {
         let reach = self.reach.take();
         let unreach = self.unreach.take();
         if announced.is_empty() && reach.is_none() {

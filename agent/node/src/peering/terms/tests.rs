@@ -40,6 +40,8 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         maps,
         is_client: false,
         is_transit: false,
+        add_paths: Default::default(),
+        paths: 8,
     }
 }
 

@@ -1,0 +1,74 @@
+//! `poplin bgp`: this host's BGP sessions from inside, and what can be asked of them.
+//!
+//! What `status` and `routes` show already is shown here by the same code: `summary` is the sessions of `status`, `rib in` and
+//! `rib best` are `routes`.
+
+mod neighbour;
+mod order;
+mod rib;
+mod watch;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use poplin_proto::v1::GetStatusRequest;
+
+use crate::agent;
+use crate::output::{json, print};
+use crate::problem::Problem;
+use crate::status::{Form, sessions_table};
+
+/// Look into the BGP sessions of this host, and ask something of them.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:
+  poplin bgp summary
+  poplin bgp neighbor tor
+  poplin bgp rib best 10.77.0.64/26
+  poplin bgp clear tor --soft in
+  poplin bgp watch")]
+pub(crate) struct Bgp {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Summary(Summary),
+    Neighbor(neighbour::Neighbour),
+    Rib(rib::Rib),
+    Refresh(order::Refresh),
+    Clear(order::Clear),
+    Watch(watch::Watch),
+}
+
+/// List the sessions, as `poplin status` does: state, since when, prefixes in and out, last error.
+#[derive(Debug, clap::Args)]
+struct Summary {
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
+}
+
+impl Bgp {
+    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+        match self.verb {
+            Verb::Summary(summary) => summary.run(socket).await,
+            Verb::Neighbor(neighbour) => neighbour.run(socket).await,
+            Verb::Rib(rib) => rib.run(socket).await,
+            Verb::Refresh(refresh) => refresh.run(socket).await,
+            Verb::Clear(clear) => clear.run(socket).await,
+            Verb::Watch(watch) => watch.run(socket).await,
+        }
+    }
+}
+
+impl Summary {
+    async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+        let status = agent::statuses(socket).await?.get_status(GetStatusRequest {}).await?.into_inner();
+        print(&match self.output {
+            Form::Text => sessions_table(&status.sessions),
+            Form::Json => json(&status.sessions)?,
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,78 @@
+//! The feed of best-path changes: what the head tells while somebody watches.
+//!
+//! In: changes, in the head's words. Out: the same in the wire's form, to whoever watches. Nobody is waited for: of what is not read in
+//! time the oldest makes room, and the reader is told how much.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use poplin_bgp::{BestChange, Way};
+use poplin_node::Node;
+use poplin_proto::v1;
+use tokio::sync::broadcast;
+
+/// How many changes wait for a slow reader: a neighbour with a thousand blocks that goes and comes back, and some 200 octets each.
+const WAITING: usize = 4096;
+
+/// Tells changes to whoever watches.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    watchers: broadcast::Sender<v1::RouteChange>,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { watchers: broadcast::Sender::new(WAITING) }
+    }
+}
+
+impl Changes {
+    pub(crate) fn watch(&self) -> broadcast::Receiver<v1::RouteChange> {
+        self.watchers.subscribe()
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watchers.receiver_count() > 0
+    }
+
+    pub(crate) fn tell(&self, node: &Node, change: &BestChange) {
+        let _ = self.watchers.send(written(node, change)); // the last watcher may just have gone
+    }
+}
+
+fn written(node: &Node, change: &BestChange) -> v1::RouteChange {
+    let (before, before_name) = whose(node, change.before.as_ref());
+    let (after, after_name) = whose(node, change.after.as_ref());
+    let said = change.after.as_ref().and_then(|way| match way {
+        Way::Own => None,
+        Way::Heard { attributes, .. } => Some(attributes),
+    });
+    v1::RouteChange {
+        time: now(),
+        prefix: change.prefix.to_string(),
+        before,
+        before_name,
+        after,
+        after_name,
+        next_hops: change.next_hops.iter().map(IpAddr::to_string).collect(),
+        as_path: said.map(|said| said.path.to_string()).unwrap_or_default(),
+        local_pref: said.and_then(|said| said.local_pref),
+        reason: change.step.map(|step| step.to_string()).unwrap_or_default(),
+        lost: 0,
+    }
+}
+
+/// Address and name.
+fn whose(node: &Node, way: Option<&Way>) -> (String, String) {
+    match way {
+        None => Default::default(),
+        Some(Way::Own) => ("self".to_owned(), String::new()),
+        Some(Way::Heard { neighbour, .. }) => (neighbour.to_string(), node.name_of(*neighbour)),
+    }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,156 @@
+//! BgpService: one session from inside, what is told over it, and what an operator may ask of it.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use poplin_bgp::{Order, OrderRefusal};
+use poplin_proto::Failure;
+use poplin_proto::v1::bgp_service_server::BgpService;
+use poplin_proto::v1::order_neighbour_request::Order as Asked;
+use poplin_proto::v1::{
+    GetNeighbourRequest, GetNeighbourResponse, ListAdvertisedRequest, ListRoutesResponse, OrderNeighbourRequest,
+    OrderNeighbourResponse, RouteChange, WatchRoutesRequest,
+};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use super::{Call, Desk, neighbour, peer, routes};
+
+pub(super) struct BgpDoor(pub(super) Desk);
+
+/// Changes on their way to one caller; the rest waits in the feed.
+const UNDER_WAY: usize = 64;
+
+#[tonic::async_trait]
+impl BgpService for BgpDoor {
+    type WatchRoutesStream = ReceiverStream<Result<RouteChange, Status>>;
+
+    async fn get_neighbour(
+        &self,
+        request: Request<GetNeighbourRequest>,
+    ) -> Result<Response<GetNeighbourResponse>, Status> {
+        let address = self.address_of(&request.get_ref().neighbour).await?;
+        let known = self.0.ask(|sender| Call::Neighbour(address, sender)).await?;
+        let (session, detail) = known.ok_or_else(|| unknown(&request.get_ref().neighbour))?;
+        Ok(Response::new(neighbour::written(Instant::now(), session, detail)))
+    }
+
+    async fn list_advertised(
+        &self,
+        request: Request<ListAdvertisedRequest>,
+    ) -> Result<Response<ListRoutesResponse>, Status> {
+        let ListAdvertisedRequest { neighbour, prefix } = request.into_inner();
+        let prefix = routes::prefix(&prefix)?;
+        let neighbour = match neighbour.as_str() {
+            "" => None,
+            text => Some(self.address_of(text).await?),
+        };
+        let told = self.0.ask(|sender| Call::Advertised(neighbour, prefix, sender)).await?;
+        Ok(Response::new(ListRoutesResponse { routes: told.into_iter().map(routes::advertised).collect() }))
+    }
+
+    async fn order_neighbour(
+        &self,
+        request: Request<OrderNeighbourRequest>,
+    ) -> Result<Response<OrderNeighbourResponse>, Status> {
+        peer::may_change(&request)?;
+        let request = request.into_inner();
+        let order = order(request.order())?;
+        let address = self.address_of(&request.neighbour).await?;
+        let outcome = self.0.ask(|sender| Call::Order(address, order, sender)).await?;
+        let name = outcome.map_err(refused)?;
+        Ok(Response::new(OrderNeighbourResponse { address: address.to_string(), name }))
+    }
+
+    async fn watch_routes(&self, _: Request<WatchRoutesRequest>) -> Result<Response<Self::WatchRoutesStream>, Status> {
+        self.0.until_ready().await;
+        let changes = self.0.ask(Call::WatchRoutes).await?;
+        let (sender, receiver) = mpsc::channel(UNDER_WAY);
+        tokio::spawn(pass_on(changes, sender));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+impl BgpDoor {
+    /// A host that has just started knows no neighbours yet.
+    async fn address_of(&self, text: &str) -> Result<IpAddr, Failure> {
+        self.0.until_ready().await;
+        let address = self.0.ask(|sender| Call::NeighbourCalled(text.to_owned(), sender)).await?;
+        address.ok_or_else(|| unknown(text))
+    }
+}
+
+fn unknown(text: &str) -> Failure {
+    Failure::new(Code::NotFound, "NO_NEIGHBOUR", format!("no BGP neighbour of this host is called {text:?}"))
+        .field("neighbour")
+        .advice("see `poplin bgp summary` for names and addresses")
+}
+
+fn order(asked: Asked) -> Result<Order, Failure> {
+    match asked {
+        Asked::AskAgain => Ok(Order::AskAgain),
+        Asked::TellAgain => Ok(Order::TellAgain),
+        Asked::Reset => Ok(Order::Reset),
+        Asked::Unspecified => {
+            let failure = Failure::new(Code::InvalidArgument, "NO_ORDER", "the order is missing").field("order");
+            Err(failure.advice("ORDER_ASK_AGAIN, ORDER_TELL_AGAIN or ORDER_RESET"))
+        }
+    }
+}
+
+fn refused(refusal: OrderRefusal) -> Failure {
+    let failure = Failure::new(Code::FailedPrecondition, "ORDER_REFUSED", refusal.to_string());
+    match refusal {
+        OrderRefusal::Unknown(_) => failure.advice("see `poplin bgp summary` for names and addresses"),
+        OrderRefusal::Down(..) => {
+            failure.advice("see `poplin bgp neighbor` for why, or `poplin bgp clear` to dial at once")
+        }
+        OrderRefusal::Deaf(_) => failure.advice("`poplin bgp clear` begins a new session, and its routes go meanwhile"),
+    }
+}
+
+/// Until the caller goes away, or the agent stops.
+async fn pass_on(mut changes: Receiver<RouteChange>, caller: mpsc::Sender<Result<RouteChange, Status>>) {
+    let mut lost = 0;
+    loop {
+        let change = tokio::select! {
+            change = changes.recv() => change,
+            () = caller.closed() => return,
+        };
+        match change {
+            Ok(change) => {
+                let change = RouteChange { lost: std::mem::take(&mut lost), ..change };
+                if caller.send(Ok(change)).await.is_err() {
+                    return;
+                }
+            }
+            Err(RecvError::Lagged(count)) => lost += count,
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::broadcast;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_reads_too_slowly_is_told_how_much_is_missing() {
+        let feed = broadcast::Sender::new(2);
+        let (sender, mut receiver) = mpsc::channel(8);
+        let changes = feed.subscribe();
+        for time in 1..=5 {
+            feed.send(RouteChange { time, ..RouteChange::default() }).unwrap();
+        }
+
+        tokio::spawn(pass_on(changes, sender));
+
+        let first = receiver.recv().await.unwrap().unwrap();
+        let second = receiver.recv().await.unwrap().unwrap();
+        assert_eq!([(first.time, first.lost), (second.time, second.lost)], [(4, 3), (5, 0)]);
+    }
+}

@@ -1,0 +1,67 @@
+//! What an operator can ask of one session, and when it cannot be done.
+//!
+//! Rules: RFC 2918 (route refresh), RFC 4486 §4 (administrative reset).
+
+use std::{net::IpAddr, time::Instant};
+
+use crate::{
+    SessionState,
+    session::{Established, Session},
+    wire::Family,
+};
+
+use super::Speaker;
+
+/// What an operator can ask of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Let the neighbour tell all its routes again.
+    AskAgain,
+    /// Tell it all of ours again.
+    TellAgain,
+    /// End the session and begin anew; its routes go meanwhile.
+    Reset,
+}
+
+/// Why an order cannot be carried out now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefusal {
+    /// There is no such neighbour.
+    #[error("{0} is no BGP neighbour of this host")]
+    Unknown(IpAddr),
+    /// No routes are exchanged now.
+    #[error("the session with {0} is {1:?}, not Established: there is nothing to refresh")]
+    Down(IpAddr, SessionState),
+    /// The neighbour does not answer a ROUTE-REFRESH.
+    #[error("{0} does not offer route refresh (RFC 2918), and tells its routes again only in a new session")]
+    Deaf(IpAddr),
+}
+
+impl Speaker {
+    /// Whether an order can be carried out now.
+    pub fn admits(&self, neighbour: IpAddr, order: Order) -> Result<(), OrderRefusal> {
+        let session = self.sessions.get(&neighbour).ok_or(OrderRefusal::Unknown(neighbour))?;
+        let answers = session.established().map(|session| session.answers_refresh());
+        match (order, answers) {
+            (Order::Reset, _) | (Order::TellAgain, Some(_)) | (Order::AskAgain, Some(true)) => Ok(()),
+            (Order::AskAgain | Order::TellAgain, None) => Err(OrderRefusal::Down(neighbour, session.state())),
+            (Order::AskAgain, Some(false)) => Err(OrderRefusal::Deaf(neighbour)),
+        }
+    }
+
+    /// Carries it out, as far as it can be.
+    pub(super) fn obey(&mut self, now: Instant, neighbour: IpAddr, order: Order) {
+        match order {
+            Order::AskAgain => self.with_session(now, neighbour, |session| session.ask_again(now)),
+            Order::TellAgain => self.tell_again(neighbour),
+            Order::Reset => self.with_session(now, neighbour, |session| session.reset(now)),
+        }
+    }
+
+    fn tell_again(&mut self, neighbour: IpAddr) {
+        let session = self.sessions.get(&neighbour).and_then(Session::established);
+        let families = |session: Established<'_>| session.families().map(|(family, _)| family).collect();
+        let families: Vec<Family> = session.map(families).unwrap_or_default();
+        families.into_iter().for_each(|family| self.send_family(neighbour, family));
+    }
+}

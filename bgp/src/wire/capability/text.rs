@@ -1,0 +1,60 @@
+//! Capabilities in words, also those we only know by name.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{AddPaths, Capability, Family, GracefulRestart};
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Multiprotocol(family) => write!(f, "{family} unicast"),
+            Self::RouteRefresh => f.write_str("route refresh"),
+            Self::GracefulRestart(restart) => write!(f, "graceful restart ({})", words(restart)),
+            Self::AddPaths(all) => write!(f, "more than one path ({})", directions(all)),
+            Self::FourOctetAsn(asn) => write!(f, "four-octet AS {asn}"),
+            Self::Other { code, .. } => match name(*code) {
+                Some(name) => write!(f, "{name} (code {code})"),
+                None => write!(f, "code {code}"),
+            },
+        }
+    }
+}
+
+/// `IPv4 both, IPv6 receive`.
+fn directions(all: &BTreeMap<Family, AddPaths>) -> String {
+    let word = |mode: &AddPaths| match (mode.receive, mode.send) {
+        (true, true) => "both",
+        (true, false) => "receive",
+        (false, true) => "send",
+        (false, false) => "none",
+    };
+    all.iter().map(|(family, mode)| format!("{family} {}", word(mode))).collect::<Vec<_>>().join(", ")
+}
+
+/// `120 s, has restarted, IPv4 kept, IPv6`: kept says that traffic was forwarded through the latest restart.
+fn words(restart: &GracefulRestart) -> String {
+    let time = std::iter::once(format!("{} s", restart.time_secs));
+    let restarted = restart.is_restarting.then(|| "has restarted".to_owned());
+    let families = restart.families.iter().map(|(family, is_kept)| match is_kept {
+        true => format!("{family} kept"),
+        false => family.to_string(),
+    });
+    time.chain(restarted).chain(families).collect::<Vec<_>>().join(", ")
+}
+
+/// What IANA's registry of capability codes calls those that neighbours are seen to offer.
+fn name(code: u8) -> Option<&'static str> {
+    Some(match code {
+        1 => "another address family",
+        5 => "extended next hop",
+        6 => "extended message",
+        9 => "role",
+        64 => "graceful restart of another form",
+        69 => "more than one path, of another form",
+        70 => "enhanced route refresh",
+        71 => "long-lived graceful restart",
+        73 => "host name",
+        128 => "route refresh of old",
+        _ => return None,
+    })
+}
