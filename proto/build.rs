@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 24] = [
+const DOCUMENTS: [&str; 29] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -31,15 +31,22 @@ const DOCUMENTS: [&str; 24] = [
     "NamespaceSpec",
     "HostEndpoint",
     "HostEndpointSpec",
+    "RouteMap",
+    "RouteMapSpec",
+    "RouteRule",
+    "RouteMatch",
+    "RouteSet",
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 12] = [
+const REPORTS: [&str; 14] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
     "BfdStatus",
     "BlockStatus",
+    "ListRoutesResponse",
+    "RouteStatus",
     "ExplainResponse",
     "CompiledChain",
     "ListCountersResponse",
@@ -50,14 +57,35 @@ const REPORTS: [&str; 12] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 6] =
-    ["PolicySpec.ingress", "PolicySpec.egress", "Rule.from", "Rule.to", "PeerSpec.bfd", "FabricConfigSpec.bfd"];
+const NEVER_NULL: [&str; 8] = [
+    "PolicySpec.ingress",
+    "PolicySpec.egress",
+    "Rule.from",
+    "Rule.to",
+    "PeerSpec.bfd",
+    "FabricConfigSpec.bfd",
+    "RouteRule.when",
+    "FabricConfigSpec.reflectors",
+];
 
 /// Lists whose absence means "any", so that an empty one would silently widen a rule.
-const NEVER_EMPTY: [&str; 4] = ["Rule.ports", "Rule.source_ports", "Peers.nets", "Peers.sets"];
+const NEVER_EMPTY: [&str; 11] = [
+    "Rule.ports",
+    "Rule.source_ports",
+    "Peers.nets",
+    "Peers.sets",
+    "RouteMatch.prefixes",
+    "RouteMatch.communities",
+    "RouteMatch.neighbours",
+    "RouteMatch.path_contains",
+    "RouteMatch.path_neighbour",
+    "RouteMatch.path_origin",
+    "RouteMatch.origins",
+];
 
 /// Lists whose absence means the usual, so that an empty one would silently take it away.
-const NEVER_FORGOTTEN: [&str; 2] = ["FabricConfigSpec.failsafe_inbound", "FabricConfigSpec.failsafe_outbound"];
+const NEVER_FORGOTTEN: [&str; 3] =
+    ["FabricConfigSpec.failsafe_inbound", "FabricConfigSpec.failsafe_outbound", "RouteSet.communities"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=poplin");

@@ -174,6 +174,9 @@ impl Agent {
             Call::Status(answer) => {
                 let _ = answer.send(self.node.status(Instant::now()));
             }
+            Call::Routes(prefix, answer) => {
+                let _ = answer.send(self.node.heard(prefix));
+            }
             Call::Account(dropped, answer) => {
                 let _ = answer.send(dropped.iter().map(|one| self.node.account_of(one)).collect());
             }

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poplin_bgp::{Action, Asn, ConnectionId, Event, NeighbourConfig, Speaker, SpeakerConfig};
+use poplin_bgp::{Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, Speaker, SpeakerConfig};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -45,6 +45,7 @@ fn main() -> Result<(), Failure> {
         next_hop_v4: None,
         next_hop_v6,
         bfd: None,
+        exchange: Exchange::default(),
     };
     let own = prefixes.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
     let (reports, inbox) = channel();

@@ -6,7 +6,8 @@
 //! ```text
 //!   Event ──> speaker ──> Action
 //!              │  │  └──── rib      which of several paths is used, and why
-//!              │  └─────── session  the life of one neighbour, RFC 4271 §8
+//!              │  ├─────── session  the life of one neighbour, RFC 4271 §8
+//!              │  └─────── route_map  what the operator wants done with routes that come in or go out
 //!              └────────── wire     octets <-> messages
 //! ```
 //!
@@ -25,11 +26,16 @@
 mod asn;
 pub mod bfd;
 mod rib;
+mod route_map;
 mod session;
 mod speaker;
 pub mod wire;
 
 pub use asn::Asn;
 pub use rib::{Best, Refusal, Route, Step};
-pub use session::{BfdConfig, NeighbourConfig, RESTART_TIME, SessionState};
+pub use route_map::{
+    BadPrefixRange, CommunityChange, CommunityPattern, MedChange, NextHop, PathCondition, PrefixRange, Prefixes,
+    RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict,
+};
+pub use session::{BfdConfig, Exchange, NeighbourConfig, RESTART_TIME, SessionState};
 pub use speaker::{Action, ConnectionId, Event, NeighbourView, Note, Speaker, SpeakerConfig};

@@ -1,11 +1,12 @@
 //! What the neighbours offer, which of it is used, and why.
 //!
 //! In: routes that come and go by neighbour, and the prefixes that are our own. Out: changes to the set of next hops of a
-//! prefix. Knows nothing of sessions, octets and the kernel. Rules: RFC 4271 §9.1.
+//! prefix, and to what others may be told of it. Knows nothing of sessions, octets and the kernel. Rules: RFC 4271 §9.1.
 
 mod decide;
 mod explain;
 mod guard;
+mod offer;
 mod own;
 mod route;
 mod table;
@@ -16,6 +17,7 @@ pub use guard::Refusal;
 pub use route::Route;
 
 pub(crate) use guard::{admits_attributes, admits_prefix};
+pub(crate) use offer::Offer;
 pub(crate) use own::Own;
-pub(crate) use route::Source;
+pub(crate) use route::{Path, Source};
 pub(crate) use table::{Change, Table};

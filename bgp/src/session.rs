@@ -32,7 +32,7 @@ use crate::{Action, ConnectionId, Note, SpeakerConfig, wire::Fault};
 use connection::Connection;
 use dial::Dial;
 
-pub use config::{BfdConfig, NeighbourConfig, SessionState};
+pub use config::{BfdConfig, Exchange, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
 pub use restart::RESTART_TIME;

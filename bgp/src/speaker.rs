@@ -11,6 +11,7 @@ mod import;
 mod note;
 mod path;
 mod restart;
+mod retire;
 mod view;
 
 use std::{
@@ -32,6 +33,8 @@ pub use event::{ConnectionId, Event, SpeakerConfig};
 pub use note::Note;
 pub use view::NeighbourView;
 
+use export::Terms;
+
 /// One BGP speaker.
 #[derive(Debug)]
 pub struct Speaker {
@@ -44,10 +47,13 @@ pub struct Speaker {
     /// How BFD last saw them.
     paths: BTreeMap<IpAddr, bfd::View>,
     table: Table,
+    terms: Terms,
     /// When the first event came.
     started: Option<Instant>,
     /// Who has told us its whole table since then.
     synchronised: BTreeSet<IpAddr>,
+    /// Whom we still owe the mark that our table is complete.
+    unended: BTreeSet<IpAddr>,
     actions: VecDeque<Action>,
 }
 
@@ -61,8 +67,10 @@ impl Speaker {
             watched: BTreeMap::new(),
             paths: BTreeMap::new(),
             table: Table::default(),
+            terms: Terms::new(),
             started: None,
             synchronised: BTreeSet::new(),
+            unended: BTreeSet::new(),
             actions: VecDeque::new(),
         }
     }
@@ -89,6 +97,7 @@ impl Speaker {
             }
             Event::PathChanged(view) => self.path_changed(now, view),
         }
+        self.retire(now);
     }
 
     /// What should be done next; drain until `None` before the next event.
@@ -98,7 +107,7 @@ impl Speaker {
 
     /// When to come back with [`Event::Tick`], even if nothing happens until then.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.sessions.values().filter_map(Session::deadline).min()
+        self.sessions.values().filter_map(Session::deadline).chain(self.deferral_ends()).min()
     }
 
     /// How the neighbours stand, by address.
@@ -130,6 +139,7 @@ impl Speaker {
         let due = self.sessions.iter().filter(|(_, session)| session.deadline().is_some_and(|at| at <= now));
         let due: Vec<_> = due.map(|(&address, _)| address).collect();
         due.into_iter().for_each(|address| self.with_session(now, address, |session| session.tick(now)));
+        self.end_tables(now);
     }
 
     fn opened(&mut self, now: Instant, connection: ConnectionId, neighbour: IpAddr, outgoing: bool, local: IpAddr) {
@@ -154,27 +164,27 @@ impl Speaker {
         let Some(session) = self.sessions.get_mut(&neighbour) else { return };
         change(session);
         for effect in session.take_effects(now) {
-            self.carry_out(neighbour, effect);
+            self.carry_out(now, neighbour, effect);
         }
     }
 
-    fn carry_out(&mut self, neighbour: IpAddr, effect: Effect) {
+    fn carry_out(&mut self, now: Instant, neighbour: IpAddr, effect: Effect) {
         match effect {
             Effect::Act(action) => self.act(action),
-            Effect::Up => self.send_table(neighbour),
+            Effect::Up => self.send_table(now, neighbour),
             Effect::Down => {
                 let changes = self.table.forget(neighbour);
-                self.install(changes);
+                self.follow(changes);
             }
             Effect::Keep(families) => {
                 let changes = self.table.keep(neighbour, &families);
-                self.install(changes);
+                self.follow(changes);
             }
             Effect::Sweep(families) => {
                 let changes = self.table.sweep(neighbour, &families);
-                self.install(changes);
+                self.follow(changes);
             }
-            Effect::Synchronised => self.synchronise(neighbour),
+            Effect::Synchronised => self.synchronise(now, neighbour),
             Effect::Update(update) => self.import(neighbour, update),
             Effect::Refresh(family) => self.send_family(neighbour, family),
         }
@@ -189,7 +199,8 @@ impl Speaker {
 
     /// Turns changes of the table into routes for the kernel.
     fn install(&mut self, changes: impl IntoIterator<Item = Change>) {
-        self.actions.extend(changes.into_iter().map(|Change { prefix, next_hops }| {
+        let moved = changes.into_iter().filter_map(|Change { prefix, next_hops, .. }| Some((prefix, next_hops?)));
+        self.actions.extend(moved.map(|(prefix, next_hops)| {
             if next_hops.is_empty() { Action::Remove { prefix } } else { Action::Install { prefix, next_hops } }
         }));
     }

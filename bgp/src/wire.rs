@@ -6,6 +6,7 @@
 mod attribute;
 mod capability;
 mod collect;
+mod community;
 mod header;
 mod message;
 mod multiprotocol;
@@ -21,6 +22,7 @@ mod update;
 pub use attribute::{Aggregator, Attributes, Origin, Unknown};
 pub use capability::{Capability, Family};
 pub use collect::{Flaw, FlawKind};
+pub use community::{AnyCommunity, Community, ExtendedCommunity, LargeCommunity, NotACommunity};
 pub use header::{Framer, HEADER_OCTETS, MESSAGE_OCTETS_MAX};
 pub use message::{Message, RouteRefresh};
 pub use multiprotocol::{Reach, Unreach};

@@ -1,4 +1,4 @@
-//! Gives the nine kinds of declared things one face, and each its document form.
+//! Gives the kinds of declared things one face, and each its document form.
 //!
 //! In: a kind by name, and a document in any of serde's formats. Out: a [`Resource`], or the same document again.
 //! A document is `apiVersion`, `kind`, `metadata`, `spec`; unknown fields are refused by name, absent ones take their
@@ -9,15 +9,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::spelling::nearest;
 use crate::v1::resource::Object;
 use crate::v1::{
-    AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Peer, Policy, Pool, Resource, Tier,
+    AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Peer, Policy, Pool, Resource,
+    RouteMap, Tier,
 };
 
 /// The one version documents are written in.
 pub const API_VERSION: &str = "poplin.dev/v1";
 
 /// Every kind, in the order of the wire contract.
-pub const KINDS: [&str; 10] =
-    ["Pool", "Host", "Endpoint", "Policy", "Tier", "AddressSet", "Peer", "FabricConfig", "Namespace", "HostEndpoint"];
+pub const KINDS: [&str; 11] = [
+    "Pool",
+    "Host",
+    "Endpoint",
+    "Policy",
+    "Tier",
+    "AddressSet",
+    "Peer",
+    "FabricConfig",
+    "Namespace",
+    "HostEndpoint",
+    "RouteMap",
+];
 
 /// The first lines of a document: enough to know what the rest should be. Ignores everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -93,7 +105,7 @@ macro_rules! documents {
         }
     };
 }
-documents!(Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig, Namespace, HostEndpoint);
+documents!(Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig, Namespace, HostEndpoint, RouteMap);
 
 impl Resource {
     /// One of [`KINDS`]; empty for a resource without an object, which only a broken client sends.
@@ -189,7 +201,7 @@ mod tests {
     use crate::v1::{PolicySpec, RuleList};
 
     /// One document a kind, with every field given, in the order it is printed.
-    const DOCUMENTS: [(&str, &str); 10] = [
+    const DOCUMENTS: [(&str, &str); 11] = [
         (
             "Pool",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"main","labels":{"a":"1","b":"2"},"uid":"u","resourceVersion":7},"spec":{"cidr":"10.77.0.0/16","blockSize":26,"hosts":"rack == 'a'","disabled":true}}"#,
@@ -229,6 +241,10 @@ mod tests {
         (
             "FabricConfig",
             r#"{"apiVersion":"poplin.dev/v1","kind":"FabricConfig","metadata":{"name":"default"},"spec":{"asn":64512,"mesh":false,"mtuBytes":1450,"workloadToHost":"drop","existingFlows":"keep"}}"#,
+        ),
+        (
+            "RouteMap",
+            r#"{"apiVersion":"poplin.dev/v1","kind":"RouteMap","metadata":{"name":"from-tor"},"spec":{"rules":[{"name":"default","action":"accept","when":{"prefixes":["0.0.0.0/0"],"communities":["65000:*"]},"set":{"localPref":200,"addCommunities":["65000:1:2"]}}],"otherwise":"reject"}}"#,
         ),
     ];
 

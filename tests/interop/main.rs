@@ -1,6 +1,9 @@
-//! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, one and two of them, and FRR. They need root.
+//! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, as reflector and as client, one and two of them, and FRR. They
+//! need root.
 
 mod bfd;
 mod bird;
+mod communities;
 mod ecmp;
 mod frr;
+mod reflector;

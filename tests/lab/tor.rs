@@ -45,6 +45,11 @@ impl Tor {
         &mut self.bird
     }
 
+    /// Asks its BIRD as a person would.
+    pub fn ask(&self, question: &str) -> String {
+        self.bird.birdc(question)
+    }
+
     /// Starts etcd, or starts it again on the same data.
     pub fn start_etcd(&mut self) {
         let data = self.directory.join("etcd").display().to_string();

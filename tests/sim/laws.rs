@@ -44,7 +44,8 @@ pub fn stored(world: &World) -> Stored {
             | Object::Peer(_)
             | Object::Fabric(_)
             | Object::Namespace(_)
-            | Object::HostEndpoint(_) => {}
+            | Object::HostEndpoint(_)
+            | Object::RouteMap(_) => {}
         }
     }
     stored

@@ -4,6 +4,7 @@ mod one_host;
 
 mod fabric;
 mod mesh;
+mod reflectors;
 
 mod bfd;
 mod death;

@@ -18,6 +18,7 @@ const WORDS: [(&str, &str, &str); KINDS.len()] = [
     ("FabricConfig", "fabricconfigs", "fc"),
     ("Namespace", "namespaces", "ns"),
     ("HostEndpoint", "hostendpoints", "hep"),
+    ("RouteMap", "routemaps", "rm"),
 ];
 
 impl Kind {

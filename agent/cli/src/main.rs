@@ -26,6 +26,7 @@ mod offline;
 mod output;
 mod problem;
 mod promote;
+mod routes;
 mod status;
 mod table;
 mod test;
@@ -65,6 +66,7 @@ enum Verb {
     Attach(attach::Attach),
     Detach(detach::Detach),
     Status(status::Status),
+    Routes(routes::Routes),
     Explain(explain::Explain),
     Drops(drops::Drops),
     Counters(counters::Counters),
@@ -95,6 +97,7 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Attach(attach) => attach.run(&socket).await,
         Verb::Detach(detach) => detach.run(&socket).await,
         Verb::Status(status) => status.run(&socket).await,
+        Verb::Routes(routes) => routes.run(&socket).await,
         Verb::Explain(explain) => explain.run(&socket).await,
         Verb::Drops(drops) => drops.run(&socket).await,
         Verb::Counters(counters) => counters.run(&socket).await,

@@ -93,6 +93,7 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
     if !status.kernel_error.is_empty() {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
     }
+    complaints.extend(status.routing_problems.iter().cloned());
     let idle = status.sessions.iter().filter(|session| !is_established(session));
     complaints.extend(idle.map(|session| format!("BGP session with {} is {}", neighbour(session), session.state)));
     complaints

@@ -39,10 +39,14 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
         Some(Object::AddressSet(_)) => (&["NETS"], &["PREFIXES"]),
-        Some(Object::Peer(_)) => (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "BFD"]),
-        Some(Object::FabricConfig(_)) => {
-            (&["AS", "MESH", "MTU", "WORKLOAD TO HOST"], &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT", "BFD"])
+        Some(Object::Peer(_)) => {
+            (&["ADDRESS", "AS", "PORT", "HOSTS"], &["HOLD TIME", "BFD", "IMPORT", "EXPORT", "CLIENT", "TRANSIT"])
         }
+        Some(Object::RouteMap(_)) => (&["RULES", "OTHERWISE"], &[]),
+        Some(Object::FabricConfig(_)) => (
+            &["AS", "MESH", "MTU", "WORKLOAD TO HOST"],
+            &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT", "REFLECTORS"],
+        ),
         Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
         Some(Object::HostEndpoint(_)) => (&["HOST", "INTERFACE", "ADDRESSES"], &[]),
         None => (&[], &[]),
@@ -100,7 +104,9 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = peer.spec.unwrap_or_default();
             let usual = vec![text(&spec.address), spec.asn.to_string(), or(spec.port, "179"), any(&spec.hosts)];
             let hold_time = or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s");
-            (usual, vec![hold_time, bfd(spec.bfd.as_ref())])
+            let maps = [text(&spec.import), text(&spec.export)];
+            let roles = [yes(spec.reflector_client), yes(spec.transit)];
+            (usual, [hold_time, bfd(spec.bfd.as_ref())].into_iter().chain(maps).chain(roles).collect())
         }
         Some(Object::FabricConfig(config)) => {
             let spec = config.spec.unwrap_or_default();
@@ -110,7 +116,13 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let flows = if spec.existing_flows.is_empty() { "recheck".to_owned() } else { spec.existing_flows };
             let failsafe = |ports: &[String]| if ports.is_empty() { "usual".to_owned() } else { list(ports) };
             let (inbound, outbound) = (failsafe(&spec.failsafe_inbound), failsafe(&spec.failsafe_outbound));
-            (usual, vec![flows, inbound, outbound, bfd(Some(&spec.bfd.unwrap_or_default()))])
+            let reflectors = spec.reflectors.clone().unwrap_or_else(|| NOTHING.to_owned());
+            (usual, vec![flows, inbound, outbound, bfd(Some(&spec.bfd.unwrap_or_default())), reflectors])
+        }
+        Some(Object::RouteMap(map)) => {
+            let spec = map.spec.unwrap_or_default();
+            let otherwise = if spec.otherwise.is_empty() { "reject".to_owned() } else { spec.otherwise };
+            (vec![spec.rules.len().to_string(), otherwise], Vec::new())
         }
         Some(Object::Namespace(namespace)) => {
             let spec = namespace.spec.unwrap_or_default();

@@ -62,7 +62,10 @@ impl Reader {
                 let endpoint = check_host_endpoint(endpoint)?;
                 world.add_host_endpoint(&endpoint)
             }
-            Some(Object::Pool(_) | Object::Host(_) | Object::Peer(_) | Object::FabricConfig(_)) | None => false,
+            Some(
+                Object::Pool(_) | Object::Host(_) | Object::Peer(_) | Object::FabricConfig(_) | Object::RouteMap(_),
+            )
+            | None => false,
         };
         match former {
             false => Ok(()),

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use poplin_policy::host::HostEndpoint;
 use poplin_policy::model::{AddressSet, Namespace, Policy, QualifiedName, Tier};
 
-use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
-use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, Versioned};
+use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName};
+use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, RouteMap, Versioned};
 use crate::transaction::Transaction;
 
 /// The store as last heard.
@@ -132,7 +132,8 @@ impl Mirror {
             | Object::Peer(_)
             | Object::Fabric(_)
             | Object::Namespace(_)
-            | Object::HostEndpoint(_) => {}
+            | Object::HostEndpoint(_)
+            | Object::RouteMap(_) => {}
         }
     }
 
@@ -161,7 +162,8 @@ impl Mirror {
                 | Object::Peer(_)
                 | Object::Fabric(_)
                 | Object::Namespace(_)
-                | Object::HostEndpoint(_),
+                | Object::HostEndpoint(_)
+                | Object::RouteMap(_),
             )
             | None => {}
         }
@@ -278,6 +280,11 @@ impl Mirror {
     /// The BGP peers outside the fabric, by name.
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.of_kind(ObjectKey::Peer(PeerName::new("")))
+    }
+
+    /// The route map of that name.
+    pub fn route_map(&self, name: &RouteMapName) -> Option<&RouteMap> {
+        self.one(&ObjectKey::RouteMap(name.clone()))
     }
 
     /// The settings of the fabric.

@@ -37,6 +37,8 @@ identity! {
     EndpointName
     /// Names a BGP peer.
     PeerName
+    /// Names a route map.
+    RouteMapName
 }
 
 /// Who was attached: a container and one of its interfaces. The key under which everything about an attachment is idempotent.

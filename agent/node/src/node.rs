@@ -87,6 +87,8 @@ pub struct Node {
 
     speaker: Option<Speaker>,
     peering: Option<Peering>,
+    /// Until when it reflects although it is no reflector any more.
+    reflects_until: Option<Instant>,
     learned: Learned,
     origins: BTreeSet<IpNet>,
     /// Routes of an earlier life no neighbour has spoken of yet; absent = the kernel was never read.
@@ -120,6 +122,7 @@ impl Node {
             uncertain: BTreeMap::new(),
             speaker: None,
             peering: None,
+            reflects_until: None,
             learned: BTreeMap::new(),
             origins: BTreeSet::new(),
             adopted: None,
@@ -159,7 +162,7 @@ impl Node {
     /// When [`Event::Tick`] is due, even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let speaker = self.speaker.as_ref().and_then(Speaker::next_deadline);
-        let after = [self.apply_after, self.transact_after, self.flows_after];
+        let after = [self.apply_after, self.transact_after, self.flows_after, self.reflects_until];
         let ends = [self.jobs.next_deadline(), self.adoption_ends(), speaker];
         after.into_iter().chain(ends).flatten().min()
     }
@@ -174,6 +177,7 @@ impl Node {
         self.transact_after = self.transact_after.filter(|after| *after > now);
         self.apply_after = self.apply_after.filter(|after| *after > now);
         self.flows_after = self.flows_after.filter(|after| *after > now);
+        self.reflects_until = self.reflects_until.filter(|until| *until > now);
         self.jobs.forget_hope(now);
         self.end_adoption(now);
         self.expire_jobs(now);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -17,7 +18,7 @@ use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
 use crate::kernel::Mac;
-use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
+use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName};
 
 /// Any object.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,8 @@ pub enum Object {
     Namespace(Namespace),
     /// A host's own interface that policies govern.
     HostEndpoint(HostEndpoint),
+    /// What is done with BGP routes.
+    RouteMap(RouteMap),
 }
 
 /// Which object.
@@ -71,6 +74,8 @@ pub enum ObjectKey {
     Namespace(String),
     /// By name.
     HostEndpoint(String),
+    /// By name.
+    RouteMap(RouteMapName),
 }
 
 impl Object {
@@ -88,6 +93,7 @@ impl Object {
             Object::Fabric(_) => ObjectKey::Fabric,
             Object::Namespace(namespace) => ObjectKey::Namespace(namespace.name.clone()),
             Object::HostEndpoint(endpoint) => ObjectKey::HostEndpoint(endpoint.name.clone()),
+            Object::RouteMap(map) => ObjectKey::RouteMap(map.name.clone()),
         }
     }
 }
@@ -107,7 +113,7 @@ macro_rules! kinds {
         }
     )*};
 }
-kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace, HostEndpoint);
+kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace, HostEndpoint, RouteMap);
 
 /// An object and the revision of the store that wrote it.
 #[derive(Clone, Debug, PartialEq)]
@@ -205,6 +211,12 @@ pub struct Peer {
     pub hold_time: Duration,
     /// How the way to it is watched, if it is.
     pub bfd: Option<Bfd>,
+    /// Which of its routes are taken, and which it is told.
+    pub maps: RouteMaps,
+    /// Whether routes are reflected for it.
+    pub is_client: bool,
+    /// Whether routes of others are passed on to it, and its own to others.
+    pub is_transit: bool,
 }
 
 /// How the way to a BGP neighbour is watched.
@@ -226,6 +238,45 @@ impl Default for Bfd {
     }
 }
 
+/// What is done with BGP routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteMap {
+    /// Its name.
+    pub name: RouteMapName,
+    /// Its rules, shared by all neighbours that name it.
+    pub rules: Arc<poplin_bgp::RouteMap>,
+}
+
+/// Which route maps hold with a neighbour; absent = everything passes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteMaps {
+    /// For what is taken.
+    pub import: Option<RouteMapName>,
+    /// For what is told.
+    pub export: Option<RouteMapName>,
+}
+
+impl RouteMaps {
+    /// Those that are named, each with the word for its direction.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &RouteMapName)> {
+        let import = self.import.iter().map(|name| ("import", name));
+        import.chain(self.export.iter().map(|name| ("export", name)))
+    }
+}
+
+/// How hosts exchange routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// Hosts that reflect for the others of their AS; absent = none do.
+    pub reflectors: Option<Selector>,
+    /// The cluster they share; absent = each is one of its own.
+    pub cluster: Option<Ipv4Addr>,
+    /// What passes between hosts.
+    pub mesh: RouteMaps,
+    /// Whether nothing passes with a peer in another AS that names no route map (RFC 8212).
+    pub is_closed_outside: bool,
+}
+
 /// Settings of the whole fabric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fabric {
@@ -243,6 +294,8 @@ pub struct Fabric {
     pub existing_flows: ExistingFlows,
     /// What no policy of a host endpoint closes.
     pub failsafe: Failsafe,
+    /// How hosts exchange routes.
+    pub routing: Routing,
 }
 
 /// What becomes of established flows that policy comes to deny.
@@ -266,6 +319,7 @@ impl Default for Fabric {
             workload_to_host: WorkloadToHost::Drop,
             existing_flows: ExistingFlows::Recheck,
             failsafe: Failsafe::default(),
+            routing: Routing::default(),
         }
     }
 }

@@ -26,7 +26,8 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
             | Object::Block(_)
             | Object::Host(_)
             | Object::Peer(_)
-            | Object::Fabric(_) => {}
+            | Object::Fabric(_)
+            | Object::RouteMap(_) => {}
         }
     }
     for object in objects {

@@ -1,7 +1,9 @@
 //! Which BGP neighbours this host should have, and what it should tell them.
 //!
 //! In: the store as last heard, this host's own record, the kernel as last seen. Out: neighbours and prefixes. Sessions live in
-//! the `bgp` crate.
+//! the `bgp` crate; what is exchanged over them stands in `terms.rs`.
+
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,13 +11,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
-use poplin_bgp::{Asn, BfdConfig, NeighbourConfig, SpeakerConfig};
+use poplin_bgp::{Asn, BfdConfig, Exchange, NeighbourConfig, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
 use crate::object::{Bfd, Host, Peer};
 use crate::prefix::host_prefix;
 use crate::underlay::on_link;
+
+pub use terms::reflects;
+
+use terms::Terms;
 
 /// How long a neighbour may be silent before its session ends.
 /// 90 s is what RFC 4271 §10 suggests: room for three keepalives. Shorter finds a dead host sooner, and flaps more under load.
@@ -37,17 +43,25 @@ pub struct Peering {
     pub neighbours: Vec<NeighbourConfig>,
     /// Which object each neighbour comes from, for people.
     pub names: BTreeMap<IpAddr, String>,
+    /// What of that cannot be meant so, one sentence each.
+    pub problems: Vec<String>,
+    /// Whether it reflects for the other hosts of its AS.
+    pub is_reflector: bool,
 }
 
-/// The neighbours of this host: the peers that select it and, in a mesh, every other host. What was found out `before` may count.
-pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<&Peering>) -> Peering {
+/// The neighbours of this host: the peers that select it, and the other hosts as far as mesh and reflectors join them. Those of
+/// the peering before that nothing joins any more stay until they are not needed. A host that was a reflector and still lingers
+/// reflects as before.
+pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<&Peering>, lingers: bool) -> Peering {
     let fabric = mirror.fabric();
+    let asn = me.asn.unwrap_or(fabric.asn);
+    let mut terms = Terms::new(mirror, &fabric, me, asn, lingers);
     let mut names = BTreeMap::new();
     let mut neighbours = Vec::new();
     for peer in mirror.peers().filter(|peer| peer.hosts.admits(&me.labels)) {
         let is_multihop = || !is_direct(peer.address, kernel, before);
         let bfd = peer.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or_else(is_multihop)));
-        neighbours.push(NeighbourConfig { bfd, ..neighbour_of_peer(me, peer) });
+        neighbours.push(NeighbourConfig { bfd, ..neighbour_of_peer(me, peer, terms.with_peer(peer)) });
         names.insert(peer.address, peer.name.to_string());
     }
     let bfd = fabric.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or(true)));
@@ -56,12 +70,24 @@ pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<
         if names.contains_key(&address) {
             continue;
         }
-        let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME);
+        let known = || before.and_then(|before| before.neighbour(address, host.name.as_str()));
+        let Some(exchange) = terms.with_host(host, known) else { continue };
+        let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME, exchange);
         neighbours.push(NeighbourConfig { bfd, ..neighbour });
         names.insert(address, host.name.to_string());
     }
-    let speaker = SpeakerConfig { asn: me.asn.unwrap_or(fabric.asn), router_id: me.router_id };
-    Peering { speaker, neighbours, names }
+    let speaker = SpeakerConfig { asn, router_id: me.router_id };
+    let is_reflector = reflects(&fabric, me);
+    Peering { speaker, neighbours, names, problems: terms.into_problems(), is_reflector }
+}
+
+impl Peering {
+    /// What is exchanged with the neighbour of this address and name.
+    fn neighbour(&self, address: IpAddr, name: &str) -> Option<&Exchange> {
+        let is_known = self.names.get(&address).is_some_and(|known| known == name);
+        let known = self.neighbours.iter().find(|neighbour| is_known && neighbour.address == address);
+        known.map(|neighbour| &neighbour.exchange)
+    }
 }
 
 /// An address of the other host that this one can speak to: IPv4 where both have it, else IPv6.
@@ -87,11 +113,18 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
     was_direct || on_link(kernel, address).is_some()
 }
 
-fn neighbour_of_peer(me: &Host, peer: &Peer) -> NeighbourConfig {
-    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time)
+fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
+    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange)
 }
 
-fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duration) -> NeighbourConfig {
+fn neighbour(
+    me: &Host,
+    address: IpAddr,
+    port: u16,
+    asn: Asn,
+    hold_time: Duration,
+    exchange: Exchange,
+) -> NeighbourConfig {
     let next_hop_v4 = me.addresses.iter().find_map(|mine| match mine {
         IpAddr::V4(mine) => Some(*mine),
         IpAddr::V6(_) => None,
@@ -111,6 +144,7 @@ fn neighbour(me: &Host, address: IpAddr, port: u16, asn: Asn, hold_time: Duratio
         next_hop_v4,
         next_hop_v6,
         bfd: None,
+        exchange,
     }
 }
 
@@ -176,12 +210,15 @@ mod tests {
             hosts: Selector::all(),
             hold_time: HOLD_TIME,
             bfd,
+            maps: Default::default(),
+            is_client: false,
+            is_transit: false,
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);
         let mut kernel = KernelState::default();
         kernel.underlay.extend(route.map(|route| ("172.31.1.0/24".parse().unwrap(), route)));
-        let peering = peering(&mirror, &me(), &kernel, before);
+        let peering = peering(&mirror, &me(), &kernel, before, false);
         let path = peering.neighbours[0].bfd.map(|bfd| bfd.settings.path);
         (peering, path)
     }

@@ -229,7 +229,11 @@ impl Policing {
                 self.compiler.set_doorway(name, doorway);
             }
             ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric())),
-            ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) => {}
+            ObjectKey::Pool(_)
+            | ObjectKey::Block(..)
+            | ObjectKey::Host(_)
+            | ObjectKey::Peer(_)
+            | ObjectKey::RouteMap(_) => {}
         }
     }
 
@@ -263,7 +267,12 @@ fn rank(key: &ObjectKey) -> u8 {
         ObjectKey::AddressSet(_) | ObjectKey::HostEndpoint(_) => 1,
         ObjectKey::Endpoint(_) => 2,
         ObjectKey::Policy(_) => 3,
-        ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) | ObjectKey::Fabric => 4,
+        ObjectKey::Pool(_)
+        | ObjectKey::Block(..)
+        | ObjectKey::Host(_)
+        | ObjectKey::Peer(_)
+        | ObjectKey::Fabric
+        | ObjectKey::RouteMap(_) => 4,
     }
 }
 

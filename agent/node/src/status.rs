@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, bfd};
+use poplin_bgp::{Asn, Route, bfd};
 
 use crate::name::{HostName, PoolName};
 
@@ -34,6 +34,8 @@ pub struct Status {
     pub policies: usize,
     /// Prefixes learned by BGP.
     pub routes_learned: usize,
+    /// What is wrong with what was declared about BGP, one sentence each.
+    pub routing_problems: Vec<String>,
     /// The last step the kernel refused, while it is not mended.
     pub kernel_error: Option<String>,
 }
@@ -68,6 +70,17 @@ pub struct Watched {
     pub view: bfd::View,
     /// For how long it has been in its state.
     pub in_state: Duration,
+}
+
+/// A route as a neighbour offers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// The peer or host object the neighbour comes from.
+    pub name: String,
+    /// What it offers, and what became of it.
+    pub route: Route,
+    /// Why it is the best, if it is.
+    pub reason: Option<String>,
 }
 
 /// How full a block is.

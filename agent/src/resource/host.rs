@@ -6,15 +6,16 @@ use std::net::Ipv4Addr;
 use poplin_bgp::Asn;
 use poplin_manifest::address::addresses;
 use poplin_manifest::field::{
-    Findings, Invalid, Invalids, checked_labels, checked_name, parse, show_labels, within, word,
+    Findings, Invalid, Invalids, checked_labels, checked_name, parse, selector, show_labels, within, word,
 };
 use poplin_node::name::HostName;
-use poplin_node::object::{ExistingFlows, Fabric, Host};
+use poplin_node::object::{ExistingFlows, Fabric, Host, Routing};
 use poplin_policy::host::{Failsafe, WorkloadToHost};
 use poplin_policy::model::{PortMatch, PortProtocol};
 use poplin_proto::v1;
 
 use super::bfd;
+use super::route_map::named;
 
 /// Name of the one `FabricConfig`.
 pub(super) const FABRIC_NAME: &str = "default";
@@ -88,9 +89,10 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let inbound = failsafe(&mut findings, "spec.failsafeInbound", &spec.failsafe_inbound, default.failsafe.inbound);
     let outbound = failsafe(&mut findings, "spec.failsafeOutbound", &spec.failsafe_outbound, default.failsafe.outbound);
     let bfd = spec.bfd.map_or(default.bfd, |bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
+    let routing = findings.take_part(routing(&spec));
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
-    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows);
-    findings.finish(checked.map(|(((asn, mtu_bytes), workload_to_host), existing_flows)| Fabric {
+    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows).zip(routing);
+    findings.finish(checked.map(|((((asn, mtu_bytes), workload_to_host), existing_flows), routing)| Fabric {
         asn,
         is_meshed,
         bfd,
@@ -98,6 +100,28 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
         workload_to_host,
         existing_flows,
         failsafe: Failsafe { inbound, outbound },
+        routing,
+    }))
+}
+
+/// Checks what concerns routes between hosts, and with peers that say nothing of their own.
+fn routing(spec: &v1::FabricConfigSpec) -> Result<Routing, Invalids> {
+    let mut findings = Findings::default();
+    let reflectors = spec.reflectors.as_ref().map(|text| selector("spec.reflectors", text));
+    let reflectors = findings.take(reflectors.transpose());
+    let cluster = Some(&spec.cluster_id).filter(|text| !text.is_empty());
+    let expected = "a cluster id such as 192.0.2.1";
+    let cluster = cluster.map(|text| parse::<Ipv4Addr>("spec.clusterId", text, "BAD_ADDRESS", expected));
+    let cluster = findings.take(cluster.transpose());
+    let mesh = named(&mut findings, [("spec.meshImport", &spec.mesh_import), ("spec.meshExport", &spec.mesh_export)]);
+    let words = [("", false), ("accept", false), ("reject", true)];
+    let closed = findings.take(word("spec.externalDefault", &spec.external_default, &words));
+    let checked = reflectors.zip(cluster).zip(closed);
+    findings.finish(checked.map(|((reflectors, cluster), is_closed_outside)| Routing {
+        reflectors,
+        cluster,
+        mesh,
+        is_closed_outside,
     }))
 }
 

@@ -1,7 +1,8 @@
 //! Where each object stands in the store, on one page.
 //!
 //! ```text
-//! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace, hostendpoint;
+//! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace, hostendpoint,
+//!                             routemap;
 //!                             a policy or address set that lives in a namespace: NAMESPACE/NAME
 //! /poplin/v1/h/HOST           hosts
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
@@ -9,7 +10,7 @@
 //! ```
 
 use ipnet::IpNet;
-use poplin_node::name::{EndpointName, HostName, PeerName, PoolName};
+use poplin_node::name::{EndpointName, HostName, PeerName, PoolName, RouteMapName};
 use poplin_node::object::ObjectKey;
 use poplin_policy::model::QualifiedName;
 
@@ -27,6 +28,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::Fabric => format!("{ROOT}c/fabricconfig/{}", super::host::FABRIC_NAME),
         ObjectKey::Namespace(name) => format!("{ROOT}c/namespace/{name}"),
         ObjectKey::HostEndpoint(name) => format!("{ROOT}c/hostendpoint/{name}"),
+        ObjectKey::RouteMap(name) => format!("{ROOT}c/routemap/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
         ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
         ObjectKey::Block(pool, cidr) => format!("{ROOT}b/{pool}/{}", cidr.to_string().replace('/', "-")),
@@ -60,6 +62,7 @@ fn declared(kind: &str, qualified: QualifiedName) -> Option<ObjectKey> {
         "tier" => ObjectKey::Tier(name.to_owned()),
         "namespace" => ObjectKey::Namespace(name.to_owned()),
         "hostendpoint" => ObjectKey::HostEndpoint(name.to_owned()),
+        "routemap" => ObjectKey::RouteMap(RouteMapName::new(name)),
         "peer" => ObjectKey::Peer(PeerName::new(name)),
         "fabricconfig" => ObjectKey::Fabric,
         _ => return None,
@@ -76,7 +79,8 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
     Some(match kind {
         "Host" => format!("{ROOT}h/"),
         "Endpoint" => format!("{ROOT}e/"),
-        "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" | "HostEndpoint" => {
+        "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" | "HostEndpoint"
+        | "RouteMap" => {
             format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
         }
         _ => return None,
@@ -94,6 +98,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::Fabric => Some("FabricConfig"),
         ObjectKey::Namespace(_) => Some("Namespace"),
         ObjectKey::HostEndpoint(_) => Some("HostEndpoint"),
+        ObjectKey::RouteMap(_) => Some("RouteMap"),
         ObjectKey::Host(_) => Some("Host"),
         ObjectKey::Endpoint(_) => Some("Endpoint"),
         ObjectKey::Block(..) => None,
@@ -110,7 +115,8 @@ mod tests {
         let host = ObjectKey::Host(HostName::new("h1.example"));
         let policies = ["db", "shop/db"].map(|name| ObjectKey::Policy(name.into()));
         let host_endpoint = ObjectKey::HostEndpoint("h1-eth0".to_owned());
-        for key in [block, host, host_endpoint, ObjectKey::Fabric].into_iter().chain(policies) {
+        let route_map = ObjectKey::RouteMap(RouteMapName::new("from-tor"));
+        for key in [block, host, host_endpoint, route_map, ObjectKey::Fabric].into_iter().chain(policies) {
             assert_eq!(key_of(&path_of(&key)), Some(key));
         }
     }

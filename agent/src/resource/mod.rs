@@ -11,6 +11,7 @@ mod key;
 mod mac;
 mod peer;
 mod pool;
+mod route_map;
 mod stored;
 
 pub use key::{ROOT, key_of, kind_prefix, path_of, path_of_name};
@@ -40,6 +41,7 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::FabricConfig(config) => host::check_fabric(config).map(Object::Fabric),
         resource::Object::Namespace(namespace) => check_namespace(namespace).map(Object::Namespace),
         resource::Object::HostEndpoint(one) => check_host_endpoint(one).map(Object::HostEndpoint),
+        resource::Object::RouteMap(map) => route_map::check(map).map(Object::RouteMap),
     }
 }
 

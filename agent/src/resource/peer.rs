@@ -11,6 +11,7 @@ use poplin_proto::v1;
 
 use super::bfd;
 use super::host::asn;
+use super::route_map::named;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let spec = peer.spec.clone().unwrap_or_default();
@@ -29,6 +30,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
             .map(|seconds| Duration::from_secs(seconds.into())),
     };
     let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
+    let maps = named(&mut findings, [("spec.import", &spec.import), ("spec.export", &spec.export)]);
     let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
     findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
         name,
@@ -38,5 +40,8 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         hosts,
         hold_time,
         bfd,
+        maps,
+        is_client: spec.reflector_client,
+        is_transit: spec.transit,
     }))
 }

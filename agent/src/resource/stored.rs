@@ -71,7 +71,8 @@ pub fn encode(object: &Object) -> Option<Vec<u8>> {
         | Object::Peer(_)
         | Object::Fabric(_)
         | Object::Namespace(_)
-        | Object::HostEndpoint(_) => return None,
+        | Object::HostEndpoint(_)
+        | Object::RouteMap(_) => return None,
     };
     document.to_json().ok().map(String::into_bytes)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use poplin_node::name::RouteMapName;
 use poplin_node::object::{Object, ObjectKey};
 use poplin_policy::model::{Policy, Rule};
 use poplin_proto::Failure;
@@ -97,6 +98,10 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
                 .find(|policy| policy.ingress.iter().chain(&policy.egress).flatten().any(names_it))?;
             in_use(format!("address set {name} is named by policy {}", user.name), "change that policy first")
         }
+        ObjectKey::RouteMap(name) => {
+            let user = standing.values().find_map(|object| uses_map(object, name))?;
+            in_use(format!("route map {name} is named by {user}"), "take it out there first: no route would pass")
+        }
         ObjectKey::Policy(_)
         | ObjectKey::Peer(_)
         | ObjectKey::Fabric
@@ -104,6 +109,16 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::Block(..) => None,
     }
+}
+
+/// How the object is called, if it names this route map.
+fn uses_map(object: &Object, name: &RouteMapName) -> Option<String> {
+    let (maps, title) = match object {
+        Object::Peer(peer) => (&peer.maps, format!("peer {}", peer.name)),
+        Object::Fabric(fabric) => (&fabric.routing.mesh, "the fabric's configuration".to_owned()),
+        _ => return None,
+    };
+    maps.named().any(|(_, named)| named == name).then_some(title)
 }
 
 fn policies(standing: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &Policy> {

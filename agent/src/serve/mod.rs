@@ -13,6 +13,7 @@ mod list;
 mod listen;
 mod peer;
 mod resources;
+mod routes;
 mod status;
 mod workloads;
 
@@ -25,11 +26,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
 use poplin_node::policing::Passage;
 use poplin_node::request::{Answer, Attach, Attached, Detach};
-use poplin_node::status::Status;
+use poplin_node::status::{Heard, Status};
 use poplin_policy::compile::Counted;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
@@ -53,6 +55,8 @@ pub enum Call {
     Check(AttachmentId, oneshot::Sender<Option<(Attached, Vec<String>)>>),
     /// This host at this moment.
     Status(oneshot::Sender<Status>),
+    /// The routes the neighbours offer, to one prefix or to all.
+    Routes(Option<IpNet>, oneshot::Sender<Vec<Heard>>),
     /// Whose dropped packets were, and who decided.
     Account(Vec<Dropped>, oneshot::Sender<Vec<Account>>),
     /// The chains of our table a packet comes through.

@@ -3,10 +3,13 @@
 use poplin_bgp::bfd::{Diagnostic, Path};
 use poplin_node::status::{BlockUse, Session, Status as Host, Watched};
 use poplin_proto::v1::status_service_server::StatusService;
-use poplin_proto::v1::{BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, SessionStatus, StoreStatus};
+use poplin_proto::v1::{
+    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse, SessionStatus,
+    StoreStatus,
+};
 use tonic::{Request, Response, Status};
 
-use super::{Call, Desk};
+use super::{Call, Desk, routes};
 
 pub(super) struct StatusDoor(pub(super) Desk);
 
@@ -23,6 +26,13 @@ impl StatusService for StatusDoor {
         };
         Ok(Response::new(response(host, store)))
     }
+
+    async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {
+        let request = request.into_inner();
+        let prefix = routes::prefix(&request)?;
+        let heard = self.0.ask(|sender| Call::Routes(prefix, sender)).await?;
+        Ok(Response::new(routes::response(heard, &request.neighbour)))
+    }
 }
 
 fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
@@ -34,6 +44,7 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
         endpoints: count(host.endpoints),
         policies: count(host.policies),
         routes_learned: count(host.routes_learned),
+        routing_problems: host.routing_problems,
         kernel_error: host.kernel_error.unwrap_or_default(),
         asn: host.asn.0,
         router_id: host.router_id.to_string(),

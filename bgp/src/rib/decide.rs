@@ -1,6 +1,6 @@
 //! Chooses which of several paths to one prefix is used, and says why it won.
 //!
-//! In: the paths the neighbours offer, already admitted by the guards. Out: the winner, the deciding step, and the paths
+//! In: the paths the neighbours offer, already admitted by the guards; those import rules reject take no part. Out: the winner, the deciding step, and the paths
 //! that are as good. Rules: RFC 4271 §9.1.2.2, in the order given there, by elimination: MED compares only paths through
 //! one system, so it orders no pairs, and only elimination gives one answer whatever the order of arrival.
 
@@ -61,11 +61,12 @@ const LOCAL_PREF: u32 = 100;
 
 /// `None` if there is no path.
 pub(super) fn decide(paths: &[Path]) -> Option<Choice> {
-    if let [_] = paths {
+    if let [Path { is_admitted: true, .. }] = paths {
         // By far the most prefixes of a fabric are offered once.
         return Some(Choice { winner: 0, step: Step::Only, equal: vec![0] });
     }
-    let mut race = Race { left: paths.iter().enumerate().collect(), step: Step::Only };
+    let mut race =
+        Race { left: paths.iter().enumerate().filter(|(_, path)| path.is_admitted).collect(), step: Step::Only };
     race.keep_least(Step::LocalPref, |path| u32::MAX - path.attributes.local_pref.unwrap_or(LOCAL_PREF));
     race.keep_least(Step::PathLength, |path| path.attributes.path.length());
     race.keep_least(Step::Origin, |path| path.attributes.origin);

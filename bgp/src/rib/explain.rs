@@ -60,6 +60,7 @@ impl Entry {
             next_hop: path.next_hop,
             attributes: path.attributes.clone(),
             stale: path.is_stale,
+            admitted: path.is_admitted,
             best: choice.is_some_and(|choice| choice.winner == position),
             used: choice.is_some_and(|choice| choice.equal.contains(&position)),
         }

@@ -1,7 +1,8 @@
 //! Which routes never enter the table.
 //!
-//! Rules: RFC 4271 §5.1.3 (next hop), §6.3 (first AS), §9.1.2 (loops), RFC 4456 §8 (reflection loops), RFC 6890 (addresses
-//! with a meaning of their own). Routes to exactly our own prefixes are kept, yet never used: see `own.rs`.
+//! Rules: RFC 4271 §5.1.3 (next hop), §6.3 (first AS), §9.1.2 (loops), RFC 4456 §8 (what comes home), RFC 6890 (addresses
+//! with a meaning of their own). Routes to exactly our own prefixes are kept, yet never used: see `own.rs`;
+//! so are those that passed our cluster before: see `speaker/import/judge.rs`.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -24,10 +24,22 @@ pub(crate) struct Source {
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     pub(crate) source: Arc<Source>,
+    /// What was said about it.
+    pub(crate) heard: Arc<Attributes>,
+    /// What counts: the same, but for what import rules changed.
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) next_hop: IpAddr,
+    /// Whether import rules let it pass; else it is kept and never used, so that other rules can be tried on it.
+    pub(crate) is_admitted: bool,
     /// Whether it was heard before the neighbour's restart, and not again since.
     pub(crate) is_stale: bool,
+}
+
+/// What two looks at one path have in common, as far as others are told of it.
+impl PartialEq for Path {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source && self.attributes == other.attributes && self.next_hop == other.next_hop
+    }
 }
 
 impl Path {
@@ -57,6 +69,8 @@ pub struct Route {
     pub attributes: Arc<Attributes>,
     /// Whether it was heard before the neighbour's restart, and not again since (RFC 4724 §4.2); it is used like the others.
     pub stale: bool,
+    /// Whether import rules let it pass; else it is kept, and never used.
+    pub admitted: bool,
     /// Whether it won.
     pub best: bool,
     /// Whether its next hop is used: it won, or is as good as the winner.

@@ -1,29 +1,32 @@
 //! All paths to all prefixes, and what of them is in use.
 //!
-//! In: paths that come and go by neighbour (Adj-RIB-In, RFC 4271 §3.2). Out: the changes to the next hops in use (Loc-RIB).
+//! In: paths that come and go by neighbour (Adj-RIB-In, RFC 4271 §3.2). Out: the changes to what is in use (Loc-RIB).
 //! A path may be stale; that changes when it goes, and nothing else (RFC 4724 §4.2).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
 };
 
 use ipnet::IpNet;
 
-use crate::wire::{Attributes, Family};
+use crate::wire::Family;
 
 use super::{
-    Own, Source,
+    Offer, Own, Path,
     decide::{Choice, decide, next_hops},
-    route::Path,
 };
 
-/// What became of the next hops of one prefix: all of them now, none if it is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of one prefix; at least one of the two is a change.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Change {
     pub(crate) prefix: IpNet,
-    pub(crate) next_hops: Vec<IpAddr>,
+    /// All its next hops now, none if it is gone; `None` if they are as they were.
+    pub(crate) next_hops: Option<Vec<IpAddr>>,
+    /// What could be told of it before.
+    pub(crate) before: Offer,
+    /// And now.
+    pub(crate) after: Offer,
 }
 
 /// All paths to all prefixes.
@@ -32,7 +35,7 @@ pub(crate) struct Table {
     pub(super) entries: BTreeMap<IpNet, Entry>,
     /// How many paths each neighbour has here.
     counts: BTreeMap<IpAddr, usize>,
-    own: Own,
+    pub(super) own: Own,
 }
 
 /// The paths to one prefix, at most one of each neighbour, by the neighbour's address.
@@ -45,43 +48,35 @@ pub(super) struct Entry {
 }
 
 impl Table {
-    pub(crate) fn own(&self) -> &Own {
-        &self.own
-    }
-
     /// How many prefixes this neighbour offers.
     pub(crate) fn count(&self, neighbour: IpAddr) -> usize {
         self.counts.get(&neighbour).copied().unwrap_or(0)
     }
 
     /// A neighbour offers a way, in place of what it offered before.
-    pub(crate) fn announce(
-        &mut self,
-        prefix: IpNet,
-        source: &Arc<Source>,
-        attributes: &Arc<Attributes>,
-        next_hop: IpAddr,
-    ) -> Option<Change> {
-        let path = Path { source: Arc::clone(source), attributes: Arc::clone(attributes), next_hop, is_stale: false };
+    pub(crate) fn announce(&mut self, prefix: IpNet, path: Path) -> Option<Change> {
+        let neighbour = path.source.neighbour;
         let is_own = self.own.contains(&prefix);
         let entry = self.entries.entry(prefix).or_default();
+        let before = entry.offer();
         if entry.put(path) {
-            *self.counts.entry(source.neighbour).or_default() += 1;
+            *self.counts.entry(neighbour).or_default() += 1;
         }
-        entry.settle(prefix, is_own)
+        entry.settle(prefix, is_own, before)
     }
 
     /// A neighbour takes back what it offered, if it did.
     pub(crate) fn withdraw(&mut self, prefix: IpNet, neighbour: IpAddr) -> Option<Change> {
         let is_own = self.own.contains(&prefix);
         let entry = self.entries.get_mut(&prefix)?;
+        let before = entry.offer();
         if !entry.take(neighbour) {
             return None;
         }
         if let Some(count) = self.counts.get_mut(&neighbour) {
             *count = count.saturating_sub(1);
         }
-        let change = entry.settle(prefix, is_own);
+        let change = entry.settle(prefix, is_own, before);
         if entry.paths.is_empty() {
             self.entries.remove(&prefix);
         }
@@ -112,12 +107,13 @@ impl Table {
         let mut changes = Vec::new();
         self.entries.retain(|prefix, entry| {
             let Ok(position) = entry.position(neighbour) else { return true };
+            let before = entry.offer();
             if stays(prefix, &mut entry.paths[position]) {
                 return true;
             }
             entry.paths.remove(position);
             *count = count.saturating_sub(1);
-            changes.extend(entry.settle(*prefix, self.own.contains(prefix)));
+            changes.extend(entry.settle(*prefix, self.own.contains(prefix), before));
             !entry.paths.is_empty()
         });
         if *count == 0 {
@@ -126,16 +122,44 @@ impl Table {
         changes
     }
 
-    /// Our own prefixes are these from now on; what others say about them falls out of use or comes into it.
-    pub(crate) fn originate(&mut self, own: Own) -> Vec<Change> {
-        let changed: Vec<_> = self.own.prefixes().symmetric_difference(own.prefixes()).copied().collect();
-        self.own = own;
-        changed.into_iter().filter_map(|prefix| self.reconsider(prefix)).collect()
+    /// Import rules have changed: judges all the paths of one neighbour anew.
+    pub(crate) fn judge(&mut self, neighbour: IpAddr, mut judge: impl FnMut(&IpNet, &mut Path)) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (prefix, entry) in &mut self.entries {
+            let Ok(position) = entry.position(neighbour) else { continue };
+            let before = entry.offer();
+            judge(prefix, &mut entry.paths[position]);
+            changes.extend(entry.settle(*prefix, self.own.contains(prefix), before));
+        }
+        changes
     }
 
-    fn reconsider(&mut self, prefix: IpNet) -> Option<Change> {
+    /// Whether all this neighbour offers is offered by somebody who stays, too.
+    pub(crate) fn is_covered(&self, neighbour: IpAddr, stays: impl Fn(IpAddr) -> bool) -> bool {
+        let counts = |path: &&Path| path.is_admitted && path.source.neighbour != neighbour;
+        let offered =
+            |entry: &&Entry| entry.position(neighbour).is_ok_and(|position| entry.paths[position].is_admitted);
+        self.count(neighbour) == 0
+            || self.entries.values().filter(offered).all(|entry| {
+                entry.paths.iter().filter(counts).any(|path| !path.is_stale && stays(path.source.neighbour))
+            })
+    }
+
+    /// Our own prefixes are these from now on; what others say about them falls out of use or comes into it.
+    pub(crate) fn originate(&mut self, own: Own) -> Vec<Change> {
+        let changed = self.own.prefixes().symmetric_difference(own.prefixes());
+        let changed: Vec<_> = changed.map(|prefix| (*prefix, self.offer(prefix))).collect();
+        self.own = own;
+        changed.into_iter().map(|(prefix, before)| self.reconsider(prefix, before)).collect()
+    }
+
+    /// It is ours from now on, or is not any more.
+    fn reconsider(&mut self, prefix: IpNet, before: Offer) -> Change {
         let is_own = self.own.contains(&prefix);
-        self.entries.get_mut(&prefix)?.settle(prefix, is_own)
+        let entry = self.entries.get_mut(&prefix);
+        let change = entry.and_then(|entry| entry.settle(prefix, is_own, Offer::Nothing));
+        let next_hops = change.and_then(|change| change.next_hops);
+        Change { prefix, next_hops, before, after: self.offer(&prefix) }
     }
 }
 
@@ -164,14 +188,20 @@ impl Entry {
         position.map(|position| self.paths.remove(position)).is_ok()
     }
 
-    /// Decides anew, and tells if the next hops changed; one of our own prefixes has none.
-    fn settle(&mut self, prefix: IpNet, is_own: bool) -> Option<Change> {
+    /// The best that was heard.
+    pub(super) fn offer(&self) -> Offer {
+        let winner = self.choice.as_ref().and_then(|choice| self.paths.get(choice.winner));
+        winner.map_or(Offer::Nothing, |winner| Offer::Heard(winner.clone()))
+    }
+
+    /// Decides anew, and tells what changed; one of our own prefixes has no next hops.
+    fn settle(&mut self, prefix: IpNet, is_own: bool, before: Offer) -> Option<Change> {
         self.choice = if is_own { None } else { decide(&self.paths) };
         let next_hops = self.choice.as_ref().map(|choice| next_hops(&self.paths, choice)).unwrap_or_default();
-        if next_hops == self.next_hops {
-            return None;
-        }
+        let is_moved = next_hops != self.next_hops;
         self.next_hops.clone_from(&next_hops);
-        Some(Change { prefix, next_hops })
+        let after = self.offer();
+        let change = Change { prefix, next_hops: is_moved.then_some(next_hops), before, after };
+        (is_moved || change.before != change.after).then_some(change)
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Asn, bfd};
+use crate::{Asn, RouteRules, bfd};
 
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct NeighbourConfig {
     pub next_hop_v6: Option<Ipv6Addr>,
     /// How the way to it is watched by BFD; `None` leaves that to the hold time.
     pub bfd: Option<BfdConfig>,
+    /// Which routes are exchanged with it. A change here ends no session: what differs is told.
+    pub exchange: Exchange,
 }
 
 /// How the way to a neighbour is watched.
@@ -38,6 +40,22 @@ pub struct BfdConfig {
     pub settings: bfd::Settings,
     /// Whether there is no session before BFD is up. Else a neighbour that does not speak BFD is a neighbour like any other.
     pub is_strict: bool,
+}
+
+/// Which routes are exchanged with a neighbour; by default it hears what we originate, and we take what it offers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// Which of the routes it offers we take.
+    pub import: RouteRules,
+    /// Which of the routes we would tell it we tell.
+    pub export: RouteRules,
+    /// The cluster we reflect routes for it in, if it is a client of ours (RFC 4456 §7): by custom our BGP identifier, or a number
+    /// the reflectors of one cluster share. Only among internal neighbours.
+    pub client_of: Option<Ipv4Addr>,
+    /// Whether what we hear from others is passed on to it, and what it offers to others, where one of the two is external.
+    pub transit: bool,
+    /// Whether it is to be let go, without a word, once others offer all that it offers: see `speaker/retire.rs`.
+    pub retiring: bool,
 }
 
 impl NeighbourConfig {

@@ -160,11 +160,6 @@ impl Established<'_> {
         self.agreed.dialect
     }
 
-    /// Whether routes of this family are exchanged.
-    pub(crate) fn carries(&self, family: Family) -> bool {
-        self.agreed.families.contains(&family)
-    }
-
     /// The families exchanged, each with our next hop.
     pub(crate) fn families(&self) -> impl Iterator<Item = (Family, IpAddr)> {
         let families = self.agreed.families.iter();

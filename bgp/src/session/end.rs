@@ -120,6 +120,16 @@ impl Session {
         self.dial = Dial::Quiet;
     }
 
+    /// Ends everything for good, and lets the neighbour think that we are restarting.
+    pub(crate) fn leave(&mut self, now: Instant) {
+        for connection in std::mem::take(&mut self.connections) {
+            self.act(Action::Close { connection: connection.id });
+            self.part(now, &connection, Parting::Farewell, "others offer all its routes");
+        }
+        self.forget();
+        self.dial = Dial::Quiet;
+    }
+
     /// Closes a connection before a word was said.
     pub(super) fn turn_away(&mut self, connection: ConnectionId, reason: &str) {
         self.act(Action::Close { connection });

@@ -14,7 +14,12 @@ impl Speaker {
         self.config = config;
         self.end_superseded(now, &wanted, identity_changed);
         self.watch(&wanted);
+        let terms = wanted.iter().map(|(&address, neighbour)| (address, neighbour.exchange.clone())).collect();
+        let old = std::mem::replace(&mut self.terms, terms);
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
+        // First what we tell, then what we take and what follows from it.
+        self.tell_anew(&old);
+        self.judge_anew(&old);
     }
 
     fn end_superseded(&mut self, now: Instant, wanted: &BTreeMap<IpAddr, NeighbourConfig>, identity_changed: bool) {
@@ -33,6 +38,9 @@ impl Speaker {
     }
 
     fn begin_or_adopt(&mut self, now: Instant, address: IpAddr, neighbour: NeighbourConfig) {
+        if neighbour.exchange.retiring && !self.sessions.contains_key(&address) {
+            return; // it has been let go
+        }
         let us = self.config;
         let is_path_up = self.is_path_up(address);
         self.sessions.entry(address).or_insert_with(|| Session::start(now, us, neighbour.clone(), is_path_up));

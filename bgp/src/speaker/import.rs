@@ -2,35 +2,53 @@
 //!
 //! Rules: RFC 4271 §9 (an update replaces what was said before), RFC 7606 §2 (what is refused counts as withdrawn).
 
+mod judge;
+
 use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
 use crate::{
     Action, Note, Refusal,
-    rib::{Change, Source, Table, admits_attributes, admits_prefix},
-    session::Established,
+    rib::{Change, Path, Source, Table, admits_attributes, admits_prefix},
+    session::{Established, Session},
     wire::{Attributes, Family, Update},
 };
 
-use super::Speaker;
+use super::{Speaker, export::Terms};
+
+use judge::{Judge, clusters};
 
 impl Speaker {
     pub(super) fn import(&mut self, neighbour: IpAddr, update: Update) {
-        let Some(session) = self.sessions.get(&neighbour).and_then(|session| session.established()) else { return };
-        let mut import = Import::new(&mut self.table, &session);
+        let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
+        let mut import = Import::new(&mut self.table, &session, Judge::new(neighbour, &self.terms));
         import.withdraw_all(&update);
         if let Some(attributes) = &update.attributes {
-            let admitted = admits_attributes(attributes, &import.source, self.config.asn, self.config.router_id);
+            let us = self.config;
+            let admitted = admits_attributes(attributes, &import.source, us.asn, us.router_id);
             import.announce_all(&update, attributes, admitted);
         }
         let Import { changes, refused, .. } = import;
-        self.install(changes);
+        self.follow(changes);
         self.actions.extend(
             refused
                 .into_iter()
                 .map(|(refusal, prefixes)| Action::Note(Note::RoutesRefused { neighbour, prefixes, refusal })),
         );
+    }
+
+    /// The terms have changed since these held: what was offered is judged anew, and nobody need say it again.
+    pub(super) fn judge_anew(&mut self, old: &Terms) {
+        let import = |terms: &Terms, address: &IpAddr| terms.get(address).map(|exchange| exchange.import.clone());
+        let is_other_cluster = clusters(old) != clusters(&self.terms);
+        let changed = |address: &&IpAddr| is_other_cluster || import(old, address) != import(&self.terms, address);
+        let changed: Vec<IpAddr> = self.sessions.keys().filter(changed).copied().collect();
+        for neighbour in changed {
+            let mut judge = Judge::new(neighbour, &self.terms);
+            let changes = self.table.judge(neighbour, |prefix, path| judge.decide(*prefix, path));
+            self.follow(changes);
+        }
     }
 }
 
@@ -38,6 +56,7 @@ impl Speaker {
 struct Import<'a> {
     table: &'a mut Table,
     source: Arc<Source>,
+    judge: Judge,
     families: Vec<Family>,
     /// Our own addresses, as far as this session knows them: next hops that would lead back to us.
     own: Vec<IpAddr>,
@@ -46,11 +65,11 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(table: &'a mut Table, session: &Established<'_>) -> Self {
+    fn new(table: &'a mut Table, session: &Established<'_>, judge: Judge) -> Self {
         let (families, mut own): (Vec<_>, Vec<_>) = session.families().unzip();
         let source = Arc::clone(session.source());
         own.push(source.local);
-        Self { table, source, families, own, changes: Vec::new(), refused: Vec::new() }
+        Self { table, source, judge, families, own, changes: Vec::new(), refused: Vec::new() }
     }
 
     fn withdraw_all(&mut self, update: &Update) {
@@ -66,11 +85,24 @@ impl<'a> Import<'a> {
                 match admitted.and_then(|()| admits_prefix(prefix, next_hop, &self.own)) {
                     // A family that was not agreed on is passed over in silence.
                     _ if !self.families.contains(&Family::of_prefix(&prefix)) => {}
-                    Ok(()) => self.changes.extend(self.table.announce(prefix, &self.source, &attributes, next_hop)),
+                    Ok(()) => self.announce(prefix, &attributes, next_hop),
                     Err(refusal) => self.refuse(prefix, refusal),
                 }
             }
         }
+    }
+
+    fn announce(&mut self, prefix: IpNet, heard: &Arc<Attributes>, next_hop: IpAddr) {
+        let mut path = Path {
+            source: Arc::clone(&self.source),
+            heard: Arc::clone(heard),
+            attributes: Arc::clone(heard),
+            next_hop,
+            is_admitted: false,
+            is_stale: false,
+        };
+        self.judge.decide(prefix, &mut path);
+        self.changes.extend(self.table.announce(prefix, path));
     }
 
     fn withdraw(&mut self, prefix: IpNet) {

@@ -1,6 +1,6 @@
 //! What is said about a route.
 //!
-//! Rules: RFC 4271 §4.3 and §5, RFC 1997 (communities), RFC 4456 (reflection), RFC 6793 (AS numbers).
+//! Rules: RFC 4271 §4.3 and §5, RFC 1997, RFC 4360 and RFC 8092 (communities), RFC 4456 (reflection), RFC 6793 (AS numbers).
 //! How attributes are read, and what is done about broken ones, stands in `collect.rs`.
 
 mod encode;
@@ -12,7 +12,7 @@ use std::{
 
 use crate::Asn;
 
-use super::AsPath;
+use super::{AnyCommunity, AsPath, Community, ExtendedCommunity, LargeCommunity};
 
 pub(super) use encode::attribute;
 
@@ -30,8 +30,10 @@ pub(super) mod code {
     pub(crate) const CLUSTER_LIST: u8 = 10;
     pub(crate) const MP_REACH: u8 = 14;
     pub(crate) const MP_UNREACH: u8 = 15;
+    pub(crate) const EXTENDED_COMMUNITIES: u8 = 16;
     pub(crate) const AS4_PATH: u8 = 17;
     pub(crate) const AS4_AGGREGATOR: u8 = 18;
+    pub(crate) const LARGE_COMMUNITIES: u8 = 32;
 }
 
 /// The bits of an attribute's flags octet, RFC 4271 §4.3.
@@ -74,7 +76,7 @@ pub struct Aggregator {
     pub address: Ipv4Addr,
 }
 
-/// An optional transitive attribute we do not know; it would be passed on as it came.
+/// An optional transitive attribute we do not know; it is passed on as it came, and marked as not understood.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unknown {
     /// Its registered number.
@@ -100,14 +102,20 @@ pub struct Attributes {
     pub atomic_aggregate: bool,
     /// Who aggregated it.
     pub aggregator: Option<Aggregator>,
-    /// Tags, in the order they came: the upper half is an AS number by custom.
-    pub communities: Vec<u32>,
+    /// Tags of four octets, in the order they came.
+    pub communities: Vec<Community>,
+    /// Tags of eight octets, in the order they came.
+    pub extended: Vec<ExtendedCommunity>,
+    /// Tags of twelve octets, in the order they came, none of them twice.
+    pub large: Vec<LargeCommunity>,
     /// Who brought it into our system, if a route reflector passed it on.
     pub originator: Option<Ipv4Addr>,
     /// The reflectors it passed, the latest first.
     pub clusters: Vec<Ipv4Addr>,
     /// What we do not know.
     pub unknown: Vec<Unknown>,
+    /// The numbers of those known to us that somebody on the way did not know, in their order: the Partial bit stays set for ever.
+    pub partial: Vec<u8>,
 }
 
 impl Attributes {
@@ -122,10 +130,29 @@ impl Attributes {
             atomic_aggregate: false,
             aggregator: None,
             communities: Vec::new(),
+            extended: Vec::new(),
+            large: Vec::new(),
             originator: None,
             clusters: Vec::new(),
             unknown: Vec::new(),
+            partial: Vec::new(),
         }
+    }
+
+    /// All tags of the route, the short ones first.
+    pub fn all_communities(&self) -> impl Iterator<Item = AnyCommunity> {
+        let standard = self.communities.iter().copied().map(AnyCommunity::Standard);
+        let extended = self.extended.iter().copied().map(AnyCommunity::Extended);
+        standard.chain(extended).chain(self.large.iter().copied().map(AnyCommunity::Large))
+    }
+
+    /// At most how many octets they take in a message, whatever was agreed on with the neighbour.
+    pub(crate) fn octets_max(&self) -> usize {
+        // All that is bounded, each with its own head of at most four octets, and the heads of what is not.
+        const FIXED: usize = 160;
+        let tags = 4 * self.communities.len() + 8 * self.extended.len() + LargeCommunity::OCTETS * self.large.len();
+        let unknown: usize = self.unknown.iter().map(|unknown| 4 + unknown.value.len()).sum();
+        FIXED + self.path.octets_max() + tags + unknown + 4 * self.clusters.len()
     }
 
     /// How a route reads in one line, for `explain`.

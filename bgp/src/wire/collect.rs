@@ -10,7 +10,8 @@ mod value;
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use super::{
-    Aggregator, AsPath, Attributes, Dialect, Fault, Notification, Origin, Reach, Unknown, Unreach, Update,
+    Aggregator, AsPath, Attributes, Community, Dialect, ExtendedCommunity, Fault, LargeCommunity, Notification, Origin,
+    Reach, Unknown, Unreach, Update,
     attribute::{code, flag},
     reader::Reader,
 };
@@ -31,10 +32,13 @@ pub(super) struct Collected {
     atomic_aggregate: bool,
     aggregator: Option<Aggregator>,
     aggregator_of_four: Option<Aggregator>,
-    communities: Vec<u32>,
+    communities: Vec<Community>,
+    extended: Vec<ExtendedCommunity>,
+    large: Vec<LargeCommunity>,
     originator: Option<Ipv4Addr>,
     clusters: Vec<Ipv4Addr>,
     unknown: Vec<Unknown>,
+    partial: Vec<u8>,
     reach: Option<Reach>,
     unreach: Option<Unreach>,
 }
@@ -67,9 +71,12 @@ impl<'a> Raw<'a> {
             code::MED | code::ORIGINATOR_ID | code::CLUSTER_LIST | code::MP_REACH | code::MP_UNREACH => {
                 class == flag::OPTIONAL
             }
-            code::AGGREGATOR | code::COMMUNITIES | code::AS4_PATH | code::AS4_AGGREGATOR => {
-                class == flag::OPTIONAL_TRANSITIVE
-            }
+            code::AGGREGATOR
+            | code::COMMUNITIES
+            | code::EXTENDED_COMMUNITIES
+            | code::LARGE_COMMUNITIES
+            | code::AS4_PATH
+            | code::AS4_AGGREGATOR => class == flag::OPTIONAL_TRANSITIVE,
             _ => true,
         }
     }

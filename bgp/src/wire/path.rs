@@ -91,6 +91,29 @@ impl AsPath {
         }
     }
 
+    /// The system that began it; `None` for a path that is empty or ends with a set.
+    pub fn last(&self) -> Option<Asn> {
+        match self.0.last() {
+            Some(Segment::Sequence(numbers)) => numbers.last().copied(),
+            Some(Segment::Set(_)) | None => None,
+        }
+    }
+
+    /// Puts a system before all others so many times, RFC 4271 §5.1.2 b); what passes 255 begins a new stretch.
+    pub fn prepend(&mut self, asn: Asn, times: usize) {
+        for _ in 0..times {
+            match self.0.first_mut() {
+                Some(Segment::Sequence(numbers)) if numbers.len() < 255 => numbers.insert(0, asn),
+                Some(Segment::Sequence(_) | Segment::Set(_)) | None => self.0.insert(0, Segment::Sequence(vec![asn])),
+            }
+        }
+    }
+
+    /// At most how many octets it takes in a message, with the AS4_PATH an old neighbour gets beside it.
+    pub(super) fn octets_max(&self) -> usize {
+        self.0.iter().map(|segment| 4 + 8 * segment.numbers().len()).sum()
+    }
+
     /// Whether every number fits into two octets.
     pub(super) fn fits_two_octets(&self) -> bool {
         self.numbers().all(Asn::fits_two_octets)

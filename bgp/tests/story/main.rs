@@ -4,12 +4,17 @@
 
 mod bfd;
 mod collision;
+mod communities;
+mod exchange;
 mod foreign;
 mod malformed;
 mod mesh;
 mod peer;
 mod reconfigure;
+mod reflection;
+mod reflectors;
 mod restart;
+mod retire;
 mod routes;
 mod session;
 mod watched;

@@ -36,7 +36,7 @@ fn flaw_kinds(foreign: &Foreign) -> Vec<(FlawKind, u8)> {
 
 #[test]
 fn rfc7606_7_broken_attributes_withdraw_the_routes() {
-    let cases: [(&str, u8, &[&[u8]]); 18] = [
+    let cases: [(&str, u8, &[&[u8]]); 24] = [
         ("7.1 origin of value 7", 1, &[&[0x40, 1, 1, 7], AS_PATH, NEXT_HOP]),
         ("7.1 origin of length 2", 1, &[&[0x40, 1, 2, 0, 0], AS_PATH, NEXT_HOP]),
         ("7.2 unknown segment", 2, &[ORIGIN, &[0x40, 2, 6, 9, 1, 0, 0, 0xfc, 1], NEXT_HOP]),
@@ -48,6 +48,28 @@ fn rfc7606_7_broken_attributes_withdraw_the_routes() {
         ("7.4 med of length 3", 4, &[ORIGIN, AS_PATH, NEXT_HOP, &[0x80, 4, 3, 0, 0, 0]]),
         ("7.8 communities of length 3", 8, &[ORIGIN, AS_PATH, NEXT_HOP, &[0xc0, 8, 3, 0, 0, 0]]),
         ("7.8 no communities", 8, &[ORIGIN, AS_PATH, NEXT_HOP, &[0xc0, 8, 0]]),
+        (
+            "7.14 extended communities of length 7",
+            16,
+            &[ORIGIN, AS_PATH, NEXT_HOP, &[0xc0, 16, 7, 0, 2, 0, 0, 0, 0, 0]],
+        ),
+        ("7.14 no extended communities", 16, &[ORIGIN, AS_PATH, NEXT_HOP, &[0xc0, 16, 0]]),
+        (
+            "7.14 extended communities as not transitive",
+            16,
+            &[ORIGIN, AS_PATH, NEXT_HOP, &[0x80, 16, 8, 0, 2, 0, 0, 0, 0, 0, 1]],
+        ),
+        (
+            "RFC 8092 5 large communities of length 8",
+            32,
+            &[ORIGIN, AS_PATH, NEXT_HOP, &[0xc0, 32, 8, 0, 0, 0, 1, 0, 0, 0, 2]],
+        ),
+        ("RFC 8092 5 no large communities", 32, &[ORIGIN, AS_PATH, NEXT_HOP, &[0xc0, 32, 0]]),
+        (
+            "RFC 8092 5 large communities as well-known",
+            32,
+            &[ORIGIN, AS_PATH, NEXT_HOP, &[0x40, 32, 12, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]],
+        ),
         ("3 c) wrong flags", 1, &[&[0xc0, 1, 1, 0], AS_PATH, NEXT_HOP]),
         ("3 c) med as well-known", 4, &[ORIGIN, AS_PATH, NEXT_HOP, &[0x40, 4, 4, 0, 0, 0, 0]]),
         ("3 d) origin missing", 1, &[AS_PATH, NEXT_HOP]),

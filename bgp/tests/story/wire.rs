@@ -6,8 +6,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use poplin_bgp::{
     Asn,
     wire::{
-        Aggregator, AsPath, Attributes, Capability, Dialect, Family, Fault, Framer, GracefulRestart, Message,
-        Notification, Open, Origin, Reach, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
+        Aggregator, AsPath, Attributes, Capability, Community, Dialect, ExtendedCommunity, Family, Fault, Framer,
+        GracefulRestart, LargeCommunity, Message, Notification, Open, Origin, Reach, RouteRefresh, Segment, Unknown,
+        Unreach, Update, pack_reach, pack_unreach,
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -37,15 +38,26 @@ fn origin() -> impl Strategy<Value = Origin> {
     prop_oneof![Just(Origin::Igp), Just(Origin::Egp), Just(Origin::Incomplete)]
 }
 
+fn communities() -> impl Strategy<Value = (Vec<Community>, Vec<ExtendedCommunity>, Vec<LargeCommunity>)> {
+    let large = (any::<u32>(), any::<u32>()).prop_map(|(administrator, function)| (administrator, function));
+    // The last number tells them apart: doubles are removed.
+    let large = vec(large, 0..20).prop_map(|all| {
+        let one = |((administrator, function), parameter)| LargeCommunity { administrator, function, parameter };
+        all.into_iter().zip(0..).map(one).collect()
+    });
+    let standard = vec(any::<u32>().prop_map(Community), 0..80);
+    (standard, vec(any::<[u8; 8]>().prop_map(ExtendedCommunity), 0..40), large)
+}
+
 fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
     let v4 = || any::<u32>().prop_map(Ipv4Addr::from);
     let aggregator = (asn(), v4()).prop_map(|(asn, address)| Aggregator { asn, address });
-    let unknown = (20u8..255, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| Unknown { code, value });
+    let unknown = (40u8..255, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| Unknown { code, value });
     let internal = (option::of(any::<u32>()), option::of(v4()), vec(v4(), 0..4))
         .prop_map(move |internal| if external { (None, None, Vec::new()) } else { internal });
-    let said = (option::of(any::<u32>()), any::<bool>(), option::of(aggregator), vec(any::<u32>(), 0..80));
+    let said = (option::of(any::<u32>()), any::<bool>(), option::of(aggregator), communities());
     (origin(), path(), said, internal, option::of(unknown)).prop_map(|(origin, path, said, internal, unknown)| {
-        let (med, atomic_aggregate, aggregator, communities) = said;
+        let (med, atomic_aggregate, aggregator, (communities, extended, large)) = said;
         let (local_pref, originator, clusters) = internal;
         let unknown = unknown.into_iter().collect();
         Attributes {
@@ -54,6 +66,8 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
             atomic_aggregate,
             aggregator,
             communities,
+            extended,
+            large,
             originator,
             clusters,
             unknown,

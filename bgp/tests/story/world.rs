@@ -8,8 +8,8 @@ use std::{
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, ConnectionId, Event, NeighbourConfig, NeighbourView, Note, SessionState, Speaker, SpeakerConfig,
-    bfd::Settings,
+    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, SessionState, Speaker,
+    SpeakerConfig, bfd::Settings,
 };
 
 /// One speaker, and what the hands did for it.
@@ -70,6 +70,7 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,
+        exchange: Exchange::default(),
     }
 }
 
@@ -176,7 +177,36 @@ impl World {
 
     /// Delivers everything under way, in some order.
     pub(crate) fn settle(&mut self) {
-        while self.step() {}
+        // The largest story takes a tenth of it: more means that two speakers never agree.
+        const STEPS: usize = 1_000_000;
+        assert!((0..STEPS).any(|_| !self.step()), "the speakers do not come to rest");
+    }
+
+    /// Changes what a host exchanges with another, and hands it the new configuration.
+    pub(crate) fn exchange(&mut self, host: usize, other: usize, change: impl FnOnce(&mut Exchange)) {
+        let neighbours = &mut self.hosts[host].neighbours;
+        let neighbour = neighbours.iter_mut().find(|neighbour| neighbour.address == address(other)).unwrap();
+        change(&mut neighbour.exchange);
+        self.configure(host);
+    }
+
+    /// The two forget each other, or rather are configured so, without a word between them.
+    pub(crate) fn part(&mut self, one: usize, other: usize) {
+        for (host, gone) in [(one, other), (other, one)] {
+            self.hosts[host].neighbours.retain(|neighbour| neighbour.address != address(gone));
+            self.configure(host);
+        }
+    }
+
+    /// The tags and the preference of the best route to a prefix.
+    pub(crate) fn best_words(&self, host: usize, prefix: &str) -> String {
+        let Some(best) = self.hosts[host].speaker.best(net(prefix)) else { return "none".to_owned() };
+        let said = &best.winner.attributes;
+        let tags: Vec<_> = said.all_communities().map(|tag| tag.to_string()).collect();
+        let words = [("pref", said.local_pref), ("med", said.med)];
+        let words = words.into_iter().filter_map(|(word, number)| Some(format!("{word} {}", number?)));
+        let path = Some(format!("path [{}]", said.path)).into_iter();
+        path.chain(words).chain(tags).collect::<Vec<_>>().join(" ")
     }
 
     /// Lets time pass, waking everybody when they asked for it.

@@ -264,4 +264,8 @@ impl StatusService for Service {
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         Ok(Response::new(self.world().status.clone()))
     }
+
+    async fn list_routes(&self, _: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {
+        Ok(Response::new(ListRoutesResponse::default()))
+    }
 }

@@ -74,6 +74,10 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::Namespace(_)
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::Fabric => true,
-        ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Peer(_) => false,
+        ObjectKey::Pool(_)
+        | ObjectKey::Block(..)
+        | ObjectKey::Host(_)
+        | ObjectKey::Peer(_)
+        | ObjectKey::RouteMap(_) => false,
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use poplin_bgp::NeighbourView;
+use ipnet::IpNet;
+use poplin_bgp::{NeighbourView, Route, Speaker};
 use poplin_policy::compile::Counted;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
@@ -14,7 +15,7 @@ use crate::plan;
 use crate::policing::Passage;
 use crate::prefix::size_of;
 use crate::request::Attached;
-use crate::status::{BlockUse, Session, Status, Watched};
+use crate::status::{BlockUse, Heard, Session, Status, Watched};
 
 use super::Node;
 
@@ -42,6 +43,7 @@ impl Node {
             endpoints: mirror.map_or(0, |mirror| mirror.endpoints_on(&self.identity.host).count()),
             policies: mirror.map_or(0, |mirror| mirror.policies().count()),
             routes_learned: self.learned.len(),
+            routing_problems: self.peering.as_ref().map(|peering| peering.problems.clone()).unwrap_or_default(),
             kernel_error: self.kernel_error.clone(),
         }
     }
@@ -79,6 +81,15 @@ impl Node {
         self.speaker.iter().flat_map(|speaker| speaker.neighbours()).map(session).collect()
     }
 
+    /// Every route the neighbours offer, by prefix, then by neighbour; to one prefix, if it is named.
+    pub fn heard(&self, prefix: Option<IpNet>) -> Vec<Heard> {
+        let names = self.peering.as_ref().map(|peering| &peering.names);
+        let name_of = |route: &Route| names.and_then(|names| names.get(&route.neighbour)).cloned().unwrap_or_default();
+        let Some(speaker) = &self.speaker else { return Vec::new() };
+        let routes = speaker.routes().filter(|route| prefix.is_none_or(|prefix| route.prefix == prefix));
+        routes.map(|route| Heard { name: name_of(&route), reason: reason(speaker, &route), route }).collect()
+    }
+
     /// What was promised to an attachment of this host, and what of it does not hold any more, one sentence each. Absent:
     /// there is no such attachment.
     pub fn check(&self, attachment: &AttachmentId) -> Option<(Attached, Vec<String>)> {
@@ -90,6 +101,12 @@ impl Node {
         }
         Some((self.promise(endpoint), findings))
     }
+}
+
+/// Why the best route is the best.
+fn reason(speaker: &Speaker, route: &Route) -> Option<String> {
+    let best = speaker.best(route.prefix).filter(|_| route.best)?;
+    Some(best.step.to_string())
 }
 
 fn block_use(block: &crate::object::Block) -> BlockUse {

@@ -1,23 +1,30 @@
 //! Routes: what BGP is told, what it teaches, and what of that the kernel gets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use poplin_bgp::Speaker;
 
 use crate::action::{Action, Note};
 use crate::kernel::{KernelState, Target};
-use crate::peering::{announced, peering};
+use crate::peering::{announced, peering, reflects};
 use crate::underlay::resolve;
 
 use super::{ADOPTION, Node};
+
+/// How long a host that is no reflector any more goes on reflecting: the others need that long to know each other again. They dial
+/// as soon as they learn of it, and every 5 s from then on.
+const LINGER: Duration = Duration::from_secs(30);
 
 impl Node {
     /// Keeps the speaker's neighbours and announcements true.
     pub(super) fn peer(&mut self, now: Instant) {
         let (Some(mirror), Some(me), Some(kernel)) = (&self.mirror, self.me(), &self.kernel) else { return };
-        let wanted = peering(mirror, me, kernel, self.peering.as_ref());
+        let before = self.peering.as_ref();
+        let is_demoted = before.is_some_and(|before| before.is_reflector) && !reflects(&mirror.fabric(), me);
+        let reflects_until = if is_demoted { Some(now + LINGER) } else { self.reflects_until };
+        let wanted = peering(mirror, me, kernel, before, reflects_until.is_some());
         let origins = announced(mirror, me, kernel);
         let speaker = self.speaker.get_or_insert_with(|| Speaker::new(wanted.speaker));
         // What we announce comes first: neighbours of an earlier life forget what is missing when our table ends (RFC 4724 §4.2).
@@ -30,6 +37,7 @@ impl Node {
             speaker.handle(now, poplin_bgp::Event::Reconfigure { config, neighbours });
             self.peering = Some(wanted);
         }
+        self.reflects_until = reflects_until;
         self.adopted_until.get_or_insert(now + ADOPTION);
         self.drain_speaker();
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use poplin_manifest::Document;
 use poplin_manifest::field::Invalid;
-use poplin_node::object::{Object, ObjectKey, Pool};
+use poplin_node::name::RouteMapName;
+use poplin_node::object::{Object, ObjectKey, Pool, RouteMaps};
 use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
@@ -34,12 +35,12 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
         Object::Pool(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..)),
         Object::Policy(_) => matches!(key, ObjectKey::Tier(_) | ObjectKey::AddressSet(_)),
         Object::Tier(_) => matches!(key, ObjectKey::Tier(_)),
+        Object::Peer(_) | Object::Fabric(_) => matches!(key, ObjectKey::RouteMap(_)),
         Object::Block(_)
         | Object::Host(_)
         | Object::Endpoint(_)
         | Object::AddressSet(_)
-        | Object::Peer(_)
-        | Object::Fabric(_)
+        | Object::RouteMap(_)
         | Object::Namespace(_)
         | Object::HostEndpoint(_) => false,
     };
@@ -59,9 +60,10 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             Object::Policy(policy) => fits_policies(policy, &after),
             Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
             Object::Tier(tier) => builtin_tier(&tier.name),
+            Object::Peer(peer) => unknown_map(["spec.import", "spec.export"], &peer.maps, &after),
+            Object::Fabric(fabric) => unknown_map(["spec.meshImport", "spec.meshExport"], &fabric.routing.mesh, &after),
             Object::AddressSet(_)
-            | Object::Peer(_)
-            | Object::Fabric(_)
+            | Object::RouteMap(_)
             | Object::Block(_)
             | Object::Namespace(_)
             | Object::HostEndpoint(_) => None,
@@ -157,6 +159,17 @@ fn unknown_set(field: &str, sets: &[QualifiedName], after: &BTreeMap<ObjectKey, 
         _ => None,
     });
     Some(unknown(field, "UNKNOWN_SET", "address set", &missing.to_string(), known.collect()))
+}
+
+fn unknown_map(fields: [&str; 2], maps: &RouteMaps, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    let named = fields.into_iter().zip([&maps.import, &maps.export]);
+    let is_missing = |name: &&RouteMapName| !after.contains_key(&ObjectKey::RouteMap((*name).clone()));
+    let (field, missing) = named.filter_map(|(field, name)| Some((field, name.as_ref().filter(is_missing)?))).next()?;
+    let known = after.keys().filter_map(|key| match key {
+        ObjectKey::RouteMap(name) => Some(name.to_string()),
+        _ => None,
+    });
+    Some(unknown(field, "UNKNOWN_ROUTE_MAP", "route map", missing.as_str(), known.collect()))
 }
 
 fn unknown(field: &str, reason: &'static str, thing: &str, name: &str, known: Vec<String>) -> Invalid {

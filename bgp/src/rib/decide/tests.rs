@@ -19,7 +19,15 @@ fn path(n: u8) -> Path {
     let source =
         Source { neighbour: address.into(), asn, router_id: address, external: true, local: [192, 0, 2, 99].into() };
     let attributes = Attributes::new(Origin::Igp, AsPath::through([asn]));
-    Path { source: Arc::new(source), attributes: Arc::new(attributes), next_hop: address.into(), is_stale: false }
+    let attributes = Arc::new(attributes);
+    Path {
+        source: Arc::new(source),
+        heard: Arc::clone(&attributes),
+        attributes,
+        next_hop: address.into(),
+        is_admitted: true,
+        is_stale: false,
+    }
 }
 
 impl Path {
@@ -95,6 +103,7 @@ fn rfc4271_9_1_2_2_a_a_set_counts_as_one() {
 fn one_path_needs_no_comparison_and_none_makes_no_choice() {
     assert_eq!(decide(&[path(1)]).unwrap().step, Step::Only);
     assert_eq!(decide(&[]), None);
+    assert_eq!(decide(&[Path { is_admitted: false, ..path(1) }]), None, "a rejected path is no path");
 }
 
 fn some_path(n: u8) -> impl Strategy<Value = Path> {

@@ -17,7 +17,9 @@ impl Attributes {
         self.encode_aggregation(dialect, out);
         self.encode_communities(out);
         self.encode_reflection(out);
+        self.encode_extended(out);
         self.encode_four_octets(dialect, out);
+        self.encode_large(out);
         for unknown in &self.unknown {
             attribute(flag::OPTIONAL_TRANSITIVE | flag::PARTIAL, unknown.code, &unknown.value, out);
         }
@@ -48,15 +50,35 @@ impl Attributes {
         }
         if let Some(aggregator) = self.aggregator {
             let value = aggregator.octets(dialect.four_octets);
-            attribute(flag::OPTIONAL_TRANSITIVE, code::AGGREGATOR, &value, out);
+            self.transitive(code::AGGREGATOR, &value, out);
         }
     }
 
     fn encode_communities(&self, out: &mut Vec<u8>) {
         if !self.communities.is_empty() {
-            let value: Vec<u8> = self.communities.iter().flat_map(|community| community.to_be_bytes()).collect();
-            attribute(flag::OPTIONAL_TRANSITIVE, code::COMMUNITIES, &value, out);
+            let value: Vec<u8> = self.communities.iter().flat_map(|community| community.0.to_be_bytes()).collect();
+            self.transitive(code::COMMUNITIES, &value, out);
         }
+    }
+
+    fn encode_extended(&self, out: &mut Vec<u8>) {
+        if !self.extended.is_empty() {
+            let value: Vec<u8> = self.extended.iter().flat_map(|community| community.0).collect();
+            self.transitive(code::EXTENDED_COMMUNITIES, &value, out);
+        }
+    }
+
+    fn encode_large(&self, out: &mut Vec<u8>) {
+        if !self.large.is_empty() {
+            let value: Vec<u8> = self.large.iter().flat_map(|community| community.octets()).collect();
+            self.transitive(code::LARGE_COMMUNITIES, &value, out);
+        }
+    }
+
+    /// Writes an optional transitive one; whether somebody did not know it is passed on, RFC 4271 §4.3.
+    fn transitive(&self, code: u8, value: &[u8], out: &mut Vec<u8>) {
+        let partial = if self.partial.contains(&code) { flag::PARTIAL } else { 0 };
+        attribute(flag::OPTIONAL_TRANSITIVE | partial, code, value, out);
     }
 
     fn encode_reflection(&self, out: &mut Vec<u8>) {

@@ -50,9 +50,12 @@ impl Collected {
             atomic_aggregate: self.atomic_aggregate,
             aggregator,
             communities: self.communities,
+            extended: self.extended,
+            large: self.large,
             originator: self.originator,
             clusters: self.clusters,
             unknown: self.unknown,
+            partial: self.partial,
         })
     }
 

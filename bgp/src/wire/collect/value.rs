@@ -1,23 +1,25 @@
 //! Reads the value of one attribute, and decides what a broken one costs.
 //!
-//! Rules: RFC 7606 §7, one paragraph for each attribute, in the order given there.
+//! Rules: RFC 7606 §7, one paragraph for each attribute, in the order given there; RFC 8092 §5 for large communities.
 
 use std::net::Ipv4Addr;
 
 use crate::Asn;
 
 use super::{
-    super::reader::Reader, Aggregator, AsPath, Collected, Dialect, Fault, Flaw, Notification, Origin, Raw, Unknown,
-    code, flag,
+    super::reader::Reader, Aggregator, AsPath, Collected, Community, Dialect, ExtendedCommunity, Fault, Flaw,
+    LargeCommunity, Notification, Origin, Raw, Unknown, code, flag,
 };
 
 impl Collected {
     pub(super) fn take_value(&mut self, raw: Raw<'_>, dialect: Dialect) -> Result<(), Notification> {
+        self.note_partial(raw);
         match raw.code {
             code::ORIGIN | code::AS_PATH | code::NEXT_HOP => self.take_mandatory(raw, dialect),
             code::MED | code::LOCAL_PREF => self.take_preference(raw, dialect),
             code::ATOMIC_AGGREGATE | code::AGGREGATOR => self.take_aggregation(raw, dialect),
             code::COMMUNITIES => self.take_communities(raw),
+            code::EXTENDED_COMMUNITIES | code::LARGE_COMMUNITIES => self.take_long_communities(raw),
             code::ORIGINATOR_ID | code::CLUSTER_LIST => self.take_reflection(raw, dialect),
             code::AS4_PATH | code::AS4_AGGREGATOR => self.take_four_octets(raw, dialect),
             _ => return self.take_unknown(raw),
@@ -56,8 +58,19 @@ impl Collected {
 
     /// §7.8.
     fn take_communities(&mut self, raw: Raw<'_>) {
-        let communities = quads(raw.value).map(|quads| quads.map(u32::from_be_bytes).collect());
+        let communities = items(raw.value).map(|items| items.map(u32::from_be_bytes).map(Community).collect());
         self.communities = self.or_withdraw(raw, communities).unwrap_or_default();
+    }
+
+    /// §7.14, and RFC 8092 §5, which has doubles removed in silence (§3 there).
+    fn take_long_communities(&mut self, raw: Raw<'_>) {
+        if raw.code == code::EXTENDED_COMMUNITIES {
+            let extended = items(raw.value).map(|items| items.map(ExtendedCommunity).collect());
+            self.extended = self.or_withdraw(raw, extended).unwrap_or_default();
+        } else {
+            let large = items(raw.value).map(|items| once_each(items.map(LargeCommunity::of)));
+            self.large = self.or_withdraw(raw, large).unwrap_or_default();
+        }
     }
 
     /// §7.9 and §7.10.
@@ -66,7 +79,7 @@ impl Collected {
             _ if dialect.external => self.flaws.push(Flaw::discard(raw.code, "from another system")),
             code::ORIGINATOR_ID => self.originator = self.or_withdraw(raw, address(raw.value)),
             _ => {
-                let clusters = quads(raw.value).map(|quads| quads.map(Ipv4Addr::from).collect());
+                let clusters = items(raw.value).map(|items| items.map(<Ipv4Addr as From<[u8; 4]>>::from).collect());
                 self.clusters = self.or_withdraw(raw, clusters).unwrap_or_default();
             }
         }
@@ -90,6 +103,18 @@ impl Collected {
             self.unknown.push(Unknown { code: raw.code, value: raw.value.to_vec() });
         }
         Ok(())
+    }
+
+    /// RFC 4271 §4.3: somebody on the way did not know what we know, and nobody may hide that.
+    fn note_partial(&mut self, raw: Raw<'_>) {
+        const PARTIAL: u8 = flag::OPTIONAL_TRANSITIVE | flag::PARTIAL;
+        let is_known = matches!(
+            raw.code,
+            code::AGGREGATOR | code::COMMUNITIES | code::EXTENDED_COMMUNITIES | code::LARGE_COMMUNITIES
+        );
+        if is_known && raw.flags & PARTIAL == PARTIAL {
+            self.partial.push(raw.code);
+        }
     }
 
     fn or_withdraw<T>(&mut self, raw: Raw<'_>, value: Option<T>) -> Option<T> {
@@ -124,10 +149,20 @@ fn number(value: &[u8]) -> Option<u32> {
     value.try_into().ok().map(u32::from_be_bytes)
 }
 
-/// The value as four-octet items, at least one.
-fn quads(value: &[u8]) -> Option<impl Iterator<Item = [u8; 4]>> {
-    let (quads, rest) = value.as_chunks::<4>();
-    (rest.is_empty() && !quads.is_empty()).then(|| quads.iter().copied())
+/// The value as items of so many octets, at least one.
+fn items<const OCTETS: usize>(value: &[u8]) -> Option<impl Iterator<Item = [u8; OCTETS]>> {
+    let (items, rest) = value.as_chunks::<OCTETS>();
+    (rest.is_empty() && !items.is_empty()).then(|| items.iter().copied())
+}
+
+fn once_each<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut kept = Vec::new();
+    items.for_each(|item| {
+        if !kept.contains(&item) {
+            kept.push(item)
+        }
+    });
+    kept
 }
 
 fn aggregator(value: &[u8], four_octets: bool) -> Option<Aggregator> {

@@ -1,0 +1,92 @@
+//! Reflectors take the place of a mesh while containers talk.
+
+use poplin_lab::{Agent, Fabric, Flow, Pings, eventually, until};
+use serde_json::Value;
+
+#[test]
+fn a_mesh_gives_way_to_a_reflector_and_no_packet_is_lost() {
+    let fabric = Fabric::meshed(4);
+    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
+    until("db answers", || web.reaches(db.v4()) && web.reaches(db.v6()));
+    let flow = Flow::open(&web, &db, db.v4(), 5432);
+    let pings = [db.v4(), db.v6()].map(|address| Pings::start(fabric.lab.directory(), &web, address, 600));
+
+    label(&fabric, "h1", "reflector");
+    fabric.hosts[0].apply(REFLECTORS);
+
+    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
+    flow.goes_on();
+    assert_eq!(pings.map(Pings::lost), [0, 0]);
+
+    let late = fabric.container(2, "late");
+    until("a block of later is reflected too", || late.reaches(web.v4()) && db.reaches(late.v6()));
+    let heard = fabric.hosts[2].poplin(&["routes", "-o", "json"]);
+    assert!(heard.contains("\"originator\": \"172.30.0.4\"") && heard.contains("172.30.0.1"), "{heard}");
+    flow.goes_on();
+    flow.end().expect("the TCP flow never breaks");
+}
+
+#[test]
+fn the_mesh_returns_and_no_packet_is_lost() {
+    let fabric = Fabric::meshed(4);
+    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
+    label(&fabric, "h1", "reflector");
+    fabric.hosts[0].apply(REFLECTORS);
+    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
+    until("db answers", || web.reaches(db.v4()));
+    let pings = Pings::start(fabric.lab.directory(), &web, db.v4(), 600);
+
+    label(&fabric, "h1", "plain");
+
+    let all: [&[&str]; 4] = [&["h2", "h3", "h4"], &["h1", "h3", "h4"], &["h1", "h2", "h4"], &["h1", "h2", "h3"]];
+    until_neighbours(&fabric, all);
+    assert_eq!(pings.lost(), 0);
+}
+
+#[test]
+fn another_host_becomes_the_reflector_and_no_packet_is_lost() {
+    let fabric = Fabric::meshed(4);
+    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
+    label(&fabric, "h1", "reflector");
+    fabric.hosts[0].apply(REFLECTORS);
+    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
+    until("db answers", || web.reaches(db.v4()));
+    let pings = Pings::start(fabric.lab.directory(), &web, db.v4(), 600);
+
+    label(&fabric, "h2", "reflector");
+    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1", "h3", "h4"], &["h1", "h2"], &["h1", "h2"]]);
+    label(&fabric, "h1", "plain");
+    until_neighbours(&fabric, [&["h2"], &["h1", "h3", "h4"], &["h2"], &["h2"]]);
+
+    assert_eq!(pings.lost(), 0);
+    assert!(web.reaches(db.v4()));
+}
+
+const REFLECTORS: &str = "{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {name: default}, spec: {reflectors: \"role == 'reflector'\"}}";
+
+/// Labels a host as a person would: reads it, adds the label, applies it.
+fn label(fabric: &Fabric, name: &str, role: &str) {
+    let mut host = fabric.hosts[0].get(&["host", name]);
+    host["metadata"]["labels"] = serde_json::json!({ "role": role });
+    fabric.hosts[0].apply(&host.to_string());
+}
+
+/// Waits until the hosts have these neighbours, and all sessions are established.
+#[track_caller]
+fn until_neighbours(fabric: &Fabric, wanted: [&[&str]; 4]) {
+    eventually("each host has its neighbours", || {
+        let found: Vec<_> = fabric.hosts.iter().map(neighbours).collect();
+        let is_so = found.iter().zip(wanted).all(|(found, wanted)| found.iter().eq(wanted));
+        if is_so { Ok(()) } else { Err(format!("{found:?}")) }
+    });
+}
+
+/// The names of those whose sessions are established, or what is amiss.
+fn neighbours(host: &Agent) -> Vec<String> {
+    let sessions = host.status()["sessions"].as_array().cloned().unwrap_or_default();
+    let name = |session: &Value| match session["state"] == "Established" {
+        true => session["name"].as_str().unwrap_or_default().to_owned(),
+        false => format!("{} is {}", session["name"], session["state"]),
+    };
+    sessions.iter().map(name).collect()
+}
