@@ -51,20 +51,13 @@ struct Shared {
 
 impl Peers {
     /// Begins to listen. A port that cannot be had is no reason to stop: neighbours can still be dialled.
-    pub async fn start(listen: SocketAddr, sources: BTreeSet<IpAddr>, events: mpsc::Sender<Event>) -> Self {
+    pub async fn start(listen: &[SocketAddr], sources: BTreeSet<IpAddr>, events: mpsc::Sender<Event>) -> Self {
         let bfd = Bfd::start(sources.clone(), events.clone());
         let bfd = bfd.inspect_err(|error| tracing::warn!("cannot speak BFD: {error}; BGP goes on without")).ok();
         let (sender, opened) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { sources, events, opened: sender, connections: AtomicU64::new(0) });
-        match bind(listen).await {
-            Ok(listener) => {
-                tokio::spawn(accept(listener, shared.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(
-                    "cannot accept BGP connections on {listen}: {error}; neighbours are dialled all the same"
-                );
-            }
+        for at in listen {
+            begin_to_listen(*at, &shared).await;
         }
         Self { shared, bfd, writers: BTreeMap::new(), opened }
     }
@@ -103,6 +96,17 @@ impl Peers {
                 }
             }
             Action::Install { .. } | Action::Remove { .. } | Action::Note(_) => {} // the head keeps these to itself
+        }
+    }
+}
+
+async fn begin_to_listen(at: SocketAddr, shared: &Arc<Shared>) {
+    match bind(at).await {
+        Ok(listener) => {
+            tokio::spawn(accept(listener, shared.clone()));
+        }
+        Err(error) => {
+            tracing::warn!("cannot accept BGP connections on {at}: {error}; neighbours are dialled all the same");
         }
     }
 }

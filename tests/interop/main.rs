@@ -7,3 +7,4 @@ mod communities;
 mod ecmp;
 mod frr;
 mod reflector;
+mod speaker;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use poplin_bgp::wire::Family;
 use poplin_bgp::{Asn, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
@@ -217,6 +218,10 @@ pub struct Peer {
     pub is_client: bool,
     /// Whether routes of others are passed on to it, and its own to others.
     pub is_transit: bool,
+    /// Whether it is never dialled.
+    pub is_passive: bool,
+    /// The families of routes that are exchanged.
+    pub families: BTreeSet<Family>,
 }
 
 /// How the way to a BGP neighbour is watched.

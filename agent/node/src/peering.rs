@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
+use poplin_bgp::wire::Family;
 use poplin_bgp::{Asn, BfdConfig, Exchange, NeighbourConfig, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
@@ -114,7 +115,9 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
 }
 
 fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
-    neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange)
+    let (passive, families) = (peer.is_passive, peer.families.clone());
+    let usual = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
+    NeighbourConfig { passive, families, ..usual }
 }
 
 fn neighbour(
@@ -141,6 +144,7 @@ fn neighbour(
         hold_time,
         connect_retry,
         passive: false,
+        families: Family::ALL.into(),
         next_hop_v4,
         next_hop_v6,
         bfd: None,
@@ -213,6 +217,8 @@ mod tests {
             maps: Default::default(),
             is_client: false,
             is_transit: false,
+            is_passive: false,
+            families: Family::ALL.into(),
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);

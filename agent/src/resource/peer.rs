@@ -1,9 +1,11 @@
 //! BGP peers outside the fabric.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use poplin_bgp::wire::Family;
 use poplin_manifest::address::address;
-use poplin_manifest::field::{Findings, Invalids, checked_name, selector, within};
+use poplin_manifest::field::{Findings, Invalids, checked_name, selector, within, word};
 use poplin_node::name::PeerName;
 use poplin_node::object::Peer;
 use poplin_node::{BGP_PORT, HOLD_TIME};
@@ -31,6 +33,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     };
     let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let maps = named(&mut findings, [("spec.import", &spec.import), ("spec.export", &spec.export)]);
+    let families = families(&mut findings, &spec.families);
     let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
     findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
         name,
@@ -43,5 +46,15 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         maps,
         is_client: spec.reflector_client,
         is_transit: spec.transit,
+        is_passive: spec.passive,
+        families,
     }))
+}
+
+/// Those named, or both.
+fn families(findings: &mut Findings, texts: &[String]) -> BTreeSet<Family> {
+    let words = [("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
+    let named = texts.iter().enumerate();
+    let named = findings.take_all(named.map(|(index, text)| word(&format!("spec.families[{index}]"), text, &words)));
+    if texts.is_empty() { Family::ALL.into() } else { named.into_iter().collect() }
 }

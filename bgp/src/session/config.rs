@@ -1,12 +1,13 @@
 //! What is told about a neighbour beforehand, and the states its session passes through.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
-use crate::{Asn, RouteRules, bfd};
+use crate::{Asn, RouteRules, bfd, wire::Family};
 
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct NeighbourConfig {
     pub connect_retry: Duration,
     /// Whether we only wait for its call.
     pub passive: bool,
+    /// The families of routes we offer to exchange; one for which we have no next hop is not offered all the same.
+    pub families: BTreeSet<Family>,
     /// The next hop of the IPv4 prefixes we originate; `None` takes our end of the connection if that is IPv4.
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6.
@@ -75,7 +78,7 @@ impl NeighbourConfig {
     /// Whether a change from the one to the other changes what was agreed on in a session.
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
         let agreed = |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6);
-        agreed(self) != agreed(new)
+        agreed(self) != agreed(new) || self.families != new.families
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn next_hop(config: &NeighbourConfig, local: IpAddr, family: Family) 
 }
 
 fn offered(config: &NeighbourConfig, local: IpAddr) -> BTreeSet<Family> {
-    Family::ALL.into_iter().filter(|&family| next_hop(config, local, family).is_some()).collect()
+    config.families.iter().copied().filter(|&family| next_hop(config, local, family).is_some()).collect()
 }
 
 /// How we introduce ourselves.

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 use poplin_bgp::{
     Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, SessionState, Speaker,
-    SpeakerConfig, bfd::Settings,
+    SpeakerConfig, bfd::Settings, wire::Family,
 };
 
 /// One speaker, and what the hands did for it.
@@ -67,6 +67,7 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         hold_time: Duration::from_secs(90),
         connect_retry: Duration::from_secs(5),
         passive: false,
+        families: Family::ALL.into(),
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use poplin_bgp::wire::Family;
 use poplin_bgp::{RouteMap as Rules, Verdict};
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
@@ -37,6 +38,8 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         maps,
         is_client: false,
         is_transit: false,
+        is_passive: false,
+        families: Family::ALL.into(),
     }
 }
 
