@@ -6,5 +6,6 @@ mod bird;
 mod communities;
 mod ecmp;
 mod frr;
+mod long_lived;
 mod reflector;
 mod speaker;

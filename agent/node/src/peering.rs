@@ -74,7 +74,7 @@ pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<
         let known = || before.and_then(|before| before.neighbour(address, host.name.as_str()));
         let Some(exchange) = terms.with_host(host, known) else { continue };
         let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME, exchange);
-        neighbours.push(NeighbourConfig { bfd, ..neighbour });
+        neighbours.push(NeighbourConfig { bfd, long_lived: fabric.routing.long_lived, ..neighbour });
         names.insert(address, host.name.to_string());
     }
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
@@ -115,9 +115,9 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
 }
 
 fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
-    let (passive, families) = (peer.is_passive, peer.families.clone());
+    let (passive, families, long_lived) = (peer.is_passive, peer.families.clone(), peer.long_lived);
     let usual = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
-    NeighbourConfig { passive, families, ..usual }
+    NeighbourConfig { passive, families, long_lived, ..usual }
 }
 
 fn neighbour(
@@ -145,6 +145,7 @@ fn neighbour(
         connect_retry,
         passive: false,
         families: Family::ALL.into(),
+        long_lived: None,
         next_hop_v4,
         next_hop_v6,
         bfd: None,
@@ -219,6 +220,7 @@ mod tests {
             is_transit: false,
             is_passive: false,
             families: Family::ALL.into(),
+            long_lived: None,
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);

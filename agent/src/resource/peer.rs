@@ -12,7 +12,7 @@ use poplin_node::{BGP_PORT, HOLD_TIME};
 use poplin_proto::v1;
 
 use super::bfd;
-use super::host::asn;
+use super::host::{asn, long_lived};
 use super::route_map::named;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
@@ -34,8 +34,9 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let maps = named(&mut findings, [("spec.import", &spec.import), ("spec.export", &spec.export)]);
     let families = families(&mut findings, &spec.families);
-    let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
-    findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
+    let long_lived = findings.take(long_lived("spec.longLivedSeconds", spec.long_lived_seconds.unwrap_or(0)));
+    let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time).zip(long_lived);
+    findings.finish(checked.map(|(((((address, asn), port), hosts), hold_time), long_lived)| Peer {
         name,
         address,
         port,
@@ -48,6 +49,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         is_transit: spec.transit,
         is_passive: spec.passive,
         families,
+        long_lived,
     }))
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{Asn, wire::Attributes};
+use crate::{
+    Asn,
+    wire::{Attributes, Community},
+};
 
 /// Who offers a route: one for each session, shared by all its routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,11 @@ impl Path {
         self.attributes.originator.unwrap_or(self.source.router_id)
     }
 
+    /// Whether it must not outlive its teller for long (RFC 9494 §4.2), by word of who told it or of the operator.
+    pub(crate) fn forbids_long_life(&self) -> bool {
+        [&self.heard, &self.attributes].iter().any(|said| said.communities.contains(&Community::NO_LLGR))
+    }
+
     /// The system the route came from; `None` for one of our own system.
     pub(crate) fn entry_asn(&self) -> Option<Asn> {
         self.attributes.path.first()
@@ -67,7 +75,8 @@ pub struct Route {
     pub next_hop: IpAddr,
     /// What is said about it.
     pub attributes: Arc<Attributes>,
-    /// Whether it was heard before the neighbour's restart, and not again since (RFC 4724 §4.2); it is used like the others.
+    /// Whether it was heard before the neighbour's restart, and not again since (RFC 4724 §4.2); it is used like the others, unless it is
+    /// marked `llgr-stale` (RFC 9494).
     pub stale: bool,
     /// Whether import rules let it pass; else it is kept, and never used.
     pub admitted: bool,

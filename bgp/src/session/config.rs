@@ -30,6 +30,9 @@ pub struct NeighbourConfig {
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6.
     pub next_hop_v6: Option<Ipv6Addr>,
+    /// How long its routes may stay as a last choice after it has been away for longer than a restart takes, and how long ours may with it
+    /// (RFC 9494): what it says of itself counts where that is less. `None`: not at all, and it is not spoken of.
+    pub long_lived: Option<Duration>,
     /// How the way to it is watched by BFD; `None` leaves that to the hold time.
     pub bfd: Option<BfdConfig>,
     /// Which routes are exchanged with it. A change here ends no session: what differs is told.
@@ -78,7 +81,8 @@ impl NeighbourConfig {
     /// Whether a change from the one to the other changes what was agreed on in a session.
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
         let agreed = |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6);
-        agreed(self) != agreed(new) || self.families != new.families
+        let told = |config: &Self| (config.families.clone(), config.long_lived);
+        agreed(self) != agreed(new) || told(self) != told(new)
     }
 }
 

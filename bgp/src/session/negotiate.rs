@@ -1,14 +1,17 @@
 //! What two speakers agree on, and whether they do.
 //!
 //! In: our settings and the neighbour's OPEN. Out: the agreement, or the NOTIFICATION that ends the attempt.
-//! Rules: RFC 4271 §6.2, RFC 4724 §3 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
+//! Rules: RFC 4271 §6.2, RFC 4724 §3 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     SpeakerConfig,
     rib::Source,
-    wire::{Capability, Dialect, Family, Fault, GracefulRestart, Notification, Open},
+    wire::{
+        Capability, Dialect, Family, Fault, GracefulRestart, LONG_LIVED_SECS_MAX, Lasting, LongLived, Notification,
+        Open,
+    },
 };
 
 use super::{NeighbourConfig, RESTART_TIME};
@@ -22,6 +25,8 @@ pub(super) struct Agreed {
     pub(super) hold_time: Option<Duration>,
     /// What the neighbour says about its restarts; `None` if it knows of no graceful ones.
     pub(super) restart: Option<GracefulRestart>,
+    /// What it says about restarts that take long; `None` if it does not know of them.
+    pub(super) long_lived: Option<LongLived>,
     pub(super) source: Arc<Source>,
 }
 
@@ -46,12 +51,17 @@ fn offered(config: &NeighbourConfig, local: IpAddr) -> BTreeSet<Family> {
 pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAddr, is_restarting: bool) -> Open {
     let families = offered(config, local);
     let restart = Capability::GracefulRestart(our_restart(&families, is_restarting));
+    let long_lived = config.long_lived.map(|time| Capability::LongLived(our_long_lived(&families, time)));
     let families = families.into_iter().map(Capability::Multiprotocol);
     Open {
         my_as: us.asn.two_octets(),
         hold_time_secs: config.hold_time_secs(),
         router_id: us.router_id,
-        capabilities: families.chain([Capability::RouteRefresh, restart, Capability::FourOctetAsn(us.asn)]).collect(),
+        capabilities: families
+            .chain([Capability::RouteRefresh, restart])
+            .chain(long_lived)
+            .chain([Capability::FourOctetAsn(us.asn)])
+            .collect(),
     }
 }
 
@@ -59,6 +69,13 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
 fn our_restart(families: &BTreeSet<Family>, is_restarting: bool) -> GracefulRestart {
     let time_secs = u16::try_from(RESTART_TIME.as_secs()).unwrap_or(u16::MAX);
     GracefulRestart { is_restarting, time_secs, families: families.iter().map(|&family| (family, true)).collect() }
+}
+
+fn our_long_lived(families: &BTreeSet<Family>, time: Duration) -> LongLived {
+    let time_secs = u32::try_from(time.as_secs()).unwrap_or(u32::MAX).min(LONG_LIVED_SECS_MAX);
+    LongLived {
+        families: families.iter().map(|&family| (family, Lasting { is_forwarding: true, time_secs })).collect(),
+    }
 }
 
 /// Judges the neighbour's OPEN, in the order of RFC 4271 §6.2.
@@ -75,8 +92,8 @@ pub(super) fn agree(
     let external = config.asn != us.asn;
     let source = Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, local };
     let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external };
-    let restart = open.graceful_restart().cloned();
-    Ok(Agreed { dialect, families, hold_time, restart, source: Arc::new(source) })
+    let (restart, long_lived) = (open.graceful_restart().cloned(), open.long_lived().cloned());
+    Ok(Agreed { dialect, families, hold_time, restart, long_lived, source: Arc::new(source) })
 }
 
 fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
@@ -113,6 +130,7 @@ fn family_of(capability: &Capability) -> Option<Family> {
         Capability::Multiprotocol(family) => Some(*family),
         Capability::RouteRefresh
         | Capability::GracefulRestart(_)
+        | Capability::LongLived(_)
         | Capability::FourOctetAsn(_)
         | Capability::Other { .. } => None,
     }
@@ -124,7 +142,10 @@ fn names_family(capability: &Capability) -> bool {
     match capability {
         Capability::Multiprotocol(_) => true,
         Capability::Other { code, .. } => *code == MULTIPROTOCOL,
-        Capability::RouteRefresh | Capability::GracefulRestart(_) | Capability::FourOctetAsn(_) => false,
+        Capability::RouteRefresh
+        | Capability::GracefulRestart(_)
+        | Capability::LongLived(_)
+        | Capability::FourOctetAsn(_) => false,
     }
 }
 

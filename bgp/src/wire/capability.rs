@@ -1,11 +1,11 @@
 //! What a speaker says it can do.
 //!
-//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 (graceful
+//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 and RFC 9494 (graceful
 //! restart), RFC 6793 (four-octet AS numbers).
 
 use crate::Asn;
 
-use super::{GracefulRestart, reader::Reader};
+use super::{GracefulRestart, LongLived, reader::Reader};
 
 /// Which kind of address a route is for; always unicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,8 @@ pub enum Capability {
     RouteRefresh,
     /// May restart without its routes being dropped at once.
     GracefulRestart(GracefulRestart),
+    /// May stay away for long without its routes being dropped.
+    LongLived(LongLived),
     /// Writes AS numbers with four octets; this is its own.
     FourOctetAsn(Asn),
     /// Something we do not know, and need not.
@@ -68,6 +70,7 @@ const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
 const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_ASN: u8 = 65;
+const LONG_LIVED: u8 = 71;
 
 impl Capability {
     /// All capabilities of one optional parameter; `None` if their lengths do not add up.
@@ -90,6 +93,7 @@ impl Capability {
             (GRACEFUL_RESTART, _) => {
                 GracefulRestart::decode(value).map_or_else(|| Self::other(code, value), Self::GracefulRestart)
             }
+            (LONG_LIVED, _) => LongLived::decode(value).map_or_else(|| Self::other(code, value), Self::LongLived),
             (FOUR_OCTET_ASN, &[a, b, c, d]) => Self::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
             _ => Self::other(code, value),
         }
@@ -120,6 +124,7 @@ impl Capability {
                 out.extend(asn.0.to_be_bytes());
             }
             Self::GracefulRestart(restart) => encode_counted(GRACEFUL_RESTART, &restart.encode(), out),
+            Self::LongLived(long_lived) => encode_counted(LONG_LIVED, &long_lived.encode(), out),
             Self::Other { code, value } => encode_counted(*code, &value[..value.len().min(255)], out),
         }
     }

@@ -7,6 +7,7 @@ mod collision;
 mod communities;
 mod exchange;
 mod foreign;
+mod long_lived;
 mod malformed;
 mod mesh;
 mod peer;

@@ -3,13 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, SessionState, Speaker,
-    SpeakerConfig, bfd::Settings, wire::Family,
+    Action, Asn, CommunityChange, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, RouteChange,
+    RouteCondition, RouteMap, RouteRule, RouteRules, SessionState, Speaker, SpeakerConfig, Verdict, bfd::Settings,
+    wire::Family,
 };
 
 /// One speaker, and what the hands did for it.
@@ -68,11 +70,28 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         connect_retry: Duration::from_secs(5),
         passive: false,
         families: Family::ALL.into(),
+        long_lived: None,
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,
         exchange: Exchange::default(),
     }
+}
+
+/// Rules that take everything, and prefer it so much.
+pub(crate) fn preferring(local_pref: u32) -> RouteRules {
+    changing(RouteChange { local_pref: Some(local_pref), ..RouteChange::default() })
+}
+
+/// Rules that take everything without its tags.
+pub(crate) fn without_communities() -> RouteRules {
+    let communities = CommunityChange { clear: true, ..CommunityChange::default() };
+    changing(RouteChange { communities, ..RouteChange::default() })
+}
+
+fn changing(change: RouteChange) -> RouteRules {
+    let rule = RouteRule { when: RouteCondition::default(), verdict: Verdict::Accept, change };
+    RouteRules::Map(Arc::new(RouteMap { rules: vec![rule], otherwise: Verdict::Reject }))
 }
 
 impl World {
@@ -171,7 +190,9 @@ impl World {
 
     /// The host's speaker begins a new life with the configuration and the prefixes of the old.
     pub(crate) fn revive(&mut self, host: usize) {
-        let own = self.hosts[host].own.clone();
+        let Host { speaker, config, own, .. } = &mut self.hosts[host];
+        *speaker = Speaker::new(*config); // nobody was there meanwhile, not even to feel time pass
+        let own = own.clone();
         self.handle(host, Event::Originate(own));
         self.configure(host);
     }

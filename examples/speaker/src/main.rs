@@ -45,6 +45,7 @@ fn main() -> Result<(), Failure> {
         connect_retry: Duration::from_secs(2),
         passive: std::env::var("PASSIVE").is_ok(),
         families: Family::ALL.into(),
+        long_lived: None,
         next_hop_v4: None,
         next_hop_v6,
         bfd: None,

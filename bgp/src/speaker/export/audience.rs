@@ -20,6 +20,7 @@ pub(super) struct Audience {
     client_of: Option<Ipv4Addr>,
     transit: bool,
     dialect: Dialect,
+    knows_long_lived: bool,
     next_hops: Vec<(Family, IpAddr)>,
 }
 
@@ -37,6 +38,7 @@ impl Audience {
             client_of: *client_of,
             transit: *transit,
             dialect: session.dialect(),
+            knows_long_lived: session.knows_long_lived(),
             next_hops: session.families().collect(),
         })
     }

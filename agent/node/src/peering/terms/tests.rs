@@ -40,6 +40,7 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         is_transit: false,
         is_passive: false,
         families: Family::ALL.into(),
+        long_lived: None,
     }
 }
 
