@@ -179,6 +179,11 @@ impl Speaker {
                 let changes = self.table.keep(neighbour, &families);
                 self.follow(changes);
             }
+            Effect::Age(families) => self.age(neighbour, &families),
+            Effect::Bypass => {
+                let changes = self.table.bypass(neighbour);
+                self.follow(changes);
+            }
             Effect::Sweep(families) => {
                 let changes = self.table.sweep(neighbour, &families);
                 self.follow(changes);

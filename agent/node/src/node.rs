@@ -9,6 +9,7 @@ mod inside;
 mod recheck;
 mod register;
 mod report;
+mod role;
 mod route;
 mod transact;
 mod wire;
@@ -34,6 +35,8 @@ use crate::policing::Policing;
 use crate::request::{Answer, Detach, Refusal, RequestId};
 use crate::underlay::{self, Learned};
 use crate::wish::departing;
+
+pub use role::Role;
 
 use transact::InFlight;
 use wire::Batch;
@@ -61,6 +64,7 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Node {
     identity: Identity,
+    role: Role,
 
     mirror: Option<Mirror>,
     /// Why the store is out of reach, if it is.
@@ -101,9 +105,15 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that knows nothing of the world yet.
+    /// A host's node that knows nothing of the world yet.
     pub fn new(identity: Identity) -> Self {
+        Self::with_role(identity, Role::Host)
+    }
+
+    /// A node of this role that knows nothing of the world yet.
+    pub fn with_role(identity: Identity, role: Role) -> Self {
         Self {
+            role,
             policing: Policing::of(identity.host.clone()),
             identity,
             mirror: None,

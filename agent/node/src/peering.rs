@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
-use poplin_bgp::wire::AddPaths;
+use poplin_bgp::wire::{AddPaths, Family};
 use poplin_bgp::{Asn, BfdConfig, Exchange, NeighbourConfig, PrefixLimits, Protection, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
@@ -74,7 +74,7 @@ pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<
         let known = || before.and_then(|before| before.neighbour(address, host.name.as_str()));
         let Some(exchange) = terms.with_host(host, known) else { continue };
         let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME, exchange);
-        neighbours.push(NeighbourConfig { bfd, ..neighbour });
+        neighbours.push(NeighbourConfig { bfd, long_lived: fabric.routing.long_lived, ..neighbour });
         names.insert(address, host.name.to_string());
     }
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
@@ -115,9 +115,17 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
 }
 
 fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
-    let neighbour = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
-    let (protection, shutdown) = (peer.protection.clone(), peer.shutdown.clone());
-    NeighbourConfig { protection, limits: peer.limits, shutdown, add_paths: peer.add_paths, ..neighbour }
+    let usual = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
+    NeighbourConfig {
+        passive: peer.is_passive,
+        families: peer.families.clone(),
+        long_lived: peer.long_lived,
+        protection: peer.protection.clone(),
+        limits: peer.limits,
+        shutdown: peer.shutdown.clone(),
+        add_paths: peer.add_paths,
+        ..usual
+    }
 }
 
 fn neighbour(
@@ -143,6 +151,8 @@ fn neighbour(
         hold_time,
         connect_retry: CONNECT_RETRY,
         passive: false,
+        families: Family::ALL.into(),
+        long_lived: None,
         next_hop_v4,
         next_hop_v6,
         bfd: None,
@@ -224,6 +234,9 @@ mod tests {
             shutdown: None,
             add_paths: AddPaths::default(),
             paths: 8,
+            is_passive: false,
+            families: Family::ALL.into(),
+            long_lived: None,
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);

@@ -1,8 +1,9 @@
 //! BGP peers outside the fabric.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use poplin_bgp::wire::{AddPaths, Notification};
+use poplin_bgp::wire::{AddPaths, Family, Notification};
 use poplin_manifest::address::address;
 use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, selector, within, word};
 use poplin_node::name::PeerName;
@@ -11,7 +12,7 @@ use poplin_node::{BGP_PORT, HOLD_TIME};
 use poplin_proto::v1;
 
 use super::bfd;
-use super::host::asn;
+use super::host::{asn, long_lived};
 use super::limits;
 use super::protection;
 use super::route_map::named;
@@ -39,8 +40,10 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         spec.prefix_limits.as_ref().and_then(|limits| limits::check(&mut findings, "spec.prefixLimits", limits));
     let shutdown = spec.shutdown.clone().and_then(|text| findings.take(communication("spec.shutdown", text)));
     let (add_paths, paths) = paths(&mut findings, &spec);
-    let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
-    findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
+    let families = families(&mut findings, &spec.families);
+    let long_lived = findings.take(long_lived("spec.longLivedSeconds", spec.long_lived_seconds.unwrap_or(0)));
+    let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time).zip(long_lived);
+    findings.finish(checked.map(|(((((address, asn), port), hosts), hold_time), long_lived)| Peer {
         name,
         address,
         port,
@@ -56,7 +59,18 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         shutdown,
         add_paths,
         paths,
+        is_passive: spec.passive,
+        families,
+        long_lived,
     }))
+}
+
+/// Those named, or both.
+fn families(findings: &mut Findings, texts: &[String]) -> BTreeSet<Family> {
+    let words = [("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
+    let named = texts.iter().enumerate();
+    let named = findings.take_all(named.map(|(index, text)| word(&format!("spec.families[{index}]"), text, &words)));
+    if texts.is_empty() { Family::ALL.into() } else { named.into_iter().collect() }
 }
 
 /// What the neighbour's person is to read: it must fit into the message (RFC 9003 §2).

@@ -50,6 +50,7 @@ impl End {
     fn parting(&self) -> Parting {
         match self {
             Self::Ours(error) | Self::Theirs(error) if error.fault == Fault::COLLISION => Parting::Collision,
+            Self::Ours(error) | Self::Theirs(error) if error.fault == Fault::BFD_DOWN => Parting::Blindness,
             Self::Ours(_) | Self::Theirs(_) => Parting::Farewell,
             Self::Lost(_) | Self::Superseded => Parting::Silence,
         }

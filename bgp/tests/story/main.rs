@@ -9,6 +9,7 @@ mod exchange;
 mod foreign;
 mod inside;
 mod limit;
+mod long_lived;
 mod malformed;
 mod mesh;
 mod paths;

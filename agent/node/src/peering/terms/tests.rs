@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use poplin_bgp::wire::Family;
 use poplin_bgp::{PrefixLimits, Protection, RouteMap as Rules, Verdict};
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
@@ -42,6 +43,9 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         is_transit: false,
         add_paths: Default::default(),
         paths: 8,
+        is_passive: false,
+        families: Family::ALL.into(),
+        long_lived: None,
     }
 }
 
