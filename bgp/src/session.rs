@@ -75,6 +75,8 @@ pub(crate) struct Session {
     aged_until: BTreeMap<Family, Instant>,
     /// When a session last ended without a word.
     lost_at: Option<Instant>,
+    /// When a session last ended because BFD did not see the neighbour any more.
+    blinded_at: Option<Instant>,
     /// Whether BFD sees the neighbour.
     is_path_up: bool,
     effects: Vec<Effect>,
@@ -99,6 +101,7 @@ impl Session {
             ages: Ages::new(),
             aged_until: BTreeMap::new(),
             lost_at: None,
+            blinded_at: None,
             is_path_up,
             effects: Vec::new(),
             state: SessionState::Idle,

@@ -48,8 +48,10 @@ impl Session {
     /// A connection ended: decides what becomes of the routes, and notes the end of a session.
     pub(super) fn part(&mut self, now: Instant, connection: &Connection, parting: Parting, reason: &str) {
         if connection.is_established() {
-            if parting == Parting::Silence {
-                self.lost_at = Some(now);
+            match parting {
+                Parting::Silence => self.lost_at = Some(now),
+                Parting::Blindness => self.blinded_at = Some(now),
+                Parting::Farewell | Parting::Collision => {}
             }
             let kept = self.keep_or_forget(now, connection, parting);
             let (neighbour, reason) = (self.config.address, reason.to_owned());
@@ -155,6 +157,11 @@ impl Session {
 
     pub(super) fn sweep(&mut self, families: BTreeSet<Family>) {
         self.effects.push(Effect::Sweep(families));
+    }
+
+    /// When BFD last took it away.
+    pub(crate) fn blinded_at(&self) -> Option<Instant> {
+        self.blinded_at
     }
 
     /// Whether the neighbour has told all its routes over this session, as far as it says when that is.
