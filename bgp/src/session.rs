@@ -21,6 +21,7 @@ mod connection;
 mod dial;
 mod effect;
 mod end;
+mod gentle;
 mod limit;
 mod long_lived;
 mod negotiate;

@@ -7,6 +7,7 @@ mod bird;
 mod communities;
 mod ecmp;
 mod frr;
+mod gentle;
 mod inside;
 mod long_lived;
 mod paths;

@@ -234,6 +234,8 @@ pub struct Peer {
     pub families: BTreeSet<Family>,
     /// How long its routes stay as a last choice when it is away for longer than a restart takes.
     pub long_lived: Option<Duration>,
+    /// Whether its routes outlive the end of a session by a NOTIFICATION.
+    pub is_gentle: bool,
 }
 
 /// How the way to a BGP neighbour is watched.

@@ -74,7 +74,9 @@ pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<
         let known = || before.and_then(|before| before.neighbour(address, host.name.as_str()));
         let Some(exchange) = terms.with_host(host, known) else { continue };
         let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME, exchange);
-        neighbours.push(NeighbourConfig { bfd, long_lived: fabric.routing.long_lived, ..neighbour });
+        // Hosts whose routes outlive them for long outlive a hold time, too: a reflector without power says nothing before.
+        let long_lived = fabric.routing.long_lived;
+        neighbours.push(NeighbourConfig { bfd, long_lived, gentle: long_lived.is_some(), ..neighbour });
         names.insert(address, host.name.to_string());
     }
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
@@ -120,6 +122,7 @@ fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourCon
         passive: peer.is_passive,
         families: peer.families.clone(),
         long_lived: peer.long_lived,
+        gentle: peer.is_gentle,
         protection: peer.protection.clone(),
         limits: peer.limits,
         shutdown: peer.shutdown.clone(),
@@ -153,6 +156,7 @@ fn neighbour(
         passive: false,
         families: Family::ALL.into(),
         long_lived: None,
+        gentle: false,
         next_hop_v4,
         next_hop_v6,
         bfd: None,
@@ -237,6 +241,7 @@ mod tests {
             is_passive: false,
             families: Family::ALL.into(),
             long_lived: None,
+            is_gentle: false,
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);

@@ -62,6 +62,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         is_passive: spec.passive,
         families,
         long_lived,
+        is_gentle: spec.graceful_notifications,
     }))
 }
 

@@ -40,6 +40,9 @@ pub struct NeighbourConfig {
     /// How long its routes may stay as a last choice after it has been away for longer than a restart takes, and how long ours may with it
     /// (RFC 9494): what it says of itself counts where that is less. `None`: not at all, and it is not spoken of.
     pub long_lived: Option<Duration>,
+    /// Whether its routes, and ours with it, outlive the end of a session by a NOTIFICATION or by its silence, as they outlive a restart, if it
+    /// does the same (RFC 8538). An end that is meant to be one still takes them along.
+    pub gentle: bool,
     /// How the way to it is watched by BFD; `None` leaves that to the hold time.
     pub bfd: Option<BfdConfig>,
     /// Which routes are exchanged with it. A change here ends no session: what differs is told.
@@ -97,7 +100,7 @@ impl NeighbourConfig {
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
         let agreed =
             |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6, config.add_paths);
-        let told = |config: &Self| (config.families.clone(), config.long_lived);
+        let told = |config: &Self| (config.families.clone(), config.long_lived, config.gentle);
         // A connection that stands would go on as it was protected when it was made.
         agreed(self) != agreed(new) || told(self) != told(new) || self.protection != new.protection
     }

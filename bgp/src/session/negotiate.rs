@@ -1,7 +1,7 @@
 //! What two speakers agree on, and whether they do.
 //!
 //! In: our settings and the neighbour's OPEN. Out: the agreement, or the NOTIFICATION that ends the attempt.
-//! Rules: RFC 4271 §6.2, RFC 4724 §3 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
+//! Rules: RFC 4271 §6.2, RFC 4724 §3, RFC 8538 §2 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
@@ -27,6 +27,8 @@ pub(super) struct Agreed {
     pub(super) restart: Option<GracefulRestart>,
     /// What it says about restarts that take long; `None` if it does not know of them.
     pub(super) long_lived: Option<LongLived>,
+    /// Whether a NOTIFICATION ends the session, and not what was heard over it.
+    pub(super) is_gentle: bool,
     pub(super) source: Arc<Source>,
     /// All it says it can do.
     pub(super) capabilities: Vec<Capability>,
@@ -52,7 +54,7 @@ fn offered(config: &NeighbourConfig, local: IpAddr) -> BTreeSet<Family> {
 /// How we introduce ourselves.
 pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAddr, is_restarting: bool) -> Open {
     let families = offered(config, local);
-    let restart = Capability::GracefulRestart(our_restart(&families, is_restarting));
+    let restart = Capability::GracefulRestart(our_restart(&families, is_restarting, config.gentle));
     let modes = families.iter().map(|&family| (family, config.add_paths)).collect();
     let add_paths = (config.add_paths != AddPaths::default()).then_some(Capability::AddPaths(modes));
     let long_lived = config.long_lived.map(|time| Capability::LongLived(our_long_lived(&families, time)));
@@ -71,9 +73,10 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
 }
 
 /// Our routes stand in the kernel, which goes on forwarding without us: we keep every family through every restart.
-fn our_restart(families: &BTreeSet<Family>, is_restarting: bool) -> GracefulRestart {
+fn our_restart(families: &BTreeSet<Family>, is_restarting: bool, is_gentle: bool) -> GracefulRestart {
     let time_secs = u16::try_from(RESTART_TIME.as_secs()).unwrap_or(u16::MAX);
-    GracefulRestart { is_restarting, time_secs, families: families.iter().map(|&family| (family, true)).collect() }
+    let families = families.iter().map(|&family| (family, true)).collect();
+    GracefulRestart { is_restarting, is_gentle, time_secs, families }
 }
 
 fn our_long_lived(families: &BTreeSet<Family>, time: Duration) -> LongLived {
@@ -101,8 +104,9 @@ pub(super) fn agree(
     let ids_out = PathFamilies::of(|family| config.add_paths.send && theirs(family).receive);
     let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external, ids_in, ids_out };
     let (restart, long_lived) = (open.graceful_restart().cloned(), open.long_lived().cloned());
-    let capabilities = open.capabilities.clone();
-    Ok(Agreed { dialect, families, hold_time, restart, long_lived, source: Arc::new(source), capabilities })
+    let is_gentle = config.gentle && restart.as_ref().is_some_and(|restart| restart.is_gentle);
+    let (source, capabilities) = (Arc::new(source), open.capabilities.clone());
+    Ok(Agreed { dialect, families, hold_time, restart, long_lived, is_gentle, source, capabilities })
 }
 
 fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {

@@ -7,8 +7,8 @@
 //! ```text
 //!   fresh ──connection breaks in silence──> stale ──told again──> fresh
 //!                                             │
-//!                                             └── gone: at a NOTIFICATION; when time is over; when the neighbour is back
-//!                                                 and did not keep the family; at the end of its table
+//!                                             └── gone: at a NOTIFICATION that means it (`gentle.rs`); when time is over; when
+//!                                                 the neighbour is back and did not keep the family; at the end of its table
 //! ```
 //!
 //! A collision ends a connection with a NOTIFICATION, yet not the session: both ends go on over the other connection.
@@ -36,7 +36,7 @@ pub const RESTART_TIME: Duration = Duration::from_secs(120);
 pub(super) enum Parting {
     /// A NOTIFICATION: they are not to be used any more.
     Farewell,
-    /// No word: the neighbour may have died, and its kernel go on forwarding.
+    /// No word, or one that is not about them: the neighbour may have died, and its kernel go on forwarding.
     Silence,
     /// BFD does not see the neighbour any more: it does not forward either.
     Blindness,

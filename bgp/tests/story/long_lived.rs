@@ -234,9 +234,9 @@ fn all_reflectors_die_and_no_route_is_lost_until_the_time_is_over() {
             }
         }
         world.pass(120 * SECOND + HOUR - SECOND * 10);
-        for host in 2..6 {
+        for (host, changes) in changes.into_iter().enumerate().skip(2) {
             assert!(knows_all(&world, host), "seed {seed}: host {host} lost a route");
-            assert_eq!(world.hosts[host].route_changes, changes[host], "seed {seed}: a route was touched");
+            assert_eq!(world.hosts[host].route_changes, changes, "seed {seed}: a route was touched");
         }
 
         world.pass(20 * SECOND);
@@ -255,9 +255,9 @@ fn reflectors_that_come_back_within_the_time_find_everything_as_it_was() {
         (0..2).for_each(|reflector| world.revive(reflector));
         world.pass(Duration::from_secs(300));
 
-        for host in 2..5 {
+        for (host, changes) in changes.into_iter().enumerate().skip(2) {
             assert!(knows_all(&world, host), "seed {seed}");
-            assert_eq!(world.hosts[host].route_changes, changes[host], "seed {seed}: a route was touched");
+            assert_eq!(world.hosts[host].route_changes, changes, "seed {seed}: a route was touched");
             let fresh = |route: poplin_bgp::Route| !route.stale && !route.attributes.is_long_lived_stale();
             assert!(world.hosts[host].speaker.routes().all(fresh), "seed {seed}");
         }

@@ -7,6 +7,7 @@ mod collision;
 mod communities;
 mod exchange;
 mod foreign;
+mod gentle;
 mod inside;
 mod limit;
 mod long_lived;

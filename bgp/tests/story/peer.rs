@@ -37,6 +37,8 @@ pub(crate) struct Peer {
 const CONFIG: SpeakerConfig = SpeakerConfig { asn: Asn(64512), router_id: Ipv4Addr::new(192, 0, 2, 1) };
 const FOUR_OCTETS: Dialect = Dialect { four_octets: true, external: true, ..Dialect::PLAIN };
 
+const SETTINGS: Settings = Settings { interval: Duration::from_millis(300), multiplier: 3, path: Path::Direct };
+
 impl Peer {
     pub(crate) fn new() -> Self {
         let mut peer = Self {
@@ -80,15 +82,20 @@ impl Peer {
 
     /// Its configuration asks for BFD.
     pub(crate) fn watch(&mut self, is_strict: bool) {
-        let settings = Settings { interval: Duration::from_millis(300), multiplier: 3, path: Path::Direct };
         let neighbour = NeighbourConfig {
-            bfd: Some(BfdConfig { settings, is_strict }),
+            bfd: Some(BfdConfig { settings: SETTINGS, is_strict }),
             next_hop_v6: Some("2001:db8::1".parse().unwrap()),
             passive: !is_strict,
             long_lived: self.long_lived,
             ..neighbour(address(1), 64513)
         };
         self.handle(Event::Reconfigure { config: CONFIG, neighbours: vec![neighbour] });
+    }
+
+    /// Its configuration asks for BFD, and that a NOTIFICATION leaves the routes.
+    pub(crate) fn watch_gently(&mut self) {
+        let bfd = Some(BfdConfig { settings: SETTINGS, is_strict: false });
+        self.reconfigure(|neighbour| (neighbour.bfd, neighbour.gentle) = (bfd, true));
     }
 
     /// BFD sees the neighbour.

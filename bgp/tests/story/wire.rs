@@ -132,8 +132,10 @@ fn update(dialect: Dialect) -> impl Strategy<Value = Update> {
 fn restart() -> impl Strategy<Value = GracefulRestart> {
     let families =
         prop::collection::btree_map(prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)], any::<bool>(), 0..3);
-    (any::<bool>(), 0u16..4096, families).prop_map(|(is_restarting, time_secs, families)| GracefulRestart {
+    let flags = (any::<bool>(), any::<bool>());
+    (flags, 0u16..4096, families).prop_map(|((is_restarting, is_gentle), time_secs, families)| GracefulRestart {
         is_restarting,
+        is_gentle,
         time_secs,
         families,
     })

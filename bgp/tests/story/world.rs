@@ -75,6 +75,7 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         passive: false,
         families: Family::ALL.into(),
         long_lived: None,
+        gentle: false,
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,

@@ -49,6 +49,7 @@ fn main() -> Result<(), Failure> {
         passive: std::env::var("PASSIVE").is_ok(),
         families: Family::ALL.into(),
         long_lived: None,
+        gentle: false,
         next_hop_v4: None,
         next_hop_v6,
         bfd: None,

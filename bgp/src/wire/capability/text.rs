@@ -32,15 +32,16 @@ fn directions(all: &BTreeMap<Family, AddPaths>) -> String {
     all.iter().map(|(family, mode)| format!("{family} {}", word(mode))).collect::<Vec<_>>().join(", ")
 }
 
-/// `120 s, has restarted, IPv4 kept, IPv6`: kept says that traffic was forwarded through the latest restart.
+/// `120 s, has restarted, notifications too, IPv4 kept, IPv6`: kept says that traffic was forwarded through the latest restart.
 fn words(restart: &GracefulRestart) -> String {
     let time = std::iter::once(format!("{} s", restart.time_secs));
     let restarted = restart.is_restarting.then(|| "has restarted".to_owned());
+    let gentle = restart.is_gentle.then(|| "notifications too".to_owned());
     let families = restart.families.iter().map(|(family, is_kept)| match is_kept {
         true => format!("{family} kept"),
         false => family.to_string(),
     });
-    time.chain(restarted).chain(families).collect::<Vec<_>>().join(", ")
+    time.chain(restarted).chain(gentle).chain(families).collect::<Vec<_>>().join(", ")
 }
 
 /// `IPv4 3600 s kept, IPv6 600 s`: kept says the same.

@@ -46,6 +46,7 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         is_passive: false,
         families: Family::ALL.into(),
         long_lived: None,
+        is_gentle: false,
     }
 }
 
