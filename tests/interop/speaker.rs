@@ -3,6 +3,7 @@
 use poplin_lab::{Agent, Bird, Lab, eventually, programs, until};
 
 const REFLECTOR: &str = include_str!("../../examples/reflector/reflector.toml");
+const README: &str = include_str!("../../README.md");
 const CLIENT: &str = include_str!("../../examples/reflector/bird.conf");
 
 /// The client of the example, or the same for rack2.
@@ -76,6 +77,38 @@ fn a_speaker_reads_its_file_again_and_puts_routes_into_the_kernel_where_asked() 
     reflector.start();
     reflector.until_established(2);
     assert!(has(&reflector, "10.1") && has(&reflector, "10.2"), "the next life adopts its routes");
+}
+
+#[test]
+fn birds_that_nobody_named_call_from_a_prefix_and_are_forgotten_when_they_are_gone() {
+    let lab = Lab::new();
+    let mut birds = [1, 2].map(|rack| Bird::new(&lab, &format!("rack{rack}")));
+    let namespace = lab.namespace("rr1");
+    let _segment = lab.segment("192.0.2", &[(&namespace, 1), (birds[0].namespace(), 11), (birds[1].namespace(), 12)]);
+    let mut reflector = Agent::speaker(&lab, namespace, "rr1", pasted());
+    reflector.start();
+    (1..).zip(&mut birds).for_each(|(rack, bird)| bird.start_with(&client(rack)));
+
+    reflector.until_established(2);
+    for (bird, other) in birds.iter().zip([2, 1]) {
+        until("each has the other's prefix", || bird.learned().contains(&format!("10.{other}.0.0/16")));
+    }
+    let status = reflector.poplin(&["status"]);
+    assert!(status.contains("racks@192.0.2.11") && status.contains("racks@192.0.2.12"), "{status}");
+    reflector.kill();
+    reflector.start();
+    reflector.until_established(2);
+    assert!(birds[0].learned().contains("10.2.0.0/16"), "a restart costs nobody a route");
+
+    birds[1].birdc("disable reflector");
+    until("it is forgotten", || !reflector.poplin(&["status"]).contains("racks@192.0.2.12"));
+    until("and its prefix is gone", || !birds[0].learned().contains("10.2.0.0/16"));
+}
+
+/// The file that the README has one paste.
+fn pasted() -> &'static str {
+    let (_, rest) = README.split_once("cat > rr1.toml <<'END'\n").expect("the README shows how to start a reflector");
+    rest.split_once("END\n").expect("the file ends").0
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! becomes due meanwhile coalesces into the next one, so nothing here grows with the length of a wait.
 //! Nothing is applied before the store and the kernel have both been read once.
 
+mod call;
 mod hear;
 mod inside;
 mod recheck;
@@ -92,6 +93,8 @@ pub struct Node {
 
     speaker: Option<Speaker>,
     peering: Option<Peering>,
+    /// Who called from the prefix of a peer, and has not been forgotten since.
+    callers: BTreeSet<IpAddr>,
     /// Until when it reflects although it is no reflector any more.
     reflects_until: Option<Instant>,
     learned: Learned,
@@ -133,6 +136,7 @@ impl Node {
             uncertain: BTreeMap::new(),
             speaker: None,
             peering: None,
+            callers: BTreeSet::new(),
             reflects_until: None,
             learned: BTreeMap::new(),
             origins: BTreeSet::new(),

@@ -200,9 +200,9 @@ pub struct Endpoint {
 pub struct Peer {
     /// Its name.
     pub name: PeerName,
-    /// Where it listens.
-    pub address: IpAddr,
-    /// TCP port.
+    /// Where it is.
+    pub place: Place,
+    /// The TCP port it listens on.
     pub port: u16,
     /// Its AS.
     pub asn: Asn,
@@ -236,6 +236,15 @@ pub struct Peer {
     pub long_lived: Option<Duration>,
     /// Whether its routes outlive the end of a session by a NOTIFICATION.
     pub is_gentle: bool,
+}
+
+/// Where a BGP neighbour is that is not a host of the fabric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At this address.
+    At(IpAddr),
+    /// Somewhere in this prefix, which so many may call from at once; it shows where when it calls.
+    Within(IpNet, usize),
 }
 
 /// How the way to a BGP neighbour is watched.

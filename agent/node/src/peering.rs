@@ -3,6 +3,7 @@
 //! In: the store as last heard, this host's own record, the kernel as last seen. Out: neighbours and prefixes. Sessions live in
 //! the `bgp` crate; what is exchanged over them stands in `terms.rs`.
 
+pub(crate) mod callers;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,22 +49,34 @@ pub struct Peering {
     pub problems: Vec<String>,
     /// Whether it reflects for the other hosts of its AS.
     pub is_reflector: bool,
+    /// Whether neighbours may call that are not among these yet.
+    pub expects_callers: bool,
 }
 
 /// The neighbours of this host: the peers that select it, and the other hosts as far as mesh and reflectors join them. Those of
 /// the peering before that nothing joins any more stay until they are not needed. A host that was a reflector and still lingers
 /// reflects as before.
-pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<&Peering>, lingers: bool) -> Peering {
+pub fn peering(
+    mirror: &Mirror,
+    me: &Host,
+    kernel: &KernelState,
+    before: Option<&Peering>,
+    lingers: bool,
+    callers: &BTreeSet<IpAddr>,
+) -> Peering {
     let fabric = mirror.fabric();
     let asn = me.asn.unwrap_or(fabric.asn);
     let mut terms = Terms::new(mirror, &fabric, me, asn, lingers);
     let mut names = BTreeMap::new();
     let mut neighbours = Vec::new();
-    for peer in mirror.peers().filter(|peer| peer.hosts.admits(&me.labels)) {
-        let is_multihop = || !is_direct(peer.address, kernel, before);
+    let with_peer = |terms: &mut Terms<'_>, peer: &Peer, address: IpAddr| {
+        let is_multihop = || !is_direct(address, kernel, before);
         let bfd = peer.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or_else(is_multihop)));
-        neighbours.push(NeighbourConfig { bfd, ..neighbour_of_peer(me, peer, terms.with_peer(peer)) });
-        names.insert(peer.address, peer.name.to_string());
+        NeighbourConfig { bfd, ..neighbour_of_peer(me, peer, address, terms.with_peer(peer)) }
+    };
+    for (peer, address) in callers::at_one_address(mirror, me) {
+        neighbours.push(with_peer(&mut terms, peer, address));
+        names.insert(address, peer.name.to_string());
     }
     let bfd = fabric.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or(true)));
     let others = mirror.hosts().filter(|host| fabric.is_meshed && host.name != me.name);
@@ -79,9 +92,18 @@ pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<
         neighbours.push(NeighbourConfig { bfd, long_lived, gentle: long_lived.is_some(), ..neighbour });
         names.insert(address, host.name.to_string());
     }
+    for (peer, address) in callers::called_from_a_range(mirror, me, callers) {
+        if names.contains_key(&address) {
+            continue;
+        }
+        let caller = with_peer(&mut terms, peer, address);
+        neighbours.push(NeighbourConfig { passive: true, ..caller });
+        names.insert(address, callers::name(peer, address));
+    }
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
     let is_reflector = reflects(&fabric, me);
-    Peering { speaker, neighbours, names, problems: terms.into_problems(), is_reflector }
+    let expects_callers = callers::may_call(mirror, me);
+    Peering { speaker, neighbours, names, problems: terms.into_problems(), is_reflector, expects_callers }
 }
 
 impl Peering {
@@ -116,8 +138,8 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
     was_direct || on_link(kernel, address).is_some()
 }
 
-fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
-    let usual = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
+fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange) -> NeighbourConfig {
+    let usual = neighbour(me, address, peer.port, peer.asn, peer.hold_time, exchange);
     NeighbourConfig {
         passive: peer.is_passive,
         families: peer.families.clone(),
@@ -194,7 +216,7 @@ mod tests {
     use super::*;
     use crate::kernel::UnderlayRoute;
     use crate::name::{HostName, PeerName, PoolName};
-    use crate::object::{Block, Object, Versioned};
+    use crate::object::{Block, Object, Place, Versioned};
     use poplin_policy::ruleset::Interface;
     use poplin_policy::selector::Selector;
 
@@ -224,7 +246,7 @@ mod tests {
         let address = "172.31.1.1".parse().unwrap();
         let tor = Peer {
             name: PeerName::new("tor"),
-            address,
+            place: Place::At(address),
             port: BGP_PORT,
             asn: Asn(65000),
             hosts: Selector::all(),
@@ -247,7 +269,7 @@ mod tests {
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);
         let mut kernel = KernelState::default();
         kernel.underlay.extend(route.map(|route| ("172.31.1.0/24".parse().unwrap(), route)));
-        let peering = peering(&mirror, &me(), &kernel, before, false);
+        let peering = peering(&mirror, &me(), &kernel, before, false, &BTreeSet::new());
         let path = peering.neighbours[0].bfd.map(|bfd| bfd.settings.path);
         (peering, path)
     }

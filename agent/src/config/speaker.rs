@@ -165,7 +165,7 @@ impl File {
             }
         }
         let mut addresses = BTreeMap::new();
-        for (name, peer) in &self.peers {
+        for (name, peer) in self.peers.iter().filter(|(_, peer)| peer.address_range.is_empty()) {
             if let Some(other) = addresses.insert(&peer.address, name) {
                 problems.push(format!("peers.{name}.address: {} is {other} already", peer.address));
             }

@@ -56,7 +56,7 @@ impl Table {
         self.counts.get(&(neighbour, family)).copied().unwrap_or(0)
     }
 
-    fn has_any(&self, neighbour: IpAddr) -> bool {
+    pub(crate) fn has_any(&self, neighbour: IpAddr) -> bool {
         Family::ALL.into_iter().any(|family| self.count(neighbour, family) > 0)
     }
 

@@ -45,13 +45,23 @@ impl Speaker {
     /// When the wait for others is over, if anybody waits.
     pub(super) fn deferral_ends(&self) -> Option<Instant> {
         let waiting = self.unended.iter().filter_map(|neighbour| self.sessions.get(neighbour)).filter(|one| is_up(one));
-        let began = waiting.filter_map(|one| self.started.max(one.blinded_at().map(|_| one.since())));
+        let waits_anew = |one: &Session| one.blinded_at().is_some() || self.expects_callers;
+        let began = waiting.filter_map(|one| self.started.max(waits_anew(one).then(|| one.since())));
         began.min().map(|began| began + DEFERRAL)
     }
 
     /// Whether somebody may still tell us what this neighbour has to hear.
     fn awaits_others(&self, now: Instant, neighbour: IpAddr) -> bool {
-        passes_on(&self.terms) && (self.awaits_all(now, neighbour) || self.awaits_lost(now, neighbour))
+        passes_on(&self.terms)
+            && (self.awaits_all(now, neighbour)
+                || self.awaits_lost(now, neighbour)
+                || self.awaits_callers(now, neighbour))
+    }
+
+    /// Who may call stands on no list, so nobody knows who is missing, be it after a restart or after a cut.
+    fn awaits_callers(&self, now: Instant, neighbour: IpAddr) -> bool {
+        let since = self.sessions.get(&neighbour).map(Session::since);
+        self.expects_callers && since.is_some_and(|since| now < since + DEFERRAL)
     }
 
     fn awaits_all(&self, now: Instant, neighbour: IpAddr) -> bool {
