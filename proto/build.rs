@@ -77,7 +77,7 @@ const NEVER_NULL: [&str; 10] = [
 ];
 
 /// Lists whose absence means "any", so that an empty one would silently widen a rule.
-const NEVER_EMPTY: [&str; 11] = [
+const NEVER_EMPTY: [&str; 12] = [
     "Rule.ports",
     "Rule.source_ports",
     "Peers.nets",
@@ -89,6 +89,7 @@ const NEVER_EMPTY: [&str; 11] = [
     "RouteMatch.path_neighbour",
     "RouteMatch.path_origin",
     "RouteMatch.origins",
+    "PeerSpec.families",
 ];
 
 /// Lists whose absence means the usual, so that an empty one would silently take it away.

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Who may know whom. What is not here is forbidden.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("poplin-policy", &[]),
     ("poplin-bgp", &[]),
     ("poplin-proto", &[]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("poplin-manifest", &["poplin-policy", "poplin-proto"]),
     ("poplin-agent", &["poplin-node", "poplin-manifest", "poplin-policy", "poplin-bgp", "poplin-proto"]),
     ("poplin-cni", &["poplin-proto", "poplin-sandbox"]),
+    ("poplin-speaker", &["poplin-bgp"]),
     ("poplin", &["poplin-manifest", "poplin-policy", "poplin-proto", "poplin-sandbox"]),
 ];
 

@@ -1,6 +1,9 @@
 //! What the operator of one host decides; everything else is an object in the store.
 //!
-//! In: flags, environment, and a TOML file. Out: a [`Config`]. The nearer wins: flag, environment, file, default.
+//! In: flags, environment, and a TOML file. Out: a [`Config`]. The nearer wins: flag, environment, file, default. A speaker alone has a
+//! file of another kind: see [`speaker`].
+
+pub mod speaker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,7 +16,9 @@ use poplin_node::name::HostName;
 use poplin_node::{BGP_PORT, Identity};
 use serde::Deserialize;
 
-use crate::store::Location;
+use crate::store::{Location, Values};
+
+use speaker::SpeakerFile;
 
 /// Where the file is looked for when nobody names one. It need not exist.
 const DEFAULT_FILE: &str = "/etc/poplin/poplin.toml";
@@ -27,11 +32,24 @@ const DEFAULT_DATA: &str = "/var/lib/poplin";
 #[derive(Debug, Default, clap::Parser)]
 #[command(name = "poplind", version)]
 pub struct Flags {
-    /// Configuration file in TOML; the same names as the flags.
+    /// Configuration file in TOML; of a host with the same names as the flags, of a reflector with names of its own
     #[arg(long, env = "POPLIND_CONFIG")]
     config: Option<PathBuf>,
+    /// What this process is
+    #[arg(long, env = "POPLIND_ROLE", value_enum, default_value_t)]
+    role: RoleName,
     #[command(flatten)]
     settings: Settings,
+}
+
+/// What a process is, as people name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum RoleName {
+    /// The agent of one host: containers, policy, routes, BGP
+    #[default]
+    Host,
+    /// A BGP speaker and nothing else: no store, no containers, no rules, and no routes unless asked for
+    Reflector,
 }
 
 /// One layer of settings.
@@ -72,23 +90,70 @@ struct Settings {
 pub struct Config {
     /// Who this host is.
     pub identity: Identity,
-    /// Where the store is.
-    pub store: Location,
+    /// What it is, and where its truth stands.
+    pub role: Role,
     /// Where to serve.
     pub socket: PathBuf,
     /// Where to accept BGP connections.
-    pub bgp_listen: SocketAddr,
+    pub bgp_listen: Vec<SocketAddr>,
+}
+
+/// What a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The agent of a host; its fabric's truth is in this store.
+    Host(Location),
+    /// A speaker alone; its file stands in the store's place.
+    Speaker {
+        /// The file.
+        path: PathBuf,
+        /// What it said when it was read.
+        values: Values,
+        /// Whether learned routes go to the kernel.
+        installs: bool,
+    },
 }
 
 impl Config {
     /// Puts the layers together and checks the outcome.
     pub fn load(flags: Flags) -> anyhow::Result<Self> {
+        match flags.role {
+            RoleName::Host => Self::of_host(flags),
+            RoleName::Reflector => Self::of_speaker(flags),
+        }
+    }
+
+    fn of_host(flags: Flags) -> anyhow::Result<Self> {
         let file = match &flags.config {
             Some(path) => read(path)?,
             None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
             None => Settings::default(),
         };
         flags.settings.over(file).check()
+    }
+
+    fn of_speaker(flags: Flags) -> anyhow::Result<Self> {
+        let Some(path) = flags.config else { bail!("a reflector needs --config FILE; see examples/reflector") };
+        if let Some(flag) = flags.settings.foreign_to_speaker() {
+            bail!("--{flag} has no meaning for a reflector: what it speaks stands in {}", path.display());
+        }
+        let file = SpeakerFile::read(&path)?;
+        let lasting = file.lasting.clone();
+        let host = checked_host(flags.settings.host.or(lasting.host).map_or_else(system_name, Ok)?)?;
+        let values = file.values(&host).with_context(|| format!("{} is not sound", path.display()))?;
+        let identity = Identity {
+            host: HostName::new(host),
+            labels: poplin_policy::label::Labels::default(),
+            addresses: lasting.addresses,
+            asn: None,
+            router_id: None,
+        };
+        Ok(Config {
+            identity,
+            role: Role::Speaker { path, values, installs: lasting.installs },
+            socket: flags.settings.socket.or(lasting.socket).unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
+            bgp_listen: if lasting.listen.is_empty() { vec![everywhere()] } else { lasting.listen },
+        })
     }
 }
 
@@ -116,6 +181,20 @@ impl Settings {
         }
     }
 
+    /// The first flag that only a host has.
+    fn foreign_to_speaker(&self) -> Option<&'static str> {
+        let given = [
+            ("etcd", !self.etcd.is_empty()),
+            ("data", self.data.is_some()),
+            ("address", !self.address.is_empty()),
+            ("asn", self.asn.is_some()),
+            ("router-id", self.router_id.is_some()),
+            ("bgp-listen", self.bgp_listen.is_some()),
+            ("label", !self.label.is_empty()),
+        ];
+        given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
+
     fn check(self) -> anyhow::Result<Config> {
         let store = match self.etcd.is_empty() {
             true => Location::Embedded(self.data.unwrap_or_else(|| DEFAULT_DATA.into()).join("store.redb")),
@@ -137,13 +216,16 @@ impl Settings {
         };
         Ok(Config {
             identity,
-            store,
+            role: Role::Host(store),
             socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
-            bgp_listen: self
-                .bgp_listen
-                .unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, BGP_PORT))),
+            bgp_listen: vec![self.bgp_listen.unwrap_or_else(everywhere)],
         })
     }
+}
+
+/// Every address of both families.
+fn everywhere() -> SocketAddr {
+    SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, BGP_PORT))
 }
 
 fn checked_host(name: String) -> anyhow::Result<String> {
@@ -187,7 +269,8 @@ mod tests {
         let config = flags.over(file).check().unwrap();
 
         assert_eq!(config.identity.host, HostName::new("h2"));
-        assert_eq!(config.store, Location::Etcd(vec!["http://192.0.2.1:2379".to_owned()]));
+        let store = Location::Etcd(vec!["http://192.0.2.1:2379".to_owned()]);
+        assert_eq!(config.role, Role::Host(store));
     }
 
     #[test]

@@ -59,17 +59,14 @@ struct Shared {
 
 impl Peers {
     /// Begins to listen. A port that cannot be had is no reason to stop: neighbours can still be dialled.
-    pub async fn start(listen: SocketAddr, sources: BTreeSet<IpAddr>, events: mpsc::Sender<Event>) -> Self {
+    pub async fn start(listen: &[SocketAddr], sources: BTreeSet<IpAddr>, events: mpsc::Sender<Event>) -> Self {
         let bfd = Bfd::start(sources.clone(), events.clone());
         let bfd = bfd.inspect_err(|error| tracing::warn!("cannot speak BFD: {error}; BGP goes on without")).ok();
         let (sender, opened) = mpsc::unbounded_channel();
-        let listener = bind(listen).await.inspect_err(|error| {
-            tracing::warn!("cannot accept BGP connections on {listen}: {error}; neighbours are dialled all the same");
-        });
-        let listener = listener.ok().map(Arc::new);
-        let shield = Shield::new(listener.clone());
+        let listeners = bind_all(listen).await;
+        let shield = Shield::new(listeners.clone());
         let shared = Arc::new(Shared { sources, events, opened: sender, connections: AtomicU64::new(0), shield });
-        if let Some(listener) = listener {
+        for listener in listeners {
             tokio::spawn(accept(listener, shared.clone()));
         }
         Self { shared, bfd, writers: BTreeMap::new(), opened }
@@ -113,6 +110,20 @@ impl Peers {
             Action::Install { .. } | Action::Remove { .. } | Action::BestChanged(_) | Action::Note(_) => {}
         }
     }
+}
+
+/// An address that cannot be had is told, and left out.
+async fn bind_all(addresses: &[SocketAddr]) -> Vec<Arc<TcpListener>> {
+    let mut listeners = Vec::new();
+    for at in addresses {
+        match bind(*at).await {
+            Ok(listener) => listeners.push(Arc::new(listener)),
+            Err(error) => {
+                tracing::warn!("cannot accept BGP connections on {at}: {error}; neighbours are dialled all the same");
+            }
+        }
+    }
+    listeners
 }
 
 /// Listens for both families where the kernel has IPv6, else for IPv4.

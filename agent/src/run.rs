@@ -5,18 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use poplin_bgp::{Order, OrderRefusal};
 use poplin_node::request::{Answer, RequestId};
-use poplin_node::{Action, Event, Node, Note};
+use poplin_node::{Action, Event, Node, Note, Role};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::changes::Changes;
-use crate::config::Config;
+use crate::config::speaker::SpeakerFile;
+use crate::config::{Config, Role as ConfiguredRole};
 use crate::drops::{self, Feed};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
@@ -25,7 +27,7 @@ use crate::kernel::{Conntrack, Hands};
 use crate::peers::Peers;
 use crate::resource::ROOT;
 use crate::serve::{Call, Desk, listen, serve};
-use crate::store::{Compare, Location, Operation, Store, StoreError, Transaction, follow, open};
+use crate::store::{Compare, FileStore, Location, Operation, Store, StoreError, Transaction, follow, open};
 use crate::trial;
 
 /// Events that may wait for the head. It handles one in microseconds, so a full queue means it is stuck, and senders wait.
@@ -38,28 +40,28 @@ const DEFAULT_POOL: &str =
 /// Runs the agent until it is told to stop.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let listener = listen(&config.socket)?;
-    let store = open(&config.store).await.map_err(told)?;
-    if let Location::Embedded(_) = config.store {
-        begin_fabric(&*store).await.map_err(told)?;
-    }
-    let hands = Hands::open().context("cannot take the kernel's network in hand")?;
+    let (role, truth) = truth(&config).await?;
+    let store = truth.store();
+    let hands = match role {
+        Role::Host => Hands::open(),
+        Role::Speaker { .. } => Hands::open_routes(),
+    };
+    let hands = hands.context("cannot take the kernel's network in hand")?;
     let (events, mut inbox) = mpsc::channel(QUEUE);
     let (calls, mut requests) = mpsc::channel(QUEUE);
     let (ready, is_ready) = watch::channel(false);
     let executor = Executor::start(hands, events.clone())?;
-    let conntrack = Conntrack::open().context("cannot open a netlink socket for flows")?;
-    let flows = FlowKeeper::start(conntrack, events.clone())?;
-    let peers = Peers::start(config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
+    let peers = Peers::start(&config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
     let drops = Arc::new(Feed::default());
-    tokio::spawn(drops::listen(drops.clone(), config.identity.host.to_string(), calls.clone()));
-    tokio::spawn(trial::keep(store.clone(), config.identity.host.to_string()));
-    let door = tokio::spawn(serve(
-        listener,
-        Desk { calls, store: store.clone(), host: config.identity.host.to_string(), drops, ready: is_ready },
-    ));
+    let host = config.identity.host.to_string();
+    let flows = match role {
+        Role::Host => Some(keep_host(&host, &store, &drops, &calls, &events)?),
+        Role::Speaker { .. } => None,
+    };
+    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), host, drops, role, ready: is_ready }));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let mut agent = Agent {
-        node: Node::new(config.identity),
+        node: Node::with_role(config.identity, role),
         store,
         executor,
         flows,
@@ -72,6 +74,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         waiting: BTreeMap::new(),
         requests: 0,
     };
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tracing::info!("serving on {}", config.socket.display());
@@ -88,6 +91,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             Some(call) = requests.recv() => agent.call(call),
             Some(followed) = news.recv() => { let event = agent.hearing.event(followed); agent.handle(event) }
             () = sleep => agent.handle(Event::Tick),
+            _ = hangup.recv() => truth.read_again(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -95,6 +99,68 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     door.abort();
     tracing::info!("stopping; routes and rules stay in force");
     Ok(())
+}
+
+/// Where what is declared stands.
+enum Truth {
+    Store(Arc<dyn Store>),
+    File(Arc<FileStore>, PathBuf, String),
+}
+
+async fn truth(config: &Config) -> anyhow::Result<(Role, Truth)> {
+    match &config.role {
+        ConfiguredRole::Host(location) => {
+            let store = open(location).await.map_err(told)?;
+            if let Location::Embedded(_) = location {
+                begin_fabric(&*store).await.map_err(told)?;
+            }
+            Ok((Role::Host, Truth::Store(store)))
+        }
+        ConfiguredRole::Speaker { path, values, installs } => {
+            let store = Arc::new(FileStore::new(path.clone(), values.clone()));
+            let truth = Truth::File(store, path.clone(), config.identity.host.to_string());
+            Ok((Role::Speaker { installs: *installs }, truth))
+        }
+    }
+}
+
+impl Truth {
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Truth::Store(store) => store.clone(),
+            Truth::File(store, ..) => store.clone(),
+        }
+    }
+
+    /// A file that is not sound any more changes nothing.
+    fn read_again(&self) {
+        match self {
+            Truth::Store(_) => tracing::info!("nothing to read again: what is declared stands in the store"),
+            Truth::File(store, path, host) => {
+                let read = SpeakerFile::read(path).and_then(|file| file.values(host));
+                match read.map(|values| store.replace(values)) {
+                    Ok(true) => tracing::info!("{} was read again", path.display()),
+                    Ok(false) => tracing::info!("{} was read again, and nothing in it is new", path.display()),
+                    Err(error) => tracing::error!("{error:#}; what was read before stays in force"),
+                }
+            }
+        }
+    }
+}
+
+/// Starts what only a host needs: flows, drops, and trials of policy.
+fn keep_host(
+    host: &str,
+    store: &Arc<dyn Store>,
+    feed: &Arc<Feed>,
+    calls: &mpsc::Sender<Call>,
+    events: &mpsc::Sender<Event>,
+) -> anyhow::Result<FlowKeeper> {
+    let conntrack = Conntrack::open().context("cannot open a netlink socket for flows")?;
+    let flows = FlowKeeper::start(conntrack, events.clone())?;
+    tokio::spawn(drops::listen(feed.clone(), host.to_owned(), calls.clone()));
+    tokio::spawn(trial::keep(store.clone(), host.to_owned()));
+    Ok(flows)
 }
 
 fn told(error: StoreError) -> anyhow::Error {
@@ -118,7 +184,8 @@ struct Agent {
     node: Node,
     store: Arc<dyn Store>,
     executor: Executor,
-    flows: FlowKeeper,
+    /// Absent: a speaker ends no flows.
+    flows: Option<FlowKeeper>,
     peers: Peers,
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
@@ -149,8 +216,8 @@ impl Agent {
     fn act(&mut self, action: Action) {
         match action {
             Action::Apply(steps) => self.executor.apply(steps),
-            Action::ReadFlows(ends) => self.flows.read(ends),
-            Action::EndFlows(flows) => self.flows.end(flows),
+            Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
+            Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),
             Action::Bgp(poplin_bgp::Action::BestChanged(change)) if self.changes.is_watched() => {
                 self.changes.tell(&self.node, &change);
             }

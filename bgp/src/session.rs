@@ -1,12 +1,12 @@
 //! The life of one neighbour: dialling, agreeing, staying in touch, hanging up.
 //!
 //! In: what happens on its connections, and the time. Out: octets, dials, closings, and the routes it speaks of.
-//! Knows nothing of the table and of other neighbours. Rules: RFC 4271 §8, RFC 4724 (restarts).
+//! Knows nothing of the table and of other neighbours. Rules: RFC 4271 §8, RFC 4724 and RFC 9494 (restarts).
 //!
 //! The standard runs one state machine for each connection of a neighbour (§8.2.1), so the states are split likewise:
 //! what is true of a connection is in [`connection`], what is true between connections in [`dial`], what two rival
-//! connections mean to each other in `collision`, and what outlives them all in [`restart`], what BFD says about the way in `path`, and what
-//! keeps strangers off in [`protection`].
+//! connections mean to each other in `collision`, and what outlives them all in [`restart`] and [`long_lived`], what BFD says about the way
+//! in `path`, and what keeps strangers off in [`protection`].
 //!
 //! ```text
 //!   Idle ──rest over──> Connect ──connected──> OpenSent ──OPEN──> OpenConfirm ──KEEPALIVE──> Established
@@ -21,7 +21,9 @@ mod connection;
 mod dial;
 mod effect;
 mod end;
+mod gentle;
 mod limit;
+mod long_lived;
 mod negotiate;
 mod path;
 mod protection;
@@ -31,7 +33,11 @@ mod restart;
 mod shutdown;
 mod times;
 
-use std::{collections::BTreeSet, net::IpAddr, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Instant,
+};
 
 use crate::{
     Action, ConnectionId, Note, SpeakerConfig,
@@ -40,6 +46,7 @@ use crate::{
 
 use connection::Connection;
 use dial::Dial;
+use long_lived::Ages;
 use negotiate::our_open;
 
 pub use config::{BfdConfig, Exchange, NeighbourConfig, SessionState};
@@ -63,8 +70,14 @@ pub(crate) struct Session {
     connections: Vec<Connection>,
     /// Until when stale routes are kept; `None` if there are none.
     stale_until: Option<Instant>,
+    /// For how long routes are kept after that, as a last choice.
+    ages: Ages,
+    /// Until when that is, by family, once it has begun.
+    aged_until: BTreeMap<Family, Instant>,
     /// When a session last ended without a word.
     lost_at: Option<Instant>,
+    /// When a session last ended because BFD did not see the neighbour any more.
+    blinded_at: Option<Instant>,
     /// Whether BFD sees the neighbour.
     is_path_up: bool,
     effects: Vec<Effect>,
@@ -86,7 +99,10 @@ impl Session {
             failures: 0,
             connections: Vec::new(),
             stale_until: None,
+            ages: Ages::new(),
+            aged_until: BTreeMap::new(),
             lost_at: None,
+            blinded_at: None,
             is_path_up,
             effects: Vec::new(),
             state: SessionState::Idle,
@@ -175,7 +191,7 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let connections = self.connections.iter().filter_map(Connection::deadline).min();
         let next = if self.connections.is_empty() { self.dial.deadline() } else { connections };
-        next.into_iter().chain(self.stale_until).min()
+        next.into_iter().chain(self.stale_until).chain(self.aged_until.values().copied()).min()
     }
 
     /// Ends what there is and begins anew at once, as an operator asked.

@@ -62,6 +62,8 @@ pub struct Speaker {
     synchronised: BTreeSet<IpAddr>,
     /// Whom we still owe the mark that our table is complete.
     unended: BTreeSet<IpAddr>,
+    /// Whether neighbours may come that are not configured yet.
+    expects_callers: bool,
     /// Whether somebody wants to hear of every change of a best path.
     is_watched: bool,
     actions: VecDeque<Action>,
@@ -82,6 +84,7 @@ impl Speaker {
             started: None,
             synchronised: BTreeSet::new(),
             unended: BTreeSet::new(),
+            expects_callers: false,
             is_watched: false,
             actions: VecDeque::new(),
         }
@@ -96,6 +99,7 @@ impl Speaker {
             Event::Originate(prefixes) => self.originate(Own::new(prefixes)),
             Event::Ordered { neighbour, order } => self.obey(now, neighbour.to_canonical(), order),
             Event::Watched(is_watched) => self.is_watched = is_watched,
+            Event::ExpectsCallers(expects_callers) => self.expects_callers = expects_callers,
             Event::ConnectionOpened { connection, neighbour, outgoing, local } => {
                 self.opened(now, connection, neighbour.to_canonical(), outgoing, local.to_canonical());
             }
@@ -177,6 +181,11 @@ impl Speaker {
             }
             Effect::Keep(families) => {
                 let changes = self.table.keep(neighbour, &families);
+                self.follow(changes);
+            }
+            Effect::Age(families) => self.age(neighbour, &families),
+            Effect::Bypass => {
+                let changes = self.table.bypass(neighbour);
                 self.follow(changes);
             }
             Effect::Sweep(families) => {

@@ -28,6 +28,29 @@ impl Agent {
         Self { process: None, namespace, name: name.to_owned(), arguments, directory }
     }
 
+    /// A speaker alone, with a configuration of its own; not yet started.
+    pub fn speaker(lab: &Lab, namespace: Namespace, name: &str, configuration: &str) -> Self {
+        let directory = lab.directory().to_owned();
+        let path = directory.join(format!("{name}.toml"));
+        std::fs::write(&path, configuration).expect("the directory is there");
+        let (path, socket) = (path.display().to_string(), directory.join(format!("{name}.sock")).display().to_string());
+        let arguments = ["--role", "reflector", "--config", &path, "--host", name, "--socket", &socket];
+        Self {
+            process: None,
+            namespace,
+            name: name.to_owned(),
+            arguments: arguments.map(str::to_owned).to_vec(),
+            directory,
+        }
+    }
+
+    /// Writes a speaker's configuration anew, and has it read.
+    pub fn reconfigure(&mut self, configuration: &str) {
+        let path = self.directory.join(format!("{}.toml", self.name));
+        std::fs::write(path, configuration).expect("the directory is there");
+        self.process().signal(rustix::process::Signal::HUP);
+    }
+
     /// More arguments for `poplind`.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {

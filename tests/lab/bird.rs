@@ -34,9 +34,14 @@ impl Bird {
              protocol kernel {{ ipv4 {{ export all; }}; merge paths on; }}\n\
              protocol kernel {{ ipv6 {{ export all; }}; merge paths on; }}\n{protocols}"
         );
+        self.start_with(&text);
+    }
+
+    /// Starts it with this configuration and nothing else, or starts it again with another.
+    pub fn start_with(&mut self, configuration: &str) {
         self.process = None;
         let path = self.file("conf");
-        std::fs::write(&path, text).expect("the directory is there");
+        std::fs::write(&path, configuration).expect("the directory is there");
         let arguments = ["-f", "-c", &path, "-s", &self.file("ctl")];
         self.process = Some(self.namespace.spawn(self.file("log").into(), "bird", &arguments));
         eventually("BIRD answers", || match self.birdc("show status") {

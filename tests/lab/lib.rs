@@ -73,6 +73,19 @@ impl Lab {
         agent
     }
 
+    /// A segment that these namespaces share, at `NET.N/24` each. It is gone when what this returns is dropped.
+    pub fn segment(&self, net: &str, members: &[(&Namespace, u8)]) -> Namespace {
+        let switch = self.namespace("segment");
+        switch.run("ip", &["link", "add", "segment", "type", "bridge"]);
+        switch.run("ip", &["link", "set", "segment", "up"]);
+        for (member, number) in members {
+            let port = format!("p{number}");
+            switch.join(&port, &[], member, "eth0", &[&format!("{net}.{number}/24")]);
+            switch.run("ip", &["link", "set", &port, "master", "segment"]);
+        }
+        switch
+    }
+
     /// A namespace to be attached.
     pub fn container(&self, name: &str) -> Container {
         Container::new(name, self.namespace(name))

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use poplin_node::kernel::{Step, Target};
 use poplin_node::name::{AttachmentId, EndpointName};
+use poplin_node::object::LONG_LIVED;
 use poplin_node::request::{Answer, Attach, Detach, Refusal};
 use poplin_policy::label::Labels;
 
@@ -20,8 +21,8 @@ use crate::world::{HostId, Report, Request, Unkindness, World};
 /// How long the trouble lasts.
 const TROUBLE: Duration = Duration::from_secs(45);
 
-/// How long the routes of a neighbour that was lost are kept: it may only be restarting.
-const GRACE: Duration = Duration::from_secs(120);
+/// How long the routes of a neighbour that was lost are kept: it may only be restarting, and then they are the last choice.
+const GRACE: Duration = Duration::from_secs(120).saturating_add(LONG_LIVED);
 
 /// The cue for the next misfortune; smaller ones belong to containers.
 const MISFORTUNE: u64 = u64::MAX;
@@ -433,7 +434,7 @@ impl Runtime {
         laws::empty(&self.world);
     }
 
-    /// One host loses power for good; the others forget it once it has been silent for the hold time.
+    /// One host loses power for good; the others forget it once nobody need wait for it any more.
     pub fn lose_host(&mut self, host: HostId) {
         self.world.power_off(host);
         self.settle(poplin_node::HOLD_TIME + GRACE + Duration::from_secs(60));

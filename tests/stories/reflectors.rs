@@ -62,6 +62,46 @@ fn another_host_becomes_the_reflector_and_no_packet_is_lost() {
     assert!(web.reaches(db.v4()));
 }
 
+#[test]
+fn hosts_that_bfd_cuts_off_from_their_only_reflector_go_on_as_they_were_until_it_is_back() {
+    let fabric = Fabric::meshed(4);
+    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
+    label(&fabric, "h1", "reflector");
+    fabric.hosts[0].apply(WATCHED_REFLECTORS);
+    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
+    until("db answers", || web.reaches(db.v4()));
+    let clients = &fabric.hosts[1..];
+    clients.iter().for_each(|host| until("the way to the reflector is watched", || is_watched(host)));
+    let routes: Vec<_> = clients.iter().map(Agent::routes).collect();
+    let pings = Pings::start(fabric.lab.directory(), &web, db.v4(), 600);
+    let switch = fabric.tor.namespace();
+
+    switch.run("ip", &["link", "set", "h1", "nomaster"]);
+    for host in clients {
+        until("what it reflected is the last choice", || last_choices(host) > 0);
+    }
+    assert_eq!(clients.iter().map(Agent::routes).collect::<Vec<_>>(), routes, "and is used as before");
+
+    switch.run("ip", &["link", "set", "h1", "master", "segment"]);
+    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
+    for host in clients {
+        until("it has told all again", || last_choices(host) == 0);
+    }
+    assert_eq!(clients.iter().map(Agent::routes).collect::<Vec<_>>(), routes);
+    assert_eq!(pings.lost(), 0);
+}
+
+/// How many routes a host keeps of tellers that are away for long.
+fn last_choices(host: &Agent) -> usize {
+    host.poplin(&["routes"]).matches("llgr-stale").count()
+}
+
+fn is_watched(host: &Agent) -> bool {
+    host.status()["sessions"][0]["bfd"]["state"] == "Up"
+}
+
+const WATCHED_REFLECTORS: &str = "{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {name: default}, spec: {reflectors: \"role == 'reflector'\", bfd: {intervalMilliseconds: 100}}}";
+
 const REFLECTORS: &str = "{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {name: default}, spec: {reflectors: \"role == 'reflector'\"}}";
 
 /// Labels a host as a person would: reads it, adds the label, applies it.

@@ -35,5 +35,5 @@ pub mod transaction;
 
 pub use action::{Action, Note};
 pub use event::Event;
-pub use node::{Identity, Node};
+pub use node::{Identity, Node, Role};
 pub use peering::{BGP_PORT, HOLD_TIME};

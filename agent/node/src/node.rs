@@ -4,11 +4,13 @@
 //! becomes due meanwhile coalesces into the next one, so nothing here grows with the length of a wait.
 //! Nothing is applied before the store and the kernel have both been read once.
 
+mod call;
 mod hear;
 mod inside;
 mod recheck;
 mod register;
 mod report;
+mod role;
 mod route;
 mod transact;
 mod wire;
@@ -34,6 +36,8 @@ use crate::policing::Policing;
 use crate::request::{Answer, Detach, Refusal, RequestId};
 use crate::underlay::{self, Learned};
 use crate::wish::departing;
+
+pub use role::Role;
 
 use transact::InFlight;
 use wire::Batch;
@@ -61,6 +65,7 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Node {
     identity: Identity,
+    role: Role,
 
     mirror: Option<Mirror>,
     /// Why the store is out of reach, if it is.
@@ -88,6 +93,8 @@ pub struct Node {
 
     speaker: Option<Speaker>,
     peering: Option<Peering>,
+    /// Who called from the prefix of a peer, and has not been forgotten since.
+    callers: BTreeSet<IpAddr>,
     /// Until when it reflects although it is no reflector any more.
     reflects_until: Option<Instant>,
     learned: Learned,
@@ -101,9 +108,15 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that knows nothing of the world yet.
+    /// A host's node that knows nothing of the world yet.
     pub fn new(identity: Identity) -> Self {
+        Self::with_role(identity, Role::Host)
+    }
+
+    /// A node of this role that knows nothing of the world yet.
+    pub fn with_role(identity: Identity, role: Role) -> Self {
         Self {
+            role,
             policing: Policing::of(identity.host.clone()),
             identity,
             mirror: None,
@@ -123,6 +136,7 @@ impl Node {
             uncertain: BTreeMap::new(),
             speaker: None,
             peering: None,
+            callers: BTreeSet::new(),
             reflects_until: None,
             learned: BTreeMap::new(),
             origins: BTreeSet::new(),

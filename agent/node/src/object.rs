@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, PrefixLimits, Protection, bfd, wire::AddPaths};
+use poplin_bgp::wire::{AddPaths, Family};
+use poplin_bgp::{Asn, PrefixLimits, Protection, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -199,9 +200,9 @@ pub struct Endpoint {
 pub struct Peer {
     /// Its name.
     pub name: PeerName,
-    /// Where it listens.
-    pub address: IpAddr,
-    /// TCP port.
+    /// Where it is.
+    pub place: Place,
+    /// The TCP port it listens on.
     pub port: u16,
     /// Its AS.
     pub asn: Asn,
@@ -227,6 +228,23 @@ pub struct Peer {
     pub limits: PrefixLimits,
     /// Present: there is to be no session with it, and it is told so in these words.
     pub shutdown: Option<String>,
+    /// Whether it is never dialled.
+    pub is_passive: bool,
+    /// The families of routes that are exchanged.
+    pub families: BTreeSet<Family>,
+    /// How long its routes stay as a last choice when it is away for longer than a restart takes.
+    pub long_lived: Option<Duration>,
+    /// Whether its routes outlive the end of a session by a NOTIFICATION.
+    pub is_gentle: bool,
+}
+
+/// Where a BGP neighbour is that is not a host of the fabric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At this address.
+    At(IpAddr),
+    /// Somewhere in this prefix, which so many may call from at once; it shows where when it calls.
+    Within(IpNet, usize),
 }
 
 /// How the way to a BGP neighbour is watched.
@@ -274,8 +292,12 @@ impl RouteMaps {
     }
 }
 
+/// How long routes of hosts, or those they reflect, outlive them by default: time for a person to come and start reflectors again. Longer
+/// holds on to what is wrong for longer, should the network change meanwhile.
+pub const LONG_LIVED: Duration = Duration::from_secs(3600);
+
 /// How hosts exchange routes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routing {
     /// Hosts that reflect for the others of their AS; absent = none do.
     pub reflectors: Option<Selector>,
@@ -283,8 +305,22 @@ pub struct Routing {
     pub cluster: Option<Ipv4Addr>,
     /// What passes between hosts.
     pub mesh: RouteMaps,
+    /// How long routes of another host stay as a last choice when it is away for longer than a restart takes.
+    pub long_lived: Option<Duration>,
     /// Whether nothing passes with a peer in another AS that names no route map (RFC 8212).
     pub is_closed_outside: bool,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            reflectors: None,
+            cluster: None,
+            mesh: RouteMaps::default(),
+            long_lived: Some(LONG_LIVED),
+            is_closed_outside: false,
+        }
+    }
 }
 
 /// Settings of the whole fabric.

@@ -3,6 +3,7 @@
 //! In: the store as last heard, this host's own record, the kernel as last seen. Out: neighbours and prefixes. Sessions live in
 //! the `bgp` crate; what is exchanged over them stands in `terms.rs`.
 
+pub(crate) mod callers;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
-use poplin_bgp::wire::AddPaths;
+use poplin_bgp::wire::{AddPaths, Family};
 use poplin_bgp::{Asn, BfdConfig, Exchange, NeighbourConfig, PrefixLimits, Protection, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
@@ -48,22 +49,34 @@ pub struct Peering {
     pub problems: Vec<String>,
     /// Whether it reflects for the other hosts of its AS.
     pub is_reflector: bool,
+    /// Whether neighbours may call that are not among these yet.
+    pub expects_callers: bool,
 }
 
 /// The neighbours of this host: the peers that select it, and the other hosts as far as mesh and reflectors join them. Those of
 /// the peering before that nothing joins any more stay until they are not needed. A host that was a reflector and still lingers
 /// reflects as before.
-pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<&Peering>, lingers: bool) -> Peering {
+pub fn peering(
+    mirror: &Mirror,
+    me: &Host,
+    kernel: &KernelState,
+    before: Option<&Peering>,
+    lingers: bool,
+    callers: &BTreeSet<IpAddr>,
+) -> Peering {
     let fabric = mirror.fabric();
     let asn = me.asn.unwrap_or(fabric.asn);
     let mut terms = Terms::new(mirror, &fabric, me, asn, lingers);
     let mut names = BTreeMap::new();
     let mut neighbours = Vec::new();
-    for peer in mirror.peers().filter(|peer| peer.hosts.admits(&me.labels)) {
-        let is_multihop = || !is_direct(peer.address, kernel, before);
+    let with_peer = |terms: &mut Terms<'_>, peer: &Peer, address: IpAddr| {
+        let is_multihop = || !is_direct(address, kernel, before);
         let bfd = peer.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or_else(is_multihop)));
-        neighbours.push(NeighbourConfig { bfd, ..neighbour_of_peer(me, peer, terms.with_peer(peer)) });
-        names.insert(peer.address, peer.name.to_string());
+        NeighbourConfig { bfd, ..neighbour_of_peer(me, peer, address, terms.with_peer(peer)) }
+    };
+    for (peer, address) in callers::at_one_address(mirror, me) {
+        neighbours.push(with_peer(&mut terms, peer, address));
+        names.insert(address, peer.name.to_string());
     }
     let bfd = fabric.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or(true)));
     let others = mirror.hosts().filter(|host| fabric.is_meshed && host.name != me.name);
@@ -74,12 +87,23 @@ pub fn peering(mirror: &Mirror, me: &Host, kernel: &KernelState, before: Option<
         let known = || before.and_then(|before| before.neighbour(address, host.name.as_str()));
         let Some(exchange) = terms.with_host(host, known) else { continue };
         let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME, exchange);
-        neighbours.push(NeighbourConfig { bfd, ..neighbour });
+        // Hosts whose routes outlive them for long outlive a hold time, too: a reflector without power says nothing before.
+        let long_lived = fabric.routing.long_lived;
+        neighbours.push(NeighbourConfig { bfd, long_lived, gentle: long_lived.is_some(), ..neighbour });
         names.insert(address, host.name.to_string());
+    }
+    for (peer, address) in callers::called_from_a_range(mirror, me, callers) {
+        if names.contains_key(&address) {
+            continue;
+        }
+        let caller = with_peer(&mut terms, peer, address);
+        neighbours.push(NeighbourConfig { passive: true, ..caller });
+        names.insert(address, callers::name(peer, address));
     }
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
     let is_reflector = reflects(&fabric, me);
-    Peering { speaker, neighbours, names, problems: terms.into_problems(), is_reflector }
+    let expects_callers = callers::may_call(mirror, me);
+    Peering { speaker, neighbours, names, problems: terms.into_problems(), is_reflector, expects_callers }
 }
 
 impl Peering {
@@ -114,10 +138,19 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
     was_direct || on_link(kernel, address).is_some()
 }
 
-fn neighbour_of_peer(me: &Host, peer: &Peer, exchange: Exchange) -> NeighbourConfig {
-    let neighbour = neighbour(me, peer.address, peer.port, peer.asn, peer.hold_time, exchange);
-    let (protection, shutdown) = (peer.protection.clone(), peer.shutdown.clone());
-    NeighbourConfig { protection, limits: peer.limits, shutdown, add_paths: peer.add_paths, ..neighbour }
+fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange) -> NeighbourConfig {
+    let usual = neighbour(me, address, peer.port, peer.asn, peer.hold_time, exchange);
+    NeighbourConfig {
+        passive: peer.is_passive,
+        families: peer.families.clone(),
+        long_lived: peer.long_lived,
+        gentle: peer.is_gentle,
+        protection: peer.protection.clone(),
+        limits: peer.limits,
+        shutdown: peer.shutdown.clone(),
+        add_paths: peer.add_paths,
+        ..usual
+    }
 }
 
 fn neighbour(
@@ -143,6 +176,9 @@ fn neighbour(
         hold_time,
         connect_retry: CONNECT_RETRY,
         passive: false,
+        families: Family::ALL.into(),
+        long_lived: None,
+        gentle: false,
         next_hop_v4,
         next_hop_v6,
         bfd: None,
@@ -180,7 +216,7 @@ mod tests {
     use super::*;
     use crate::kernel::UnderlayRoute;
     use crate::name::{HostName, PeerName, PoolName};
-    use crate::object::{Block, Object, Versioned};
+    use crate::object::{Block, Object, Place, Versioned};
     use poplin_policy::ruleset::Interface;
     use poplin_policy::selector::Selector;
 
@@ -210,7 +246,7 @@ mod tests {
         let address = "172.31.1.1".parse().unwrap();
         let tor = Peer {
             name: PeerName::new("tor"),
-            address,
+            place: Place::At(address),
             port: BGP_PORT,
             asn: Asn(65000),
             hosts: Selector::all(),
@@ -224,12 +260,16 @@ mod tests {
             shutdown: None,
             add_paths: AddPaths::default(),
             paths: 8,
+            is_passive: false,
+            families: Family::ALL.into(),
+            long_lived: None,
+            is_gentle: false,
         };
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);
         let mut kernel = KernelState::default();
         kernel.underlay.extend(route.map(|route| ("172.31.1.0/24".parse().unwrap(), route)));
-        let peering = peering(&mirror, &me(), &kernel, before, false);
+        let peering = peering(&mirror, &me(), &kernel, before, false, &BTreeSet::new());
         let path = peering.neighbours[0].bfd.map(|bfd| bfd.settings.path);
         (peering, path)
     }

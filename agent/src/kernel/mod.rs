@@ -41,7 +41,8 @@ use socket::Conversation;
 
 /// The agent's grip on the kernel of one network namespace. One exists in a process.
 pub struct Hands {
-    rules: Rules,
+    /// Absent: our table is no business of this process.
+    rules: Option<Rules>,
     route: Conversation,
 }
 
@@ -60,7 +61,12 @@ impl Hands {
     /// Opens the sockets and takes over the table a former agent left behind, rules and all. Changes nothing a packet could notice.
     /// Waits up to a second for a former agent's socket to be closed.
     pub fn open() -> Result<Self, OpenError> {
-        Ok(Self { rules: Rules::open()?, route: Conversation::route().map_err(OpenError::Route)? })
+        Ok(Self { rules: Some(Rules::open()?), ..Self::open_routes()? })
+    }
+
+    /// Opens what links and routes need, and leaves rules alone.
+    pub fn open_routes() -> Result<Self, OpenError> {
+        Ok(Self { rules: None, route: Conversation::route().map_err(OpenError::Route)? })
     }
 
     /// Carries out the steps in order, and stops at the first that fails.
@@ -79,7 +85,10 @@ impl Hands {
         match step {
             Step::EnableForwarding => sysctl::enable_forwarding(),
             Step::AddGateway(gateway) => address::add_gateway(&mut self.route, *gateway),
-            Step::ChangeRules(changes) => self.rules.apply(changes).map_err(Trouble::from),
+            Step::ChangeRules(changes) => match &mut self.rules {
+                Some(rules) => rules.apply(changes).map_err(Trouble::from),
+                None => Err(Trouble::other("this process was started without a table of rules")),
+            },
             Step::CreateLink(new) => link::create(&mut self.route, new),
             Step::ConfigureLink(interface) => {
                 sysctl::configure_link(interface)?;
@@ -103,12 +112,12 @@ impl Hands {
     /// Begins to watch: a word in the channel means that [`Hands::read`] may find something new since the last word. Must be called
     /// within a tokio runtime; the watching ends when the receiver is dropped.
     pub fn watch(&self) -> io::Result<mpsc::Receiver<Changed>> {
-        watch::watch(&self.rules)
+        watch::watch(self.rules.as_ref())
     }
 
-    /// Whether the kernel keeps other programs away from our table.
-    pub fn ownership(&self) -> Ownership {
-        self.rules.ownership()
+    /// Whether the kernel keeps other programs away from our table, if we have one.
+    pub fn ownership(&self) -> Option<Ownership> {
+        self.rules.as_ref().map(Rules::ownership)
     }
 }
 

@@ -56,11 +56,11 @@ const RTM_NEWNETCONF: u16 = 80;
 const NFNLGRP_NFTABLES: u32 = 7;
 
 /// Listens to everything that matters, from now on.
-pub(super) fn watch(rules: &Rules) -> io::Result<mpsc::Receiver<Changed>> {
+pub(super) fn watch(rules: Option<&Rules>) -> io::Result<mpsc::Receiver<Changed>> {
     let (sender, receiver) = mpsc::channel(1);
     let state = subscribe(NETLINK_ROUTE, &ROUTE_GROUPS)?;
     tokio::spawn(tell(state, sender.clone(), Changed::State, Ear::State));
-    if rules.ownership() != Ownership::Owned {
+    if let Some(rules) = rules.filter(|rules| rules.ownership() != Ownership::Owned) {
         let transactions = subscribe(NETLINK_NETFILTER, &[NFNLGRP_NFTABLES])?;
         tokio::spawn(tell(transactions, sender, Changed::Rules, Ear::Rules(rules.listener())));
     }

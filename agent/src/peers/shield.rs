@@ -17,9 +17,10 @@ use super::dropped::Dropped;
 use super::option::{receive_from_near, send_from_afar, sign};
 use super::password::{Password, PasswordError};
 
-/// Who is protected how, and the socket that calls come in at.
+/// Who is protected how, and the sockets that calls come in at.
 pub(super) struct Shield {
-    listener: Option<(Arc<TcpListener>, bool)>,
+    /// Each with whether it is one of IPv6.
+    listeners: Vec<(Arc<TcpListener>, bool)>,
     /// Locked for moments, never while something is waited for.
     wanted: Mutex<BTreeMap<IpAddr, Protection>>,
     /// What the kernel had dropped when a neighbour that does not answer was last dialled.
@@ -38,16 +39,17 @@ pub(super) enum ShieldError {
 }
 
 impl Shield {
-    /// What the listener sends leaves with the full hop limit, its half of a handshake too: callers may look at it.
-    pub(super) fn new(listener: Option<Arc<TcpListener>>) -> Self {
-        let listener = listener.map(|listener| {
+    /// What the listeners send leaves with the full hop limit, their half of a handshake too: callers may look at it.
+    pub(super) fn new(listeners: Vec<Arc<TcpListener>>) -> Self {
+        let with_family = |listener: Arc<TcpListener>| {
             let is_v6 = listener.local_addr().is_ok_and(|local| local.is_ipv6());
             if let Err(error) = send_from_afar(&*listener, is_v6) {
                 tracing::warn!("cannot answer BGP calls with the full hop limit: {error}");
             }
             (listener, is_v6)
-        });
-        Self { listener, wanted: Mutex::default(), dropped: Mutex::default() }
+        };
+        let listeners = listeners.into_iter().map(with_family).collect();
+        Self { listeners, wanted: Mutex::default(), dropped: Mutex::default() }
     }
 
     /// This is everybody who is to be protected from now on.
@@ -96,12 +98,11 @@ impl Shield {
         Ok(sign(socket, is_v6, neighbour, Some(&password))?)
     }
 
+    /// One that listens for IPv4 alone is called by nobody else.
     fn sign_calls(&self, neighbour: IpAddr, password: Option<&Password>) -> io::Result<()> {
-        match &self.listener {
-            Some((listener, true)) => sign(&**listener, true, neighbour, password),
-            Some((listener, false)) if neighbour.is_ipv4() => sign(&**listener, false, neighbour, password),
-            Some((_, false)) | None => Ok(()), // it cannot call
-        }
+        let can_hear = |is_v6: bool| is_v6 || neighbour.is_ipv4();
+        let called = self.listeners.iter().filter(|(_, is_v6)| can_hear(*is_v6));
+        called.into_iter().try_for_each(|(listener, is_v6)| sign(&**listener, *is_v6, neighbour, password))
     }
 
     /// How a neighbour is to be protected now.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use poplin_bgp::Asn;
 use poplin_manifest::address::addresses;
@@ -104,6 +105,15 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     }))
 }
 
+/// The longest time that a BGP neighbour can be told (RFC 9494 §3.1: 24 bits).
+const LONGEST_LIFE_SECONDS: u32 = 0x00ff_ffff;
+
+/// Checks how long routes may outlive their teller; 0 is not at all.
+pub(super) fn long_lived(field: &str, seconds: u32) -> Result<Option<Duration>, Invalid> {
+    let seconds = within(field, seconds, 0, LONGEST_LIFE_SECONDS, " s")?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds.into())))
+}
+
 /// Checks what concerns routes between hosts, and with peers that say nothing of their own.
 fn routing(spec: &v1::FabricConfigSpec) -> Result<Routing, Invalids> {
     let mut findings = Findings::default();
@@ -116,8 +126,11 @@ fn routing(spec: &v1::FabricConfigSpec) -> Result<Routing, Invalids> {
     let mesh = named(&mut findings, [("spec.meshImport", &spec.mesh_import), ("spec.meshExport", &spec.mesh_export)]);
     let words = [("", false), ("accept", false), ("reject", true)];
     let closed = findings.take(word("spec.externalDefault", &spec.external_default, &words));
-    let checked = reflectors.zip(cluster).zip(closed);
-    findings.finish(checked.map(|((reflectors, cluster), is_closed_outside)| Routing {
+    let life = spec.long_lived_seconds.map(|seconds| long_lived("spec.longLivedSeconds", seconds));
+    let life = findings.take(life.unwrap_or(Ok(Routing::default().long_lived)));
+    let checked = reflectors.zip(cluster).zip(closed).zip(life);
+    findings.finish(checked.map(|(((reflectors, cluster), is_closed_outside), long_lived)| Routing {
+        long_lived,
         reflectors,
         cluster,
         mesh,

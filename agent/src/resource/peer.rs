@@ -1,17 +1,18 @@
 //! BGP peers outside the fabric.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use poplin_bgp::wire::{AddPaths, Notification};
+use poplin_bgp::wire::{AddPaths, Family, Notification};
 use poplin_manifest::address::address;
-use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, selector, within, word};
+use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector, within, word};
 use poplin_node::name::PeerName;
-use poplin_node::object::Peer;
+use poplin_node::object::{Peer, Place};
 use poplin_node::{BGP_PORT, HOLD_TIME};
 use poplin_proto::v1;
 
 use super::bfd;
-use super::host::asn;
+use super::host::{asn, long_lived};
 use super::limits;
 use super::protection;
 use super::route_map::named;
@@ -20,7 +21,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let spec = peer.spec.clone().unwrap_or_default();
     let mut findings = Findings::default();
     let name = PeerName::new(checked_name(peer.metadata.as_ref()));
-    let address = findings.take(address("spec.address", &spec.address));
+    let place = place(&mut findings, &spec);
     let asn = findings.take(asn("spec.asn", spec.asn));
     let port = findings.take(within("spec.port", spec.port.unwrap_or(u32::from(BGP_PORT)), 1, 65535, ""));
     let port = port.and_then(|port| u16::try_from(port).ok());
@@ -39,10 +40,12 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         spec.prefix_limits.as_ref().and_then(|limits| limits::check(&mut findings, "spec.prefixLimits", limits));
     let shutdown = spec.shutdown.clone().and_then(|text| findings.take(communication("spec.shutdown", text)));
     let (add_paths, paths) = paths(&mut findings, &spec);
-    let checked = address.zip(asn).zip(port).zip(hosts).zip(hold_time);
-    findings.finish(checked.map(|((((address, asn), port), hosts), hold_time)| Peer {
+    let families = families(&mut findings, &spec.families);
+    let long_lived = findings.take(long_lived("spec.longLivedSeconds", spec.long_lived_seconds.unwrap_or(0)));
+    let checked = place.zip(asn).zip(port).zip(hosts).zip(hold_time).zip(long_lived);
+    findings.finish(checked.map(|(((((place, asn), port), hosts), hold_time), long_lived)| Peer {
         name,
-        address,
+        place,
         port,
         asn,
         hosts,
@@ -56,7 +59,47 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         shutdown,
         add_paths,
         paths,
+        is_passive: spec.passive,
+        families,
+        long_lived,
+        is_gentle: spec.graceful_notifications,
     }))
+}
+
+/// How many may call from a prefix unless it is said: a few racks.
+const CALLERS: u32 = 100;
+
+/// An address, or a prefix that it calls from. What must be known before a call comes does not go with a prefix.
+fn place(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
+    let most = findings.take(within("spec.addressRangeMax", spec.address_range_max.unwrap_or(CALLERS), 1, 10_000, ""));
+    if spec.address_range.is_empty() {
+        if spec.address_range_max.is_some() {
+            let message = "it bounds those that call from addressRange, which is not there";
+            findings.add(Invalid::new("spec.addressRangeMax", "USELESS", message).advice("addressRange: 192.0.2.0/24"));
+        }
+        return findings.take(address("spec.address", &spec.address)).map(Place::At);
+    }
+    let fixed = [
+        ("address", !spec.address.is_empty()),
+        ("port", spec.port.is_some()),
+        ("passwordFile", !spec.password_file.is_empty()),
+        ("ttlSecurityHops", spec.ttl_security_hops.is_some()),
+    ];
+    for (field, _) in fixed.into_iter().filter(|(_, is_there)| *is_there) {
+        let message = "it belongs to a peer of one address, and this one has an addressRange";
+        findings
+            .add(Invalid::new(format!("spec.{field}"), "NOT_WITH_A_RANGE", message).advice("leave one of the two out"));
+    }
+    let range = findings.take(net("spec.addressRange", &spec.address_range))?;
+    Some(Place::Within(range, usize::try_from(most?).unwrap_or(1)))
+}
+
+/// Those named, or both.
+fn families(findings: &mut Findings, texts: &[String]) -> BTreeSet<Family> {
+    let words = [("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
+    let named = texts.iter().enumerate();
+    let named = findings.take_all(named.map(|(index, text)| word(&format!("spec.families[{index}]"), text, &words)));
+    if texts.is_empty() { Family::ALL.into() } else { named.into_iter().collect() }
 }
 
 /// What the neighbour's person is to read: it must fit into the message (RFC 9003 §2).
@@ -110,6 +153,29 @@ mod tests {
         assert_eq!(checked("", None), (AddPaths { receive: false, send: false }, 8));
         assert_eq!(checked("receive", None), (AddPaths { receive: true, send: false }, 8));
         assert_eq!(checked("both", Some(2)), (AddPaths { receive: true, send: true }, 2));
+    }
+
+    #[test]
+    fn a_prefix_takes_the_place_of_an_address_and_of_what_must_be_known_before_a_call() {
+        let spec = |change: fn(&mut v1::PeerSpec)| {
+            let mut peer = spec("", None);
+            let spec = peer.spec.as_mut().unwrap();
+            (spec.address, spec.address_range) = (String::new(), "192.0.2.0/24".to_owned());
+            change(spec);
+            peer
+        };
+        let place = |change| check(&spec(change)).map(|peer| peer.place);
+        let refused = |change| place(change).unwrap_err().0.swap_remove(0).field;
+
+        assert_eq!(place(|_| {}), Ok(Place::Within("192.0.2.0/24".parse().unwrap(), 100)));
+        assert_eq!(refused(|spec| spec.address = "192.0.2.9".to_owned()), "spec.address");
+        assert_eq!(refused(|spec| spec.password_file = "/etc/key".to_owned()), "spec.passwordFile");
+        assert_eq!(refused(|spec| spec.address_range_max = Some(0)), "spec.addressRangeMax");
+        let useless = |spec: &mut v1::PeerSpec| {
+            (spec.address, spec.address_range) = ("192.0.2.9".to_owned(), String::new());
+            spec.address_range_max = Some(9);
+        };
+        assert_eq!(refused(useless), "spec.addressRangeMax");
     }
 
     #[test]

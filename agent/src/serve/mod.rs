@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::{Advertised, NeighbourDetail, Order, OrderRefusal};
+use poplin_node::Role;
 use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
 use poplin_node::policing::Passage;
@@ -46,7 +47,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::Code;
 
 use crate::drops::Feed;
-use crate::store::{Store, StoreError};
+use crate::store::{Rejected, Store, StoreError};
 
 /// What the doors ask of the loop that owns the head.
 #[derive(Debug)]
@@ -96,6 +97,8 @@ pub struct Desk {
     pub host: String,
     /// The last packets this host dropped.
     pub drops: Arc<Feed>,
+    /// What this node is there for.
+    pub role: Role,
     /// Whether the head has read the store and the kernel.
     pub ready: watch::Receiver<bool>,
 }
@@ -108,6 +111,18 @@ impl Desk {
             || Failure::new(Code::Unavailable, "STOPPING", "the agent is stopping").advice("try again in a moment");
         self.calls.send(call(sender)).await.map_err(|_| stopping())?;
         receiver.await.map_err(|_| stopping())
+    }
+
+    /// Whether this node has containers.
+    fn is_host(&self) -> Result<(), Failure> {
+        match self.role {
+            Role::Host => Ok(()),
+            Role::Speaker { .. } => {
+                let message = "this poplind only speaks BGP and has no containers";
+                let failure = Failure::new(Code::FailedPrecondition, "SPEAKER_ONLY", message);
+                Err(failure.advice("ask the agent of a host, one that was started without --role reflector"))
+            }
+        }
     }
 
     async fn until_ready(&self) {
@@ -157,7 +172,11 @@ async fn report_health(health: tonic_health::server::HealthReporter, mut ready: 
 
 /// A store that could not be asked, in the form errors travel in.
 pub(crate) fn store_failure(error: &StoreError) -> Failure {
-    let mut failure = Failure::new(Code::Unavailable, "STORE_UNREACHABLE", error.story());
+    let (code, reason) = match error {
+        StoreError::Rejected(Rejected::ReadOnly(_)) => (Code::FailedPrecondition, "READ_ONLY"),
+        _ => (Code::Unavailable, "STORE_UNREACHABLE"),
+    };
+    let mut failure = Failure::new(code, reason, error.story());
     failure.advice = error.advice().map(str::to_owned);
     failure
 }

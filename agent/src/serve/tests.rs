@@ -302,7 +302,8 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
     let socket = shelf.directory.join("api.sock");
     let (calls, _head) = tokio::sync::mpsc::channel(1);
     let (is_ready, ready) = tokio::sync::watch::channel(false);
-    let desk = super::Desk { calls, store: shelf.store.clone(), host: "h1".to_owned(), drops: Arc::default(), ready };
+    let (store, host, role) = (shelf.store.clone(), "h1".to_owned(), poplin_node::Role::Host);
+    let desk = super::Desk { calls, store, host, drops: Arc::default(), role, ready };
     let door = tokio::spawn(super::serve(super::listen(&socket).unwrap(), desk));
     let channel = poplin_proto::connect(&socket).await.unwrap();
 

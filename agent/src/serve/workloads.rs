@@ -28,6 +28,7 @@ pub(super) struct Workloads(pub(super) Desk);
 impl WorkloadService for Workloads {
     async fn attach(&self, request: Request<AttachRequest>) -> Result<Response<AttachResponse>, Status> {
         peer::may_change(&request)?;
+        self.0.is_host()?;
         let attach = checked_attach(request.into_inner())?;
         // Not held back until the head is ready: an attachment waits in the head, and no longer than any request may.
         match self.0.ask(|answer| Call::Attach(attach, answer)).await? {
@@ -43,6 +44,7 @@ impl WorkloadService for Workloads {
 
     async fn detach(&self, request: Request<DetachRequest>) -> Result<Response<DetachResponse>, Status> {
         peer::may_change(&request)?;
+        self.0.is_host()?;
         let detach = checked_detach(request.into_inner())?;
         self.0.until_ready().await;
         match self.0.ask(|answer| Call::Detach(detach, answer)).await? {
@@ -56,6 +58,7 @@ impl WorkloadService for Workloads {
 
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let request = request.into_inner();
+        self.0.is_host()?;
         let attachment = attachment(request.container, request.container_interface)?;
         self.0.until_ready().await;
         let id = attachment.clone();

@@ -4,6 +4,7 @@
 
 use super::{LeaseId, Operation, Transaction};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// How many compares, and how many operations, a transaction may have: etcd's `--max-txn-ops`.
@@ -38,6 +39,9 @@ pub enum Rejected {
     /// The lease has expired, was revoked, or never was.
     #[error("lease {:x} is gone", .0.0)]
     LeaseGone(LeaseId),
+    /// The store is a file that people write.
+    #[error("what is declared stands in {}, and is changed there: edit it and send SIGHUP", .0.display())]
+    ReadOnly(PathBuf),
 }
 
 impl Transaction {

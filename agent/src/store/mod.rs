@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!   follow ──► Store ──┬── Etcd ──────► etcd v3, for a fleet
+//!                      ├── FileStore ─► what a file says, for a speaker alone
 //!                      └── Embedded ──► Core (pure, also the simulation's store) on a redb log, for a single host
 //! ```
 
@@ -15,6 +16,7 @@ pub mod core;
 pub mod embedded;
 mod error;
 pub mod etcd;
+mod file;
 pub mod follow;
 mod location;
 mod transaction;
@@ -25,6 +27,7 @@ pub use content::{Batch, Change, Entry, Revision, Snapshot};
 pub use embedded::Embedded;
 pub use error::{Cause, StoreError};
 pub use etcd::Etcd;
+pub use file::{FileStore, Values};
 pub use follow::{Followed, follow};
 pub use location::{Location, open};
 pub use transaction::{Compare, LeaseId, Operation, Outcome, Transaction};
@@ -38,7 +41,7 @@ use std::time::Duration;
 /// Every call ends within about five seconds, with an error if the store does not answer; only [`Watch::next`] waits for ever.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Names the implementation: `embedded` or `etcd`.
+    /// Names the implementation: `embedded`, `etcd` or `file`.
     fn kind(&self) -> &'static str;
 
     /// Says where the store is, for messages to people: a path, or the endpoints.

@@ -1,7 +1,7 @@
 //! Chooses which of several paths to one prefix is used, and says why it won.
 //!
 //! In: the paths the neighbours offer, already admitted by the guards; those import rules reject take no part. Out: the winner, the deciding step, and the paths
-//! that are as good. Rules: RFC 4271 §9.1.2.2, in the order given there, by elimination: MED compares only paths through
+//! that are as good. Rules: RFC 9494 §4.3, then RFC 4271 §9.1.2.2, in the order given there, by elimination: MED compares only paths through
 //! one system, so it orders no pairs, and only elimination gives one answer whatever the order of arrival.
 
 use std::{fmt, net::IpAddr};
@@ -13,6 +13,8 @@ use super::route::Path;
 pub enum Step {
     /// There was no other path.
     Only,
+    /// Told by somebody who is not away for long (RFC 9494 §4.3).
+    Fresh,
     /// The highest LOCAL_PREF, 100 where none is given.
     LocalPref,
     /// The shortest path.
@@ -37,6 +39,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Only => "it is the only path",
+            Self::Fresh => "its teller is not away for long",
             Self::LocalPref => "it has the highest local preference",
             Self::PathLength => "it has the shortest AS path",
             Self::Origin => "it has the best origin",
@@ -55,6 +58,7 @@ impl Step {
     pub(super) fn loss(self) -> &'static str {
         match self {
             Self::Only => "another path is used",
+            Self::Fresh => "its teller is away for long",
             Self::LocalPref => "its local preference is lower",
             Self::PathLength => "its AS path is longer",
             Self::Origin => "its origin is worse",
@@ -111,6 +115,7 @@ fn entrants(paths: &[Path]) -> Vec<(usize, &Path)> {
 
 fn run(left: Vec<(usize, &Path)>) -> (Option<Choice>, Vec<(usize, Step)>) {
     let mut race = Race { left, step: Step::Only, lost: Vec::new() };
+    race.keep_least(Step::Fresh, |path| path.attributes.is_long_lived_stale());
     race.keep_least(Step::LocalPref, |path| u32::MAX - path.attributes.local_pref.unwrap_or(LOCAL_PREF));
     race.keep_least(Step::PathLength, |path| path.attributes.path.length());
     race.keep_least(Step::Origin, |path| path.attributes.origin);

@@ -8,7 +8,10 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{Asn, wire::Attributes};
+use crate::{
+    Asn,
+    wire::{Attributes, Community},
+};
 
 use super::Step;
 
@@ -56,6 +59,11 @@ impl Path {
         self.attributes.originator.unwrap_or(self.source.router_id)
     }
 
+    /// Whether it must not outlive its teller for long (RFC 9494 §4.2), by word of who told it or of the operator.
+    pub(crate) fn forbids_long_life(&self) -> bool {
+        [&self.heard, &self.attributes].iter().any(|said| said.communities.contains(&Community::NO_LLGR))
+    }
+
     /// The system the route came from; `None` for one of our own system.
     pub(crate) fn entry_asn(&self) -> Option<Asn> {
         self.attributes.path.first()
@@ -77,7 +85,8 @@ pub struct Route {
     pub path_id: u32,
     /// What is said about it.
     pub attributes: Arc<Attributes>,
-    /// Whether it was heard before the neighbour's restart, and not again since (RFC 4724 §4.2); it is used like the others.
+    /// Whether it was heard before the neighbour's restart, and not again since (RFC 4724 §4.2); it is used like the others, unless it is
+    /// marked `llgr-stale` (RFC 9494).
     pub stale: bool,
     /// Whether import rules let it pass; else it is kept, and never used.
     pub admitted: bool,

@@ -56,7 +56,7 @@ impl Table {
         self.counts.get(&(neighbour, family)).copied().unwrap_or(0)
     }
 
-    fn has_any(&self, neighbour: IpAddr) -> bool {
+    pub(crate) fn has_any(&self, neighbour: IpAddr) -> bool {
         Family::ALL.into_iter().any(|family| self.count(neighbour, family) > 0)
     }
 
@@ -111,8 +111,17 @@ impl Table {
         self.retain(neighbour, |prefix, path| !(path.is_stale && families.contains(&Family::of_prefix(prefix))))
     }
 
+    /// A neighbour does not forward: what leads over it goes, and what it passed on from others as a reflector stays (RFC 4456 §10).
+    pub(crate) fn bypass(&mut self, neighbour: IpAddr) -> Vec<Change> {
+        self.retain(neighbour, |_, path| path.heard.originator.is_some() && path.next_hop != neighbour)
+    }
+
     /// Looks at all the paths of one neighbour, and takes those that do not stay.
-    fn retain(&mut self, neighbour: IpAddr, mut stays: impl FnMut(&IpNet, &mut Path) -> bool) -> Vec<Change> {
+    pub(crate) fn retain(
+        &mut self,
+        neighbour: IpAddr,
+        mut stays: impl FnMut(&IpNet, &mut Path) -> bool,
+    ) -> Vec<Change> {
         if !self.has_any(neighbour) {
             return Vec::new();
         }

@@ -1,12 +1,16 @@
 //! What is told about a neighbour beforehand, and the states its session passes through.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
-use crate::{Asn, RouteRules, bfd, wire::AddPaths};
+use crate::{
+    Asn, RouteRules, bfd,
+    wire::{AddPaths, Family},
+};
 
 use super::{PrefixLimits, Protection};
 
@@ -25,12 +29,20 @@ pub struct NeighbourConfig {
     pub connect_retry: Duration,
     /// Whether we only wait for its call.
     pub passive: bool,
+    /// The families of routes we offer to exchange; one for which we have no next hop is not offered all the same.
+    pub families: BTreeSet<Family>,
     /// The next hop of the IPv4 prefixes we originate; `None` takes our end of the connection if that is IPv4.
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6.
     pub next_hop_v6: Option<Ipv6Addr>,
     /// Whether more than one path to a prefix is exchanged with it (RFC 7911).
     pub add_paths: AddPaths,
+    /// How long its routes may stay as a last choice after it has been away for longer than a restart takes, and how long ours may with it
+    /// (RFC 9494): what it says of itself counts where that is less. `None`: not at all, and it is not spoken of.
+    pub long_lived: Option<Duration>,
+    /// Whether its routes, and ours with it, outlive the end of a session by a NOTIFICATION or by its silence, as they outlive a restart, if it
+    /// does the same (RFC 8538). An end that is meant to be one still takes them along.
+    pub gentle: bool,
     /// How the way to it is watched by BFD; `None` leaves that to the hold time.
     pub bfd: Option<BfdConfig>,
     /// Which routes are exchanged with it. A change here ends no session: what differs is told.
@@ -88,8 +100,9 @@ impl NeighbourConfig {
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
         let agreed =
             |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6, config.add_paths);
+        let told = |config: &Self| (config.families.clone(), config.long_lived, config.gentle);
         // A connection that stands would go on as it was protected when it was made.
-        agreed(self) != agreed(new) || self.protection != new.protection
+        agreed(self) != agreed(new) || told(self) != told(new) || self.protection != new.protection
     }
 }
 

@@ -176,6 +176,11 @@ impl Established<'_> {
         self.agreed.capabilities.contains(&Capability::RouteRefresh)
     }
 
+    /// Whether the neighbour knows what a long-lived stale route is (RFC 9494).
+    pub(crate) fn knows_long_lived(&self) -> bool {
+        self.agreed.long_lived.is_some()
+    }
+
     /// The families exchanged, each with our next hop.
     pub(crate) fn families(&self) -> impl Iterator<Item = (Family, IpAddr)> {
         let families = self.agreed.families.iter();

@@ -20,6 +20,10 @@ pub(crate) enum Effect {
     Down,
     /// No routes are exchanged for now: keep its routes of these families as stale, forget the others.
     Keep(BTreeSet<Family>),
+    /// It is away for long: what is stale of these families is the last choice from now on.
+    Age(BTreeSet<Family>),
+    /// It does not forward: what leads over itself goes, and what it only passed on from others stays.
+    Bypass,
     /// What is still stale of these families goes.
     Sweep(BTreeSet<Family>),
     /// It has told its whole table.

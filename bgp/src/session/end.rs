@@ -1,6 +1,6 @@
 //! How a connection ends, and what follows.
 //!
-//! Rules: RFC 4271 §6 and §8.2.2 (every way into Idle), §8.1.1 (DampPeerOscillations), RFC 4724 §4.2 (what is no end of the routes).
+//! Rules: RFC 4271 §6 and §8.2.2 (every way into Idle), §8.1.1 (DampPeerOscillations), RFC 4724 §4.2 and RFC 8538 (what is no end of the routes).
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use super::{
     Session,
     connection::{Connection, Phase},
     dial::{Dial, STEADY, rest},
+    gentle::parting,
     restart::Parting,
 };
 
@@ -47,10 +48,10 @@ impl End {
         }
     }
 
-    fn parting(&self) -> Parting {
+    fn parting(&self, connection: &Connection) -> Parting {
         match self {
-            Self::Ours(error) | Self::Theirs(error) if error.fault == Fault::COLLISION => Parting::Collision,
-            Self::Ours(_) | Self::Theirs(_) => Parting::Farewell,
+            Self::Ours(error) => parting(&connection.wrapped(error.clone()), connection.is_gentle()),
+            Self::Theirs(error) => parting(error, connection.is_gentle()),
             Self::Lost(_) | Self::Superseded => Parting::Silence,
         }
     }
@@ -70,8 +71,8 @@ impl Session {
         let Some(connection) = self.remove(id) else { return };
         let reason = end.reason();
         let quarrel = end.is_quarrel();
-        let parting = end.parting();
-        self.hang_up(now, id, end);
+        let parting = end.parting(&connection);
+        self.hang_up(now, &connection, end);
         self.part(now, &connection, parting, &reason);
         self.last_error = Some(reason);
         if self.connections.is_empty() {
@@ -79,10 +80,11 @@ impl Session {
         }
     }
 
-    fn hang_up(&mut self, now: Instant, id: ConnectionId, end: End) {
-        let neighbour = self.config.address;
+    fn hang_up(&mut self, now: Instant, connection: &Connection, end: End) {
+        let (neighbour, id) = (self.config.address, connection.id);
         match end {
             End::Ours(error) => {
+                let error = connection.wrapped(error);
                 self.send(now, id, error.clone());
                 self.act(Action::Close { connection: id });
                 self.note(Note::ErrorSent { neighbour, error });
@@ -113,7 +115,7 @@ impl Session {
     /// Ends everything for this reason, for good.
     pub(crate) fn stop(&mut self, now: Instant, fault: Fault) {
         for connection in std::mem::take(&mut self.connections) {
-            self.send(now, connection.id, fault.bare());
+            self.send(now, connection.id, connection.wrapped(fault.bare()));
             self.act(Action::Close { connection: connection.id });
             self.part(now, &connection, Parting::Farewell, &fault.to_string());
         }

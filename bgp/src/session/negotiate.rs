@@ -1,14 +1,17 @@
 //! What two speakers agree on, and whether they do.
 //!
 //! In: our settings and the neighbour's OPEN. Out: the agreement, or the NOTIFICATION that ends the attempt.
-//! Rules: RFC 4271 §6.2, RFC 4724 §3 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
+//! Rules: RFC 4271 §6.2, RFC 4724 §3, RFC 8538 §2 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     SpeakerConfig,
     rib::Source,
-    wire::{AddPaths, Capability, Dialect, Family, Fault, GracefulRestart, Notification, Open, PathFamilies},
+    wire::{
+        AddPaths, Capability, Dialect, Family, Fault, GracefulRestart, LONG_LIVED_SECS_MAX, Lasting, LongLived,
+        Notification, Open, PathFamilies,
+    },
 };
 
 use super::{NeighbourConfig, RESTART_TIME};
@@ -22,6 +25,10 @@ pub(super) struct Agreed {
     pub(super) hold_time: Option<Duration>,
     /// What the neighbour says about its restarts; `None` if it knows of no graceful ones.
     pub(super) restart: Option<GracefulRestart>,
+    /// What it says about restarts that take long; `None` if it does not know of them.
+    pub(super) long_lived: Option<LongLived>,
+    /// Whether a NOTIFICATION ends the session, and not what was heard over it.
+    pub(super) is_gentle: bool,
     pub(super) source: Arc<Source>,
     /// All it says it can do.
     pub(super) capabilities: Vec<Capability>,
@@ -41,31 +48,42 @@ pub(super) fn next_hop(config: &NeighbourConfig, local: IpAddr, family: Family) 
 }
 
 fn offered(config: &NeighbourConfig, local: IpAddr) -> BTreeSet<Family> {
-    Family::ALL.into_iter().filter(|&family| next_hop(config, local, family).is_some()).collect()
+    config.families.iter().copied().filter(|&family| next_hop(config, local, family).is_some()).collect()
 }
 
 /// How we introduce ourselves.
 pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAddr, is_restarting: bool) -> Open {
     let families = offered(config, local);
-    let restart = Capability::GracefulRestart(our_restart(&families, is_restarting));
+    let restart = Capability::GracefulRestart(our_restart(&families, is_restarting, config.gentle));
     let modes = families.iter().map(|&family| (family, config.add_paths)).collect();
     let add_paths = (config.add_paths != AddPaths::default()).then_some(Capability::AddPaths(modes));
+    let long_lived = config.long_lived.map(|time| Capability::LongLived(our_long_lived(&families, time)));
     let families = families.into_iter().map(Capability::Multiprotocol);
     Open {
         my_as: us.asn.two_octets(),
         hold_time_secs: config.hold_time_secs(),
         router_id: us.router_id,
         capabilities: families
-            .chain([Capability::RouteRefresh, restart, Capability::FourOctetAsn(us.asn)])
+            .chain([Capability::RouteRefresh, restart])
+            .chain(long_lived)
+            .chain([Capability::FourOctetAsn(us.asn)])
             .chain(add_paths)
             .collect(),
     }
 }
 
 /// Our routes stand in the kernel, which goes on forwarding without us: we keep every family through every restart.
-fn our_restart(families: &BTreeSet<Family>, is_restarting: bool) -> GracefulRestart {
+fn our_restart(families: &BTreeSet<Family>, is_restarting: bool, is_gentle: bool) -> GracefulRestart {
     let time_secs = u16::try_from(RESTART_TIME.as_secs()).unwrap_or(u16::MAX);
-    GracefulRestart { is_restarting, time_secs, families: families.iter().map(|&family| (family, true)).collect() }
+    let families = families.iter().map(|&family| (family, true)).collect();
+    GracefulRestart { is_restarting, is_gentle, time_secs, families }
+}
+
+fn our_long_lived(families: &BTreeSet<Family>, time: Duration) -> LongLived {
+    let time_secs = u32::try_from(time.as_secs()).unwrap_or(u32::MAX).min(LONG_LIVED_SECS_MAX);
+    LongLived {
+        families: families.iter().map(|&family| (family, Lasting { is_forwarding: true, time_secs })).collect(),
+    }
 }
 
 /// Judges the neighbour's OPEN, in the order of RFC 4271 §6.2.
@@ -85,9 +103,10 @@ pub(super) fn agree(
     let ids_in = PathFamilies::of(|family| config.add_paths.receive && theirs(family).send);
     let ids_out = PathFamilies::of(|family| config.add_paths.send && theirs(family).receive);
     let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external, ids_in, ids_out };
-    let restart = open.graceful_restart().cloned();
-    let capabilities = open.capabilities.clone();
-    Ok(Agreed { dialect, families, hold_time, restart, source: Arc::new(source), capabilities })
+    let (restart, long_lived) = (open.graceful_restart().cloned(), open.long_lived().cloned());
+    let is_gentle = config.gentle && restart.as_ref().is_some_and(|restart| restart.is_gentle);
+    let (source, capabilities) = (Arc::new(source), open.capabilities.clone());
+    Ok(Agreed { dialect, families, hold_time, restart, long_lived, is_gentle, source, capabilities })
 }
 
 fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
@@ -125,6 +144,7 @@ fn family_of(capability: &Capability) -> Option<Family> {
         Capability::RouteRefresh
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
+        | Capability::LongLived(_)
         | Capability::FourOctetAsn(_)
         | Capability::Other { .. } => None,
     }
@@ -139,6 +159,7 @@ fn names_family(capability: &Capability) -> bool {
         Capability::RouteRefresh
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
+        | Capability::LongLived(_)
         | Capability::FourOctetAsn(_) => false,
     }
 }

@@ -45,7 +45,7 @@ impl Session {
         let ends: Vec<ConnectionId> =
             self.connections.iter().filter(|one| self.rests_on(one, fall)).map(|one| one.id).collect();
         if ends.is_empty() && fall.is_independent {
-            self.abandon_restart();
+            self.abandon_restart(now);
         }
         ends.into_iter().for_each(|id| self.fail(now, id, Fault::BFD_DOWN.bare()));
     }
@@ -59,9 +59,13 @@ impl Session {
     }
 
     /// It was away and is now known not to forward either: its routes are not kept any longer.
-    fn abandon_restart(&mut self) {
-        if self.stale_until.is_some() {
-            self.forget();
+    fn abandon_restart(&mut self, now: Instant) {
+        let is_away = self.stale_until.is_some() || !self.aged_until.is_empty();
+        if is_away && self.established().is_none() {
+            match self.ages.is_empty() && self.aged_until.is_empty() {
+                true => self.forget(),
+                false => self.bypass(now),
+            }
             self.note(Note::RestartAbandoned { neighbour: self.config.address });
         }
     }

@@ -1,13 +1,14 @@
 //! What stays of a neighbour's routes while it restarts, and for how long.
 //!
 //! In: how a connection ended, and what the neighbour said of its restarts before and after. Out: which of its routes are
-//! kept as stale, and which go. Stale routes are used like all others. Rules: RFC 4724 §4.2.
+//! kept as stale, and which go. Stale routes are used like all others. Rules: RFC 4724 §4.2. What follows when the time is over
+//! stands in `long_lived.rs`.
 //!
 //! ```text
 //!   fresh ──connection breaks in silence──> stale ──told again──> fresh
 //!                                             │
-//!                                             └── gone: at a NOTIFICATION; when time is over; when the neighbour is back
-//!                                                 and did not keep the family; at the end of its table
+//!                                             └── gone: at a NOTIFICATION that means it (`gentle.rs`); when time is over; when
+//!                                                 the neighbour is back and did not keep the family; at the end of its table
 //! ```
 //!
 //! A collision ends a connection with a NOTIFICATION, yet not the session: both ends go on over the other connection.
@@ -35,8 +36,10 @@ pub const RESTART_TIME: Duration = Duration::from_secs(120);
 pub(super) enum Parting {
     /// A NOTIFICATION: they are not to be used any more.
     Farewell,
-    /// No word: the neighbour may have died, and its kernel go on forwarding.
+    /// No word, or one that is not about them: the neighbour may have died, and its kernel go on forwarding.
     Silence,
+    /// BFD does not see the neighbour any more: it does not forward either.
+    Blindness,
     /// Another connection counts: the neighbour is alive, and will tell everything again.
     Collision,
 }
@@ -45,8 +48,10 @@ impl Session {
     /// A connection ended: decides what becomes of the routes, and notes the end of a session.
     pub(super) fn part(&mut self, now: Instant, connection: &Connection, parting: Parting, reason: &str) {
         if connection.is_established() {
-            if parting == Parting::Silence {
-                self.lost_at = Some(now);
+            match parting {
+                Parting::Silence => self.lost_at = Some(now),
+                Parting::Blindness => self.blinded_at = Some(now),
+                Parting::Farewell | Parting::Collision => {}
             }
             let kept = self.keep_or_forget(now, connection, parting);
             let (neighbour, reason) = (self.config.address, reason.to_owned());
@@ -58,28 +63,54 @@ impl Session {
 
     /// For how long routes are kept, if any are.
     fn keep_or_forget(&mut self, now: Instant, connection: &Connection, parting: Parting) -> Option<Duration> {
-        let (families, time) = connection.survivors();
-        if parting == Parting::Farewell || families.is_empty() || time.is_zero() {
+        let (mut families, time) = connection.survivors();
+        if time.is_zero() {
+            families.clear();
+        }
+        let ages = self.ages_of(connection);
+        families.extend(ages.keys());
+        let is_kept = match parting {
+            Parting::Farewell => false,
+            Parting::Blindness => !ages.is_empty(),
+            Parting::Silence | Parting::Collision => !families.is_empty(),
+        };
+        if !is_kept {
             self.forget();
             return None;
         }
-        // Of two restarts in a row the first one's leavings go; after a collision the wait just goes on.
+        // Of two restarts in a row the first one's leavings go, but for what may stay for long; after a collision the wait just goes on.
         if parting == Parting::Silence && self.stale_until.take().is_some() {
-            self.sweep(Family::ALL.into());
+            self.sweep(Family::ALL.into_iter().filter(|family| !ages.contains_key(family)).collect());
         }
-        let until = *self.stale_until.get_or_insert(now + time);
         self.effects.push(Effect::Keep(families));
-        Some(until.saturating_duration_since(now))
+        self.ages = ages;
+        if parting == Parting::Blindness {
+            self.bypass(now);
+        } else {
+            self.stale_until.get_or_insert(now + time);
+            self.tick_stale(now);
+        }
+        let until = self.stale_until.into_iter().chain(self.aged_until.values().copied()).max();
+        until.map(|until| until.saturating_duration_since(now))
     }
 
     /// The session is established again: what the neighbour itself did not keep goes, the rest may wait to be told anew.
     pub(super) fn resume(&mut self, now: Instant, id: ConnectionId) {
-        if self.stale_until.is_none() {
+        if self.stale_until.is_none() && self.aged_until.is_empty() {
             return;
         }
-        let kept = self.connection(id).map(Connection::preserved).unwrap_or_default();
+        let kept = self.connection(id).map(|connection| self.kept_by(connection)).unwrap_or_default();
+        self.ages.clear();
+        self.aged_until.retain(|family, _| kept.contains(family));
         self.stale_until = (!kept.is_empty()).then_some(now + RESTART_TIME);
         self.sweep(Family::ALL.into_iter().filter(|family| !kept.contains(family)).collect());
+    }
+
+    /// The families that the neighbour kept while it was away.
+    fn kept_by(&self, connection: &Connection) -> BTreeSet<Family> {
+        let for_long = connection.preserved_for_long();
+        let for_long = for_long.into_iter().filter(|family| self.aged_until.contains_key(family));
+        connection.preserved().into_iter().chain(for_long).collect()
     }
 
     /// The neighbour has told its whole table of this family.
@@ -87,6 +118,7 @@ impl Session {
         let Some(awaited) = self.connection_mut(id).and_then(Connection::awaited_mut) else { return };
         awaited.remove(&family);
         let is_complete = awaited.is_empty();
+        self.aged_until.remove(&family);
         if self.stale_until.is_some() {
             self.sweep(BTreeSet::from([family]));
         }
@@ -100,18 +132,36 @@ impl Session {
     pub(super) fn tick_stale(&mut self, now: Instant) {
         if self.stale_until.is_some_and(|until| until <= now) {
             self.stale_until = None;
-            self.sweep(Family::ALL.into());
-            self.note(Note::RestartExpired { neighbour: self.config.address });
+            self.restart_is_over(now);
         }
+        self.tick_aged(now);
+    }
+
+    /// A neighbour that is back and did not end its table has had its time; one that is away may have more.
+    fn restart_is_over(&mut self, now: Instant) {
+        let may_have_more = !self.ages.is_empty() || !self.aged_until.is_empty();
+        if self.established().is_none() && may_have_more {
+            return self.begin_to_age(now);
+        }
+        self.aged_until.clear();
+        self.sweep(Family::ALL.into());
+        self.note(Note::RestartExpired { neighbour: self.config.address });
     }
 
     pub(super) fn forget(&mut self) {
         self.stale_until = None;
+        self.ages.clear();
+        self.aged_until.clear();
         self.effects.push(Effect::Down);
     }
 
-    fn sweep(&mut self, families: BTreeSet<Family>) {
+    pub(super) fn sweep(&mut self, families: BTreeSet<Family>) {
         self.effects.push(Effect::Sweep(families));
+    }
+
+    /// When BFD last took it away.
+    pub(crate) fn blinded_at(&self) -> Option<Instant> {
+        self.blinded_at
     }
 
     /// Whether the neighbour has told all its routes over this session, as far as it says when that is.

@@ -15,7 +15,7 @@ impl Session {
         let Some(text) = self.config.shutdown.clone() else { return };
         let error = Notification::shutdown(&text);
         for connection in std::mem::take(&mut self.connections) {
-            self.send(now, connection.id, error.clone());
+            self.send(now, connection.id, connection.wrapped(error.clone()));
             self.act(Action::Close { connection: connection.id });
             self.part(now, &connection, Parting::Farewell, &error.to_string());
         }

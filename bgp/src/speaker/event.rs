@@ -48,6 +48,8 @@ pub enum Event {
     /// From now on somebody wants to hear of every change of a best path, or nobody any more.
     /// Answered by any number of [`Action::BestChanged`](crate::Action::BestChanged).
     Watched(bool),
+    /// Whether neighbours may come of which no configuration has told yet: nobody knows then when all are there.
+    ExpectsCallers(bool),
     /// A TCP connection stands, dialled by us or by the neighbour.
     ConnectionOpened {
         /// Its new, unique name.

@@ -1,10 +1,12 @@
 //! What becomes of the routes a neighbour tells of.
 //!
-//! Rules: RFC 4271 §9 (an update replaces what was said before), RFC 7606 §2 (what is refused counts as withdrawn).
+//! Rules: RFC 4271 §9 (an update replaces what was said before), RFC 7606 §2 (what is refused counts as withdrawn), RFC 9494 §4.2 (what
+//! outlives its teller for long).
 
 mod judge;
+mod marker;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -18,6 +20,7 @@ use crate::{
 use super::{Speaker, export::Terms};
 
 use judge::{Judge, clusters};
+use marker::Marker;
 
 impl Speaker {
     pub(super) fn import(&mut self, neighbour: IpAddr, update: Update) {
@@ -36,6 +39,21 @@ impl Speaker {
                 .into_iter()
                 .map(|(refusal, prefixes)| Action::Note(Note::RoutesRefused { neighbour, prefixes, refusal })),
         );
+    }
+
+    /// A neighbour is away for long: what is stale of these families counts as if it had said so, and goes where it forbade that.
+    pub(super) fn age(&mut self, neighbour: IpAddr, families: &BTreeSet<Family>) {
+        let is_meant = |prefix: &IpNet, path: &Path| path.is_stale && families.contains(&Family::of_prefix(prefix));
+        let gone = self.table.retain(neighbour, |prefix, path| !(is_meant(prefix, path) && path.forbids_long_life()));
+        self.follow(gone);
+        let (mut judge, mut marker) = (Judge::new(neighbour, &self.terms), Marker::default());
+        let changes = self.table.judge(neighbour, |prefix, path| {
+            if is_meant(prefix, path) {
+                path.heard = marker.marked(&path.heard);
+                judge.decide(*prefix, path);
+            }
+        });
+        self.follow(changes);
     }
 
     /// The terms have changed since these held: what was offered is judged anew, and nobody need say it again.

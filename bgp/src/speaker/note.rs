@@ -34,6 +34,13 @@ pub enum Note {
         /// Who.
         neighbour: IpAddr,
     },
+    /// A neighbour is away for longer than a restart takes: its routes are the last choice from now on.
+    LongLivedBegun {
+        /// Who.
+        neighbour: IpAddr,
+        /// How long they are kept at most.
+        kept: Duration,
+    },
     /// BFD says that a neighbour does not even forward while it restarts: what was kept of its routes is gone.
     RestartAbandoned {
         /// Who.
@@ -118,6 +125,10 @@ impl fmt::Display for Note {
             }
             Self::RestartExpired { neighbour } => {
                 write!(f, "{neighbour} did not tell its routes again in time: those kept are removed")
+            }
+            Self::LongLivedBegun { neighbour, kept } => {
+                let seconds = kept.as_secs();
+                write!(f, "{neighbour} stays away: its routes are kept as the last choice for {seconds} s")
             }
             Self::RestartAbandoned { neighbour } => {
                 write!(f, "{neighbour} does not forward while it restarts, says BFD: the routes kept are removed")

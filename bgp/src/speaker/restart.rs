@@ -3,6 +3,9 @@
 //! Nobody knows if there was a life before this one: every life begins as if after a restart, and ends being one for a
 //! neighbour that has told us its whole table, or for all when the time is over. A neighbour drops what it kept of us when we mark
 //! the end of our table; who passes on what others say must have heard them first. Rules: RFC 4724 §4.1.
+//!
+//! A reflector that was cut off is in the same position without having restarted: BFD took it its neighbours, and whoever is back
+//! first would be told that all it was told of the others is gone. So the end of its table waits for those that were lost with it.
 
 use std::{
     net::IpAddr,
@@ -15,6 +18,7 @@ use super::{Speaker, export::passes_on};
 
 /// How long the end of our table waits for neighbours that have not told theirs: the Selection_Deferral_Timer of RFC 4724 §4.1.
 /// Neighbours dial every 5 s; who has not come by then is taken for dead, and 30 s is well within the 120 s others wait for us.
+/// Neighbours that BFD took within this time of one another count as lost together.
 const DEFERRAL: Duration = Duration::from_secs(30);
 
 impl Speaker {
@@ -40,15 +44,39 @@ impl Speaker {
 
     /// When the wait for others is over, if anybody waits.
     pub(super) fn deferral_ends(&self) -> Option<Instant> {
-        let waits = self.unended.iter().any(|neighbour| self.sessions.get(neighbour).is_some_and(is_up));
-        self.started.filter(|_| waits).map(|started| started + DEFERRAL)
+        let waiting = self.unended.iter().filter_map(|neighbour| self.sessions.get(neighbour)).filter(|one| is_up(one));
+        let waits_anew = |one: &Session| one.blinded_at().is_some() || self.expects_callers;
+        let began = waiting.filter_map(|one| self.started.max(waits_anew(one).then(|| one.since())));
+        began.min().map(|began| began + DEFERRAL)
     }
 
     /// Whether somebody may still tell us what this neighbour has to hear.
     fn awaits_others(&self, now: Instant, neighbour: IpAddr) -> bool {
+        passes_on(&self.terms)
+            && (self.awaits_all(now, neighbour)
+                || self.awaits_lost(now, neighbour)
+                || self.awaits_callers(now, neighbour))
+    }
+
+    /// Who may call stands on no list, so nobody knows who is missing, be it after a restart or after a cut.
+    fn awaits_callers(&self, now: Instant, neighbour: IpAddr) -> bool {
+        let since = self.sessions.get(&neighbour).map(Session::since);
+        self.expects_callers && since.is_some_and(|since| now < since + DEFERRAL)
+    }
+
+    fn awaits_all(&self, now: Instant, neighbour: IpAddr) -> bool {
         let is_young = self.started.is_some_and(|started| now < started + DEFERRAL);
         let mut others = self.terms.keys().filter(|&&other| other != neighbour);
-        is_young && passes_on(&self.terms) && others.any(|other| !self.synchronised.contains(other))
+        is_young && others.any(|other| !self.synchronised.contains(other))
+    }
+
+    /// Who was lost before this neighbour was, it has been told of.
+    fn awaits_lost(&self, now: Instant, neighbour: IpAddr) -> bool {
+        let Some(session) = self.sessions.get(&neighbour) else { return false };
+        let Some(blinded_at) = session.blinded_at().filter(|_| now < session.since() + DEFERRAL) else { return false };
+        let was_lost_with_it = |other: &Session| other.blinded_at().is_some_and(|at| at + DEFERRAL >= blinded_at);
+        let mut others = self.sessions.iter().filter(|(other, _)| **other != neighbour).map(|(_, other)| other);
+        others.any(|other| was_lost_with_it(other) && !other.has_sent_table())
     }
 }
 

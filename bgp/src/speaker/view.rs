@@ -106,6 +106,12 @@ impl Speaker {
         self.sessions.iter().map(|(&address, session)| self.view(address, session))
     }
 
+    /// Whether nothing of this neighbour is left: no connection, no route, and no rest that it has to wait for.
+    pub fn is_forgotten(&self, address: IpAddr) -> bool {
+        let is_quiet = |session: &Session| session.state() == SessionState::Active;
+        self.sessions.get(&address).is_none_or(is_quiet) && !self.table.has_any(address)
+    }
+
     /// All there is to know of one session; `None` if there is none.
     pub fn neighbour(&self, address: IpAddr) -> Option<NeighbourDetail> {
         let session = self.sessions.get(&address)?;

@@ -139,6 +139,18 @@ impl Attributes {
         }
     }
 
+    /// Whether whoever told it, or told whoever told it, is away for long: RFC 9494.
+    pub fn is_long_lived_stale(&self) -> bool {
+        self.communities.contains(&Community::LLGR_STALE)
+    }
+
+    /// What was so before is so still: no rule may take that mark away (RFC 9494 §4.3).
+    pub(crate) fn stay_long_lived_stale(&mut self, before: &Self) {
+        if before.is_long_lived_stale() && !self.is_long_lived_stale() {
+            self.communities.push(Community::LLGR_STALE);
+        }
+    }
+
     /// All tags of the route, the short ones first.
     pub fn all_communities(&self) -> impl Iterator<Item = AnyCommunity> {
         let standard = self.communities.iter().copied().map(AnyCommunity::Standard);

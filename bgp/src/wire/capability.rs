@@ -1,6 +1,6 @@
 //! What a speaker says it can do.
 //!
-//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 (graceful
+//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 and RFC 9494 (graceful
 //! restart), RFC 6793 (four-octet AS numbers).
 
 mod text;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::Asn;
 
-use super::{AddPaths, GracefulRestart, reader::Reader};
+use super::{AddPaths, GracefulRestart, LongLived, reader::Reader};
 
 /// Which kind of address a route is for; always unicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +68,8 @@ pub enum Capability {
     GracefulRestart(GracefulRestart),
     /// Can do more than one path to one prefix, by family (RFC 7911).
     AddPaths(BTreeMap<Family, AddPaths>),
+    /// May stay away for long without its routes being dropped.
+    LongLived(LongLived),
     /// Writes AS numbers with four octets; this is its own.
     FourOctetAsn(Asn),
     /// Something we do not know, and need not.
@@ -84,6 +86,7 @@ const ROUTE_REFRESH: u8 = 2;
 const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_ASN: u8 = 65;
 const ADD_PATH: u8 = 69;
+const LONG_LIVED: u8 = 71;
 
 impl Capability {
     /// All capabilities of one optional parameter; `None` if their lengths do not add up.
@@ -106,6 +109,7 @@ impl Capability {
             (GRACEFUL_RESTART, _) => {
                 GracefulRestart::decode(value).map_or_else(|| Self::other(code, value), Self::GracefulRestart)
             }
+            (LONG_LIVED, _) => LongLived::decode(value).map_or_else(|| Self::other(code, value), Self::LongLived),
             (FOUR_OCTET_ASN, &[a, b, c, d]) => Self::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
             (ADD_PATH, _) => AddPaths::decode_all(value).map_or_else(|| Self::other(code, value), Self::AddPaths),
             _ => Self::other(code, value),
@@ -138,6 +142,7 @@ impl Capability {
             }
             Self::GracefulRestart(restart) => encode_counted(GRACEFUL_RESTART, &restart.encode(), out),
             Self::AddPaths(all) => encode_counted(ADD_PATH, &AddPaths::encode_all(all), out),
+            Self::LongLived(long_lived) => encode_counted(LONG_LIVED, &long_lived.encode(), out),
             Self::Other { code, value } => encode_counted(*code, &value[..value.len().min(255)], out),
         }
     }

@@ -15,6 +15,10 @@ pub struct Community(pub u32);
 impl Community {
     /// The route is about to go, and others are to be preferred: RFC 8326.
     pub const GRACEFUL_SHUTDOWN: Self = Self(0xffff_0000);
+    /// Whoever told the route is away for long: the last choice of all (RFC 9494).
+    pub const LLGR_STALE: Self = Self(0xffff_0006);
+    /// The route is not to outlive its teller for long: RFC 9494.
+    pub const NO_LLGR: Self = Self(0xffff_0007);
     /// Whoever agreed on it discards the traffic: RFC 7999. To us a mere value.
     pub const BLACKHOLE: Self = Self(0xffff_029a);
     /// Not to be told outside of our system: RFC 1997.

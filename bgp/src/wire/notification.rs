@@ -97,8 +97,11 @@ pub struct Notification {
     pub data: Vec<u8>,
 }
 
-/// What a person at the other end wanted to say. Quoted, so that it cannot pass for a line of ours (RFC 9003 §5).
+/// What a person at the other end wanted to say. Quoted, so that it cannot pass for a line of ours (RFC 9003 §5). Of a hard reset, why it is one.
 fn shown(notification: &Notification) -> String {
+    if let Some(reason) = notification.hard_reason() {
+        return format!(": {reason}");
+    }
     notification.communication().map(|text| format!(": {text:?}")).unwrap_or_default()
 }
 
@@ -120,6 +123,21 @@ impl Notification {
         let is_communication = self.fault == Fault::SHUTDOWN || self.fault == Fault::RESET;
         let text = text.get(..usize::from(*length)).filter(|text| is_communication && !text.is_empty())?;
         Some(String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// The same, said so that the routes go with the session: RFC 8538 §3. What is hard already stays as it is.
+    pub(crate) fn hardened(self) -> Self {
+        if self.fault == Fault::HARD_RESET {
+            return self;
+        }
+        Fault::HARD_RESET.with([vec![self.fault.0, self.fault.1], self.data].concat())
+    }
+
+    /// Why a hard reset is one, if this is one and says so.
+    pub fn hard_reason(&self) -> Option<Self> {
+        let is_reason = |fault: &Fault| self.fault == Fault::HARD_RESET && *fault != Fault::HARD_RESET;
+        let (&[code, subcode], data) = self.data.split_first_chunk::<2>()?;
+        Some(Fault(code, subcode)).filter(is_reason).map(|fault| fault.with(data))
     }
 
     /// Data beyond this does not fit into one message and is cut off.

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use crate::Asn;
 
 use super::{
-    AddPaths, Capability, Family, Fault, GracefulRestart, Notification,
+    AddPaths, Capability, Family, Fault, GracefulRestart, LongLived, Notification,
     reader::{Reader, length_u16},
 };
 
@@ -48,6 +48,7 @@ impl Open {
             | Capability::RouteRefresh
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
+            | Capability::LongLived(_)
             | Capability::Other { .. } => None,
         })
     }
@@ -58,6 +59,21 @@ impl Open {
             Capability::GracefulRestart(restart) => Some(restart),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::AddPaths(_)
+            | Capability::FourOctetAsn(_)
+            | Capability::LongLived(_)
+            | Capability::Other { .. } => None,
+        })
+    }
+
+    /// What it says of restarts that take long, RFC 9494 §3.1: nothing, unless it speaks of restarts at all.
+    pub fn long_lived(&self) -> Option<&LongLived> {
+        self.graceful_restart()?;
+        self.capabilities.iter().rev().find_map(|capability| match capability {
+            Capability::LongLived(long_lived) => Some(long_lived),
+            Capability::Multiprotocol(_)
+            | Capability::RouteRefresh
+            | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
             | Capability::FourOctetAsn(_)
             | Capability::Other { .. } => None,
@@ -71,6 +87,7 @@ impl Open {
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
             | Capability::GracefulRestart(_)
+            | Capability::LongLived(_)
             | Capability::FourOctetAsn(_)
             | Capability::Other { .. } => None,
         });

@@ -1,6 +1,6 @@
 //! What a speaker says about its own restarts.
 //!
-//! Rules: RFC 4724 §3. Of the flags only those named there are read; the one of RFC 8538 is passed over.
+//! Rules: RFC 4724 §3, and RFC 8538 §2 for the N bit.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,8 @@ use super::{Family, reader::Reader};
 pub struct GracefulRestart {
     /// The R bit: it has restarted, and nobody is to wait for its table before telling their own.
     pub is_restarting: bool,
+    /// The N bit: whether its routes outlive the end of a session by a NOTIFICATION as well, and ours with it.
+    pub is_gentle: bool,
     /// How long it may be away, in seconds: 0 to 4095, twelve bits.
     pub time_secs: u16,
     /// The families it can restart in, each with its F bit: whether it went on forwarding through the latest restart.
@@ -19,6 +21,7 @@ pub struct GracefulRestart {
 }
 
 const RESTARTING: u16 = 0x8000;
+const GENTLE: u16 = 0x4000;
 const TIME: u16 = 0x0fff;
 const FORWARDING: u8 = 0x80;
 
@@ -32,12 +35,14 @@ impl GracefulRestart {
             let (family, flags) = (Family::of(reader.u16()?, reader.u8()?), reader.u8()?);
             families.extend(family.map(|family| (family, flags & FORWARDING != 0)));
         }
-        Some(Self { is_restarting: head & RESTARTING != 0, time_secs: head & TIME, families })
+        let (is_restarting, is_gentle) = (head & RESTARTING != 0, head & GENTLE != 0);
+        Some(Self { is_restarting, is_gentle, time_secs: head & TIME, families })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let restarting = if self.is_restarting { RESTARTING } else { 0 };
-        let mut out = (restarting | self.time_secs.min(TIME)).to_be_bytes().to_vec();
+        let gentle = if self.is_gentle { GENTLE } else { 0 };
+        let mut out = (restarting | gentle | self.time_secs.min(TIME)).to_be_bytes().to_vec();
         for (family, &forwarding) in &self.families {
             let (afi, safi) = family.numbers();
             out.extend(afi.to_be_bytes());

@@ -68,6 +68,18 @@ fn section_6_8_6_the_end_that_is_not_heard_is_told() {
 }
 
 #[test]
+fn section_6_8_16_two_ends_that_are_switched_off_at_once_fall_silent_without_a_storm() {
+    let mut wire = pair_that_is_up();
+    wire.log.clear();
+
+    wire.unwatch(0);
+    wire.unwatch(1);
+    wire.pass(millis(5_000));
+
+    assert!((2..=20).contains(&wire.log.len()), "{} packets", wire.log.len());
+}
+
+#[test]
 fn a_mended_way_comes_up_again() {
     let mut wire = pair_that_is_up();
     wire.loses = Box::new(|_| true);

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,8 +12,8 @@ use poplin_bgp::{
     SpeakerConfig,
     bfd::{Cause, Diagnostic, Fall, Path, Settings, State, View},
     wire::{
-        AsPath, Attributes, Capability, Dialect, Family, Framer, GracefulRestart, Message, Open, Origin, Update,
-        pack_reach,
+        AsPath, Attributes, Capability, Community, Dialect, Family, Framer, GracefulRestart, Message, Open, Origin,
+        Update, pack_reach,
     },
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Peer {
     pub(crate) connection: ConnectionId,
     /// Whether it shows each second that it is alive.
     pub(crate) keeps_alive: bool,
+    long_lived: Option<Duration>,
     actions: Vec<Action>,
     /// How many of the actions [`Peer::removed`] has seen.
     seen: usize,
@@ -35,6 +37,8 @@ pub(crate) struct Peer {
 const CONFIG: SpeakerConfig = SpeakerConfig { asn: Asn(64512), router_id: Ipv4Addr::new(192, 0, 2, 1) };
 const FOUR_OCTETS: Dialect = Dialect { four_octets: true, external: true, ..Dialect::PLAIN };
 
+const SETTINGS: Settings = Settings { interval: Duration::from_millis(300), multiplier: 3, path: Path::Direct };
+
 impl Peer {
     pub(crate) fn new() -> Self {
         let mut peer = Self {
@@ -42,6 +46,7 @@ impl Peer {
             now: Instant::now(),
             connection: ConnectionId(0),
             keeps_alive: true,
+            long_lived: None,
             actions: Vec::new(),
             seen: 0,
         };
@@ -64,20 +69,33 @@ impl Peer {
         let mut neighbour = neighbour(address(1), 64513);
         neighbour.next_hop_v6 = Some("2001:db8::1".parse().unwrap());
         neighbour.passive = true;
+        neighbour.long_lived = self.long_lived;
         change(&mut neighbour);
         self.handle(Event::Reconfigure { config: CONFIG, neighbours: vec![neighbour] });
     }
 
+    /// Its configuration lets it stay away for so long.
+    pub(crate) fn endure(&mut self, long_lived: Option<Duration>) {
+        self.long_lived = long_lived;
+        self.configure();
+    }
+
     /// Its configuration asks for BFD.
     pub(crate) fn watch(&mut self, is_strict: bool) {
-        let settings = Settings { interval: Duration::from_millis(300), multiplier: 3, path: Path::Direct };
         let neighbour = NeighbourConfig {
-            bfd: Some(BfdConfig { settings, is_strict }),
+            bfd: Some(BfdConfig { settings: SETTINGS, is_strict }),
             next_hop_v6: Some("2001:db8::1".parse().unwrap()),
             passive: !is_strict,
+            long_lived: self.long_lived,
             ..neighbour(address(1), 64513)
         };
         self.handle(Event::Reconfigure { config: CONFIG, neighbours: vec![neighbour] });
+    }
+
+    /// Its configuration asks for BFD, and that a NOTIFICATION leaves the routes.
+    pub(crate) fn watch_gently(&mut self) {
+        let bfd = Some(BfdConfig { settings: SETTINGS, is_strict: false });
+        self.reconfigure(|neighbour| (neighbour.bfd, neighbour.gentle) = (bfd, true));
     }
 
     /// BFD sees the neighbour.
@@ -116,8 +134,13 @@ impl Peer {
 
     /// It calls over a new connection, and agrees on a session.
     pub(crate) fn call(&mut self, restart: Option<GracefulRestart>) {
+        self.call_with(restart.map(Capability::GracefulRestart));
+    }
+
+    /// It calls, and can do this.
+    pub(crate) fn call_with(&mut self, more: impl IntoIterator<Item = Capability>) {
         self.connect();
-        self.introduce(restart);
+        self.open(more);
         self.say(Message::Keepalive);
         assert_eq!(self.view().state, SessionState::Established);
     }
@@ -152,6 +175,19 @@ impl Peer {
         let next_hop = if prefix.contains(':') { "2001:db8::2".parse().unwrap() } else { address(1) };
         let messages = pack_reach(&attributes, next_hop, [net(prefix)], FOUR_OCTETS);
         messages.into_iter().for_each(|octets| self.hear(&octets));
+    }
+
+    /// It tells of one prefix, with these tags.
+    pub(crate) fn tell_tagged(&mut self, prefix: &str, communities: &[Community]) {
+        let mut attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(64513)]));
+        attributes.communities = communities.to_vec();
+        let messages = pack_reach(&attributes, address(1), [net(prefix)], FOUR_OCTETS);
+        messages.into_iter().for_each(|octets| self.hear(&octets));
+    }
+
+    /// What counts of the route to this prefix, if there is one.
+    pub(crate) fn attributes(&self, prefix: &str) -> Option<Arc<Attributes>> {
+        self.speaker.routes().find(|route| route.prefix == net(prefix)).map(|route| route.attributes)
     }
 
     pub(crate) fn end_table(&mut self, family: Family) {

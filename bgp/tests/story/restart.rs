@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use poplin_bgp::{
-    Note, RESTART_TIME, SessionState,
+    Event, Note, RESTART_TIME, SessionState,
     wire::{Capability, Family, Fault, GracefulRestart, Message, Unreach, Update},
 };
 
@@ -321,4 +321,33 @@ fn rfc4724_3_of_two_capabilities_the_last_counts() {
     peer.lose();
 
     assert_eq!(peer.removed(), [net("10.0.1.0/26")]);
+}
+
+#[test]
+fn a_reflector_that_anybody_may_call_waits_for_callers_before_it_ends_its_table() {
+    for seed in 0..20 {
+        let mut world = World::mesh(&[64512, 64512, 64512], seed);
+        world.part(1, 2);
+        [1, 2].into_iter().for_each(|client| {
+            world.originate(client, &[&format!("10.0.{client}.0/26")]);
+            world.exchange(0, client, |exchange| exchange.client_of = Some([192, 0, 2, 1].into()));
+        });
+        world.pass(Duration::from_secs(100));
+        assert_eq!(world.next_hops(1, "10.0.2.0/26"), [address(2)], "seed {seed}");
+        let changes = [1, 2].map(|host| world.hosts[host].route_changes);
+
+        world.kill(0, true);
+        let everybody = world.hosts[0].neighbours.clone();
+        world.hosts[0].neighbours.retain(|one| one.address == address(1));
+        world.revive(0);
+        world.handle(0, Event::ExpectsCallers(true));
+        world.pass(10 * SECOND);
+        assert!(world.is_up(0, 1), "seed {seed}");
+        world.hosts[0].neighbours = everybody;
+        world.configure(0);
+        world.pass(Duration::from_secs(100));
+
+        assert_eq!([1, 2].map(|host| world.hosts[host].route_changes), changes, "seed {seed}");
+        assert!(world.hosts[1].speaker.routes().all(|route| !route.stale), "seed {seed}");
+    }
 }

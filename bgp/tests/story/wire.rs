@@ -7,8 +7,8 @@ use poplin_bgp::{
     Asn,
     wire::{
         AddPaths, Aggregator, AsPath, Attributes, Capability, Community, Dialect, ExtendedCommunity, Family, Fault,
-        Framer, GracefulRestart, LargeCommunity, Message, Nlri, Notification, Open, Origin, PathFamilies, Reach,
-        RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
+        Framer, GracefulRestart, LargeCommunity, Lasting, LongLived, Message, Nlri, Notification, Open, Origin,
+        PathFamilies, Reach, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -132,23 +132,33 @@ fn update(dialect: Dialect) -> impl Strategy<Value = Update> {
 fn restart() -> impl Strategy<Value = GracefulRestart> {
     let families =
         prop::collection::btree_map(prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)], any::<bool>(), 0..3);
-    (any::<bool>(), 0u16..4096, families).prop_map(|(is_restarting, time_secs, families)| GracefulRestart {
+    let flags = (any::<bool>(), any::<bool>());
+    (flags, 0u16..4096, families).prop_map(|((is_restarting, is_gentle), time_secs, families)| GracefulRestart {
         is_restarting,
+        is_gentle,
         time_secs,
         families,
     })
 }
 
+fn long_lived() -> impl Strategy<Value = LongLived> {
+    let lasting =
+        (any::<bool>(), 0u32..1 << 24).prop_map(|(is_forwarding, time_secs)| Lasting { is_forwarding, time_secs });
+    let family = prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)];
+    prop::collection::btree_map(family, lasting, 0..3).prop_map(|families| LongLived { families })
+}
+
 fn capability() -> impl Strategy<Value = Capability> {
     let family = prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)];
-    let other = (70u8..255, vec(any::<u8>(), 0..100)).prop_map(|(code, value)| Capability::Other { code, value });
+    let other = (72u8..255, vec(any::<u8>(), 0..100)).prop_map(|(code, value)| Capability::Other { code, value });
     let asn = any::<u32>().prop_map(|asn| Capability::FourOctetAsn(Asn(asn)));
     let restart = restart().prop_map(Capability::GracefulRestart);
     let mode = prop_oneof![Just((true, false)), Just((false, true)), Just((true, true))]
         .prop_map(|(receive, send)| AddPaths { receive, send });
     let add_paths = prop::collection::btree_map(family.clone(), mode, 0..3).prop_map(Capability::AddPaths);
+    let long = long_lived().prop_map(Capability::LongLived);
     let family = family.prop_map(Capability::Multiprotocol);
-    prop_oneof![family, Just(Capability::RouteRefresh), restart, asn, add_paths, other]
+    prop_oneof![family, Just(Capability::RouteRefresh), restart, long, asn, add_paths, other]
 }
 
 fn other_message() -> impl Strategy<Value = Message> {

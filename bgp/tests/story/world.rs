@@ -3,13 +3,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, BestChange, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note, PrefixLimits,
-    Protection, SessionState, Speaker, SpeakerConfig, bfd::Settings, wire::AddPaths,
+    Action, Asn, BestChange, CommunityChange, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note,
+    PrefixLimits, Protection, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, SessionState, Speaker,
+    SpeakerConfig, Verdict,
+    bfd::Settings,
+    wire::{AddPaths, Family},
 };
 
 /// One speaker, and what the hands did for it.
@@ -69,6 +73,9 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         hold_time: Duration::from_secs(90),
         connect_retry: Duration::from_secs(5),
         passive: false,
+        families: Family::ALL.into(),
+        long_lived: None,
+        gentle: false,
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,
@@ -78,6 +85,22 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         limits: PrefixLimits::default(),
         shutdown: None,
     }
+}
+
+/// Rules that take everything, and prefer it so much.
+pub(crate) fn preferring(local_pref: u32) -> RouteRules {
+    changing(RouteChange { local_pref: Some(local_pref), ..RouteChange::default() })
+}
+
+/// Rules that take everything without its tags.
+pub(crate) fn without_communities() -> RouteRules {
+    let communities = CommunityChange { clear: true, ..CommunityChange::default() };
+    changing(RouteChange { communities, ..RouteChange::default() })
+}
+
+fn changing(change: RouteChange) -> RouteRules {
+    let rule = RouteRule { when: RouteCondition::default(), verdict: Verdict::Accept, change };
+    RouteRules::Map(Arc::new(RouteMap { rules: vec![rule], otherwise: Verdict::Reject }))
 }
 
 impl World {
@@ -176,7 +199,9 @@ impl World {
 
     /// The host's speaker begins a new life with the configuration and the prefixes of the old.
     pub(crate) fn revive(&mut self, host: usize) {
-        let own = self.hosts[host].own.clone();
+        let Host { speaker, config, own, .. } = &mut self.hosts[host];
+        *speaker = Speaker::new(*config); // nobody was there meanwhile, not even to feel time pass
+        let own = own.clone();
         self.handle(host, Event::Originate(own));
         self.configure(host);
     }

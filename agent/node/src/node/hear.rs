@@ -43,6 +43,7 @@ impl Node {
 
     pub(super) fn kernel_read(&mut self, state: KernelState) {
         // A batch under way was planned from what was seen before; its outcome is told first, then the kernel is read again.
+        let state = self.concerning(state);
         self.adopt(&state);
         self.kernel = Some(state);
     }

@@ -7,13 +7,13 @@ use crate::object::{Host, Object, ObjectKey};
 use crate::stable::hash64;
 use crate::transaction::{Compare, Transaction};
 
-use super::Node;
 use super::transact::Purpose;
+use super::{Node, Role};
 
 impl Node {
     /// Writes this host down if it is not there or has changed.
     pub(super) fn register(&mut self, now: Instant) {
-        if !self.may_transact(now) {
+        if self.role != Role::Host || !self.may_transact(now) {
             return;
         }
         let (Some(mirror), Some(wanted)) = (&self.mirror, self.own_record()) else { return };

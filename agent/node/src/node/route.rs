@@ -11,7 +11,7 @@ use crate::kernel::{KernelState, Target};
 use crate::peering::{announced, peering, reflects};
 use crate::underlay::resolve;
 
-use super::{ADOPTION, Node};
+use super::{ADOPTION, Node, call::is_occasion};
 
 /// How long a host that is no reflector any more goes on reflecting: the others need that long to know each other again. They dial
 /// as soon as they learn of it, and every 5 s from then on.
@@ -24,7 +24,7 @@ impl Node {
         let before = self.peering.as_ref();
         let is_demoted = before.is_some_and(|before| before.is_reflector) && !reflects(&mirror.fabric(), me);
         let reflects_until = if is_demoted { Some(now + LINGER) } else { self.reflects_until };
-        let wanted = peering(mirror, me, kernel, before, reflects_until.is_some());
+        let wanted = peering(mirror, me, kernel, before, reflects_until.is_some(), &self.callers);
         let origins = announced(mirror, me, kernel);
         let speaker = self.speaker.get_or_insert_with(|| Speaker::new(wanted.speaker));
         // What we announce comes first: neighbours of an earlier life forget what is missing when our table ends (RFC 4724 §4.2).
@@ -33,6 +33,7 @@ impl Node {
             self.origins = origins;
         }
         if self.peering.as_ref() != Some(&wanted) {
+            speaker.handle(now, poplin_bgp::Event::ExpectsCallers(wanted.expects_callers));
             let (config, neighbours) = (wanted.speaker, wanted.neighbours.clone());
             speaker.handle(now, poplin_bgp::Event::Reconfigure { config, neighbours });
             self.peering = Some(wanted);
@@ -61,10 +62,13 @@ impl Node {
     }
 
     pub(super) fn speaker_event(&mut self, now: Instant, event: poplin_bgp::Event) {
+        self.admit_caller(now, &event);
         match (&mut self.speaker, event) {
             (Some(speaker), event) => {
+                let is_occasion = is_occasion(&event);
                 speaker.handle(now, event);
                 self.drain_speaker();
+                self.forget_callers(is_occasion);
             }
             // Nobody is known yet. A caller left without a word would wait for our OPEN for minutes, and turn our own calls away.
             (None, poplin_bgp::Event::ConnectionOpened { connection, .. }) => {

@@ -15,7 +15,7 @@ use crate::policing::Load;
 use crate::request::{Answer, Attached, Refusal};
 use crate::wish::mac_of;
 
-use super::Node;
+use super::{Node, Role};
 
 /// The wait after a step the kernel refused, doubled with each failure in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -60,7 +60,11 @@ impl Node {
         if self.batch.is_some() || self.apply_after.is_some_and(|after| after > now) || self.me().is_none() {
             return;
         }
-        let Some((desired, rules)) = self.desired() else { return };
+        let wanted = match self.role {
+            Role::Host => self.desired(),
+            Role::Speaker { installs } => self.desired_of_speaker(installs).map(|desired| (desired, None)),
+        };
+        let Some((desired, rules)) = wanted else { return };
         let kernel = self.kernel.as_ref().expect("what is desired depends on it");
         let steps = plan::plan(&desired, kernel);
         if steps.is_empty() {

@@ -14,13 +14,13 @@ impl Session {
     pub(in super::super) fn receive(&mut self, now: Instant, packet: &Packet) -> bool {
         let is_successor = self.remote.discriminator != 0 && self.remote.discriminator != packet.mine;
         self.learn(packet);
+        self.heard = Some(now);
         if packet.is_final && self.is_polling() {
             self.poll_answered();
         }
         if self.state == State::AdminDown {
             return false;
         }
-        self.heard = Some(now);
         self.follow(now, packet.state, cause(packet, is_successor));
         packet.is_poll
     }

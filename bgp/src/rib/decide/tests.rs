@@ -7,7 +7,7 @@ use proptest::{prelude::*, sample::select};
 use crate::{
     Asn,
     rib::Source,
-    wire::{AsPath, Attributes, Origin},
+    wire::{AsPath, Attributes, Community, Origin},
 };
 
 use super::*;
@@ -50,7 +50,9 @@ fn through(asns: &[u32]) -> AsPath {
 
 #[test]
 fn rfc4271_9_1_2_2_each_step_decides_in_its_turn() {
+    let stale = |said: &mut Attributes| said.communities.push(Community::LLGR_STALE);
     let cases = [
+        (path(9), path(1).saying(stale).saying(|said| said.local_pref = Some(101)), Step::Fresh, 1),
         (path(9).saying(|said| said.local_pref = Some(101)), path(1), Step::LocalPref, 1),
         (path(9), path(1).saying(|said| said.path = through(&[64513, 64999])), Step::PathLength, 1),
         (path(9), path(1).saying(|said| said.origin = Origin::Egp), Step::Origin, 1),

@@ -21,6 +21,7 @@ pub(super) struct Audience {
     transit: bool,
     paths: usize,
     dialect: Dialect,
+    knows_long_lived: bool,
     next_hops: Vec<(Family, IpAddr)>,
 }
 
@@ -39,6 +40,7 @@ impl Audience {
             transit: *transit,
             paths: *paths,
             dialect: session.dialect(),
+            knows_long_lived: session.knows_long_lived(),
             next_hops: session.families().collect(),
         })
     }

@@ -71,3 +71,13 @@ pub(super) fn draft(path: &Path, passage: Passage, external: bool) -> (Attribute
     }
     (attributes, path.next_hop)
 }
+
+/// What is said of a route whose teller is away for long to a neighbour who does not know what that means: nothing to another system; within
+/// ours it is to be the last choice all the same, and stay (RFC 9494 §4.3 and §4.6).
+pub(super) fn for_the_unaware(mut attributes: Attributes, external: bool) -> Option<Attributes> {
+    attributes.local_pref = Some(0);
+    if !attributes.communities.contains(&Community::NO_EXPORT) {
+        attributes.communities.push(Community::NO_EXPORT);
+    }
+    (!external).then_some(attributes)
+}

@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     Terms,
-    passage::{draft, passage},
+    passage::{draft, for_the_unaware, passage},
 };
 
 /// How much internal neighbours are to prefer what we originate; the customary default.
@@ -183,7 +183,10 @@ impl<'a> Teller<'a> {
     fn heard(&self, path: &Path) -> Option<Draft> {
         let from = self.terms.get(&path.source.neighbour)?;
         let way = passage(path, from, self.session.source(), &self.exchange)?;
-        let (attributes, next_hop) = draft(path, way, self.is_external());
+        let (mut attributes, next_hop) = draft(path, way, self.is_external());
+        if attributes.is_long_lived_stale() && !self.session.knows_long_lived() {
+            attributes = for_the_unaware(attributes, self.is_external())?;
+        }
         Some(Draft { attributes, heard_hop: Some(next_hop) })
     }
 
@@ -194,6 +197,7 @@ impl<'a> Teller<'a> {
         let mut wish = NextHop::Usual;
         if let Some(change) = self.exchange.export.change(ruling) {
             change.apply(&mut attributes, asn);
+            attributes.stay_long_lived_stale(&draft.attributes);
             wish = change.next_hop;
         }
         match asn {

@@ -55,6 +55,7 @@ impl Judge {
                     Some(change) => {
                         let mut attributes = Attributes::clone(before);
                         change.apply(&mut attributes, before.path.first());
+                        attributes.stay_long_lived_stale(before);
                         Arc::new(attributes)
                     }
                 });

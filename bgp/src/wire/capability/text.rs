@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{AddPaths, Capability, Family, GracefulRestart};
+use super::{AddPaths, Capability, Family, GracefulRestart, LongLived};
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -10,6 +10,7 @@ impl fmt::Display for Capability {
             Self::Multiprotocol(family) => write!(f, "{family} unicast"),
             Self::RouteRefresh => f.write_str("route refresh"),
             Self::GracefulRestart(restart) => write!(f, "graceful restart ({})", words(restart)),
+            Self::LongLived(long_lived) => write!(f, "long-lived graceful restart ({})", lasting(long_lived)),
             Self::AddPaths(all) => write!(f, "more than one path ({})", directions(all)),
             Self::FourOctetAsn(asn) => write!(f, "four-octet AS {asn}"),
             Self::Other { code, .. } => match name(*code) {
@@ -31,15 +32,25 @@ fn directions(all: &BTreeMap<Family, AddPaths>) -> String {
     all.iter().map(|(family, mode)| format!("{family} {}", word(mode))).collect::<Vec<_>>().join(", ")
 }
 
-/// `120 s, has restarted, IPv4 kept, IPv6`: kept says that traffic was forwarded through the latest restart.
+/// `120 s, has restarted, notifications too, IPv4 kept, IPv6`: kept says that traffic was forwarded through the latest restart.
 fn words(restart: &GracefulRestart) -> String {
     let time = std::iter::once(format!("{} s", restart.time_secs));
     let restarted = restart.is_restarting.then(|| "has restarted".to_owned());
+    let gentle = restart.is_gentle.then(|| "notifications too".to_owned());
     let families = restart.families.iter().map(|(family, is_kept)| match is_kept {
         true => format!("{family} kept"),
         false => family.to_string(),
     });
-    time.chain(restarted).chain(families).collect::<Vec<_>>().join(", ")
+    time.chain(restarted).chain(gentle).chain(families).collect::<Vec<_>>().join(", ")
+}
+
+/// `IPv4 3600 s kept, IPv6 600 s`: kept says the same.
+fn lasting(long_lived: &LongLived) -> String {
+    let words = long_lived.families.iter().map(|(family, lasting)| match lasting.is_forwarding {
+        true => format!("{family} {} s kept", lasting.time_secs),
+        false => format!("{family} {} s", lasting.time_secs),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// What IANA's registry of capability codes calls those that neighbours are seen to offer.
@@ -52,7 +63,7 @@ fn name(code: u8) -> Option<&'static str> {
         64 => "graceful restart of another form",
         69 => "more than one path, of another form",
         70 => "enhanced route refresh",
-        71 => "long-lived graceful restart",
+        71 => "long-lived graceful restart of another form",
         73 => "host name",
         128 => "route refresh of old",
         _ => return None,

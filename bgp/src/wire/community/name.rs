@@ -7,8 +7,8 @@ use super::Community;
 /// Each name once, as it is written in configurations.
 const NAMES: [(&str, Community); 8] = [
     ("graceful-shutdown", Community::GRACEFUL_SHUTDOWN),
-    ("llgr-stale", Community(0xffff_0006)), // RFC 9494
-    ("no-llgr", Community(0xffff_0007)),    // RFC 9494
+    ("llgr-stale", Community::LLGR_STALE),
+    ("no-llgr", Community::NO_LLGR),
     ("blackhole", Community::BLACKHOLE),
     ("no-export", Community::NO_EXPORT),
     ("no-advertise", Community::NO_ADVERTISE),

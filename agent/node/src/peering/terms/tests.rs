@@ -1,10 +1,11 @@
 //! Who is joined to whom, under which terms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use poplin_bgp::wire::Family;
 use poplin_bgp::{PrefixLimits, Protection, RouteMap as Rules, Verdict};
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
@@ -13,7 +14,7 @@ use super::super::Peering;
 use super::*;
 use crate::kernel::KernelState;
 use crate::name::{HostName, PeerName};
-use crate::object::{Object, RouteMap, Versioned};
+use crate::object::{Object, Place, RouteMap, Versioned};
 
 fn host(number: u8, label: &str) -> Host {
     Host {
@@ -28,7 +29,7 @@ fn host(number: u8, label: &str) -> Host {
 fn tor(asn: u32, maps: RouteMaps) -> Peer {
     Peer {
         name: PeerName::new("tor"),
-        address: [192, 0, 2, 254].into(),
+        place: Place::At([192, 0, 2, 254].into()),
         port: 179,
         asn: Asn(asn),
         hosts: Selector::parse("").unwrap(),
@@ -42,6 +43,10 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         is_transit: false,
         add_paths: Default::default(),
         paths: 8,
+        is_passive: false,
+        families: Family::ALL.into(),
+        long_lived: None,
+        is_gentle: false,
     }
 }
 
@@ -51,7 +56,7 @@ fn named(name: &str) -> RouteMaps {
 
 /// The neighbours, where no link says how far they are.
 fn peering(mirror: &Mirror, me: &Host, before: Option<&Peering>, lingers: bool) -> Peering {
-    super::super::peering(mirror, me, &KernelState::default(), before, lingers)
+    super::super::peering(mirror, me, &KernelState::default(), before, lingers, &BTreeSet::new())
 }
 
 fn world(objects: impl IntoIterator<Item = Object>) -> Mirror {

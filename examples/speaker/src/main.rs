@@ -1,9 +1,10 @@
 //! The smallest hands a speaker can have: threads, blocking sockets, and every action printed.
 //!
 //! ```text
-//! speak <asn> <router-id> <local> <port> <neighbour> <neighbour-port> <neighbour-asn> [prefix...]
+//! poplin-speaker <asn> <router-id> <local> <port> <neighbour> <neighbour-port> <neighbour-asn> [prefix...]
 //! ```
-//! Its use is to meet foreign routers: `bird`, `bgpd`, `gobgpd`. An IPv6 next hop is read from `NEXT_HOP_V6`.
+//! It shows what a program has to do around the speaker, and nothing more: hand in what happens on TCP connections and that time
+//! passed, and carry out what comes back. An IPv6 next hop is read from `NEXT_HOP_V6`; with `PASSIVE` set it waits to be called.
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,7 @@ use std::{
 
 use poplin_bgp::{
     Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, PrefixLimits, Protection, Speaker, SpeakerConfig,
+    wire::Family,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -32,7 +34,8 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [asn, router_id, local, port, neighbour, neighbour_port, neighbour_asn, prefixes @ ..] = &arguments[..] else {
         return Err(
-            "speak <asn> <router-id> <local> <port> <neighbour> <neighbour-port> <neighbour-asn> [prefix...]".into()
+            "poplin-speaker <asn> <router-id> <local> <port> <neighbour> <neighbour-port> <neighbour-asn> [prefix...]"
+                .into(),
         );
     };
     let config = SpeakerConfig { asn: Asn(asn.parse()?), router_id: router_id.parse()? };
@@ -44,6 +47,9 @@ fn main() -> Result<(), Failure> {
         hold_time: Duration::from_secs(9),
         connect_retry: Duration::from_secs(2),
         passive: std::env::var("PASSIVE").is_ok(),
+        families: Family::ALL.into(),
+        long_lived: None,
+        gentle: false,
         next_hop_v4: None,
         next_hop_v6,
         bfd: None,

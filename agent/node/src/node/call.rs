@@ -1,0 +1,48 @@
+//! Neighbours nobody named: whoever calls from the prefix of a peer becomes one, until it has hung up and left no route.
+//!
+//! A prefix may hold more than there may be neighbours, and anybody in it may call: so there is a bound, and who is over it is turned away
+//! with a reason.
+
+use std::time::Instant;
+
+use poplin_bgp::Event;
+
+use crate::action::Note;
+use crate::peering::callers::peer_of;
+
+use super::Node;
+
+impl Node {
+    /// Before the speaker hears of a call: the caller becomes a neighbour, if it may.
+    pub(super) fn admit_caller(&mut self, now: Instant, event: &Event) {
+        let Event::ConnectionOpened { neighbour, outgoing: false, .. } = event else { return };
+        let caller = neighbour.to_canonical();
+        let (Some(mirror), Some(me), Some(peering)) = (&self.mirror, self.me(), &self.peering) else { return };
+        if peering.names.contains_key(&caller) {
+            return;
+        }
+        match peer_of(mirror, me, &self.callers, caller) {
+            None => {}
+            Some((_, true)) => {
+                self.callers.insert(caller);
+                self.peer(now);
+            }
+            Some((peer, false)) => {
+                let text = format!("{caller} calls, and there are as many of peer {} as there may be", peer.name);
+                self.note(Note::Info(text));
+            }
+        }
+    }
+
+    /// After a connection ended, or time passed: callers of whom nothing is left are neighbours no more.
+    pub(super) fn forget_callers(&mut self, is_occasion: bool) {
+        if let Some(speaker) = self.speaker.as_ref().filter(|_| is_occasion) {
+            self.callers.retain(|&caller| !speaker.is_forgotten(caller));
+        }
+    }
+}
+
+/// Whether after this event a caller may be gone.
+pub(super) fn is_occasion(event: &Event) -> bool {
+    matches!(event, Event::ConnectionClosed { .. } | Event::Tick)
+}

@@ -1,0 +1,72 @@
+//! Peers that are known by a prefix only: who of those that call is one.
+//!
+//! In: the store as last heard, this host's own record, and who has called. Out: which peer each caller is. A caller that hangs up and
+//! leaves no route is forgotten, so a prefix costs nothing as long as nobody calls: see `node/call.rs`.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::mirror::Mirror;
+use crate::object::{Host, Peer, Place};
+
+/// The peers of this host that have an address, each with it.
+pub(super) fn at_one_address<'a>(mirror: &'a Mirror, me: &'a Host) -> impl Iterator<Item = (&'a Peer, IpAddr)> {
+    peers(mirror, me).filter_map(|peer| match peer.place {
+        Place::At(address) => Some((peer, address)),
+        Place::Within(..) => None,
+    })
+}
+
+/// What each of these callers is, as far as there may be so many of it.
+pub(super) fn called_from_a_range<'a>(
+    mirror: &'a Mirror,
+    me: &'a Host,
+    callers: &'a BTreeSet<IpAddr>,
+) -> impl Iterator<Item = (&'a Peer, IpAddr)> {
+    peers(mirror, me).flat_map(move |peer| {
+        let most = match peer.place {
+            Place::At(_) => 0,
+            Place::Within(_, most) => most,
+        };
+        let its = callers.iter().filter(move |&&caller| is(mirror, me, peer, caller));
+        its.take(most).map(move |&caller| (peer, caller))
+    })
+}
+
+/// Which peer a caller from this address is, if it is one, and whether there may be another of it beside these callers.
+pub(crate) fn peer_of<'a>(
+    mirror: &'a Mirror,
+    me: &'a Host,
+    callers: &BTreeSet<IpAddr>,
+    address: IpAddr,
+) -> Option<(&'a Peer, bool)> {
+    let (peer, _, most) = ranges(mirror, me, address).max_by_key(|(_, bits, _)| *bits)?;
+    let known = callers.iter().filter(|&&caller| is(mirror, me, peer, caller)).count();
+    Some((peer, known < most))
+}
+
+/// Whether anybody may call that is not known by an address.
+pub(super) fn may_call(mirror: &Mirror, me: &Host) -> bool {
+    peers(mirror, me).any(|peer| matches!(peer.place, Place::Within(..)))
+}
+
+/// How people know a caller.
+pub(super) fn name(peer: &Peer, address: IpAddr) -> String {
+    format!("{}@{address}", peer.name)
+}
+
+fn is(mirror: &Mirror, me: &Host, peer: &Peer, caller: IpAddr) -> bool {
+    ranges(mirror, me, caller).max_by_key(|(_, bits, _)| *bits).is_some_and(|(its, ..)| its.name == peer.name)
+}
+
+/// The peers whose prefixes hold this address, each with its length and how many there may be; the longest is meant.
+fn ranges<'a>(mirror: &'a Mirror, me: &'a Host, address: IpAddr) -> impl Iterator<Item = (&'a Peer, u8, usize)> {
+    peers(mirror, me).filter_map(move |peer| match peer.place {
+        Place::Within(range, most) => range.contains(&address).then_some((peer, range.prefix_len(), most)),
+        Place::At(_) => None,
+    })
+}
+
+fn peers<'a>(mirror: &'a Mirror, me: &'a Host) -> impl Iterator<Item = &'a Peer> {
+    mirror.peers().filter(|peer| peer.hosts.admits(&me.labels))
+}

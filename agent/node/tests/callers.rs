@@ -1,0 +1,124 @@
+//! Peers known by a prefix: who calls from it is a neighbour, and nobody else.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent, wire::Family};
+use poplin_node::kernel::KernelState;
+use poplin_node::name::{HostName, PeerName};
+use poplin_node::object::{Host, Object, Peer, Place, RouteMaps, Versioned};
+use poplin_node::{Action, Event, HOLD_TIME, Identity, Node, Role};
+use poplin_policy::label::Labels;
+use poplin_policy::selector::Selector;
+
+/// A reflector that two may call from 192.0.2.0/24.
+struct Called {
+    node: Node,
+    now: Instant,
+    connections: u64,
+}
+
+impl Called {
+    fn new() -> Self {
+        let host = HostName::new("rr1");
+        let addresses = BTreeSet::from(["192.0.2.1".parse().unwrap()]);
+        let record = Host {
+            name: host.clone(),
+            labels: Labels::default(),
+            addresses: addresses.clone(),
+            asn: None,
+            router_id: [192, 0, 2, 1].into(),
+        };
+        let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
+        let mut node = Node::with_role(identity, Role::Speaker { installs: false });
+        let now = Instant::now();
+        let values = [Object::Host(record), Object::Peer(racks())];
+        let objects = values.into_iter().map(|value| Versioned { value, version: 1 }).collect();
+        node.handle(now, Event::StoreRead { revision: 1, objects, unreadable: Vec::new() });
+        node.handle(now, Event::KernelRead(KernelState::default()));
+        Self { node, now, connections: 0 }
+    }
+
+    /// Somebody calls; whether it is spoken to, and not turned away.
+    fn call(&mut self, from: &str) -> bool {
+        self.connections += 1;
+        let connection = ConnectionId(self.connections);
+        let (neighbour, local) = (from.parse().unwrap(), "192.0.2.1".parse().unwrap());
+        let opened = BgpEvent::ConnectionOpened { connection, neighbour, outgoing: false, local };
+        self.node.handle(self.now, Event::Bgp(opened));
+        let actions: Vec<Action> = std::iter::from_fn(|| self.node.next_action()).collect();
+        let is_closed = |action: &Action| *action == Action::Bgp(poplin_bgp::Action::Close { connection });
+        let is_dialled = |action: &Action| matches!(action, Action::Bgp(poplin_bgp::Action::Connect { .. }));
+        assert!(!actions.iter().any(is_dialled), "who calls is not dialled");
+        !actions.iter().any(is_closed)
+    }
+
+    fn hang_up(&mut self, call: u64) {
+        let closed = BgpEvent::ConnectionClosed { connection: ConnectionId(call), reason: "bye".into() };
+        self.node.handle(self.now, Event::Bgp(closed));
+        while self.node.next_action().is_some() {}
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.node.status(self.now).sessions.into_iter().map(|session| session.name).collect()
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.node.handle(self.now, Event::Tick);
+    }
+}
+
+fn racks() -> Peer {
+    Peer {
+        name: PeerName::new("racks"),
+        place: Place::Within("192.0.2.0/24".parse().unwrap(), 2),
+        port: 179,
+        asn: Asn(64512),
+        hosts: Selector::all(),
+        hold_time: HOLD_TIME,
+        bfd: None,
+        maps: RouteMaps::default(),
+        is_client: true,
+        is_transit: false,
+        add_paths: Default::default(),
+        paths: 8,
+        protection: Default::default(),
+        limits: Default::default(),
+        shutdown: None,
+        is_passive: false,
+        families: Family::ALL.into(),
+        long_lived: None,
+        is_gentle: false,
+    }
+}
+
+#[test]
+fn who_calls_from_the_prefix_is_a_neighbour_and_nobody_else() {
+    let mut called = Called::new();
+    assert_eq!(called.names(), Vec::<String>::new());
+
+    assert!(called.call("192.0.2.11"));
+    assert!(!called.call("198.51.100.1"));
+
+    assert_eq!(called.names(), ["racks@192.0.2.11"]);
+    assert_eq!(called.node.neighbour_called("racks@192.0.2.11"), Some(IpAddr::from([192, 0, 2, 11])));
+}
+
+#[test]
+fn who_has_hung_up_is_forgotten_and_makes_room() {
+    let mut called = Called::new();
+    assert!(called.call("192.0.2.11") && called.call("192.0.2.12"));
+    assert!(!called.call("192.0.2.13"), "there may be two");
+    assert!(called.call("192.0.2.11"), "one that is known may call again");
+
+    called.hang_up(1);
+    called.hang_up(4);
+    called.pass(Duration::from_secs(60));
+
+    assert_eq!(called.names(), ["racks@192.0.2.12"]);
+    assert!(called.call("192.0.2.13"));
+}

@@ -1,0 +1,70 @@
+use super::*;
+
+const FILE: &str = r#"
+asn = 64512
+routerId = "192.0.2.1"
+addresses = ["192.0.2.1"]
+
+[peers.web]
+address = "192.0.2.11"
+asn = 64512
+reflectorClient = true
+passive = true
+families = ["ipv4"]
+import = "from-hosts"
+bfd = { intervalMilliseconds = 100 }
+
+[routeMaps.from-hosts]
+otherwise = "reject"
+rules = [{ action = "accept", when = { prefixes = ["10.0.0.0/8 le 32"] } }]
+"#;
+
+/// What is said about the file with this in place of that.
+fn refused(that: &str, this: &str) -> String {
+    assert!(FILE.contains(that), "{that:?} stands in the file");
+    let outcome = SpeakerFile::parse(&FILE.replacen(that, this, 1)).and_then(|file| file.values("rr1"));
+    format!("{:#}", outcome.unwrap_err())
+}
+
+#[test]
+fn a_file_says_what_a_store_would_hold() {
+    let values = SpeakerFile::parse(FILE).unwrap().values("rr1").unwrap();
+
+    let keys: Vec<&str> = values.keys().map(|key| key.strip_prefix("/poplin/v1/").unwrap()).collect();
+    assert_eq!(keys, ["c/fabricconfig/default", "c/peer/web", "c/routemap/from-hosts", "h/rr1"]);
+}
+
+#[test]
+fn a_field_nobody_knows_is_refused_by_name() {
+    let told = refused("passive", "pasive");
+    assert!(told.contains("pasive") && told.contains("line 10"), "{told}");
+    assert!(refused("routerId", "router-id").contains("router-id"));
+    assert!(refused("prefixes", "prefixs").contains("prefixs"));
+}
+
+#[test]
+fn what_cannot_be_is_named_by_its_place_in_the_file() {
+    assert!(refused("\"192.0.2.11\"", "\"rack1\"").starts_with("peers.web.address: "));
+    assert!(refused("\"ipv4\"", "\"ipv5\"").contains("peers.web.families[0]: \"ipv5\" is not one of ipv4, ipv6"));
+    assert!(refused("le 32", "le 33").starts_with("routeMaps.from-hosts.rules[0].when.prefixes[0]: "));
+    assert!(refused("reflectorClient", "hosts = \"all()\"\nreflectorClient").starts_with("peers.web.hosts: "));
+}
+
+#[test]
+fn nobody_reflects_for_another_system() {
+    let told = refused("asn = 64512\nrouterId", "asn = 64513\nrouterId");
+    assert_eq!(told, "peers.web.reflectorClient: it is in AS 64512, and we are in AS 64513");
+}
+
+#[test]
+fn a_route_map_that_is_not_there_is_missed() {
+    let told = refused("\"from-hosts\"", "\"from-host\"");
+    assert_eq!(told, "peers.web.import: there is no route map named \"from-host\"; did you mean \"from-hosts\"?");
+}
+
+#[test]
+fn two_peers_of_one_address_are_refused() {
+    let twice = "[routeMaps.from-hosts]";
+    let told = refused(twice, &format!("[peers.again]\naddress = \"192.0.2.11\"\nasn = 64512\n\n{twice}"));
+    assert!(told.contains("192.0.2.11 is again already"), "{told}");
+}
