@@ -4,6 +4,7 @@
 //! prefix, and to what others may be told of it. Knows nothing of sessions, octets and the kernel. Rules: RFC 4271 §9.1.
 
 mod decide;
+mod entries;
 mod entry;
 mod explain;
 mod guard;

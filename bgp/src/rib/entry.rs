@@ -36,7 +36,17 @@ pub(super) struct Several {
 #[derive(Debug)]
 pub(super) struct Told {
     offer: Offer,
+    /// Of several paths; that of one stands in the offer.
     next_hops: Vec<IpAddr>,
+}
+
+impl Told {
+    fn next_hops(&self) -> &[IpAddr] {
+        match &self.offer {
+            Offer::Heard(path, _) if self.next_hops.is_empty() => std::slice::from_ref(&path.word.next_hop),
+            Offer::Nothing | Offer::Own | Offer::Heard(..) => &self.next_hops,
+        }
+    }
 }
 
 impl Entry {
@@ -93,13 +103,17 @@ impl Entry {
 
     /// What is told of it as it stands.
     pub(super) fn told(&self, with_others: bool) -> Told {
-        Told { offer: self.offer(with_others), next_hops: self.next_hops().to_vec() }
+        let next_hops = match self {
+            Self::Empty | Self::Alone(_) => Vec::new(),
+            Self::Several(several) => several.next_hops.clone(),
+        };
+        Told { offer: self.offer(with_others), next_hops }
     }
 
     /// Decides anew, and tells what changed; one of our own prefixes has no next hops.
     pub(super) fn settle(&mut self, prefix: IpNet, is_own: bool, before: Told, with_others: bool) -> Option<Change> {
         self.decide(is_own);
-        let is_moved = before.next_hops != self.next_hops();
+        let is_moved = before.next_hops() != self.next_hops();
         let after = self.offer(with_others);
         (is_moved || before.offer != after).then(|| {
             let next_hops = is_moved.then(|| self.next_hops().to_vec());

@@ -38,7 +38,7 @@ impl fmt::Display for Best {
 impl Table {
     /// Every path of every neighbour, by prefix, then by neighbour.
     pub(crate) fn routes(&self) -> impl Iterator<Item = Route> {
-        self.entries.iter().flat_map(|(prefix, entry)| entry.routes(*prefix, self.own.contains(prefix)))
+        self.entries.iter().flat_map(|(prefix, entry)| entry.routes(prefix, self.own.contains(&prefix)))
     }
 
     /// The next hops in use for exactly this prefix, and what decided.

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::wire::Family;
 
-use super::{Offer, Own, Path, entry::Entry};
+use super::{Offer, Own, Path, entries::Entries, entry::Entry};
 
 /// What became of one prefix; at least one of the two is a change.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub(crate) struct Change {
 /// All paths to all prefixes.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    pub(super) entries: BTreeMap<IpNet, Entry>,
+    pub(super) entries: Entries,
     /// How many paths each neighbour has here, by family.
     counts: BTreeMap<(IpAddr, Family), usize>,
     pub(super) own: Own,
@@ -56,7 +56,7 @@ impl Table {
     pub(crate) fn announce(&mut self, prefix: IpNet, path: Path) -> Option<Change> {
         let neighbour = path.source.neighbour;
         let is_own = self.own.contains(&prefix);
-        let entry = self.entries.entry(prefix).or_default();
+        let entry = self.entries.get_or_new(prefix);
         let before = entry.told(self.tells_several);
         if entry.put(path) {
             *self.counts.entry((neighbour, Family::of_prefix(&prefix))).or_default() += 1;
@@ -110,12 +110,12 @@ impl Table {
             }
             let before = entry.told(self.tells_several);
             let had = entry.paths().len();
-            entry.retain(|path| path.source.neighbour != neighbour || stays(prefix, path));
+            entry.retain(|path| path.source.neighbour != neighbour || stays(&prefix, path));
             if entry.paths().len() == had {
                 return true;
             }
-            (entry.paths().len()..had).for_each(|_| less(&mut self.counts, neighbour, prefix));
-            changes.extend(entry.settle(*prefix, self.own.contains(prefix), before, self.tells_several));
+            (entry.paths().len()..had).for_each(|_| less(&mut self.counts, neighbour, &prefix));
+            changes.extend(entry.settle(prefix, self.own.contains(&prefix), before, self.tells_several));
             !entry.paths().is_empty()
         });
         changes
@@ -124,13 +124,13 @@ impl Table {
     /// Import rules have changed: judges all the paths of one neighbour anew.
     pub(crate) fn judge(&mut self, neighbour: IpAddr, mut judge: impl FnMut(&IpNet, &mut Path)) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (prefix, entry) in &mut self.entries {
+        for (prefix, entry) in self.entries.iter_mut() {
             if entry.of(neighbour).is_empty() {
                 continue;
             }
             let before = entry.told(self.tells_several);
-            entry.of_mut(neighbour).iter_mut().for_each(|path| judge(prefix, path));
-            changes.extend(entry.settle(*prefix, self.own.contains(prefix), before, self.tells_several));
+            entry.of_mut(neighbour).iter_mut().for_each(|path| judge(&prefix, path));
+            changes.extend(entry.settle(prefix, self.own.contains(&prefix), before, self.tells_several));
         }
         changes
     }
@@ -140,7 +140,7 @@ impl Table {
         let counts = |path: &&Path| path.is_admitted && path.source.neighbour != neighbour;
         let offered = |entry: &&Entry| entry.of(neighbour).iter().any(|path| path.is_admitted);
         !self.has_any(neighbour)
-            || self.entries.values().filter(offered).all(|entry| {
+            || self.entries.iter().map(|(_, entry)| entry).filter(offered).all(|entry| {
                 entry.paths().iter().filter(counts).any(|path| !path.is_stale && stays(path.source.neighbour))
             })
     }

@@ -22,7 +22,8 @@ use judge::{Judge, clusters};
 impl Speaker {
     pub(super) fn import(&mut self, neighbour: IpAddr, update: Update) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        let mut import = Import::new(&mut self.table, &session, Judge::new(neighbour, &self.terms));
+        let judge = Judge::new(neighbour, &self.terms);
+        let mut import = Import::new(&mut self.table, &session, judge, std::mem::take(&mut self.spare));
         import.withdraw_all(&update);
         if let Some(attributes) = &update.attributes {
             let us = self.config;
@@ -65,11 +66,11 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(table: &'a mut Table, session: &Established<'_>, judge: Judge<'a>) -> Self {
+    fn new(table: &'a mut Table, session: &Established<'_>, judge: Judge<'a>, changes: Vec<Change>) -> Self {
         let (families, mut own): (Vec<_>, Vec<_>) = session.families().unzip();
         let source = Arc::clone(session.source());
         own.push(source.local);
-        Self { table, source, judge, families, own, changes: Vec::new(), refused: Vec::new() }
+        Self { table, source, judge, families, own, changes, refused: Vec::new() }
     }
 
     fn withdraw_all(&mut self, update: &Update) {
@@ -88,6 +89,7 @@ impl<'a> Import<'a> {
                 next_hop,
                 is_admitted: false, // until it is judged
             });
+            self.changes.reserve(prefixes.len());
             for &Nlri { prefix, id } in prefixes {
                 match admitted.and_then(|()| admits_prefix(prefix, next_hop, &self.own)) {
                     // A family that was not agreed on is passed over in silence.
