@@ -13,7 +13,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
     let outcome = Config::load(flags).and_then(|config| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(run(config))
+        // As a task, the loop runs in the thread that has just read what concerns it, and nobody is woken for it.
+        runtime.block_on(async { tokio::spawn(run(config)).await? })
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,8 +35,12 @@ const DIAL: Duration = Duration::from_secs(5);
 /// How long a closing connection may take to send its last words.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// Octets read at once: a few of the largest messages (RFC 4271 §4.1: 4,096 octets).
-const READ_OCTETS: usize = 64 << 10;
+/// Octets read at once: a few of the largest messages (RFC 4271 §4.1: 4,096 octets). What they make the speaker ask for waits in
+/// memory until all of them are read, and is handed back to the kernel if it is much.
+const READ_OCTETS: usize = 16 << 10;
+
+/// Octets written at once, if so many wait.
+const WRITE_OCTETS: usize = 64 << 10;
 
 /// The connections of one speaker.
 pub struct Peers {
@@ -243,8 +247,13 @@ async fn read(shared: &Shared, connection: ConnectionId, mut reader: OwnedReadHa
 }
 
 async fn write(mut writer: OwnedWriteHalf, mut octets: mpsc::UnboundedReceiver<Vec<u8>>) -> String {
-    while let Some(octets) = octets.recv().await {
-        if let Err(error) = writer.write_all(&octets).await {
+    while let Some(mut waiting) = octets.recv().await {
+        while waiting.len() < WRITE_OCTETS
+            && let Ok(more) = octets.try_recv()
+        {
+            waiting.extend(more);
+        }
+        if let Err(error) = writer.write_all(&waiting).await {
             return error.to_string();
         }
     }

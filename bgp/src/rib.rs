@@ -4,6 +4,8 @@
 //! prefix, and to what others may be told of it. Knows nothing of sessions, octets and the kernel. Rules: RFC 4271 §9.1.
 
 mod decide;
+mod entries;
+mod entry;
 mod explain;
 mod guard;
 mod offer;
@@ -19,5 +21,5 @@ pub use route::{Fate, Route};
 pub(crate) use guard::{admits_attributes, admits_prefix};
 pub(crate) use offer::Offer;
 pub(crate) use own::Own;
-pub(crate) use route::{Path, Source};
+pub(crate) use route::{Path, Source, Word};
 pub(crate) use table::{Change, Table};

@@ -11,6 +11,7 @@ mod import;
 mod limit;
 mod note;
 mod order;
+mod outbox;
 mod path;
 mod protect;
 mod restart;
@@ -40,6 +41,7 @@ pub use view::{Advertised, FamilyCount, NeighbourDetail, NeighbourView};
 pub use watch::{BestChange, Way};
 
 use export::Terms;
+use outbox::Outbox;
 
 /// One BGP speaker.
 #[derive(Debug)]
@@ -66,6 +68,9 @@ pub struct Speaker {
     expects_callers: bool,
     /// Whether somebody wants to hear of every change of a best path.
     is_watched: bool,
+    outbox: Outbox,
+    /// Room for the changes of the next update.
+    spare: Vec<Change>,
     actions: VecDeque<Action>,
 }
 
@@ -86,6 +91,8 @@ impl Speaker {
             unended: BTreeSet::new(),
             expects_callers: false,
             is_watched: false,
+            outbox: Outbox::default(),
+            spare: Vec::new(),
             actions: VecDeque::new(),
         }
     }
@@ -116,6 +123,7 @@ impl Speaker {
             Event::PathChanged(view) => self.path_changed(now, view),
         }
         self.retire(now);
+        self.actions.extend(self.outbox.take_all());
     }
 
     /// What should be done next; drain until `None` before the next event.
@@ -202,6 +210,9 @@ impl Speaker {
     }
 
     fn act(&mut self, action: Action) {
+        if let Action::Send { connection, .. } | Action::Close { connection } = action {
+            self.actions.extend(self.outbox.take(connection));
+        }
         if let Action::Close { connection } = action {
             self.connections.remove(&connection);
         }
@@ -209,8 +220,8 @@ impl Speaker {
     }
 
     /// Turns changes of the table into routes for the kernel.
-    fn install(&mut self, changes: impl IntoIterator<Item = Change>) {
-        let moved = changes.into_iter().filter_map(|Change { prefix, next_hops, .. }| Some((prefix, next_hops?)));
+    fn install(&mut self, changes: &mut Vec<Change>) {
+        let moved = changes.drain(..).filter_map(|Change { prefix, next_hops, .. }| Some((prefix, next_hops?)));
         self.actions.extend(moved.map(|(prefix, next_hops)| {
             if next_hops.is_empty() { Action::Remove { prefix } } else { Action::Install { prefix, next_hops } }
         }));

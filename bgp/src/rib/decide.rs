@@ -86,7 +86,9 @@ const LOCAL_PREF: u32 = 100;
 
 /// `None` if there is no path.
 pub(super) fn decide(paths: &[Path]) -> Option<Choice> {
-    if let [Path { is_admitted: true, .. }] = paths {
+    if let [path] = paths
+        && path.is_admitted
+    {
         // By far the most prefixes of a fabric are offered once.
         return Some(Choice { winner: 0, step: Step::Only, equal: vec![0] });
     }
@@ -122,7 +124,7 @@ fn run(left: Vec<(usize, &Path)>) -> (Option<Choice>, Vec<(usize, Step)>) {
     race.keep_least_med();
     race.keep_least(Step::External, |path| !path.source.external);
     let equal = race.left.iter().map(|&(position, _)| position).collect();
-    race.keep_least(Step::RouterId, Path::originator);
+    race.keep_least(Step::RouterId, |path| path.originator());
     race.keep_least(Step::ClusterLength, |path| path.attributes.clusters.len());
     race.keep_least(Step::Address, |path| path.source.neighbour);
     race.keep_least(Step::PathId, |path| path.id);

@@ -6,9 +6,9 @@ use ipnet::IpNet;
 
 use super::{
     Route, Step, Table,
-    decide::losses,
+    decide::{Choice, losses},
+    entry::Entry,
     route::{Fate, Path},
-    table::Entry,
 };
 
 /// Why the traffic to one prefix goes where it goes.
@@ -38,54 +38,53 @@ impl fmt::Display for Best {
 impl Table {
     /// Every path of every neighbour, by prefix, then by neighbour.
     pub(crate) fn routes(&self) -> impl Iterator<Item = Route> {
-        self.entries.iter().flat_map(|(prefix, entry)| entry.routes(*prefix, self.own.contains(prefix)))
+        self.entries.iter().flat_map(|(prefix, entry)| entry.routes(prefix, self.own.contains(&prefix)))
     }
 
     /// The next hops in use for exactly this prefix, and what decided.
     pub(crate) fn used(&self, prefix: &IpNet) -> (Vec<IpAddr>, Option<Step>) {
-        let used = |entry: &Entry| (entry.next_hops.clone(), entry.choice.as_ref().map(|choice| choice.step));
+        let used = |entry: &Entry| (entry.next_hops().to_vec(), entry.choice().map(|choice| choice.step));
         self.entries.get(prefix).map(used).unwrap_or_default()
     }
 
     /// `None` if nothing is used for exactly this prefix.
     pub(crate) fn best(&self, prefix: &IpNet) -> Option<Best> {
         let entry = self.entries.get(prefix)?;
-        let choice = entry.choice.as_ref()?;
+        let choice = entry.choice()?;
         let (winner, rivals): (Vec<_>, Vec<_>) = entry.routes(*prefix, false).partition(|route| route.best);
         let winner = winner.into_iter().next()?;
-        Some(Best { winner, step: choice.step, next_hops: entry.next_hops.clone(), rivals })
+        Some(Best { winner, step: choice.step, next_hops: entry.next_hops().to_vec(), rivals })
     }
 }
 
 impl Entry {
     fn routes(&self, prefix: IpNet, is_own: bool) -> impl Iterator<Item = Route> {
-        let lost = losses(&self.paths);
-        self.paths.iter().enumerate().map(move |(position, path)| {
+        let (lost, choice) = (losses(self.paths()), self.choice());
+        self.paths().iter().enumerate().map(move |(position, path)| {
             let fell = lost.iter().find(|(fallen, _)| *fallen == position).map(|&(_, step)| step);
-            let fate = match (&self.choice, fell) {
+            let fate = match (&choice, fell) {
                 (Some(choice), _) if choice.winner == position => Fate::Won(choice.step),
                 _ if !path.is_admitted => Fate::Rejected,
                 _ if is_own => Fate::Ours,
                 (_, fell) => Fate::Lost(fell.unwrap_or(Step::Only)),
             };
-            self.route(prefix, position, path, fate)
+            route(prefix, position, path, choice.as_ref(), fate)
         })
     }
+}
 
-    fn route(&self, prefix: IpNet, position: usize, path: &Path, fate: Fate) -> Route {
-        let choice = self.choice.as_ref();
-        Route {
-            prefix,
-            neighbour: path.source.neighbour,
-            asn: path.source.asn,
-            next_hop: path.next_hop,
-            path_id: path.id,
-            attributes: path.attributes.clone(),
-            stale: path.is_stale,
-            admitted: path.is_admitted,
-            best: choice.is_some_and(|choice| choice.winner == position),
-            used: choice.is_some_and(|choice| choice.equal.contains(&position)),
-            fate,
-        }
+fn route(prefix: IpNet, position: usize, path: &Path, choice: Option<&Choice>, fate: Fate) -> Route {
+    Route {
+        prefix,
+        neighbour: path.source.neighbour,
+        asn: path.source.asn,
+        next_hop: path.next_hop,
+        path_id: path.id,
+        attributes: path.attributes.clone(),
+        stale: path.is_stale,
+        admitted: path.is_admitted,
+        best: choice.is_some_and(|choice| choice.winner == position),
+        used: choice.is_some_and(|choice| choice.equal.contains(&position)),
+        fate,
     }
 }

@@ -29,6 +29,6 @@ impl Table {
     pub(crate) fn offers(&self) -> impl Iterator<Item = (IpNet, Offer)> {
         let own = self.own.prefixes().iter().map(|prefix| (*prefix, Offer::Own));
         let heard = self.entries.iter().filter(|(prefix, _)| !self.own.contains(prefix));
-        own.chain(heard.map(|(prefix, entry)| (*prefix, entry.offer(self.tells_several))))
+        own.chain(heard.map(|(prefix, entry)| (prefix, entry.offer(self.tells_several))))
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr},
+    ops::Deref,
     sync::Arc,
 };
 
@@ -26,34 +27,53 @@ pub(crate) struct Source {
     pub(crate) local: IpAddr,
 }
 
-/// One way to one prefix.
+/// What a neighbour says of some prefixes at once, and what counts of it: one for all of them, as a table holds many prefixes and few words.
 #[derive(Clone, Debug)]
-pub(crate) struct Path {
+pub(crate) struct Word {
     pub(crate) source: Arc<Source>,
     /// What was said about it.
     pub(crate) heard: Arc<Attributes>,
     /// What counts: the same, but for what import rules changed.
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) next_hop: IpAddr,
+    /// Whether import rules let it pass; else it is kept and never used, so that other rules can be tried on it.
+    pub(crate) is_admitted: bool,
+}
+
+/// One way to one prefix.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    pub(crate) word: Arc<Word>,
     /// Which of the neighbour's paths it is; 0 where it tells one only.
     pub(crate) id: u32,
     /// Which one it is to those that are told several: kept by the table, unlike those of the other paths to the prefix.
     pub(crate) told_id: u32,
-    /// Whether import rules let it pass; else it is kept and never used, so that other rules can be tried on it.
-    pub(crate) is_admitted: bool,
     /// Whether it was heard before the neighbour's restart, and not again since.
     pub(crate) is_stale: bool,
+}
+
+impl Deref for Path {
+    type Target = Word;
+
+    fn deref(&self) -> &Word {
+        &self.word
+    }
 }
 
 /// What two looks at one path have in common, as far as others are told of it.
 impl PartialEq for Path {
     fn eq(&self, other: &Self) -> bool {
-        let told = |path: &Self| (path.next_hop, path.told_id);
-        self.source == other.source && self.attributes == other.attributes && told(self) == told(other)
+        self.told_id == other.told_id && (Arc::ptr_eq(&self.word, &other.word) || self.word.tells_as(&other.word))
     }
 }
 
-impl Path {
+impl Word {
+    fn tells_as(&self, other: &Self) -> bool {
+        self.next_hop == other.next_hop && self.source == other.source && self.attributes == other.attributes
+    }
+}
+
+impl Word {
     /// Who brought the route into our system: the neighbour, unless a reflector passed it on (RFC 4456 §9).
     pub(crate) fn originator(&self) -> Ipv4Addr {
         self.attributes.originator.unwrap_or(self.source.router_id)

@@ -9,22 +9,25 @@ mod batch;
 mod passage;
 mod teller;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
 
 use ipnet::IpNet;
 
 use crate::{
-    Action, Exchange,
+    Exchange,
     rib::{Change, Offer, Own},
     session::{Established, Session},
     wire::{Family, Message, Update},
 };
 
-use super::Speaker;
+use super::{Speaker, outbox::Telling};
 
-use audience::Audience;
+use audience::{Audience, Concerned};
 use batch::Batch;
 use teller::{TellAll, Teller};
+
+/// As many changes as the largest update makes, RFC 4271 §4.1; room for more is given back.
+const SPARE: usize = 4096;
 
 /// What is exchanged with each neighbour.
 pub(super) type Terms = BTreeMap<IpAddr, Exchange>;
@@ -37,32 +40,35 @@ impl Speaker {
     }
 
     /// Makes changes of the table known: to the kernel, then to the neighbours.
-    pub(super) fn follow(&mut self, changes: Vec<Change>) {
+    pub(super) fn follow(&mut self, mut changes: Vec<Change>) {
         let is_news = changes.iter().any(|change| self.concerns_others(change));
         let told = if is_news { self.tell(&changes) } else { Vec::new() };
         self.report(&changes);
-        self.install(changes);
+        self.install(&mut changes);
         self.deliver(told);
+        if changes.capacity() <= SPARE {
+            self.spare = changes;
+        }
     }
 
     /// The messages about some changes to everybody, each put together once for all who hear the same.
-    fn tell(&self, changes: &[Change]) -> Vec<Action> {
-        let mut known: Vec<(Audience, Vec<Vec<u8>>)> = Vec::new();
+    fn tell(&self, changes: &[Change]) -> Vec<Telling> {
+        let concerned = Concerned::by(changes);
+        let mut known: Vec<(Audience<'_>, Arc<Vec<Vec<u8>>>)> = Vec::new();
         let mut told = Vec::new();
         for session in self.sessions.values().filter_map(Session::established) {
             let exchange = self.terms.get(&session.source().neighbour);
-            let audience = exchange.and_then(|exchange| Audience::of(&session, exchange, changes));
+            let audience = exchange.and_then(|exchange| Audience::of(&session, exchange, &concerned));
             let shared = known.iter().find(|(other, _)| Some(other) == audience.as_ref());
             let messages = match shared {
-                Some((_, messages)) => messages.clone(),
+                Some((_, messages)) => Arc::clone(messages),
                 None => {
-                    let messages = self.differences(&session, changes).messages(session.dialect());
-                    known.extend(audience.map(|audience| (audience, messages.clone())));
+                    let messages = Arc::new(self.differences(&session, changes).messages(session.dialect()));
+                    known.extend(audience.map(|audience| (audience, Arc::clone(&messages))));
                     messages
                 }
             };
-            let connection = session.id;
-            told.extend(messages.into_iter().map(|octets| Action::Send { connection, octets }));
+            told.push(Telling { connection: session.id, messages });
         }
         told
     }
@@ -84,7 +90,7 @@ impl Speaker {
 
     /// The terms have changed since these held: those that were told by the old ones are told the differences.
     pub(super) fn tell_anew(&mut self, old: &Terms) {
-        let told = self.sessions.values().filter_map(Session::established).flat_map(|session| {
+        let told = self.sessions.values().filter_map(Session::established).map(|session| {
             let mut batch = Batch::default();
             if may_differ(session.source().neighbour, old, &self.terms) {
                 let mut before = Teller::new(self.config, old, &session);
@@ -93,7 +99,7 @@ impl Speaker {
                     batch.add_all(prefix, before.told(prefix, &offer), after.told(prefix, &offer));
                 }
             }
-            batch.sends(&session)
+            batch.telling(&session)
         });
         let told: Vec<_> = told.collect();
         self.deliver(told);
@@ -102,8 +108,8 @@ impl Speaker {
     /// The whole table, then the mark that it is complete, once it is.
     pub(super) fn send_table(&mut self, now: Instant, neighbour: IpAddr) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        let told = self.batch(&session, |_| true).sends(&session);
-        self.deliver(told);
+        let told = self.batch(&session, |_| true).telling(&session);
+        self.deliver([told]);
         self.unended.insert(neighbour);
         self.end_tables(now);
     }
@@ -111,28 +117,28 @@ impl Speaker {
     /// The mark that our table is complete, for every family.
     pub(super) fn send_ends(&mut self, neighbour: IpAddr) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        let ends = session.families().map(|(family, _)| end_of_rib(&session, family)).collect();
-        self.deliver(ends);
+        let ends = session.families().map(|(family, _)| Update::end_of_rib(family));
+        let messages = ends.map(|end| Message::Update(end).encode(session.dialect())).collect();
+        let told = Telling { connection: session.id, messages: Arc::new(messages) };
+        self.deliver([told]);
     }
 
     /// Everything of one family again.
     pub(super) fn send_family(&mut self, neighbour: IpAddr, family: Family) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        let told = self.batch(&session, |prefix| Family::of_prefix(prefix) == family).sends(&session);
-        self.deliver(told);
+        let told = self.batch(&session, |prefix| Family::of_prefix(prefix) == family).telling(&session);
+        self.deliver([told]);
     }
 
     /// Sends UPDATEs, and counts them.
-    fn deliver(&mut self, told: Vec<Action>) {
-        for action in &told {
-            if let Action::Send { connection, .. } = action
-                && let Some(neighbour) = self.connections.get(connection)
-                && let Some(session) = self.sessions.get_mut(neighbour)
-            {
-                session.count_updates(1);
+    fn deliver(&mut self, told: impl IntoIterator<Item = Telling>) {
+        for telling in told.into_iter().filter(|telling| !telling.messages.is_empty()) {
+            let neighbour = self.connections.get(&telling.connection);
+            if let Some(session) = neighbour.and_then(|neighbour| self.sessions.get_mut(neighbour)) {
+                session.count_updates(telling.messages.len() as u64);
             }
+            self.outbox.put(&telling);
         }
-        self.actions.extend(told);
     }
 
     /// All that a neighbour is told of some prefixes.
@@ -161,9 +167,4 @@ fn may_differ(neighbour: IpAddr, old: &Terms, new: &Terms) -> bool {
     };
     let export = |terms: &Terms| terms.get(&neighbour).map(|exchange| (exchange.export.clone(), exchange.paths));
     export(old) != export(new) || passing(old) != passing(new)
-}
-
-fn end_of_rib(session: &Established<'_>, family: Family) -> Action {
-    let octets = Message::Update(Update::end_of_rib(family)).encode(session.dialect());
-    Action::Send { connection: session.id, octets }
 }

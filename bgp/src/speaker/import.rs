@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::{
     Action, Note, Refusal,
-    rib::{Change, Path, Source, Table, admits_attributes, admits_prefix},
+    rib::{Change, Path, Source, Table, Word, admits_attributes, admits_prefix},
     session::{Established, Session},
     wire::{Attributes, Family, Nlri, Update},
 };
@@ -25,7 +25,8 @@ use marker::Marker;
 impl Speaker {
     pub(super) fn import(&mut self, neighbour: IpAddr, update: Update) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        let mut import = Import::new(&mut self.table, &session, Judge::new(neighbour, &self.terms));
+        let judge = Judge::new(neighbour, &self.terms);
+        let mut import = Import::new(&mut self.table, &session, judge, std::mem::take(&mut self.spare));
         import.withdraw_all(&update);
         if let Some(attributes) = &update.attributes {
             let us = self.config;
@@ -49,8 +50,7 @@ impl Speaker {
         let (mut judge, mut marker) = (Judge::new(neighbour, &self.terms), Marker::default());
         let changes = self.table.judge(neighbour, |prefix, path| {
             if is_meant(prefix, path) {
-                path.heard = marker.marked(&path.heard);
-                judge.decide(*prefix, path);
+                path.word = judge.decide(*prefix, &marker.marked(&path.word));
             }
         });
         self.follow(changes);
@@ -64,7 +64,7 @@ impl Speaker {
         let changed: Vec<IpAddr> = self.sessions.keys().filter(changed).copied().collect();
         for neighbour in changed {
             let mut judge = Judge::new(neighbour, &self.terms);
-            let changes = self.table.judge(neighbour, |prefix, path| judge.decide(*prefix, path));
+            let changes = self.table.judge(neighbour, |prefix, path| path.word = judge.decide(*prefix, &path.word));
             self.follow(changes);
         }
     }
@@ -74,7 +74,7 @@ impl Speaker {
 struct Import<'a> {
     table: &'a mut Table,
     source: Arc<Source>,
-    judge: Judge,
+    judge: Judge<'a>,
     families: Vec<Family>,
     /// Our own addresses, as far as this session knows them: next hops that would lead back to us.
     own: Vec<IpAddr>,
@@ -83,11 +83,11 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(table: &'a mut Table, session: &Established<'_>, judge: Judge) -> Self {
+    fn new(table: &'a mut Table, session: &Established<'_>, judge: Judge<'a>, changes: Vec<Change>) -> Self {
         let (families, mut own): (Vec<_>, Vec<_>) = session.families().unzip();
         let source = Arc::clone(session.source());
         own.push(source.local);
-        Self { table, source, judge, families, own, changes: Vec::new(), refused: Vec::new() }
+        Self { table, source, judge, families, own, changes, refused: Vec::new() }
     }
 
     fn withdraw_all(&mut self, update: &Update) {
@@ -99,29 +99,28 @@ impl<'a> Import<'a> {
     fn announce_all(&mut self, update: &Update, attributes: &Attributes, admitted: Result<(), Refusal>) {
         let attributes = Arc::new(attributes.clone());
         for (next_hop, prefixes) in update.all_announced() {
+            let word = Arc::new(Word {
+                source: Arc::clone(&self.source),
+                heard: Arc::clone(&attributes),
+                attributes: Arc::clone(&attributes),
+                next_hop,
+                is_admitted: false, // until it is judged
+            });
+            self.changes.reserve(prefixes.len());
             for &Nlri { prefix, id } in prefixes {
                 match admitted.and_then(|()| admits_prefix(prefix, next_hop, &self.own)) {
                     // A family that was not agreed on is passed over in silence.
                     _ if !self.families.contains(&Family::of_prefix(&prefix)) => {}
-                    Ok(()) => self.announce(prefix, id, &attributes, next_hop),
+                    Ok(()) => self.announce(prefix, id, &word),
                     Err(refusal) => self.refuse(prefix, id, refusal),
                 }
             }
         }
     }
 
-    fn announce(&mut self, prefix: IpNet, id: u32, heard: &Arc<Attributes>, next_hop: IpAddr) {
-        let mut path = Path {
-            source: Arc::clone(&self.source),
-            heard: Arc::clone(heard),
-            attributes: Arc::clone(heard),
-            next_hop,
-            id,
-            told_id: 0, // the table gives it one
-            is_admitted: false,
-            is_stale: false,
-        };
-        self.judge.decide(prefix, &mut path);
+    fn announce(&mut self, prefix: IpNet, id: u32, word: &Arc<Word>) {
+        let word = self.judge.decide(prefix, word);
+        let path = Path { word, id, told_id: 0, is_stale: false }; // the table gives it the identifier it is told by
         self.changes.extend(self.table.announce(prefix, path));
     }
 

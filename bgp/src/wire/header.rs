@@ -97,3 +97,9 @@ pub(super) fn framed(kind: Kind, body: &[u8]) -> Vec<u8> {
     out.extend(body);
     out
 }
+
+/// A message has grown, to at most 4096 octets: its header says so.
+pub(super) fn set_length(message: &mut [u8]) {
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes();
+    message[MARKER.len()..MARKER.len() + length.len()].copy_from_slice(&length);
+}

@@ -5,7 +5,8 @@
 use std::net::IpAddr;
 
 use super::{
-    Attributes, Dialect, Family, MESSAGE_OCTETS_MAX, Message, Nlri, PathFamilies, Reach, Unreach, Update, prefix,
+    Attributes, Dialect, Family, MESSAGE_OCTETS_MAX, Message, Nlri, PathFamilies, Reach, Unreach, Update,
+    header::set_length, prefix,
 };
 
 /// Whole messages that announce these prefixes, which are all of the next hop's family.
@@ -15,18 +16,17 @@ pub fn pack_reach(
     prefixes: impl IntoIterator<Item = impl Into<Nlri>>,
     dialect: Dialect,
 ) -> Vec<Vec<u8>> {
-    packed(prefixes, dialect, |prefixes| match next_hop {
-        IpAddr::V4(next_hop) => Update {
-            attributes: Some(Attributes { next_hop: Some(next_hop), ..attributes.clone() }),
-            announced: prefixes,
-            ..Update::default()
-        },
-        IpAddr::V6(_) => Update {
+    match next_hop {
+        IpAddr::V4(next_hop) => {
+            let attributes = Some(Attributes { next_hop: Some(next_hop), ..attributes.clone() });
+            trailing(Update { attributes, ..Update::default() }, prefixes, dialect)
+        }
+        IpAddr::V6(_) => packed(prefixes, dialect, |prefixes| Update {
             attributes: Some(Attributes { next_hop: None, ..attributes.clone() }),
             reach: Some(Reach { next_hop, link_local: None, prefixes }),
             ..Update::default()
-        },
-    })
+        }),
+    }
 }
 
 /// Whole messages that withdraw these prefixes, which are all of this family.
@@ -39,6 +39,20 @@ pub fn pack_unreach(
         Family::Ipv4 => Update { withdrawn: prefixes, ..Update::default() },
         Family::Ipv6 => Update { unreach: Some(Unreach { family, prefixes }), ..Update::default() },
     })
+}
+
+/// Classic prefixes stand at the end of a message, so all that leads is put into octets once.
+fn trailing(head: Update, prefixes: impl IntoIterator<Item = impl Into<Nlri>>, dialect: Dialect) -> Vec<Vec<u8>> {
+    let head = Message::Update(head).encode(dialect);
+    let room_octets = MESSAGE_OCTETS_MAX.saturating_sub(head.len());
+    let portions = portions(prefixes, room_octets, dialect.ids_out).into_iter();
+    let message = |portion: Vec<Nlri>| {
+        let mut message = head.clone();
+        prefix::encode_all(&portion, dialect.ids_out, &mut message);
+        set_length(&mut message);
+        message
+    };
+    portions.map(message).collect()
 }
 
 fn packed(

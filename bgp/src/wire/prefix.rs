@@ -8,12 +8,15 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Family, Nlri, PathFamilies, reader::Reader};
 
+/// What most prefixes of a container fabric take in a message; those of IPv6 take more.
+const USUAL_OCTETS: usize = 5;
+
 /// All prefixes of a field; `None` if a length is impossible or the field ends within a prefix.
 /// Bits past the prefix length are of no meaning to RFC 4271, and are cleared.
 pub(super) fn decode(octets: &[u8], family: Family, with_ids: PathFamilies) -> Option<Vec<Nlri>> {
     let has_ids = with_ids.contains(family);
     let mut reader = Reader::new(octets);
-    let mut prefixes = Vec::new();
+    let mut prefixes = Vec::with_capacity(octets.len() / USUAL_OCTETS);
     while !reader.is_empty() {
         let id = if has_ids { reader.u32()? } else { 0 };
         prefixes.push(Nlri { prefix: one(&mut reader, family)?, id });

@@ -7,7 +7,7 @@ use std::{
 
 use poplin_bgp::{Action, Asn, ConnectionId, Event, Note, SessionState, Speaker, SpeakerConfig, wire::Fault};
 
-use crate::world::{address, neighbour, net, nets};
+use crate::world::{address, messages, neighbour, net, nets};
 
 /// One speaker in AS 64512 with two neighbours; the first is 192.0.2.2, and its octets are written by hand.
 pub(crate) struct Foreign {
@@ -109,10 +109,10 @@ impl Foreign {
     /// Everything sent, one message after the other.
     pub(crate) fn sent(&self) -> Vec<Vec<u8>> {
         let sent = self.actions.iter().filter_map(|action| match action {
-            Action::Send { octets, .. } => Some(octets.clone()),
+            Action::Send { octets, .. } => Some(messages(octets)),
             _ => None,
         });
-        sent.collect()
+        sent.flatten().map(<[u8]>::to_vec).collect()
     }
 
     /// Asserts that this fault, with this data, was the last word before the connection was closed.

@@ -312,7 +312,7 @@ impl World {
     }
 
     fn send(&mut self, from: End, octets: &[u8]) {
-        assert!(octets.len() <= 4096);
+        assert!(messages(octets).iter().all(|message| message.len() <= 4096));
         self.hosts[from.0].octets_sent += octets.len();
         let Some(&to) = self.peers.get(&from) else { return };
         let mut left = octets;
@@ -414,4 +414,15 @@ impl Host {
             octets_sent: 0,
         }
     }
+}
+
+/// What was sent at once, one message after the other.
+pub(crate) fn messages(mut octets: &[u8]) -> Vec<&[u8]> {
+    let mut messages = Vec::new();
+    while !octets.is_empty() {
+        let (message, rest) = octets.split_at(u16::from_be_bytes([octets[16], octets[17]]).into());
+        messages.push(message);
+        octets = rest;
+    }
+    messages
 }

@@ -2,7 +2,7 @@
 //!
 //! In: clauses. Out: the shortest list that says the same. Lists are values: equal lists become one chain, whoever they belong to.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::who::{Ends, Who};
 use crate::model::{Direction, IpVersion};
@@ -14,9 +14,9 @@ pub(super) enum Settled {
     /// Nothing denies it.
     Open,
     /// A rule allows or denies it.
-    Rule { name: Rc<RuleName>, allowed: bool, log: bool },
+    Rule { name: Arc<RuleName>, allowed: bool, log: bool },
     /// Its tier ends.
-    EndOfTier { tier: Rc<str> },
+    EndOfTier { tier: Arc<str> },
     /// A staged rule would settle it so.
     Staged(Box<Settled>),
     /// Nothing allows it, where that is asked for.
@@ -32,7 +32,7 @@ pub(super) enum Act {
     /// The rest of the tier is skipped.
     Pass,
     /// It is logged, and the next clause is asked.
-    Log(Rc<RuleName>),
+    Log(Arc<RuleName>),
 }
 
 /// If the ends are so, this is done.
@@ -65,7 +65,7 @@ pub(super) struct Shape {
 /// Whom an entry fits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Question {
-    pub(super) who: Rc<Who>,
+    pub(super) who: Arc<Who>,
     /// Whether the rest of the tier is skipped, and nothing settled.
     pub(super) passes: bool,
     pub(super) tier: usize,
@@ -230,12 +230,12 @@ mod tests {
 
     fn rule(number: usize, allowed: bool) -> Settled {
         let name = RuleName { tier: "t".into(), policy: "p".into(), rule: number.to_string() };
-        Settled::Rule { name: Rc::new(name), allowed, log: false }
+        Settled::Rule { name: Arc::new(name), allowed, log: false }
     }
 
     fn entry(tier: usize, net: Option<(u128, u128)>, act: Act) -> Entry {
         let peer = Who { nets: net.map(|net| vec![net]), ..Who::default() };
-        Entry { who: Ends { peer: peer.into(), own: Rc::default() }, act, tier }
+        Entry { who: Ends { peer: peer.into(), own: Arc::default() }, act, tier }
     }
 
     fn list(entries: Vec<Entry>) -> List {

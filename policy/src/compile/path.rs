@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::clause::{Clause, Own};
 use super::condition::when;
@@ -174,7 +174,7 @@ impl<'w> Path<'w> {
         tier: usize,
         is_shadow: bool,
     ) -> Option<Clause<'w>> {
-        let name = Rc::new(RuleName::of(policy, &rule.name));
+        let name = Arc::new(RuleName::of(policy, &rule.name));
         let settle = |allowed| {
             let settled = Settled::Rule { name: name.clone(), allowed, log: rule.log && !is_shadow };
             let goes_untracked = !is_shadow && matches!(self.traveller, Traveller::Host(lane) if lane.is_untracked());

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::range::address_ranges;
 use crate::model::{IpVersion, NamedPort, Peers, QualifiedName, Selection};
@@ -27,9 +27,9 @@ pub(super) struct Who {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ends {
     /// At the other end.
-    pub(super) peer: Rc<Who>,
+    pub(super) peer: Arc<Who>,
     /// At the governed end, where that was not answered beforehand.
-    pub(super) own: Rc<Who>,
+    pub(super) own: Arc<Who>,
 }
 
 /// Workloads' lists are named as if the governed end were not there, so that their names are those they always had.
@@ -89,7 +89,7 @@ impl Who {
     }
 
     /// The same, and these ports too.
-    pub(super) fn with_ports(self: &Rc<Self>, ports: &[(NamedPort, bool)]) -> Rc<Self> {
+    pub(super) fn with_ports(self: &Arc<Self>, ports: &[(NamedPort, bool)]) -> Arc<Self> {
         if ports.is_empty() {
             return self.clone();
         }
@@ -97,7 +97,7 @@ impl Who {
         who.ports.extend(ports.iter().cloned());
         who.ports.sort();
         who.ports.dedup();
-        Rc::new(who)
+        Arc::new(who)
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::select};
 
 use crate::{
     Asn,
-    rib::Source,
+    rib::{Source, Word},
     wire::{AsPath, Attributes, Community, Origin},
 };
 
@@ -20,26 +20,29 @@ fn path(n: u8) -> Path {
         Source { neighbour: address.into(), asn, router_id: address, external: true, local: [192, 0, 2, 99].into() };
     let attributes = Attributes::new(Origin::Igp, AsPath::through([asn]));
     let attributes = Arc::new(attributes);
-    Path {
+    let word = Word {
         source: Arc::new(source),
         heard: Arc::clone(&attributes),
         attributes,
         next_hop: address.into(),
-        id: 0,
-        told_id: 0,
         is_admitted: true,
-        is_stale: false,
-    }
+    };
+    Path { word: Arc::new(word), id: 0, told_id: 0, is_stale: false }
 }
 
 impl Path {
+    fn rejected(mut self) -> Self {
+        Arc::make_mut(&mut self.word).is_admitted = false;
+        self
+    }
+
     fn saying(mut self, change: impl FnOnce(&mut Attributes)) -> Self {
-        change(Arc::make_mut(&mut self.attributes));
+        change(Arc::make_mut(&mut Arc::make_mut(&mut self.word).attributes));
         self
     }
 
     fn from(mut self, change: impl FnOnce(&mut Source)) -> Self {
-        change(Arc::make_mut(&mut self.source));
+        change(Arc::make_mut(&mut Arc::make_mut(&mut self.word).source));
         self
     }
 }
@@ -107,7 +110,7 @@ fn rfc4271_9_1_2_2_a_a_set_counts_as_one() {
 fn one_path_needs_no_comparison_and_none_makes_no_choice() {
     assert_eq!(decide(&[path(1)]).unwrap().step, Step::Only);
     assert_eq!(decide(&[]), None);
-    assert_eq!(decide(&[Path { is_admitted: false, ..path(1) }]), None, "a rejected path is no path");
+    assert_eq!(decide(&[path(1).rejected()]), None, "a rejected path is no path");
 }
 
 fn some_path(n: u8) -> impl Strategy<Value = Path> {

@@ -4,19 +4,22 @@
 //! came from. So neighbours under the same terms are told the same changes in the same octets, unless one of the changes is about
 //! a route of theirs, or the operator's rules ask who they are.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use crate::{
     Exchange, RouteRules,
-    rib::{Change, Offer, Source},
+    rib::{Change, Offer, Source, Word},
     session::Established,
     wire::{Dialect, Family},
 };
 
 /// All that decides what a neighbour is told, but for who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Audience {
-    export: RouteRules,
+pub(super) struct Audience<'a> {
+    export: &'a RouteRules,
     client_of: Option<Ipv4Addr>,
     transit: bool,
     paths: usize,
@@ -25,17 +28,15 @@ pub(super) struct Audience {
     next_hops: Vec<(Family, IpAddr)>,
 }
 
-impl Audience {
+impl<'a> Audience<'a> {
     /// `None`: nobody else is told what this one is told of these changes.
-    pub(super) fn of(session: &Established<'_>, exchange: &Exchange, changes: &[Change]) -> Option<Self> {
+    pub(super) fn of(session: &Established<'_>, exchange: &'a Exchange, concerned: &Concerned<'_>) -> Option<Self> {
         let Exchange { export, client_of, transit, paths, .. } = exchange;
-        let source = session.source();
-        let is_concerned = |change: &Change| concerns(&change.before, source) || concerns(&change.after, source);
-        if export.asks_who() || changes.iter().any(is_concerned) {
+        if export.asks_who() || concerned.contains(session.source()) {
             return None;
         }
         Some(Self {
-            export: export.clone(),
+            export,
             client_of: *client_of,
             transit: *transit,
             paths: *paths,
@@ -46,14 +47,33 @@ impl Audience {
     }
 }
 
-/// Whether an offer has to do with this neighbour itself.
-fn concerns(offer: &Offer, neighbour: &Source) -> bool {
-    match offer {
-        Offer::Nothing | Offer::Own => false,
-        Offer::Heard(best, others) => std::iter::once(best).chain(others).any(|path| {
-            path.source.neighbour == neighbour.neighbour
-                || path.next_hop == neighbour.neighbour
-                || path.originator() == neighbour.router_id
-        }),
+/// The neighbours that some changes have to do with themselves.
+pub(super) struct Concerned<'a> {
+    /// What is said of the routes; what was said at once of many comes here once, as long as they stand together.
+    words: Vec<&'a Arc<Word>>,
+}
+
+impl<'a> Concerned<'a> {
+    pub(super) fn by(changes: &'a [Change]) -> Self {
+        let offers = changes.iter().flat_map(|change| [&change.before, &change.after]);
+        let mut words: Vec<_> = offers.flat_map(words).collect();
+        words.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        Self { words }
     }
+
+    fn contains(&self, neighbour: &Source) -> bool {
+        self.words.iter().any(|word| {
+            word.source.neighbour == neighbour.neighbour
+                || word.next_hop == neighbour.neighbour
+                || word.originator() == neighbour.router_id
+        })
+    }
+}
+
+fn words(offer: &Offer) -> impl Iterator<Item = &Arc<Word>> {
+    let (best, others) = match offer {
+        Offer::Nothing | Offer::Own => (None, &[][..]),
+        Offer::Heard(best, others) => (Some(best), &others[..]),
+    };
+    best.into_iter().chain(others).map(|path| &path.word)
 }

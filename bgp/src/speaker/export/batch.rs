@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use ipnet::IpNet;
 
 use crate::{
-    Action,
     session::Established,
     wire::{Dialect, Family, Nlri, pack_reach, pack_unreach},
 };
 
-use super::teller::{TellAll, Told};
+use super::{
+    super::outbox::Telling,
+    teller::{TellAll, Told},
+};
 
 /// What one neighbour is to be told.
 #[derive(Debug, Default)]
@@ -59,10 +61,8 @@ impl Batch {
     }
 
     /// The messages to one neighbour.
-    pub(super) fn sends(self, session: &Established<'_>) -> Vec<Action> {
-        let connection = session.id;
-        let messages = self.messages(session.dialect()).into_iter();
-        messages.map(|octets| Action::Send { connection, octets }).collect()
+    pub(super) fn telling(self, session: &Established<'_>) -> Telling {
+        Telling { connection: session.id, messages: Arc::new(self.messages(session.dialect())) }
     }
 
     /// The messages, withdrawals first.

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use crate::{
     RouteRules,
-    rib::Path,
+    rib::Word,
     route_map::{Ruling, Subject},
     wire::{Attributes, Community},
 };
@@ -22,46 +22,61 @@ use crate::{
 use super::super::export::Terms;
 
 /// Judges the routes of one neighbour.
-pub(super) struct Judge {
+pub(super) struct Judge<'a> {
     rules: RouteRules,
-    /// The clusters we reflect in.
-    clusters: BTreeSet<Ipv4Addr>,
-    /// What was heard, kept so that its place in memory is its name, and what counts before the operator's rules.
-    before: BTreeMap<*const Attributes, (Arc<Attributes>, Arc<Attributes>)>,
-    after: BTreeMap<(*const Attributes, Ruling), Arc<Attributes>>,
+    terms: &'a Terms,
+    known: BTreeMap<*const Word, Known>,
 }
 
-impl Judge {
+/// What was heard, kept so that its place in memory is its name, and what became of it.
+struct Known {
+    word: Arc<Word>,
+    /// What counts before the operator's rules.
+    before: Arc<Attributes>,
+    /// Whether it passed our cluster before.
+    is_loop: bool,
+    after: Vec<(Option<Ruling>, Arc<Word>)>,
+}
+
+impl<'a> Judge<'a> {
     /// For the routes of this neighbour.
-    pub(super) fn new(neighbour: IpAddr, terms: &Terms) -> Self {
+    pub(super) fn new(neighbour: IpAddr, terms: &'a Terms) -> Self {
         let rules = terms.get(&neighbour).map(|exchange| exchange.import.clone()).unwrap_or_default();
-        Self { rules, clusters: clusters(terms), before: BTreeMap::new(), after: BTreeMap::new() }
+        Self { rules, terms, known: BTreeMap::new() }
     }
 
-    /// Writes down whether the path counts, and as what.
-    pub(super) fn decide(&mut self, prefix: IpNet, path: &mut Path) {
-        let heard = Arc::as_ptr(&path.heard);
-        let (_, before) = self.before.entry(heard).or_insert_with(|| (Arc::clone(&path.heard), standard(path)));
-        let subject = Subject { prefix, neighbour: path.source.neighbour, attributes: before };
-        let is_loop = before.clusters.iter().any(|cluster| self.clusters.contains(cluster));
-        let ruling = self.rules.judge(subject).filter(|_| !is_loop);
-        path.is_admitted = ruling.is_some();
-        path.attributes = match ruling {
-            None => Arc::clone(before),
-            Some(ruling) => {
-                let change = self.rules.change(ruling);
-                let after = self.after.entry((heard, ruling)).or_insert_with(|| match change {
-                    None => Arc::clone(before),
-                    Some(change) => {
-                        let mut attributes = Attributes::clone(before);
-                        change.apply(&mut attributes, before.path.first());
-                        attributes.stay_long_lived_stale(before);
-                        Arc::new(attributes)
-                    }
-                });
-                Arc::clone(after)
-            }
-        };
+    /// The word with what is true of it for this prefix: whether it counts, and as what.
+    pub(super) fn decide(&mut self, prefix: IpNet, word: &Arc<Word>) -> Arc<Word> {
+        let known = self.known.entry(Arc::as_ptr(word)).or_insert_with(|| Known::new(word, self.terms));
+        let subject = Subject { prefix, neighbour: word.source.neighbour, attributes: &known.before };
+        let ruling = self.rules.judge(subject).filter(|_| !known.is_loop);
+        known.after(ruling, &self.rules)
+    }
+}
+
+impl Known {
+    fn new(word: &Arc<Word>, terms: &Terms) -> Self {
+        let before = standard(word);
+        let is_loop = !before.clusters.is_empty() && clusters(terms).iter().any(|ours| before.clusters.contains(ours));
+        Self { word: Arc::clone(word), before, is_loop, after: Vec::new() }
+    }
+
+    fn after(&mut self, ruling: Option<Ruling>, rules: &RouteRules) -> Arc<Word> {
+        if let Some((_, word)) = self.after.iter().find(|(known, _)| *known == ruling) {
+            return Arc::clone(word);
+        }
+        let attributes = self.attributes(ruling, rules);
+        let word = Arc::new(Word { attributes, is_admitted: ruling.is_some(), ..Word::clone(&self.word) });
+        self.after.push((ruling, Arc::clone(&word)));
+        word
+    }
+
+    fn attributes(&self, ruling: Option<Ruling>, rules: &RouteRules) -> Arc<Attributes> {
+        let Some(change) = ruling.and_then(|ruling| rules.change(ruling)) else { return Arc::clone(&self.before) };
+        let mut attributes = Attributes::clone(&self.before);
+        change.apply(&mut attributes, self.before.path.first());
+        attributes.stay_long_lived_stale(&self.before);
+        Arc::new(attributes)
     }
 }
 
@@ -71,7 +86,7 @@ pub(super) fn clusters(terms: &Terms) -> BTreeSet<Ipv4Addr> {
 }
 
 /// What counts whatever the operator says: an external neighbour that is about to leave is the last choice.
-fn standard(path: &Path) -> Arc<Attributes> {
+fn standard(path: &Word) -> Arc<Attributes> {
     let leaves = path.source.external && path.heard.communities.contains(&Community::GRACEFUL_SHUTDOWN);
     if !leaves {
         return Arc::clone(&path.heard);

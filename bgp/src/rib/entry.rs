@@ -1,0 +1,234 @@
+//! The paths to one prefix, and which of them are in use.
+//!
+//! A table is a great many of these, nearly all with one path, so that is kept without anything beside it: 24 octets.
+
+use std::{net::IpAddr, ops::Range};
+
+use ipnet::IpNet;
+
+use super::{
+    Offer, Path,
+    decide::{Choice, decide, next_hops, ranked},
+    table::Change,
+};
+
+/// The paths to one prefix.
+#[derive(Debug, Default)]
+pub(super) enum Entry {
+    #[default]
+    Empty,
+    /// It is in use if it is admitted.
+    Alone(Path),
+    /// Also if there is one, and the prefix is our own.
+    Several(Box<Several>),
+}
+
+/// Paths by the neighbour's address, then by the identifier it gives them.
+#[derive(Debug, Default)]
+pub(super) struct Several {
+    paths: Vec<Path>,
+    choice: Option<Choice>,
+    /// Of those in use.
+    next_hops: Vec<IpAddr>,
+}
+
+/// What was told of a prefix before something changed.
+#[derive(Debug)]
+pub(super) struct Told {
+    offer: Offer,
+    /// Of several paths; that of one stands in the offer.
+    next_hops: Vec<IpAddr>,
+}
+
+impl Told {
+    fn next_hops(&self) -> &[IpAddr] {
+        match &self.offer {
+            Offer::Heard(path, _) if self.next_hops.is_empty() => std::slice::from_ref(&path.word.next_hop),
+            Offer::Nothing | Offer::Own | Offer::Heard(..) => &self.next_hops,
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn paths(&self) -> &[Path] {
+        match self {
+            Self::Empty => &[],
+            Self::Alone(path) => std::slice::from_ref(path),
+            Self::Several(several) => &several.paths,
+        }
+    }
+
+    fn paths_mut(&mut self) -> &mut [Path] {
+        match self {
+            Self::Empty => &mut [],
+            Self::Alone(path) => std::slice::from_mut(path),
+            Self::Several(several) => &mut several.paths,
+        }
+    }
+
+    /// What was decided; `None` if nothing is in use.
+    pub(super) fn choice(&self) -> Option<Choice> {
+        match self {
+            Self::Empty => None,
+            Self::Alone(_) => decide(self.paths()),
+            Self::Several(several) => several.choice.clone(),
+        }
+    }
+
+    /// The next hops in use, sorted; empty if nothing is.
+    pub(super) fn next_hops(&self) -> &[IpAddr] {
+        match self {
+            Self::Alone(path) if path.is_admitted => std::slice::from_ref(&path.word.next_hop),
+            Self::Empty | Self::Alone(_) => &[],
+            Self::Several(several) => &several.next_hops,
+        }
+    }
+
+    fn winner(&self) -> Option<&Path> {
+        match self {
+            Self::Empty => None,
+            Self::Alone(path) => Some(path).filter(|path| path.is_admitted),
+            Self::Several(several) => several.choice.as_ref().and_then(|choice| several.paths.get(choice.winner)),
+        }
+    }
+
+    /// The best that was heard, and the others by their ranks, if anybody may be told of them.
+    pub(super) fn offer(&self, with_others: bool) -> Offer {
+        let Some(winner) = self.winner() else { return Offer::Nothing };
+        let paths = self.paths();
+        let others = if with_others && paths.len() > 1 { ranked(paths) } else { Vec::new() };
+        let others = others.into_iter().skip(1).filter_map(|position| paths.get(position).cloned());
+        Offer::Heard(winner.clone(), others.collect())
+    }
+
+    /// What is told of it as it stands.
+    pub(super) fn told(&self, with_others: bool) -> Told {
+        let next_hops = match self {
+            Self::Empty | Self::Alone(_) => Vec::new(),
+            Self::Several(several) => several.next_hops.clone(),
+        };
+        Told { offer: self.offer(with_others), next_hops }
+    }
+
+    /// Decides anew, and tells what changed; one of our own prefixes has no next hops.
+    pub(super) fn settle(&mut self, prefix: IpNet, is_own: bool, before: Told, with_others: bool) -> Option<Change> {
+        self.decide(is_own);
+        let is_moved = before.next_hops() != self.next_hops();
+        let after = self.offer(with_others);
+        (is_moved || before.offer != after).then(|| {
+            let next_hops = is_moved.then(|| self.next_hops().to_vec());
+            Change { prefix, next_hops, before: before.offer, after }
+        })
+    }
+
+    fn decide(&mut self, is_own: bool) {
+        if is_own {
+            self.several().choice = None;
+            self.several().next_hops.clear();
+            return;
+        }
+        let Self::Several(several) = self else { return };
+        if several.paths.len() < 2 {
+            *self = several.paths.pop().map_or(Self::Empty, Self::Alone);
+            return;
+        }
+        several.choice = decide(&several.paths);
+        several.next_hops = several.choice.as_ref().map(|choice| next_hops(&several.paths, choice)).unwrap_or_default();
+    }
+}
+
+/// Its paths come and go.
+impl Entry {
+    /// The same, with room for more.
+    fn several(&mut self) -> &mut Several {
+        if let Self::Empty | Self::Alone(_) = self {
+            let paths = match std::mem::take(self) {
+                Self::Alone(path) => vec![path],
+                Self::Empty | Self::Several(_) => Vec::new(),
+            };
+            *self = Self::Several(Box::new(Several { paths, ..Several::default() }));
+        }
+        match self {
+            Self::Several(several) => several,
+            Self::Empty | Self::Alone(_) => unreachable!("it has just become that"),
+        }
+    }
+
+    fn position(&self, neighbour: IpAddr, id: u32) -> Result<usize, usize> {
+        self.paths().binary_search_by_key(&(neighbour, id), |path| (path.source.neighbour, path.id))
+    }
+
+    /// Where the paths of one neighbour stand.
+    fn range(&self, neighbour: IpAddr) -> Range<usize> {
+        let paths = self.paths();
+        let start = paths.partition_point(|path| path.source.neighbour < neighbour);
+        let count = paths[start..].partition_point(|path| path.source.neighbour == neighbour);
+        start..start + count
+    }
+
+    pub(super) fn of(&self, neighbour: IpAddr) -> &[Path] {
+        &self.paths()[self.range(neighbour)]
+    }
+
+    pub(super) fn of_mut(&mut self, neighbour: IpAddr) -> &mut [Path] {
+        let range = self.range(neighbour);
+        &mut self.paths_mut()[range]
+    }
+
+    /// The least identifier that no path here is told by; 1 stands for our own prefix.
+    fn free_id(&self) -> u32 {
+        (2..).find(|id| self.paths().iter().all(|path| path.told_id != *id)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the neighbour had none of this identifier before.
+    pub(super) fn put(&mut self, path: Path) -> bool {
+        match self.position(path.source.neighbour, path.id) {
+            Ok(position) => {
+                let known = &mut self.paths_mut()[position];
+                *known = Path { told_id: known.told_id, ..path };
+                false
+            }
+            Err(position) => {
+                let path = Path { told_id: self.free_id(), ..path };
+                match self {
+                    Self::Empty => *self = Self::Alone(path),
+                    Self::Alone(_) | Self::Several(_) => self.several().paths.insert(position, path),
+                }
+                true
+            }
+        }
+    }
+
+    /// Whether the neighbour had one.
+    pub(super) fn take(&mut self, neighbour: IpAddr, id: u32) -> bool {
+        let Ok(position) = self.position(neighbour, id) else { return false };
+        match self {
+            Self::Empty | Self::Alone(_) => *self = Self::Empty,
+            Self::Several(several) => drop(several.paths.remove(position)),
+        }
+        true
+    }
+
+    /// Looks at all its paths, and takes those that do not stay.
+    pub(super) fn retain(&mut self, mut stays: impl FnMut(&mut Path) -> bool) {
+        match self {
+            Self::Empty => {}
+            Self::Alone(path) => {
+                if !stays(path) {
+                    *self = Self::Empty;
+                }
+            }
+            Self::Several(several) => several.paths.retain_mut(stays),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_with_one_path_takes_no_room_beside_it() {
+        assert_eq!(size_of::<Entry>(), size_of::<Path>());
+    }
+}

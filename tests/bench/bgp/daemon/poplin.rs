@@ -1,0 +1,87 @@
+//! Ours: the speaker and the agent's own hands for connections, in a runtime like the agent's; no store, no rules, no kernel.
+//!
+//! This bench starts itself again for it, so that its memory is its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use poplin_agent::peers::Peers;
+use poplin_bgp::{
+    Asn, Event, Exchange, NeighbourConfig, PrefixLimits, PrefixRange, Protection, RouteChange, RouteCondition,
+    RouteMap, RouteRule, RouteRules, Speaker, SpeakerConfig, Verdict,
+};
+use poplin_lab::Process;
+use tokio::sync::mpsc;
+
+use super::Task;
+use crate::bed::{ASN, Bed, HOLD_SECS, US};
+use crate::load::MARKS;
+
+/// As many as the agent's.
+const QUEUE: usize = 1024;
+
+pub(super) fn start(bed: &Bed, task: Task) -> Process {
+    let program = std::env::current_exe().expect("a program has a path").display().to_string();
+    let (receivers, only_marks) = (task.receivers.to_string(), task.only_marks.to_string());
+    bed.spawn("poplin.log", &program, &["speak", &receivers, &only_marks])
+}
+
+/// What the other process does, until it is killed.
+pub(crate) fn speak(task: Task) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = runtime.expect("a runtime starts").block_on(async { tokio::spawn(converse(task)).await });
+    outcome.expect("it goes on until it is killed");
+}
+
+async fn converse(task: Task) {
+    let (events, mut inbox) = mpsc::channel(QUEUE);
+    let mut peers = Peers::start(([0, 0, 0, 0], 179).into(), BTreeSet::new(), events).await;
+    let config = SpeakerConfig { asn: Asn(ASN), router_id: US };
+    let mut speaker = Speaker::new(config);
+    let neighbours = task.neighbours().map(|address| neighbour(address.into(), task)).collect();
+    speaker.handle(Instant::now(), Event::Reconfigure { config, neighbours });
+    loop {
+        while let Some(action) = speaker.next_action() {
+            peers.act(action);
+        }
+        let deadline = speaker.next_deadline().unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+        let event = tokio::select! {
+            Some(event) = inbox.recv() => event,
+            () = tokio::time::sleep_until(deadline.into()) => poplin_node::Event::Bgp(Event::Tick),
+        };
+        let poplin_node::Event::Bgp(event) = event else { continue };
+        if let Event::ConnectionClosed { connection, .. } = &event {
+            peers.forget(*connection);
+        }
+        speaker.handle(Instant::now(), event);
+    }
+}
+
+fn neighbour(address: std::net::IpAddr, task: Task) -> NeighbourConfig {
+    let export = if task.only_marks { RouteRules::Map(Arc::new(marks())) } else { RouteRules::Open };
+    NeighbourConfig {
+        address,
+        port: 179,
+        asn: Asn(ASN),
+        hold_time: Duration::from_secs(HOLD_SECS.into()),
+        connect_retry: Duration::from_secs(2),
+        passive: true,
+        next_hop_v4: None,
+        next_hop_v6: None,
+        bfd: None,
+        add_paths: Default::default(),
+        exchange: Exchange { client_of: Some(US), export, ..Exchange::default() },
+        protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: None,
+    }
+}
+
+fn marks() -> RouteMap {
+    let prefixes = PrefixRange::new(IpNet::V4(MARKS), 24, 32).into_iter().collect();
+    let when = RouteCondition { prefixes, ..RouteCondition::default() };
+    let rule = RouteRule { when, verdict: Verdict::Accept, change: RouteChange::default() };
+    RouteMap { rules: vec![rule], otherwise: Verdict::Reject }
+}
