@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use poplin_agent::peers::Peers;
+use poplin_bgp::wire::Family;
 use poplin_bgp::{
     Asn, Event, Exchange, NeighbourConfig, PrefixLimits, PrefixRange, Protection, RouteChange, RouteCondition,
     RouteMap, RouteRule, RouteRules, Speaker, SpeakerConfig, Verdict,
@@ -37,7 +38,7 @@ pub(crate) fn speak(task: Task) {
 
 async fn converse(task: Task) {
     let (events, mut inbox) = mpsc::channel(QUEUE);
-    let mut peers = Peers::start(([0, 0, 0, 0], 179).into(), BTreeSet::new(), events).await;
+    let mut peers = Peers::start(&[([0, 0, 0, 0], 179).into()], BTreeSet::new(), events).await;
     let config = SpeakerConfig { asn: Asn(ASN), router_id: US };
     let mut speaker = Speaker::new(config);
     let neighbours = task.neighbours().map(|address| neighbour(address.into(), task)).collect();
@@ -68,10 +69,13 @@ fn neighbour(address: std::net::IpAddr, task: Task) -> NeighbourConfig {
         hold_time: Duration::from_secs(HOLD_SECS.into()),
         connect_retry: Duration::from_secs(2),
         passive: true,
+        families: Family::ALL.into(),
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,
         add_paths: Default::default(),
+        long_lived: None,
+        gentle: false,
         exchange: Exchange { client_of: Some(US), export, ..Exchange::default() },
         protection: Protection::default(),
         limits: PrefixLimits::default(),
