@@ -64,6 +64,11 @@ pub enum Change {
 /// Where a thing of one name has another key, form or hook, everything begins anew: the kernel cannot change those, and
 /// the compiler never asks it to.
 pub fn between(old: Option<&Ruleset>, new: &Ruleset) -> Vec<Change> {
+    between_with(old, new, Vec::new())
+}
+
+/// The same, where changes of elements of maps that stand and stay are known already.
+pub(crate) fn between_with(old: Option<&Ruleset>, new: &Ruleset, elements: Vec<Change>) -> Vec<Change> {
     let nothing = Ruleset::default();
     let (first, old) = match old {
         Some(old) if keeps_shapes(old, new) => (None, old),
@@ -74,6 +79,7 @@ pub fn between(old: Option<&Ruleset>, new: &Ruleset) -> Vec<Change> {
     changes.extend(new.sets.iter().filter_map(|(name, set)| alter_set(name, old.sets.get(name)?, set)));
     changes
         .extend(changed(&old.chains, &new.chains).map(|(name, chain)| Change::SetRules(name.clone(), chain.clone())));
+    changes.extend(elements);
     changes.extend(altered_maps(old, new));
     changes.extend(leaving(old, new));
     changes

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::delta::{Change, between};
+use crate::delta::{Change, between, between_with};
 use crate::ruleset::{Atom, Chain, Element, Map, Name, Ruleset, Set, Value};
 use crate::walk::Book;
 
@@ -94,15 +94,22 @@ impl Edited {
             old.sets.extend(before.map(|set| (name.clone(), set)));
             new.sets.extend(after.map(|set| (name, set)));
         }
+        let mut elements = Vec::new();
         for (name, was) in maps {
-            let (before, after) = match was {
-                Was::Whole(was) => (was, self.now.maps.get(&name).cloned()),
-                Was::Elements(was) => parts_of_map(&self.now.maps[&name], was),
-            };
-            old.maps.extend(before.map(|map| (name.clone(), map)));
-            new.maps.extend(after.map(|map| (name, map)));
+            match was {
+                Was::Whole(None) => {
+                    let Some(now) = self.now.maps.get(&name) else { continue };
+                    elements.extend(fill_map(&name, now));
+                    new.maps.insert(name, now.emptied());
+                }
+                Was::Whole(was) => {
+                    new.maps.extend(pair(&self.now.maps, &name));
+                    old.maps.extend(was.map(|map| (name, map)));
+                }
+                Was::Elements(was) => elements.extend(alter_map(&name, &self.now.maps[&name], was)),
+            }
         }
-        let changes = between(Some(&old), &new);
+        let changes = between_with(Some(&old), &new, elements);
         // A thing of one name whose key or form became another begins everything anew, and so all of it must be told.
         if changes.contains(&Change::Restart) { between(None, &self.now) } else { changes }
     }
@@ -256,13 +263,30 @@ fn parts_of_set(now: &Set, was: BTreeMap<Element, bool>) -> (Option<Set>, Option
     (part(before), part(after))
 }
 
-fn parts_of_map(now: &Map, was: BTreeMap<Element, Option<Value>>) -> (Option<Map>, Option<Map>) {
-    let (mut before, mut after) = (now.emptied(), now.emptied());
+/// What comes into a map that comes. That may be a hundred thousand elements, which are copied once.
+fn fill_map(name: &Name, now: &Map) -> Option<Change> {
+    let shape = now.emptied();
+    let added = now.elements.without(&shape.elements); // closer together than a clone, which keeps the gaps
+    (!added.is_empty()).then(|| Change::AlterMap { name: name.clone(), removed: added.none(), shape, added })
+}
+
+/// What becomes of the touched elements of a map that stays; as many, and copied once.
+fn alter_map(name: &Name, now: &Map, was: BTreeMap<Element, Option<Value>>) -> Option<Change> {
+    let shape = now.emptied();
+    let (mut removed, mut added) = (shape.elements.none(), shape.elements.none());
     for (element, had) in was {
-        after.elements.set(element.clone(), now.elements.get(&element));
-        before.elements.set(element, had);
+        let has = now.elements.get(&element);
+        if had != has {
+            if had.is_some() {
+                removed.set(element.clone(), had);
+            }
+            if has.is_some() {
+                added.set(element, has);
+            }
+        }
     }
-    (Some(before), Some(after))
+    let is_same = removed.is_empty() && added.is_empty();
+    (!is_same).then(|| Change::AlterMap { name: name.clone(), shape, removed, added })
 }
 
 fn restore_in_set(mut set: Set, (element, was_in): (Element, bool)) -> Set {

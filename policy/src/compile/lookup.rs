@@ -58,7 +58,8 @@ impl Lookup {
     /// Makes a list ready. Each selection in it must have been asked about before.
     pub(super) fn new(shape: &Shape, world: &World, places: &Places, population: &Population) -> Self {
         let terrain = Terrain { family: shape.family, world, places, population };
-        let mut lookup = Self { entries: Vec::new(), by_selection: Vec::new(), others: Vec::new() };
+        let count = shape.questions.len();
+        let mut lookup = Self { entries: Vec::with_capacity(count), by_selection: Vec::new(), others: Vec::new() };
         for (index, question) in shape.questions.iter().enumerate() {
             let ready = Ready::new(question, &terrain);
             match &ready.select {
@@ -67,7 +68,10 @@ impl Lookup {
             }
             lookup.entries.push(ready);
         }
+        // Tables are many, and few of them long.
         lookup.by_selection.sort_unstable();
+        lookup.by_selection.shrink_to_fit();
+        lookup.others.shrink_to_fit();
         lookup
     }
 

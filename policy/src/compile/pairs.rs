@@ -1,12 +1,12 @@
 //! Things by the pairs of key and value they have to do with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::slab::Id;
 
-/// From key and value to things.
+/// From key and value to things, in order. Many values stand for one thing alone, and a list of one takes little room.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pairs(BTreeMap<String, BTreeMap<String, BTreeSet<Id>>>);
+pub(super) struct Pairs(BTreeMap<String, BTreeMap<Box<str>, Vec<Id>>>);
 
 impl Pairs {
     /// The things of a pair.
@@ -16,13 +16,18 @@ impl Pairs {
 
     pub(super) fn insert(&mut self, key: &str, value: &str, id: Id) {
         let values = self.0.entry(key.to_owned()).or_default();
-        values.entry(value.to_owned()).or_default().insert(id);
+        let ids = values.entry(value.into()).or_insert_with(|| Vec::with_capacity(1));
+        if let Err(place) = ids.binary_search(&id) {
+            ids.insert(place, id);
+        }
     }
 
     pub(super) fn remove(&mut self, key: &str, value: &str, id: Id) {
         let Some(values) = self.0.get_mut(key) else { return };
         let Some(ids) = values.get_mut(value) else { return };
-        ids.remove(&id);
+        if let Ok(place) = ids.binary_search(&id) {
+            ids.remove(place);
+        }
         if ids.is_empty() {
             values.remove(value);
         }

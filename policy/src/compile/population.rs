@@ -27,7 +27,6 @@ pub(super) struct Class {
     likeness: Likeness,
     /// The selections that admit them.
     admitted: BTreeSet<Id>,
-    members: BTreeSet<Arc<str>>,
 }
 
 /// A selection somebody asks about.
@@ -52,6 +51,8 @@ pub(super) struct Population {
     /// Who has an address; the first by name is whom it belongs to.
     holders: BTreeMap<IpAddr, Vec<Arc<str>>>,
     classes: Slab<Class>,
+    /// Classes and who is in each: one set for all of them, for most are small.
+    members: BTreeSet<(Id, Arc<str>)>,
     class_ids: BTreeMap<Likeness, Id>,
     /// Classes by each of their labels.
     classes_by_label: Pairs,
@@ -119,9 +120,8 @@ impl Population {
                 }
             }
         }
-        let class = &mut self.classes[resident.class];
-        class.members.remove(name);
-        for port in &class.likeness.ports {
+        self.members.remove(&(resident.class, name.into()));
+        for port in &self.classes[resident.class].likeness.ports {
             if let Some(count) = self.ports.get_mut(port) {
                 *count -= 1;
                 if *count == 0 {
@@ -134,7 +134,7 @@ impl Population {
     fn enter(&mut self, name: &str, endpoint: &Endpoint) {
         let class = self.class_of(endpoint);
         let name: Arc<str> = name.into();
-        self.classes[class].members.insert(name.clone());
+        self.members.insert((class, name.clone()));
         for address in &endpoint.addresses {
             let holders = self.holders.entry(*address).or_insert_with(|| Vec::with_capacity(1));
             holders.insert(holders.partition_point(|holder| *holder < name), name.clone());
@@ -153,7 +153,7 @@ impl Population {
         }
         let admitted: BTreeSet<Id> =
             self.candidates(&likeness.labels).filter(|id| self.admits(&self.asked[*id].selection, &likeness)).collect();
-        let class = Class { likeness: likeness.clone(), admitted, members: BTreeSet::new() };
+        let class = Class { likeness: likeness.clone(), admitted };
         let id = self.classes.insert(class);
         for selection in self.classes[id].admitted.clone() {
             self.asked[selection].classes.insert(id);
@@ -192,7 +192,7 @@ impl Population {
     /// Classes nobody is in any more are forgotten.
     pub(super) fn forget_empty_classes(&mut self, moves: &[Move]) {
         let left: BTreeSet<Id> = moves.iter().filter_map(|one| one.before).collect();
-        for id in left.into_iter().filter(|id| self.classes[*id].members.is_empty()).collect::<Vec<_>>() {
+        for id in left.into_iter().filter(|id| self.members(*id).next().is_none()).collect::<Vec<_>>() {
             let class = self.classes.remove(id);
             for selection in class.admitted {
                 self.asked[selection].classes.remove(&id);
@@ -309,12 +309,13 @@ impl Population {
 
     /// The endpoints of a class.
     pub(super) fn members(&self, class: Id) -> impl Iterator<Item = &str> {
-        self.classes[class].members.iter().map(|name| &**name)
+        let begins = |class| (class, Arc::from(""));
+        self.members.range(begins(class)..begins(class.next())).map(|(_, name)| &**name)
     }
 
     /// The addresses that belong to endpoints of a class.
     pub(super) fn class_addresses(&self, class: Id) -> impl Iterator<Item = IpAddr> {
-        let addresses = self.classes[class].members.iter().flat_map(|name| &self.residents[name].addresses);
+        let addresses = self.members(class).flat_map(|name| &self.residents[name].addresses);
         addresses.copied().filter(move |address| self.class_at(*address) == Some(class))
     }
 

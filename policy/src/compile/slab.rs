@@ -14,6 +14,11 @@ impl Id {
     fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The one after it.
+    pub(super) fn next(self) -> Self {
+        Self::at(self.index() + 1)
+    }
 }
 
 /// Numbered things.
