@@ -4,8 +4,8 @@
 //! each: `POPLIN_PACKETS`. One processor sends UDP from one container to another, and does all the forwarding itself, so the
 //! time from first to last is what the packets cost: sending, two veth pairs, routing, rules. Repetitions of all layouts
 //! are interleaved. They are timed in short bursts: who shares the processor with others is interrupted in few of them, and
-//! the median is of those that were not. References: the same way without rules at all, and with connection tracking but no
-//! policy.
+//! the median is of those that were not. References: the same way without rules at all, with connection tracking but no policy, and
+//! of each layout its smallest, with two rules: what more of them cost is the ratio to that.
 
 #![allow(clippy::unwrap_used)] // whatever fails here ends the bench
 
@@ -33,7 +33,7 @@ use poplin_lab::Lab;
 use poplin_node::kernel::Step;
 use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
-use poplin_policy::host::WorkloadToHost;
+use poplin_policy::host::{Host, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{Action, Endpoint, Hosts, Mode, Order, Peers, Policy, Rule, Selection};
 use poplin_policy::packet::{Packet, Transport, UDP};
@@ -51,6 +51,14 @@ const PORT: u16 = 5000;
 
 /// Fewer than `nf_conntrack_max`, which is 65,536 on a small machine.
 const PACKETS: usize = 20_000;
+
+/// How many rules there are, at least two.
+const COUNTS: [usize; 4] = [2, 100, 1_000, 10_000];
+/// How many workloads there are at most; all of them on this host.
+const MOST_WORKLOADS: usize = 1_000;
+/// Layouts without policy, and kinds of those with some.
+const PLAIN: usize = 3;
+const KINDS: usize = 3;
 
 /// Packets timed together: about a millisecond of them.
 const BURST: usize = 256;
@@ -72,12 +80,16 @@ fn main() {
     let mut layouts = vec![
         layout("no rules", Ruleset::default()),
         layout("connection tracking only", tracking_only()),
-        layout("0 policies", compiled(&spread_over(0))),
+        layout("no policy", compiled(&spread_over(0), 2)),
     ];
-    for count in [1, 100, 1_000] {
-        layouts.push(layout(&format!("{count} policies spread"), compiled(&spread_over(count))));
-        layouts.push(layout(&format!("{count} policies by source on one"), compiled(&all_on_one(count, by_source))));
-        layouts.push(layout(&format!("{count} policies by port on one"), compiled(&all_on_one(count, by_port))));
+    for count in COUNTS {
+        let workloads = count.min(MOST_WORKLOADS);
+        layouts.push(layout(
+            &format!("{workloads} workloads, a rule on each"),
+            compiled(&spread_over(workloads), workloads),
+        ));
+        layouts.push(layout(&format!("{count} rules by source on one"), compiled(&all_on_one(count, by_source), 2)));
+        layouts.push(layout(&format!("{count} rules by port on one"), compiled(&all_on_one(count, by_port), 2)));
     }
 
     let same = vec![written(40_000); packets];
@@ -98,21 +110,25 @@ fn main() {
         }
     }
 
-    let [none, ..] = &layouts[..] else { unreachable!("there are layouts") };
     let mut lines = Vec::new();
     for (what, times) in [("established", established as fn(&Layout) -> &Times), ("new flow", new)] {
-        lines.extend(layouts.iter().map(|layout| Line {
-            what,
-            who: layout.who.clone(),
-            times: times(layout),
-            reference: times(none),
+        lines.extend(layouts.iter().enumerate().map(|(place, layout)| {
+            let reference = times(&layouts[reference(place)]);
+            Line { what, who: layout.who.clone(), times: times(layout), reference }
         }));
     }
     tell(
         "packet",
-        &format!("One packet, {repetitions} × {packets} of them in bursts of {BURST}; ratio to no rules at all"),
+        &format!(
+            "One packet, {repetitions} × {packets} of them in bursts of {BURST}; ratio to two rules, else to none at all"
+        ),
         &lines,
     );
+}
+
+/// What a layout is compared with: without policy no rules at all, else the smallest of its kind.
+fn reference(place: usize) -> usize {
+    if place < PLAIN { 0 } else { PLAIN + (place - PLAIN) % KINDS }
 }
 
 fn established(layout: &Layout) -> &Times {
@@ -151,12 +167,11 @@ fn written(port: u16) -> Vec<u8> {
     wire::write(&flow(port), Standing::First, 0, 0)
 }
 
-fn compiled(world: &World) -> Ruleset {
-    let mut host = one_host(world, WorkloadToHost::Drop);
-    for number in [SENDER, RECEIVER] {
-        let name = format!("e{number}");
-        host.interfaces.insert(name.clone(), interface_of(&name));
-    }
+/// The rules of a host on which so many endpoints live, the sender and the receiver among them.
+fn compiled(world: &World, workloads: usize) -> Ruleset {
+    let names = (1..=workloads).map(|number| format!("e{number}"));
+    let interfaces = names.map(|name| (name.clone(), interface_of(&name))).collect();
+    let host = Host { interfaces, ..one_host(world, WorkloadToHost::Drop) };
     compile(world, &host)
 }
 
@@ -173,13 +188,11 @@ fn tracking_only() -> Ruleset {
     Ruleset { chains: [(Name::new("forward"), chain)].into(), ..Ruleset::default() }
 }
 
-/// Each policy governs one workload of its own, by name; two of them, the sender and the receiver, are really there.
+/// Each policy governs one workload of its own, by name; only the sender and the receiver among them get packets.
 fn spread_over(policies: usize) -> World {
     let workloads = policies.max(2);
     let endpoints = (1..=workloads).map(|number| (format!("e{number}"), endpoint(number)));
-    // The receiver is the one who must have a policy, if there is only one.
-    let governed = (1..=policies).map(|number| if policies == 1 { RECEIVER.into() } else { number });
-    let policies = governed.map(|number| {
+    let policies = (1..=policies).map(|number| {
         let name = format!("p{number}");
         let allow = rule(Selector::parse("all()").unwrap(), &format!("udp/{PORT}"));
         (name.as_str().into(), policy(&name, number, &format!("name == 'e{number}'"), allow))
