@@ -161,8 +161,8 @@ pub type Key = SmallVec<[Atom; 3]>;
 pub struct Element {
     /// The key, or the first of the range.
     pub low: Key,
-    /// The last of a range, whose keys have one part; absent for a single key.
-    pub high: Option<Atom>,
+    /// The last of a range, whose keys have one part; absent for a single key, as most are.
+    pub high: Option<Box<Atom>>,
 }
 
 impl Element {
@@ -173,12 +173,12 @@ impl Element {
 
     /// A range of one field, both ends included.
     pub fn range(low: Atom, high: Atom) -> Self {
-        Self { high: (low != high).then_some(high), low: Key::from_iter([low]) }
+        Self { high: (low != high).then(|| Box::new(high)), low: Key::from_iter([low]) }
     }
 
     /// The last key.
     pub fn last(&self) -> &[Atom] {
-        self.high.as_ref().map_or(&self.low, std::slice::from_ref)
+        self.high.as_deref().map_or(&self.low, std::slice::from_ref)
     }
 }
 

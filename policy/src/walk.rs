@@ -385,7 +385,7 @@ fn found<'a, V>(form: Form, elements: &'a BTreeMap<Element, V>, key: &[Atom]) ->
 
 /// The greatest element that begins at a key: the only one that can hold it is this or the one before, as ranges do not overlap.
 fn last_from(key: &[Atom]) -> Element {
-    Element { low: key.into(), high: Some(Atom::Id(u64::MAX)) }
+    Element { low: key.into(), high: Some(Box::new(Atom::Id(u64::MAX))) }
 }
 
 fn holds(range: &Element, key: &[Atom]) -> bool {
