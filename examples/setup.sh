@@ -29,6 +29,8 @@ need_packages() {
       etcd-server) systemctl --quiet disable --now etcd.service ;;
       bird2) systemctl --quiet disable --now bird.service ;;
       frr) systemctl --quiet disable --now frr.service ;;
+      gobgpd) systemctl --quiet disable --now gobgpd.service ;;
+      exabgp) systemctl --quiet disable --now exabgp.service ;;
     esac
   done
 }
@@ -48,4 +50,4 @@ need_cargo() {
 
 BUILD_PACKAGES=(build-essential protobuf-compiler)
 LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl iputils-ping procps)
-INTEROP_PACKAGES=(frr)
+INTEROP_PACKAGES=(frr gobgpd exabgp)

@@ -84,6 +84,8 @@ pub(crate) struct Session {
     state: SessionState,
     since: Instant,
     last_error: Option<String>,
+    /// What the neighbour last said before it hung up, until there is a session again.
+    farewell: Option<String>,
     /// The families of which the neighbour was said to offer too many prefixes.
     excessive: BTreeSet<Family>,
     record: Record,
@@ -108,6 +110,7 @@ impl Session {
             state: SessionState::Idle,
             since: now,
             last_error: None,
+            farewell: None,
             excessive: BTreeSet::new(),
             record: Record::default(),
         };
@@ -164,7 +167,7 @@ impl Session {
     pub(crate) fn dial_failed(&mut self, now: Instant, reason: String) {
         let Dial::Dialling { .. } = self.dial else { return };
         self.dial = Dial::Waiting { until: now + self.config.connect_retry() };
-        self.last_error = Some(reason.clone());
+        self.remember(reason.clone(), false);
         self.note(Note::ConnectFailed { neighbour: self.config.address, reason });
     }
 

@@ -1,13 +1,15 @@
-//! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, as reflector and as client, one and two of them, and FRR. They
-//! need root.
+//! Poplin beside routers of others: BIRD 2 as eBGP and as iBGP neighbour, as reflector and as client, one and two of them, FRR, GoBGP and
+//! ExaBGP. They need root.
 
 mod beside;
 mod bfd;
 mod bird;
 mod communities;
 mod ecmp;
+mod exabgp;
 mod frr;
 mod gentle;
+mod gobgp;
 mod inside;
 mod long_lived;
 mod paths;

@@ -48,6 +48,11 @@ impl End {
         }
     }
 
+    /// Whether the neighbour said why it does not want to talk; of two connections one is always too many, which says nothing.
+    fn is_farewell(&self) -> bool {
+        matches!(self, Self::Theirs(error) if error.fault != Fault::COLLISION)
+    }
+
     fn parting(&self, connection: &Connection) -> Parting {
         match self {
             Self::Ours(error) => parting(&connection.wrapped(error.clone()), connection.is_gentle()),
@@ -71,13 +76,25 @@ impl Session {
         let Some(connection) = self.remove(id) else { return };
         let reason = end.reason();
         let quarrel = end.is_quarrel();
+        let is_farewell = end.is_farewell();
         let parting = end.parting(&connection);
         self.hang_up(now, &connection, end);
         self.part(now, &connection, parting, &reason);
-        self.last_error = Some(reason);
+        self.remember(reason, is_farewell);
         if self.connections.is_empty() {
             self.rest(now, connection.was_steady(now), quarrel);
         }
+    }
+
+    /// Keeps what went wrong. What the neighbour said before it hung up outlives the attempts that fail after it, which tell less.
+    pub(super) fn remember(&mut self, reason: String, is_farewell: bool) {
+        if is_farewell {
+            self.farewell = Some(reason.clone());
+        }
+        self.last_error = Some(match &self.farewell {
+            Some(farewell) if !is_farewell => format!("{farewell}; since then: {reason}"),
+            Some(_) | None => reason,
+        });
     }
 
     fn hang_up(&mut self, now: Instant, connection: &Connection, end: End) {

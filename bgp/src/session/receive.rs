@@ -68,6 +68,7 @@ impl Session {
         let Some(connection) = self.connection_mut(id) else { return };
         connection.establish(now);
         self.record.established += 1;
+        self.farewell = None;
         self.note(Note::SessionUp { neighbour: self.config.address, asn: self.config.asn });
         self.resume(now, id);
         self.effects.push(Effect::Up);

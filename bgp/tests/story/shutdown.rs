@@ -42,6 +42,23 @@ fn rfc9003_5_what_the_neighbours_person_says_is_shown_in_quotes() {
 }
 
 #[test]
+fn what_the_neighbour_said_is_not_forgotten_over_calls_that_fail_after_it() {
+    let mut peer = Peer::established(None);
+    peer.say(Message::Notification(Notification::shutdown("new cables")));
+    let said = r#"the neighbour reports: administrative shutdown (6/2): "new cables""#;
+
+    peer.connect();
+    peer.lose();
+
+    let told = peer.view().last_error.unwrap();
+    assert!(told.starts_with(&format!("{said}; since then: ")), "{told}");
+    peer.call(None);
+    peer.lose();
+    let told = peer.view().last_error.unwrap();
+    assert!(!told.contains("new cables"), "{told}");
+}
+
+#[test]
 fn a_communication_is_cut_between_two_characters_and_a_broken_one_is_no_harm() {
     let long = Notification::shutdown(&"ä".repeat(200));
 
