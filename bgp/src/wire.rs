@@ -25,7 +25,7 @@ pub use attribute::{Aggregator, Attributes, Origin, Unknown};
 pub use capability::{Capability, Family};
 pub use collect::{Flaw, FlawKind};
 pub use community::{AnyCommunity, Community, ExtendedCommunity, LargeCommunity, NotACommunity};
-pub use header::{Framer, HEADER_OCTETS, MESSAGE_OCTETS_MAX};
+pub use header::{EXTENDED_OCTETS_MAX, Framer, HEADER_OCTETS, MESSAGE_OCTETS_MAX};
 pub(crate) use long_lived::TIME_MAX as LONG_LIVED_SECS_MAX;
 pub use long_lived::{Lasting, LongLived};
 pub use message::{Message, RouteRefresh};

@@ -6,6 +6,7 @@ mod bfd;
 mod bird;
 mod communities;
 mod ecmp;
+mod extended;
 mod frr;
 mod gentle;
 mod inside;

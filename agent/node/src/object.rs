@@ -220,6 +220,8 @@ pub struct Peer {
     pub is_transit: bool,
     /// Whether more than one path to a prefix is exchanged with it.
     pub add_paths: AddPaths,
+    /// Whether messages may be longer than 4,096 octets, if it can read them.
+    pub extended_messages: bool,
     /// How many paths to a prefix it is told at most.
     pub paths: usize,
     /// What keeps strangers off the connections to it.

@@ -149,6 +149,7 @@ fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange
         limits: peer.limits,
         shutdown: peer.shutdown.clone(),
         add_paths: peer.add_paths,
+        extended_messages: peer.extended_messages,
         ..usual
     }
 }
@@ -186,6 +187,7 @@ fn neighbour(
         limits: PrefixLimits::default(),
         shutdown: None,
         add_paths: AddPaths::default(),
+        extended_messages: true,
         exchange,
     }
 }
@@ -259,6 +261,7 @@ mod tests {
             limits: PrefixLimits::default(),
             shutdown: None,
             add_paths: AddPaths::default(),
+            extended_messages: true,
             paths: 8,
             is_passive: false,
             families: Family::ALL.into(),

@@ -93,6 +93,7 @@ fn racks() -> Peer {
         families: Family::ALL.into(),
         long_lived: None,
         is_gentle: false,
+        extended_messages: true,
     }
 }
 

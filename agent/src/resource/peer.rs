@@ -52,6 +52,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         hold_time,
         bfd,
         maps,
+        extended_messages: spec.extended_messages.unwrap_or(true),
         is_client: spec.reflector_client,
         is_transit: spec.transit,
         protection,

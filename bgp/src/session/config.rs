@@ -37,6 +37,8 @@ pub struct NeighbourConfig {
     pub next_hop_v6: Option<Ipv6Addr>,
     /// Whether more than one path to a prefix is exchanged with it (RFC 7911).
     pub add_paths: AddPaths,
+    /// Whether messages may be up to 65,535 octets long instead of 4,096, if it can read them (RFC 8654).
+    pub extended_messages: bool,
     /// How long its routes may stay as a last choice after it has been away for longer than a restart takes, and how long ours may with it
     /// (RFC 9494): what it says of itself counts where that is less. `None`: not at all, and it is not spoken of.
     pub long_lived: Option<Duration>,
@@ -100,7 +102,8 @@ impl NeighbourConfig {
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
         let agreed =
             |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6, config.add_paths);
-        let told = |config: &Self| (config.families.clone(), config.long_lived, config.gentle);
+        let told =
+            |config: &Self| (config.families.clone(), config.long_lived, config.gentle, config.extended_messages);
         // A connection that stands would go on as it was protected when it was made.
         agreed(self) != agreed(new) || told(self) != told(new) || self.protection != new.protection
     }

@@ -1,7 +1,8 @@
 //! What two speakers agree on, and whether they do.
 //!
 //! In: our settings and the neighbour's OPEN. Out: the agreement, or the NOTIFICATION that ends the attempt.
-//! Rules: RFC 4271 §6.2, RFC 4724 §3, RFC 8538 §2 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
+//! Rules: RFC 4271 §6.2, RFC 4724 §3, RFC 8538 §2 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers),
+//! RFC 8654 §4 (whoever offers extended messages reads them; whoever is offered them may write them).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
@@ -58,6 +59,7 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
     let modes = families.iter().map(|&family| (family, config.add_paths)).collect();
     let add_paths = (config.add_paths != AddPaths::default()).then_some(Capability::AddPaths(modes));
     let long_lived = config.long_lived.map(|time| Capability::LongLived(our_long_lived(&families, time)));
+    let extended = config.extended_messages.then_some(Capability::ExtendedMessages);
     let families = families.into_iter().map(Capability::Multiprotocol);
     Open {
         my_as: us.asn.two_octets(),
@@ -68,6 +70,7 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
             .chain(long_lived)
             .chain([Capability::FourOctetAsn(us.asn)])
             .chain(add_paths)
+            .chain(extended)
             .collect(),
     }
 }
@@ -102,7 +105,10 @@ pub(super) fn agree(
     let theirs = |family| open.add_paths(family);
     let ids_in = PathFamilies::of(|family| config.add_paths.receive && theirs(family).send);
     let ids_out = PathFamilies::of(|family| config.add_paths.send && theirs(family).receive);
-    let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external, ids_in, ids_out };
+    let long_in = config.extended_messages;
+    let long_out = long_in && open.capabilities.contains(&Capability::ExtendedMessages);
+    let four_octets = open.four_octet_asn().is_some();
+    let dialect = Dialect { four_octets, external, ids_in, ids_out, long_in, long_out };
     let (restart, long_lived) = (open.graceful_restart().cloned(), open.long_lived().cloned());
     let is_gentle = config.gentle && restart.as_ref().is_some_and(|restart| restart.is_gentle);
     let (source, capabilities) = (Arc::new(source), open.capabilities.clone());
@@ -142,6 +148,7 @@ fn family_of(capability: &Capability) -> Option<Family> {
     match capability {
         Capability::Multiprotocol(family) => Some(*family),
         Capability::RouteRefresh
+        | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
         | Capability::LongLived(_)
@@ -157,6 +164,7 @@ fn names_family(capability: &Capability) -> bool {
         Capability::Multiprotocol(_) => true,
         Capability::Other { code, .. } => *code == MULTIPROTOCOL,
         Capability::RouteRefresh
+        | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
         | Capability::LongLived(_)

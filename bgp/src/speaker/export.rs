@@ -26,7 +26,7 @@ use audience::{Audience, Concerned};
 use batch::Batch;
 use teller::{TellAll, Teller};
 
-/// As many changes as the largest update makes, RFC 4271 §4.1; room for more is given back.
+/// As many changes as the largest update makes, RFC 4271 §4.1; room for more, as an extended one may make, is given back.
 const SPARE: usize = 4096;
 
 /// What is exchanged with each neighbour.

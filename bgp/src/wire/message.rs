@@ -30,7 +30,7 @@ pub struct RouteRefresh {
 
 impl Message {
     /// The whole message in octets, header included.
-    /// Its parts must fit into 4096 octets together; [`pack_reach`](super::pack_reach) cuts updates to size.
+    /// Its parts must fit into [`Dialect::octets_out`] together; [`pack_reach`](super::pack_reach) cuts updates to size.
     pub fn encode(&self, dialect: Dialect) -> Vec<u8> {
         let mut body = Vec::new();
         match self {
@@ -70,7 +70,7 @@ impl Framer {
     /// The next whole message, if it has arrived, and the flaws that it survived.
     /// An error is the NOTIFICATION to answer with; the stream is not to be read further after it.
     pub fn next(&mut self, dialect: Dialect) -> Result<Option<(Message, Vec<Flaw>)>, Notification> {
-        let Some((kind, body)) = self.next_frame()? else { return Ok(None) };
+        let Some((kind, body)) = self.next_frame(dialect.octets_in())? else { return Ok(None) };
         let message = match kind {
             Kind::Open => Message::Open(Open::decode(body)?),
             Kind::Update => {

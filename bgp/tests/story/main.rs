@@ -6,6 +6,7 @@ mod bfd;
 mod collision;
 mod communities;
 mod exchange;
+mod extended;
 mod foreign;
 mod gentle;
 mod inside;

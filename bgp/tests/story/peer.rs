@@ -35,7 +35,8 @@ pub(crate) struct Peer {
 }
 
 const CONFIG: SpeakerConfig = SpeakerConfig { asn: Asn(64512), router_id: Ipv4Addr::new(192, 0, 2, 1) };
-const FOUR_OCTETS: Dialect = Dialect { four_octets: true, external: true, ..Dialect::PLAIN };
+const FOUR_OCTETS: Dialect =
+    Dialect { four_octets: true, external: true, long_in: true, long_out: true, ..Dialect::PLAIN };
 
 const SETTINGS: Settings = Settings { interval: Duration::from_millis(300), multiplier: 3, path: Path::Direct };
 

@@ -78,11 +78,13 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
 
 fn dialect() -> impl Strategy<Value = Dialect> {
     let ids = (any::<bool>(), any::<bool>()).prop_map(|(ipv4, ipv6)| PathFamilies { ipv4, ipv6 });
-    (any::<bool>(), any::<bool>(), ids).prop_map(|(four_octets, external, ids)| Dialect {
+    (any::<bool>(), any::<bool>(), ids, any::<bool>()).prop_map(|(four_octets, external, ids, is_long)| Dialect {
         four_octets,
         external,
         ids_in: ids,
         ids_out: ids,
+        long_in: is_long,
+        long_out: is_long,
     })
 }
 
@@ -158,7 +160,16 @@ fn capability() -> impl Strategy<Value = Capability> {
     let add_paths = prop::collection::btree_map(family.clone(), mode, 0..3).prop_map(Capability::AddPaths);
     let long = long_lived().prop_map(Capability::LongLived);
     let family = family.prop_map(Capability::Multiprotocol);
-    prop_oneof![family, Just(Capability::RouteRefresh), restart, long, asn, add_paths, other]
+    prop_oneof![
+        family,
+        Just(Capability::RouteRefresh),
+        Just(Capability::ExtendedMessages),
+        restart,
+        long,
+        asn,
+        add_paths,
+        other
+    ]
 }
 
 fn other_message() -> impl Strategy<Value = Message> {
@@ -211,10 +222,10 @@ proptest! {
     #[test]
     fn packed_updates_are_complete_and_fit(
         prefixes in prop::collection::btree_set(v6(), 0..2000), attributes in attributes(true), four_octets in any::<bool>(),
-        has_ids in any::<bool>(),
+        has_ids in any::<bool>(), is_long in any::<bool>(),
     ) {
         let ids = PathFamilies { ipv4: false, ipv6: has_ids };
-        let dialect = Dialect { four_octets, external: true, ids_in: ids, ids_out: ids };
+        let dialect = Dialect { four_octets, external: true, ids_in: ids, ids_out: ids, long_in: is_long, long_out: is_long };
         let next_hop: IpAddr = Ipv6Addr::LOCALHOST.into();
         for (messages, withdrawn) in [
             (pack_reach(&attributes, next_hop, prefixes.iter().copied(), dialect), false),
@@ -222,7 +233,7 @@ proptest! {
         ] {
             let mut seen = Vec::new();
             for octets in messages {
-                prop_assert!(octets.len() <= 4096);
+                prop_assert!(octets.len() <= dialect.octets_out());
                 let [Message::Update(update)] = &read(&octets, dialect)[..] else { panic!("one update a message") };
                 if withdrawn { seen.extend(update.all_withdrawn().map(|one| one.prefix)) }
                 seen.extend(update.all_announced().flat_map(|(_, prefixes)| prefixes.iter().map(|one| one.prefix)));

@@ -56,6 +56,7 @@ fn main() -> Result<(), Failure> {
         add_paths: Default::default(),
         exchange: Exchange::default(),
         protection: Protection::default(),
+        extended_messages: true,
         limits: PrefixLimits::default(),
         shutdown: None,
     };

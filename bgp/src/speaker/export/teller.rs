@@ -12,7 +12,7 @@ use crate::{
     rib::{Offer, Path},
     route_map::{Ruling, Subject},
     session::Established,
-    wire::{AsPath, Attributes, Family, MESSAGE_OCTETS_MAX, Origin},
+    wire::{AsPath, Attributes, Family, Origin},
 };
 
 use super::{
@@ -210,7 +210,7 @@ impl<'a> Teller<'a> {
             }
         }
         let next_hop = self.next_hop(wish, draft.heard_hop, own_hop);
-        let fits = attributes.octets_max() + BESIDE_OCTETS <= MESSAGE_OCTETS_MAX;
+        let fits = attributes.octets_max() + BESIDE_OCTETS <= self.session.dialect().octets_out();
         fits.then_some(Told { attributes, next_hop })
     }
 

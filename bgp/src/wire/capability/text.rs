@@ -9,6 +9,7 @@ impl fmt::Display for Capability {
         match self {
             Self::Multiprotocol(family) => write!(f, "{family} unicast"),
             Self::RouteRefresh => f.write_str("route refresh"),
+            Self::ExtendedMessages => f.write_str("extended messages"),
             Self::GracefulRestart(restart) => write!(f, "graceful restart ({})", words(restart)),
             Self::LongLived(long_lived) => write!(f, "long-lived graceful restart ({})", lasting(long_lived)),
             Self::AddPaths(all) => write!(f, "more than one path ({})", directions(all)),
@@ -58,7 +59,7 @@ fn name(code: u8) -> Option<&'static str> {
     Some(match code {
         1 => "another address family",
         5 => "extended next hop",
-        6 => "extended message",
+        6 => "extended messages of another form",
         9 => "role",
         64 => "graceful restart of another form",
         69 => "more than one path, of another form",

@@ -76,6 +76,7 @@ fn neighbour(address: std::net::IpAddr, task: Task) -> NeighbourConfig {
         add_paths: Default::default(),
         long_lived: None,
         gentle: false,
+        extended_messages: true,
         exchange: Exchange { client_of: Some(US), export, ..Exchange::default() },
         protection: Protection::default(),
         limits: PrefixLimits::default(),

@@ -41,6 +41,7 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         maps,
         is_client: false,
         is_transit: false,
+        extended_messages: true,
         add_paths: Default::default(),
         paths: 8,
         is_passive: false,
