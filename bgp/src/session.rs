@@ -30,6 +30,7 @@ mod protection;
 mod receive;
 mod record;
 mod restart;
+mod send_hold;
 mod shutdown;
 mod times;
 
@@ -182,6 +183,8 @@ impl Session {
         let Some(connection) = self.connection(id) else { return };
         if connection.has_expired(now) {
             self.fail(now, id, Fault::HOLD_EXPIRED.bare());
+        } else if connection.is_stuck(now) {
+            self.fail(now, id, Fault::SEND_HOLD_EXPIRED.bare());
         } else if connection.owes_keepalive(now) {
             self.send_keepalive(now, id);
         }

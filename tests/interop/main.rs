@@ -14,5 +14,6 @@ mod long_lived;
 mod paths;
 mod protected;
 mod reflector;
+mod slow;
 mod speaker;
 mod wanted;

@@ -20,6 +20,7 @@ use poplin_policy::selector::Selector;
 
 use crate::kernel::Mac;
 use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName};
+use crate::{CONNECT_RETRY, HOLD_TIME};
 
 /// Any object.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,8 +209,8 @@ pub struct Peer {
     pub asn: Asn,
     /// Hosts that peer with it.
     pub hosts: Selector,
-    /// How long it may be silent.
-    pub hold_time: Duration,
+    /// How long things may take with it.
+    pub timers: Timers,
     /// How the way to it is watched, if it is.
     pub bfd: Option<Bfd>,
     /// Which of its routes are taken, and which it is told.
@@ -238,6 +239,25 @@ pub struct Peer {
     pub long_lived: Option<Duration>,
     /// Whether its routes outlive the end of a session by a NOTIFICATION.
     pub is_gentle: bool,
+}
+
+/// How long things may take with a BGP neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// How long it may be silent.
+    pub hold: Duration,
+    /// How long we may be; absent = a third of the hold time agreed on.
+    pub keepalive: Option<Duration>,
+    /// How long to wait before it is dialled again.
+    pub connect_retry: Duration,
+    /// How long it may take nothing of what waits for it; absent = as the speaker has it.
+    pub send_hold: Option<Duration>,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { hold: HOLD_TIME, keepalive: None, connect_retry: CONNECT_RETRY, send_hold: None }
+    }
 }
 
 /// Where a BGP neighbour is that is not a host of the fabric.

@@ -1,14 +1,13 @@
 //! BGP peers outside the fabric.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use poplin_bgp::wire::{AddPaths, Family, Notification};
 use poplin_manifest::address::address;
 use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector, within, word};
+use poplin_node::BGP_PORT;
 use poplin_node::name::PeerName;
 use poplin_node::object::{Peer, Place};
-use poplin_node::{BGP_PORT, HOLD_TIME};
 use poplin_proto::v1;
 
 use super::bfd;
@@ -16,6 +15,7 @@ use super::host::{asn, long_lived};
 use super::limits;
 use super::protection;
 use super::route_map::named;
+use super::timers;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let spec = peer.spec.clone().unwrap_or_default();
@@ -26,13 +26,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let port = findings.take(within("spec.port", spec.port.unwrap_or(u32::from(BGP_PORT)), 1, 65535, ""));
     let port = port.and_then(|port| u16::try_from(port).ok());
     let hosts = findings.take(selector("spec.hosts", &spec.hosts));
-    // RFC 4271 §4.2: a hold time is zero or at least three seconds; zero would keep a dead peer for ever.
-    let hold_time = match spec.hold_time_seconds {
-        None => Some(HOLD_TIME),
-        Some(seconds) => findings
-            .take(within("spec.holdTimeSeconds", seconds, 3, 65535, " s"))
-            .map(|seconds| Duration::from_secs(seconds.into())),
-    };
+    let timers = timers::check(&mut findings, &spec);
     let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let maps = named(&mut findings, [("spec.import", &spec.import), ("spec.export", &spec.export)]);
     let protection = protection::check(&mut findings, &spec);
@@ -42,23 +36,23 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let (add_paths, paths) = paths(&mut findings, &spec);
     let families = families(&mut findings, &spec.families);
     let long_lived = findings.take(long_lived("spec.longLivedSeconds", spec.long_lived_seconds.unwrap_or(0)));
-    let checked = place.zip(asn).zip(port).zip(hosts).zip(hold_time).zip(long_lived);
-    findings.finish(checked.map(|(((((place, asn), port), hosts), hold_time), long_lived)| Peer {
+    let checked = place.zip(asn).zip(port).zip(hosts).zip(timers).zip(long_lived);
+    findings.finish(checked.map(|(((((place, asn), port), hosts), timers), long_lived)| Peer {
         name,
         place,
         port,
         asn,
         hosts,
-        hold_time,
+        timers,
         bfd,
         maps,
-        extended_messages: spec.extended_messages.unwrap_or(true),
         is_client: spec.reflector_client,
         is_transit: spec.transit,
         protection,
         limits: limits.unwrap_or_default(),
         shutdown,
         add_paths,
+        extended_messages: spec.extended_messages.unwrap_or(true),
         paths,
         is_passive: spec.passive,
         families,

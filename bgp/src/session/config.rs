@@ -25,6 +25,11 @@ pub struct NeighbourConfig {
     pub asn: Asn,
     /// The hold time we propose, in whole seconds: 0 for none, else 3 to 65535; other values are moved to the nearest.
     pub hold_time: Duration,
+    /// How long we are silent at most, at least a second; `None`, and wherever that is shorter: a third of the hold time agreed on (RFC 4271 §4.4).
+    pub keepalive: Option<Duration>,
+    /// How long it may take nothing of what waits for it before its session ends; `None`: 8 minutes or twice the hold time agreed on, whichever
+    /// is longer (RFC 9687 §4).
+    pub send_hold: Option<Duration>,
     /// How long a dial may take, and how long to wait after one that failed.
     pub connect_retry: Duration,
     /// Whether we only wait for its call.
@@ -105,7 +110,10 @@ impl NeighbourConfig {
         let told =
             |config: &Self| (config.families.clone(), config.long_lived, config.gentle, config.extended_messages);
         // A connection that stands would go on as it was protected when it was made.
-        agreed(self) != agreed(new) || told(self) != told(new) || self.protection != new.protection
+        agreed(self) != agreed(new)
+            || self.keepalive != new.keepalive
+            || told(self) != told(new)
+            || self.protection != new.protection
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Agreed {
     pub(super) families: BTreeSet<Family>,
     /// `None`: neither end asks for signs of life.
     pub(super) hold_time: Option<Duration>,
+    /// How long we may be silent.
+    pub(super) keepalive: Option<Duration>,
     /// What the neighbour says about its restarts; `None` if it knows of no graceful ones.
     pub(super) restart: Option<GracefulRestart>,
     /// What it says about restarts that take long; `None` if it does not know of them.
@@ -112,7 +114,17 @@ pub(super) fn agree(
     let (restart, long_lived) = (open.graceful_restart().cloned(), open.long_lived().cloned());
     let is_gentle = config.gentle && restart.as_ref().is_some_and(|restart| restart.is_gentle);
     let (source, capabilities) = (Arc::new(source), open.capabilities.clone());
-    Ok(Agreed { dialect, families, hold_time, restart, long_lived, is_gentle, source, capabilities })
+    Ok(Agreed {
+        dialect,
+        families,
+        hold_time,
+        keepalive: hold_time.map(|time| keepalive(config, time)),
+        restart,
+        long_lived,
+        is_gentle,
+        source,
+        capabilities,
+    })
 }
 
 fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
@@ -132,6 +144,12 @@ fn hold_time(config: &NeighbourConfig, open: &Open) -> Result<Option<Duration>, 
         1 | 2 => Err(Fault::BAD_HOLD_TIME.bare()),
         seconds => Ok(Some(Duration::from_secs(seconds.into()))),
     }
+}
+
+/// A third of the hold time is what RFC 4271 §4.4 suggests, and a bound.
+fn keepalive(config: &NeighbourConfig, hold_time: Duration) -> Duration {
+    let asked = config.keepalive.map(|time| time.max(Duration::from_secs(1)));
+    asked.map_or(hold_time / 3, |asked| asked.min(hold_time / 3))
 }
 
 /// What both offer; a neighbour that names no family at all speaks IPv4, RFC 4760 §8.

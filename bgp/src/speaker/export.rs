@@ -6,6 +6,7 @@
 
 mod audience;
 mod batch;
+mod late;
 mod passage;
 mod teller;
 
@@ -24,7 +25,9 @@ use super::{Speaker, outbox::Telling};
 
 use audience::{Audience, Concerned};
 use batch::Batch;
-use teller::{TellAll, Teller};
+use teller::Teller;
+
+pub(super) use teller::TellAll;
 
 /// As many changes as the largest update makes, RFC 4271 §4.1; room for more, as an extended one may make, is given back.
 const SPARE: usize = 4096;
@@ -43,6 +46,9 @@ impl Speaker {
     pub(super) fn follow(&mut self, mut changes: Vec<Change>) {
         let is_news = changes.iter().any(|change| self.concerns_others(change));
         let told = if is_news { self.tell(&changes) } else { Vec::new() };
+        if is_news {
+            self.postpone_changes(&changes);
+        }
         self.report(&changes);
         self.install(&mut changes);
         self.deliver(told);
@@ -56,7 +62,7 @@ impl Speaker {
         let concerned = Concerned::by(changes);
         let mut known: Vec<(Audience<'_>, Arc<Vec<Vec<u8>>>)> = Vec::new();
         let mut told = Vec::new();
-        for session in self.sessions.values().filter_map(Session::established) {
+        for session in self.punctual() {
             let exchange = self.terms.get(&session.source().neighbour);
             let audience = exchange.and_then(|exchange| Audience::of(&session, exchange, &concerned));
             let shared = known.iter().find(|(other, _)| Some(other) == audience.as_ref());
@@ -71,6 +77,11 @@ impl Speaker {
             told.push(Telling { connection: session.id, messages });
         }
         told
+    }
+
+    /// The sessions that are told at once.
+    fn punctual(&self) -> impl Iterator<Item = Established<'_>> {
+        self.sessions.values().filter_map(Session::established).filter(|session| !self.is_late(session.id))
     }
 
     fn differences(&self, session: &Established<'_>, changes: &[Change]) -> Batch {
@@ -90,7 +101,8 @@ impl Speaker {
 
     /// The terms have changed since these held: those that were told by the old ones are told the differences.
     pub(super) fn tell_anew(&mut self, old: &Terms) {
-        let told = self.sessions.values().filter_map(Session::established).map(|session| {
+        self.postpone_terms(old);
+        let told = self.punctual().map(|session| {
             let mut batch = Batch::default();
             if may_differ(session.source().neighbour, old, &self.terms) {
                 let mut before = Teller::new(self.config, old, &session);
@@ -126,6 +138,9 @@ impl Speaker {
     /// Everything of one family again.
     pub(super) fn send_family(&mut self, neighbour: IpAddr, family: Family) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
+        if self.is_late(session.id) {
+            return self.postpone_family(session.id, family);
+        }
         let told = self.batch(&session, |prefix| Family::of_prefix(prefix) == family).telling(&session);
         self.deliver([told]);
     }

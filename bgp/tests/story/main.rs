@@ -25,6 +25,7 @@ mod retire;
 mod routes;
 mod session;
 mod shutdown;
+mod slow;
 mod watched;
 mod wire;
 mod world;

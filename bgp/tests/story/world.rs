@@ -71,6 +71,8 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         port: 179,
         asn: Asn(asn),
         hold_time: Duration::from_secs(90),
+        keepalive: None,
+        send_hold: None,
         connect_retry: Duration::from_secs(5),
         passive: false,
         families: Family::ALL.into(),

@@ -35,7 +35,7 @@ pub(in crate::speaker) struct Told {
 
 /// All that a neighbour is told of one prefix.
 #[derive(Debug)]
-pub(super) enum TellAll {
+pub(in crate::speaker) enum TellAll {
     /// It can hear one path only.
     Best(Option<Arc<Told>>),
     /// By path identifier.
