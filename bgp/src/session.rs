@@ -29,6 +29,7 @@ mod path;
 mod protection;
 mod receive;
 mod record;
+mod refresh;
 mod restart;
 mod send_hold;
 mod shutdown;
@@ -42,7 +43,7 @@ use std::{
 
 use crate::{
     Action, ConnectionId, Note, SpeakerConfig,
-    wire::{Capability, Family, Fault, Message, RouteRefresh},
+    wire::{Capability, Family, Fault},
 };
 
 use connection::Connection;
@@ -174,6 +175,7 @@ impl Session {
         let ids: Vec<_> = self.connections.iter().map(|connection| connection.id).collect();
         ids.into_iter().for_each(|id| self.tick_connection(now, id));
         self.tick_stale(now);
+        self.tick_refreshes(now);
         if self.connections.is_empty() && self.dial.deadline().is_some_and(|deadline| deadline <= now) {
             self.call(now);
         }
@@ -205,15 +207,6 @@ impl Session {
             self.call(now);
         }
         ids.into_iter().for_each(|id| self.fail(now, id, Fault::RESET.bare()));
-    }
-
-    /// Asks the neighbour to tell all its routes again, if it can.
-    pub(crate) fn ask_again(&mut self, now: Instant) {
-        let Some(session) = self.established().filter(Established::answers_refresh) else { return };
-        let (id, families) = (session.id, session.families().map(|(family, _)| family).collect::<Vec<_>>());
-        for family in families {
-            self.send(now, id, Message::RouteRefresh(RouteRefresh { family: Some(family) }));
-        }
     }
 
     /// Dials, if that is our part and nothing holds us back; else just listens.

@@ -203,6 +203,7 @@ impl Speaker {
                 let changes = self.table.bypass(neighbour);
                 self.follow(changes);
             }
+            Effect::Doubt(family) => self.table.doubt(neighbour, family),
             Effect::Sweep(families) => {
                 let changes = self.table.sweep(neighbour, &families);
                 self.follow(changes);
@@ -212,7 +213,7 @@ impl Speaker {
                 self.import(neighbour, update);
                 self.count(now, neighbour);
             }
-            Effect::Refresh(family) => self.send_family(neighbour, family),
+            Effect::Refresh(family) => self.send_family(now, neighbour, family),
         }
     }
 

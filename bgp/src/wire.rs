@@ -28,7 +28,7 @@ pub use community::{AnyCommunity, Community, ExtendedCommunity, LargeCommunity, 
 pub use header::{EXTENDED_OCTETS_MAX, Framer, HEADER_OCTETS, MESSAGE_OCTETS_MAX};
 pub(crate) use long_lived::TIME_MAX as LONG_LIVED_SECS_MAX;
 pub use long_lived::{Lasting, LongLived};
-pub use message::{Message, RouteRefresh};
+pub use message::{Message, RefreshPart, RouteRefresh};
 pub use multiprotocol::{Reach, Unreach};
 pub use notification::{Fault, Notification};
 pub use open::Open;

@@ -14,6 +14,7 @@ mod long_lived;
 mod paths;
 mod protected;
 mod reflector;
+mod refresh;
 mod slow;
 mod speaker;
 mod wanted;

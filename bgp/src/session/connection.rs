@@ -3,7 +3,7 @@
 //! Rules: RFC 4271 §8.2.2 (OpenSent, OpenConfirm, Established), §4.4 and §6.5 (keepalive and hold timers), RFC 9687 (send hold timer).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -39,6 +39,8 @@ pub(super) struct Connection {
     hold_until: Option<Instant>,
     /// When we have been silent for long enough.
     keepalive_at: Option<Instant>,
+    /// Until when each family may be told again that the neighbour has begun to tell again.
+    pub(super) refreshing: BTreeMap<Family, Instant>,
     /// When the neighbour has taken nothing for too long of what waits for it; `None` while nothing does.
     pub(super) send_until: Option<Instant>,
 }
@@ -76,6 +78,7 @@ impl Connection {
             phase: Phase::OpenSent,
             hold_until: Some(now + OPEN_HOLD_TIME),
             keepalive_at: None,
+            refreshing: BTreeMap::new(),
             send_until: None,
         }
     }
@@ -121,7 +124,12 @@ impl Connection {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.hold_until.into_iter().chain(self.keepalive_at).chain(self.send_until).min()
+        self.hold_until
+            .into_iter()
+            .chain(self.keepalive_at)
+            .chain(self.send_until)
+            .chain(self.refreshing.values().copied())
+            .min()
     }
 
     /// When the neighbour has been silent for too long, and when we have been for long enough.
@@ -176,6 +184,11 @@ impl Established<'_> {
     /// Whether the neighbour tells all again when it is asked to (RFC 2918).
     pub(crate) fn answers_refresh(&self) -> bool {
         self.agreed.capabilities.contains(&Capability::RouteRefresh)
+    }
+
+    /// Whether the neighbour knows marks around a refresh (RFC 7313).
+    pub(crate) fn knows_marks(&self) -> bool {
+        self.agreed.capabilities.contains(&Capability::EnhancedRefresh)
     }
 
     /// Whether the neighbour knows what a long-lived stale route is (RFC 9494).

@@ -68,7 +68,7 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
         hold_time_secs: config.hold_time_secs(),
         router_id: us.router_id,
         capabilities: families
-            .chain([Capability::RouteRefresh, restart])
+            .chain([Capability::RouteRefresh, Capability::EnhancedRefresh, restart])
             .chain(long_lived)
             .chain([Capability::FourOctetAsn(us.asn)])
             .chain(add_paths)
@@ -166,6 +166,7 @@ fn family_of(capability: &Capability) -> Option<Family> {
     match capability {
         Capability::Multiprotocol(family) => Some(*family),
         Capability::RouteRefresh
+        | Capability::EnhancedRefresh
         | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
@@ -182,6 +183,7 @@ fn names_family(capability: &Capability) -> bool {
         Capability::Multiprotocol(_) => true,
         Capability::Other { code, .. } => *code == MULTIPROTOCOL,
         Capability::RouteRefresh
+        | Capability::EnhancedRefresh
         | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)

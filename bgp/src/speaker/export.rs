@@ -2,7 +2,7 @@
 //!
 //! In: changes of the table, and of the terms. Out: messages. What a neighbour has been told is at any time what `teller.rs` says
 //! of the table and the terms as they are: a change is told as the difference of two of its answers, and nobody keeps a copy.
-//! Rules: RFC 4271 §9.2, RFC 2918 §4 (refresh), RFC 4724 §2 (end of the initial table).
+//! Rules: RFC 4271 §9.2, RFC 2918 §4 and RFC 7313 §4 (refresh), RFC 4724 §2 (end of the initial table).
 
 mod audience;
 mod batch;
@@ -18,7 +18,7 @@ use crate::{
     Exchange,
     rib::{Change, Offer, Own},
     session::{Established, Session},
-    wire::{Family, Message, Update},
+    wire::{Family, Message, RefreshPart, Update},
 };
 
 use super::{Speaker, outbox::Telling};
@@ -135,14 +135,21 @@ impl Speaker {
         self.deliver([told]);
     }
 
-    /// Everything of one family again.
-    pub(super) fn send_family(&mut self, neighbour: IpAddr, family: Family) {
+    /// Everything of one family again, between marks if the neighbour knows them and has been told that our first table is complete.
+    pub(super) fn send_family(&mut self, now: Instant, neighbour: IpAddr, family: Family) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
         if self.is_late(session.id) {
             return self.postpone_family(session.id, family);
         }
+        let is_marked = session.knows_marks() && !self.unended.contains(&neighbour);
         let told = self.batch(&session, |prefix| Family::of_prefix(prefix) == family).telling(&session);
+        if is_marked {
+            self.with_session(now, neighbour, |session| session.send_refresh(now, family, RefreshPart::Begin));
+        }
         self.deliver([told]);
+        if is_marked {
+            self.with_session(now, neighbour, |session| session.send_refresh(now, family, RefreshPart::End));
+        }
     }
 
     /// Sends UPDATEs, and counts them.

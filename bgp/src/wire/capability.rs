@@ -1,6 +1,6 @@
 //! What a speaker says it can do.
 //!
-//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 and RFC 9494 (graceful
+//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 and RFC 7313 (route refresh), RFC 4724 and RFC 9494 (graceful
 //! restart), RFC 6793 (four-octet AS numbers), RFC 8654 (extended messages).
 
 mod text;
@@ -64,6 +64,8 @@ pub enum Capability {
     Multiprotocol(Family),
     /// Answers a ROUTE-REFRESH.
     RouteRefresh,
+    /// Marks where a refresh begins and ends (RFC 7313).
+    EnhancedRefresh,
     /// Can read messages longer than 4,096 octets (RFC 8654).
     ExtendedMessages,
     /// May restart without its routes being dropped at once.
@@ -89,6 +91,7 @@ const EXTENDED_MESSAGES: u8 = 6;
 const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_ASN: u8 = 65;
 const ADD_PATH: u8 = 69;
+const ENHANCED_REFRESH: u8 = 70;
 const LONG_LIVED: u8 = 71;
 
 impl Capability {
@@ -109,6 +112,7 @@ impl Capability {
             (MULTIPROTOCOL, &[afi0, afi1, _, safi]) => Family::of(u16::from_be_bytes([afi0, afi1]), safi)
                 .map_or_else(|| Self::other(code, value), Self::Multiprotocol),
             (ROUTE_REFRESH, []) => Self::RouteRefresh,
+            (ENHANCED_REFRESH, []) => Self::EnhancedRefresh,
             (EXTENDED_MESSAGES, []) => Self::ExtendedMessages,
             (GRACEFUL_RESTART, _) => {
                 GracefulRestart::decode(value).map_or_else(|| Self::other(code, value), Self::GracefulRestart)
@@ -140,6 +144,7 @@ impl Capability {
                 out.extend([0, safi]);
             }
             Self::RouteRefresh => out.extend([ROUTE_REFRESH, 0]),
+            Self::EnhancedRefresh => out.extend([ENHANCED_REFRESH, 0]),
             Self::ExtendedMessages => out.extend([EXTENDED_MESSAGES, 0]),
             Self::FourOctetAsn(asn) => {
                 out.extend([FOUR_OCTET_ASN, 4]);

@@ -37,7 +37,8 @@ impl Kind {
             Self::Update => length >= 23,
             Self::Notification => length >= 21,
             Self::Keepalive => length == 19,
-            Self::RouteRefresh => length == 23,
+            // What another length is answered with depends on its body: RFC 7313 §5.
+            Self::RouteRefresh => length >= 19,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one speaker tells the other before it hangs up.
 //!
 //! Rules: RFC 4271 §4.5 and §6, RFC 4486, RFC 8538 and RFC 9384 (Cease), RFC 9003 (words of a person), RFC 5492 (capabilities), RFC 6608 (FSM errors),
-//! RFC 9687 (send hold timer).
+//! RFC 7313 (route refresh), RFC 9687 (send hold timer).
 
 use std::fmt;
 
@@ -59,6 +59,7 @@ faults! {
     OUT_OF_RESOURCES = 6 / 8, "out of resources";
     HARD_RESET = 6 / 9, "hard reset";
     BFD_DOWN = 6 / 10, "BFD down";
+    REFRESH_LENGTH = 7 / 1, "invalid length of a route refresh";
     SEND_HOLD_EXPIRED = 8 / 0, "send hold timer expired";
 }
 

@@ -46,6 +46,7 @@ impl Open {
             Capability::FourOctetAsn(asn) => Some(*asn),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
@@ -60,6 +61,7 @@ impl Open {
             Capability::GracefulRestart(restart) => Some(restart),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
             | Capability::ExtendedMessages
             | Capability::AddPaths(_)
             | Capability::FourOctetAsn(_)
@@ -75,6 +77,7 @@ impl Open {
             Capability::LongLived(long_lived) => Some(long_lived),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
@@ -89,6 +92,7 @@ impl Open {
             Capability::AddPaths(all) => Some(all),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::LongLived(_)

@@ -20,6 +20,7 @@ mod protected;
 mod reconfigure;
 mod reflection;
 mod reflectors;
+mod refresh;
 mod restart;
 mod retire;
 mod routes;

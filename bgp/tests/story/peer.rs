@@ -9,12 +9,12 @@ use std::{
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, BfdConfig, ConnectionId, Event, NeighbourConfig, NeighbourDetail, NeighbourView, Note, SessionState,
-    Speaker, SpeakerConfig,
+    Action, Asn, BfdConfig, ConnectionId, Event, NeighbourConfig, NeighbourDetail, NeighbourView, Note, Order,
+    SessionState, Speaker, SpeakerConfig,
     bfd::{Cause, Diagnostic, Fall, Path, Settings, State, View},
     wire::{
         AsPath, Attributes, Capability, Community, Dialect, Family, Framer, GracefulRestart, Message, Open, Origin,
-        Update, pack_reach,
+        RefreshPart, RouteRefresh, Update, pack_reach,
     },
 };
 
@@ -263,6 +263,16 @@ impl Peer {
     /// The hands say that so many octets wait for it.
     pub(crate) fn takes(&mut self, octets: usize) {
         self.handle(Event::Waits { connection: self.connection, octets });
+    }
+
+    /// An operator asks this of its session.
+    pub(crate) fn order(&mut self, order: Order) {
+        self.handle(Event::Ordered { neighbour: address(1), order });
+    }
+
+    /// It says this part of a refresh of its IPv4 routes.
+    pub(crate) fn refresh(&mut self, part: RefreshPart) {
+        self.say(Message::RouteRefresh(RouteRefresh { family: Some(Family::Ipv4), part }));
     }
 
     /// These are our own prefixes.

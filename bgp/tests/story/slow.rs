@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use poplin_bgp::{
     RouteRules, SessionState,
-    wire::{Capability, Family, Fault, Message, RouteRefresh},
+    wire::{Capability, Fault, RefreshPart},
 };
 
 use crate::{
@@ -73,7 +73,7 @@ fn what_waits_for_a_slow_neighbour_stays_bounded_and_it_hears_in_the_end_what_is
     for _ in 0..1000 {
         peer.originate(&["10.0.0.0/8", "10.2.0.0/16"]);
         peer.originate(&["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"]);
-        peer.say(Message::RouteRefresh(RouteRefresh { family: Some(Family::Ipv4) }));
+        peer.refresh(RefreshPart::Request);
     }
     assert_eq!(peer.heard(peer.connection).len(), before, "nothing is sent while it takes nothing");
     assert_eq!((peer.detail().waiting_octets, peer.detail().late_prefixes), (FULL + 1, 4));

@@ -8,7 +8,7 @@ use poplin_bgp::{
     wire::{
         AddPaths, Aggregator, AsPath, Attributes, Capability, Community, Dialect, ExtendedCommunity, Family, Fault,
         Framer, GracefulRestart, LargeCommunity, Lasting, LongLived, Message, Nlri, Notification, Open, Origin,
-        PathFamilies, Reach, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
+        PathFamilies, Reach, RefreshPart, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -164,6 +164,7 @@ fn capability() -> impl Strategy<Value = Capability> {
         family,
         Just(Capability::RouteRefresh),
         Just(Capability::ExtendedMessages),
+        Just(Capability::EnhancedRefresh),
         restart,
         long,
         asn,
@@ -181,7 +182,8 @@ fn other_message() -> impl Strategy<Value = Message> {
     let notification = (any::<u8>(), any::<u8>(), vec(any::<u8>(), 0..4075))
         .prop_map(|(code, subcode, data)| Message::Notification(Notification { fault: Fault(code, subcode), data }));
     let family = prop_oneof![Just(None), Just(Some(Family::Ipv4)), Just(Some(Family::Ipv6))];
-    let refresh = family.prop_map(|family| Message::RouteRefresh(RouteRefresh { family }));
+    let part = prop_oneof![Just(RefreshPart::Request), Just(RefreshPart::Begin), Just(RefreshPart::End)];
+    let refresh = (family, part).prop_map(|(family, part)| Message::RouteRefresh(RouteRefresh { family, part }));
     prop_oneof![open, notification, Just(Message::Keepalive), refresh]
 }
 

@@ -57,7 +57,7 @@ impl Speaker {
         }
         let told = batch.telling(&session);
         self.deliver([told]);
-        late.again.into_iter().for_each(|family| self.send_family(neighbour, family));
+        late.again.into_iter().for_each(|family| self.send_family(now, neighbour, family));
         self.end_tables(now);
     }
 

@@ -9,6 +9,7 @@ impl fmt::Display for Capability {
         match self {
             Self::Multiprotocol(family) => write!(f, "{family} unicast"),
             Self::RouteRefresh => f.write_str("route refresh"),
+            Self::EnhancedRefresh => f.write_str("enhanced route refresh"),
             Self::ExtendedMessages => f.write_str("extended messages"),
             Self::GracefulRestart(restart) => write!(f, "graceful restart ({})", words(restart)),
             Self::LongLived(long_lived) => write!(f, "long-lived graceful restart ({})", lasting(long_lived)),
@@ -63,7 +64,7 @@ fn name(code: u8) -> Option<&'static str> {
         9 => "role",
         64 => "graceful restart of another form",
         69 => "more than one path, of another form",
-        70 => "enhanced route refresh",
+        70 => "enhanced route refresh of another form",
         71 => "long-lived graceful restart of another form",
         73 => "host name",
         128 => "route refresh of old",
