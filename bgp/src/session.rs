@@ -31,6 +31,7 @@ mod receive;
 mod record;
 mod refresh;
 mod restart;
+mod role;
 mod send_hold;
 mod shutdown;
 mod times;
@@ -58,6 +59,7 @@ pub use limit::{LimitAction, PrefixLimits};
 pub use protection::Protection;
 pub use record::{Record, Tally};
 pub use restart::RESTART_TIME;
+pub use role::RoleConfig;
 pub use times::Times;
 
 /// One neighbour, with at most one connection of each direction; a restarted neighbour's call stands for a moment beside

@@ -19,6 +19,7 @@ mod paths;
 mod prefix;
 mod reader;
 mod restart;
+mod role;
 mod update;
 
 pub use attribute::{Aggregator, Attributes, Origin, Unknown};
@@ -36,4 +37,5 @@ pub use pack::{pack_reach, pack_unreach};
 pub use path::{AsPath, Segment};
 pub use paths::{AddPaths, Nlri, PathFamilies};
 pub use restart::GracefulRestart;
+pub use role::Role;
 pub use update::{Dialect, Update};

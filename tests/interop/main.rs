@@ -15,6 +15,7 @@ mod paths;
 mod protected;
 mod reflector;
 mod refresh;
+mod roles;
 mod slow;
 mod speaker;
 mod wanted;

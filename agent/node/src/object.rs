@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::wire::{AddPaths, Family};
-use poplin_bgp::{Asn, PrefixLimits, Protection, bfd};
+use poplin_bgp::{Asn, PrefixLimits, Protection, RoleConfig, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -223,6 +223,8 @@ pub struct Peer {
     pub add_paths: AddPaths,
     /// Whether messages may be longer than 4,096 octets, if it can read them.
     pub extended_messages: bool,
+    /// What hosts are to it, if it is in another AS.
+    pub role: Option<RoleConfig>,
     /// How many paths to a prefix it is told at most.
     pub paths: usize,
     /// What keeps strangers off the connections to it.

@@ -150,6 +150,7 @@ fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange
         shutdown: peer.shutdown.clone(),
         add_paths: peer.add_paths,
         extended_messages: peer.extended_messages,
+        role: peer.role,
         keepalive: peer.timers.keepalive,
         connect_retry: peer.timers.connect_retry,
         send_hold: peer.timers.send_hold,
@@ -193,6 +194,7 @@ fn neighbour(
         shutdown: None,
         add_paths: AddPaths::default(),
         extended_messages: true,
+        role: None,
         exchange,
     }
 }
@@ -267,6 +269,7 @@ mod tests {
             shutdown: None,
             add_paths: AddPaths::default(),
             extended_messages: true,
+            role: None,
             paths: 8,
             is_passive: false,
             families: Family::ALL.into(),

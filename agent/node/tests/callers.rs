@@ -94,6 +94,7 @@ fn racks() -> Peer {
         long_lived: None,
         is_gentle: false,
         extended_messages: true,
+        role: None,
     }
 }
 

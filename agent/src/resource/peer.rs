@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use poplin_bgp::wire::{AddPaths, Family, Notification};
+use poplin_bgp::RoleConfig;
+use poplin_bgp::wire::{AddPaths, Family, Notification, Role};
 use poplin_manifest::address::address;
 use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector, within, word};
 use poplin_node::BGP_PORT;
@@ -33,6 +34,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let limits =
         spec.prefix_limits.as_ref().and_then(|limits| limits::check(&mut findings, "spec.prefixLimits", limits));
     let shutdown = spec.shutdown.clone().and_then(|text| findings.take(communication("spec.shutdown", text)));
+    let role = role(&mut findings, &spec);
     let (add_paths, paths) = paths(&mut findings, &spec);
     let families = families(&mut findings, &spec.families);
     let long_lived = findings.take(long_lived("spec.longLivedSeconds", spec.long_lived_seconds.unwrap_or(0)));
@@ -52,6 +54,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         limits: limits.unwrap_or_default(),
         shutdown,
         add_paths,
+        role,
         extended_messages: spec.extended_messages.unwrap_or(true),
         paths,
         is_passive: spec.passive,
@@ -87,6 +90,21 @@ fn place(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
     }
     let range = findings.take(net("spec.addressRange", &spec.address_range))?;
     Some(Place::Within(range, usize::try_from(most?).unwrap_or(1)))
+}
+
+/// What hosts are to it.
+fn role(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<RoleConfig> {
+    if spec.role.is_empty() {
+        if spec.strict_role {
+            let message = "it asks the peer to say what it is, and role does not say what hosts are to it";
+            findings.add(Invalid::new("spec.strictRole", "USELESS", message).advice("role: customer"));
+        }
+        return None;
+    }
+    let names = Role::ALL.map(|role| (role.to_string(), role));
+    let words: Vec<_> = names.iter().map(|(name, role)| (name.as_str(), *role)).collect();
+    let role = findings.take(word("spec.role", &spec.role, &words))?;
+    Some(RoleConfig { role, is_strict: spec.strict_role })
 }
 
 /// Those named, or both.
@@ -171,6 +189,22 @@ mod tests {
             spec.address_range_max = Some(9);
         };
         assert_eq!(refused(useless), "spec.addressRangeMax");
+    }
+
+    #[test]
+    fn a_role_is_one_of_five_and_nothing_is_asked_of_a_peer_without_one() {
+        let checked = |role: &str, strict_role| {
+            let mut peer = spec("", None);
+            let spec = peer.spec.as_mut().unwrap();
+            (spec.role, spec.strict_role) = (role.to_owned(), strict_role);
+            check(&peer).map(|peer| peer.role).map_err(|mut invalids| invalids.0.swap_remove(0).field)
+        };
+
+        assert_eq!(checked("", false), Ok(None));
+        let role = Role::RouteServerClient;
+        assert_eq!(checked("rs-client", true), Ok(Some(RoleConfig { role, is_strict: true })));
+        assert_eq!(checked("boss", false), Err("spec.role".to_owned()));
+        assert_eq!(checked("", true), Err("spec.strictRole".to_owned()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     wire::{AddPaths, Family},
 };
 
-use super::{PrefixLimits, Protection};
+use super::{PrefixLimits, Protection, RoleConfig};
 
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct NeighbourConfig {
     pub next_hop_v6: Option<Ipv6Addr>,
     /// Whether more than one path to a prefix is exchanged with it (RFC 7911).
     pub add_paths: AddPaths,
+    /// What we are to it, if it is in another system (RFC 9234); `None`: nobody says.
+    pub role: Option<RoleConfig>,
     /// Whether messages may be up to 65,535 octets long instead of 4,096, if it can read them (RFC 8654).
     pub extended_messages: bool,
     /// How long its routes may stay as a last choice after it has been away for longer than a restart takes, and how long ours may with it
@@ -111,6 +113,7 @@ impl NeighbourConfig {
             |config: &Self| (config.families.clone(), config.long_lived, config.gentle, config.extended_messages);
         // A connection that stands would go on as it was protected when it was made.
         agreed(self) != agreed(new)
+            || self.role != new.role
             || self.keepalive != new.keepalive
             || told(self) != told(new)
             || self.protection != new.protection

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-use super::{NeighbourConfig, RESTART_TIME};
+use super::{NeighbourConfig, RESTART_TIME, role::role};
 
 /// What two speakers agreed on.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
     let add_paths = (config.add_paths != AddPaths::default()).then_some(Capability::AddPaths(modes));
     let long_lived = config.long_lived.map(|time| Capability::LongLived(our_long_lived(&families, time)));
     let extended = config.extended_messages.then_some(Capability::ExtendedMessages);
+    let role = config.role.filter(|_| config.asn != us.asn).map(|config| Capability::Role(config.role));
     let families = families.into_iter().map(Capability::Multiprotocol);
     Open {
         my_as: us.asn.two_octets(),
@@ -73,6 +74,7 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
             .chain([Capability::FourOctetAsn(us.asn)])
             .chain(add_paths)
             .chain(extended)
+            .chain(role)
             .collect(),
     }
 }
@@ -103,7 +105,9 @@ pub(super) fn agree(
     let hold_time = hold_time(config, open)?;
     let families = families(offered(config, local), open)?;
     let external = config.asn != us.asn;
-    let source = Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, local };
+    let role = role(config.role, external, open)?;
+    let source =
+        Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, role, local };
     let theirs = |family| open.add_paths(family);
     let ids_in = PathFamilies::of(|family| config.add_paths.receive && theirs(family).send);
     let ids_out = PathFamilies::of(|family| config.add_paths.send && theirs(family).receive);
@@ -167,6 +171,7 @@ fn family_of(capability: &Capability) -> Option<Family> {
         Capability::Multiprotocol(family) => Some(*family),
         Capability::RouteRefresh
         | Capability::EnhancedRefresh
+        | Capability::Role(_)
         | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
@@ -184,6 +189,7 @@ fn names_family(capability: &Capability) -> bool {
         Capability::Other { code, .. } => *code == MULTIPROTOCOL,
         Capability::RouteRefresh
         | Capability::EnhancedRefresh
+        | Capability::Role(_)
         | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)

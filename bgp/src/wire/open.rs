@@ -47,6 +47,7 @@ impl Open {
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
             | Capability::EnhancedRefresh
+            | Capability::Role(_)
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
@@ -62,6 +63,7 @@ impl Open {
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
             | Capability::EnhancedRefresh
+            | Capability::Role(_)
             | Capability::ExtendedMessages
             | Capability::AddPaths(_)
             | Capability::FourOctetAsn(_)
@@ -78,6 +80,7 @@ impl Open {
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
             | Capability::EnhancedRefresh
+            | Capability::Role(_)
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
@@ -93,6 +96,7 @@ impl Open {
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
             | Capability::EnhancedRefresh
+            | Capability::Role(_)
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::LongLived(_)

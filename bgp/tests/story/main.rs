@@ -24,6 +24,7 @@ mod refresh;
 mod restart;
 mod retire;
 mod routes;
+mod roles;
 mod session;
 mod shutdown;
 mod slow;

@@ -184,6 +184,14 @@ impl Peer {
         messages.into_iter().for_each(|octets| self.hear(&octets));
     }
 
+    /// It announces a prefix that this system meant for customers only, whatever becomes of that.
+    pub(crate) fn announce_for_customers(&mut self, prefix: &str, asn: Asn) {
+        let attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(64513)]));
+        let attributes = Attributes { only_to_customer: Some(asn), ..attributes };
+        let messages = pack_reach(&attributes, address(1), [net(prefix)], FOUR_OCTETS);
+        messages.into_iter().for_each(|octets| self.hear(&octets));
+    }
+
     /// It tells of one prefix, with these tags.
     pub(crate) fn tell_tagged(&mut self, prefix: &str, communities: &[Community]) {
         let mut attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(64513)]));

@@ -8,7 +8,8 @@ use poplin_bgp::{
     wire::{
         AddPaths, Aggregator, AsPath, Attributes, Capability, Community, Dialect, ExtendedCommunity, Family, Fault,
         Framer, GracefulRestart, LargeCommunity, Lasting, LongLived, Message, Nlri, Notification, Open, Origin,
-        PathFamilies, Reach, RefreshPart, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
+        PathFamilies, Reach, RefreshPart, Role, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach,
+        pack_unreach,
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -55,9 +56,9 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
     let unknown = (40u8..255, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| Unknown { code, value });
     let internal = (option::of(any::<u32>()), option::of(v4()), vec(v4(), 0..4))
         .prop_map(move |internal| if external { (None, None, Vec::new()) } else { internal });
-    let said = (option::of(any::<u32>()), any::<bool>(), option::of(aggregator), communities());
+    let said = (option::of(any::<u32>()), any::<bool>(), option::of(aggregator), communities(), option::of(asn()));
     (origin(), path(), said, internal, option::of(unknown)).prop_map(|(origin, path, said, internal, unknown)| {
-        let (med, atomic_aggregate, aggregator, (communities, extended, large)) = said;
+        let (med, atomic_aggregate, aggregator, (communities, extended, large), only_to_customer) = said;
         let (local_pref, originator, clusters) = internal;
         let unknown = unknown.into_iter().collect();
         Attributes {
@@ -70,6 +71,7 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
             large,
             originator,
             clusters,
+            only_to_customer,
             unknown,
             ..Attributes::new(origin, path)
         }
@@ -159,12 +161,14 @@ fn capability() -> impl Strategy<Value = Capability> {
         .prop_map(|(receive, send)| AddPaths { receive, send });
     let add_paths = prop::collection::btree_map(family.clone(), mode, 0..3).prop_map(Capability::AddPaths);
     let long = long_lived().prop_map(Capability::LongLived);
+    let role = (0usize..5).prop_map(|number| Capability::Role(Role::ALL[number]));
     let family = family.prop_map(Capability::Multiprotocol);
     prop_oneof![
         family,
         Just(Capability::RouteRefresh),
         Just(Capability::ExtendedMessages),
         Just(Capability::EnhancedRefresh),
+        role,
         restart,
         long,
         asn,

@@ -83,6 +83,7 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         bfd: None,
         add_paths: AddPaths::default(),
         extended_messages: false,
+        role: None,
         exchange: Exchange::default(),
         protection: Protection::default(),
         limits: PrefixLimits::default(),

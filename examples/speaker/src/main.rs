@@ -57,6 +57,7 @@ fn main() -> Result<(), Failure> {
         bfd: None,
         add_paths: Default::default(),
         extended_messages: true,
+        role: None,
         exchange: Exchange::default(),
         protection: Protection::default(),
         limits: PrefixLimits::default(),

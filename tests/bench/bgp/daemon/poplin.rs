@@ -77,6 +77,7 @@ fn neighbour(address: std::net::IpAddr, task: Task) -> NeighbourConfig {
         bfd: None,
         add_paths: Default::default(),
         extended_messages: true,
+        role: None,
         long_lived: None,
         gentle: false,
         exchange: Exchange { client_of: Some(US), export, ..Exchange::default() },

@@ -42,6 +42,7 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         is_transit: false,
         add_paths: Default::default(),
         extended_messages: true,
+        role: None,
         paths: 8,
         is_passive: false,
         families: Family::ALL.into(),
