@@ -187,7 +187,7 @@ impl Session {
         let Some(connection) = self.connection(id) else { return };
         if connection.has_expired(now) {
             self.fail(now, id, Fault::HOLD_EXPIRED.bare());
-        } else if connection.is_stuck(now) {
+        } else if self.is_stuck(now, connection) {
             self.fail(now, id, Fault::SEND_HOLD_EXPIRED.bare());
         } else if connection.owes_keepalive(now) {
             self.send_keepalive(now, id);
@@ -196,7 +196,8 @@ impl Session {
 
     /// When to come back with [`Session::tick`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let connections = self.connections.iter().filter_map(Connection::deadline).min();
+        let stuck = self.connections.iter().filter_map(|connection| self.send_until(connection));
+        let connections = self.connections.iter().filter_map(Connection::deadline).chain(stuck).min();
         let next = if self.connections.is_empty() { self.dial.deadline() } else { connections };
         next.into_iter().chain(self.stale_until).chain(self.aged_until.values().copied()).min()
     }

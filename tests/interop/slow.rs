@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use ipnet::{IpNet, Ipv4Net};
 use poplin_bgp::Asn;
-use poplin_bgp::wire::{AsPath, Attributes, Capability, Community, Dialect, Family, Message, Open, Origin, pack_reach};
+use poplin_bgp::wire::{AsPath, Attributes, Capability, Dialect, Family, Message, Open, Origin, Unknown, pack_reach};
 use poplin_lab::{Agent, Lab, Namespace, eventually};
 use serde_json::Value;
 
@@ -24,14 +24,13 @@ asn = 64512
 passive = true
 reflectorClient = true
 holdTimeSeconds = 9
-sendHoldSeconds = 10
 "#;
 
 const DIALECT: Dialect = Dialect { four_octets: true, external: false, ..Dialect::PLAIN };
 
-/// So many prefixes, each with so many tags of its own: a table of 400 kB.
-const PREFIXES: u32 = 500;
-const TAGS: u32 = 200;
+/// So many prefixes, each with so many octets that nobody understands: a table of 600 kB.
+const PREFIXES: u32 = 200;
+const OCTETS: usize = 3000;
 
 #[test]
 fn a_neighbour_that_reads_nothing_costs_a_bounded_room_and_is_left_in_the_end() {
@@ -44,8 +43,8 @@ fn a_neighbour_that_reads_nothing_costs_a_bounded_room_and_is_left_in_the_end() 
     stuck.run("sysctl", &["-qw", "net.ipv4.tcp_rmem=4096 16384 65536"]);
     let mut speaker = Agent::speaker(&lab, namespace, "speaker", SPEAKER);
     speaker.start();
-    let mut stuck = begin(&stuck, 12, 9);
-    let mut source = begin(&source, 11, 0);
+    let mut stuck = begin(&stuck, 12);
+    let mut source = begin(&source, 11);
     speaker.until_established(2);
 
     let mut rounds = 1..;
@@ -67,6 +66,9 @@ fn a_neighbour_that_reads_nothing_costs_a_bounded_room_and_is_left_in_the_end() 
     let told = neighbour(&speaker);
     assert!(number(&told, "latePrefixes") <= u64::from(PREFIXES), "{told}");
     assert!(number(&told, "waitingOctets") < 2 << 20, "a MiB, one table, and what one event makes: {told}");
+
+    speaker.reconfigure(&format!("{SPEAKER}sendHoldSeconds = 10\n"));
+
     eventually("the session ends", || {
         let _ended = stuck.write_all(&Message::Keepalive.encode(Dialect::PLAIN));
         match speaker.said() {
@@ -77,11 +79,11 @@ fn a_neighbour_that_reads_nothing_costs_a_bounded_room_and_is_left_in_the_end() 
     assert_eq!(number(&neighbour(&speaker), "waitingOctets"), 0);
 }
 
-/// Calls the speaker from its namespace, and agrees on a session.
-fn begin(namespace: &Namespace, host: u8, hold_time_secs: u16) -> TcpStream {
+/// Calls the speaker from its namespace, and agrees on a session without a hold time: a busy machine is not to end it.
+fn begin(namespace: &Namespace, host: u8) -> TcpStream {
     let router_id = Ipv4Addr::new(192, 0, 2, host);
     let capabilities = vec![Capability::Multiprotocol(Family::Ipv4), Capability::FourOctetAsn(Asn(64512))];
-    let open = Open { my_as: 64512, hold_time_secs, router_id, capabilities };
+    let open = Open { my_as: 64512, hold_time_secs: 0, router_id, capabilities };
     let connect = || namespace.connect([192, 0, 2, 1].into(), 179).map_err(|error| error.to_string());
     let mut stream = eventually("the speaker listens", connect);
     stream.write_all(&Message::Open(open).encode(Dialect::PLAIN)).expect("the speaker reads");
@@ -90,11 +92,12 @@ fn begin(namespace: &Namespace, host: u8, hold_time_secs: u16) -> TcpStream {
     stream
 }
 
-/// The whole table, with other tags each time.
+/// The whole table, with other octets each time.
 fn table(round: u32) -> Vec<u8> {
     let messages = (0..PREFIXES).flat_map(|number| {
         let mut attributes = Attributes { local_pref: Some(100), ..Attributes::new(Origin::Igp, AsPath::default()) };
-        attributes.communities = (0..TAGS).map(|tag| Community((round << 24) + (number << 8) + tag)).collect();
+        let value = round.to_be_bytes().into_iter().chain(number.to_be_bytes()).cycle().take(OCTETS).collect();
+        attributes.unknown = vec![Unknown { code: 99, value }];
         let prefix = Ipv4Net::new((0x0a00_0000 + (number << 8)).into(), 24).expect("24 bits are some");
         pack_reach(&attributes, [192, 0, 2, 11].into(), [IpNet::V4(prefix)], DIALECT)
     });

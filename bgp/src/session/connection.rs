@@ -41,8 +41,8 @@ pub(super) struct Connection {
     keepalive_at: Option<Instant>,
     /// Until when each family may be told again that the neighbour has begun to tell again.
     pub(super) refreshing: BTreeMap<Family, Instant>,
-    /// When the neighbour has taken nothing for too long of what waits for it; `None` while nothing does.
-    pub(super) send_until: Option<Instant>,
+    /// Since when the neighbour has taken nothing of what waits for it; `None` while nothing does.
+    pub(super) waiting_since: Option<Instant>,
 }
 
 /// How far the two ends have come.
@@ -79,7 +79,7 @@ impl Connection {
             hold_until: Some(now + OPEN_HOLD_TIME),
             keepalive_at: None,
             refreshing: BTreeMap::new(),
-            send_until: None,
+            waiting_since: None,
         }
     }
 
@@ -124,12 +124,7 @@ impl Connection {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.hold_until
-            .into_iter()
-            .chain(self.keepalive_at)
-            .chain(self.send_until)
-            .chain(self.refreshing.values().copied())
-            .min()
+        self.hold_until.into_iter().chain(self.keepalive_at).chain(self.refreshing.values().copied()).min()
     }
 
     /// When the neighbour has been silent for too long, and when we have been for long enough.

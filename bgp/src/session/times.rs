@@ -32,7 +32,7 @@ impl Session {
             hold: furthest.and_then(Connection::agreed).and_then(|agreed| agreed.hold_time),
             hold_until,
             keepalive_at,
-            send_until: furthest.and_then(|connection| connection.send_until),
+            send_until: furthest.and_then(|connection| self.send_until(connection)),
             dial_at: self.dial.deadline().filter(|_| self.connections.is_empty()),
             stale_until: self.stale_until,
         }

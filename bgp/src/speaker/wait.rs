@@ -49,9 +49,12 @@ impl Speaker {
         }
         if octets > 0 {
             self.waits.entry(connection).or_default().octets = octets;
-        } else if let Some(Wait { late: Some(late), .. }) = self.waits.remove(&connection) {
+            return;
+        }
+        if let Some(Wait { late: Some(late), .. }) = self.waits.remove(&connection) {
             self.catch_up(now, connection, late);
         }
+        self.end_tables(now); // the mark waited for it too
     }
 
     /// Everything sent passes here.

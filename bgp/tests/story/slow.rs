@@ -52,6 +52,18 @@ fn rfc9687_twice_the_hold_time_counts_where_that_is_longer_and_the_operators_wor
 }
 
 #[test]
+fn an_operator_who_is_not_so_patient_need_not_wait_for_the_neighbour() {
+    let mut peer = Peer::established(None);
+    peer.takes(500);
+    peer.pass(200 * SECOND);
+
+    peer.reconfigure(|neighbour| neighbour.send_hold = Some(100 * SECOND));
+    peer.pass(SECOND);
+
+    assert_eq!(peer.view().last_error.as_deref(), Some("send hold timer expired (8/0)"));
+}
+
+#[test]
 fn a_neighbour_that_takes_everything_in_time_is_left_in_peace() {
     let mut peer = Peer::established(None);
 

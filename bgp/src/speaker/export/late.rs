@@ -58,7 +58,6 @@ impl Speaker {
         let told = batch.telling(&session);
         self.deliver([told]);
         late.again.into_iter().for_each(|family| self.send_family(now, neighbour, family));
-        self.end_tables(now);
     }
 
     fn late(&self) -> impl Iterator<Item = Established<'_>> {
