@@ -5,6 +5,7 @@
 mod bfd;
 mod collision;
 mod communities;
+mod errors;
 mod exchange;
 mod extended;
 mod foreign;
@@ -23,8 +24,8 @@ mod reflectors;
 mod refresh;
 mod restart;
 mod retire;
-mod routes;
 mod roles;
+mod routes;
 mod session;
 mod shutdown;
 mod slow;
