@@ -60,8 +60,10 @@ impl Speaker {
         late.again.into_iter().for_each(|family| self.send_family(now, neighbour, family));
     }
 
+    /// Where something waits at all: few of many neighbours, and mostly none.
     fn late(&self) -> impl Iterator<Item = Established<'_>> {
-        self.sessions.values().filter_map(Session::established).filter(|session| self.is_late(session.id))
+        let waiting = self.waits.keys().filter_map(|connection| self.sessions.get(self.connections.get(connection)?));
+        waiting.filter_map(Session::established).filter(|session| self.is_late(session.id))
     }
 
     /// Whether what this neighbour was told is not yet all that is true.
