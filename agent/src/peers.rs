@@ -9,6 +9,7 @@ mod dropped;
 mod option;
 mod password;
 mod shield;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,8 +20,8 @@ use std::time::Duration;
 
 use poplin_bgp::{Action, ConnectionId, Event as BgpEvent, Protection};
 use poplin_node::Event;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -28,19 +29,14 @@ use tokio::time::timeout;
 use bfd::Bfd;
 use dropped::Dropped;
 use shield::Shield;
+use writer::Writer;
 
 /// How long a dialled neighbour may take to answer.
 const DIAL: Duration = Duration::from_secs(5);
 
-/// How long a closing connection may take to send its last words.
-const FLUSH: Duration = Duration::from_secs(2);
-
 /// Octets read at once: a few of the largest messages (RFC 4271 §4.1: 4,096 octets). What they make the speaker ask for waits in
 /// memory until all of them are read, and is handed back to the kernel if it is much.
 const READ_OCTETS: usize = 16 << 10;
-
-/// Octets written at once, if so many wait.
-const WRITE_OCTETS: usize = 64 << 10;
 
 /// The connections of one speaker.
 pub struct Peers {
@@ -205,7 +201,8 @@ impl Shared {
         let _ = self.opened.send((connection, sender));
         let local = local.ip().to_canonical();
         self.tell(BgpEvent::ConnectionOpened { connection, neighbour, outgoing, local }).await;
-        tokio::spawn(converse(self.clone(), connection, neighbour, reader, writer, octets));
+        let writer = Writer::new(connection, writer, octets);
+        tokio::spawn(converse(self.clone(), connection, neighbour, reader, writer));
     }
 }
 
@@ -214,12 +211,11 @@ async fn converse(
     connection: ConnectionId,
     neighbour: IpAddr,
     reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
-    octets: mpsc::UnboundedReceiver<Vec<u8>>,
+    writer: Writer,
 ) {
     let reason = tokio::select! {
         reason = hear(&shared, connection, neighbour, reader) => reason,
-        reason = write(writer, octets) => reason,
+        reason = writer.run(&shared) => reason,
     };
     shared.tell(BgpEvent::ConnectionClosed { connection, reason }).await;
 }
@@ -244,19 +240,4 @@ async fn read(shared: &Shared, connection: ConnectionId, mut reader: OwnedReadHa
             Err(error) => return error.to_string(),
         }
     }
-}
-
-async fn write(mut writer: OwnedWriteHalf, mut octets: mpsc::UnboundedReceiver<Vec<u8>>) -> String {
-    while let Some(mut waiting) = octets.recv().await {
-        while waiting.len() < WRITE_OCTETS
-            && let Ok(more) = octets.try_recv()
-        {
-            waiting.extend(more);
-        }
-        if let Err(error) = writer.write_all(&waiting).await {
-            return error.to_string();
-        }
-    }
-    let _ = timeout(FLUSH, writer.shutdown()).await;
-    "closed".to_owned()
 }

@@ -38,8 +38,8 @@ pub use route_map::{
     RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict,
 };
 pub use session::{
-    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, Record, SessionState,
-    Tally, Times,
+    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, Record, RoleConfig,
+    SessionState, Tally, Times,
 };
 pub use speaker::{
     Action, Advertised, BestChange, ConnectionId, Event, FamilyCount, NeighbourDetail, NeighbourView, Note, Order,

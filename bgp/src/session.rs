@@ -29,7 +29,10 @@ mod path;
 mod protection;
 mod receive;
 mod record;
+mod refresh;
 mod restart;
+mod role;
+mod send_hold;
 mod shutdown;
 mod times;
 
@@ -41,7 +44,7 @@ use std::{
 
 use crate::{
     Action, ConnectionId, Note, SpeakerConfig,
-    wire::{Capability, Family, Fault, Message, RouteRefresh},
+    wire::{Capability, Family, Fault},
 };
 
 use connection::Connection;
@@ -56,6 +59,7 @@ pub use limit::{LimitAction, PrefixLimits};
 pub use protection::Protection;
 pub use record::{Record, Tally};
 pub use restart::RESTART_TIME;
+pub use role::RoleConfig;
 pub use times::Times;
 
 /// One neighbour, with at most one connection of each direction; a restarted neighbour's call stands for a moment beside
@@ -176,6 +180,7 @@ impl Session {
         let ids: Vec<_> = self.connections.iter().map(|connection| connection.id).collect();
         ids.into_iter().for_each(|id| self.tick_connection(now, id));
         self.tick_stale(now);
+        self.tick_refreshes(now);
         if self.connections.is_empty() && self.dial.deadline().is_some_and(|deadline| deadline <= now) {
             self.call(now);
         }
@@ -185,6 +190,8 @@ impl Session {
         let Some(connection) = self.connection(id) else { return };
         if connection.has_expired(now) {
             self.fail(now, id, Fault::HOLD_EXPIRED.bare());
+        } else if self.is_stuck(now, connection) {
+            self.fail(now, id, Fault::SEND_HOLD_EXPIRED.bare());
         } else if connection.owes_keepalive(now) {
             self.send_keepalive(now, id);
         }
@@ -192,7 +199,8 @@ impl Session {
 
     /// When to come back with [`Session::tick`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let connections = self.connections.iter().filter_map(Connection::deadline).min();
+        let stuck = self.connections.iter().filter_map(|connection| self.send_until(connection));
+        let connections = self.connections.iter().filter_map(Connection::deadline).chain(stuck).min();
         let next = if self.connections.is_empty() { self.dial.deadline() } else { connections };
         next.into_iter().chain(self.stale_until).chain(self.aged_until.values().copied()).min()
     }
@@ -205,15 +213,6 @@ impl Session {
             self.call(now);
         }
         ids.into_iter().for_each(|id| self.fail(now, id, Fault::RESET.bare()));
-    }
-
-    /// Asks the neighbour to tell all its routes again, if it can.
-    pub(crate) fn ask_again(&mut self, now: Instant) {
-        let Some(session) = self.established().filter(Established::answers_refresh) else { return };
-        let (id, families) = (session.id, session.families().map(|(family, _)| family).collect::<Vec<_>>());
-        for family in families {
-            self.send(now, id, Message::RouteRefresh(RouteRefresh { family: Some(family) }));
-        }
     }
 
     /// Dials, if that is our part and nothing holds us back; else just listens.

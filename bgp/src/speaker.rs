@@ -17,6 +17,7 @@ mod protect;
 mod restart;
 mod retire;
 mod view;
+mod wait;
 mod watch;
 
 use std::{
@@ -42,6 +43,7 @@ pub use watch::{BestChange, Way};
 
 use export::Terms;
 use outbox::Outbox;
+use wait::Wait;
 
 /// One BGP speaker.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub struct Speaker {
     /// Whether somebody wants to hear of every change of a best path.
     is_watched: bool,
     outbox: Outbox,
+    /// Of connections where something waits.
+    waits: BTreeMap<ConnectionId, Wait>,
     /// Room for the changes of the next update.
     spare: Vec<Change>,
     actions: VecDeque<Action>,
@@ -92,6 +96,7 @@ impl Speaker {
             expects_callers: false,
             is_watched: false,
             outbox: Outbox::default(),
+            waits: BTreeMap::new(),
             spare: Vec::new(),
             actions: VecDeque::new(),
         }
@@ -116,14 +121,16 @@ impl Speaker {
             Event::Received { connection, octets } => {
                 self.with_connection(now, connection, |session| session.received(now, connection, &octets));
             }
+            Event::Waits { connection, octets } => self.waits(now, connection, octets),
             Event::ConnectionClosed { connection, reason } => {
                 self.with_connection(now, connection, |session| session.lost(now, connection, reason));
-                self.connections.remove(&connection);
+                self.forget_connection(connection);
             }
             Event::PathChanged(view) => self.path_changed(now, view),
         }
         self.retire(now);
-        self.actions.extend(self.outbox.take_all());
+        let told: Vec<_> = self.outbox.take_all().collect();
+        told.into_iter().for_each(|action| self.ask(action));
     }
 
     /// What should be done next; drain until `None` before the next event.
@@ -196,6 +203,7 @@ impl Speaker {
                 let changes = self.table.bypass(neighbour);
                 self.follow(changes);
             }
+            Effect::Doubt(family) => self.table.doubt(neighbour, family),
             Effect::Sweep(families) => {
                 let changes = self.table.sweep(neighbour, &families);
                 self.follow(changes);
@@ -205,18 +213,28 @@ impl Speaker {
                 self.import(neighbour, update);
                 self.count(now, neighbour);
             }
-            Effect::Refresh(family) => self.send_family(neighbour, family),
+            Effect::Refresh(family) => self.send_family(now, neighbour, family),
         }
     }
 
     fn act(&mut self, action: Action) {
         if let Action::Send { connection, .. } | Action::Close { connection } = action {
-            self.actions.extend(self.outbox.take(connection));
+            self.outbox.take(connection).into_iter().for_each(|action| self.ask(action));
         }
         if let Action::Close { connection } = action {
-            self.connections.remove(&connection);
+            self.forget_connection(connection);
         }
+        self.ask(action);
+    }
+
+    fn ask(&mut self, action: Action) {
+        self.count_waiting(&action);
         self.actions.push_back(action);
+    }
+
+    fn forget_connection(&mut self, connection: ConnectionId) {
+        self.connections.remove(&connection);
+        self.waits.remove(&connection);
     }
 
     /// Turns changes of the table into routes for the kernel.

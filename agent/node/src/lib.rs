@@ -36,4 +36,4 @@ pub mod transaction;
 pub use action::{Action, Note};
 pub use event::Event;
 pub use node::{Identity, Node, Role};
-pub use peering::{BGP_PORT, HOLD_TIME};
+pub use peering::{BGP_PORT, CONNECT_RETRY, HOLD_TIME};

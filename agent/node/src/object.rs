@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::wire::{AddPaths, Family};
-use poplin_bgp::{Asn, PrefixLimits, Protection, bfd};
+use poplin_bgp::{Asn, PrefixLimits, Protection, RoleConfig, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -20,6 +20,7 @@ use poplin_policy::selector::Selector;
 
 use crate::kernel::Mac;
 use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName};
+use crate::{CONNECT_RETRY, HOLD_TIME};
 
 /// Any object.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,8 +209,8 @@ pub struct Peer {
     pub asn: Asn,
     /// Hosts that peer with it.
     pub hosts: Selector,
-    /// How long it may be silent.
-    pub hold_time: Duration,
+    /// How long things may take with it.
+    pub timers: Timers,
     /// How the way to it is watched, if it is.
     pub bfd: Option<Bfd>,
     /// Which of its routes are taken, and which it is told.
@@ -220,6 +221,10 @@ pub struct Peer {
     pub is_transit: bool,
     /// Whether more than one path to a prefix is exchanged with it.
     pub add_paths: AddPaths,
+    /// Whether messages may be longer than 4,096 octets, if it can read them.
+    pub extended_messages: bool,
+    /// What hosts are to it, if it is in another AS.
+    pub role: Option<RoleConfig>,
     /// How many paths to a prefix it is told at most.
     pub paths: usize,
     /// What keeps strangers off the connections to it.
@@ -236,6 +241,25 @@ pub struct Peer {
     pub long_lived: Option<Duration>,
     /// Whether its routes outlive the end of a session by a NOTIFICATION.
     pub is_gentle: bool,
+}
+
+/// How long things may take with a BGP neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// How long it may be silent.
+    pub hold: Duration,
+    /// How long we may be; absent = a third of the hold time agreed on.
+    pub keepalive: Option<Duration>,
+    /// How long to wait before it is dialled again.
+    pub connect_retry: Duration,
+    /// How long it may take nothing of what waits for it; absent = as the speaker has it.
+    pub send_hold: Option<Duration>,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { hold: HOLD_TIME, keepalive: None, connect_retry: CONNECT_RETRY, send_hold: None }
+    }
 }
 
 /// Where a BGP neighbour is that is not a host of the fabric.

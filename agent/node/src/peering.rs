@@ -139,7 +139,7 @@ fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) ->
 }
 
 fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange) -> NeighbourConfig {
-    let usual = neighbour(me, address, peer.port, peer.asn, peer.hold_time, exchange);
+    let usual = neighbour(me, address, peer.port, peer.asn, peer.timers.hold, exchange);
     NeighbourConfig {
         passive: peer.is_passive,
         families: peer.families.clone(),
@@ -149,6 +149,11 @@ fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange
         limits: peer.limits,
         shutdown: peer.shutdown.clone(),
         add_paths: peer.add_paths,
+        extended_messages: peer.extended_messages,
+        role: peer.role,
+        keepalive: peer.timers.keepalive,
+        connect_retry: peer.timers.connect_retry,
+        send_hold: peer.timers.send_hold,
         ..usual
     }
 }
@@ -174,6 +179,8 @@ fn neighbour(
         port,
         asn,
         hold_time,
+        keepalive: None,
+        send_hold: None,
         connect_retry: CONNECT_RETRY,
         passive: false,
         families: Family::ALL.into(),
@@ -186,6 +193,8 @@ fn neighbour(
         limits: PrefixLimits::default(),
         shutdown: None,
         add_paths: AddPaths::default(),
+        extended_messages: true,
+        role: None,
         exchange,
     }
 }
@@ -250,7 +259,7 @@ mod tests {
             port: BGP_PORT,
             asn: Asn(65000),
             hosts: Selector::all(),
-            hold_time: HOLD_TIME,
+            timers: Default::default(),
             bfd,
             maps: Default::default(),
             is_client: false,
@@ -259,6 +268,8 @@ mod tests {
             limits: PrefixLimits::default(),
             shutdown: None,
             add_paths: AddPaths::default(),
+            extended_messages: true,
+            role: None,
             paths: 8,
             is_passive: false,
             families: Family::ALL.into(),

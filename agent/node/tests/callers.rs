@@ -10,7 +10,7 @@ use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent, wire::Family};
 use poplin_node::kernel::KernelState;
 use poplin_node::name::{HostName, PeerName};
 use poplin_node::object::{Host, Object, Peer, Place, RouteMaps, Versioned};
-use poplin_node::{Action, Event, HOLD_TIME, Identity, Node, Role};
+use poplin_node::{Action, Event, Identity, Node, Role};
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
 
@@ -79,7 +79,7 @@ fn racks() -> Peer {
         port: 179,
         asn: Asn(64512),
         hosts: Selector::all(),
-        hold_time: HOLD_TIME,
+        timers: Default::default(),
         bfd: None,
         maps: RouteMaps::default(),
         is_client: true,
@@ -93,6 +93,8 @@ fn racks() -> Peer {
         families: Family::ALL.into(),
         long_lived: None,
         is_gentle: false,
+        extended_messages: true,
+        role: None,
     }
 }
 

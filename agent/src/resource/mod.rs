@@ -15,6 +15,7 @@ mod pool;
 mod protection;
 mod route_map;
 mod stored;
+mod timers;
 
 pub use key::{ROOT, key_of, kind_prefix, path_of, path_of_name};
 pub use stored::{StoredError, decode, decode_resource, encode};

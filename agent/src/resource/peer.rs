@@ -1,14 +1,14 @@
 //! BGP peers outside the fabric.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use poplin_bgp::wire::{AddPaths, Family, Notification};
+use poplin_bgp::RoleConfig;
+use poplin_bgp::wire::{AddPaths, Family, Notification, Role};
 use poplin_manifest::address::address;
 use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector, within, word};
+use poplin_node::BGP_PORT;
 use poplin_node::name::PeerName;
 use poplin_node::object::{Peer, Place};
-use poplin_node::{BGP_PORT, HOLD_TIME};
 use poplin_proto::v1;
 
 use super::bfd;
@@ -16,6 +16,7 @@ use super::host::{asn, long_lived};
 use super::limits;
 use super::protection;
 use super::route_map::named;
+use super::timers;
 
 pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let spec = peer.spec.clone().unwrap_or_default();
@@ -26,30 +27,25 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let port = findings.take(within("spec.port", spec.port.unwrap_or(u32::from(BGP_PORT)), 1, 65535, ""));
     let port = port.and_then(|port| u16::try_from(port).ok());
     let hosts = findings.take(selector("spec.hosts", &spec.hosts));
-    // RFC 4271 §4.2: a hold time is zero or at least three seconds; zero would keep a dead peer for ever.
-    let hold_time = match spec.hold_time_seconds {
-        None => Some(HOLD_TIME),
-        Some(seconds) => findings
-            .take(within("spec.holdTimeSeconds", seconds, 3, 65535, " s"))
-            .map(|seconds| Duration::from_secs(seconds.into())),
-    };
+    let timers = timers::check(&mut findings, &spec);
     let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let maps = named(&mut findings, [("spec.import", &spec.import), ("spec.export", &spec.export)]);
     let protection = protection::check(&mut findings, &spec);
     let limits =
         spec.prefix_limits.as_ref().and_then(|limits| limits::check(&mut findings, "spec.prefixLimits", limits));
     let shutdown = spec.shutdown.clone().and_then(|text| findings.take(communication("spec.shutdown", text)));
+    let role = role(&mut findings, &spec);
     let (add_paths, paths) = paths(&mut findings, &spec);
     let families = families(&mut findings, &spec.families);
     let long_lived = findings.take(long_lived("spec.longLivedSeconds", spec.long_lived_seconds.unwrap_or(0)));
-    let checked = place.zip(asn).zip(port).zip(hosts).zip(hold_time).zip(long_lived);
-    findings.finish(checked.map(|(((((place, asn), port), hosts), hold_time), long_lived)| Peer {
+    let checked = place.zip(asn).zip(port).zip(hosts).zip(timers).zip(long_lived);
+    findings.finish(checked.map(|(((((place, asn), port), hosts), timers), long_lived)| Peer {
         name,
         place,
         port,
         asn,
         hosts,
-        hold_time,
+        timers,
         bfd,
         maps,
         is_client: spec.reflector_client,
@@ -58,6 +54,8 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         limits: limits.unwrap_or_default(),
         shutdown,
         add_paths,
+        role,
+        extended_messages: spec.extended_messages.unwrap_or(true),
         paths,
         is_passive: spec.passive,
         families,
@@ -92,6 +90,21 @@ fn place(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
     }
     let range = findings.take(net("spec.addressRange", &spec.address_range))?;
     Some(Place::Within(range, usize::try_from(most?).unwrap_or(1)))
+}
+
+/// What hosts are to it.
+fn role(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<RoleConfig> {
+    if spec.role.is_empty() {
+        if spec.strict_role {
+            let message = "it asks the peer to say what it is, and role does not say what hosts are to it";
+            findings.add(Invalid::new("spec.strictRole", "USELESS", message).advice("role: customer"));
+        }
+        return None;
+    }
+    let names = Role::ALL.map(|role| (role.to_string(), role));
+    let words: Vec<_> = names.iter().map(|(name, role)| (name.as_str(), *role)).collect();
+    let role = findings.take(word("spec.role", &spec.role, &words))?;
+    Some(RoleConfig { role, is_strict: spec.strict_role })
 }
 
 /// Those named, or both.
@@ -176,6 +189,22 @@ mod tests {
             spec.address_range_max = Some(9);
         };
         assert_eq!(refused(useless), "spec.addressRangeMax");
+    }
+
+    #[test]
+    fn a_role_is_one_of_five_and_nothing_is_asked_of_a_peer_without_one() {
+        let checked = |role: &str, strict_role| {
+            let mut peer = spec("", None);
+            let spec = peer.spec.as_mut().unwrap();
+            (spec.role, spec.strict_role) = (role.to_owned(), strict_role);
+            check(&peer).map(|peer| peer.role).map_err(|mut invalids| invalids.0.swap_remove(0).field)
+        };
+
+        assert_eq!(checked("", false), Ok(None));
+        let role = Role::RouteServerClient;
+        assert_eq!(checked("rs-client", true), Ok(Some(RoleConfig { role, is_strict: true })));
+        assert_eq!(checked("boss", false), Err("spec.role".to_owned()));
+        assert_eq!(checked("", true), Err("spec.strictRole".to_owned()));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use poplin_proto::v1::{GetNeighbourResponse, LastNotification, MessageCounts};
 use super::status;
 
 pub(super) fn written(now: Instant, session: Session, detail: NeighbourDetail) -> GetNeighbourResponse {
-    let NeighbourDetail { record, ours, theirs, times, router_id, local, families, view: _ } = detail;
-    let Times { hold_proposed, hold, hold_until, keepalive_at, dial_at, stale_until } = times;
+    let NeighbourDetail { record, ours, theirs, times, router_id, local, families, .. } = detail;
+    let Times { hold_proposed, hold, hold_until, keepalive_at, send_until, dial_at, stale_until } = times;
     let Record { sent, received, flawed, established, last_sent, last_received } = record;
     let left = |moment: Option<Instant>| moment.map(|moment| moment.saturating_duration_since(now).as_secs());
     GetNeighbourResponse {
@@ -34,6 +34,9 @@ pub(super) fn written(now: Instant, session: Session, detail: NeighbourDetail) -
         updates_flawed: flawed,
         times_established: established,
         last_sent: last_sent.map(|(at, error)| last(now, at, &error)),
+        waiting_octets: detail.waiting_octets as u64,
+        late_prefixes: detail.late_prefixes as u64,
+        send_seconds_left: left(send_until),
         last_received: last_received.map(|(at, error)| last(now, at, &error)),
     }
 }

@@ -1,6 +1,6 @@
 //! Which routes never enter the table.
 //!
-//! Rules: RFC 4271 §5.1.3 (next hop), §6.3 (first AS), §9.1.2 (loops), RFC 4456 §8 (what comes home), RFC 6890 (addresses
+//! Rules: RFC 4271 §5.1.3 (next hop), §6.3 (first AS), §9.1.2 (loops), RFC 4456 §8 (what comes home), RFC 9234 §5 (leaks), RFC 6890 (addresses
 //! with a meaning of their own). Routes to exactly our own prefixes are kept, yet never used: see `own.rs`;
 //! so are those that passed our cluster before: see `speaker/import/judge.rs`.
 
@@ -8,7 +8,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use crate::{Asn, wire::Attributes};
+use crate::{
+    Asn,
+    wire::{Attributes, Role},
+};
 
 use super::Source;
 
@@ -24,6 +27,9 @@ pub enum Refusal {
     /// An external neighbour must stand at the head of the path.
     #[error("the path does not begin with the neighbour's AS {0}")]
     FirstAs(Asn),
+    /// It was for customers only, and does not come from above.
+    #[error("it leaks: AS {0} meant it for customers only (OTC)")]
+    Leak(Asn),
     /// The next hop is nobody, many, us, or known on one link only.
     #[error("the next hop {0} cannot be a neighbour of ours")]
     NextHop(IpAddr),
@@ -37,7 +43,7 @@ impl Refusal {
     pub(crate) fn is_ordinary(self) -> bool {
         match self {
             Self::Loop(_) | Self::Reflected(_) => true,
-            Self::FirstAs(_) | Self::NextHop(_) | Self::Prefix => false,
+            Self::FirstAs(_) | Self::Leak(_) | Self::NextHop(_) | Self::Prefix => false,
         }
     }
 }
@@ -58,7 +64,18 @@ pub(crate) fn admits_attributes(
     if source.external && attributes.path.first() != Some(source.asn) {
         return Err(Refusal::FirstAs(source.asn));
     }
-    Ok(())
+    leak(attributes, source).map_or(Ok(()), |asn| Err(Refusal::Leak(asn)))
+}
+
+/// RFC 9234 §5: whose word was not kept; a peer may only tell what is for customers of its own.
+fn leak(attributes: &Attributes, source: &Source) -> Option<Asn> {
+    let said = attributes.only_to_customer?;
+    let leaks = match source.role? {
+        Role::Provider | Role::RouteServer => true,
+        Role::Peer => said != source.asn,
+        Role::Customer | Role::RouteServerClient => false,
+    };
+    leaks.then_some(said)
 }
 
 /// Whether a prefix may be reached over this next hop.

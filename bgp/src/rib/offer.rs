@@ -18,7 +18,7 @@ pub(crate) enum Offer {
 }
 
 impl Table {
-    pub(super) fn offer(&self, prefix: &IpNet) -> Offer {
+    pub(crate) fn offer(&self, prefix: &IpNet) -> Offer {
         if self.own.contains(prefix) {
             return Offer::Own;
         }

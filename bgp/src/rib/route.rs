@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::{
     Asn,
-    wire::{Attributes, Community},
+    wire::{Attributes, Community, Role},
 };
 
 use super::Step;
@@ -23,6 +23,8 @@ pub(crate) struct Source {
     pub(crate) asn: Asn,
     pub(crate) router_id: Ipv4Addr,
     pub(crate) external: bool,
+    /// What we are to it, if somebody says so.
+    pub(crate) role: Option<Role>,
     /// Our end of the connection: a next hop that would lead back to us.
     pub(crate) local: IpAddr,
 }

@@ -93,6 +93,14 @@ impl Table {
         })
     }
 
+    /// A neighbour begins to offer all of a family again: what it has offered is stale until then, and stays as it is.
+    pub(crate) fn doubt(&mut self, neighbour: IpAddr, family: Family) {
+        self.retain(neighbour, |prefix, path| {
+            path.is_stale |= Family::of_prefix(prefix) == family;
+            true
+        });
+    }
+
     /// What a neighbour has not offered again in these families is gone.
     pub(crate) fn sweep(&mut self, neighbour: IpAddr, families: &BTreeSet<Family>) -> Vec<Change> {
         self.retain(neighbour, |prefix, path| !(path.is_stale && families.contains(&Family::of_prefix(prefix))))

@@ -12,7 +12,7 @@ use crate::{
     wire::{AddPaths, Family},
 };
 
-use super::{PrefixLimits, Protection};
+use super::{PrefixLimits, Protection, RoleConfig};
 
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,11 @@ pub struct NeighbourConfig {
     pub asn: Asn,
     /// The hold time we propose, in whole seconds: 0 for none, else 3 to 65535; other values are moved to the nearest.
     pub hold_time: Duration,
+    /// How long we are silent at most, at least a second; `None`, and wherever that is shorter: a third of the hold time agreed on (RFC 4271 §4.4).
+    pub keepalive: Option<Duration>,
+    /// How long it may take nothing of what waits for it before its session ends; `None`: 8 minutes or twice the hold time agreed on, whichever
+    /// is longer (RFC 9687 §4).
+    pub send_hold: Option<Duration>,
     /// How long a dial may take, and how long to wait after one that failed.
     pub connect_retry: Duration,
     /// Whether we only wait for its call.
@@ -37,6 +42,10 @@ pub struct NeighbourConfig {
     pub next_hop_v6: Option<Ipv6Addr>,
     /// Whether more than one path to a prefix is exchanged with it (RFC 7911).
     pub add_paths: AddPaths,
+    /// What we are to it, if it is in another system (RFC 9234); `None`: nobody says.
+    pub role: Option<RoleConfig>,
+    /// Whether messages may be up to 65,535 octets long instead of 4,096, if it can read them (RFC 8654).
+    pub extended_messages: bool,
     /// How long its routes may stay as a last choice after it has been away for longer than a restart takes, and how long ours may with it
     /// (RFC 9494): what it says of itself counts where that is less. `None`: not at all, and it is not spoken of.
     pub long_lived: Option<Duration>,
@@ -100,9 +109,14 @@ impl NeighbourConfig {
     pub(crate) fn needs_reset(&self, new: &Self) -> bool {
         let agreed =
             |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6, config.add_paths);
-        let told = |config: &Self| (config.families.clone(), config.long_lived, config.gentle);
+        let told =
+            |config: &Self| (config.families.clone(), config.long_lived, config.gentle, config.extended_messages);
         // A connection that stands would go on as it was protected when it was made.
-        agreed(self) != agreed(new) || told(self) != told(new) || self.protection != new.protection
+        agreed(self) != agreed(new)
+            || self.role != new.role
+            || self.keepalive != new.keepalive
+            || told(self) != told(new)
+            || self.protection != new.protection
     }
 }
 

@@ -1,9 +1,9 @@
 //! One TCP connection to a neighbour, from our OPEN to its end.
 //!
-//! Rules: RFC 4271 §8.2.2 (OpenSent, OpenConfirm, Established), §4.4 and §6.5 (keepalive and hold timers).
+//! Rules: RFC 4271 §8.2.2 (OpenSent, OpenConfirm, Established), §4.4 and §6.5 (keepalive and hold timers), RFC 9687 (send hold timer).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -39,6 +39,10 @@ pub(super) struct Connection {
     hold_until: Option<Instant>,
     /// When we have been silent for long enough.
     keepalive_at: Option<Instant>,
+    /// Until when each family may be told again that the neighbour has begun to tell again.
+    pub(super) refreshing: BTreeMap<Family, Instant>,
+    /// Since when the neighbour has taken nothing of what waits for it; `None` while nothing does.
+    pub(super) waiting_since: Option<Instant>,
 }
 
 /// How far the two ends have come.
@@ -74,6 +78,8 @@ impl Connection {
             phase: Phase::OpenSent,
             hold_until: Some(now + OPEN_HOLD_TIME),
             keepalive_at: None,
+            refreshing: BTreeMap::new(),
+            waiting_since: None,
         }
     }
 
@@ -104,10 +110,9 @@ impl Connection {
         }
     }
 
-    /// We showed that we are alive; a third of the hold time is what RFC 4271 §4.4 suggests.
+    /// We showed that we are alive.
     pub(super) fn speak(&mut self, now: Instant) {
-        let hold_time = self.agreed().and_then(|agreed| agreed.hold_time);
-        self.keepalive_at = hold_time.map(|hold_time| now + hold_time / 3);
+        self.keepalive_at = self.agreed().and_then(|agreed| agreed.keepalive).map(|time| now + time);
     }
 
     pub(super) fn has_expired(&self, now: Instant) -> bool {
@@ -119,7 +124,7 @@ impl Connection {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.hold_until.into_iter().chain(self.keepalive_at).min()
+        self.hold_until.into_iter().chain(self.keepalive_at).chain(self.refreshing.values().copied()).min()
     }
 
     /// When the neighbour has been silent for too long, and when we have been for long enough.
@@ -174,6 +179,11 @@ impl Established<'_> {
     /// Whether the neighbour tells all again when it is asked to (RFC 2918).
     pub(crate) fn answers_refresh(&self) -> bool {
         self.agreed.capabilities.contains(&Capability::RouteRefresh)
+    }
+
+    /// Whether the neighbour knows marks around a refresh (RFC 7313).
+    pub(crate) fn knows_marks(&self) -> bool {
+        self.agreed.capabilities.contains(&Capability::EnhancedRefresh)
     }
 
     /// Whether the neighbour knows what a long-lived stale route is (RFC 9494).

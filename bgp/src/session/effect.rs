@@ -24,6 +24,8 @@ pub(crate) enum Effect {
     Age(BTreeSet<Family>),
     /// It does not forward: what leads over itself goes, and what it only passed on from others stays.
     Bypass,
+    /// It begins to tell all of this family again: what it has told is stale until then.
+    Doubt(Family),
     /// What is still stale of these families goes.
     Sweep(BTreeSet<Family>),
     /// It has told its whole table.

@@ -43,7 +43,10 @@ impl End {
     /// Whether the two cannot agree, so that trying again at once would only repeat it; else calls are still taken.
     fn is_quarrel(&self) -> bool {
         match self {
-            Self::Ours(error) | Self::Theirs(error) => !error.fault.is_cease() && error.fault != Fault::HOLD_EXPIRED,
+            Self::Ours(error) | Self::Theirs(error) => {
+                let is_silence = [Fault::HOLD_EXPIRED, Fault::SEND_HOLD_EXPIRED].contains(&error.fault);
+                !error.fault.is_cease() && !is_silence
+            }
             Self::Lost(_) | Self::Superseded => false,
         }
     }

@@ -1,7 +1,8 @@
 //! What two speakers agree on, and whether they do.
 //!
 //! In: our settings and the neighbour's OPEN. Out: the agreement, or the NOTIFICATION that ends the attempt.
-//! Rules: RFC 4271 §6.2, RFC 4724 §3, RFC 8538 §2 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers).
+//! Rules: RFC 4271 §6.2, RFC 4724 §3, RFC 8538 §2 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers),
+//! RFC 8654 §4 (whoever offers extended messages reads them; whoever is offered them may write them).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use crate::{
     },
 };
 
-use super::{NeighbourConfig, RESTART_TIME};
+use super::{NeighbourConfig, RESTART_TIME, role::role};
 
 /// What two speakers agreed on.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Agreed {
     pub(super) families: BTreeSet<Family>,
     /// `None`: neither end asks for signs of life.
     pub(super) hold_time: Option<Duration>,
+    /// How long we may be silent.
+    pub(super) keepalive: Option<Duration>,
     /// What the neighbour says about its restarts; `None` if it knows of no graceful ones.
     pub(super) restart: Option<GracefulRestart>,
     /// What it says about restarts that take long; `None` if it does not know of them.
@@ -58,16 +61,20 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
     let modes = families.iter().map(|&family| (family, config.add_paths)).collect();
     let add_paths = (config.add_paths != AddPaths::default()).then_some(Capability::AddPaths(modes));
     let long_lived = config.long_lived.map(|time| Capability::LongLived(our_long_lived(&families, time)));
+    let extended = config.extended_messages.then_some(Capability::ExtendedMessages);
+    let role = config.role.filter(|_| config.asn != us.asn).map(|config| Capability::Role(config.role));
     let families = families.into_iter().map(Capability::Multiprotocol);
     Open {
         my_as: us.asn.two_octets(),
         hold_time_secs: config.hold_time_secs(),
         router_id: us.router_id,
         capabilities: families
-            .chain([Capability::RouteRefresh, restart])
+            .chain([Capability::RouteRefresh, Capability::EnhancedRefresh, restart])
             .chain(long_lived)
             .chain([Capability::FourOctetAsn(us.asn)])
             .chain(add_paths)
+            .chain(extended)
+            .chain(role)
             .collect(),
     }
 }
@@ -98,15 +105,30 @@ pub(super) fn agree(
     let hold_time = hold_time(config, open)?;
     let families = families(offered(config, local), open)?;
     let external = config.asn != us.asn;
-    let source = Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, local };
+    let role = role(config.role, external, open)?;
+    let source =
+        Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, role, local };
     let theirs = |family| open.add_paths(family);
     let ids_in = PathFamilies::of(|family| config.add_paths.receive && theirs(family).send);
     let ids_out = PathFamilies::of(|family| config.add_paths.send && theirs(family).receive);
-    let dialect = Dialect { four_octets: open.four_octet_asn().is_some(), external, ids_in, ids_out };
+    let long_in = config.extended_messages;
+    let long_out = long_in && open.capabilities.contains(&Capability::ExtendedMessages);
+    let four_octets = open.four_octet_asn().is_some();
+    let dialect = Dialect { four_octets, external, ids_in, ids_out, long_in, long_out };
     let (restart, long_lived) = (open.graceful_restart().cloned(), open.long_lived().cloned());
     let is_gentle = config.gentle && restart.as_ref().is_some_and(|restart| restart.is_gentle);
     let (source, capabilities) = (Arc::new(source), open.capabilities.clone());
-    Ok(Agreed { dialect, families, hold_time, restart, long_lived, is_gentle, source, capabilities })
+    Ok(Agreed {
+        dialect,
+        families,
+        hold_time,
+        keepalive: hold_time.map(|time| keepalive(config, time)),
+        restart,
+        long_lived,
+        is_gentle,
+        source,
+        capabilities,
+    })
 }
 
 fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
@@ -128,6 +150,12 @@ fn hold_time(config: &NeighbourConfig, open: &Open) -> Result<Option<Duration>, 
     }
 }
 
+/// A third of the hold time is what RFC 4271 §4.4 suggests, and a bound.
+fn keepalive(config: &NeighbourConfig, hold_time: Duration) -> Duration {
+    let asked = config.keepalive.map(|time| time.max(Duration::from_secs(1)));
+    asked.map_or(hold_time / 3, |asked| asked.min(hold_time / 3))
+}
+
 /// What both offer; a neighbour that names no family at all speaks IPv4, RFC 4760 §8.
 fn families(ours: BTreeSet<Family>, open: &Open) -> Result<BTreeSet<Family>, Notification> {
     let mut theirs: BTreeSet<_> = open.capabilities.iter().filter_map(family_of).collect();
@@ -142,6 +170,9 @@ fn family_of(capability: &Capability) -> Option<Family> {
     match capability {
         Capability::Multiprotocol(family) => Some(*family),
         Capability::RouteRefresh
+        | Capability::EnhancedRefresh
+        | Capability::Role(_)
+        | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
         | Capability::LongLived(_)
@@ -157,6 +188,9 @@ fn names_family(capability: &Capability) -> bool {
         Capability::Multiprotocol(_) => true,
         Capability::Other { code, .. } => *code == MULTIPROTOCOL,
         Capability::RouteRefresh
+        | Capability::EnhancedRefresh
+        | Capability::Role(_)
+        | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
         | Capability::LongLived(_)

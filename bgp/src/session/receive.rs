@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::{
     ConnectionId, Note, SessionState,
-    wire::{Fault, Flaw, Message, Open, RouteRefresh},
+    wire::{Fault, Flaw, Message, Open},
 };
 
 use super::{Effect, Session, end::End, negotiate::agree};
@@ -90,7 +90,7 @@ impl Session {
                     None => self.effects.push(Effect::Update(update)),
                 }
             }
-            Message::RouteRefresh(RouteRefresh { family }) => self.effects.extend(family.map(Effect::Refresh)),
+            Message::RouteRefresh(refresh) => self.take_refresh(now, id, refresh),
             Message::Open(_) | Message::Notification(_) => self.fail(now, id, Fault::FSM_ESTABLISHED.bare()),
         }
     }

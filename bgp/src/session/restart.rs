@@ -198,6 +198,16 @@ impl Connection {
         }
     }
 
+    /// Whether routes of this family are exchanged here, and its initial table has ended as far as the neighbour marks that.
+    pub(super) fn has_told(&self, family: Family) -> bool {
+        match &self.phase {
+            Phase::OpenSent | Phase::OpenConfirm(_) => false,
+            Phase::Established { agreed, awaited, .. } => {
+                agreed.families.contains(&family) && !awaited.contains(&family)
+            }
+        }
+    }
+
     pub(super) fn has_sent_table(&self) -> bool {
         match &self.phase {
             Phase::OpenSent | Phase::OpenConfirm(_) => false,

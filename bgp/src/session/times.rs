@@ -15,6 +15,8 @@ pub struct Times {
     pub hold_until: Option<Instant>,
     /// When our next KEEPALIVE is due.
     pub keepalive_at: Option<Instant>,
+    /// When the neighbour has taken nothing for too long, if something waits for it.
+    pub send_until: Option<Instant>,
     /// When we dial next.
     pub dial_at: Option<Instant>,
     /// Until when its stale routes are kept, if there are any (RFC 4724 §4.2).
@@ -30,6 +32,7 @@ impl Session {
             hold: furthest.and_then(Connection::agreed).and_then(|agreed| agreed.hold_time),
             hold_until,
             keepalive_at,
+            send_until: furthest.and_then(|connection| self.send_until(connection)),
             dial_at: self.dial.deadline().filter(|_| self.connections.is_empty()),
             stale_until: self.stale_until,
         }

@@ -75,6 +75,14 @@ pub enum Event {
         /// What, in the order of the stream.
         octets: Vec<u8>,
     },
+    /// What we sent waits, as the neighbour's end takes no more for now: told when that begins, each time some of it was taken, and when
+    /// all of it is. Hands that never let it wait never tell.
+    Waits {
+        /// Where.
+        connection: ConnectionId,
+        /// How many octets wait; 0 when all are taken.
+        octets: usize,
+    },
     /// A connection ended without us asking for it.
     ConnectionClosed {
         /// Which.

@@ -2,10 +2,11 @@
 //!
 //! In: changes of the table, and of the terms. Out: messages. What a neighbour has been told is at any time what `teller.rs` says
 //! of the table and the terms as they are: a change is told as the difference of two of its answers, and nobody keeps a copy.
-//! Rules: RFC 4271 §9.2, RFC 2918 §4 (refresh), RFC 4724 §2 (end of the initial table).
+//! Rules: RFC 4271 §9.2, RFC 2918 §4 and RFC 7313 §4 (refresh), RFC 4724 §2 (end of the initial table).
 
 mod audience;
 mod batch;
+mod late;
 mod passage;
 mod teller;
 
@@ -17,16 +18,18 @@ use crate::{
     Exchange,
     rib::{Change, Offer, Own},
     session::{Established, Session},
-    wire::{Family, Message, Update},
+    wire::{Family, Message, RefreshPart, Update},
 };
 
 use super::{Speaker, outbox::Telling};
 
 use audience::{Audience, Concerned};
 use batch::Batch;
-use teller::{TellAll, Teller};
+use teller::Teller;
 
-/// As many changes as the largest update makes, RFC 4271 §4.1; room for more is given back.
+pub(super) use teller::TellAll;
+
+/// As many changes as the largest update makes, RFC 4271 §4.1; room for more, as an extended one may make, is given back.
 const SPARE: usize = 4096;
 
 /// What is exchanged with each neighbour.
@@ -43,6 +46,9 @@ impl Speaker {
     pub(super) fn follow(&mut self, mut changes: Vec<Change>) {
         let is_news = changes.iter().any(|change| self.concerns_others(change));
         let told = if is_news { self.tell(&changes) } else { Vec::new() };
+        if is_news {
+            self.postpone_changes(&changes);
+        }
         self.report(&changes);
         self.install(&mut changes);
         self.deliver(told);
@@ -56,7 +62,7 @@ impl Speaker {
         let concerned = Concerned::by(changes);
         let mut known: Vec<(Audience<'_>, Arc<Vec<Vec<u8>>>)> = Vec::new();
         let mut told = Vec::new();
-        for session in self.sessions.values().filter_map(Session::established) {
+        for session in self.punctual() {
             let exchange = self.terms.get(&session.source().neighbour);
             let audience = exchange.and_then(|exchange| Audience::of(&session, exchange, &concerned));
             let shared = known.iter().find(|(other, _)| Some(other) == audience.as_ref());
@@ -71,6 +77,11 @@ impl Speaker {
             told.push(Telling { connection: session.id, messages });
         }
         told
+    }
+
+    /// The sessions that are told at once.
+    fn punctual(&self) -> impl Iterator<Item = Established<'_>> {
+        self.sessions.values().filter_map(Session::established).filter(|session| !self.is_late(session.id))
     }
 
     fn differences(&self, session: &Established<'_>, changes: &[Change]) -> Batch {
@@ -90,7 +101,8 @@ impl Speaker {
 
     /// The terms have changed since these held: those that were told by the old ones are told the differences.
     pub(super) fn tell_anew(&mut self, old: &Terms) {
-        let told = self.sessions.values().filter_map(Session::established).map(|session| {
+        self.postpone_terms(old);
+        let told = self.punctual().map(|session| {
             let mut batch = Batch::default();
             if may_differ(session.source().neighbour, old, &self.terms) {
                 let mut before = Teller::new(self.config, old, &session);
@@ -123,11 +135,21 @@ impl Speaker {
         self.deliver([told]);
     }
 
-    /// Everything of one family again.
-    pub(super) fn send_family(&mut self, neighbour: IpAddr, family: Family) {
+    /// Everything of one family again, between marks if the neighbour knows them and has been told that our first table is complete.
+    pub(super) fn send_family(&mut self, now: Instant, neighbour: IpAddr, family: Family) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
+        if self.is_late(session.id) {
+            return self.postpone_family(session.id, family);
+        }
+        let is_marked = session.knows_marks() && !self.unended.contains(&neighbour);
         let told = self.batch(&session, |prefix| Family::of_prefix(prefix) == family).telling(&session);
+        if is_marked {
+            self.with_session(now, neighbour, |session| session.send_refresh(now, family, RefreshPart::Begin));
+        }
         self.deliver([told]);
+        if is_marked {
+            self.with_session(now, neighbour, |session| session.send_refresh(now, family, RefreshPart::End));
+        }
     }
 
     /// Sends UPDATEs, and counts them.

@@ -34,6 +34,13 @@ pub enum Note {
         /// Who.
         neighbour: IpAddr,
     },
+    /// A neighbour began to tell all of a family again and did not end: what it did not tell again is gone.
+    RefreshExpired {
+        /// Who.
+        neighbour: IpAddr,
+        /// Which family.
+        family: Family,
+    },
     /// A neighbour is away for longer than a restart takes: its routes are the last choice from now on.
     LongLivedBegun {
         /// Who.
@@ -125,6 +132,12 @@ impl fmt::Display for Note {
             }
             Self::RestartExpired { neighbour } => {
                 write!(f, "{neighbour} did not tell its routes again in time: those kept are removed")
+            }
+            Self::RefreshExpired { neighbour, family } => {
+                write!(
+                    f,
+                    "{neighbour} began to tell its {family} routes again and did not end: those it left out are removed"
+                )
             }
             Self::LongLivedBegun { neighbour, kept } => {
                 let seconds = kept.as_secs();

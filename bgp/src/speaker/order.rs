@@ -53,15 +53,15 @@ impl Speaker {
     pub(super) fn obey(&mut self, now: Instant, neighbour: IpAddr, order: Order) {
         match order {
             Order::AskAgain => self.with_session(now, neighbour, |session| session.ask_again(now)),
-            Order::TellAgain => self.tell_again(neighbour),
+            Order::TellAgain => self.tell_again(now, neighbour),
             Order::Reset => self.with_session(now, neighbour, |session| session.reset(now)),
         }
     }
 
-    fn tell_again(&mut self, neighbour: IpAddr) {
+    fn tell_again(&mut self, now: Instant, neighbour: IpAddr) {
         let session = self.sessions.get(&neighbour).and_then(Session::established);
         let families = |session: Established<'_>| session.families().map(|(family, _)| family).collect();
         let families: Vec<Family> = session.map(families).unwrap_or_default();
-        families.into_iter().for_each(|family| self.send_family(neighbour, family));
+        families.into_iter().for_each(|family| self.send_family(now, neighbour, family));
     }
 }

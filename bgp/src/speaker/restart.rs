@@ -35,16 +35,22 @@ impl Speaker {
 
     /// Marks the end of our table for those for whom it is complete.
     pub(super) fn end_tables(&mut self, now: Instant) {
-        let ended: Vec<IpAddr> = self.unended.iter().copied().filter(|&one| !self.awaits_others(now, one)).collect();
+        let ended: Vec<IpAddr> = self.unended.iter().copied().filter(|&one| self.may_end(now, one)).collect();
         for neighbour in ended {
             self.unended.remove(&neighbour);
             self.send_ends(neighbour);
         }
     }
 
+    /// Whether it has been told all that it is to be told before the mark.
+    fn may_end(&self, now: Instant, neighbour: IpAddr) -> bool {
+        !self.awaits_others(now, neighbour) && !self.is_neighbour_late(neighbour)
+    }
+
     /// When the wait for others is over, if anybody waits.
     pub(super) fn deferral_ends(&self) -> Option<Instant> {
-        let waiting = self.unended.iter().filter_map(|neighbour| self.sessions.get(neighbour)).filter(|one| is_up(one));
+        let waiting = self.unended.iter().filter(|neighbour| !self.is_neighbour_late(**neighbour));
+        let waiting = waiting.filter_map(|neighbour| self.sessions.get(neighbour)).filter(|one| is_up(one));
         let waits_anew = |one: &Session| one.blinded_at().is_some() || self.expects_callers;
         let began = waiting.filter_map(|one| self.started.max(waits_anew(one).then(|| one.since())));
         began.min().map(|began| began + DEFERRAL)

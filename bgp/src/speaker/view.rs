@@ -81,6 +81,10 @@ pub struct NeighbourDetail {
     pub router_id: Option<Ipv4Addr>,
     /// Our end of the connection, once established.
     pub local: Option<IpAddr>,
+    /// How many octets wait to be taken by it.
+    pub waiting_octets: usize,
+    /// How many prefixes have changed of which it is told later, because so many octets wait.
+    pub late_prefixes: usize,
     /// The families exchanged, each with our next hop, once established.
     pub families: Vec<(Family, IpAddr)>,
 }
@@ -117,6 +121,7 @@ impl Speaker {
         let session = self.sessions.get(&address)?;
         let established = session.established();
         let (ours, theirs) = session.capabilities();
+        let wait = established.as_ref().and_then(|session| self.waits.get(&session.id));
         Some(NeighbourDetail {
             view: self.view(address, session),
             record: session.record().clone(),
@@ -125,6 +130,8 @@ impl Speaker {
             times: session.times(),
             router_id: established.as_ref().map(|session| session.source().router_id),
             local: established.as_ref().map(|session| session.source().local),
+            waiting_octets: wait.map_or(0, |wait| wait.octets),
+            late_prefixes: wait.and_then(|wait| wait.late.as_ref()).map_or(0, |late| late.told.len()),
             families: established.iter().flat_map(|session| session.families().collect::<Vec<_>>()).collect(),
         })
     }

@@ -1,6 +1,6 @@
 //! What is said about a route.
 //!
-//! Rules: RFC 4271 §4.3 and §5, RFC 1997, RFC 4360 and RFC 8092 (communities), RFC 4456 (reflection), RFC 6793 (AS numbers).
+//! Rules: RFC 4271 §4.3 and §5, RFC 1997, RFC 4360 and RFC 8092 (communities), RFC 4456 (reflection), RFC 6793 (AS numbers), RFC 9234 (for whom a route is).
 //! How attributes are read, and what is done about broken ones, stands in `collect.rs`.
 
 mod encode;
@@ -34,6 +34,7 @@ pub(super) mod code {
     pub(crate) const AS4_PATH: u8 = 17;
     pub(crate) const AS4_AGGREGATOR: u8 = 18;
     pub(crate) const LARGE_COMMUNITIES: u8 = 32;
+    pub(crate) const ONLY_TO_CUSTOMER: u8 = 35;
 }
 
 /// The bits of an attribute's flags octet, RFC 4271 §4.3.
@@ -112,6 +113,8 @@ pub struct Attributes {
     pub originator: Option<Ipv4Addr>,
     /// The reflectors it passed, the latest first.
     pub clusters: Vec<Ipv4Addr>,
+    /// Present: it is for customers only from here on, as this system has said (OTC, RFC 9234 §5).
+    pub only_to_customer: Option<Asn>,
     /// What we do not know.
     pub unknown: Vec<Unknown>,
     /// The numbers of those known to us that somebody on the way did not know, in their order: the Partial bit stays set for ever.
@@ -134,6 +137,7 @@ impl Attributes {
             large: Vec::new(),
             originator: None,
             clusters: Vec::new(),
+            only_to_customer: None,
             unknown: Vec::new(),
             partial: Vec::new(),
         }

@@ -1,7 +1,7 @@
 //! What a speaker says it can do.
 //!
-//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 (route refresh), RFC 4724 and RFC 9494 (graceful
-//! restart), RFC 6793 (four-octet AS numbers).
+//! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 and RFC 7313 (route refresh), RFC 4724 and RFC 9494 (graceful
+//! restart), RFC 6793 (four-octet AS numbers), RFC 8654 (extended messages), RFC 9234 (roles).
 
 mod text;
 
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::Asn;
 
-use super::{AddPaths, GracefulRestart, LongLived, reader::Reader};
+use super::{AddPaths, GracefulRestart, LongLived, Role, reader::Reader};
 
 /// Which kind of address a route is for; always unicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +64,12 @@ pub enum Capability {
     Multiprotocol(Family),
     /// Answers a ROUTE-REFRESH.
     RouteRefresh,
+    /// Marks where a refresh begins and ends (RFC 7313).
+    EnhancedRefresh,
+    /// Is this to its neighbour (RFC 9234).
+    Role(Role),
+    /// Can read messages longer than 4,096 octets (RFC 8654).
+    ExtendedMessages,
     /// May restart without its routes being dropped at once.
     GracefulRestart(GracefulRestart),
     /// Can do more than one path to one prefix, by family (RFC 7911).
@@ -83,9 +89,12 @@ pub enum Capability {
 
 const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
+const EXTENDED_MESSAGES: u8 = 6;
+const ROLE: u8 = 9;
 const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_ASN: u8 = 65;
 const ADD_PATH: u8 = 69;
+const ENHANCED_REFRESH: u8 = 70;
 const LONG_LIVED: u8 = 71;
 
 impl Capability {
@@ -106,6 +115,9 @@ impl Capability {
             (MULTIPROTOCOL, &[afi0, afi1, _, safi]) => Family::of(u16::from_be_bytes([afi0, afi1]), safi)
                 .map_or_else(|| Self::other(code, value), Self::Multiprotocol),
             (ROUTE_REFRESH, []) => Self::RouteRefresh,
+            (ENHANCED_REFRESH, []) => Self::EnhancedRefresh,
+            (ROLE, &[octet]) => Role::of(octet).map_or_else(|| Self::other(code, value), Self::Role),
+            (EXTENDED_MESSAGES, []) => Self::ExtendedMessages,
             (GRACEFUL_RESTART, _) => {
                 GracefulRestart::decode(value).map_or_else(|| Self::other(code, value), Self::GracefulRestart)
             }
@@ -136,6 +148,9 @@ impl Capability {
                 out.extend([0, safi]);
             }
             Self::RouteRefresh => out.extend([ROUTE_REFRESH, 0]),
+            Self::EnhancedRefresh => out.extend([ENHANCED_REFRESH, 0]),
+            Self::Role(role) => out.extend([ROLE, 1, *role as u8]),
+            Self::ExtendedMessages => out.extend([EXTENDED_MESSAGES, 0]),
             Self::FourOctetAsn(asn) => {
                 out.extend([FOUR_OCTET_ASN, 4]);
                 out.extend(asn.0.to_be_bytes());

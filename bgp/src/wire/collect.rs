@@ -9,6 +9,8 @@ mod value;
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
+use crate::Asn;
+
 use super::{
     Aggregator, AsPath, Attributes, Community, Dialect, ExtendedCommunity, Fault, LargeCommunity, Notification, Origin,
     Reach, Unknown, Unreach, Update,
@@ -37,6 +39,7 @@ pub(super) struct Collected {
     large: Vec<LargeCommunity>,
     originator: Option<Ipv4Addr>,
     clusters: Vec<Ipv4Addr>,
+    only_to_customer: Option<Asn>,
     unknown: Vec<Unknown>,
     partial: Vec<u8>,
     reach: Option<Reach>,
@@ -75,6 +78,7 @@ impl<'a> Raw<'a> {
             | code::COMMUNITIES
             | code::EXTENDED_COMMUNITIES
             | code::LARGE_COMMUNITIES
+            | code::ONLY_TO_CUSTOMER
             | code::AS4_PATH
             | code::AS4_AGGREGATOR => class == flag::OPTIONAL_TRANSITIVE,
             _ => true,

@@ -1,14 +1,17 @@
 //! Cuts the stream of one connection into messages.
 //!
-//! In: chunks of any size. Out: type and body of one message after the other. Rules: RFC 4271 §4.1 and §6.1.
+//! In: chunks of any size. Out: type and body of one message after the other. Rules: RFC 4271 §4.1 and §6.1, RFC 8654 §4.
 
 use super::{Fault, Notification, reader::Reader};
 
 /// Marker, length and type.
 pub const HEADER_OCTETS: usize = 19;
 
-/// The longest message, RFC 4271 §4.1; the extended messages of RFC 8654 are not negotiated.
+/// The longest message, RFC 4271 §4.1, unless longer ones were agreed on.
 pub const MESSAGE_OCTETS_MAX: usize = 4096;
+
+/// The longest message where that was agreed on, RFC 8654 §3; an OPEN and a KEEPALIVE never are that long.
+pub const EXTENDED_OCTETS_MAX: usize = 65_535;
 
 const MARKER: [u8; 16] = [0xff; 16];
 
@@ -30,16 +33,17 @@ impl Kind {
 
     fn admits(self, length: usize) -> bool {
         match self {
-            Self::Open => length >= 29,
+            Self::Open => (29..=MESSAGE_OCTETS_MAX).contains(&length),
             Self::Update => length >= 23,
             Self::Notification => length >= 21,
             Self::Keepalive => length == 19,
-            Self::RouteRefresh => length == 23,
+            // What another length is answered with depends on its body: RFC 7313 §5.
+            Self::RouteRefresh => length >= 19,
         }
     }
 }
 
-/// What arrived and is not yet a whole message: under 4096 octets whenever [`Framer::next`] has answered `None`.
+/// What arrived and is not yet a whole message: less than the longest one whenever [`Framer::next`] has answered `None`.
 #[derive(Debug, Default)]
 pub struct Framer {
     octets: Vec<u8>,
@@ -55,10 +59,10 @@ impl Framer {
         self.octets.extend_from_slice(octets);
     }
 
-    /// The next whole message as its kind and body, if it has arrived.
-    pub(super) fn next_frame(&mut self) -> Result<Option<(Kind, &[u8])>, Notification> {
+    /// The next whole message as its kind and body, if it has arrived; at most so many octets are expected.
+    pub(super) fn next_frame(&mut self, octets_max: usize) -> Result<Option<(Kind, &[u8])>, Notification> {
         let waiting = &self.octets[self.read..];
-        let Some((kind, length)) = header(waiting)? else { return Ok(None) };
+        let Some((kind, length)) = header(waiting, octets_max)? else { return Ok(None) };
         if waiting.len() < length {
             return Ok(None);
         }
@@ -67,27 +71,27 @@ impl Framer {
     }
 }
 
-fn header(octets: &[u8]) -> Result<Option<(Kind, usize)>, Notification> {
+fn header(octets: &[u8], octets_max: usize) -> Result<Option<(Kind, usize)>, Notification> {
     let marker = &octets[..octets.len().min(MARKER.len())];
     if marker.iter().any(|&octet| octet != 0xff) {
         return Err(Fault::NOT_SYNCHRONIZED.bare());
     }
     let mut reader = Reader::new(&octets[marker.len()..]);
     let (Some(length), Some(octet)) = (reader.u16(), reader.u8()) else { return Ok(None) };
-    checked(length, octet).map(Some)
+    checked(length, octet, octets_max).map(Some)
 }
 
-fn checked(length: u16, octet: u8) -> Result<(Kind, usize), Notification> {
+fn checked(length: u16, octet: u8, octets_max: usize) -> Result<(Kind, usize), Notification> {
     let octets = usize::from(length);
     let bad_length = || Fault::BAD_LENGTH.with(length.to_be_bytes());
-    if !(HEADER_OCTETS..=MESSAGE_OCTETS_MAX).contains(&octets) {
+    if !(HEADER_OCTETS..=octets_max).contains(&octets) {
         return Err(bad_length());
     }
     let kind = Kind::of(octet).ok_or_else(|| Fault::BAD_TYPE.with([octet]))?;
     if kind.admits(octets) { Ok((kind, octets)) } else { Err(bad_length()) }
 }
 
-/// One whole message around `body`, which is at most 4077 octets long.
+/// One whole message around `body`, which is at most as long as the longest message leaves room for.
 pub(super) fn framed(kind: Kind, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(HEADER_OCTETS + body.len()).unwrap_or(u16::MAX);
     let mut out = Vec::with_capacity(HEADER_OCTETS + body.len());
@@ -98,7 +102,7 @@ pub(super) fn framed(kind: Kind, body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A message has grown, to at most 4096 octets: its header says so.
+/// A message has grown, to at most the agreed octets: its header says so.
 pub(super) fn set_length(message: &mut [u8]) {
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes();
     message[MARKER.len()..MARKER.len() + length.len()].copy_from_slice(&length);

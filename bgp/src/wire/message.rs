@@ -1,9 +1,8 @@
 //! One message, of whatever kind.
 
 use super::{
-    Dialect, Family, Flaw, Framer, Notification, Open, Update,
+    Dialect, Family, Fault, Flaw, Framer, Notification, Open, Update,
     header::{Kind, framed},
-    reader::Reader,
 };
 
 /// One message, RFC 4271 §4.
@@ -17,20 +16,33 @@ pub enum Message {
     Notification(Notification),
     /// A sign of life.
     Keepalive,
-    /// A wish to hear everything again.
+    /// A wish to hear everything again, or a mark around that.
     RouteRefresh(RouteRefresh),
 }
 
-/// A wish to hear all routes of one family again, RFC 2918.
+/// A wish to hear all routes of one family again (RFC 2918), or a mark around them (RFC 7313).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteRefresh {
     /// Which family; `None` stands for one that we do not speak, and is to be ignored.
     pub family: Option<Family>,
+    /// What of a refresh it is.
+    pub part: RefreshPart,
+}
+
+/// The parts of a refresh, RFC 7313 §3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshPart {
+    /// The wish.
+    Request = 0,
+    /// All routes follow from here on.
+    Begin = 1,
+    /// That was all.
+    End = 2,
 }
 
 impl Message {
     /// The whole message in octets, header included.
-    /// Its parts must fit into 4096 octets together; [`pack_reach`](super::pack_reach) cuts updates to size.
+    /// Its parts must fit into [`Dialect::octets_out`] together; [`pack_reach`](super::pack_reach) cuts updates to size.
     pub fn encode(&self, dialect: Dialect) -> Vec<u8> {
         let mut body = Vec::new();
         match self {
@@ -66,11 +78,17 @@ impl From<Notification> for Message {
     }
 }
 
+impl From<RouteRefresh> for Message {
+    fn from(refresh: RouteRefresh) -> Self {
+        Self::RouteRefresh(refresh)
+    }
+}
+
 impl Framer {
     /// The next whole message, if it has arrived, and the flaws that it survived.
     /// An error is the NOTIFICATION to answer with; the stream is not to be read further after it.
     pub fn next(&mut self, dialect: Dialect) -> Result<Option<(Message, Vec<Flaw>)>, Notification> {
-        let Some((kind, body)) = self.next_frame()? else { return Ok(None) };
+        let Some((kind, body)) = self.next_frame(dialect.octets_in())? else { return Ok(None) };
         let message = match kind {
             Kind::Open => Message::Open(Open::decode(body)?),
             Kind::Update => {
@@ -79,27 +97,41 @@ impl Framer {
             }
             Kind::Notification => Message::Notification(Notification::decode(body)?),
             Kind::Keepalive => Message::Keepalive,
-            Kind::RouteRefresh => Message::RouteRefresh(RouteRefresh::decode(body)),
+            Kind::RouteRefresh => Message::RouteRefresh(RouteRefresh::decode(body)?),
         };
         Ok(Some((message, Vec::new())))
     }
 }
 
+impl RefreshPart {
+    fn of(octet: u8) -> Option<Self> {
+        [Self::Request, Self::Begin, Self::End].into_iter().find(|&part| part as u8 == octet)
+    }
+}
+
 impl RouteRefresh {
-    fn decode(body: &[u8]) -> Self {
-        let mut reader = Reader::new(body);
-        let fields = (reader.u16(), reader.u8(), reader.u8());
-        let family = match fields {
-            // The octet between AFI and SAFI was reserved; RFC 7313 made 1 and 2 of it mark the ends of a refresh.
-            (Some(afi), Some(0), Some(safi)) => Family::of(afi, safi),
-            _ => None,
-        };
-        Self { family }
+    /// Of another length than four octets nothing can be told, RFC 7313 §5; a part that we do not know is ignored.
+    fn decode(body: &[u8]) -> Result<Self, Notification> {
+        let &[afi0, afi1, octet, safi] = body else { return Err(bad_length(body)) };
+        let part = RefreshPart::of(octet);
+        let family = part.and_then(|_| Family::of(u16::from_be_bytes([afi0, afi1]), safi));
+        Ok(Self { family, part: part.unwrap_or(RefreshPart::Request) })
     }
 
     fn encode(self, out: &mut Vec<u8>) {
         let (afi, safi) = self.family.map_or((0, 0), Family::numbers);
         out.extend(afi.to_be_bytes());
-        out.extend([0, safi]);
+        out.extend([self.part as u8, safi]);
+    }
+}
+
+/// Marks have an error of their own, which shows the whole message.
+fn bad_length(body: &[u8]) -> Notification {
+    let message = framed(Kind::RouteRefresh, body);
+    match body.get(2).copied().and_then(RefreshPart::of) {
+        Some(RefreshPart::Begin | RefreshPart::End) => Fault::REFRESH_LENGTH.with(message),
+        Some(RefreshPart::Request) | None => {
+            Fault::BAD_LENGTH.with(u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes())
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What one speaker tells the other before it hangs up.
 //!
-//! Rules: RFC 4271 §4.5 and §6, RFC 4486, RFC 8538 and RFC 9384 (Cease), RFC 9003 (words of a person), RFC 5492 (capabilities), RFC 6608 (FSM errors).
+//! Rules: RFC 4271 §4.5 and §6, RFC 4486, RFC 8538 and RFC 9384 (Cease), RFC 9003 (words of a person), RFC 5492 (capabilities), RFC 6608 (FSM errors),
+//! RFC 7313 (route refresh), RFC 9234 (roles), RFC 9687 (send hold timer).
 
 use std::fmt;
 
@@ -38,6 +39,7 @@ faults! {
     BAD_PARAMETER = 2 / 4, "unsupported optional parameter";
     BAD_HOLD_TIME = 2 / 6, "unacceptable hold time";
     BAD_CAPABILITY = 2 / 7, "unsupported capability";
+    ROLE_MISMATCH = 2 / 11, "role mismatch";
     ATTRIBUTE_LIST = 3 / 1, "malformed attribute list";
     UNRECOGNIZED_WELL_KNOWN = 3 / 2, "unrecognized well-known attribute";
     OPTIONAL_ATTRIBUTE = 3 / 9, "optional attribute error";
@@ -58,6 +60,8 @@ faults! {
     OUT_OF_RESOURCES = 6 / 8, "out of resources";
     HARD_RESET = 6 / 9, "hard reset";
     BFD_DOWN = 6 / 10, "BFD down";
+    REFRESH_LENGTH = 7 / 1, "invalid length of a route refresh";
+    SEND_HOLD_EXPIRED = 8 / 0, "send hold timer expired";
 }
 
 impl Fault {

@@ -46,6 +46,9 @@ impl Open {
             Capability::FourOctetAsn(asn) => Some(*asn),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
+            | Capability::Role(_)
+            | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
             | Capability::LongLived(_)
@@ -59,6 +62,9 @@ impl Open {
             Capability::GracefulRestart(restart) => Some(restart),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
+            | Capability::Role(_)
+            | Capability::ExtendedMessages
             | Capability::AddPaths(_)
             | Capability::FourOctetAsn(_)
             | Capability::LongLived(_)
@@ -73,6 +79,9 @@ impl Open {
             Capability::LongLived(long_lived) => Some(long_lived),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
+            | Capability::Role(_)
+            | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
             | Capability::FourOctetAsn(_)
@@ -86,6 +95,9 @@ impl Open {
             Capability::AddPaths(all) => Some(all),
             Capability::Multiprotocol(_)
             | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
+            | Capability::Role(_)
+            | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::LongLived(_)
             | Capability::FourOctetAsn(_)

@@ -1,12 +1,11 @@
 //! Fits many prefixes that share their attributes into as few messages as possible.
 //!
-//! Rules: RFC 4271 §4 (4096 octets), RFC 4760 (other families than IPv4).
+//! Rules: RFC 4271 §4 and RFC 8654 (how long a message may be), RFC 4760 (other families than IPv4).
 
 use std::net::IpAddr;
 
 use super::{
-    Attributes, Dialect, Family, MESSAGE_OCTETS_MAX, Message, Nlri, PathFamilies, Reach, Unreach, Update,
-    header::set_length, prefix,
+    Attributes, Dialect, Family, Message, Nlri, PathFamilies, Reach, Unreach, Update, header::set_length, prefix,
 };
 
 /// Whole messages that announce these prefixes, which are all of the next hop's family.
@@ -44,7 +43,7 @@ pub fn pack_unreach(
 /// Classic prefixes stand at the end of a message, so all that leads is put into octets once.
 fn trailing(head: Update, prefixes: impl IntoIterator<Item = impl Into<Nlri>>, dialect: Dialect) -> Vec<Vec<u8>> {
     let head = Message::Update(head).encode(dialect);
-    let room_octets = MESSAGE_OCTETS_MAX.saturating_sub(head.len());
+    let room_octets = dialect.octets_out().saturating_sub(head.len());
     let portions = portions(prefixes, room_octets, dialect.ids_out).into_iter();
     let message = |portion: Vec<Nlri>| {
         let mut message = head.clone();
@@ -62,7 +61,7 @@ fn packed(
 ) -> Vec<Vec<u8>> {
     let encoded = |prefixes| Message::Update(update(prefixes)).encode(dialect);
     // An attribute grows by one octet when its length passes 255: kept free.
-    let room_octets = MESSAGE_OCTETS_MAX.saturating_sub(encoded(Vec::new()).len() + 1);
+    let room_octets = dialect.octets_out().saturating_sub(encoded(Vec::new()).len() + 1);
     portions(prefixes, room_octets, dialect.ids_out).into_iter().map(encoded).collect()
 }
 

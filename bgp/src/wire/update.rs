@@ -5,7 +5,8 @@
 use std::net::IpAddr;
 
 use super::{
-    Attributes, Family, Fault, Flaw, Nlri, Notification, PathFamilies, Reach, Unreach,
+    Attributes, EXTENDED_OCTETS_MAX, Family, Fault, Flaw, MESSAGE_OCTETS_MAX, Nlri, Notification, PathFamilies, Reach,
+    Unreach,
     attribute::{attribute, code, flag},
     collect::Collected,
     prefix,
@@ -23,6 +24,10 @@ pub struct Dialect {
     pub ids_in: PathFamilies,
     /// Where those we write do.
     pub ids_out: PathFamilies,
+    /// Whether messages we read may be extended (RFC 8654).
+    pub long_in: bool,
+    /// Whether those we write may.
+    pub long_out: bool,
 }
 
 impl Dialect {
@@ -32,7 +37,23 @@ impl Dialect {
         external: true,
         ids_in: PathFamilies { ipv4: false, ipv6: false },
         ids_out: PathFamilies { ipv4: false, ipv6: false },
+        long_in: false,
+        long_out: false,
     };
+
+    /// How long a message may be that we read.
+    pub fn octets_in(self) -> usize {
+        longest(self.long_in)
+    }
+
+    /// How long one may be that we write.
+    pub fn octets_out(self) -> usize {
+        longest(self.long_out)
+    }
+}
+
+fn longest(is_extended: bool) -> usize {
+    if is_extended { EXTENDED_OCTETS_MAX } else { MESSAGE_OCTETS_MAX }
 }
 
 /// Routes come and go.

@@ -129,13 +129,14 @@ fn rfc4271_4_2_our_open_octet_by_octet() {
     let foreign = Foreign::connected(64513);
 
     let parameters = [
-        2, 22, // one optional parameter: capabilities
+        2, 24, // one optional parameter: capabilities
         1, 4, 0, 1, 0, 1, // IPv4 unicast
         2, 0, // route refresh
+        70, 0, // with marks
         64, 6, 0x80, 120, 0, 1, 1, 0x80, // restarted, back within 120 s, IPv4 unicast is forwarded meanwhile
         65, 4, 0, 0, 0xfc, 0x00, // AS 64512 in four octets
     ];
-    let body = [&[4, 0xfc, 0x00, 0, 90, 192, 0, 2, 1, 24][..], &parameters].concat();
+    let body = [&[4, 0xfc, 0x00, 0, 90, 192, 0, 2, 1, 26][..], &parameters].concat();
     assert_eq!(foreign.sent(), [message(1, &body)]);
 }
 
@@ -358,5 +359,5 @@ fn rfc2545_2_an_address_of_one_link_is_not_offered_as_next_hop() {
     foreign.handle(Event::ConnectionOpened { connection, neighbour, outgoing: true, local });
 
     let octets = foreign.sent().pop().unwrap();
-    assert_eq!(octets[30..38], [22, 1, 4, 0, 1, 0, 1, 2], "IPv4 alone is offered");
+    assert_eq!(octets[30..38], [24, 1, 4, 0, 1, 0, 1, 2], "IPv4 alone is offered");
 }

@@ -1,6 +1,7 @@
 //! A neighbour that speaks both families and may restart, played by the test.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::{Duration, Instant},
@@ -8,16 +9,16 @@ use std::{
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, BfdConfig, ConnectionId, Event, NeighbourConfig, NeighbourView, Note, SessionState, Speaker,
-    SpeakerConfig,
+    Action, Asn, BfdConfig, ConnectionId, Event, NeighbourConfig, NeighbourDetail, NeighbourView, Note, Order,
+    SessionState, Speaker, SpeakerConfig,
     bfd::{Cause, Diagnostic, Fall, Path, Settings, State, View},
     wire::{
         AsPath, Attributes, Capability, Community, Dialect, Family, Framer, GracefulRestart, Message, Open, Origin,
-        Update, pack_reach,
+        RefreshPart, RouteRefresh, Update, pack_reach,
     },
 };
 
-use crate::world::{address, neighbour, net};
+use crate::world::{address, neighbour, net, nets};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,7 +36,8 @@ pub(crate) struct Peer {
 }
 
 const CONFIG: SpeakerConfig = SpeakerConfig { asn: Asn(64512), router_id: Ipv4Addr::new(192, 0, 2, 1) };
-const FOUR_OCTETS: Dialect = Dialect { four_octets: true, external: true, ..Dialect::PLAIN };
+const FOUR_OCTETS: Dialect =
+    Dialect { four_octets: true, external: true, long_in: true, long_out: true, ..Dialect::PLAIN };
 
 const SETTINGS: Settings = Settings { interval: Duration::from_millis(300), multiplier: 3, path: Path::Direct };
 
@@ -137,6 +139,14 @@ impl Peer {
         self.call_with(restart.map(Capability::GracefulRestart));
     }
 
+    /// It calls, and proposes this hold time.
+    pub(crate) fn call_holding(&mut self, hold_time_secs: u16) {
+        self.connect();
+        self.say(Message::Open(Open { hold_time_secs, ..introduction([]) }));
+        self.say(Message::Keepalive);
+        assert_eq!(self.view().state, SessionState::Established);
+    }
+
     /// It calls, and can do this.
     pub(crate) fn call_with(&mut self, more: impl IntoIterator<Item = Capability>) {
         self.connect();
@@ -157,10 +167,7 @@ impl Peer {
     }
 
     pub(crate) fn open(&mut self, more: impl IntoIterator<Item = Capability>) {
-        let capabilities = Family::ALL.map(Capability::Multiprotocol).into_iter();
-        let capabilities = capabilities.chain([Capability::FourOctetAsn(Asn(64513))]).chain(more).collect();
-        let router_id = [192, 0, 2, 2].into();
-        self.say(Message::Open(Open { my_as: 64513, hold_time_secs: 90, router_id, capabilities }));
+        self.say(Message::Open(introduction(more)));
     }
 
     pub(crate) fn tell(&mut self, prefixes: &[&str]) {
@@ -174,6 +181,14 @@ impl Peer {
         let attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(64513)]));
         let next_hop = if prefix.contains(':') { "2001:db8::2".parse().unwrap() } else { address(1) };
         let messages = pack_reach(&attributes, next_hop, [net(prefix)], FOUR_OCTETS);
+        messages.into_iter().for_each(|octets| self.hear(&octets));
+    }
+
+    /// It announces a prefix that this system meant for customers only, whatever becomes of that.
+    pub(crate) fn announce_for_customers(&mut self, prefix: &str, asn: Asn) {
+        let attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(64513)]));
+        let attributes = Attributes { only_to_customer: Some(asn), ..attributes };
+        let messages = pack_reach(&attributes, address(1), [net(prefix)], FOUR_OCTETS);
         messages.into_iter().for_each(|octets| self.hear(&octets));
     }
 
@@ -253,6 +268,43 @@ impl Peer {
         notes.collect()
     }
 
+    /// The hands say that so many octets wait for it.
+    pub(crate) fn takes(&mut self, octets: usize) {
+        self.handle(Event::Waits { connection: self.connection, octets });
+    }
+
+    /// An operator asks this of its session.
+    pub(crate) fn order(&mut self, order: Order) {
+        self.handle(Event::Ordered { neighbour: address(1), order });
+    }
+
+    /// It says this part of a refresh of its IPv4 routes.
+    pub(crate) fn refresh(&mut self, part: RefreshPart) {
+        self.say(Message::RouteRefresh(RouteRefresh { family: Some(Family::Ipv4), part }));
+    }
+
+    /// These are our own prefixes.
+    pub(crate) fn originate(&mut self, prefixes: &[&str]) {
+        self.handle(Event::Originate(nets(prefixes)));
+    }
+
+    /// The prefixes it was told over its latest connection, and not told to be gone.
+    pub(crate) fn told(&self) -> BTreeSet<IpNet> {
+        let mut told = BTreeSet::new();
+        for message in self.heard(self.connection) {
+            if let Message::Update(update) = message {
+                update.all_withdrawn().for_each(|one| _ = told.remove(&one.prefix));
+                let come = update.all_announced().flat_map(|(_, prefixes)| prefixes);
+                told.extend(come.map(|one| one.prefix));
+            }
+        }
+        told
+    }
+
+    pub(crate) fn detail(&self) -> NeighbourDetail {
+        self.speaker.neighbour(address(1)).unwrap()
+    }
+
     pub(crate) fn is_closed(&self, connection: ConnectionId) -> bool {
         self.actions.contains(&Action::Close { connection })
     }
@@ -276,6 +328,13 @@ impl Peer {
             other => panic!("no OPEN leads {other:?}"),
         }
     }
+}
+
+/// Its OPEN, with what else it can do.
+fn introduction(more: impl IntoIterator<Item = Capability>) -> Open {
+    let capabilities = Family::ALL.map(Capability::Multiprotocol).into_iter();
+    let capabilities = capabilities.chain([Capability::FourOctetAsn(Asn(64513))]).chain(more).collect();
+    Open { my_as: 64513, hold_time_secs: 90, router_id: [192, 0, 2, 2].into(), capabilities }
 }
 
 /// What a neighbour says that keeps both families through a restart of so many seconds.

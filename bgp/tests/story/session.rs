@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use poplin_bgp::{Note, SessionState, wire::Fault};
 
-use crate::world::{World, address};
+use crate::{
+    peer::Peer,
+    world::{World, address},
+};
 
 #[test]
 fn rfc4271_8_2_2_two_neighbours_reach_established() {
@@ -110,4 +113,19 @@ fn a_note_reads_like_a_sentence() {
     let note = Note::ErrorSent { neighbour: address(1), error: Fault::BAD_PEER_AS.bare() };
 
     assert_eq!(note.to_string(), "reported an error to 192.0.2.2: bad peer AS (2/2)");
+}
+
+#[test]
+fn rfc4271_4_4_we_speak_as_often_as_the_operator_says_and_never_too_seldom() {
+    for (asked, expected) in [(None, 3), (Some(10), 9), (Some(60), 3)] {
+        let mut peer = Peer::new();
+        peer.reconfigure(|neighbour| neighbour.keepalive = asked.map(Duration::from_secs));
+        peer.call(None);
+        let keepalives = |peer: &Peer| peer.detail().record.sent.keepalives;
+        let before = keepalives(&peer);
+
+        peer.pass(Duration::from_secs(90));
+
+        assert_eq!(keepalives(&peer) - before, expected, "{asked:?}");
+    }
 }

@@ -8,7 +8,8 @@ use poplin_bgp::{
     wire::{
         AddPaths, Aggregator, AsPath, Attributes, Capability, Community, Dialect, ExtendedCommunity, Family, Fault,
         Framer, GracefulRestart, LargeCommunity, Lasting, LongLived, Message, Nlri, Notification, Open, Origin,
-        PathFamilies, Reach, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach, pack_unreach,
+        PathFamilies, Reach, RefreshPart, Role, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach,
+        pack_unreach,
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -55,9 +56,9 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
     let unknown = (40u8..255, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| Unknown { code, value });
     let internal = (option::of(any::<u32>()), option::of(v4()), vec(v4(), 0..4))
         .prop_map(move |internal| if external { (None, None, Vec::new()) } else { internal });
-    let said = (option::of(any::<u32>()), any::<bool>(), option::of(aggregator), communities());
+    let said = (option::of(any::<u32>()), any::<bool>(), option::of(aggregator), communities(), option::of(asn()));
     (origin(), path(), said, internal, option::of(unknown)).prop_map(|(origin, path, said, internal, unknown)| {
-        let (med, atomic_aggregate, aggregator, (communities, extended, large)) = said;
+        let (med, atomic_aggregate, aggregator, (communities, extended, large), only_to_customer) = said;
         let (local_pref, originator, clusters) = internal;
         let unknown = unknown.into_iter().collect();
         Attributes {
@@ -70,6 +71,7 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
             large,
             originator,
             clusters,
+            only_to_customer,
             unknown,
             ..Attributes::new(origin, path)
         }
@@ -78,11 +80,13 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
 
 fn dialect() -> impl Strategy<Value = Dialect> {
     let ids = (any::<bool>(), any::<bool>()).prop_map(|(ipv4, ipv6)| PathFamilies { ipv4, ipv6 });
-    (any::<bool>(), any::<bool>(), ids).prop_map(|(four_octets, external, ids)| Dialect {
+    (any::<bool>(), any::<bool>(), ids, any::<bool>()).prop_map(|(four_octets, external, ids, is_long)| Dialect {
         four_octets,
         external,
         ids_in: ids,
         ids_out: ids,
+        long_in: is_long,
+        long_out: is_long,
     })
 }
 
@@ -157,8 +161,20 @@ fn capability() -> impl Strategy<Value = Capability> {
         .prop_map(|(receive, send)| AddPaths { receive, send });
     let add_paths = prop::collection::btree_map(family.clone(), mode, 0..3).prop_map(Capability::AddPaths);
     let long = long_lived().prop_map(Capability::LongLived);
+    let role = (0usize..5).prop_map(|number| Capability::Role(Role::ALL[number]));
     let family = family.prop_map(Capability::Multiprotocol);
-    prop_oneof![family, Just(Capability::RouteRefresh), restart, long, asn, add_paths, other]
+    prop_oneof![
+        family,
+        Just(Capability::RouteRefresh),
+        Just(Capability::ExtendedMessages),
+        Just(Capability::EnhancedRefresh),
+        role,
+        restart,
+        long,
+        asn,
+        add_paths,
+        other
+    ]
 }
 
 fn other_message() -> impl Strategy<Value = Message> {
@@ -170,7 +186,8 @@ fn other_message() -> impl Strategy<Value = Message> {
     let notification = (any::<u8>(), any::<u8>(), vec(any::<u8>(), 0..4075))
         .prop_map(|(code, subcode, data)| Message::Notification(Notification { fault: Fault(code, subcode), data }));
     let family = prop_oneof![Just(None), Just(Some(Family::Ipv4)), Just(Some(Family::Ipv6))];
-    let refresh = family.prop_map(|family| Message::RouteRefresh(RouteRefresh { family }));
+    let part = prop_oneof![Just(RefreshPart::Request), Just(RefreshPart::Begin), Just(RefreshPart::End)];
+    let refresh = (family, part).prop_map(|(family, part)| Message::RouteRefresh(RouteRefresh { family, part }));
     prop_oneof![open, notification, Just(Message::Keepalive), refresh]
 }
 
@@ -211,10 +228,10 @@ proptest! {
     #[test]
     fn packed_updates_are_complete_and_fit(
         prefixes in prop::collection::btree_set(v6(), 0..2000), attributes in attributes(true), four_octets in any::<bool>(),
-        has_ids in any::<bool>(),
+        has_ids in any::<bool>(), is_long in any::<bool>(),
     ) {
         let ids = PathFamilies { ipv4: false, ipv6: has_ids };
-        let dialect = Dialect { four_octets, external: true, ids_in: ids, ids_out: ids };
+        let dialect = Dialect { four_octets, external: true, ids_in: ids, ids_out: ids, long_in: is_long, long_out: is_long };
         let next_hop: IpAddr = Ipv6Addr::LOCALHOST.into();
         for (messages, withdrawn) in [
             (pack_reach(&attributes, next_hop, prefixes.iter().copied(), dialect), false),
@@ -222,7 +239,7 @@ proptest! {
         ] {
             let mut seen = Vec::new();
             for octets in messages {
-                prop_assert!(octets.len() <= 4096);
+                prop_assert!(octets.len() <= dialect.octets_out());
                 let [Message::Update(update)] = &read(&octets, dialect)[..] else { panic!("one update a message") };
                 if withdrawn { seen.extend(update.all_withdrawn().map(|one| one.prefix)) }
                 seen.extend(update.all_announced().flat_map(|(_, prefixes)| prefixes.iter().map(|one| one.prefix)));

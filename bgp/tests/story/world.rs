@@ -13,7 +13,7 @@ use poplin_bgp::{
     PrefixLimits, Protection, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, SessionState, Speaker,
     SpeakerConfig, Verdict,
     bfd::Settings,
-    wire::{AddPaths, Family},
+    wire::{AddPaths, AnyCommunity, Family},
 };
 
 /// One speaker, and what the hands did for it.
@@ -71,6 +71,8 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         port: 179,
         asn: Asn(asn),
         hold_time: Duration::from_secs(90),
+        keepalive: None,
+        send_hold: None,
         connect_retry: Duration::from_secs(5),
         passive: false,
         families: Family::ALL.into(),
@@ -80,6 +82,8 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         next_hop_v6: None,
         bfd: None,
         add_paths: AddPaths::default(),
+        extended_messages: false,
+        role: None,
         exchange: Exchange::default(),
         protection: Protection::default(),
         limits: PrefixLimits::default(),
@@ -95,6 +99,12 @@ pub(crate) fn preferring(local_pref: u32) -> RouteRules {
 /// Rules that take everything without its tags.
 pub(crate) fn without_communities() -> RouteRules {
     let communities = CommunityChange { clear: true, ..CommunityChange::default() };
+    changing(RouteChange { communities, ..RouteChange::default() })
+}
+
+/// Rules that take everything, and add these tags.
+pub(crate) fn tagging(add: Vec<AnyCommunity>) -> RouteRules {
+    let communities = CommunityChange { add, ..CommunityChange::default() };
     changing(RouteChange { communities, ..RouteChange::default() })
 }
 
@@ -312,7 +322,9 @@ impl World {
     }
 
     fn send(&mut self, from: End, octets: &[u8]) {
-        assert!(messages(octets).iter().all(|message| message.len() <= 4096));
+        let is_long = self.hosts[from.0].neighbours.iter().any(|neighbour| neighbour.extended_messages);
+        let octets_max = if is_long { 65_535 } else { 4096 };
+        assert!(messages(octets).iter().all(|message| message.len() <= octets_max));
         self.hosts[from.0].octets_sent += octets.len();
         let Some(&to) = self.peers.get(&from) else { return };
         let mut left = octets;

@@ -23,6 +23,8 @@ const DIALECT: Dialect = Dialect {
     external: false,
     ids_in: PathFamilies { ipv4: false, ipv6: false },
     ids_out: PathFamilies { ipv4: false, ipv6: false },
+    long_in: false,
+    long_out: false,
 };
 
 /// A table of so many prefixes, as one stream of messages.

@@ -58,6 +58,7 @@ fn facts(answer: &GetNeighbourResponse) -> Vec<Vec<String>> {
         ("only it can", only(theirs).join("; ")),
         ("hold time", hold(answer)),
         ("next keepalive", due(answer.keepalive_seconds_left)),
+        ("waits to be taken", waiting(answer)),
         ("next dial", due(answer.dial_seconds_left)),
         ("stale routes go", due(answer.stale_seconds_left)),
         ("established", times(answer.times_established)),
@@ -79,6 +80,14 @@ fn hold(answer: &GetNeighbourResponse) -> String {
 
 fn due(left: Option<u64>) -> String {
     left.map(|left| format!("in {left}s")).unwrap_or_default()
+}
+
+/// `1050000 octets, 12 prefixes to be told after them, 470s left`.
+fn waiting(answer: &GetNeighbourResponse) -> String {
+    let octets = (answer.waiting_octets > 0).then(|| format!("{} octets", answer.waiting_octets));
+    let late = (answer.late_prefixes > 0).then(|| format!("{} prefixes to be told after them", answer.late_prefixes));
+    let left = answer.send_seconds_left.map(|left| format!("{left}s left"));
+    octets.into_iter().chain(late).chain(left).collect::<Vec<_>>().join(", ")
 }
 
 fn times(count: u64) -> String {

@@ -16,8 +16,14 @@ use super::*;
 fn path(n: u8) -> Path {
     let asn = Asn(64512 + u32::from(n));
     let address = Ipv4Addr::new(192, 0, 2, n);
-    let source =
-        Source { neighbour: address.into(), asn, router_id: address, external: true, local: [192, 0, 2, 99].into() };
+    let source = Source {
+        neighbour: address.into(),
+        asn,
+        router_id: address,
+        external: true,
+        role: None,
+        local: [192, 0, 2, 99].into(),
+    };
     let attributes = Attributes::new(Origin::Igp, AsPath::through([asn]));
     let attributes = Arc::new(attributes);
     let word = Word {

@@ -13,7 +13,7 @@ use crate::{
     Exchange, RouteRules,
     rib::{Change, Offer, Source, Word},
     session::Established,
-    wire::{Dialect, Family},
+    wire::{Dialect, Family, Role},
 };
 
 /// All that decides what a neighbour is told, but for who it is.
@@ -25,6 +25,7 @@ pub(super) struct Audience<'a> {
     paths: usize,
     dialect: Dialect,
     knows_long_lived: bool,
+    role: Option<Role>,
     next_hops: Vec<(Family, IpAddr)>,
 }
 
@@ -42,6 +43,7 @@ impl<'a> Audience<'a> {
             paths: *paths,
             dialect: session.dialect(),
             knows_long_lived: session.knows_long_lived(),
+            role: session.source().role,
             next_hops: session.families().collect(),
         })
     }

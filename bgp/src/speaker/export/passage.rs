@@ -3,14 +3,14 @@
 //! Between internal neighbours only a reflector passes routes on, and only if one of the two is its client: RFC 4271 §9.2.1 and
 //! RFC 4456 §6. What comes from another system or goes there passes where the operator has made us a transit. A host is none
 //! by default: traffic of others through it is asked for, and never comes about because somebody forgot a filter.
-//! The communities of RFC 1997 are obeyed whatever the operator's rules say.
+//! The communities of RFC 1997, and the roles of RFC 9234, are obeyed whatever the operator's rules say.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{
     Exchange,
     rib::{Path, Source},
-    wire::{Attributes, Community},
+    wire::{Attributes, Community, Role},
 };
 
 /// How a route gets from one neighbour to another.
@@ -24,7 +24,8 @@ pub(super) enum Passage {
 
 /// `None`: it does not.
 pub(super) fn passage(path: &Path, from: &Exchange, target: &Source, to: &Exchange) -> Option<Passage> {
-    if path.source.neighbour == target.neighbour || is_kept_back(&path.attributes, target.external) {
+    let is_withheld = is_kept_back(&path.attributes, target.external) || is_for_others(&path.attributes, target);
+    if path.source.neighbour == target.neighbour || is_withheld {
         return None;
     }
     match (path.source.external, target.external) {
@@ -49,6 +50,12 @@ fn is_kept_back(attributes: &Attributes, external: bool) -> bool {
         Community::NO_EXPORT | Community::NO_EXPORT_SUBCONFED => external,
         _ => false,
     })
+}
+
+/// RFC 9234 §5: whether it is for customers only, and the neighbour is none.
+fn is_for_others(attributes: &Attributes, target: &Source) -> bool {
+    let may_hear = target.role.is_none_or(Role::tells_customers);
+    attributes.only_to_customer.is_some() && !may_hear
 }
 
 /// What is said about a route that goes this way, before the operator's rules, and over whom it was reached.

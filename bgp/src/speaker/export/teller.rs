@@ -1,7 +1,7 @@
 //! What one neighbour is told of a prefix.
 //!
 //! In: an offer of the table, and the terms. Out: attributes and a next hop, or nothing; the same question has always the same
-//! answer. Rules: RFC 4271 §5.1 (what is said to whom) and §9.2, RFC 4456 §8 (what a reflector leaves as it is).
+//! answer. Rules: RFC 4271 §5.1 (what is said to whom) and §9.2, RFC 4456 §8 (what a reflector leaves as it is), RFC 9234 §5 (for whom it is).
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
     rib::{Offer, Path},
     route_map::{Ruling, Subject},
     session::Established,
-    wire::{AsPath, Attributes, Family, MESSAGE_OCTETS_MAX, Origin},
+    wire::{AsPath, Attributes, Family, Origin, Role},
 };
 
 use super::{
@@ -35,7 +35,7 @@ pub(in crate::speaker) struct Told {
 
 /// All that a neighbour is told of one prefix.
 #[derive(Debug)]
-pub(super) enum TellAll {
+pub(in crate::speaker) enum TellAll {
     /// It can hear one path only.
     Best(Option<Arc<Told>>),
     /// By path identifier.
@@ -204,13 +204,16 @@ impl<'a> Teller<'a> {
             Some(asn) => {
                 attributes.path.prepend(asn, 1);
                 attributes.local_pref = None;
+                if self.session.source().role.is_some_and(Role::leads_down) {
+                    attributes.only_to_customer.get_or_insert(asn);
+                }
             }
             None => {
                 attributes.local_pref.get_or_insert(LOCAL_PREF);
             }
         }
         let next_hop = self.next_hop(wish, draft.heard_hop, own_hop);
-        let fits = attributes.octets_max() + BESIDE_OCTETS <= MESSAGE_OCTETS_MAX;
+        let fits = attributes.octets_max() + BESIDE_OCTETS <= self.session.dialect().octets_out();
         fits.then_some(Told { attributes, next_hop })
     }
 

@@ -1,8 +1,8 @@
 //! Whether a route that was heard counts, and as what.
 //!
 //! In: what was heard. Out: what counts, shared by all routes of which the same was heard and on which one rule decided.
-//! Rules: RFC 4456 §8 (what passed our cluster does not count), RFC 8326 §4 (a route about to go is the last to be chosen), then the
-//! operator's.
+//! Rules: RFC 4456 §8 (what passed our cluster does not count), RFC 8326 §4 (a route about to go is the last to be chosen), RFC 9234 §5
+//! (what comes from above is for customers only), then the operator's.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -85,11 +85,21 @@ pub(super) fn clusters(terms: &Terms) -> BTreeSet<Ipv4Addr> {
     terms.values().filter_map(|exchange| exchange.client_of).collect()
 }
 
-/// What counts whatever the operator says: an external neighbour that is about to leave is the last choice.
+/// What counts whatever the operator says: an external neighbour that is about to leave is the last choice, and what comes from above is for
+/// customers only.
 fn standard(path: &Word) -> Arc<Attributes> {
     let leaves = path.source.external && path.heard.communities.contains(&Community::GRACEFUL_SHUTDOWN);
-    if !leaves {
+    let comes_down = path.source.role.is_some_and(|role| role.counterpart().leads_down());
+    let is_new = comes_down && path.heard.only_to_customer.is_none();
+    if !leaves && !is_new {
         return Arc::clone(&path.heard);
     }
-    Arc::new(Attributes { local_pref: Some(0), ..Attributes::clone(&path.heard) })
+    let mut attributes = Attributes::clone(&path.heard);
+    if leaves {
+        attributes.local_pref = Some(0);
+    }
+    if is_new {
+        attributes.only_to_customer = Some(path.source.asn);
+    }
+    Arc::new(attributes)
 }

@@ -20,6 +20,9 @@ impl Attributes {
         self.encode_extended(out);
         self.encode_four_octets(dialect, out);
         self.encode_large(out);
+        if let Some(asn) = self.only_to_customer {
+            self.transitive(code::ONLY_TO_CUSTOMER, &asn.0.to_be_bytes(), out);
+        }
         for unknown in &self.unknown {
             attribute(flag::OPTIONAL_TRANSITIVE | flag::PARTIAL, unknown.code, &unknown.value, out);
         }

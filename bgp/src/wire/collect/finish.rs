@@ -52,6 +52,7 @@ impl Collected {
             large: self.large,
             originator: self.originator,
             clusters: self.clusters,
+            only_to_customer: self.only_to_customer,
             unknown: self.unknown,
             partial: self.partial,
         })

@@ -1,6 +1,6 @@
 //! Reads the value of one attribute, and decides what a broken one costs.
 //!
-//! Rules: RFC 7606 §7, one paragraph for each attribute, in the order given there; RFC 8092 §5 for large communities.
+//! Rules: RFC 7606 §7, one paragraph for each attribute, in the order given there; RFC 8092 §5 for large communities, RFC 9234 §5 for OTC.
 
 use std::net::Ipv4Addr;
 
@@ -22,6 +22,7 @@ impl Collected {
             code::EXTENDED_COMMUNITIES | code::LARGE_COMMUNITIES => self.take_long_communities(raw),
             code::ORIGINATOR_ID | code::CLUSTER_LIST => self.take_reflection(raw, dialect),
             code::AS4_PATH | code::AS4_AGGREGATOR => self.take_four_octets(raw, dialect),
+            code::ONLY_TO_CUSTOMER => self.only_to_customer = self.or_withdraw(raw, number(raw.value).map(Asn)),
             _ => return self.take_unknown(raw),
         }
         Ok(())
@@ -110,7 +111,11 @@ impl Collected {
         const PARTIAL: u8 = flag::OPTIONAL_TRANSITIVE | flag::PARTIAL;
         let is_known = matches!(
             raw.code,
-            code::AGGREGATOR | code::COMMUNITIES | code::EXTENDED_COMMUNITIES | code::LARGE_COMMUNITIES
+            code::AGGREGATOR
+                | code::COMMUNITIES
+                | code::EXTENDED_COMMUNITIES
+                | code::LARGE_COMMUNITIES
+                | code::ONLY_TO_CUSTOMER
         );
         if is_known && raw.flags & PARTIAL == PARTIAL {
             self.partial.push(raw.code);

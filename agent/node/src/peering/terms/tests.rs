@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use poplin_bgp::wire::Family;
 use poplin_bgp::{PrefixLimits, Protection, RouteMap as Rules, Verdict};
@@ -33,7 +32,7 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         port: 179,
         asn: Asn(asn),
         hosts: Selector::parse("").unwrap(),
-        hold_time: Duration::from_secs(90),
+        timers: Default::default(),
         bfd: None,
         protection: Protection::default(),
         limits: PrefixLimits::default(),
@@ -42,6 +41,8 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         is_client: false,
         is_transit: false,
         add_paths: Default::default(),
+        extended_messages: true,
+        role: None,
         paths: 8,
         is_passive: false,
         families: Family::ALL.into(),
