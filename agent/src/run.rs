@@ -16,6 +16,7 @@ use poplin_node::{Action, Event, Node, Note, Role};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::bmp::Stations;
 use crate::changes::Changes;
 use crate::config::speaker::SpeakerFile;
 use crate::config::{Config, Role as ConfiguredRole};
@@ -54,6 +55,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let peers = Peers::start(&config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
     let drops = Arc::new(Feed::default());
     let host = config.identity.host.to_string();
+    let stations = Stations::new(&host, config.identity.addresses.clone(), events.clone());
     let flows = match role {
         Role::Host => Some(keep_host(&host, &store, &drops, &calls, &events)?),
         Role::Speaker { .. } => None,
@@ -66,6 +68,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         executor,
         flows,
         peers,
+        stations,
         events,
         ready,
         hearing: Hearing::default(),
@@ -97,6 +100,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
     }
     door.abort();
+    agent.stations.stop().await;
     tracing::info!("stopping; routes and rules stay in force");
     Ok(())
 }
@@ -187,6 +191,7 @@ struct Agent {
     /// Absent: a speaker ends no flows.
     flows: Option<FlowKeeper>,
     peers: Peers,
+    stations: Stations,
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
     hearing: Hearing,
@@ -222,6 +227,8 @@ impl Agent {
                 self.changes.tell(&self.node, &change);
             }
             Action::Bgp(poplin_bgp::Action::BestChanged(_)) => self.is_unwatched = true,
+            Action::Bgp(poplin_bgp::Action::Monitor(wanted)) => self.stations.want(&wanted),
+            Action::Bgp(poplin_bgp::Action::Report { connection, octets }) => self.stations.report(connection, octets),
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),

@@ -45,6 +45,9 @@ struct File {
     /// accept | reject, as in `FabricConfig`.
     #[serde(default)]
     external_default: String,
+    /// Who is told by BMP, as in `FabricConfig`.
+    #[serde(default)]
+    monitoring_stations: Vec<v1::MonitoringStation>,
     #[serde(default)]
     peers: BTreeMap<String, v1::PeerSpec>,
     #[serde(default)]
@@ -145,6 +148,7 @@ impl File {
             mesh: Some(false),
             cluster_id: self.cluster_id.clone(),
             external_default: self.external_default.clone(),
+            monitoring_stations: self.monitoring_stations.clone(),
             ..v1::FabricConfigSpec::default()
         }
     }

@@ -44,6 +44,7 @@ impl Speaker {
         let is_news = changes.iter().any(|change| self.concerns_others(change));
         let told = if is_news { self.tell(&changes) } else { Vec::new() };
         self.report(&changes);
+        self.note_moved(&changes);
         self.install(&mut changes);
         self.deliver(told);
         if changes.capacity() <= SPARE {

@@ -13,6 +13,7 @@ mod limit;
 mod long_lived;
 mod malformed;
 mod mesh;
+mod monitored;
 mod paths;
 mod peer;
 mod protected;
