@@ -10,6 +10,7 @@ mod frr;
 mod gentle;
 mod inside;
 mod long_lived;
+mod monitored;
 mod paths;
 mod protected;
 mod reflector;

@@ -144,7 +144,8 @@ impl Speaker {
     /// A station has read all it was told: more of the table, if there is more.
     pub(super) fn station_ready(&mut self, connection: ConnectionId) {
         let Some(mut station) = self.monitor.stations.remove(&connection) else { return };
-        if station.walk != Walk::Done {
+        // A stretch may hold nothing for it, and whoever is told nothing does not ask again.
+        while station.walk != Walk::Done && station.octets.is_empty() {
             self.walk(&mut station);
         }
         self.monitor.stations.insert(connection, station);

@@ -271,6 +271,25 @@ fn a_table_of_many_stretches_is_told_as_the_station_has_room() {
 }
 
 #[test]
+fn a_stretch_with_nothing_to_tell_does_not_end_the_walk() {
+    let mut world = World::mesh(&[64512, 64512, 64512], 5);
+    let many: Vec<String> = (0..2500).map(|n: u32| format!("10.{}.{}.0/26", n >> 8, n & 255)).collect();
+    world.originate(1, &many.iter().map(String::as_str).collect::<Vec<_>>());
+    world.originate(2, &["172.16.0.0/26"]);
+    world.settle();
+    world.sever(0, 1);
+    world.break_pipe(0, 1);
+    world.settle();
+
+    listens(&mut world, 0, hearing(&[View::AdjRibInPre]));
+
+    let ear = ear(&world, 0);
+    let held: Vec<_> = ear.held[&(View::AdjRibInPre, address(2))].keys().map(|(prefix, _)| *prefix).collect();
+    assert_eq!(held, [net("172.16.0.0/26")]);
+    assert!(ear.ended.contains(&(View::AdjRibInPre, address(2))));
+}
+
+#[test]
 fn several_paths_of_a_neighbour_keep_their_identifiers() {
     let mut world = super::paths::reflected(8);
 
