@@ -8,6 +8,7 @@ pub mod hear;
 pub mod run;
 
 pub mod kernel;
+pub mod metrics;
 pub mod peers;
 pub mod resource;
 pub mod serve;

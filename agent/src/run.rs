@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use poplin_bgp::{Order, OrderRefusal};
 use poplin_node::request::{Answer, RequestId};
+use poplin_node::status::Status;
 use poplin_node::{Action, Event, Node, Note, Role};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +26,7 @@ use crate::execute::Executor;
 use crate::flows::FlowKeeper;
 use crate::hear::{Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
+use crate::metrics::{Figures, door};
 use crate::peers::Peers;
 use crate::resource::ROOT;
 use crate::serve::{Call, Desk, listen, serve};
@@ -60,7 +62,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         Role::Host => Some(keep_host(&host, &store, &drops, &calls, &events)?),
         Role::Speaker { .. } => None,
     };
-    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), host, drops, role, ready: is_ready }));
+    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready };
+    if let Some(address) = config.metrics_listen {
+        tokio::spawn(door::serve(door::bind(address).await?, desk.clone()));
+    }
+    let door = tokio::spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let mut agent = Agent {
         node: Node::with_role(config.identity, role),
@@ -183,6 +189,10 @@ async fn begin_fabric(store: &dyn Store) -> Result<(), StoreError> {
     store.transact(transaction).await.map(|_| ())
 }
 
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// The head and the hands it moves.
 struct Agent {
     node: Node,
@@ -282,6 +292,12 @@ impl Agent {
                 let _ = answer.send(self.changes.watch());
                 self.handle(Event::Bgp(poplin_bgp::Event::Watched(true)));
             }
+            Call::Figures(answer) => {
+                let _ = answer.send(self.figures());
+            }
+            Call::Dump(answer) => {
+                let _ = answer.send(self.node.dump(since_1970()));
+            }
             Call::Account(dropped, answer) => {
                 let _ = answer.send(dropped.iter().map(|one| self.node.account_of(one)).collect());
             }
@@ -292,6 +308,19 @@ impl Agent {
                 let _ = answer.send(self.node.counted());
             }
         }
+    }
+
+    fn figures(&self) -> (Status, Vec<Figures>) {
+        let now = Instant::now();
+        let accepted = self.node.accepted();
+        let status = self.node.status(now);
+        let sessions = status.sessions.iter().filter_map(|session| {
+            let (session, detail) = self.node.neighbour(now, session.address)?;
+            let accepted = accepted.get(&session.address).copied().unwrap_or_default();
+            Some(Figures { session, detail, accepted })
+        });
+        let sessions = sessions.collect();
+        (status, sessions)
     }
 
     fn order(&mut self, neighbour: IpAddr, order: Order) -> Result<String, OrderRefusal> {

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Beside it stands [`bfd`], which watches the ways to neighbours and runs where its timing holds. What a network team's tools hear
-//! of all that is put into octets by [`bmp`].
+//! of all that is put into octets by [`bmp`], and what they read from a file by [`mrt`].
 //!
 //! ```
 //! use std::time::Instant;
@@ -27,6 +27,7 @@
 mod asn;
 pub mod bfd;
 pub mod bmp;
+pub mod mrt;
 mod rib;
 mod route_map;
 mod session;

@@ -16,3 +16,4 @@ mod protected;
 mod reflector;
 mod speaker;
 mod wanted;
+mod written_down;

@@ -36,6 +36,8 @@ struct File {
     /// Where BGP connections are accepted; absent = [::]:179.
     #[serde(default)]
     listen: Vec<SocketAddr>,
+    /// Where metrics are served by HTTP; absent = nowhere.
+    metrics_listen: Option<SocketAddr>,
     /// What we dial from, and the next hops of what we tell as our own; at most one of each family.
     #[serde(default)]
     addresses: BTreeSet<IpAddr>,
@@ -63,6 +65,8 @@ pub struct Lasting {
     pub socket: Option<PathBuf>,
     /// Where BGP connections are accepted.
     pub listen: Vec<SocketAddr>,
+    /// Where metrics are served.
+    pub metrics_listen: Option<SocketAddr>,
     /// What is dialled from.
     pub addresses: BTreeSet<IpAddr>,
     /// Whether learned routes go to the kernel.
@@ -90,6 +94,7 @@ impl SpeakerFile {
             host: file.host.clone(),
             socket: file.socket.clone(),
             listen: file.listen.clone(),
+            metrics_listen: file.metrics_listen,
             addresses: file.addresses.clone(),
             installs: file.kernel_routes,
         };

@@ -2,7 +2,11 @@
 //!
 //! A walk sees each prefix that stands all the while once. What changes behind it has to be told otherwise.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
+
+use crate::wire::Family;
 
 use super::{Offer, Path, Table};
 
@@ -27,6 +31,15 @@ impl Table {
     /// The prefixes in use, those of our own among them.
     pub(crate) fn in_use(&self) -> impl Iterator<Item = IpNet> {
         self.offers().filter(|(_, offer)| *offer != Offer::Nothing).map(|(prefix, _)| prefix)
+    }
+
+    /// Every path that import rules let pass, as its neighbour and its family.
+    pub(crate) fn admitted(&self) -> impl Iterator<Item = (IpAddr, Family)> {
+        self.entries.iter().flat_map(|(prefix, entry)| {
+            let family = Family::of_prefix(&prefix);
+            let admitted = entry.paths().iter().filter(|path| path.is_admitted);
+            admitted.map(move |path| (path.source.neighbour, family))
+        })
     }
 
     /// Our own prefixes.

@@ -5,6 +5,7 @@
 mod bfd;
 mod collision;
 mod communities;
+mod dumped;
 mod exchange;
 mod foreign;
 mod gentle;
