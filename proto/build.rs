@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 30] = [
+const DOCUMENTS: [&str; 31] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -28,6 +28,7 @@ const DOCUMENTS: [&str; 30] = [
     "PrefixLimits",
     "FabricConfig",
     "FabricConfigSpec",
+    "MonitoringStation",
     "Namespace",
     "NamespaceSpec",
     "HostEndpoint",

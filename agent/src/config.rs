@@ -80,6 +80,9 @@ struct Settings {
     /// Address and port to accept BGP connections on [default: [::]:179]
     #[arg(long, env = "POPLIND_BGP_LISTEN")]
     bgp_listen: Option<SocketAddr>,
+    /// Address and port to serve metrics on by HTTP, such as 127.0.0.1:9469 [default: none]
+    #[arg(long, env = "POPLIND_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
     /// Label of this host, key=value, used when it is first written down
     #[arg(long, env = "POPLIND_LABEL", value_delimiter = ',')]
     label: Vec<String>,
@@ -96,6 +99,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// Where to accept BGP connections.
     pub bgp_listen: Vec<SocketAddr>,
+    /// Where to serve metrics, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// What a process is.
@@ -153,6 +158,7 @@ impl Config {
             role: Role::Speaker { path, values, installs: lasting.installs },
             socket: flags.settings.socket.or(lasting.socket).unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             bgp_listen: if lasting.listen.is_empty() { vec![everywhere()] } else { lasting.listen },
+            metrics_listen: flags.settings.metrics_listen.or(lasting.metrics_listen),
         })
     }
 }
@@ -177,6 +183,7 @@ impl Settings {
             asn: self.asn.or(lower.asn),
             router_id: self.router_id.or(lower.router_id),
             bgp_listen: self.bgp_listen.or(lower.bgp_listen),
+            metrics_listen: self.metrics_listen.or(lower.metrics_listen),
             label: filled(self.label, lower.label),
         }
     }
@@ -219,6 +226,7 @@ impl Settings {
             role: Role::Host(store),
             socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             bgp_listen: vec![self.bgp_listen.unwrap_or_else(everywhere)],
+            metrics_listen: self.metrics_listen,
         })
     }
 }

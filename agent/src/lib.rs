@@ -2,11 +2,13 @@
 //!
 //! [`run`] is the one loop: it carries events to the head and actions from it. Everything else here is one kind of hand.
 
+pub mod bmp;
 pub mod config;
 pub mod hear;
 pub mod run;
 
 pub mod kernel;
+pub mod metrics;
 pub mod peers;
 pub mod resource;
 pub mod serve;

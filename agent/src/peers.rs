@@ -107,7 +107,12 @@ impl Peers {
             }
             Action::Protect(neighbours) => self.shared.shield.wants(neighbours),
             // The head keeps these to itself, but for what is told to those who watch.
-            Action::Install { .. } | Action::Remove { .. } | Action::BestChanged(_) | Action::Note(_) => {}
+            Action::Install { .. }
+            | Action::Remove { .. }
+            | Action::BestChanged(_)
+            | Action::Monitor(_)
+            | Action::Report { .. }
+            | Action::Note(_) => {}
         }
     }
 }
@@ -195,10 +200,11 @@ impl Shared {
     async fn begin(self: &Arc<Self>, stream: TcpStream, neighbour: IpAddr, outgoing: bool) {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let _ = stream.set_nodelay(true);
-        let Ok(local) = stream.local_addr() else { return };
+        let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return };
         let (reader, writer) = stream.into_split();
         let (sender, octets) = mpsc::unbounded_channel();
         let _ = self.opened.send((connection, sender));
+        self.tell(BgpEvent::ConnectionPorts { connection, local: local.port(), remote: remote.port() }).await;
         let local = local.ip().to_canonical();
         self.tell(BgpEvent::ConnectionOpened { connection, neighbour, outgoing, local }).await;
         let writer = Writer::new(connection, writer, octets);

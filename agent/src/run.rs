@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use poplin_bgp::{Order, OrderRefusal};
 use poplin_node::request::{Answer, RequestId};
+use poplin_node::status::Status;
 use poplin_node::{Action, Event, Node, Note, Role};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::bmp::Stations;
 use crate::changes::Changes;
 use crate::config::speaker::SpeakerFile;
 use crate::config::{Config, Role as ConfiguredRole};
@@ -24,6 +26,7 @@ use crate::execute::Executor;
 use crate::flows::FlowKeeper;
 use crate::hear::{Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
+use crate::metrics::{Figures, door};
 use crate::peers::Peers;
 use crate::resource::ROOT;
 use crate::serve::{Call, Desk, listen, serve};
@@ -54,11 +57,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let peers = Peers::start(&config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
     let drops = Arc::new(Feed::default());
     let host = config.identity.host.to_string();
+    let stations = Stations::new(&host, config.identity.addresses.clone(), events.clone());
     let flows = match role {
         Role::Host => Some(keep_host(&host, &store, &drops, &calls, &events)?),
         Role::Speaker { .. } => None,
     };
-    let door = tokio::spawn(serve(listener, Desk { calls, store: store.clone(), host, drops, role, ready: is_ready }));
+    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready };
+    if let Some(address) = config.metrics_listen {
+        tokio::spawn(door::serve(door::bind(address).await?, desk.clone()));
+    }
+    let door = tokio::spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let mut agent = Agent {
         node: Node::with_role(config.identity, role),
@@ -66,6 +74,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         executor,
         flows,
         peers,
+        stations,
         events,
         ready,
         hearing: Hearing::default(),
@@ -97,6 +106,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
     }
     door.abort();
+    agent.stations.stop().await;
     tracing::info!("stopping; routes and rules stay in force");
     Ok(())
 }
@@ -179,6 +189,10 @@ async fn begin_fabric(store: &dyn Store) -> Result<(), StoreError> {
     store.transact(transaction).await.map(|_| ())
 }
 
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// The head and the hands it moves.
 struct Agent {
     node: Node,
@@ -187,6 +201,7 @@ struct Agent {
     /// Absent: a speaker ends no flows.
     flows: Option<FlowKeeper>,
     peers: Peers,
+    stations: Stations,
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
     hearing: Hearing,
@@ -222,6 +237,8 @@ impl Agent {
                 self.changes.tell(&self.node, &change);
             }
             Action::Bgp(poplin_bgp::Action::BestChanged(_)) => self.is_unwatched = true,
+            Action::Bgp(poplin_bgp::Action::Monitor(wanted)) => self.stations.want(&wanted),
+            Action::Bgp(poplin_bgp::Action::Report { connection, octets }) => self.stations.report(connection, octets),
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),
@@ -275,6 +292,12 @@ impl Agent {
                 let _ = answer.send(self.changes.watch());
                 self.handle(Event::Bgp(poplin_bgp::Event::Watched(true)));
             }
+            Call::Figures(answer) => {
+                let _ = answer.send(self.figures());
+            }
+            Call::Dump(answer) => {
+                let _ = answer.send(self.node.dump(since_1970()));
+            }
             Call::Account(dropped, answer) => {
                 let _ = answer.send(dropped.iter().map(|one| self.node.account_of(one)).collect());
             }
@@ -285,6 +308,19 @@ impl Agent {
                 let _ = answer.send(self.node.counted());
             }
         }
+    }
+
+    fn figures(&self) -> (Status, Vec<Figures>) {
+        let now = Instant::now();
+        let accepted = self.node.accepted();
+        let status = self.node.status(now);
+        let sessions = status.sessions.iter().filter_map(|session| {
+            let (session, detail) = self.node.neighbour(now, session.address)?;
+            let accepted = accepted.get(&session.address).copied().unwrap_or_default();
+            Some(Figures { session, detail, accepted })
+        });
+        let sessions = sessions.collect();
+        (status, sessions)
     }
 
     fn order(&mut self, neighbour: IpAddr, order: Order) -> Result<String, OrderRefusal> {

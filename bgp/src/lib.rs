@@ -11,7 +11,8 @@
 //!              └────────── wire     octets <-> messages
 //! ```
 //!
-//! Beside it stands [`bfd`], which watches the ways to neighbours and runs where its timing holds.
+//! Beside it stands [`bfd`], which watches the ways to neighbours and runs where its timing holds. What a network team's tools hear
+//! of all that is put into octets by [`bmp`], and what they read from a file by [`mrt`].
 //!
 //! ```
 //! use std::time::Instant;
@@ -25,6 +26,8 @@
 
 mod asn;
 pub mod bfd;
+pub mod bmp;
+pub mod mrt;
 mod rib;
 mod route_map;
 mod session;
@@ -38,10 +41,10 @@ pub use route_map::{
     RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict,
 };
 pub use session::{
-    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, Record, RoleConfig,
-    SessionState, Tally, Times,
+    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, Record, Refused,
+    RoleConfig, SessionState, Tally, Times,
 };
 pub use speaker::{
-    Action, Advertised, BestChange, ConnectionId, Event, FamilyCount, NeighbourDetail, NeighbourView, Note, Order,
-    OrderRefusal, Speaker, SpeakerConfig, Way,
+    Action, Advertised, BestChange, ConnectionId, Event, FamilyCount, Monitoring, NeighbourDetail, NeighbourView, Note,
+    Order, OrderRefusal, Speaker, SpeakerConfig, Way,
 };

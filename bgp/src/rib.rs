@@ -12,6 +12,8 @@ mod offer;
 mod own;
 mod route;
 mod table;
+mod touched;
+mod walk;
 
 pub use decide::Step;
 pub use explain::Best;

@@ -24,6 +24,7 @@ mod end;
 mod gentle;
 mod limit;
 mod long_lived;
+mod monitor;
 mod negotiate;
 mod path;
 mod protection;
@@ -44,7 +45,7 @@ use std::{
 
 use crate::{
     Action, ConnectionId, Note, SpeakerConfig,
-    wire::{Capability, Family, Fault},
+    wire::{Capability, Family, Fault, Message},
 };
 
 use connection::Connection;
@@ -56,8 +57,9 @@ pub use config::{BfdConfig, Exchange, NeighbourConfig, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
 pub use limit::{LimitAction, PrefixLimits};
+pub(crate) use monitor::{Goodbye, Parted};
 pub use protection::Protection;
-pub use record::{Record, Tally};
+pub use record::{Record, Refused, Tally};
 pub use restart::RESTART_TIME;
 pub use role::RoleConfig;
 pub use times::Times;
@@ -164,6 +166,8 @@ impl Session {
         self.replace_same_direction(now, outgoing);
         let open = our_open(self.us, &self.config, local, is_restarting);
         self.connections.push(Connection::open(now, id, outgoing, succeeds, local, open.capabilities.clone()));
+        let open = Message::from(open);
+        self.say_first(id, &open);
         self.send(now, id, open);
     }
 
@@ -241,6 +245,11 @@ impl Session {
         self.since
     }
 
+    /// When the session was established that stands now.
+    pub(crate) fn established_at(&self) -> Option<Instant> {
+        self.connections.iter().find_map(Connection::established_at)
+    }
+
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }
@@ -248,6 +257,11 @@ impl Session {
     /// So many UPDATEs were sent to it.
     pub(crate) fn count_updates(&mut self, count: u64) {
         self.record.sent.updates += count;
+    }
+
+    /// So many of its prefixes were turned away.
+    pub(crate) fn count_refused(&mut self, refused: Refused) {
+        self.record.refused.add(refused);
     }
 
     /// What both sides said they can do, on the connection that came the furthest; what the neighbour can is empty before its OPEN.

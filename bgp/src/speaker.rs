@@ -9,6 +9,7 @@ mod event;
 mod export;
 mod import;
 mod limit;
+mod monitor;
 mod note;
 mod order;
 mod outbox;
@@ -36,12 +37,14 @@ use crate::{
 
 pub use action::Action;
 pub use event::{ConnectionId, Event, SpeakerConfig};
+pub use monitor::Monitoring;
 pub use note::Note;
 pub use order::{Order, OrderRefusal};
 pub use view::{Advertised, FamilyCount, NeighbourDetail, NeighbourView};
 pub use watch::{BestChange, Way};
 
 use export::Terms;
+use monitor::Monitor;
 use outbox::Outbox;
 use wait::Wait;
 
@@ -70,6 +73,7 @@ pub struct Speaker {
     expects_callers: bool,
     /// Whether somebody wants to hear of every change of a best path.
     is_watched: bool,
+    monitor: Monitor,
     outbox: Outbox,
     /// Of connections where something waits.
     waits: BTreeMap<ConnectionId, Wait>,
@@ -95,6 +99,7 @@ impl Speaker {
             unended: BTreeSet::new(),
             expects_callers: false,
             is_watched: false,
+            monitor: Monitor::default(),
             outbox: Outbox::default(),
             waits: BTreeMap::new(),
             spare: Vec::new(),
@@ -127,8 +132,16 @@ impl Speaker {
                 self.forget_connection(connection);
             }
             Event::PathChanged(view) => self.path_changed(now, view),
+            Event::ConnectionPorts { connection, local, remote } => self.ports_known(connection, local, remote),
+            Event::Monitor(stations) => self.monitor(stations),
+            Event::StationUp { connection, station, since_1970, system } => {
+                self.station_up(now, connection, station, since_1970, system);
+            }
+            Event::StationReady { connection } => self.station_ready(connection),
+            Event::StationDown { connection } => self.station_down(connection),
         }
         self.retire(now);
+        self.tell_stations(now);
         let told: Vec<_> = self.outbox.take_all().collect();
         told.into_iter().for_each(|action| self.ask(action));
     }
@@ -140,7 +153,12 @@ impl Speaker {
 
     /// When to come back with [`Event::Tick`], even if nothing happens until then.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.sessions.values().filter_map(Session::deadline).chain(self.deferral_ends()).min()
+        self.sessions
+            .values()
+            .filter_map(Session::deadline)
+            .chain(self.deferral_ends())
+            .chain(self.statistics_due())
+            .min()
     }
 
     /// Why the traffic to exactly this prefix goes where it goes; `None` if we install nothing for it.
@@ -158,10 +176,12 @@ impl Speaker {
         let due: Vec<_> = due.map(|(&address, _)| address).collect();
         due.into_iter().for_each(|address| self.with_session(now, address, |session| session.tick(now)));
         self.end_tables(now);
+        self.tick_stations(now);
     }
 
     fn opened(&mut self, now: Instant, connection: ConnectionId, neighbour: IpAddr, outgoing: bool, local: IpAddr) {
         if !self.sessions.contains_key(&neighbour) {
+            self.ports_gone(connection);
             self.actions.push_back(Action::Close { connection });
             self.actions.push_back(Action::Note(Note::Refused { neighbour, reason: "not a neighbour of ours".into() }));
             return;
@@ -189,7 +209,11 @@ impl Speaker {
     fn carry_out(&mut self, now: Instant, neighbour: IpAddr, effect: Effect) {
         match effect {
             Effect::Act(action) => self.act(action),
-            Effect::Up => self.send_table(now, neighbour),
+            Effect::Up => {
+                self.neighbour_up(neighbour);
+                self.send_table(now, neighbour);
+            }
+            Effect::Parted(parted) => self.neighbour_down(now, parted),
             Effect::Down => {
                 let changes = self.table.forget(neighbour);
                 self.follow(changes);
@@ -208,7 +232,10 @@ impl Speaker {
                 let changes = self.table.sweep(neighbour, &families);
                 self.follow(changes);
             }
-            Effect::Synchronised => self.synchronise(now, neighbour),
+            Effect::Synchronised => {
+                self.neighbour_told_all(neighbour);
+                self.synchronise(now, neighbour);
+            }
             Effect::Update(update) => {
                 self.import(neighbour, update);
                 self.count(now, neighbour);
@@ -235,6 +262,7 @@ impl Speaker {
     fn forget_connection(&mut self, connection: ConnectionId) {
         self.connections.remove(&connection);
         self.waits.remove(&connection);
+        self.ports_gone(connection);
     }
 
     /// Turns changes of the table into routes for the kernel.

@@ -36,6 +36,8 @@ pub use open::Open;
 pub use pack::{pack_reach, pack_unreach};
 pub use path::{AsPath, Segment};
 pub use paths::{AddPaths, Nlri, PathFamilies};
+pub(crate) use prefix::encode as encode_prefix;
+pub(crate) use reader::length_u16;
 pub use restart::GracefulRestart;
 pub use role::Role;
 pub use update::{Dialect, Update};

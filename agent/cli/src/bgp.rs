@@ -3,6 +3,7 @@
 //! What `status` and `routes` show already is shown here by the same code: `summary` is the sessions of `status`, `rib in` and
 //! `rib best` are `routes`.
 
+mod dump;
 mod neighbour;
 mod order;
 mod rib;
@@ -39,6 +40,7 @@ enum Verb {
     Refresh(order::Refresh),
     Clear(order::Clear),
     Watch(watch::Watch),
+    Dump(dump::Dump),
 }
 
 /// List the sessions, as `poplin status` does: state, since when, prefixes in and out, last error.
@@ -58,6 +60,7 @@ impl Bgp {
             Verb::Refresh(refresh) => refresh.run(socket).await,
             Verb::Clear(clear) => clear.run(socket).await,
             Verb::Watch(watch) => watch.run(socket).await,
+            Verb::Dump(dump) => dump.run(socket).await,
         }
     }
 }

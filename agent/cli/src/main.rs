@@ -22,6 +22,7 @@ mod files;
 mod get;
 mod kind;
 mod lint;
+mod metrics;
 mod moment;
 mod offline;
 mod output;
@@ -69,6 +70,7 @@ enum Verb {
     Status(status::Status),
     Routes(routes::Routes),
     Bgp(bgp::Bgp),
+    Metrics(metrics::Metrics),
     Explain(explain::Explain),
     Drops(drops::Drops),
     Counters(counters::Counters),
@@ -101,6 +103,7 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Status(status) => status.run(&socket).await,
         Verb::Routes(routes) => routes.run(&socket).await,
         Verb::Bgp(bgp) => bgp.run(&socket).await,
+        Verb::Metrics(metrics) => metrics.run(&socket).await,
         Verb::Explain(explain) => explain.run(&socket).await,
         Verb::Drops(drops) => drops.run(&socket).await,
         Verb::Counters(counters) => counters.run(&socket).await,

@@ -333,6 +333,28 @@ fn changes_are_told_a_line_each_and_the_end_of_the_feed_is_no_success() {
 }
 
 #[test]
+fn a_table_is_written_to_a_file_or_onto_the_output() {
+    let agent = Agent::start();
+    let path = std::env::temp_dir().join(format!("poplin-dump-{}.mrt", std::process::id()));
+
+    let (file, output) = (agent.poplin(&["bgp", "dump", path.to_str().unwrap()]), agent.poplin(&["bgp", "dump", "-"]));
+    let nowhere = agent.poplin(&["bgp", "dump", "/nowhere/table.mrt"]);
+
+    assert_eq!(std::fs::read(&path).unwrap(), b"onetwo");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((file.code, file.err), (0, format!("3 prefixes are in {}\n", path.display())));
+    assert_eq!((output.code, output.out.as_str(), output.err.as_str()), (0, "onetwo", ""));
+    assert!(nowhere.code == 1 && nowhere.err.starts_with("error: cannot write /nowhere/table.mrt: "), "{nowhere:?}");
+}
+
+#[test]
+fn figures_are_printed_as_they_come() {
+    let run = Agent::start().poplin(&["metrics"]);
+
+    assert_eq!((run.code, run.out.as_str()), (0, "poplin_bgp_peer_up 1\n"));
+}
+
+#[test]
 fn status_waits_and_gives_up() {
     let agent = Agent::start();
     agent.world().status = status("Active");
@@ -401,7 +423,9 @@ fn version_is_told_without_an_agent() {
 
 #[test]
 fn help_of_every_verb_begins_with_examples() {
-    for verb in ["apply", "get", "delete", "attach", "detach", "status", "bgp", "explain", "version", "completion"] {
+    for verb in
+        ["apply", "get", "delete", "attach", "detach", "status", "bgp", "metrics", "explain", "version", "completion"]
+    {
         let help = run("/nowhere", &[verb, "--help"]);
 
         assert!(help.out.starts_with("Examples:\n  "), "{verb}: {}", help.out);

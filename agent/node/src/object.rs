@@ -4,14 +4,14 @@
 //! arrives here is sound. Knows nothing of keys, encodings or revisions beyond the version an object was read at.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::wire::{AddPaths, Family};
-use poplin_bgp::{Asn, PrefixLimits, Protection, RoleConfig, bfd};
+use poplin_bgp::{Asn, Monitoring, PrefixLimits, Protection, RoleConfig, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -333,6 +333,8 @@ pub struct Routing {
     pub long_lived: Option<Duration>,
     /// Whether nothing passes with a peer in another AS that names no route map (RFC 8212).
     pub is_closed_outside: bool,
+    /// Who is told of sessions and routes by BMP.
+    pub stations: BTreeMap<SocketAddr, Monitoring>,
 }
 
 impl Default for Routing {
@@ -343,6 +345,7 @@ impl Default for Routing {
             mesh: RouteMaps::default(),
             long_lived: Some(LONG_LIVED),
             is_closed_outside: false,
+            stations: BTreeMap::new(),
         }
     }
 }

@@ -7,13 +7,13 @@ pub(crate) mod callers;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
 use poplin_bgp::wire::{AddPaths, Family};
-use poplin_bgp::{Asn, BfdConfig, Exchange, NeighbourConfig, PrefixLimits, Protection, SpeakerConfig};
+use poplin_bgp::{Asn, BfdConfig, Exchange, Monitoring, NeighbourConfig, PrefixLimits, Protection, SpeakerConfig};
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
@@ -51,6 +51,8 @@ pub struct Peering {
     pub is_reflector: bool,
     /// Whether neighbours may call that are not among these yet.
     pub expects_callers: bool,
+    /// Who is told of all that by BMP.
+    pub stations: BTreeMap<SocketAddr, Monitoring>,
 }
 
 /// The neighbours of this host: the peers that select it, and the other hosts as far as mesh and reflectors join them. Those of
@@ -103,7 +105,8 @@ pub fn peering(
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
     let is_reflector = reflects(&fabric, me);
     let expects_callers = callers::may_call(mirror, me);
-    Peering { speaker, neighbours, names, problems: terms.into_problems(), is_reflector, expects_callers }
+    let (problems, stations) = (terms.into_problems(), fabric.routing.stations.clone());
+    Peering { speaker, neighbours, names, problems, is_reflector, expects_callers, stations }
 }
 
 impl Peering {

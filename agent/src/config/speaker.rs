@@ -36,6 +36,8 @@ struct File {
     /// Where BGP connections are accepted; absent = [::]:179.
     #[serde(default)]
     listen: Vec<SocketAddr>,
+    /// Where metrics are served by HTTP; absent = nowhere.
+    metrics_listen: Option<SocketAddr>,
     /// What we dial from, and the next hops of what we tell as our own; at most one of each family.
     #[serde(default)]
     addresses: BTreeSet<IpAddr>,
@@ -45,6 +47,9 @@ struct File {
     /// accept | reject, as in `FabricConfig`.
     #[serde(default)]
     external_default: String,
+    /// Who is told by BMP, as in `FabricConfig`.
+    #[serde(default)]
+    monitoring_stations: Vec<v1::MonitoringStation>,
     #[serde(default)]
     peers: BTreeMap<String, v1::PeerSpec>,
     #[serde(default)]
@@ -60,6 +65,8 @@ pub struct Lasting {
     pub socket: Option<PathBuf>,
     /// Where BGP connections are accepted.
     pub listen: Vec<SocketAddr>,
+    /// Where metrics are served.
+    pub metrics_listen: Option<SocketAddr>,
     /// What is dialled from.
     pub addresses: BTreeSet<IpAddr>,
     /// Whether learned routes go to the kernel.
@@ -87,6 +94,7 @@ impl SpeakerFile {
             host: file.host.clone(),
             socket: file.socket.clone(),
             listen: file.listen.clone(),
+            metrics_listen: file.metrics_listen,
             addresses: file.addresses.clone(),
             installs: file.kernel_routes,
         };
@@ -145,6 +153,7 @@ impl File {
             mesh: Some(false),
             cluster_id: self.cluster_id.clone(),
             external_default: self.external_default.clone(),
+            monitoring_stations: self.monitoring_stations.clone(),
             ..v1::FabricConfigSpec::default()
         }
     }

@@ -16,6 +16,7 @@ use poplin_policy::model::{PortMatch, PortProtocol};
 use poplin_proto::v1;
 
 use super::bfd;
+use super::monitoring::stations;
 use super::route_map::named;
 
 /// Name of the one `FabricConfig`.
@@ -128,8 +129,10 @@ fn routing(spec: &v1::FabricConfigSpec) -> Result<Routing, Invalids> {
     let closed = findings.take(word("spec.externalDefault", &spec.external_default, &words));
     let life = spec.long_lived_seconds.map(|seconds| long_lived("spec.longLivedSeconds", seconds));
     let life = findings.take(life.unwrap_or(Ok(Routing::default().long_lived)));
-    let checked = reflectors.zip(cluster).zip(closed).zip(life);
-    findings.finish(checked.map(|(((reflectors, cluster), is_closed_outside), long_lived)| Routing {
+    let stations = findings.take_part(stations("spec.monitoringStations", &spec.monitoring_stations));
+    let checked = reflectors.zip(cluster).zip(closed).zip(life).zip(stations);
+    findings.finish(checked.map(|((((reflectors, cluster), is_closed_outside), long_lived), stations)| Routing {
+        stations,
         long_lived,
         reflectors,
         cluster,

@@ -10,6 +10,7 @@ mod host;
 mod key;
 mod limits;
 mod mac;
+mod monitoring;
 mod peer;
 mod pool;
 mod protection;

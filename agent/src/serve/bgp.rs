@@ -8,8 +8,8 @@ use poplin_proto::Failure;
 use poplin_proto::v1::bgp_service_server::BgpService;
 use poplin_proto::v1::order_neighbour_request::Order as Asked;
 use poplin_proto::v1::{
-    GetNeighbourRequest, GetNeighbourResponse, ListAdvertisedRequest, ListRoutesResponse, OrderNeighbourRequest,
-    OrderNeighbourResponse, RouteChange, WatchRoutesRequest,
+    DumpTableRequest, DumpTableResponse, GetNeighbourRequest, GetNeighbourResponse, ListAdvertisedRequest,
+    ListRoutesResponse, OrderNeighbourRequest, OrderNeighbourResponse, RouteChange, WatchRoutesRequest,
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
@@ -23,9 +23,14 @@ pub(super) struct BgpDoor(pub(super) Desk);
 /// Changes on their way to one caller; the rest waits in the feed.
 const UNDER_WAY: usize = 64;
 
+/// Records of a table in one piece: some 100 octets each, and a piece has to stay below 4 MB.
+const RECORDS: usize = 500;
+
 #[tonic::async_trait]
 impl BgpService for BgpDoor {
     type WatchRoutesStream = ReceiverStream<Result<RouteChange, Status>>;
+
+    type DumpTableStream = ReceiverStream<Result<DumpTableResponse, Status>>;
 
     async fn get_neighbour(
         &self,
@@ -62,6 +67,14 @@ impl BgpService for BgpDoor {
         let outcome = self.0.ask(|sender| Call::Order(address, order, sender)).await?;
         let name = outcome.map_err(refused)?;
         Ok(Response::new(OrderNeighbourResponse { address: address.to_string(), name }))
+    }
+
+    async fn dump_table(&self, _: Request<DumpTableRequest>) -> Result<Response<Self::DumpTableStream>, Status> {
+        self.0.until_ready().await;
+        let records = self.0.ask(Call::Dump).await?;
+        let (sender, receiver) = mpsc::channel(UNDER_WAY);
+        tokio::spawn(hand_over(records, sender));
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn watch_routes(&self, _: Request<WatchRoutesRequest>) -> Result<Response<Self::WatchRoutesStream>, Status> {
@@ -108,6 +121,17 @@ fn refused(refusal: OrderRefusal) -> Failure {
             failure.advice("see `poplin bgp neighbor` for why, or `poplin bgp clear` to dial at once")
         }
         OrderRefusal::Deaf(_) => failure.advice("`poplin bgp clear` begins a new session, and its routes go meanwhile"),
+    }
+}
+
+/// The first record is the index of neighbours, each of the others a prefix.
+async fn hand_over(records: Vec<Vec<u8>>, caller: mpsc::Sender<Result<DumpTableResponse, Status>>) {
+    for (position, some) in records.chunks(RECORDS).enumerate() {
+        let prefixes = some.len() - usize::from(position == 0);
+        let prefixes = u32::try_from(prefixes).unwrap_or(u32::MAX);
+        if caller.send(Ok(DumpTableResponse { records: some.concat(), prefixes })).await.is_err() {
+            return;
+        }
     }
 }
 

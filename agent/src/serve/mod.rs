@@ -27,7 +27,7 @@ pub use listen::{ListenError, listen};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use poplin_bgp::{Advertised, NeighbourDetail, Order, OrderRefusal};
@@ -47,6 +47,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::Code;
 
 use crate::drops::Feed;
+use crate::metrics::{self, Figures};
 use crate::store::{Rejected, Store, StoreError};
 
 /// What the doors ask of the loop that owns the head.
@@ -72,6 +73,10 @@ pub enum Call {
     Order(IpAddr, Order, oneshot::Sender<Result<String, OrderRefusal>>),
     /// The changes of best paths from now on.
     WatchRoutes(oneshot::Sender<broadcast::Receiver<v1::RouteChange>>),
+    /// This host, and each session with all its figures.
+    Figures(oneshot::Sender<(Status, Vec<Figures>)>),
+    /// The table as records of MRT.
+    Dump(oneshot::Sender<Vec<Vec<u8>>>),
     /// Whose dropped packets were, and who decided.
     Account(Vec<Dropped>, oneshot::Sender<Vec<Account>>),
     /// The chains of our table a packet comes through.
@@ -123,6 +128,12 @@ impl Desk {
                 Err(failure.advice("ask the agent of a host, one that was started without --role reflector"))
             }
         }
+    }
+
+    /// The figures of this host, as text.
+    pub(crate) async fn metrics(&self) -> Result<String, Failure> {
+        let (status, sessions) = self.ask(Call::Figures).await?;
+        Ok(metrics::written(Instant::now(), &status, &sessions))
     }
 
     async fn until_ready(&self) {

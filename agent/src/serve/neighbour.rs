@@ -14,7 +14,7 @@ use super::status;
 pub(super) fn written(now: Instant, session: Session, detail: NeighbourDetail) -> GetNeighbourResponse {
     let NeighbourDetail { record, ours, theirs, times, router_id, local, families, .. } = detail;
     let Times { hold_proposed, hold, hold_until, keepalive_at, send_until, dial_at, stale_until } = times;
-    let Record { sent, received, flawed, established, last_sent, last_received } = record;
+    let Record { sent, received, flawed, refused: _, established, last_sent, last_received } = record;
     let left = |moment: Option<Instant>| moment.map(|moment| moment.saturating_duration_since(now).as_secs());
     GetNeighbourResponse {
         session: Some(status::session(session)),

@@ -5,8 +5,8 @@ use poplin_bgp::wire::Family;
 use poplin_node::status::{BlockUse, Session, Status as Host, Watched};
 use poplin_proto::v1::status_service_server::StatusService;
 use poplin_proto::v1::{
-    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse, PrefixCount,
-    SessionStatus, StoreStatus,
+    BfdStatus, BlockStatus, GetMetricsRequest, GetMetricsResponse, GetStatusRequest, GetStatusResponse,
+    ListRoutesRequest, ListRoutesResponse, PrefixCount, SessionStatus, StoreStatus,
 };
 use tonic::{Request, Response, Status};
 
@@ -26,6 +26,10 @@ impl StatusService for StatusDoor {
             error: host.store_error.clone().unwrap_or_default(),
         };
         Ok(Response::new(response(host, store)))
+    }
+
+    async fn get_metrics(&self, _: Request<GetMetricsRequest>) -> Result<Response<GetMetricsResponse>, Status> {
+        Ok(Response::new(GetMetricsResponse { text: self.0.metrics().await? }))
     }
 
     async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {

@@ -11,7 +11,7 @@
 mod backoff;
 
 use super::{Batch, Revision, Snapshot, Store, StoreError};
-use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;

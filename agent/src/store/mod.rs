@@ -28,6 +28,7 @@ pub use embedded::Embedded;
 pub use error::{Cause, StoreError};
 pub use etcd::Etcd;
 pub use file::{FileStore, Values};
+pub(crate) use follow::Backoff;
 pub use follow::{Followed, follow};
 pub use location::{Location, open};
 pub use transaction::{Compare, LeaseId, Operation, Outcome, Transaction};

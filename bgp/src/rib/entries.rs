@@ -67,6 +67,19 @@ impl Entries {
         v4.chain(self.v6.iter().map(|(prefix, entry)| (IpNet::V6(*prefix), entry)))
     }
 
+    /// Those behind a prefix, or all.
+    pub(super) fn after(&self, prefix: Option<IpNet>) -> impl Iterator<Item = (IpNet, &Entry)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let (v4, v6) = match prefix {
+            None => (Some(Unbounded), Unbounded),
+            Some(IpNet::V4(prefix)) => (Some(Excluded(Key::from(prefix))), Unbounded),
+            Some(IpNet::V6(prefix)) => (None, Excluded(prefix)),
+        };
+        let v4 = v4.into_iter().flat_map(|start| self.v4.range((start, Unbounded)));
+        let v4 = v4.map(|(key, entry)| (key.prefix(), entry));
+        v4.chain(self.v6.range((v6, Unbounded)).map(|(prefix, entry)| (IpNet::V6(*prefix), entry)))
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (IpNet, &mut Entry)> {
         let v4 = self.v4.iter_mut().map(|(key, entry)| (key.prefix(), entry));
         v4.chain(self.v6.iter_mut().map(|(prefix, entry)| (IpNet::V6(*prefix), entry)))
@@ -81,6 +94,22 @@ impl Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_behind_a_prefix_may_be_of_the_other_family() {
+        let mut entries = Entries::default();
+        let prefixes = ["10.0.0.0/8", "10.0.0.0/26", "2001:db8::/32", "2001:db8::/48"].map(|one| one.parse().unwrap());
+        for prefix in prefixes {
+            entries.get_or_new(prefix);
+        }
+
+        let after = |prefix| entries.after(prefix).map(|(prefix, _)| prefix).collect::<Vec<IpNet>>();
+
+        assert_eq!(after(None), prefixes);
+        for (position, prefix) in prefixes.iter().enumerate() {
+            assert_eq!(after(Some(*prefix)), prefixes[position + 1..]);
+        }
+    }
 
     #[test]
     fn keys_stand_in_the_order_of_their_prefixes() {

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::wire::Family;
 
-use super::{Offer, Own, Path, entries::Entries, entry::Entry};
+use super::{Offer, Own, Path, entries::Entries, entry::Entry, touched::Touched};
 
 /// What became of one prefix; at least one of the two is a change.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,8 @@ pub(crate) struct Table {
     pub(super) own: Own,
     /// Whether anybody may be told more than the best path.
     pub(super) tells_several: bool,
+    /// The paths that came, went or were judged anew, if somebody wants to know.
+    pub(super) touched: Touched,
 }
 
 impl Table {
@@ -58,6 +60,7 @@ impl Table {
         let is_own = self.own.contains(&prefix);
         let entry = self.entries.get_or_new(prefix);
         let before = entry.told(self.tells_several);
+        self.touched.add(neighbour, prefix, path.id);
         if entry.put(path) {
             *self.counts.entry((neighbour, Family::of_prefix(&prefix))).or_default() += 1;
         }
@@ -72,6 +75,7 @@ impl Table {
         if !entry.take(neighbour, id) {
             return None;
         }
+        self.touched.add(neighbour, prefix, id);
         less(&mut self.counts, neighbour, &prefix);
         let change = entry.settle(prefix, is_own, before, self.tells_several);
         if entry.paths().is_empty() {
@@ -127,7 +131,13 @@ impl Table {
             }
             let before = entry.told(self.tells_several);
             let had = entry.paths().len();
-            entry.retain(|path| path.source.neighbour != neighbour || stays(&prefix, path));
+            entry.retain(|path| {
+                let stays = path.source.neighbour != neighbour || stays(&prefix, path);
+                if !stays {
+                    self.touched.add(neighbour, prefix, path.id);
+                }
+                stays
+            });
             if entry.paths().len() == had {
                 return true;
             }
@@ -146,7 +156,10 @@ impl Table {
                 continue;
             }
             let before = entry.told(self.tells_several);
-            entry.of_mut(neighbour).iter_mut().for_each(|path| judge(&prefix, path));
+            for path in entry.of_mut(neighbour) {
+                judge(&prefix, path);
+                self.touched.add(neighbour, prefix, path.id);
+            }
             changes.extend(entry.settle(prefix, self.own.contains(&prefix), before, self.tells_several));
         }
         changes

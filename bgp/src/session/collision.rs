@@ -18,7 +18,7 @@ use std::{
 
 use crate::{Action, Asn, ConnectionId, SpeakerConfig, wire::Fault};
 
-use super::{Session, connection::Connection, end::End, negotiate::Agreed, restart::Parting};
+use super::{Session, connection::Connection, end::End, monitor::Goodbye, negotiate::Agreed, restart::Parting};
 
 /// How long after a session is established a call may still be one that crossed ours.
 /// 5 s leave room for the first two times that TCP sends a lost SYN again, after 1 s and 2 s more (RFC 6298 §5.5).
@@ -56,6 +56,7 @@ impl Session {
         let Some(connection) = self.remove(id) else { return };
         self.send(now, id, Fault::COLLISION.bare());
         self.act(Action::Close { connection: id });
+        self.tell_end(&connection, Goodbye::Ours(Fault::COLLISION.bare()));
         self.part(now, &connection, Parting::Collision, "another connection to the neighbour counts");
     }
 

@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     NeighbourConfig, SessionState,
+    monitor::Opens,
     negotiate::{Agreed, next_hop},
 };
 
@@ -33,6 +34,8 @@ pub(super) struct Connection {
     pub(super) local: IpAddr,
     /// What our OPEN on it says we can do.
     pub(super) capabilities: Vec<Capability>,
+    /// The first message of either side, for those who monitor.
+    pub(super) opens: Opens,
     pub(super) framer: Framer,
     pub(super) phase: Phase,
     /// When the neighbour has been silent for too long.
@@ -74,6 +77,7 @@ impl Connection {
             succeeds,
             local,
             capabilities,
+            opens: Opens::default(),
             framer: Framer::default(),
             phase: Phase::OpenSent,
             hold_until: Some(now + OPEN_HOLD_TIME),
@@ -147,6 +151,13 @@ impl Connection {
         }
     }
 
+    pub(super) fn established_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::OpenSent | Phase::OpenConfirm(_) => None,
+            Phase::Established { at, .. } => Some(at),
+        }
+    }
+
     pub(super) fn dialect(&self) -> Dialect {
         self.agreed().map_or(Dialect::PLAIN, |agreed| agreed.dialect)
     }
@@ -154,7 +165,9 @@ impl Connection {
     pub(super) fn established<'a>(&'a self, config: &'a NeighbourConfig) -> Option<Established<'a>> {
         match &self.phase {
             Phase::OpenSent | Phase::OpenConfirm(_) => None,
-            Phase::Established { agreed, .. } => Some(Established { id: self.id, local: self.local, config, agreed }),
+            Phase::Established { agreed, .. } => {
+                Some(Established { id: self.id, local: self.local, opens: &self.opens, config, agreed })
+            }
         }
     }
 }
@@ -163,6 +176,7 @@ impl Connection {
 pub(crate) struct Established<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) local: IpAddr,
+    pub(crate) opens: &'a Opens,
     config: &'a NeighbourConfig,
     agreed: &'a Agreed,
 }

@@ -7,7 +7,7 @@ use crate::{
     wire::{Dialect, Family, Message, Update},
 };
 
-use super::Session;
+use super::{Session, monitor::Parted};
 
 /// What a session wants done.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) enum Effect {
     Act(Action),
     /// Routes are exchanged from now on: tell it all of ours.
     Up,
+    /// An established session ended: for those who monitor; what becomes of its routes follows.
+    Parted(Parted),
     /// No routes are exchanged any more: forget all of its.
     Down,
     /// No routes are exchanged for now: keep its routes of these families as stale, forget the others.

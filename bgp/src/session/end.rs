@@ -14,6 +14,7 @@ use super::{
     connection::{Connection, Phase},
     dial::{Dial, STEADY, rest},
     gentle::parting,
+    monitor::{AUTOMATIC_STOP, Goodbye, TCP_CONNECTION_CONFIRMED},
     restart::Parting,
 };
 
@@ -56,6 +57,15 @@ impl End {
         matches!(self, Self::Theirs(error) if error.fault != Fault::COLLISION)
     }
 
+    fn goodbye(&self, connection: &Connection) -> Goodbye {
+        match self {
+            Self::Ours(error) => Goodbye::Ours(connection.wrapped(error.clone())),
+            Self::Theirs(error) => Goodbye::Theirs(error.clone()),
+            Self::Lost(_) => Goodbye::Lost,
+            Self::Superseded => Goodbye::OursInSilence(TCP_CONNECTION_CONFIRMED),
+        }
+    }
+
     fn parting(&self, connection: &Connection) -> Parting {
         match self {
             Self::Ours(error) => parting(&connection.wrapped(error.clone()), connection.is_gentle()),
@@ -81,6 +91,7 @@ impl Session {
         let quarrel = end.is_quarrel();
         let is_farewell = end.is_farewell();
         let parting = end.parting(&connection);
+        self.tell_end(&connection, end.goodbye(&connection));
         self.hang_up(now, &connection, end);
         self.part(now, &connection, parting, &reason);
         self.remember(reason, is_farewell);
@@ -137,6 +148,7 @@ impl Session {
         for connection in std::mem::take(&mut self.connections) {
             self.send(now, connection.id, connection.wrapped(fault.bare()));
             self.act(Action::Close { connection: connection.id });
+            self.tell_end(&connection, Goodbye::Ours(connection.wrapped(fault.bare())));
             self.part(now, &connection, Parting::Farewell, &fault.to_string());
         }
         self.forget();
@@ -147,6 +159,7 @@ impl Session {
     pub(crate) fn leave(&mut self, now: Instant) {
         for connection in std::mem::take(&mut self.connections) {
             self.act(Action::Close { connection: connection.id });
+            self.tell_end(&connection, Goodbye::OursInSilence(AUTOMATIC_STOP));
             self.part(now, &connection, Parting::Farewell, "others offer all its routes");
         }
         self.forget();

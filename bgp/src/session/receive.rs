@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::{
     ConnectionId, Note, SessionState,
-    wire::{Fault, Flaw, Message, Open},
+    wire::{Dialect, Fault, Flaw, Message, Open},
 };
 
 use super::{Effect, Session, end::End, negotiate::agree};
@@ -57,6 +57,7 @@ impl Session {
                 if self.survives_collision(now, id, &agreed)
                     && let Some(connection) = self.connection_mut(id)
                 {
+                    connection.opens.theirs = Message::Open(open.clone()).encode(Dialect::PLAIN);
                     connection.confirm(now, agreed);
                     self.send_keepalive(now, id);
                 }

@@ -15,6 +15,8 @@ pub struct Record {
     pub received: Tally,
     /// How many of its UPDATEs had a flaw that RFC 7606 lets a session survive.
     pub flawed: u64,
+    /// How many of its prefixes were turned away, by reason.
+    pub refused: Refused,
     /// How often a session was established.
     pub established: u64,
     /// The last NOTIFICATION we sent, and when; that a collision was resolved is not kept.
@@ -36,6 +38,28 @@ pub struct Tally {
     pub keepalives: u64,
     /// ROUTE-REFRESH.
     pub refreshes: u64,
+}
+
+/// How many prefixes were turned away, each as often as it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// By import rules, or because they passed our cluster before: they are kept, and not used.
+    pub by_rules: u64,
+    /// Because their path contains our AS.
+    pub looped: u64,
+    /// Because we originated them ourselves.
+    pub reflected: u64,
+    /// For another reason: first AS, a leak, next hop, or a prefix that is not for routing.
+    pub other: u64,
+}
+
+impl Refused {
+    pub(super) fn add(&mut self, more: Self) {
+        self.by_rules += more.by_rules;
+        self.looped += more.looped;
+        self.reflected += more.reflected;
+        self.other += more.other;
+    }
 }
 
 impl Record {

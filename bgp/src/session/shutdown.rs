@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::{Action, wire::Notification};
 
-use super::{Session, dial::Dial, restart::Parting};
+use super::{Session, dial::Dial, monitor::Goodbye, restart::Parting};
 
 impl Session {
     /// Ends what there is, if there is to be nothing.
@@ -17,6 +17,7 @@ impl Session {
         for connection in std::mem::take(&mut self.connections) {
             self.send(now, connection.id, connection.wrapped(error.clone()));
             self.act(Action::Close { connection: connection.id });
+            self.tell_end(&connection, Goodbye::Ours(connection.wrapped(error.clone())));
             self.part(now, &connection, Parting::Farewell, &error.to_string());
         }
         self.forget();

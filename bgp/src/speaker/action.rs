@@ -1,10 +1,13 @@
 //! Everything a speaker can ask for, on one page.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 
-use crate::{BestChange, ConnectionId, Note, Protection, bfd};
+use crate::{BestChange, ConnectionId, Monitoring, Note, Protection, bfd};
 
 /// What should be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,16 @@ pub enum Action {
     Protect(BTreeMap<IpAddr, Protection>),
     /// Another path is the best, or its next hops are others: told while somebody watches.
     BestChanged(BestChange),
+    /// These are all the monitoring stations to dial from now on, again and again until they listen; one whose terms are others now is
+    /// hung up on first. Answered by `StationUp`, then `StationReady` each time all was written, and `StationDown`.
+    Monitor(BTreeMap<SocketAddr, Monitoring>),
+    /// Write these octets to a monitoring station: whole messages, in order. One that does not read them in time is to be hung up on.
+    Report {
+        /// Where.
+        connection: ConnectionId,
+        /// What.
+        octets: Vec<u8>,
+    },
     /// Something worth a line in the log.
     Note(Note),
 }

@@ -11,7 +11,7 @@ impl Speaker {
     pub(super) fn reconfigure(&mut self, now: Instant, config: SpeakerConfig, neighbours: Vec<NeighbourConfig>) {
         let wanted: BTreeMap<_, _> = neighbours.into_iter().map(canonical).collect();
         let identity_changed = self.config != config;
-        self.config = config;
+        let was = std::mem::replace(&mut self.config, config);
         self.end_superseded(now, &wanted, identity_changed);
         self.watch(&wanted);
         let terms = wanted.iter().map(|(&address, neighbour)| (address, neighbour.exchange.clone())).collect();
@@ -22,6 +22,9 @@ impl Speaker {
         // First what we tell, then what we take and what follows from it.
         self.tell_anew(&old);
         self.judge_anew(&old);
+        if identity_changed {
+            self.rename_table(now, was);
+        }
     }
 
     fn end_superseded(&mut self, now: Instant, wanted: &BTreeMap<IpAddr, NeighbourConfig>, identity_changed: bool) {

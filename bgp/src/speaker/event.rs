@@ -1,13 +1,14 @@
 //! Everything that can happen to a speaker, on one page.
 
 use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 
 use ipnet::IpNet;
 
-use crate::{Asn, NeighbourConfig, Order, bfd};
+use crate::{Asn, Monitoring, NeighbourConfig, Order, bfd, bmp::System};
 
 /// One TCP connection, named by whoever owns the sockets; never reused within the life of a speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,4 +93,37 @@ pub enum Event {
     },
     /// A way that BFD watches has changed.
     PathChanged(bfd::View),
+    /// The TCP ports of a connection that is about to be told of, for monitoring stations; whoever does not tell them is believed too.
+    ConnectionPorts {
+        /// Which.
+        connection: ConnectionId,
+        /// The near end's.
+        local: u16,
+        /// The far end's.
+        remote: u16,
+    },
+    /// These are all the monitoring stations from now on, and what each is to hear (RFC 7854).
+    /// Answered by [`Action::Monitor`](crate::Action::Monitor), if that is something new.
+    Monitor(BTreeMap<SocketAddr, Monitoring>),
+    /// A monitoring station listens.
+    StationUp {
+        /// A new, unique name of the connection to it, among such connections.
+        connection: ConnectionId,
+        /// Which station.
+        station: SocketAddr,
+        /// What time it is now, counted from 1970: stations want to know when things happen.
+        since_1970: Duration,
+        /// Who we are, in words.
+        system: System,
+    },
+    /// All that a monitoring station was told is on its way: it may be told more of the table.
+    StationReady {
+        /// Over which connection.
+        connection: ConnectionId,
+    },
+    /// A connection to a monitoring station has ended, and what it was told is forgotten.
+    StationDown {
+        /// Which.
+        connection: ConnectionId,
+    },
 }

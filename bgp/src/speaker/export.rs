@@ -50,6 +50,7 @@ impl Speaker {
             self.postpone_changes(&changes);
         }
         self.report(&changes);
+        self.note_moved(&changes);
         self.install(&mut changes);
         self.deliver(told);
         if changes.capacity() <= SPARE {

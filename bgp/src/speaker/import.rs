@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 
 use crate::{
-    Action, Note, Refusal,
+    Action, Note, Refusal, Refused,
     rib::{Change, Path, Source, Table, Word, admits_attributes, admits_prefix},
     session::{Established, Session},
     wire::{Attributes, Family, Nlri, Update},
@@ -33,8 +33,11 @@ impl Speaker {
             let admitted = admits_attributes(attributes, &import.source, us.asn, us.router_id);
             import.announce_all(&update, attributes, admitted);
         }
-        let Import { changes, refused, .. } = import;
+        let Import { changes, refused, tally, .. } = import;
         self.follow(changes);
+        if let Some(session) = self.sessions.get_mut(&neighbour) {
+            session.count_refused(tally);
+        }
         self.actions.extend(
             refused
                 .into_iter()
@@ -80,6 +83,7 @@ struct Import<'a> {
     own: Vec<IpAddr>,
     changes: Vec<Change>,
     refused: Vec<(Refusal, Vec<IpNet>)>,
+    tally: Refused,
 }
 
 impl<'a> Import<'a> {
@@ -87,7 +91,7 @@ impl<'a> Import<'a> {
         let (families, mut own): (Vec<_>, Vec<_>) = session.families().unzip();
         let source = Arc::clone(session.source());
         own.push(source.local);
-        Self { table, source, judge, families, own, changes, refused: Vec::new() }
+        Self { table, source, judge, families, own, changes, refused: Vec::new(), tally: Refused::default() }
     }
 
     fn withdraw_all(&mut self, update: &Update) {
@@ -120,6 +124,7 @@ impl<'a> Import<'a> {
 
     fn announce(&mut self, prefix: IpNet, id: u32, word: &Arc<Word>) {
         let word = self.judge.decide(prefix, word);
+        self.tally.by_rules += u64::from(!word.is_admitted);
         let path = Path { word, id, told_id: 0, is_stale: false }; // the table gives it the identifier it is told by
         self.changes.extend(self.table.announce(prefix, path));
     }
@@ -130,6 +135,11 @@ impl<'a> Import<'a> {
 
     fn refuse(&mut self, prefix: IpNet, id: u32, refusal: Refusal) {
         self.withdraw(prefix, id);
+        *match refusal {
+            Refusal::Loop(_) => &mut self.tally.looped,
+            Refusal::Reflected(_) => &mut self.tally.reflected,
+            Refusal::FirstAs(_) | Refusal::Leak(_) | Refusal::NextHop(_) | Refusal::Prefix => &mut self.tally.other,
+        } += 1;
         if refusal.is_ordinary() {
             return;
         }

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    Asn, SessionState, bfd,
+    Asn, SessionState, SpeakerConfig, bfd,
     session::{Record, Session, Times},
     wire::{Attributes, Capability, Family, Nlri},
 };
@@ -133,6 +133,37 @@ impl Speaker {
             waiting_octets: wait.map_or(0, |wait| wait.octets),
             late_prefixes: wait.and_then(|wait| wait.late.as_ref()).map_or(0, |late| late.told.len()),
             families: established.iter().flat_map(|session| session.families().collect::<Vec<_>>()).collect(),
+        })
+    }
+
+    /// Who we are towards every neighbour.
+    pub fn config(&self) -> SpeakerConfig {
+        self.config
+    }
+
+    /// What we originate.
+    pub fn own(&self) -> impl Iterator<Item = IpNet> {
+        self.table.own_prefixes()
+    }
+
+    /// How many prefixes of each neighbour import rules let pass; of one without any nothing is said.
+    pub fn accepted(&self) -> BTreeMap<IpAddr, FamilyCount> {
+        let mut accepted: BTreeMap<IpAddr, FamilyCount> = BTreeMap::new();
+        for (neighbour, family) in self.table.admitted() {
+            let count = accepted.entry(neighbour).or_default();
+            *match family {
+                Family::Ipv4 => &mut count.ipv4,
+                Family::Ipv6 => &mut count.ipv6,
+            } += 1;
+        }
+        accepted
+    }
+
+    /// Each neighbour with its system, and its BGP identifier once established.
+    pub fn identities(&self) -> impl Iterator<Item = (IpAddr, Asn, Option<Ipv4Addr>)> {
+        self.sessions.iter().map(|(&address, session)| {
+            let router_id = session.established().map(|session| session.source().router_id);
+            (address, session.config().asn, router_id)
         })
     }
 

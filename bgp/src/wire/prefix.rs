@@ -51,7 +51,8 @@ pub(super) fn size_octets(one: &Nlri, with_ids: PathFamilies) -> usize {
     id + 1 + usize::from(one.prefix.prefix_len()).div_ceil(8)
 }
 
-fn encode(prefix: &IpNet, out: &mut Vec<u8>) {
+/// Writes one, without an identifier.
+pub(crate) fn encode(prefix: &IpNet, out: &mut Vec<u8>) {
     let octets = usize::from(prefix.prefix_len()).div_ceil(8);
     out.push(prefix.prefix_len());
     match prefix.trunc() {

@@ -63,6 +63,6 @@ impl<'a> Reader<'a> {
 
 /// The length of `octets` as a two-octet field.
 /// The callers bound what they write by the message size, 65,535 octets at most, so the number always fits.
-pub(super) fn length_u16(octets: &[u8]) -> [u8; 2] {
+pub(crate) fn length_u16(octets: &[u8]) -> [u8; 2] {
     u16::try_from(octets.len()).unwrap_or(u16::MAX).to_be_bytes()
 }

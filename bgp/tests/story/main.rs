@@ -5,6 +5,7 @@
 mod bfd;
 mod collision;
 mod communities;
+mod dumped;
 mod errors;
 mod exchange;
 mod extended;
@@ -15,6 +16,7 @@ mod limit;
 mod long_lived;
 mod malformed;
 mod mesh;
+mod monitored;
 mod paths;
 mod peer;
 mod protected;

@@ -108,7 +108,7 @@ fn whatever_the_order_of_events_the_client_has_what_the_reflector_tells() {
 }
 
 /// A client, its reflector, and two others of the same system that originate [`PREFIX`]; the client hears so many paths.
-fn reflected(paths: usize) -> World {
+pub(crate) fn reflected(paths: usize) -> World {
     let mut world = reflectors_world();
     wish(&mut world, paths);
     start(&mut world);

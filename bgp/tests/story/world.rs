@@ -2,16 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, BestChange, CommunityChange, ConnectionId, Event, Exchange, NeighbourConfig, NeighbourView, Note,
-    PrefixLimits, Protection, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, SessionState, Speaker,
-    SpeakerConfig, Verdict,
+    Action, Asn, BestChange, CommunityChange, ConnectionId, Event, Exchange, Monitoring, NeighbourConfig,
+    NeighbourView, Note, PrefixLimits, Protection, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules,
+    SessionState, Speaker, SpeakerConfig, Verdict,
     bfd::Settings,
     wire::{AddPaths, AnyCommunity, Family},
 };
@@ -30,6 +30,9 @@ pub(crate) struct Host {
     pub(crate) protected: BTreeMap<IpAddr, Protection>,
     pub(crate) best_changes: Vec<BestChange>,
     pub(crate) octets_sent: usize,
+    pub(crate) stations: BTreeMap<SocketAddr, Monitoring>,
+    /// All that each monitoring station was told.
+    pub(crate) reports: BTreeMap<ConnectionId, Vec<u8>>,
 }
 
 /// The ends of one pipe, as (host, connection).
@@ -317,6 +320,10 @@ impl World {
             Action::Watch(paths) => self.hosts[host].watched = paths,
             Action::Protect(neighbours) => self.hosts[host].protected = neighbours,
             Action::BestChanged(change) => self.hosts[host].best_changes.push(change),
+            Action::Monitor(stations) => self.hosts[host].stations = stations,
+            Action::Report { connection, octets } => {
+                self.hosts[host].reports.entry(connection).or_default().extend(octets);
+            }
             Action::Note(note) => self.hosts[host].notes.push(note),
         }
     }
@@ -424,6 +431,8 @@ impl Host {
             protected: BTreeMap::new(),
             best_changes: Vec::new(),
             octets_sent: 0,
+            stations: BTreeMap::new(),
+            reports: BTreeMap::new(),
         }
     }
 }

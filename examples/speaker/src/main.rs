@@ -115,9 +115,10 @@ impl Hands {
             }
             Action::Install { prefix, next_hops } => println!("install {prefix} via {next_hops:?}"),
             Action::Remove { prefix } => println!("remove {prefix}"),
-            Action::Protect(_) => {}     // nor for protection
-            Action::Watch(_) => {}       // no neighbour here asks for BFD
-            Action::BestChanged(_) => {} // nobody watches
+            Action::Protect(_) => {}                         // nor for protection
+            Action::Watch(_) => {}                           // no neighbour here asks for BFD
+            Action::BestChanged(_) => {}                     // nobody watches
+            Action::Monitor(_) | Action::Report { .. } => {} // no station was asked for
             Action::Note(note) => println!("note {note}"),
         }
         Ok(())

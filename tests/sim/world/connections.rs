@@ -37,6 +37,8 @@ impl World {
             | BgpAction::Watch(_)
             | BgpAction::Protect(_)
             | BgpAction::BestChanged(_)
+            | BgpAction::Monitor(_)
+            | BgpAction::Report { .. }
             | BgpAction::Note(_) => {}
         }
     }

@@ -270,6 +270,10 @@ impl StatusService for Service {
         Ok(Response::new(self.world().status.clone()))
     }
 
+    async fn get_metrics(&self, _: Request<GetMetricsRequest>) -> Result<Response<GetMetricsResponse>, Status> {
+        Ok(Response::new(GetMetricsResponse { text: "poplin_bgp_peer_up 1\n".to_owned() }))
+    }
+
     async fn list_routes(&self, _: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {
         Ok(Response::new(ListRoutesResponse { routes: self.world().routes.clone() }))
     }
@@ -278,6 +282,7 @@ impl StatusService for Service {
 #[tonic::async_trait]
 impl BgpService for Service {
     type WatchRoutesStream = ReceiverStream<Result<RouteChange, Status>>;
+    type DumpTableStream = ReceiverStream<Result<DumpTableResponse, Status>>;
 
     async fn get_neighbour(
         &self,
@@ -301,6 +306,15 @@ impl BgpService for Service {
         let request = request.into_inner();
         self.world().orders.push(request.clone());
         Ok(Response::new(OrderNeighbourResponse { address: "192.0.2.9".to_owned(), name: request.neighbour }))
+    }
+
+    /// Two pieces, then the end.
+    async fn dump_table(&self, _: Request<DumpTableRequest>) -> Result<Response<Self::DumpTableStream>, Status> {
+        let (sender, receiver) = tokio::sync::mpsc::channel(2);
+        for (records, prefixes) in [(b"one".to_vec(), 1), (b"two".to_vec(), 2)] {
+            sender.send(Ok(DumpTableResponse { records, prefixes })).await.unwrap();
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     /// Those it has, then the end.

@@ -1,10 +1,11 @@
 //! One BGP session from inside: all that is known of it, what is told over it, and who is meant by a name.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use poplin_bgp::{Advertised, NeighbourDetail, Order, OrderRefusal};
+use poplin_bgp::{Advertised, FamilyCount, NeighbourDetail, Order, OrderRefusal, Speaker, mrt};
 
 use crate::status::Session;
 
@@ -38,6 +39,17 @@ impl Node {
         let asked = all.filter(|address| neighbour.is_none_or(|neighbour| *address == neighbour));
         let told = asked.flat_map(|address| speaker.advertised(address, prefix));
         told.map(|one| (self.name_of(one.neighbour), one)).collect()
+    }
+
+    /// How many prefixes of each neighbour import rules let pass.
+    pub fn accepted(&self) -> BTreeMap<IpAddr, FamilyCount> {
+        self.speaker.as_ref().map(Speaker::accepted).unwrap_or_default()
+    }
+
+    /// The table as records of MRT; `time` counts from 1970.
+    pub fn dump(&self, time: Duration) -> Vec<Vec<u8>> {
+        let Some(speaker) = &self.speaker else { return Vec::new() };
+        mrt::dump(speaker, self.identity.host.as_str(), time).collect()
     }
 
     /// Whether an order can be carried out now.

@@ -34,6 +34,7 @@ impl Node {
         }
         if self.peering.as_ref() != Some(&wanted) {
             speaker.handle(now, poplin_bgp::Event::ExpectsCallers(wanted.expects_callers));
+            speaker.handle(now, poplin_bgp::Event::Monitor(wanted.stations.clone()));
             let (config, neighbours) = (wanted.speaker, wanted.neighbours.clone());
             speaker.handle(now, poplin_bgp::Event::Reconfigure { config, neighbours });
             self.peering = Some(wanted);

@@ -35,6 +35,17 @@ fn a_file_says_what_a_store_would_hold() {
 }
 
 #[test]
+fn who_is_told_by_bmp_stands_in_the_file_and_is_checked() {
+    let stations =
+        "addresses = [\"192.0.2.1\"]\nmonitoringStations = [{ address = \"192.0.2.9\", views = [\"loc-rib\"] }]";
+    let file = FILE.replacen("addresses = [\"192.0.2.1\"]", stations, 1);
+    assert!(SpeakerFile::parse(&file).unwrap().values("rr1").is_ok());
+
+    let told = refused("[peers.web]", "[[monitoringStations]]\naddress = \"collector\"\n[peers.web]");
+    assert!(told.contains("monitoringStations[0].address: \"collector\" is not an address"), "{told}");
+}
+
+#[test]
 fn a_field_nobody_knows_is_refused_by_name() {
     let told = refused("passive", "pasive");
     assert!(told.contains("pasive") && told.contains("line 10"), "{told}");

@@ -13,22 +13,22 @@ const LONGEST: Duration = Duration::from_secs(10);
 const GOOD_LIFE: Duration = Duration::from_secs(10);
 
 /// The wait to come, before jitter.
-pub(super) struct Backoff(Duration);
+pub(crate) struct Backoff(Duration);
 
 impl Backoff {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(SHORTEST)
     }
 
     /// The next wait: between half and all of it, then twice as long up to the longest.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let wait = self.0.mul_f64(0.5 + chance() / 2.0);
         self.0 = (self.0 * 2).min(LONGEST);
         wait.max(SHORTEST)
     }
 
     /// Starts over after a watch that lived well; one that breaks at once keeps the waits growing.
-    pub(super) fn rest_after(&mut self, life: Duration) {
+    pub(crate) fn rest_after(&mut self, life: Duration) {
         if life >= GOOD_LIFE {
             *self = Self::new();
         }

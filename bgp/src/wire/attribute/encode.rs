@@ -2,7 +2,7 @@
 //!
 //! Rules: RFC 4271 §4.3 and §5, RFC 6793 §4.2.2 (what is said to two-octet neighbours).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{
     super::{Dialect, reader::length_u16},
@@ -26,6 +26,24 @@ impl Attributes {
         for unknown in &self.unknown {
             attribute(flag::OPTIONAL_TRANSITIVE | flag::PARTIAL, unknown.code, &unknown.value, out);
         }
+    }
+
+    /// All of them with the next hop, as they stand in a table that was written down (RFC 6396 §4.3.4): AS numbers take four octets, and an
+    /// MP_REACH_NLRI has nothing but the next hop.
+    pub(crate) fn for_table(&self, next_hop: IpAddr) -> Vec<u8> {
+        let dialect = Dialect { four_octets: true, ..Dialect::PLAIN };
+        let mut out = Vec::new();
+        match next_hop {
+            IpAddr::V4(next_hop) => {
+                Self { next_hop: Some(next_hop), ..self.clone() }.encode(dialect, &mut out);
+            }
+            IpAddr::V6(next_hop) => {
+                Self { next_hop: None, ..self.clone() }.encode(dialect, &mut out);
+                let value: Vec<u8> = [16].into_iter().chain(next_hop.octets()).collect();
+                attribute(flag::OPTIONAL, code::MP_REACH, &value, &mut out);
+            }
+        }
+        out
     }
 
     fn encode_mandatory(&self, dialect: Dialect, out: &mut Vec<u8>) {
