@@ -40,7 +40,7 @@ fn a_collector_hears_of_sessions_routes_and_ends() {
     world.host.process().signal(Signal::TERM);
     until("and that the agent stops", || collector.count("term") > 0);
 
-    wire.is_flawless();
+    wire.shows_no_flaw();
 }
 
 #[test]
@@ -126,7 +126,7 @@ impl Wire {
         poplin_lab::run("tshark", &arguments)
     }
 
-    fn is_flawless(mut self) {
+    fn shows_no_flaw(mut self) {
         eventually("the last message is written down", || match self.dissected("bmp.type == 5", "bmp.type") {
             none if none.trim().is_empty() => Err(self.process.said()),
             _ => Ok(()),

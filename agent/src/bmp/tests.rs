@@ -64,7 +64,7 @@ async fn a_station_that_does_not_read_is_hung_up_on_and_dialled_again() {
     let (connection, _deaf) = world.answered().await;
 
     // What the kernel takes on either side of the loopback is less than half of what may wait.
-    for _ in 0..=2 * WAITING_MAX >> 20 {
+    for _ in 0..=(2 * WAITING_MAX) >> 20 {
         world.stations.report(connection, vec![0; 1 << 20]);
         tokio::task::yield_now().await;
     }
