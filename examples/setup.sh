@@ -31,6 +31,7 @@ need_packages() {
       frr) systemctl --quiet disable --now frr.service ;;
       gobgpd) systemctl --quiet disable --now gobgpd.service ;;
       exabgp) systemctl --quiet disable --now exabgp.service ;;
+      pmacct) systemctl --quiet disable --now pmacctd.service nfacctd.service sfacctd.service uacctd.service ;;
     esac
   done
 }
@@ -50,4 +51,4 @@ need_cargo() {
 
 BUILD_PACKAGES=(build-essential protobuf-compiler)
 LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl iputils-ping procps)
-INTEROP_PACKAGES=(frr gobgpd exabgp)
+INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump)
