@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use poplin_lab::{Agent, Bird, Lab, eventually};
+use poplin_lab::{Agent, Bird, Lab, Namespace, eventually};
 use serde_json::Value;
 
 /// What BIRD announces.
@@ -11,6 +11,17 @@ const FOREIGN: &str = "198.51.100.0/24";
 /// The two ends of the link, BIRD's first.
 pub(crate) const V4: [&str; 2] = ["172.31.1.1", "172.31.1.2"];
 pub(crate) const V6: [&str; 2] = ["fd31:1::1", "fd31:1::2"];
+
+/// A host of AS 64601 on one link with a router, which stands at the first addresses of [`V4`] and [`V6`].
+pub(crate) fn host_beside(lab: &Lab, router: &Namespace) -> Agent {
+    let namespace = lab.namespace("h1");
+    let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
+    namespace.join("uplink", &addresses[0], router, "h1", &addresses[1]);
+    namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
+    let mut host = Agent::new(lab, namespace, "h1").with(&["--asn", "64601"]);
+    host.start();
+    host
+}
 
 /// A host beside a BIRD.
 pub(crate) struct World {
@@ -23,12 +34,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let lab = Lab::new();
         let tor = Bird::new(&lab, "tor");
-        let namespace = lab.namespace("h1");
-        let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
-        namespace.join("uplink", &addresses[0], tor.namespace(), "h1", &addresses[1]);
-        namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
-        let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
-        host.start();
+        let host = host_beside(&lab, tor.namespace());
         Self { host, tor: tor.into(), lab }
     }
 

@@ -3,6 +3,8 @@
 use poplin_lab::{Agent, Lab, Namespace, Process, until};
 use serde_json::Value;
 
+use crate::beside::host_beside;
+
 const FOREIGN_4: &str = "198.51.100.0/24";
 const FOREIGN_6: &str = "2001:db8:64::/48";
 
@@ -41,12 +43,7 @@ impl World {
     fn new() -> Self {
         let lab = Lab::new();
         let router = lab.namespace("exabgp");
-        let namespace = lab.namespace("h1");
-        let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
-        namespace.join("uplink", &addresses[0], &router, "h1", &addresses[1]);
-        namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
-        let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
-        host.start();
+        let host = host_beside(&lab, &router);
         host.apply(
             "{apiVersion: poplin.dev/v1, kind: Peer, metadata: {name: exabgp}, spec: {address: 172.31.1.1, asn: 65001}}",
         );

@@ -3,6 +3,8 @@
 use poplin_lab::{Agent, Frr, Lab, Namespace, eventually, until};
 use serde_json::Value;
 
+use crate::beside::host_beside;
+
 /// What FRR announces.
 const FOREIGN: &str = "198.51.100.0/24";
 
@@ -64,12 +66,7 @@ impl World {
     fn over(frr: &str, us: &str, bfd: &str) -> Self {
         let lab = Lab::new();
         let mut router = Frr::new(&lab, "frr");
-        let namespace = lab.namespace("h1");
-        let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
-        namespace.join("uplink", &addresses[0], router.namespace(), "h1", &addresses[1]);
-        namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
-        let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
-        host.start();
+        let host = host_beside(&lab, router.namespace());
         host.apply(&format!(
             "{{apiVersion: poplin.dev/v1, kind: Peer, metadata: {{name: frr}}, spec: {{address: '{frr}', asn: 65001, bfd: {bfd}}}}}"
         ));

@@ -3,6 +3,8 @@
 use poplin_lab::{Agent, Gobgp, Lab, eventually, until};
 use serde_json::Value;
 
+use crate::beside::host_beside;
+
 const FOREIGN_4: &str = "198.51.100.0/24";
 const FOREIGN_6: &str = "2001:db8:64::/48";
 
@@ -96,12 +98,7 @@ impl World {
     fn new(more: &str) -> Self {
         let lab = Lab::new();
         let router = Gobgp::new(&lab, "gobgp");
-        let namespace = lab.namespace("h1");
-        let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
-        namespace.join("uplink", &addresses[0], router.namespace(), "h1", &addresses[1]);
-        namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
-        let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
-        host.start();
+        let host = host_beside(&lab, router.namespace());
         let password = lab.directory().join("password");
         std::fs::write(&password, "secret").expect("the directory is there");
         let more = more.replace("FILE", &password.display().to_string());
