@@ -1,6 +1,6 @@
 //! Reflectors take the place of a mesh while containers talk.
 
-use poplin_lab::{Agent, Fabric, Flow, Pings, eventually, until};
+use poplin_lab::{Agent, Container, Fabric, Flow, Pings, eventually, until};
 use serde_json::Value;
 
 #[test]
@@ -28,12 +28,7 @@ fn a_mesh_gives_way_to_a_reflector_and_no_packet_is_lost() {
 
 #[test]
 fn the_mesh_returns_and_no_packet_is_lost() {
-    let fabric = Fabric::meshed(4);
-    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
-    label(&fabric, "h1", "reflector");
-    fabric.hosts[0].apply(REFLECTORS);
-    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
-    until("db answers", || web.reaches(db.v4()));
+    let (fabric, web, db) = reflected(REFLECTORS);
     let pings = Pings::start(fabric.lab.directory(), &web, db.v4(), 600);
 
     label(&fabric, "h1", "plain");
@@ -45,12 +40,7 @@ fn the_mesh_returns_and_no_packet_is_lost() {
 
 #[test]
 fn another_host_becomes_the_reflector_and_no_packet_is_lost() {
-    let fabric = Fabric::meshed(4);
-    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
-    label(&fabric, "h1", "reflector");
-    fabric.hosts[0].apply(REFLECTORS);
-    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
-    until("db answers", || web.reaches(db.v4()));
+    let (fabric, web, db) = reflected(REFLECTORS);
     let pings = Pings::start(fabric.lab.directory(), &web, db.v4(), 600);
 
     label(&fabric, "h2", "reflector");
@@ -64,12 +54,7 @@ fn another_host_becomes_the_reflector_and_no_packet_is_lost() {
 
 #[test]
 fn hosts_that_bfd_cuts_off_from_their_only_reflector_go_on_as_they_were_until_it_is_back() {
-    let fabric = Fabric::meshed(4);
-    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
-    label(&fabric, "h1", "reflector");
-    fabric.hosts[0].apply(WATCHED_REFLECTORS);
-    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
-    until("db answers", || web.reaches(db.v4()));
+    let (fabric, web, db) = reflected(WATCHED_REFLECTORS);
     let clients = &fabric.hosts[1..];
     clients.iter().for_each(|host| until("the way to the reflector is watched", || is_watched(host)));
     let routes: Vec<_> = clients.iter().map(Agent::routes).collect();
@@ -103,6 +88,17 @@ fn is_watched(host: &Agent) -> bool {
 const WATCHED_REFLECTORS: &str = "{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {name: default}, spec: {reflectors: \"role == 'reflector'\", bfd: {intervalMilliseconds: 100}}}";
 
 const REFLECTORS: &str = "{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {name: default}, spec: {reflectors: \"role == 'reflector'\"}}";
+
+/// A fabric in which the first host is the only reflector by these words, and two containers of it that reach each other.
+fn reflected(by: &str) -> (Fabric, Container, Container) {
+    let fabric = Fabric::meshed(4);
+    let (web, db) = (fabric.container(3, "web"), fabric.container(4, "db"));
+    label(&fabric, "h1", "reflector");
+    fabric.hosts[0].apply(by);
+    until_neighbours(&fabric, [&["h2", "h3", "h4"], &["h1"], &["h1"], &["h1"]]);
+    until("db answers", || web.reaches(db.v4()));
+    (fabric, web, db)
+}
 
 /// Labels a host as a person would: reads it, adds the label, applies it.
 fn label(fabric: &Fabric, name: &str, role: &str) {

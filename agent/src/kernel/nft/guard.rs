@@ -2,9 +2,10 @@
 //!
 //! In: changes that begin with a restart. Out: the table is what they make of an empty one.
 //! One transaction that ends a table and makes it again is not enough. It has both tables' chains hooked at once, and the kernel asks at
-//! each hook anew which generation of rules is in force (linux net/netfilter/`nf_tables_core.c`, `nft_do_chain`): a packet that came to the new
-//! chain before the commit and to the old one after it met neither's rules (measured: one packet in about 20,000 restarts). So the new rules stand in a table
-//! of another name as well, from before the old ones end until every packet sees the new ones. It vanishes with the agent, if that dies meanwhile.
+//! each hook anew which generation of rules is in force (linux net/netfilter/`nf_tables_core.c`, `nft_do_chain`): a packet that came to
+//! the new chain before the commit and to the old one after it met neither's rules (measured: one packet in about 20,000 restarts). So the
+//! new rules stand in a table of another name as well, from before the old ones end until every packet sees the new ones. It vanishes with
+//! the agent, if that dies meanwhile.
 
 use poplin_policy::delta::Change;
 use rustix::io::Errno;
