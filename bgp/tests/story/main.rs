@@ -12,6 +12,7 @@ mod extended;
 mod foreign;
 mod gentle;
 mod inside;
+mod internet;
 mod limit;
 mod long_lived;
 mod malformed;

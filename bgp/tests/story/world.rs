@@ -222,7 +222,7 @@ impl World {
     /// Delivers everything under way, in some order.
     pub(crate) fn settle(&mut self) {
         // The largest story takes a tenth of it: more means that two speakers never agree.
-        const STEPS: usize = 1_000_000;
+        const STEPS: usize = 10_000_000;
         assert!((0..STEPS).any(|_| !self.step()), "the speakers do not come to rest");
     }
 
@@ -253,7 +253,7 @@ impl World {
         path.chain(words).chain(tags).collect::<Vec<_>>().join(" ")
     }
 
-    /// Lets time pass, waking everybody when they asked for it.
+    /// Lets time pass, waking each when it asked for it.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         self.settle();
@@ -263,7 +263,9 @@ impl World {
             }
             assert!(at >= self.now, "a deadline lies in the past after its tick");
             self.now = at;
-            (0..self.hosts.len()).for_each(|host| self.handle(host, Event::Tick));
+            let is_due = |host: &Host| host.speaker.next_deadline().is_some_and(|deadline| deadline <= at);
+            let due: Vec<_> = (0..self.hosts.len()).filter(|&host| is_due(&self.hosts[host])).collect();
+            due.into_iter().for_each(|host| self.handle(host, Event::Tick));
             self.settle();
         }
         self.now = end;
@@ -336,7 +338,7 @@ impl World {
         let Some(&to) = self.peers.get(&from) else { return };
         let mut left = octets;
         while !left.is_empty() {
-            let (chunk, rest) = left.split_at(1 + self.chance(left.len()));
+            let (chunk, rest) = left.split_at(left.len().min(1 + self.chance(4 * left.len())));
             let event = Event::Received { connection: to.1, octets: chunk.to_vec() };
             self.post(from.0, to, event);
             left = rest;
@@ -366,17 +368,27 @@ impl World {
             self.handle(host, event);
             return true;
         }
-        let ready: Vec<End> = self.queues.keys().copied().collect();
-        let choices = ready.len() + self.dials.len();
+        let choices = self.queues.len() + self.dials.len();
         if choices == 0 {
             return false;
         }
-        let choice = self.chance(choices);
-        match ready.get(choice) {
-            Some(&end) => self.deliver(end),
-            None => self.connect(choice - ready.len()),
+        match self.chance(choices).checked_sub(self.queues.len()) {
+            Some(dial) => self.connect(dial),
+            None => {
+                let end = self.some_end();
+                self.deliver(end);
+            }
         }
         true
+    }
+
+    /// An end to which something is under way: the next from a random place on. Hundreds of speakers have too many to list them at each step.
+    fn some_end(&mut self) -> End {
+        let connections = usize::try_from(self.connections).unwrap();
+        let (host, connection) = (self.chance(self.hosts.len()), self.chance(connections + 1));
+        let from = (host, ConnectionId(u64::try_from(connection).unwrap()));
+        let end = self.queues.range(from..).chain(&self.queues).next();
+        *end.expect("something is under way").0
     }
 
     fn deliver(&mut self, end: End) {

@@ -1,0 +1,189 @@
+//! Systems by the hundred, joined at random, with links that fail silently or loudly and speakers that die: once they came to rest,
+//! everybody's packets take a shortest way to whom they can reach, and nobody keeps a route to whom they cannot.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use poplin_bgp::NeighbourConfig;
+use proptest::{collection::vec, prelude::*};
+
+use crate::world::{World, address, neighbour};
+
+/// Longer than any timer that keeps a route: hold time, and time to restart.
+const REST: Duration = Duration::from_secs(600);
+
+/// Who is joined with whom; each system originates one prefix.
+#[derive(Clone, Debug)]
+struct Internet {
+    systems: usize,
+    links: Vec<(usize, usize)>,
+}
+
+/// Each system but the first has an uplink to an earlier one, and there are some more links.
+fn internet(systems: std::ops::Range<usize>) -> impl Strategy<Value = Internet> {
+    let systems_and_links = systems.prop_flat_map(|systems| {
+        let extra = vec((0..systems, 0..systems), systems / 4..systems);
+        (Just(systems), vec(any::<prop::sample::Index>(), systems - 1), extra)
+    });
+    systems_and_links.prop_map(|(systems, uplinks, extra)| {
+        let uplinks = (1..systems).zip(uplinks).map(|(one, uplink)| (uplink.index(one), one));
+        let extra = extra.into_iter().filter(|(one, other)| one != other);
+        let ordered = uplinks.chain(extra).map(|(one, other)| (one.min(other), one.max(other)));
+        Internet { systems, links: ordered.collect::<BTreeSet<_>>().into_iter().collect() }
+    })
+}
+
+/// What befalls the internet at one time; numbers are taken modulo.
+#[derive(Clone, Copy, Debug)]
+enum Mishap {
+    /// Nothing passes over a link from now on, and nobody is told.
+    Silence(usize),
+    /// A connection breaks.
+    Reset(usize),
+    /// A speaker dies and begins anew; its neighbours are told, or are not.
+    Death(usize, bool),
+    /// All links that are silent pass again what was sent.
+    Mended,
+}
+
+fn mishap() -> impl Strategy<Value = Mishap> {
+    let whom = || any::<u16>().prop_map(usize::from);
+    prop_oneof![
+        4 => whom().prop_map(Mishap::Silence),
+        2 => whom().prop_map(Mishap::Reset),
+        2 => (whom(), any::<bool>()).prop_map(|(whom, are_told)| Mishap::Death(whom, are_told)),
+        1 => Just(Mishap::Mended),
+    ]
+}
+
+impl Internet {
+    fn begin(&self, seed: u64) -> World {
+        let asns: Vec<u32> = (64_512..).take(self.systems).collect();
+        let mut world = World::of(&asns, seed);
+        for host in 0..self.systems {
+            let others = self.links.iter().filter_map(|&(one, other)| match host {
+                _ if host == one => Some(other),
+                _ if host == other => Some(one),
+                _ => None,
+            });
+            let passing = |mut one: NeighbourConfig| {
+                one.exchange.transit = true;
+                one
+            };
+            let configured = others.map(|other| passing(neighbour(address(other), asns[other])));
+            world.hosts[host].neighbours = configured.collect();
+            world.originate(host, &[&prefix(host)]);
+            world.configure(host);
+        }
+        world
+    }
+
+    fn befall(&self, world: &mut World, silent: &mut BTreeSet<(usize, usize)>, mishap: Mishap) {
+        match mishap {
+            Mishap::Silence(link) => {
+                let (one, other) = self.links[link % self.links.len()];
+                world.sever(one, other);
+                silent.insert((one, other));
+            }
+            Mishap::Reset(link) => {
+                let (one, other) = self.links[link % self.links.len()];
+                world.break_pipe(one, other);
+            }
+            Mishap::Death(whom, are_told) => {
+                world.kill(whom % self.systems, are_told);
+                world.revive(whom % self.systems);
+            }
+            Mishap::Mended => {
+                world.mend();
+                silent.clear();
+            }
+        }
+    }
+
+    /// How far each system is from this one, over links that are not silent.
+    fn distances(&self, from: usize, silent: &BTreeSet<(usize, usize)>) -> BTreeMap<usize, usize> {
+        let links = || self.links.iter().filter(|link| !silent.contains(link));
+        let mut distances = BTreeMap::from([(from, 0)]);
+        let mut queue = VecDeque::from([from]);
+        while let Some(here) = queue.pop_front() {
+            let next: Vec<_> = links()
+                .filter_map(|&(one, other)| (one == here).then_some(other).or((other == here).then_some(one)))
+                .collect();
+            for there in next {
+                if !distances.contains_key(&there) {
+                    distances.insert(there, distances[&here] + 1);
+                    queue.push_back(there);
+                }
+            }
+        }
+        distances
+    }
+
+    /// Each step of each packet brings it nearer to its end, so none goes in a circle; what cannot be reached has no route.
+    fn assert_sound(&self, world: &World, silent: &BTreeSet<(usize, usize)>) {
+        let host_of: BTreeMap<_, _> = (0..self.systems).map(|host| (address(host), host)).collect();
+        for to in 0..self.systems {
+            let distances = self.distances(to, silent);
+            for from in (0..self.systems).filter(|from| *from != to) {
+                let hops = world.next_hops(from, &prefix(to));
+                let far: Vec<_> = hops.iter().map(|hop| distances.get(&host_of[hop]).copied()).collect();
+                match distances.get(&from) {
+                    Some(distance) => {
+                        assert!(!far.is_empty(), "{from} has no way to {to}, {distance} links away");
+                        assert!(
+                            far.iter().all(|far| *far == Some(distance - 1)),
+                            "{from} is {distance} links from {to} and goes by {hops:?}, {far:?} links from it"
+                        );
+                    }
+                    None => assert!(hops.is_empty(), "{from} goes by {hops:?} to {to}, which it cannot reach"),
+                }
+            }
+        }
+    }
+
+    /// Lets all this happen, with some seconds after each mishap, and looks whenever all came to rest.
+    fn live(&self, seed: u64, years: &[Vec<(Mishap, u64)>]) {
+        let mut world = self.begin(seed);
+        let mut silent = BTreeSet::new();
+        world.pass(REST);
+        self.assert_sound(&world, &silent);
+        for year in years {
+            for (mishap, seconds) in year {
+                self.befall(&mut world, &mut silent, *mishap);
+                world.pass(Duration::from_secs(*seconds));
+            }
+            world.pass(REST);
+            self.assert_sound(&world, &silent);
+        }
+    }
+}
+
+fn prefix(host: usize) -> String {
+    format!("10.{host}.0.0/24")
+}
+
+fn years() -> impl Strategy<Value = Vec<Vec<(Mishap, u64)>>> {
+    vec(vec((mishap(), prop_oneof![Just(0), 0u64..40, 80u64..120]), 1..6), 1..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_few_systems_find_the_shortest_ways_whatever_befalls_them(
+        seed in any::<u64>(), internet in internet(2..12), years in years(),
+    ) {
+        internet.live(seed, &years);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2))]
+
+    #[test]
+    fn so_do_two_hundred(seed in any::<u64>(), internet in internet(200..240), years in years()) {
+        internet.live(seed, &years);
+    }
+}
