@@ -16,7 +16,7 @@ use poplin_node::name::HostName;
 use poplin_node::{BGP_PORT, Identity};
 use serde::Deserialize;
 
-use crate::store::{Location, Values};
+use crate::store::{Credentials, IdentityFiles, Location, User, Values};
 
 use speaker::SpeakerFile;
 
@@ -62,6 +62,21 @@ struct Settings {
     /// Endpoints of etcd, such as http://10.0.0.1:2379; without any, an embedded store is used
     #[arg(long, env = "POPLIND_ETCD", value_delimiter = ',')]
     etcd: Vec<String>,
+    /// PEM file of those who may vouch for etcd's certificate [default: the system's roots]
+    #[arg(long, env = "POPLIND_ETCD_CA")]
+    etcd_ca: Option<PathBuf>,
+    /// PEM file of our certificate, shown to etcd
+    #[arg(long, env = "POPLIND_ETCD_CERT")]
+    etcd_cert: Option<PathBuf>,
+    /// PEM file of its key
+    #[arg(long, env = "POPLIND_ETCD_KEY")]
+    etcd_key: Option<PathBuf>,
+    /// Our name in etcd's user database; one known by the certificate needs none
+    #[arg(long, env = "POPLIND_ETCD_USER")]
+    etcd_user: Option<String>,
+    /// File with the password to it
+    #[arg(long, env = "POPLIND_ETCD_PASSWORD_FILE")]
+    etcd_password_file: Option<PathBuf>,
     /// Directory of the embedded store [default: /var/lib/poplin]
     #[arg(long, env = "POPLIND_DATA")]
     data: Option<PathBuf>,
@@ -177,6 +192,11 @@ impl Settings {
         Self {
             host: self.host.or(lower.host),
             etcd: filled(self.etcd, lower.etcd),
+            etcd_ca: self.etcd_ca.or(lower.etcd_ca),
+            etcd_cert: self.etcd_cert.or(lower.etcd_cert),
+            etcd_key: self.etcd_key.or(lower.etcd_key),
+            etcd_user: self.etcd_user.or(lower.etcd_user),
+            etcd_password_file: self.etcd_password_file.or(lower.etcd_password_file),
             data: self.data.or(lower.data),
             socket: self.socket.or(lower.socket),
             address: filled(self.address, lower.address),
@@ -192,6 +212,11 @@ impl Settings {
     fn foreign_to_speaker(&self) -> Option<&'static str> {
         let given = [
             ("etcd", !self.etcd.is_empty()),
+            ("etcd-ca", self.etcd_ca.is_some()),
+            ("etcd-cert", self.etcd_cert.is_some()),
+            ("etcd-key", self.etcd_key.is_some()),
+            ("etcd-user", self.etcd_user.is_some()),
+            ("etcd-password-file", self.etcd_password_file.is_some()),
             ("data", self.data.is_some()),
             ("address", !self.address.is_empty()),
             ("asn", self.asn.is_some()),
@@ -202,10 +227,33 @@ impl Settings {
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }
 
+    /// How we know etcd, and how it knows us.
+    fn credentials(&self) -> anyhow::Result<Credentials> {
+        let identity = match (self.etcd_cert.clone(), self.etcd_key.clone()) {
+            (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                bail!("etcd-cert is given without etcd-key: a certificate is shown by whoever holds its key")
+            }
+            (None, Some(_)) => bail!("etcd-key is given without etcd-cert"),
+        };
+        let user = match (self.etcd_user.clone(), self.etcd_password_file.clone()) {
+            (Some(name), Some(password)) => Some(User { name, password }),
+            (None, None) => None,
+            (Some(_), None) => bail!("etcd-user is given without etcd-password-file"),
+            (None, Some(_)) => bail!("etcd-password-file is given without etcd-user"),
+        };
+        Ok(Credentials { ca: self.etcd_ca.clone(), identity, user })
+    }
+
     fn check(self) -> anyhow::Result<Config> {
+        let credentials = self.credentials()?;
         let store = match self.etcd.is_empty() {
+            true if credentials != Credentials::default() => {
+                bail!("credentials for etcd are given and no etcd; name one with --etcd, such as https://10.0.0.1:2379")
+            }
             true => Location::Embedded(self.data.unwrap_or_else(|| DEFAULT_DATA.into()).join("store.redb")),
-            false => Location::Etcd(self.etcd),
+            false => Location::Etcd { endpoints: self.etcd, credentials },
         };
         let addresses: BTreeSet<IpAddr> = self.address.iter().copied().collect();
         if addresses.iter().filter(|address| address.is_ipv4()).count() > 1 || addresses.len() > 2 {
@@ -277,7 +325,7 @@ mod tests {
         let config = flags.over(file).check().unwrap();
 
         assert_eq!(config.identity.host, HostName::new("h2"));
-        let store = Location::Etcd(vec!["http://192.0.2.1:2379".to_owned()]);
+        let store = Location::etcd(vec!["http://192.0.2.1:2379".to_owned()]);
         assert_eq!(config.role, Role::Host(store));
     }
 
@@ -291,6 +339,20 @@ mod tests {
     fn a_host_name_no_object_may_have_is_refused() {
         let error = settings("host = 'Rack_1'").check().unwrap_err();
         assert!(error.to_string().contains("\"Rack_1\" is not a name"), "{error}");
+    }
+
+    #[test]
+    fn half_a_credential_is_refused_by_name() {
+        for (text, missing) in [
+            ("etcd-cert = 'c'", "without etcd-key"),
+            ("etcd-key = 'k'", "without etcd-cert"),
+            ("etcd-user = 'u'", "without etcd-password-file"),
+            ("etcd-password-file = 'p'", "without etcd-user"),
+            ("etcd-ca = 'ca'", "no etcd"),
+        ] {
+            let error = settings(text).check().unwrap_err();
+            assert!(error.to_string().contains(missing), "{error}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use bounds::{MOST_BYTES, MOST_OPERATIONS, Rejected};
 pub use content::{Batch, Change, Entry, Revision, Snapshot};
 pub use embedded::Embedded;
 pub use error::{Cause, StoreError};
-pub use etcd::Etcd;
+pub use etcd::{Credentials, Etcd, IdentityFiles, User};
 pub use file::{FileStore, Values};
 pub(crate) use follow::Backoff;
 pub use follow::{Followed, follow};

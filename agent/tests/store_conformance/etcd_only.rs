@@ -92,7 +92,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 
 #[tokio::test]
 async fn where_nobody_listens_the_error_says_so_at_once() {
-    let store = open(&Location::Etcd(vec!["http://127.0.0.1:1".into()])).await.unwrap();
+    let store = open(&Location::etcd(vec!["http://127.0.0.1:1".into()])).await.unwrap();
     let begin = Instant::now();
 
     let error = store.snapshot("/").await.unwrap_err();
@@ -113,7 +113,7 @@ async fn where_nobody_listens_the_error_says_so_at_once() {
 async fn where_nobody_answers_the_error_comes_after_five_seconds() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let store = open(&Location::Etcd(vec![endpoint])).await.unwrap();
+    let store = open(&Location::etcd(vec![endpoint])).await.unwrap();
     let begin = Instant::now();
 
     let error = store.snapshot("/").await.unwrap_err();
@@ -127,7 +127,7 @@ async fn where_nobody_answers_the_error_comes_after_five_seconds() {
 async fn a_dead_endpoint_beside_a_living_one_is_survived() {
     let server = Server::start().await;
     let endpoints = vec!["http://127.0.0.1:1".to_owned(), server.endpoint().to_owned()];
-    let store = open(&Location::Etcd(endpoints)).await.unwrap();
+    let store = open(&Location::etcd(endpoints)).await.unwrap();
 
     let mut followed = follow(store.clone(), "/f/".into());
     found(&mut followed).await;
@@ -142,10 +142,10 @@ async fn a_dead_endpoint_beside_a_living_one_is_survived() {
 
 #[tokio::test]
 async fn endpoints_that_cannot_be_are_refused_at_open() {
-    for endpoint in ["https://127.0.0.1:2379", "ftp://x", "http://a b"] {
-        let refused = open(&Location::Etcd(vec![endpoint.into()])).await.err().expect("it is refused");
+    for endpoint in ["ftp://x", "http://a b"] {
+        let refused = open(&Location::etcd(vec![endpoint.into()])).await.err().expect("it is refused");
         assert!(matches!(refused, StoreError::BadLocation { .. }), "{refused:?}");
         assert!(refused.story().contains(endpoint), "{}", refused.story());
     }
-    assert!(open(&Location::Etcd(vec![])).await.is_err());
+    assert!(open(&Location::etcd(vec![])).await.is_err());
 }

@@ -10,6 +10,7 @@ mod following;
 mod laws;
 mod leases;
 mod races;
+mod secured;
 mod server;
 mod words;
 

@@ -1,10 +1,11 @@
 //! A real etcd of our own, on free ports of the loopback; it goes with the value, also when a test panics.
 
 use crate::words::{Directory, Subject};
-use poplin_agent::store::{Location, open};
+use poplin_agent::store::{Credentials, IdentityFiles, Location, open};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,23 +13,50 @@ pub(crate) struct Server {
     directory: Directory,
     client: String,
     peer: String,
+    /// What more it is told at its start.
+    arguments: Vec<OsString>,
     process: Option<Child>,
 }
 
 impl Server {
     /// Starts an empty one and waits until it answers.
     pub(crate) async fn start() -> Self {
-        let directory = Directory::new();
-        let mut server = Self { directory, client: free_address(), peer: free_address(), process: None };
+        let mut server = Self::new(free_address());
         server.run().await;
         server
     }
 
+    /// Starts an empty one that shows this certificate, and lets in whoever shows one of the same authority.
+    pub(crate) async fn start_secured(ca: &Path, shown: &IdentityFiles, guest: &Credentials) -> Self {
+        let mut server = Self::new(free_address().replace("http://", "https://"));
+        let files = [("--trusted-ca-file", ca), ("--cert-file", &shown.certificate), ("--key-file", &shown.key)];
+        server.arguments = files.into_iter().flat_map(|(name, path)| [name.into(), path.into()]).collect();
+        server.arguments.push("--client-cert-auth".into());
+        let location = Location::Etcd { endpoints: vec![server.client.clone()], credentials: guest.clone() };
+        server.run_for(&open(&location).await.unwrap(), "/").await;
+        server
+    }
+
+    fn new(client: String) -> Self {
+        let (directory, peer) = (Directory::new(), free_address());
+        Self { directory, client, peer, arguments: Vec::new(), process: None }
+    }
+
     /// Starts it on the data it has.
     pub(crate) async fn run(&mut self) {
+        let store = self.store().await;
+        self.run_for(&store, "/nothing").await;
+    }
+
+    /// The same, and waits until it answers this store about that.
+    pub(crate) async fn run_for(&mut self, store: &Subject, prefix: &str) {
         let process = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.process = Some(process.expect("etcd is installed: apt install etcd-server"));
-        self.answers().await;
+        let begin = Instant::now();
+        while store.snapshot(prefix).await.is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(30), "etcd answers within half a minute");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     fn command(&self) -> Command {
@@ -37,15 +65,8 @@ impl Server {
         command.args(["--listen-client-urls", &self.client, "--advertise-client-urls", &self.client]);
         command.args(["--listen-peer-urls", &self.peer, "--initial-advertise-peer-urls", &self.peer]);
         command.args(["--initial-cluster", &format!("default={}", self.peer)]);
+        command.args(&self.arguments);
         command
-    }
-
-    async fn answers(&self) {
-        let begin = Instant::now();
-        while self.store().await.snapshot("/nothing").await.is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(30), "etcd answers within half a minute");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -58,7 +79,7 @@ impl Server {
 
     /// A new connection to it.
     pub(crate) async fn store(&self) -> Subject {
-        open(&Location::Etcd(vec![self.client.clone()])).await.unwrap()
+        open(&Location::etcd(vec![self.client.clone()])).await.unwrap()
     }
 
     /// Ends it at once, as a crash would.

@@ -60,6 +60,11 @@ impl Failure {
         matches!(self.kind(), Kind::Unreachable)
     }
 
+    /// Whether it does not let us in.
+    pub(super) fn is_denial(&self) -> bool {
+        matches!(self.kind(), Kind::Denied)
+    }
+
     /// In words, with the deepest cause: "tcp connect error: Connection refused".
     fn cause(&self) -> Cause {
         match self {
@@ -78,6 +83,9 @@ fn kind_of(status: &Status) -> Kind {
         Code::NotFound if text.contains(LEASE_GONE) => Kind::LeaseGone,
         Code::ResourceExhausted if text.contains("space exceeded") => Kind::Full,
         Code::Unauthenticated | Code::PermissionDenied => Kind::Denied,
+        Code::InvalidArgument if text.contains("authentication failed") || text.contains("user name is empty") => {
+            Kind::Denied
+        }
         Code::InvalidArgument | Code::Unimplemented | Code::OutOfRange | Code::NotFound | Code::FailedPrecondition => {
             Kind::Odd
         }

@@ -3,12 +3,14 @@
 //! `etcd-client` spreads calls over all endpoints by chance, dead ones too: with one of two down half of all calls failed
 //! (`a_dead_endpoint_beside_a_living_one_is_survived`). So each endpoint has a client of its own, and we stay with one that answers.
 
+use super::access::{Credentials, Held};
 use super::explain::was_never_sent;
 use crate::store::chance::chance_below;
 use etcd_client::{Client, ConnectOptions, Error};
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// How long one answer may take, over all members asked. etcd gives up on itself after 7 s; a caller with a container waiting
@@ -24,7 +26,8 @@ const PONG_TIME: Duration = Duration::from_secs(3);
 
 /// One client for each endpoint. They connect when first used, and again whenever the connection broke.
 pub(super) struct Members {
-    clients: Vec<Client>,
+    members: Vec<Member>,
+    credentials: Credentials,
     /// The one that is asked. A fleet starts all over the cluster.
     current: AtomicUsize,
 }
@@ -38,15 +41,26 @@ pub(super) enum Failure {
     Silence,
 }
 
+/// One member of the cluster.
+struct Member {
+    endpoint: String,
+    /// What is asked, and the credentials it was made with. Of a server that wants to know a name it is made when first used: it is asked for a token.
+    client: Mutex<Option<(Client, Held)>>,
+}
+
 impl Members {
-    pub(super) async fn of(endpoints: &[String]) -> Result<Self, (String, Error)> {
-        let mut clients = Vec::with_capacity(endpoints.len());
+    /// Prepares the connections, and asks nobody.
+    pub(super) async fn of(endpoints: &[String], credentials: Credentials) -> Result<Self, (String, Error)> {
+        let held = credentials.read().map_err(|error| (endpoints.join(", "), error.into()))?;
+        let mut members = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            let connected = Client::connect([endpoint], Some(options())).await;
-            clients.push(connected.map_err(|error| (endpoint.clone(), error))?);
+            let anonymous = held.clone().anonymous();
+            let client = connect(endpoint, &anonymous).await.map_err(|error| (endpoint.clone(), error))?;
+            let client = (anonymous == held).then_some((client, anonymous));
+            members.push(Member { endpoint: endpoint.clone(), client: Mutex::new(client) });
         }
-        let current = AtomicUsize::new(chance_below(clients.len()));
-        Ok(Self { clients, current })
+        let current = AtomicUsize::new(chance_below(members.len()));
+        Ok(Self { members, credentials, current })
     }
 
     /// Asks one member, and the next if that one cannot be connected to. What may have been heard is never asked twice.
@@ -55,7 +69,7 @@ impl Members {
         F: Future<Output = Result<T, Error>>,
     {
         let end = Instant::now() + ANSWER_TIME;
-        let mut tries = 1..self.clients.len();
+        let mut tries = 1..self.members.len();
         loop {
             match self.ask_one(&question, end).await {
                 Err(failure) if was_never_sent(&failure) && tries.next().is_some() => {}
@@ -69,12 +83,16 @@ impl Members {
         F: Future<Output = Result<T, Error>>,
     {
         let current = self.current.load(Ordering::Relaxed);
-        let asked = question(self.clients[current].clone());
+        let member = &self.members[current];
+        let asked = async { question(member.client(&self.credentials).await?).await };
         let failure = match tokio::time::timeout_at(end, asked).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => Failure::Told(error),
             Err(_) => Failure::Silence,
         };
+        if failure.is_of_the_member() || failure.is_denial() {
+            member.forget_if_renewed(&self.credentials).await;
+        }
         self.leave(current, &failure);
         Err(failure)
     }
@@ -82,10 +100,37 @@ impl Members {
     /// Turns to the next member if this one is the trouble. Of many callers with the same trouble, the first turns.
     fn leave(&self, current: usize, failure: &Failure) {
         if failure.is_of_the_member() {
-            let next = (current + 1) % self.clients.len();
+            let next = (current + 1) % self.members.len();
             let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
+}
+
+impl Member {
+    async fn client(&self, credentials: &Credentials) -> Result<Client, Error> {
+        let mut client = self.client.lock().await;
+        if let Some((client, _)) = &*client {
+            return Ok(client.clone());
+        }
+        let held = credentials.read()?;
+        let made = connect(&self.endpoint, &held).await?;
+        *client = Some((made.clone(), held));
+        Ok(made)
+    }
+
+    /// Lets the client go if the files hold something else than it was made with. What cannot be read is as it was.
+    async fn forget_if_renewed(&self, credentials: &Credentials) {
+        let Ok(now) = credentials.read() else { return };
+        let mut client = self.client.lock().await;
+        if client.as_ref().is_some_and(|(_, held)| *held != now) {
+            tracing::info!(endpoint = self.endpoint, "credentials for etcd were renewed");
+            *client = None;
+        }
+    }
+}
+
+async fn connect(endpoint: &str, held: &Held) -> Result<Client, Error> {
+    Client::connect([endpoint], Some(held.options(endpoint, options()))).await
 }
 
 fn options() -> ConnectOptions {

@@ -3,12 +3,14 @@
 //! In: endpoints. Out: a [`Store`]. Knows nothing of retries: whoever asks decides, and [`follow`](super::follow()) does for watches.
 //! Asks for nothing newer than etcd 3.4: Range, Txn, Compact, Watch, Lease.
 
+mod access;
 mod ask;
 mod explain;
 mod feed;
 mod members;
 mod read;
 
+pub use access::{Credentials, IdentityFiles, User};
 pub use members::ANSWER_TIME;
 
 use super::{Cause, LeaseId, Outcome, Revision, Snapshot, Store, StoreError, Transaction, Watch};
@@ -30,13 +32,15 @@ pub struct Etcd {
 
 impl Etcd {
     /// Prepares the connections without waiting for them; the first question tells whether anybody answers.
-    pub async fn connect(endpoints: &[String]) -> Result<Self, StoreError> {
+    pub async fn connect(endpoints: &[String], credentials: Credentials) -> Result<Self, StoreError> {
         if endpoints.is_empty() {
             return Err(bad_location("", "no endpoint is given"));
         }
-        endpoints.iter().try_for_each(|endpoint| check_endpoint(endpoint))?;
-        let members = Members::of(endpoints).await.map_err(|(endpoint, error)| bad_location(&endpoint, error))?;
-        Ok(Self { endpoints: endpoints.to_vec(), members })
+        let whole = endpoints.iter().map(|endpoint| whole_endpoint(endpoint, credentials.need_tls()));
+        let endpoints = whole.collect::<Result<Vec<_>, _>>()?;
+        let members = Members::of(&endpoints, credentials).await;
+        let members = members.map_err(|(endpoint, error)| bad_location(&endpoint, error))?;
+        Ok(Self { endpoints, members })
     }
 
     /// What messages call it.
@@ -57,11 +61,16 @@ fn kv(client: &Client) -> KvClient {
     client.kv_client().max_decoding_message_size(MOST_ANSWER_BYTES)
 }
 
-fn check_endpoint(endpoint: &str) -> Result<(), StoreError> {
-    match endpoint.split_once("://") {
-        None | Some(("http", _)) => Ok(()),
-        Some(("https", _)) => Err(bad_location(endpoint, "TLS to etcd is not built in yet")),
-        Some((scheme, _)) => Err(bad_location(endpoint, format!("unknown scheme {scheme}"))),
+/// The endpoint with its scheme.
+fn whole_endpoint(endpoint: &str, needs_tls: bool) -> Result<String, StoreError> {
+    match (endpoint.split_once("://"), needs_tls) {
+        (None, true) => Ok(format!("https://{endpoint}")),
+        (None, false) => Ok(format!("http://{endpoint}")),
+        (Some(("http", _)), true) => {
+            Err(bad_location(endpoint, "certificates are given, and http has none; write https"))
+        }
+        (Some(("http" | "https", _)), _) => Ok(endpoint.to_owned()),
+        (Some((scheme, _)), _) => Err(bad_location(endpoint, format!("unknown scheme {scheme}; write http or https"))),
     }
 }
 
