@@ -41,7 +41,7 @@ const DOCUMENTS: [&str; 31] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 19] = [
+const REPORTS: [&str; 20] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
@@ -49,6 +49,7 @@ const REPORTS: [&str; 19] = [
     "PrefixCount",
     "BlockStatus",
     "ListRoutesResponse",
+    "RemoveHostResponse",
     "RouteStatus",
     "GetNeighbourResponse",
     "MessageCounts",

@@ -59,6 +59,45 @@ fn a_host_that_joins_later_is_met_by_all() {
     until("the late one is reached", || web.reaches(late.v4()) && late.reaches(web.v6()));
 }
 
+#[test]
+fn a_host_that_is_gone_for_good_gives_back_what_it_held_and_takes_nothing_when_it_returns() {
+    let mut fabric = Fabric::meshed(3);
+    let (web, lost) = (fabric.container(1, "web"), fabric.container(3, "lost"));
+    let address = lost.v4().to_string();
+    let removed = |fabric: &Fabric, more: &[&str]| {
+        let output = fabric.hosts[0].try_poplin(&[&["host", "remove", "h3"], more].concat());
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+
+    let (_, living) = removed(&fabric, &["--gone"]);
+    assert!(living.contains("host h3 is alive"), "{living}");
+    fabric.hosts[2].kill();
+    until("its session is over", || !is_met(&fabric.hosts[0], "h3"));
+    let (code, told) = removed(&fabric, &[]);
+    assert!(code == Some(1) && told.contains("endpoints (1): h3-lost") && told.contains("--gone"), "{told}");
+    let (code, told) = removed(&fabric, &["--gone"]);
+    assert!(code == Some(0) && told.contains("addresses freed: 2"), "{told}");
+
+    let mut heir = fabric.lab.container("heir");
+    fabric.hosts[1].attach_with(&mut heir, &["--ip", &address]);
+    until("who has the address now is reached", || web.reaches(heir.v4()));
+    fabric.hosts[2].start();
+
+    until("the host is met again", || is_met(&fabric.hosts[0], "h3"));
+    eventually("it has let go of what is no longer its own", || {
+        let routes = fabric.hosts[2].routes();
+        let is_own = |route: &String| route.starts_with(&address) && route.contains("dev pop");
+        if routes.iter().any(is_own) { Err(format!("{routes:?}")) } else { Ok(()) }
+    });
+    assert!(web.reaches(heir.v4()), "the heir keeps the address");
+}
+
+fn is_met(host: &Agent, name: &str) -> bool {
+    let status = host.status();
+    let sessions = status["sessions"].as_array().cloned().unwrap_or_default();
+    sessions.iter().any(|session| session["name"] == name && session["state"] == "Established")
+}
+
 fn learned(host: &Agent) -> usize {
     host.routes().iter().filter(|route| route.contains(" via ")).count()
 }

@@ -20,6 +20,7 @@ mod drops;
 mod explain;
 mod files;
 mod get;
+mod host;
 mod kind;
 mod lint;
 mod metrics;
@@ -67,6 +68,7 @@ enum Verb {
     Delete(delete::Delete),
     Attach(attach::Attach),
     Detach(detach::Detach),
+    Host(host::Host),
     Status(status::Status),
     Routes(routes::Routes),
     Bgp(bgp::Bgp),
@@ -100,6 +102,7 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Delete(delete) => delete.run(&socket).await,
         Verb::Attach(attach) => attach.run(&socket).await,
         Verb::Detach(detach) => detach.run(&socket).await,
+        Verb::Host(host) => host.run(&socket).await,
         Verb::Status(status) => status.run(&socket).await,
         Verb::Routes(routes) => routes.run(&socket).await,
         Verb::Bgp(bgp) => bgp.run(&socket).await,

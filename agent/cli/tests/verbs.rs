@@ -174,6 +174,19 @@ fn delete_goes_on_after_a_failure() {
 }
 
 #[test]
+fn a_host_is_removed_only_on_the_word_that_it_is_gone() {
+    let agent = Agent::start();
+
+    let asked = agent.poplin(&["host", "remove", "h3"]);
+    let done = agent.poplin(&["host", "remove", "h3", "--gone"]);
+
+    let held = "  endpoints (1): db\n  blocks freed (1): 10.77.0.0/26\n  blocks moved (1): 10.77.0.64/26 to h2\n  addresses freed: 1\n";
+    let advice = "once you are sure that it does not run: poplin host remove h3 --gone\n";
+    assert_eq!((asked.code, asked.out), (1, format!("host h3 stays; with it would go:\n{held}{advice}")));
+    assert_eq!((done.code, done.out), (0, format!("host h3 removed\n{held}")));
+}
+
+#[test]
 fn an_agent_that_is_not_there_is_exit_5_with_advice() {
     let run = run("/run/nobody/api.sock", &["get", "pools"]);
 

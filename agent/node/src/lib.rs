@@ -28,6 +28,7 @@ mod mirror;
 pub mod name;
 pub mod object;
 pub mod prefix;
+pub mod removal;
 pub mod request;
 mod stable;
 pub mod status;

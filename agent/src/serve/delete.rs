@@ -70,7 +70,10 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
             if count == 0 {
                 return None;
             }
-            in_use(format!("host {name} has {count} endpoints"), "detach its containers first")
+            in_use(
+                format!("host {name} has {count} endpoints"),
+                &format!("detach its containers first; if it is gone for good: `poplin host remove {name}`"),
+            )
         }
         ObjectKey::Pool(name) => {
             let blocks = standing.values().filter_map(|object| match object {

@@ -14,6 +14,7 @@ mod list;
 mod listen;
 mod neighbour;
 mod peer;
+mod remove_host;
 mod resources;
 mod routes;
 mod status;

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use poplin_proto::v1::resource_service_server::ResourceService;
 use poplin_proto::v1::{
     ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse, DeleteRequest, DeleteResponse, GetRequest,
-    GetResponse, ListRequest, ListResponse, WatchRequest, WatchResponse,
+    GetResponse, ListRequest, ListResponse, RemoveHostRequest, RemoveHostResponse, WatchRequest, WatchResponse,
 };
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::{Desk, apply, delete, list, peer};
+use super::{Call, Desk, apply, delete, list, peer, remove_host};
 use crate::trial;
 
 pub(super) struct Resources(pub(super) Desk);
@@ -52,5 +52,14 @@ impl ResourceService for Resources {
             peer::may_change(&request)?;
         }
         Ok(Response::new(delete::delete(&*self.0.store, request.get_ref()).await?))
+    }
+
+    async fn remove_host(&self, request: Request<RemoveHostRequest>) -> Result<Response<RemoveHostResponse>, Status> {
+        if request.get_ref().is_gone {
+            peer::may_change(&request)?;
+        }
+        let sessions = self.0.ask(Call::Status).await?.sessions;
+        remove_host::check_is_no_other(&self.0.host, &sessions, &request.get_ref().name)?;
+        Ok(Response::new(remove_host::remove(&*self.0.store, request.get_ref()).await?))
     }
 }

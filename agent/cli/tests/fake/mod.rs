@@ -190,6 +190,15 @@ impl ResourceService for Service {
         Ok(Response::new(ConfirmResponse { trial: request.into_inner().trial }))
     }
 
+    async fn remove_host(&self, _: Request<RemoveHostRequest>) -> Result<Response<RemoveHostResponse>, Status> {
+        Ok(Response::new(RemoveHostResponse {
+            endpoints: vec!["db".to_owned()],
+            addresses_freed: 1,
+            blocks_freed: vec!["10.77.0.0/26".to_owned()],
+            blocks_moved: vec!["10.77.0.64/26 to h2".to_owned()],
+        }))
+    }
+
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
         let request = request.into_inner();
         let resource = self.world().objects.remove(&(request.kind.clone(), request.name.clone()));
