@@ -3,7 +3,6 @@
 //! In: changes, in the head's words. Out: the same in the wire's form, to whoever watches. Nobody is waited for: of what is not read in
 //! time the oldest makes room, and the reader is told how much.
 
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use poplin_bgp::{BestChange, Way};
@@ -54,7 +53,7 @@ fn written(node: &Node, change: &BestChange) -> v1::RouteChange {
         before_name,
         after,
         after_name,
-        next_hops: change.next_hops.iter().map(IpAddr::to_string).collect(),
+        next_hops: change.next_hops.iter().map(ToString::to_string).collect(),
         as_path: said.map(|said| said.path.to_string()).unwrap_or_default(),
         local_pref: said.and_then(|said| said.local_pref),
         reason: change.step.map(|step| step.to_string()).unwrap_or_default(),

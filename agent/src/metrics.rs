@@ -6,11 +6,10 @@
 pub mod door;
 mod text;
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use poplin_bgp::wire::{Family, Notification};
-use poplin_bgp::{FamilyCount, NeighbourDetail, Record, Refused, SessionState, Tally};
+use poplin_bgp::{Address, FamilyCount, NeighbourDetail, Record, Refused, SessionState, Tally};
 use poplin_node::status::{Session, Status};
 
 use text::{Kind, Text};
@@ -29,7 +28,7 @@ pub struct Figures {
 /// Labels that every figure of a session has.
 struct Who {
     name: String,
-    address: IpAddr,
+    address: Address,
     asn: u32,
 }
 
@@ -54,7 +53,7 @@ pub fn written(now: Instant, host: &Status, sessions: &[Figures]) -> String {
 }
 
 fn who(session: &Session) -> Who {
-    Who { name: session.name.clone(), address: session.address, asn: session.asn.0 }
+    Who { name: session.name.clone(), address: session.address, asn: session.asn.map_or(0, |asn| asn.0) }
 }
 
 fn about_host(text: &mut Text, host: &Status) {

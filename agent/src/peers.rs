@@ -1,15 +1,17 @@
 //! TCP connections of BGP: dials, accepts, reads and writes; understands nothing of what passes. BFD has its own thread in `bfd`; what keeps
-//! strangers off the connections stands in `shield`.
+//! strangers off the connections stands in `shield`, who is at the other end of a link that nobody numbered in `discovery`.
 //!
 //! In: [`Action`]s of the speaker. Out: [`Event`]s for it. Each connection has a reading and a writing task; a connection is
 //! over when either ends.
 
 mod bfd;
+mod discovery;
 mod dropped;
 mod option;
 mod password;
 mod shield;
 mod writer;
+mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use poplin_bgp::{Action, ConnectionId, Event as BgpEvent, Protection};
+use poplin_bgp::{Action, Address, ConnectionId, Event as BgpEvent, Protection, Zone};
 use poplin_node::Event;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
@@ -27,9 +29,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use bfd::Bfd;
+use discovery::Links;
 use dropped::Dropped;
 use shield::Shield;
 use writer::Writer;
+use zone::{address_of, socket_address};
 
 /// How long a dialled neighbour may take to answer.
 const DIAL: Duration = Duration::from_secs(5);
@@ -42,6 +46,7 @@ const READ_OCTETS: usize = 16 << 10;
 pub struct Peers {
     shared: Arc<Shared>,
     bfd: Option<Bfd>,
+    links: Links,
     /// What each connection's writer is told. Dropping the sender closes the connection once all is written.
     writers: BTreeMap<ConnectionId, mpsc::UnboundedSender<Vec<u8>>>,
     /// Connections that were opened since the speaker last asked for something.
@@ -63,13 +68,14 @@ impl Peers {
         let bfd = Bfd::start(sources.clone(), events.clone());
         let bfd = bfd.inspect_err(|error| tracing::warn!("cannot speak BFD: {error}; BGP goes on without")).ok();
         let (sender, opened) = mpsc::unbounded_channel();
+        let links = Links::new(events.clone());
         let listeners = bind_all(listen).await;
         let shield = Shield::new(listeners.clone());
         let shared = Arc::new(Shared { sources, events, opened: sender, connections: AtomicU64::new(0), shield });
         for listener in listeners {
             tokio::spawn(accept(listener, shared.clone()));
         }
-        Self { shared, bfd, writers: BTreeMap::new(), opened }
+        Self { shared, bfd, links, writers: BTreeMap::new(), opened }
     }
 
     /// A connection is over.
@@ -83,6 +89,11 @@ impl Peers {
         while let Ok((connection, writer)) = self.opened.try_recv() {
             self.writers.insert(connection, writer);
         }
+    }
+
+    /// These are the links on which neighbours are to be found from now on.
+    pub fn discover(&mut self, links: &BTreeMap<Zone, u32>) {
+        self.links.want(links);
     }
 
     /// Does what the speaker asks.
@@ -146,7 +157,10 @@ async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => shared.receive(stream, remote.ip().to_canonical()).await,
+            Ok((stream, remote)) => {
+                let neighbour = address_of(&stream, remote);
+                shared.receive(stream, neighbour).await;
+            }
             Err(error) => {
                 tracing::warn!("cannot accept a BGP connection: {error}");
                 tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors: do not spin
@@ -155,10 +169,10 @@ async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>) {
     }
 }
 
-async fn dial(shared: Arc<Shared>, neighbour: IpAddr, port: u16) {
+async fn dial(shared: Arc<Shared>, neighbour: Address, port: u16) {
     let protection = shared.shield.protection(neighbour);
     shared.shield.begins(neighbour);
-    let reason = match timeout(DIAL, shared.connect(SocketAddr::from((neighbour, port)), &protection)).await {
+    let reason = match timeout(DIAL, shared.connect(neighbour, port, &protection)).await {
         // An unfinished dial outlives a change of the configuration, and would be answered unsigned.
         Ok(Ok(_)) if shared.shield.protection(neighbour) != protection => {
             "it is to be protected otherwise now".to_owned()
@@ -179,7 +193,7 @@ impl Shared {
     }
 
     /// A neighbour calls. What cannot be protected as it should be is not taken.
-    async fn receive(self: &Arc<Self>, stream: TcpStream, neighbour: IpAddr) {
+    async fn receive(self: &Arc<Self>, stream: TcpStream, neighbour: Address) {
         let is_v6 = stream.local_addr().is_ok_and(|local| local.is_ipv6());
         let protection = self.shield.protection(neighbour);
         match self.shield.protect(&stream, is_v6, neighbour, &protection) {
@@ -188,25 +202,28 @@ impl Shared {
         }
     }
 
-    async fn connect(&self, remote: SocketAddr, protection: &Protection) -> io::Result<TcpStream> {
-        let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        if let Some(source) = self.sources.iter().find(|source| source.is_ipv4() == remote.is_ipv4()) {
+    /// On a link of its own a neighbour knows our address there and no other.
+    async fn connect(&self, neighbour: Address, port: u16, protection: &Protection) -> io::Result<TcpStream> {
+        let socket = if neighbour.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let remote = socket_address(&socket, neighbour, port)?;
+        let is_source = |source: &&IpAddr| neighbour.zone().is_none() && source.is_ipv4() == neighbour.is_ipv4();
+        if let Some(source) = self.sources.iter().find(is_source) {
             socket.bind(SocketAddr::from((*source, 0)))?;
         }
-        self.shield.protect(&socket, remote.is_ipv6(), remote.ip(), protection).map_err(io::Error::other)?;
+        self.shield.protect(&socket, neighbour.is_ipv6(), neighbour, protection).map_err(io::Error::other)?;
         socket.connect(remote).await
     }
 
-    async fn begin(self: &Arc<Self>, stream: TcpStream, neighbour: IpAddr, outgoing: bool) {
+    async fn begin(self: &Arc<Self>, stream: TcpStream, neighbour: Address, outgoing: bool) {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let _ = stream.set_nodelay(true);
         let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return };
+        let near = address_of(&stream, local);
         let (reader, writer) = stream.into_split();
         let (sender, octets) = mpsc::unbounded_channel();
         let _ = self.opened.send((connection, sender));
         self.tell(BgpEvent::ConnectionPorts { connection, local: local.port(), remote: remote.port() }).await;
-        let local = local.ip().to_canonical();
-        self.tell(BgpEvent::ConnectionOpened { connection, neighbour, outgoing, local }).await;
+        self.tell(BgpEvent::ConnectionOpened { connection, neighbour, outgoing, local: near }).await;
         let writer = Writer::new(connection, writer, octets);
         tokio::spawn(converse(self.clone(), connection, neighbour, reader, writer));
     }
@@ -215,7 +232,7 @@ impl Shared {
 async fn converse(
     shared: Arc<Shared>,
     connection: ConnectionId,
-    neighbour: IpAddr,
+    neighbour: Address,
     reader: OwnedReadHalf,
     writer: Writer,
 ) {
@@ -227,7 +244,7 @@ async fn converse(
 }
 
 /// Whoever is too far away may have connected, as the handshake is not looked at on both sides; then nothing is ever heard.
-async fn hear(shared: &Shared, connection: ConnectionId, neighbour: IpAddr, reader: OwnedReadHalf) -> String {
+async fn hear(shared: &Shared, connection: ConnectionId, neighbour: Address, reader: OwnedReadHalf) -> String {
     let protection = shared.shield.protection(neighbour);
     let before = Dropped::read();
     if protection.hops_max.is_some() && timeout(DIAL, reader.readable()).await.is_err() {

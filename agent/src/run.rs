@@ -4,13 +4,12 @@
 //! routes, rules and links stay, and the next life adopts them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
-use poplin_bgp::{Order, OrderRefusal};
+use poplin_bgp::{Address, Order, OrderRefusal};
 use poplin_node::request::{Answer, RequestId};
 use poplin_node::status::Status;
 use poplin_node::{Action, Event, Node, Note, Role};
@@ -239,6 +238,7 @@ impl Agent {
             Action::Bgp(poplin_bgp::Action::BestChanged(_)) => self.is_unwatched = true,
             Action::Bgp(poplin_bgp::Action::Monitor(wanted)) => self.stations.want(&wanted),
             Action::Bgp(poplin_bgp::Action::Report { connection, octets }) => self.stations.report(connection, octets),
+            Action::Discover(links) => self.peers.discover(&links),
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),
@@ -323,7 +323,7 @@ impl Agent {
         (status, sessions)
     }
 
-    fn order(&mut self, neighbour: IpAddr, order: Order) -> Result<String, OrderRefusal> {
+    fn order(&mut self, neighbour: Address, order: Order) -> Result<String, OrderRefusal> {
         self.node.admits(neighbour, order)?;
         self.handle(Event::Bgp(poplin_bgp::Event::Ordered { neighbour, order }));
         Ok(self.node.name_of(neighbour))

@@ -11,7 +11,6 @@
 //!    └<────────────── silence for the detection time, or hears Down ─┘
 //! ```
 
-mod chance;
 mod diagnostic;
 mod monitor;
 mod packet;

@@ -24,9 +24,11 @@
 //! assert!(speaker.next_action().is_none(), "nobody to tell yet");
 //! ```
 
+mod address;
 mod asn;
 pub mod bfd;
 pub mod bmp;
+mod chance;
 pub mod mrt;
 mod rib;
 mod route_map;
@@ -34,7 +36,9 @@ mod session;
 mod speaker;
 pub mod wire;
 
+pub use address::{Address, BadAddress, Zone};
 pub use asn::Asn;
+pub use chance::Chance;
 pub use rib::{Best, Fate, Refusal, Route, Step};
 pub use route_map::{
     BadPrefixRange, CommunityChange, CommunityPattern, MedChange, NextHop, PathCondition, PrefixRange, Prefixes,
@@ -42,7 +46,7 @@ pub use route_map::{
 };
 pub use session::{
     BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, Record, Refused,
-    RoleConfig, SessionState, Tally, Times,
+    RemoteAs, RoleConfig, SessionState, Tally, Times,
 };
 pub use speaker::{
     Action, Advertised, BestChange, ConnectionId, Event, FamilyCount, Monitoring, NeighbourDetail, NeighbourView, Note,

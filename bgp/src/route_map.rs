@@ -9,11 +9,11 @@ mod condition;
 mod pattern;
 mod prefixes;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::wire::Attributes;
+use crate::{Address, wire::Attributes};
 
 pub use change::{CommunityChange, MedChange, NextHop, RouteChange};
 pub use condition::{PathCondition, RouteCondition};
@@ -66,7 +66,7 @@ pub enum Verdict {
 pub(crate) struct Subject<'a> {
     pub(crate) prefix: IpNet,
     /// With whom it is exchanged: who offers it, or who would be told.
-    pub(crate) neighbour: IpAddr,
+    pub(crate) neighbour: Address,
     pub(crate) attributes: &'a Attributes,
 }
 

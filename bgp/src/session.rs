@@ -39,12 +39,11 @@ mod times;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     time::Instant,
 };
 
 use crate::{
-    Action, ConnectionId, Note, SpeakerConfig,
+    Action, Address, Asn, ConnectionId, Note, SpeakerConfig,
     wire::{Capability, Family, Fault, Message},
 };
 
@@ -53,7 +52,7 @@ use dial::Dial;
 use long_lived::Ages;
 use negotiate::our_open;
 
-pub use config::{BfdConfig, Exchange, NeighbourConfig, SessionState};
+pub use config::{BfdConfig, Exchange, NeighbourConfig, RemoteAs, SessionState};
 pub(crate) use connection::Established;
 pub(crate) use effect::Effect;
 pub use limit::{LimitAction, PrefixLimits};
@@ -144,7 +143,7 @@ impl Session {
         now: Instant,
         id: ConnectionId,
         outgoing: bool,
-        local: IpAddr,
+        local: Address,
         is_restarting: bool,
     ) {
         match self.dial {
@@ -234,6 +233,12 @@ impl Session {
 impl Session {
     pub(crate) fn config(&self) -> &NeighbourConfig {
         &self.config
+    }
+
+    /// The system it is in, by the configuration or by its OPEN.
+    pub(crate) fn asn(&self) -> Option<Asn> {
+        let said = || self.connections.iter().find_map(|connection| Some(connection.agreed()?.source.asn));
+        self.config.asn.named().or_else(said)
     }
 
     pub(crate) fn state(&self) -> SessionState {

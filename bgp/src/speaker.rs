@@ -23,14 +23,13 @@ mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::IpAddr,
     time::Instant,
 };
 
 use ipnet::IpNet;
 
 use crate::{
-    Best, Protection, Route, bfd,
+    Address, Best, Protection, Route, bfd,
     rib::{Change, Own, Table},
     session::{Effect, Session},
 };
@@ -52,23 +51,23 @@ use wait::Wait;
 #[derive(Debug)]
 pub struct Speaker {
     config: SpeakerConfig,
-    sessions: BTreeMap<IpAddr, Session>,
+    sessions: BTreeMap<Address, Session>,
     /// Whose each open connection is.
-    connections: BTreeMap<ConnectionId, IpAddr>,
+    connections: BTreeMap<ConnectionId, Address>,
     /// The ways to neighbours that BFD was last asked to watch.
-    watched: BTreeMap<IpAddr, bfd::Settings>,
+    watched: BTreeMap<Address, bfd::Settings>,
     /// The protection that was last asked for.
-    protected: BTreeMap<IpAddr, Protection>,
+    protected: BTreeMap<Address, Protection>,
     /// How BFD last saw them.
-    paths: BTreeMap<IpAddr, bfd::View>,
+    paths: BTreeMap<Address, bfd::View>,
     table: Table,
     terms: Terms,
     /// When the first event came.
     started: Option<Instant>,
     /// Who has told us its whole table since then.
-    synchronised: BTreeSet<IpAddr>,
+    synchronised: BTreeSet<Address>,
     /// Whom we still owe the mark that our table is complete.
-    unended: BTreeSet<IpAddr>,
+    unended: BTreeSet<Address>,
     /// Whether neighbours may come that are not configured yet.
     expects_callers: bool,
     /// Whether somebody wants to hear of every change of a best path.
@@ -179,7 +178,7 @@ impl Speaker {
         self.tick_stations(now);
     }
 
-    fn opened(&mut self, now: Instant, connection: ConnectionId, neighbour: IpAddr, outgoing: bool, local: IpAddr) {
+    fn opened(&mut self, now: Instant, connection: ConnectionId, neighbour: Address, outgoing: bool, local: Address) {
         if !self.sessions.contains_key(&neighbour) {
             self.ports_gone(connection);
             self.actions.push_back(Action::Close { connection });
@@ -198,7 +197,7 @@ impl Speaker {
     }
 
     /// Lets something happen to a session, and carries out what it wants.
-    fn with_session(&mut self, now: Instant, neighbour: IpAddr, change: impl FnOnce(&mut Session)) {
+    fn with_session(&mut self, now: Instant, neighbour: Address, change: impl FnOnce(&mut Session)) {
         let Some(session) = self.sessions.get_mut(&neighbour) else { return };
         change(session);
         for effect in session.take_effects(now) {
@@ -206,7 +205,7 @@ impl Speaker {
         }
     }
 
-    fn carry_out(&mut self, now: Instant, neighbour: IpAddr, effect: Effect) {
+    fn carry_out(&mut self, now: Instant, neighbour: Address, effect: Effect) {
         match effect {
             Effect::Act(action) => self.act(action),
             Effect::Up => {

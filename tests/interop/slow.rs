@@ -99,7 +99,7 @@ fn table(round: u32) -> Vec<u8> {
         let value = round.to_be_bytes().into_iter().chain(number.to_be_bytes()).cycle().take(OCTETS).collect();
         attributes.unknown = vec![Unknown { code: 99, value }];
         let prefix = Ipv4Net::new((0x0a00_0000 + (number << 8)).into(), 24).expect("24 bits are some");
-        pack_reach(&attributes, [192, 0, 2, 11].into(), [IpNet::V4(prefix)], DIALECT)
+        pack_reach(&attributes, Ipv4Addr::new(192, 0, 2, 11), [IpNet::V4(prefix)], DIALECT)
     });
     messages.flatten().collect()
 }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use poplin_bgp::Address;
 use poplin_node::kernel::{KernelState, LinkState, NewLink, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
 use poplin_policy::delta::{self, Change};
 use poplin_policy::ruleset::{Atom, Element, Interface, MapElements, Ruleset};
@@ -130,7 +131,8 @@ impl Kernel {
                 self.was_local.insert(destination);
             }
             Target::Gateways(gateways) => {
-                let is_on_link = |gateway: &IpAddr| self.state.underlay.keys().any(|link| link.contains(gateway));
+                let is_on_link =
+                    |gateway: &Address| self.state.underlay.keys().any(|link| link.contains(&gateway.ip()));
                 if gateways.is_empty() || !gateways.iter().all(is_on_link) {
                     return Err((StepFailureKind::Other, "nexthop has invalid gateway".to_owned()));
                 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_agent::resource::{ROOT, decode};
+use poplin_bgp::Address;
 use poplin_node::kernel::{KernelState, Target};
 use poplin_node::name::AttachmentId;
 use poplin_node::object::{Block, Endpoint, Object};
@@ -113,7 +114,8 @@ pub fn batch(world: &World, host: HostId) {
     }
     for (prefix, target) in &one.kernel.state.routes {
         if let Target::Gateways(gateways) = target {
-            let owner = |gateway| world.hosts.iter().find(|host| host.identity.addresses.contains(gateway));
+            let is_of = |host: &Host, gateway: &Address| host.identity.addresses.contains(&gateway.ip());
+            let owner = |gateway| world.hosts.iter().find(|host| is_of(host, gateway));
             for owner in gateways.iter().filter_map(owner) {
                 assert!(owner.kernel.was_local.contains(prefix), "{prefix} was announced before it stood");
             }
@@ -154,7 +156,7 @@ fn routes(world: &World, host: &Host, local: &[&Endpoint], blocks: &BTreeMap<IpN
     for other in world.hosts.iter().filter(|other| other.node.is_some()) {
         for prefix in announced(&other.kernel.state, blocks, other) {
             let same_family = |address: &&IpAddr| address.is_ipv4() == matches!(prefix, IpNet::V4(_));
-            let through = other.identity.addresses.iter().filter(same_family).copied().collect();
+            let through = other.identity.addresses.iter().filter(same_family).map(|&address| address.into()).collect();
             if other.identity.host != host.identity.host {
                 routes.insert(prefix, Target::Gateways(through));
             }

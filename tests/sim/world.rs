@@ -485,6 +485,7 @@ impl World {
             // Nobody talks in this world.
             Action::ReadFlows(_) => self.send(host, Source::Kernel, Event::FlowsDone(Ok(()))),
             Action::EndFlows(flows) => panic!("{flows:?} were never read"),
+            Action::Discover(links) => panic!("{links:?} are no links of this world"),
             Action::Apply(steps) => {
                 self.deeds += 1;
                 self.tell(|| format!("host {host} -> {}", describe(&steps)));

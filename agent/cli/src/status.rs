@@ -164,7 +164,7 @@ pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {
         cells([
             session.name.as_str(),
             &session.address,
-            &session.asn.to_string(),
+            &asn(session.asn),
             if session.shut_down { "shut down" } else { &session.state },
             &span(session.seconds_in_state),
             &in_out(session, "IPv4"),
@@ -174,6 +174,11 @@ pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {
         ])
     }));
     aligned(&rows)
+}
+
+/// One that is not known before the neighbour says it is nothing.
+fn asn(asn: u32) -> String {
+    if asn == 0 { "-".to_owned() } else { asn.to_string() }
 }
 
 /// How many came and went of a family; of those that came, how many may, if that is limited.

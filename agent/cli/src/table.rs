@@ -103,8 +103,10 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
         }
         Some(Object::Peer(peer)) => {
             let spec = peer.spec.unwrap_or_default();
-            let place = if spec.address_range.is_empty() { &spec.address } else { &spec.address_range };
-            let usual = vec![text(place), spec.asn.to_string(), or(spec.port, "179"), any(&spec.hosts)];
+            let places = [&spec.address, &spec.address_range, &spec.interface];
+            let place = places.into_iter().find(|place| !place.is_empty()).map_or(NOTHING, String::as_str);
+            let asn = if spec.remote_as.is_empty() { spec.asn.to_string() } else { spec.remote_as };
+            let usual = vec![text(place), asn, or(spec.port, "179"), any(&spec.hosts)];
             let hold_time = or(spec.hold_time_seconds.map(|seconds| format!("{seconds}s")), "90s");
             let protection = [text(&spec.password_file), or(spec.ttl_security_hops, NOTHING)];
             let maps = [text(&spec.import), text(&spec.export)];

@@ -1,7 +1,9 @@
 //! Everything a node can ask for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use poplin_bgp::Zone;
 
 use crate::flows::FlowHandle;
 use crate::kernel::Step;
@@ -23,6 +25,9 @@ pub enum Action {
     EndFlows(Vec<FlowHandle>),
     /// Tell whoever asked.
     Answer(RequestId, Answer),
+    /// These are all the links, with their indexes, on which routers are to be found from now on, and on which we are to be found (RFC 4861).
+    /// Answered by [`Event::NeighbourMet`](crate::event::Event::NeighbourMet), once for each new neighbour.
+    Discover(BTreeMap<Zone, u32>),
     /// Do something with a BGP connection.
     Bgp(poplin_bgp::Action),
     /// Tell the log.

@@ -1,5 +1,9 @@
 //! Everything that can happen to a node.
 
+use std::net::Ipv6Addr;
+
+use poplin_bgp::Zone;
+
 use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
 use crate::object::{Object, ObjectKey, Versioned};
@@ -56,6 +60,13 @@ pub enum Event {
     AttachRequested(RequestId, Attach),
     /// Somebody wants to leave.
     DetachRequested(RequestId, Detach),
+    /// A router has shown itself on one of the links of [`Action::Discover`](crate::action::Action::Discover), or another one in its place.
+    NeighbourMet {
+        /// On which link.
+        zone: Zone,
+        /// Its link-local address.
+        address: Ipv6Addr,
+    },
     /// Something happened to a BGP connection.
     Bgp(poplin_bgp::Event),
 }

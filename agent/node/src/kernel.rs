@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use poplin_bgp::{Address, Zone};
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::Interface;
 
@@ -45,6 +46,8 @@ pub struct KernelState {
     pub addresses: BTreeMap<IpAddr, String>,
     /// Every address of the host itself, on whatever link: what it may speak from.
     pub local: BTreeSet<IpAddr>,
+    /// Interfaces that are not ours and can carry packets now, with their indexes: where link-local neighbours may be.
+    pub live: BTreeMap<Zone, u32>,
     /// MTU of interfaces that are not ours.
     pub mtus: BTreeMap<String, u32>,
     /// Whether the host as a whole forwards no packets of some family it has.
@@ -72,8 +75,8 @@ pub struct LinkState {
 pub enum Target {
     /// A container on this host.
     Link(Interface),
-    /// Other hosts: one or several next hops of equal cost, all on-link.
-    Gateways(BTreeSet<IpAddr>),
+    /// Other hosts: one or several next hops of equal cost, all on-link. Those of IPv6 lead IPv4, too (RFC 8950).
+    Gateways(BTreeSet<Address>),
     /// Nowhere: the rest of an own block.
     Blackhole,
 }
@@ -84,7 +87,7 @@ pub enum UnderlayRoute {
     /// The destination is on the link itself.
     OnLink,
     /// Through these next hops.
-    Via(BTreeSet<IpAddr>),
+    Via(BTreeSet<Address>),
 }
 
 /// One change of the kernel. Carried out in the order given; each is idempotent: what already is so is no error.

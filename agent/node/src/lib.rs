@@ -11,6 +11,7 @@
 pub mod action;
 pub mod event;
 
+pub mod discovery;
 pub mod drops;
 pub mod flows;
 mod ipam;

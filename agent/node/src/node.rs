@@ -20,7 +20,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use poplin_bgp::{Asn, Speaker};
+use poplin_bgp::{Address, Asn, Speaker, Zone};
 use poplin_policy::label::Labels;
 
 use crate::action::{Action, Note};
@@ -31,7 +31,7 @@ use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, HostName};
 use crate::object::{Endpoint, Host, ObjectKey};
-use crate::peering::Peering;
+use crate::peering::{How, Met, Peering};
 use crate::policing::Policing;
 use crate::request::{Answer, Detach, Refusal, RequestId};
 use crate::underlay::{self, Learned};
@@ -94,7 +94,11 @@ pub struct Node {
     speaker: Option<Speaker>,
     peering: Option<Peering>,
     /// Who called from the prefix of a peer, and has not been forgotten since.
-    callers: BTreeSet<IpAddr>,
+    callers: BTreeSet<Address>,
+    /// Who showed himself on a link that a peer has to himself.
+    met: Met,
+    /// The links on which neighbours were last asked for.
+    discovered: BTreeMap<Zone, u32>,
     /// Until when it reflects although it is no reflector any more.
     reflects_until: Option<Instant>,
     learned: Learned,
@@ -137,6 +141,8 @@ impl Node {
             speaker: None,
             peering: None,
             callers: BTreeSet::new(),
+            met: Met::default(),
+            discovered: BTreeMap::new(),
             reflects_until: None,
             learned: BTreeMap::new(),
             origins: BTreeSet::new(),
@@ -164,6 +170,7 @@ impl Node {
                 self.begin(now, request, attachment, Wish::Attach(attach));
             }
             Event::DetachRequested(request, detach) => self.begin_detach(now, request, &detach),
+            Event::NeighbourMet { zone, address } => self.meet(now, zone, Address::on(address, zone), How::Advertised),
             Event::Bgp(event) => self.speaker_event(now, event),
         }
         self.settle(now);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::wire::{AddPaths, Family};
-use poplin_bgp::{Asn, Monitoring, PrefixLimits, Protection, RoleConfig, bfd};
+use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RemoteAs, RoleConfig, Zone, bfd};
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -206,7 +206,7 @@ pub struct Peer {
     /// The TCP port it listens on.
     pub port: u16,
     /// Its AS.
-    pub asn: Asn,
+    pub asn: PeerAs,
     /// Hosts that peer with it.
     pub hosts: Selector,
     /// How long things may take with it.
@@ -223,6 +223,8 @@ pub struct Peer {
     pub add_paths: AddPaths,
     /// Whether messages may be longer than 4,096 octets, if it can read them.
     pub extended_messages: bool,
+    /// Whether IPv4 prefixes go over routers of IPv6; absent = as the speaker has it.
+    pub extended_next_hop: Option<bool>,
     /// What hosts are to it, if it is in another AS.
     pub role: Option<RoleConfig>,
     /// How many paths to a prefix it is told at most.
@@ -241,6 +243,28 @@ pub struct Peer {
     pub long_lived: Option<Duration>,
     /// Whether its routes outlive the end of a session by a NOTIFICATION.
     pub is_gentle: bool,
+}
+
+/// Which AS a BGP neighbour is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerAs {
+    /// This one.
+    Is(Asn),
+    /// That of the host that peers with it.
+    Internal,
+    /// Any but that of the host that peers with it.
+    External,
+}
+
+impl PeerAs {
+    /// What a host of this AS has to expect.
+    pub fn seen_from(self, ours: Asn) -> RemoteAs {
+        match self {
+            Self::Is(asn) => RemoteAs::Is(asn),
+            Self::Internal => RemoteAs::Is(ours),
+            Self::External => RemoteAs::External,
+        }
+    }
 }
 
 /// How long things may take with a BGP neighbour.
@@ -266,7 +290,9 @@ impl Default for Timers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// At this address.
-    At(IpAddr),
+    At(Address),
+    /// On this link of ours, which is his and ours alone; it shows its address itself.
+    On(Zone),
     /// Somewhere in this prefix, which so many may call from at once; it shows where when it calls.
     Within(IpNet, usize),
 }

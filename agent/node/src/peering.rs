@@ -4,6 +4,7 @@
 //! the `bgp` crate; what is exchanged over them stands in `terms.rs`.
 
 pub(crate) mod callers;
+mod met;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
 use poplin_bgp::wire::{AddPaths, Family};
-use poplin_bgp::{Asn, BfdConfig, Exchange, Monitoring, NeighbourConfig, PrefixLimits, Protection, SpeakerConfig};
+use poplin_bgp::{
+    Address, Asn, BfdConfig, Exchange, Monitoring, NeighbourConfig, PrefixLimits, Protection, RemoteAs, SpeakerConfig,
+    Zone,
+};
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
@@ -23,6 +27,7 @@ use crate::underlay::on_link;
 
 pub use terms::reflects;
 
+pub(crate) use met::{How, Met};
 use terms::Terms;
 
 /// How long a neighbour may be silent before its session ends.
@@ -44,11 +49,13 @@ pub struct Peering {
     /// Its neighbours.
     pub neighbours: Vec<NeighbourConfig>,
     /// Which object each neighbour comes from, for people.
-    pub names: BTreeMap<IpAddr, String>,
+    pub names: BTreeMap<Address, String>,
     /// What of that cannot be meant so, one sentence each.
     pub problems: Vec<String>,
     /// Whether it reflects for the other hosts of its AS.
     pub is_reflector: bool,
+    /// The links on which neighbours are to be found, by index.
+    pub links: BTreeMap<Zone, u32>,
     /// Whether neighbours may call that are not among these yet.
     pub expects_callers: bool,
     /// Who is told of all that by BMP.
@@ -64,31 +71,43 @@ pub fn peering(
     kernel: &KernelState,
     before: Option<&Peering>,
     lingers: bool,
-    callers: &BTreeSet<IpAddr>,
+    callers: &BTreeSet<Address>,
+    met: &Met,
 ) -> Peering {
     let fabric = mirror.fabric();
     let asn = me.asn.unwrap_or(fabric.asn);
     let mut terms = Terms::new(mirror, &fabric, me, asn, lingers);
     let mut names = BTreeMap::new();
     let mut neighbours = Vec::new();
-    let with_peer = |terms: &mut Terms<'_>, peer: &Peer, address: IpAddr| {
+    let with_peer = |terms: &mut Terms<'_>, peer: &Peer, address: Address| {
         let is_multihop = || !is_direct(address, kernel, before);
         let bfd = peer.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or_else(is_multihop)));
-        NeighbourConfig { bfd, ..neighbour_of_peer(me, peer, address, terms.with_peer(peer)) }
+        NeighbourConfig { bfd, ..neighbour_of_peer(me, peer, asn, address, terms.with_peer(peer)) }
     };
     for (peer, address) in callers::at_one_address(mirror, me) {
         neighbours.push(with_peer(&mut terms, peer, address));
         names.insert(address, peer.name.to_string());
     }
+    let mut missing = Vec::new();
+    for (peer, zone) in callers::on_a_link(mirror, me) {
+        match met.on(zone, kernel) {
+            Ok(address) if names.contains_key(&address) => missing.push(twice(peer, address, &names[&address])),
+            Ok(address) => {
+                neighbours.push(with_peer(&mut terms, peer, address));
+                names.insert(address, peer.name.to_string());
+            }
+            Err(absent) => missing.push(format!("peer {}: {absent}", peer.name)),
+        }
+    }
     let bfd = fabric.bfd.map(|bfd| watched(&bfd, bfd.is_multihop.unwrap_or(true)));
     let others = mirror.hosts().filter(|host| fabric.is_meshed && host.name != me.name);
-    for (host, address) in others.filter_map(|host| Some((host, common_address(me, host)?))) {
+    for (host, address) in others.filter_map(|host| Some((host, Address::from(common_address(me, host)?)))) {
         if names.contains_key(&address) {
             continue;
         }
         let known = || before.and_then(|before| before.neighbour(address, host.name.as_str()));
         let Some(exchange) = terms.with_host(host, known) else { continue };
-        let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn), HOLD_TIME, exchange);
+        let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn).into(), HOLD_TIME, exchange);
         // Hosts whose routes outlive them for long outlive a hold time, too: a reflector without power says nothing before.
         let long_lived = fabric.routing.long_lived;
         neighbours.push(NeighbourConfig { bfd, long_lived, gentle: long_lived.is_some(), ..neighbour });
@@ -105,13 +124,17 @@ pub fn peering(
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
     let is_reflector = reflects(&fabric, me);
     let expects_callers = callers::may_call(mirror, me);
-    let (problems, stations) = (terms.into_problems(), fabric.routing.stations.clone());
-    Peering { speaker, neighbours, names, problems, is_reflector, expects_callers, stations }
+    let (problems, stations) =
+        (terms.into_problems().into_iter().chain(missing).collect(), fabric.routing.stations.clone());
+    let wanted = callers::links(mirror, me);
+    let live = kernel.live.iter().filter(|(zone, _)| wanted.contains(zone));
+    let links = live.map(|(zone, index)| (*zone, *index)).collect();
+    Peering { speaker, neighbours, names, problems, is_reflector, links, expects_callers, stations }
 }
 
 impl Peering {
     /// What is exchanged with the neighbour of this address and name.
-    fn neighbour(&self, address: IpAddr, name: &str) -> Option<&Exchange> {
+    fn neighbour(&self, address: Address, name: &str) -> Option<&Exchange> {
         let is_known = self.names.get(&address).is_some_and(|known| known == name);
         let known = self.neighbours.iter().find(|neighbour| is_known && neighbour.address == address);
         known.map(|neighbour| &neighbour.exchange)
@@ -122,6 +145,10 @@ impl Peering {
 fn common_address(me: &Host, other: &Host) -> Option<IpAddr> {
     let is_ours = |address: &&IpAddr| me.addresses.iter().any(|mine| mine.is_ipv4() == address.is_ipv4());
     other.addresses.iter().find(is_ours).copied()
+}
+
+fn twice(peer: &Peer, address: Address, other: &str) -> String {
+    format!("peer {} is {address}, and so is {other}, which counts", peer.name)
 }
 
 /// Between hosts routers are allowed for, unless the fabric says otherwise: both ends must take the same port, and need not agree on
@@ -135,14 +162,14 @@ fn watched(bfd: &Bfd, is_multihop: bool) -> BfdConfig {
 }
 
 /// Whether a peer is on a link of ours. One that once was still is when the link has gone down: that is what BFD is to notice.
-fn is_direct(address: IpAddr, kernel: &KernelState, before: Option<&Peering>) -> bool {
+fn is_direct(address: Address, kernel: &KernelState, before: Option<&Peering>) -> bool {
     let known = before.and_then(|peering| peering.neighbours.iter().find(|known| known.address == address));
     let was_direct = known.and_then(|known| known.bfd).is_some_and(|bfd| bfd.settings.path == Path::Direct);
-    was_direct || on_link(kernel, address).is_some()
+    was_direct || address.zone().is_some() || on_link(kernel, address.ip()).is_some()
 }
 
-fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange) -> NeighbourConfig {
-    let usual = neighbour(me, address, peer.port, peer.asn, peer.timers.hold, exchange);
+fn neighbour_of_peer(me: &Host, peer: &Peer, ours: Asn, address: Address, exchange: Exchange) -> NeighbourConfig {
+    let usual = neighbour(me, address, peer.port, peer.asn.seen_from(ours), peer.timers.hold, exchange);
     NeighbourConfig {
         passive: peer.is_passive,
         families: peer.families.clone(),
@@ -153,6 +180,7 @@ fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange
         shutdown: peer.shutdown.clone(),
         add_paths: peer.add_paths,
         extended_messages: peer.extended_messages,
+        extended_next_hop: peer.extended_next_hop,
         role: peer.role,
         keepalive: peer.timers.keepalive,
         connect_retry: peer.timers.connect_retry,
@@ -163,9 +191,9 @@ fn neighbour_of_peer(me: &Host, peer: &Peer, address: IpAddr, exchange: Exchange
 
 fn neighbour(
     me: &Host,
-    address: IpAddr,
+    address: Address,
     port: u16,
-    asn: Asn,
+    asn: RemoteAs,
     hold_time: Duration,
     exchange: Exchange,
 ) -> NeighbourConfig {
@@ -197,6 +225,7 @@ fn neighbour(
         shutdown: None,
         add_paths: AddPaths::default(),
         extended_messages: true,
+        extended_next_hop: None,
         role: None,
         exchange,
     }
@@ -228,7 +257,7 @@ mod tests {
     use super::*;
     use crate::kernel::UnderlayRoute;
     use crate::name::{HostName, PeerName, PoolName};
-    use crate::object::{Block, Object, Place, Versioned};
+    use crate::object::{Block, Object, PeerAs, Place, Versioned};
     use poplin_policy::ruleset::Interface;
     use poplin_policy::selector::Selector;
 
@@ -260,7 +289,7 @@ mod tests {
             name: PeerName::new("tor"),
             place: Place::At(address),
             port: BGP_PORT,
-            asn: Asn(65000),
+            asn: PeerAs::Is(Asn(65000)),
             hosts: Selector::all(),
             timers: Default::default(),
             bfd,
@@ -272,6 +301,7 @@ mod tests {
             shutdown: None,
             add_paths: AddPaths::default(),
             extended_messages: true,
+            extended_next_hop: None,
             role: None,
             paths: 8,
             is_passive: false,
@@ -283,7 +313,7 @@ mod tests {
         mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);
         let mut kernel = KernelState::default();
         kernel.underlay.extend(route.map(|route| ("172.31.1.0/24".parse().unwrap(), route)));
-        let peering = peering(&mirror, &me(), &kernel, before, false, &BTreeSet::new());
+        let peering = peering(&mirror, &me(), &kernel, before, false, &BTreeSet::new(), &Met::default());
         let path = peering.neighbours[0].bfd.map(|bfd| bfd.settings.path);
         (peering, path)
     }

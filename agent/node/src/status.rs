@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::wire::Family;
-use poplin_bgp::{Asn, FamilyCount, Route, bfd};
+use poplin_bgp::{Address, Asn, FamilyCount, Route, bfd};
 
 use crate::name::{HostName, PoolName};
 
@@ -45,9 +45,9 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     /// The neighbour.
-    pub address: IpAddr,
-    /// Its AS.
-    pub asn: Asn,
+    pub address: Address,
+    /// Its AS, as far as it is known.
+    pub asn: Option<Asn>,
     /// The peer or host object it comes from.
     pub name: String,
     /// State as RFC 4271 §8.2.2 names it.

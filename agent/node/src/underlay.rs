@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use poplin_bgp::Address;
 
 use crate::kernel::{KernelState, UnderlayRoute};
 
 /// Routes learned by BGP: for each prefix its next hops, as announced.
-pub type Learned = BTreeMap<IpNet, BTreeSet<IpAddr>>;
+pub type Learned = BTreeMap<IpNet, BTreeSet<Address>>;
 
 /// How often a next hop may itself be reached through a next hop. A fabric needs one: host, by ToR.
 const MAX_RECURSION: u8 = 4;
 
 /// The address of each family under which others reach this host: one on the link that leads to the default gateway; where
-/// there is no default route, the first global address.
+/// there is no default route, the first global address on any link, or else on `lo`.
 pub fn uplink_addresses(kernel: &KernelState) -> BTreeSet<IpAddr> {
     [false, true].into_iter().filter_map(|is_v6| uplink_address(kernel, is_v6)).collect()
 }
@@ -30,9 +31,11 @@ fn uplink_address(kernel: &KernelState, is_v6: bool) -> Option<IpAddr> {
         Some(UnderlayRoute::Via(gateways)) => gateways.first().copied(),
         Some(UnderlayRoute::OnLink) | None => None,
     };
-    let link = gateway.and_then(|gateway| on_link(kernel, gateway));
+    let link = gateway.and_then(|gateway| on_link(kernel, gateway.ip()));
     let near = link.and_then(|link| candidates.clone().find(|address| link.contains(address)));
-    near.or_else(|| candidates.next())
+    // Where no link is numbered, a host's address stands on its lo.
+    let on_lo = || kernel.local.iter().copied().find(|address| address.is_ipv6() == is_v6 && is_global(*address));
+    near.or_else(|| candidates.next()).or_else(on_lo)
 }
 
 /// Neither loopback nor link-local: something another host can answer to.
@@ -50,16 +53,20 @@ pub fn uplink_mtu_bytes(kernel: &KernelState, addresses: &BTreeSet<IpAddr>) -> O
 }
 
 /// The on-link gateways that lead to any of the next hops; empty if none is reachable.
-pub fn resolve(kernel: &KernelState, learned: &Learned, next_hops: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
+pub fn resolve(kernel: &KernelState, learned: &Learned, next_hops: &BTreeSet<Address>) -> BTreeSet<Address> {
     next_hops.iter().flat_map(|next_hop| resolve_one(kernel, learned, *next_hop, MAX_RECURSION)).collect()
 }
 
-fn resolve_one(kernel: &KernelState, learned: &Learned, next_hop: IpAddr, depth: u8) -> BTreeSet<IpAddr> {
+fn resolve_one(kernel: &KernelState, learned: &Learned, next_hop: Address, depth: u8) -> BTreeSet<Address> {
     if depth == 0 {
         return BTreeSet::new();
     }
-    let underlay = longest_match(&kernel.underlay, next_hop);
-    let taught = longest_match(learned, next_hop);
+    // What is known by its link is on that link, whatever the routes say, and gone with it.
+    if let Some(zone) = next_hop.zone() {
+        return kernel.live.contains_key(&zone).then_some(next_hop).into_iter().collect();
+    }
+    let underlay = longest_match(&kernel.underlay, next_hop.ip());
+    let taught = longest_match(learned, next_hop.ip());
     let through = match (underlay, taught) {
         (Some((near, _)), Some((far, gateways))) if far.prefix_len() > near.prefix_len() => gateways,
         (None, Some((_, gateways))) => gateways,
@@ -91,14 +98,18 @@ fn longest_match<T>(table: &BTreeMap<IpNet, T>, address: IpAddr) -> Option<(IpNe
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> IpAddr {
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn address(text: &str) -> Address {
         text.parse().unwrap()
     }
 
     fn behind_a_tor() -> KernelState {
         let mut kernel = KernelState::default();
-        kernel.addresses.insert(address("10.0.0.7"), "docker0".to_owned());
-        kernel.addresses.insert(address("172.31.1.2"), "up".to_owned());
+        kernel.addresses.insert(ip("10.0.0.7"), "docker0".to_owned());
+        kernel.addresses.insert(ip("172.31.1.2"), "up".to_owned());
         kernel.mtus.insert("up".to_owned(), 9000);
         kernel.underlay.insert("172.31.1.0/24".parse().unwrap(), UnderlayRoute::OnLink);
         kernel
@@ -113,7 +124,7 @@ mod tests {
 
         let addresses = uplink_addresses(&kernel);
 
-        assert_eq!(addresses, BTreeSet::from([address("172.31.1.2")]));
+        assert_eq!(addresses, BTreeSet::from([ip("172.31.1.2")]));
         assert_eq!(uplink_mtu_bytes(&kernel, &addresses), Some(9000));
     }
 
@@ -149,5 +160,27 @@ mod tests {
         ]);
         let kernel = KernelState::default();
         assert_eq!(resolve(&kernel, &learned, &BTreeSet::from([address("192.0.2.9")])), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_next_hop_that_names_its_link_is_reached_there_as_long_as_the_link_lives() {
+        let near = BTreeSet::from([address("fe80::1%eth0")]);
+        let far = BTreeSet::from([address("10.0.0.1")]);
+        let learned = Learned::from([("10.0.0.1/32".parse().unwrap(), near.clone())]);
+        let mut kernel = KernelState::default();
+        assert_eq!(resolve(&kernel, &learned, &near), BTreeSet::new());
+
+        kernel.live.insert(poplin_bgp::Zone::new("eth0").unwrap(), 2);
+
+        assert_eq!(resolve(&kernel, &learned, &near), near);
+        assert_eq!(resolve(&kernel, &learned, &far), near, "a router of IPv6 leads to one of IPv4");
+    }
+
+    #[test]
+    fn where_no_link_is_numbered_the_hosts_address_stands_on_lo() {
+        let mut kernel = KernelState::default();
+        kernel.local.extend([ip("127.0.0.1"), ip("::1"), ip("fe80::7"), ip("169.254.1.1"), ip("10.0.0.7")]);
+
+        assert_eq!(uplink_addresses(&kernel), BTreeSet::from([ip("10.0.0.7")]));
     }
 }

@@ -3,13 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent, wire::Family};
 use poplin_node::kernel::KernelState;
 use poplin_node::name::{HostName, PeerName};
-use poplin_node::object::{Host, Object, Peer, Place, RouteMaps, Versioned};
+use poplin_node::object::{Host, Object, Peer, PeerAs, Place, RouteMaps, Versioned};
 use poplin_node::{Action, Event, Identity, Node, Role};
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
@@ -77,7 +76,7 @@ fn racks() -> Peer {
         name: PeerName::new("racks"),
         place: Place::Within("192.0.2.0/24".parse().unwrap(), 2),
         port: 179,
-        asn: Asn(64512),
+        asn: PeerAs::Is(Asn(64512)),
         hosts: Selector::all(),
         timers: Default::default(),
         bfd: None,
@@ -94,6 +93,7 @@ fn racks() -> Peer {
         long_lived: None,
         is_gentle: false,
         extended_messages: true,
+        extended_next_hop: None,
         role: None,
     }
 }
@@ -107,7 +107,7 @@ fn who_calls_from_the_prefix_is_a_neighbour_and_nobody_else() {
     assert!(!called.call("198.51.100.1"));
 
     assert_eq!(called.names(), ["racks@192.0.2.11"]);
-    assert_eq!(called.node.neighbour_called("racks@192.0.2.11"), Some(IpAddr::from([192, 0, 2, 11])));
+    assert_eq!(called.node.neighbour_called("racks@192.0.2.11"), Some([192, 0, 2, 11].into()));
 }
 
 #[test]

@@ -291,7 +291,7 @@ impl Room {
                 }
                 Action::EndFlows(flows) => self.ended.extend(flows),
                 Action::Transact(_, transaction) => panic!("{transaction:?}"),
-                Action::Answer(..) | Action::Bgp(_) | Action::Note(_) => {}
+                Action::Answer(..) | Action::Discover(_) | Action::Bgp(_) | Action::Note(_) => {}
             }
         }
     }

@@ -72,7 +72,7 @@ impl Desk {
                 Action::EndFlows(flows) => panic!("{flows:?} were never read"),
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
-                Action::Bgp(_) | Action::Note(_) => {}
+                Action::Discover(_) | Action::Bgp(_) | Action::Note(_) => {}
             }
         }
     }
@@ -196,7 +196,7 @@ fn kernel() -> KernelState {
 }
 
 fn far_away() -> Target {
-    Target::Gateways(BTreeSet::from([address("172.31.0.2")]))
+    Target::Gateways(BTreeSet::from([address("172.31.0.2").into()]))
 }
 
 fn is_restart(step: &Step) -> bool {
@@ -385,7 +385,7 @@ fn routes_of_an_earlier_life_wait_for_the_store_and_then_for_the_neighbours() {
 #[test]
 fn a_call_that_comes_before_anybody_is_known_is_hung_up() {
     let mut desk = Desk::new();
-    let (neighbour, local) = (address("172.31.0.2"), address("172.31.0.1"));
+    let (neighbour, local) = (address("172.31.0.2").into(), address("172.31.0.1").into());
 
     let connection = ConnectionId(7);
     desk.tell(Event::Bgp(poplin_bgp::Event::ConnectionOpened { connection, neighbour, outgoing: false, local }));

@@ -165,18 +165,23 @@ impl File {
             if !peer.hosts.is_empty() {
                 problems.push(format!("peers.{name}.hosts: there is one speaker, and it peers with all; leave it out"));
             }
-            if peer.reflector_client && peer.asn != self.asn {
-                let (theirs, ours) = (peer.asn, self.asn);
-                problems.push(format!("peers.{name}.reflectorClient: it is in AS {theirs}, and we are in AS {ours}"));
+            if peer.reflector_client && peer.asn != self.asn && peer.remote_as != "internal" {
+                let theirs = if peer.asn == 0 { "another AS".to_owned() } else { format!("AS {}", peer.asn) };
+                problems
+                    .push(format!("peers.{name}.reflectorClient: it is in {theirs}, and we are in AS {}", self.asn));
             }
             for (field, map) in [("import", &peer.import), ("export", &peer.export)] {
                 problems.extend(self.missing(map).map(|problem| format!("peers.{name}.{field}: {problem}")));
             }
         }
-        let mut addresses = BTreeMap::new();
-        for (name, peer) in self.peers.iter().filter(|(_, peer)| peer.address_range.is_empty()) {
-            if let Some(other) = addresses.insert(&peer.address, name) {
-                problems.push(format!("peers.{name}.address: {} is {other} already", peer.address));
+        for (field, place) in [("address", place_at as fn(&v1::PeerSpec) -> &str), ("interface", place_on)] {
+            let mut places = BTreeMap::new();
+            for (name, place) in
+                self.peers.iter().map(|(name, peer)| (name, place(peer))).filter(|(_, at)| !at.is_empty())
+            {
+                if let Some(other) = places.insert(place, name) {
+                    problems.push(format!("peers.{name}.{field}: {place} is {other} already"));
+                }
             }
         }
         problems
@@ -190,6 +195,14 @@ impl File {
         let advice = near.map_or_else(|| format!("write [routeMaps.{map}]"), |near| format!("did you mean {near:?}?"));
         Some(format!("there is no route map named {map:?}; {advice}"))
     }
+}
+
+fn place_at(peer: &v1::PeerSpec) -> &str {
+    &peer.address
+}
+
+fn place_on(peer: &v1::PeerSpec) -> &str {
+    &peer.interface
 }
 
 /// The form in which a store holds it.

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use poplin_bgp::{Address, Zone};
 use poplin_node::kernel::{INTERFACE_PREFIX, KernelState, LinkState, Mac, ROUTE_PROTOCOL, Target, UnderlayRoute};
 use poplin_policy::ruleset::Interface;
 use rustix::io::Errno;
@@ -47,6 +48,8 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
             }
             None => {
                 state.mtus.insert(found.name.clone(), found.state.mtu_bytes);
+                let zone = Zone::new(&found.name).filter(|_| found.is_live);
+                state.live.extend(zone.map(|zone| (zone, *index)));
             }
         }
     }
@@ -71,7 +74,7 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     for found in routes {
         if found.protocol == ROUTE_PROTOCOL {
             let name = found.interface.and_then(|index| all_links.get(&index)).map(|link| link.name.as_str());
-            if let Some(target) = target(&found, name) {
+            if let Some(target) = target(&found, gateways(&found, &all_links), name) {
                 state.routes.insert(found.destination, target);
             }
         } else if found.kind == route::RTN_UNICAST
@@ -80,9 +83,10 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
             && metrics.get(&found.destination).is_none_or(|metric| found.metric < *metric)
         {
             metrics.insert(found.destination, found.metric);
-            let way = match found.gateways.is_empty() {
+            let gateways = gateways(&found, &all_links);
+            let way = match gateways.is_empty() {
                 true => UnderlayRoute::OnLink,
-                false => UnderlayRoute::Via(found.gateways),
+                false => UnderlayRoute::Via(gateways),
             };
             state.underlay.insert(found.destination, way);
         }
@@ -90,11 +94,17 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     Ok(state)
 }
 
+/// Gateways with their links, where these give them a meaning.
+fn gateways(found: &Route, links: &BTreeMap<u32, Link>) -> BTreeSet<Address> {
+    let zone = |index: Option<u32>| Zone::new(&links.get(&index?)?.name);
+    found.gateways.iter().map(|(gateway, index)| Address::new(*gateway, zone(*index))).collect()
+}
+
 /// Where one of our routes leads; nothing for a kind we never write.
-fn target(found: &Route, interface: Option<&str>) -> Option<Target> {
+fn target(found: &Route, gateways: BTreeSet<Address>, interface: Option<&str>) -> Option<Target> {
     match found.kind {
         route::RTN_BLACKHOLE => Some(Target::Blackhole),
-        route::RTN_UNICAST if !found.gateways.is_empty() => Some(Target::Gateways(found.gateways.clone())),
+        route::RTN_UNICAST if !gateways.is_empty() => Some(Target::Gateways(gateways)),
         route::RTN_UNICAST => Some(Target::Link(Interface::new(interface?)?)),
         _ => None,
     }
@@ -105,6 +115,8 @@ struct Link {
     /// Its name, if it is a veth of ours.
     ours: Option<Interface>,
     is_loopback: bool,
+    /// Whether packets of IPv6 can pass now.
+    is_live: bool,
     has_ipv6: bool,
     /// Not looked at for links of others, but for the MTU. `is_configured` says nothing yet of the gateway address.
     state: LinkState,
@@ -124,7 +136,9 @@ fn read_links(conversation: &mut Conversation) -> Result<BTreeMap<u32, Link>, Re
 }
 
 fn parse_link(payload: &[u8]) -> Option<Link> {
-    const IFF_LOOPBACK: u32 = 8;
+    const IFF_LOOPBACK: u32 = 0x8;
+    /// Up, and so is what is below it: there is a carrier.
+    const IFF_RUNNING: u32 = 0x40;
     let index = u32_at(payload, 4)?;
     let flags = u32_at(payload, 8)?;
     let (mut name, mut mac, mut mtu_bytes, mut is_veth) = (None, Mac([0; 6]), 0, false);
@@ -155,6 +169,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         ours: Some(&name).filter(|name| is_veth && name.starts_with(INTERFACE_PREFIX)).and_then(Interface::new),
         name,
         is_loopback: flags & IFF_LOOPBACK != 0,
+        is_live: flags & IFF_LOOPBACK == 0 && flags & link::IFF_UP != 0 && flags & IFF_RUNNING != 0 && conf_6.is_some(),
         has_ipv6: conf_6.is_some(),
         state: LinkState { index, is_up: flags & link::IFF_UP != 0, mac, mtu_bytes, is_configured },
     })
@@ -222,7 +237,8 @@ struct Route {
     kind: u8,
     metric: u32,
     interface: Option<u32>,
-    gateways: BTreeSet<IpAddr>,
+    /// Each with the index of its link.
+    gateways: Vec<(IpAddr, Option<u32>)>,
 }
 
 /// Routes of the main table.
@@ -252,32 +268,34 @@ fn parse_route(payload: &[u8], family: u8) -> Option<Route> {
         AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    let (mut metric, mut interface, mut gateways) = (0, None, BTreeSet::new());
+    let (mut metric, mut interface, mut gateways) = (0, None, Vec::new());
     for (attribute, value) in attributes(payload.get(route::HEAD_OCTETS..)?) {
         match attribute {
             route::RTA_DST => destination = address::parse(value)?,
             route::RTA_TABLE => table = u32_at(value, 0)?,
             route::RTA_PRIORITY => metric = u32_at(value, 0)?,
             route::RTA_OIF => interface = u32_at(value, 0),
-            route::RTA_MULTIPATH => next_hops(value).for_each(|hop| gateways.extend(gateway(hop))),
+            route::RTA_MULTIPATH => gateways.extend(next_hops(value)),
             _ => {}
         }
     }
-    gateways.extend(gateway(payload.get(route::HEAD_OCTETS..)?));
+    let only = gateway(payload.get(route::HEAD_OCTETS..)?);
+    gateways.extend(only.map(|gateway| (gateway, interface)));
     let is_asked_for = found_family == family && table == u32::from(route::RT_TABLE_MAIN);
     let is_standing = flags & (RTNH_F_DEAD | RTM_F_CLONED) == 0;
     let destination = IpNet::new(destination, destination_bits).ok()?;
     (is_asked_for && is_standing).then_some(Route { destination, protocol, kind, metric, interface, gateways })
 }
 
-/// The attributes of each next hop of a multipath route.
-fn next_hops(mut octets: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
+/// The gateway of each next hop of a multipath route, and the index of its link.
+fn next_hops(mut octets: &[u8]) -> impl Iterator<Item = (IpAddr, Option<u32>)> {
+    let hops = std::iter::from_fn(move || {
         let length = usize::from(u16_at(octets, 0)?);
-        let hop = octets.get(route::NEXT_HOP_OCTETS..length)?;
+        let hop = octets.get(..length).filter(|hop| hop.len() >= route::NEXT_HOP_OCTETS)?;
         octets = octets.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(hop)
-    })
+    });
+    hops.filter_map(|hop| Some((gateway(hop.get(route::NEXT_HOP_OCTETS..)?)?, u32_at(hop, 4))))
 }
 
 fn gateway(octets: &[u8]) -> Option<IpAddr> {

@@ -3,10 +3,10 @@
 //! In: destination and target. Out: done, or why not. Knows nothing of other people's routes, and cannot harm them: see [`ROUTE_METRIC`].
 //! Header: linux/rtnetlink.h (`struct rtmsg`, `struct rtnexthop`, `RTA_*`).
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use poplin_bgp::Address;
 use poplin_node::kernel::{ROUTE_PROTOCOL, Target};
 use rustix::io::Errno;
 
@@ -67,7 +67,9 @@ pub(super) fn set(route: &mut Conversation, destination: IpNet, target: &Target)
             write(route, RTN_UNICAST, RT_SCOPE_LINK, &|out| out.put_u32(RTA_OIF, index))
         }
         Target::Gateways(gateways) => {
-            write(route, RTN_UNICAST, RT_SCOPE_UNIVERSE, &|out| put_gateways(out, destination, gateways))
+            let hops = gateways.iter().map(|gateway| hop(route, *gateway)).collect::<Result<Vec<_>, _>>();
+            let hops = hops.map_err(explain)?;
+            write(route, RTN_UNICAST, RT_SCOPE_UNIVERSE, &|out| put_hops(out, destination, &hops))
         }
         Target::Blackhole => write(route, RTN_BLACKHOLE, RT_SCOPE_UNIVERSE, &|_| {}),
     }
@@ -96,17 +98,27 @@ fn put_destination(out: &mut Writer, destination: IpNet) {
     out.put(RTA_DST, &octets(destination.addr()));
 }
 
-fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<IpAddr>) {
-    if let [only] = Vec::from_iter(gateways)[..] {
-        return put_gateway(out, destination, *only);
+/// A gateway, and the index of its link if it is known by that; else 0, and the kernel looks for it.
+fn hop(route: &mut Conversation, gateway: Address) -> Result<(IpAddr, u32), Refusal> {
+    let index = gateway.zone().map(|zone| link::index(route, zone.as_str())).transpose()?;
+    Ok((gateway.ip(), index.unwrap_or(0)))
+}
+
+fn put_hops(out: &mut Writer, destination: IpNet, hops: &[(IpAddr, u32)]) {
+    if let [(gateway, index)] = *hops {
+        if index != 0 {
+            out.put_u32(RTA_OIF, index);
+        }
+        return put_gateway(out, destination, gateway);
     }
     out.nest(RTA_MULTIPATH, |out| {
-        for gateway in gateways {
+        for (gateway, index) in hops {
             let mut next_hop = Writer::default();
             put_gateway(&mut next_hop, destination, *gateway);
             let length = u16::try_from(NEXT_HOP_OCTETS + next_hop.octets().len()).expect("a next hop has 28 octets");
             let mut head = [0; NEXT_HOP_OCTETS];
             head[..2].copy_from_slice(&length.to_ne_bytes());
+            head[4..].copy_from_slice(&index.to_ne_bytes());
             out.raw(&head);
             out.raw(next_hop.octets());
         }

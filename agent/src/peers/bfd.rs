@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use poplin_bgp::Address;
 use poplin_bgp::bfd::{Action, Event as BfdEvent, Monitor, Settings, View};
 use poplin_node::Event;
 use rustix::process::setpriority_process;
@@ -34,7 +35,7 @@ const NICE: i32 = -15;
 const RETRY: Duration = Duration::from_millis(10);
 
 /// The ways to be watched.
-type Ways = BTreeMap<IpAddr, Settings>;
+type Ways = BTreeMap<Address, Settings>;
 
 /// The way to the thread. It ends when this is dropped.
 pub(super) struct Bfd {
@@ -91,7 +92,7 @@ struct Bench {
     wake: Wake,
     events: mpsc::Sender<Event>,
     /// What the head had no room for.
-    untold: BTreeMap<IpAddr, View>,
+    untold: BTreeMap<Address, View>,
     discarded: u64,
 }
 

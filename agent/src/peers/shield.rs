@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use poplin_bgp::Protection;
+use poplin_bgp::{Address, Protection};
 use tokio::net::TcpListener;
 
 use super::dropped::Dropped;
@@ -22,9 +21,9 @@ pub(super) struct Shield {
     /// Each with whether it is one of IPv6.
     listeners: Vec<(Arc<TcpListener>, bool)>,
     /// Locked for moments, never while something is waited for.
-    wanted: Mutex<BTreeMap<IpAddr, Protection>>,
+    wanted: Mutex<BTreeMap<Address, Protection>>,
     /// What the kernel had dropped when a neighbour that does not answer was last dialled.
-    dropped: Mutex<BTreeMap<IpAddr, Dropped>>,
+    dropped: Mutex<BTreeMap<Address, Dropped>>,
 }
 
 /// Why a connection cannot be protected.
@@ -53,9 +52,9 @@ impl Shield {
     }
 
     /// This is everybody who is to be protected from now on.
-    pub(super) fn wants(&self, wanted: BTreeMap<IpAddr, Protection>) {
+    pub(super) fn wants(&self, wanted: BTreeMap<Address, Protection>) {
         let before = std::mem::replace(&mut *lock(&self.wanted), wanted.clone());
-        let is_signed = |of: &BTreeMap<IpAddr, Protection>, neighbour| {
+        let is_signed = |of: &BTreeMap<Address, Protection>, neighbour| {
             of.get(neighbour).is_some_and(|protection| protection.password_file.is_some())
         };
         for neighbour in before.keys().filter(|neighbour| !is_signed(&wanted, neighbour)) {
@@ -78,12 +77,12 @@ impl Shield {
         &self,
         socket: &impl AsFd,
         is_v6: bool,
-        neighbour: IpAddr,
+        neighbour: Address,
         protection: &Protection,
     ) -> Result<(), ShieldError> {
         send_from_afar(socket, is_v6)?;
         if let Some(hops) = protection.hops_max {
-            receive_from_near(socket, neighbour, hops.get())?;
+            receive_from_near(socket, neighbour.ip(), hops.get())?;
         }
         match &protection.password_file {
             Some(file) => self.sign_both(socket, is_v6, neighbour, file),
@@ -92,36 +91,36 @@ impl Shield {
     }
 
     /// A call that was accepted before the listener knew the password has no key of its own; neither has the listener known of a new one.
-    fn sign_both(&self, socket: &impl AsFd, is_v6: bool, neighbour: IpAddr, file: &Path) -> Result<(), ShieldError> {
+    fn sign_both(&self, socket: &impl AsFd, is_v6: bool, neighbour: Address, file: &Path) -> Result<(), ShieldError> {
         let password = Password::read(file)?;
         self.sign_calls(neighbour, Some(&password))?;
-        Ok(sign(socket, is_v6, neighbour, Some(&password))?)
+        Ok(sign(socket, is_v6, neighbour.ip(), Some(&password))?)
     }
 
     /// One that listens for IPv4 alone is called by nobody else.
-    fn sign_calls(&self, neighbour: IpAddr, password: Option<&Password>) -> io::Result<()> {
+    fn sign_calls(&self, neighbour: Address, password: Option<&Password>) -> io::Result<()> {
         let can_hear = |is_v6: bool| is_v6 || neighbour.is_ipv4();
         let called = self.listeners.iter().filter(|(_, is_v6)| can_hear(*is_v6));
-        called.into_iter().try_for_each(|(listener, is_v6)| sign(&**listener, *is_v6, neighbour, password))
+        called.into_iter().try_for_each(|(listener, is_v6)| sign(&**listener, *is_v6, neighbour.ip(), password))
     }
 
     /// How a neighbour is to be protected now.
-    pub(super) fn protection(&self, neighbour: IpAddr) -> Protection {
+    pub(super) fn protection(&self, neighbour: Address) -> Protection {
         lock(&self.wanted).get(&neighbour).cloned().unwrap_or_default()
     }
 
     /// A dial begins.
-    pub(super) fn begins(&self, neighbour: IpAddr) {
+    pub(super) fn begins(&self, neighbour: Address) {
         lock(&self.dropped).entry(neighbour).or_insert_with(Dropped::read);
     }
 
     /// A neighbour answered a dial.
-    pub(super) fn reached(&self, neighbour: IpAddr) {
+    pub(super) fn reached(&self, neighbour: Address) {
         lock(&self.dropped).remove(&neighbour);
     }
 
     /// A neighbour did not answer a dial: what may be the matter, to be said after it.
-    pub(super) fn hints(&self, neighbour: IpAddr) -> String {
+    pub(super) fn hints(&self, neighbour: Address) -> String {
         let (now, protection) = (Dropped::read(), self.protection(neighbour));
         let before = lock(&self.dropped).insert(neighbour, now).unwrap_or(now);
         now.hints(before, &protection)

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use poplin_bgp::RoleConfig;
 use poplin_bgp::wire::{AddPaths, Family, Notification, Role};
+use poplin_bgp::{Address, RoleConfig, Zone};
 use poplin_manifest::address::address;
 use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector, within, word};
 use poplin_node::BGP_PORT;
 use poplin_node::name::PeerName;
-use poplin_node::object::{Peer, Place};
+use poplin_node::object::{Peer, PeerAs, Place};
 use poplin_proto::v1;
 
 use super::bfd;
@@ -23,7 +23,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let mut findings = Findings::default();
     let name = PeerName::new(checked_name(peer.metadata.as_ref()));
     let place = place(&mut findings, &spec);
-    let asn = findings.take(asn("spec.asn", spec.asn));
+    let asn = remote_as(&mut findings, &spec);
     let port = findings.take(within("spec.port", spec.port.unwrap_or(u32::from(BGP_PORT)), 1, 65535, ""));
     let port = port.and_then(|port| u16::try_from(port).ok());
     let hosts = findings.take(selector("spec.hosts", &spec.hosts));
@@ -56,6 +56,7 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
         add_paths,
         role,
         extended_messages: spec.extended_messages.unwrap_or(true),
+        extended_next_hop: spec.extended_next_hop,
         paths,
         is_passive: spec.passive,
         families,
@@ -64,10 +65,25 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     }))
 }
 
+/// A number, or a word that holds for every host that peers with it.
+fn remote_as(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<PeerAs> {
+    if spec.remote_as.is_empty() {
+        let invalid = |invalid: Invalid| invalid.advice("or remoteAs: external, which takes any AS but the host's own");
+        let named = if spec.asn == 0 { asn("spec.asn", spec.asn).map_err(invalid) } else { asn("spec.asn", spec.asn) };
+        return findings.take(named.map(PeerAs::Is));
+    }
+    if spec.asn != 0 {
+        let message = "remoteAs stands in place of asn, and both are there";
+        findings.add(Invalid::new("spec.remoteAs", "TWO_SYSTEMS", message).advice("leave one of the two out"));
+    }
+    let words = [("external", PeerAs::External), ("internal", PeerAs::Internal)];
+    findings.take(word("spec.remoteAs", &spec.remote_as, &words))
+}
+
 /// How many may call from a prefix unless it is said: a few racks.
 const CALLERS: u32 = 100;
 
-/// An address, or a prefix that it calls from. What must be known before a call comes does not go with a prefix.
+/// An address, a link that it has to itself, or a prefix that it calls from. What must be known before a call comes does not go with a prefix.
 fn place(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
     let most = findings.take(within("spec.addressRangeMax", spec.address_range_max.unwrap_or(CALLERS), 1, 10_000, ""));
     if spec.address_range.is_empty() {
@@ -75,9 +91,13 @@ fn place(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
             let message = "it bounds those that call from addressRange, which is not there";
             findings.add(Invalid::new("spec.addressRangeMax", "USELESS", message).advice("addressRange: 192.0.2.0/24"));
         }
-        return findings.take(address("spec.address", &spec.address)).map(Place::At);
+        return match spec.interface.is_empty() {
+            true => findings.take(neighbour_address("spec.address", &spec.address)).map(Place::At),
+            false => on_a_link(findings, spec),
+        };
     }
     let fixed = [
+        ("interface", !spec.interface.is_empty()),
         ("address", !spec.address.is_empty()),
         ("port", spec.port.is_some()),
         ("passwordFile", !spec.password_file.is_empty()),
@@ -90,6 +110,37 @@ fn place(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
     }
     let range = findings.take(net("spec.addressRange", &spec.address_range))?;
     Some(Place::Within(range, usize::try_from(most?).unwrap_or(1)))
+}
+
+/// An interface of the hosts; who is at its other end shows itself.
+fn on_a_link(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
+    if !spec.address.is_empty() {
+        let message = "interface stands in place of address, and both are there";
+        let advice = format!("leave one of the two out; address: fe80::1%{} is a peer known by both", spec.interface);
+        findings.add(Invalid::new("spec.interface", "TWO_PLACES", message).advice(advice));
+    }
+    let bad = || {
+        let message = format!(
+            "{:?} is no name of an interface: it has 1 to 15 characters, and no slash, colon or space",
+            spec.interface
+        );
+        Invalid::new("spec.interface", "BAD_INTERFACE", message)
+    };
+    findings.take(Zone::new(&spec.interface).ok_or_else(bad)).map(Place::On)
+}
+
+/// One address, and the link it is on if it means something there only.
+fn neighbour_address(field: &str, text: &str) -> Result<Address, Invalid> {
+    let found = match text.contains('%') {
+        true => text.parse::<Address>().map_err(|error| Invalid::new(field, "BAD_ADDRESS", error.to_string()))?,
+        false => address(field, text)?.into(),
+    };
+    if found.is_link_local() && found.zone().is_none() {
+        let message = format!("{found} is on any link, and nobody can tell which is meant");
+        return Err(Invalid::new(field, "NO_INTERFACE", message)
+            .advice(format!("{found}%eth0, with the interface that leads there")));
+    }
+    Ok(found)
 }
 
 /// What hosts are to it.
@@ -189,6 +240,41 @@ mod tests {
             spec.address_range_max = Some(9);
         };
         assert_eq!(refused(useless), "spec.addressRangeMax");
+    }
+
+    #[test]
+    fn an_interface_takes_the_place_of_an_address_and_a_link_local_address_needs_one() {
+        let spec = |address: &str, interface: &str| {
+            let mut peer = spec("", None);
+            let spec = peer.spec.as_mut().unwrap();
+            (spec.address, spec.interface) = (address.to_owned(), interface.to_owned());
+            check(&peer).map(|peer| peer.place).map_err(|mut invalids| invalids.0.swap_remove(0).field)
+        };
+
+        assert_eq!(spec("", "eth0"), Ok(Place::On(Zone::new("eth0").unwrap())));
+        assert_eq!(spec("fe80::1%eth0", ""), Ok(Place::At("fe80::1%eth0".parse().unwrap())));
+        assert_eq!(spec("192.0.2.9", "eth0"), Err("spec.interface".to_owned()));
+        assert_eq!(spec("", "eth0/1"), Err("spec.interface".to_owned()));
+        assert_eq!(spec("fe80::1", ""), Err("spec.address".to_owned()));
+        assert_eq!(spec("192.0.2.9%eth0", ""), Err("spec.address".to_owned()));
+        assert_eq!(spec("", ""), Err("spec.address".to_owned()));
+    }
+
+    #[test]
+    fn the_as_is_a_number_or_a_word() {
+        let checked = |asn: u32, remote_as: &str| {
+            let mut peer = spec("", None);
+            let spec = peer.spec.as_mut().unwrap();
+            (spec.asn, spec.remote_as) = (asn, remote_as.to_owned());
+            check(&peer).map(|peer| peer.asn).map_err(|mut invalids| invalids.0.swap_remove(0).field)
+        };
+
+        assert_eq!(checked(65000, ""), Ok(PeerAs::Is(poplin_bgp::Asn(65000))));
+        assert_eq!(checked(0, "external"), Ok(PeerAs::External));
+        assert_eq!(checked(0, "internal"), Ok(PeerAs::Internal));
+        assert_eq!(checked(0, ""), Err("spec.asn".to_owned()));
+        assert_eq!(checked(0, "confederal"), Err("spec.remoteAs".to_owned()));
+        assert_eq!(checked(65000, "external"), Err("spec.remoteAs".to_owned()));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! BgpService: one session from inside, what is told over it, and what an operator may ask of it.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
-use poplin_bgp::{Order, OrderRefusal};
+use poplin_bgp::{Address, Order, OrderRefusal};
 use poplin_proto::Failure;
 use poplin_proto::v1::bgp_service_server::BgpService;
 use poplin_proto::v1::order_neighbour_request::Order as Asked;
@@ -88,7 +87,7 @@ impl BgpService for BgpDoor {
 
 impl BgpDoor {
     /// A host that has just started knows no neighbours yet.
-    async fn address_of(&self, text: &str) -> Result<IpAddr, Failure> {
+    async fn address_of(&self, text: &str) -> Result<Address, Failure> {
         self.0.until_ready().await;
         let address = self.0.ask(|sender| Call::NeighbourCalled(text.to_owned(), sender)).await?;
         address.ok_or_else(|| unknown(text))

@@ -26,12 +26,11 @@ mod tests;
 pub use listen::{ListenError, listen};
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use poplin_bgp::{Advertised, NeighbourDetail, Order, OrderRefusal};
+use poplin_bgp::{Address, Advertised, NeighbourDetail, Order, OrderRefusal};
 use poplin_node::Role;
 use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
@@ -65,13 +64,13 @@ pub enum Call {
     /// The routes the neighbours offer, to one prefix or to all.
     Routes(Option<IpNet>, oneshot::Sender<Vec<Heard>>),
     /// The neighbour an operator means by an address or a name.
-    NeighbourCalled(String, oneshot::Sender<Option<IpAddr>>),
+    NeighbourCalled(String, oneshot::Sender<Option<Address>>),
     /// One session from inside.
-    Neighbour(IpAddr, oneshot::Sender<Option<(Session, NeighbourDetail)>>),
+    Neighbour(Address, oneshot::Sender<Option<(Session, NeighbourDetail)>>),
     /// What a neighbour has been told, or all of them, of one prefix or all; each with the neighbour's name.
-    Advertised(Option<IpAddr>, Option<IpNet>, oneshot::Sender<Vec<(String, Advertised)>>),
+    Advertised(Option<Address>, Option<IpNet>, oneshot::Sender<Vec<(String, Advertised)>>),
     /// Ask something of a session; answered by its neighbour's name, or why not.
-    Order(IpAddr, Order, oneshot::Sender<Result<String, OrderRefusal>>),
+    Order(Address, Order, oneshot::Sender<Result<String, OrderRefusal>>),
     /// The changes of best paths from now on.
     WatchRoutes(oneshot::Sender<broadcast::Receiver<v1::RouteChange>>),
     /// This host, and each session with all its figures.

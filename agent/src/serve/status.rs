@@ -61,7 +61,7 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
 pub(super) fn session(session: Session) -> SessionStatus {
     SessionStatus {
         address: session.address.to_string(),
-        asn: session.asn.0,
+        asn: session.asn.map_or(0, |asn| asn.0),
         state: session.state,
         seconds_in_state: session.in_state.as_secs(),
         prefixes_received: count(session.prefixes_received.total()),

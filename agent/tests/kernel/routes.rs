@@ -1,10 +1,10 @@
 //! Our routes among those of others.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use poplin_agent::kernel::Hands;
+use poplin_bgp::{Address, Zone};
 use poplin_node::kernel::{Step, Target, UnderlayRoute};
 
 use crate::lab::{Namespace, interface};
@@ -76,6 +76,37 @@ fn the_underlay_is_what_others_wrote() {
 }
 
 #[test]
+fn a_gateway_that_others_know_by_its_link_is_read_with_it() {
+    let host = uplinked();
+    host.ip("-6 route add default via fe80::9 dev up1");
+    host.ip("route add 10.7.0.0/16 via inet6 fe80::9 dev up0");
+
+    let state = host.within(|| Hands::open().unwrap().read().unwrap());
+
+    let route = |destination: &str| &state.underlay[&destination.parse::<IpNet>().unwrap()];
+    assert_eq!(route("::/0"), &UnderlayRoute::Via(addresses(&["fe80::9%up1"])));
+    assert_eq!(route("10.7.0.0/16"), &UnderlayRoute::Via(addresses(&["fe80::9%up0"])));
+}
+
+#[test]
+fn a_link_lives_while_it_is_up_and_has_a_carrier() {
+    let host = uplinked();
+    let live = || -> Vec<String> {
+        let state = host.within(|| Hands::open().unwrap().read().unwrap());
+        state.live.keys().map(Zone::to_string).filter(|name| !name.ends_with('x')).collect()
+    };
+    assert_eq!(live(), ["up0", "up1"], "lo and our links are left out");
+
+    host.ip("link set up0 down");
+    host.ip("link add pair0 type veth peer name pair1");
+    host.ip("link set pair0 up");
+    assert_eq!(live(), ["up1"], "nothing is at the other end of pair0 yet");
+
+    host.ip("link set pair1 up");
+    assert_eq!(live(), ["pair0", "pair1", "up1"]);
+}
+
+#[test]
 fn a_host_with_nothing_reads_as_nothing() {
     let host = Namespace::new();
 
@@ -85,10 +116,11 @@ fn a_host_with_nothing_reads_as_nothing() {
     assert_eq!(state.mtus.keys().collect::<Vec<_>>(), ["lo"]);
 }
 
-/// A host with an uplink, up0, and a link of ours, popa.
+/// A host with two uplinks, up0 and one that nobody numbered, up1, and a link of ours, popa.
 fn uplinked() -> Namespace {
     let host = Namespace::new();
     host.add_interface("up0");
+    host.add_interface("up1");
     host.add_interface("popa");
     host.ip("addr add 10.0.0.1/24 dev up0");
     host.ip("addr add fd00::1/64 dev up0 nodad");
@@ -101,6 +133,9 @@ fn targets4() -> Vec<Target> {
         Target::Gateways(addresses(&["10.0.0.2"])),
         Target::Gateways(addresses(&["10.0.0.2", "10.0.0.3"])),
         Target::Gateways(addresses(&["fd00::2"])),
+        Target::Gateways(addresses(&["fe80::9%up0"])),
+        Target::Gateways(addresses(&["fe80::9%up0", "fe80::9%up1"])),
+        Target::Gateways(addresses(&["10.0.0.2", "fe80::9%up1"])),
         Target::Blackhole,
     ]
 }
@@ -111,10 +146,12 @@ fn targets6() -> Vec<Target> {
         Target::Gateways(addresses(&["fd00::2"])),
         Target::Gateways(addresses(&["fd00::2", "fd00::3"])),
         Target::Gateways(addresses(&["fd00::4", "fd00::5", "fd00::6"])),
+        Target::Gateways(addresses(&["fe80::9%up1"])),
+        Target::Gateways(addresses(&["fe80::9%up0", "fe80::9%up1"])),
         Target::Blackhole,
     ]
 }
 
-fn addresses(texts: &[&str]) -> BTreeSet<IpAddr> {
+fn addresses(texts: &[&str]) -> BTreeSet<Address> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }

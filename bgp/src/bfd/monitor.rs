@@ -6,13 +6,12 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::IpAddr,
     time::Instant,
 };
 
-use super::{
-    Malformed, PACKET_OCTETS, Packet, Path, Settings, View, chance::Chance, schedule::Schedule, session::Session,
-};
+use crate::{Address, Chance};
+
+use super::{Malformed, PACKET_OCTETS, Packet, Path, Settings, View, schedule::Schedule, session::Session};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +19,11 @@ pub enum Event {
     /// Time passed: the deadline is reached.
     Tick,
     /// These are all the ways to be watched from now on; the differences begin, end, or take over other times.
-    Watch(BTreeMap<IpAddr, Settings>),
+    Watch(BTreeMap<Address, Settings>),
     /// A packet came to the port of this path.
     Received {
         /// Whence.
-        from: IpAddr,
+        from: Address,
         /// To which port.
         path: Path,
         /// The payload.
@@ -38,21 +37,21 @@ pub enum Action {
     /// Be ready to send to this neighbour, from a source port that no other session has.
     Open {
         /// Whom.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// To which port.
         path: Path,
     },
     /// Send this packet.
     Send {
         /// Whom.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// What.
         octets: [u8; PACKET_OCTETS],
     },
     /// Nothing more is sent to this neighbour.
     Close {
         /// Whom.
-        neighbour: IpAddr,
+        neighbour: Address,
     },
     /// Something changed about this session.
     Tell(View),
@@ -61,17 +60,17 @@ pub enum Action {
 /// All sessions of one system.
 #[derive(Debug)]
 pub struct Monitor {
-    sessions: BTreeMap<IpAddr, Session>,
+    sessions: BTreeMap<Address, Session>,
     /// Whose each discriminator of ours is.
-    names: BTreeMap<u32, IpAddr>,
+    names: BTreeMap<u32, Address>,
     /// What was last told of each session that is watched.
-    told: BTreeMap<IpAddr, View>,
+    told: BTreeMap<Address, View>,
     schedule: Schedule,
     chance: Chance,
     actions: VecDeque<Action>,
     /// Packets that belonged to nobody or were malformed.
     discarded: u64,
-    last_flaw: Option<(IpAddr, Malformed)>,
+    last_flaw: Option<(Address, Malformed)>,
 }
 
 impl Monitor {
@@ -109,7 +108,7 @@ impl Monitor {
     }
 
     /// How many packets were discarded, and the last flaw of form among them.
-    pub fn discarded(&self) -> (u64, Option<(IpAddr, Malformed)>) {
+    pub fn discarded(&self) -> (u64, Option<(Address, Malformed)>) {
         (self.discarded, self.last_flaw)
     }
 
@@ -122,8 +121,9 @@ impl Monitor {
         }
     }
 
-    fn watch(&mut self, now: Instant, wanted: &BTreeMap<IpAddr, Settings>) {
-        let left: Vec<IpAddr> = self.told.keys().filter(|neighbour| !wanted.contains_key(neighbour)).copied().collect();
+    fn watch(&mut self, now: Instant, wanted: &BTreeMap<Address, Settings>) {
+        let left: Vec<Address> =
+            self.told.keys().filter(|neighbour| !wanted.contains_key(neighbour)).copied().collect();
         left.into_iter().for_each(|neighbour| self.retire(now, neighbour));
         for (&neighbour, &settings) in wanted {
             let is_watched = self.told.contains_key(&neighbour);
@@ -136,13 +136,13 @@ impl Monitor {
     }
 
     /// The other end is told that nobody watches any more; what becomes of this session interests nobody.
-    fn retire(&mut self, now: Instant, neighbour: IpAddr) {
+    fn retire(&mut self, now: Instant, neighbour: Address) {
         self.told.remove(&neighbour);
         self.with(now, neighbour, |session| session.retire(now));
     }
 
     /// A session of this neighbour that still stands, switched off or on another path, makes room.
-    fn begin(&mut self, now: Instant, neighbour: IpAddr, settings: Settings) {
+    fn begin(&mut self, now: Instant, neighbour: Address, settings: Settings) {
         if self.sessions.contains_key(&neighbour) {
             self.retire(now, neighbour);
             self.close(neighbour);
@@ -157,7 +157,7 @@ impl Monitor {
         self.with(now, neighbour, |_| ());
     }
 
-    fn close(&mut self, neighbour: IpAddr) {
+    fn close(&mut self, neighbour: Address) {
         if let Some(session) = self.sessions.remove(&neighbour) {
             self.names.remove(&session.discriminator());
             self.schedule.set(neighbour, None);
@@ -175,7 +175,7 @@ impl Monitor {
         }
     }
 
-    fn receive(&mut self, now: Instant, from: IpAddr, path: Path, octets: &[u8]) {
+    fn receive(&mut self, now: Instant, from: Address, path: Path, octets: &[u8]) {
         let packet = match Packet::decode(octets) {
             Ok(packet) => packet,
             Err(flaw) => {
@@ -196,7 +196,7 @@ impl Monitor {
     }
 
     /// By our own discriminator where the packet names one, else by its source.
-    fn session_of(&self, from: IpAddr, path: Path, packet: &Packet) -> Option<IpAddr> {
+    fn session_of(&self, from: Address, path: Path, packet: &Packet) -> Option<Address> {
         let neighbour = match packet.yours {
             0 => from,
             name => *self.names.get(&name)?,
@@ -205,7 +205,7 @@ impl Monitor {
     }
 
     /// Lets something happen to a session, sends what is due after it, and tells what changed.
-    fn with(&mut self, now: Instant, neighbour: IpAddr, change: impl FnOnce(&mut Session)) {
+    fn with(&mut self, now: Instant, neighbour: Address, change: impl FnOnce(&mut Session)) {
         let Some(session) = self.sessions.get_mut(&neighbour) else { return };
         change(session);
         if let Some(packet) = session.transmit(now, &mut self.chance) {

@@ -2,21 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     time::Instant,
 };
+
+use crate::Address;
 
 /// The deadline of each session that has one.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    deadlines: BTreeMap<IpAddr, Instant>,
+    deadlines: BTreeMap<Address, Instant>,
     /// The same, soonest first.
-    order: BTreeSet<(Instant, IpAddr)>,
+    order: BTreeSet<(Instant, Address)>,
 }
 
 impl Schedule {
     /// This session is due then, and at no other time.
-    pub(super) fn set(&mut self, neighbour: IpAddr, deadline: Option<Instant>) {
+    pub(super) fn set(&mut self, neighbour: Address, deadline: Option<Instant>) {
         let before = match deadline {
             Some(at) => self.deadlines.insert(neighbour, at),
             None => self.deadlines.remove(&neighbour),
@@ -33,7 +34,7 @@ impl Schedule {
     }
 
     /// Who is due by now.
-    pub(super) fn due(&self, now: Instant) -> Vec<IpAddr> {
+    pub(super) fn due(&self, now: Instant) -> Vec<Address> {
         self.order.iter().take_while(|(at, _)| *at <= now).map(|(_, neighbour)| *neighbour).collect()
     }
 }

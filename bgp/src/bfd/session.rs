@@ -7,10 +7,9 @@ mod poll;
 mod receive;
 mod transmit;
 
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use crate::Address;
 
 use super::{Cause, Diagnostic, Fall, Settings, State, View, timing::Wishes};
 
@@ -20,7 +19,7 @@ use transmit::Sent;
 /// One session.
 #[derive(Debug)]
 pub(super) struct Session {
-    neighbour: IpAddr,
+    neighbour: Address,
     settings: Settings,
     /// Our name for it; not zero, and no other session's.
     discriminator: u32,
@@ -70,7 +69,7 @@ impl Remote {
 }
 
 impl Session {
-    pub(super) fn start(now: Instant, neighbour: IpAddr, settings: Settings, discriminator: u32) -> Self {
+    pub(super) fn start(now: Instant, neighbour: Address, settings: Settings, discriminator: u32) -> Self {
         let wishes = Wishes::of(&settings, false);
         Self {
             neighbour,

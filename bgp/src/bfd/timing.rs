@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::{Settings, chance::Chance};
+use crate::Chance;
+
+use super::Settings;
 
 /// The least time between two packets while a session is not up, RFC 5880 §6.8.3.
 const SLOW: Duration = Duration::from_secs(1);

@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
-    net::IpAddr,
     time::{Duration, Instant},
 };
+
+use crate::Address;
 
 use super::{Diagnostic, Path};
 
@@ -57,7 +58,7 @@ impl fmt::Display for State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// The other end.
-    pub neighbour: IpAddr,
+    pub neighbour: Address,
     /// How far away it may be.
     pub path: Path,
     /// Where the session stands.

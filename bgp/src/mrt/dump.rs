@@ -13,7 +13,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    Route, Speaker,
+    Address, Asn, Route, Speaker,
     wire::{AsPath, Attributes, Origin},
 };
 
@@ -23,14 +23,13 @@ use super::{Entry, Peer, PeerIndex, Rib};
 pub fn dump(speaker: &Speaker, name: &str, time: Duration) -> impl Iterator<Item = Vec<u8>> {
     let us = speaker.config();
     let ourselves = Peer { address: Ipv4Addr::UNSPECIFIED.into(), asn: us.asn, router_id: us.router_id };
-    let peer = |(address, asn, router_id): (IpAddr, _, Option<Ipv4Addr>)| Peer {
-        address,
-        asn,
+    let peer = |(address, asn, router_id): (Address, Option<Asn>, Option<Ipv4Addr>)| Peer {
+        address: address.ip(),
+        asn: asn.unwrap_or(Asn(0)),
         router_id: router_id.unwrap_or(Ipv4Addr::UNSPECIFIED),
     };
-    let neighbours: Vec<Peer> = speaker.identities().map(peer).collect();
-    let places: BTreeMap<IpAddr, u16> = neighbours.iter().map(|peer| peer.address).zip(1..=u16::MAX).collect();
-    let peers = iter::once(ourselves).chain(neighbours).collect();
+    let places: BTreeMap<Address, u16> = speaker.identities().map(|(address, ..)| address).zip(1..=u16::MAX).collect();
+    let peers = iter::once(ourselves).chain(speaker.identities().map(peer)).collect();
     let index = PeerIndex { router_id: us.router_id, name: name.to_owned(), peers };
     let mut first = Vec::new();
     index.encode(time, &mut first);
@@ -55,11 +54,11 @@ fn numbered(speaker: &Speaker) -> impl Iterator<Item = (u32, IpNet, Vec<Route>)>
     (0..).zip(own.chain(heard)).map(|(number, (prefix, routes))| (number, prefix, routes))
 }
 
-fn record(number: u32, prefix: IpNet, routes: &[Route], places: &BTreeMap<IpAddr, u16>, time: Duration) -> Vec<u8> {
+fn record(number: u32, prefix: IpNet, routes: &[Route], places: &BTreeMap<Address, u16>, time: Duration) -> Vec<u8> {
     let own = Attributes::new(Origin::Igp, AsPath::default());
     let heard = routes.iter().filter_map(|route| {
         let (peer, path_id) = (*places.get(&route.neighbour)?, route.path_id);
-        Some(Entry { peer, path_id, next_hop: route.next_hop, attributes: &route.attributes })
+        Some(Entry { peer, path_id, next_hop: route.next_hop.ip(), attributes: &route.attributes })
     });
     let ours = Entry { peer: 0, path_id: 0, next_hop: nobody(prefix), attributes: &own };
     let entries = if routes.is_empty() { vec![ours] } else { heard.collect() };

@@ -4,7 +4,9 @@
 //! that are as good. Rules: RFC 9494 §4.3, then RFC 4271 §9.1.2.2, in the order given there, by elimination: MED compares only paths through
 //! one system, so it orders no pairs, and only elimination gives one answer whatever the order of arrival.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
+
+use crate::Address;
 
 use super::route::Path;
 
@@ -167,7 +169,7 @@ impl Race<'_> {
 }
 
 /// The next hops of the chosen paths, sorted, without doubles.
-pub(super) fn next_hops(paths: &[Path], choice: &Choice) -> Vec<IpAddr> {
+pub(super) fn next_hops(paths: &[Path], choice: &Choice) -> Vec<Address> {
     let mut next_hops: Vec<_> = choice.equal.iter().map(|&position| paths[position].next_hop).collect();
     next_hops.sort_unstable();
     next_hops.dedup();

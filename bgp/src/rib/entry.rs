@@ -2,9 +2,11 @@
 //!
 //! A table is a great many of these, nearly all with one path, so that is kept without anything beside it: 24 octets.
 
-use std::{net::IpAddr, ops::Range};
+use std::ops::Range;
 
 use ipnet::IpNet;
+
+use crate::Address;
 
 use super::{
     Offer, Path,
@@ -29,7 +31,7 @@ pub(super) struct Several {
     paths: Vec<Path>,
     choice: Option<Choice>,
     /// Of those in use.
-    next_hops: Vec<IpAddr>,
+    next_hops: Vec<Address>,
 }
 
 /// What was told of a prefix before something changed.
@@ -37,11 +39,11 @@ pub(super) struct Several {
 pub(super) struct Told {
     offer: Offer,
     /// Of several paths; that of one stands in the offer.
-    next_hops: Vec<IpAddr>,
+    next_hops: Vec<Address>,
 }
 
 impl Told {
-    fn next_hops(&self) -> &[IpAddr] {
+    fn next_hops(&self) -> &[Address] {
         match &self.offer {
             Offer::Heard(path, _) if self.next_hops.is_empty() => std::slice::from_ref(&path.word.next_hop),
             Offer::Nothing | Offer::Own | Offer::Heard(..) => &self.next_hops,
@@ -76,7 +78,7 @@ impl Entry {
     }
 
     /// The next hops in use, sorted; empty if nothing is.
-    pub(super) fn next_hops(&self) -> &[IpAddr] {
+    pub(super) fn next_hops(&self) -> &[Address] {
         match self {
             Self::Alone(path) if path.is_admitted => std::slice::from_ref(&path.word.next_hop),
             Self::Empty | Self::Alone(_) => &[],
@@ -154,23 +156,23 @@ impl Entry {
         }
     }
 
-    fn position(&self, neighbour: IpAddr, id: u32) -> Result<usize, usize> {
+    fn position(&self, neighbour: Address, id: u32) -> Result<usize, usize> {
         self.paths().binary_search_by_key(&(neighbour, id), |path| (path.source.neighbour, path.id))
     }
 
     /// Where the paths of one neighbour stand.
-    fn range(&self, neighbour: IpAddr) -> Range<usize> {
+    fn range(&self, neighbour: Address) -> Range<usize> {
         let paths = self.paths();
         let start = paths.partition_point(|path| path.source.neighbour < neighbour);
         let count = paths[start..].partition_point(|path| path.source.neighbour == neighbour);
         start..start + count
     }
 
-    pub(super) fn of(&self, neighbour: IpAddr) -> &[Path] {
+    pub(super) fn of(&self, neighbour: Address) -> &[Path] {
         &self.paths()[self.range(neighbour)]
     }
 
-    pub(super) fn of_mut(&mut self, neighbour: IpAddr) -> &mut [Path] {
+    pub(super) fn of_mut(&mut self, neighbour: Address) -> &mut [Path] {
         let range = self.range(neighbour);
         &mut self.paths_mut()[range]
     }
@@ -200,7 +202,7 @@ impl Entry {
     }
 
     /// Whether the neighbour had one.
-    pub(super) fn take(&mut self, neighbour: IpAddr, id: u32) -> bool {
+    pub(super) fn take(&mut self, neighbour: Address, id: u32) -> bool {
         let Ok(position) = self.position(neighbour, id) else { return false };
         match self {
             Self::Empty | Self::Alone(_) => *self = Self::Empty,

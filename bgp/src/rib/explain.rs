@@ -1,8 +1,10 @@
 //! Tells people what is used, and why.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 use ipnet::IpNet;
+
+use crate::Address;
 
 use super::{
     Route, Step, Table,
@@ -19,7 +21,7 @@ pub struct Best {
     /// The comparison that left it alone in the race.
     pub step: Step,
     /// What is installed: its next hop, and those of paths as good.
-    pub next_hops: Vec<IpAddr>,
+    pub next_hops: Vec<Address>,
     /// All other paths, as good or worse.
     pub rivals: Vec<Route>,
 }
@@ -42,7 +44,7 @@ impl Table {
     }
 
     /// The next hops in use for exactly this prefix, and what decided.
-    pub(crate) fn used(&self, prefix: &IpNet) -> (Vec<IpAddr>, Option<Step>) {
+    pub(crate) fn used(&self, prefix: &IpNet) -> (Vec<Address>, Option<Step>) {
         let used = |entry: &Entry| (entry.next_hops().to_vec(), entry.choice().map(|choice| choice.step));
         self.entries.get(prefix).map(used).unwrap_or_default()
     }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::{
-    Asn,
+    Address, Asn,
     wire::{Attributes, Role},
 };
 
@@ -32,7 +32,7 @@ pub enum Refusal {
     Leak(Asn),
     /// The next hop is nobody, many, us, or known on one link only.
     #[error("the next hop {0} cannot be a neighbour of ours")]
-    NextHop(IpAddr),
+    NextHop(Address),
     /// The prefix has a meaning of its own on every host.
     #[error("the prefix is not for routing")]
     Prefix,
@@ -79,8 +79,10 @@ fn leak(attributes: &Attributes, source: &Source) -> Option<Asn> {
 }
 
 /// Whether a prefix may be reached over this next hop.
-pub(crate) fn admits_prefix(prefix: IpNet, next_hop: IpAddr, own: &[IpAddr]) -> Result<(), Refusal> {
-    if own.contains(&next_hop) || !is_routable(next_hop) || next_hop.is_unspecified() {
+pub(crate) fn admits_prefix(prefix: IpNet, next_hop: Address, own: &[IpAddr]) -> Result<(), Refusal> {
+    // On a link that we know an address of that link is as good as any other.
+    let is_usable = next_hop.zone().is_some() || is_routable(next_hop.ip());
+    if own.contains(&next_hop.ip()) || !is_usable {
         return Err(Refusal::NextHop(next_hop));
     }
     let is_default = prefix.prefix_len() == 0;

@@ -1,17 +1,12 @@
 //! One way to one prefix, as one neighbour offers it.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr},
-    ops::Deref,
-    sync::Arc,
-};
+use std::{fmt, net::Ipv4Addr, ops::Deref, sync::Arc};
 
 use ipnet::IpNet;
 
 use crate::{
-    Asn,
-    wire::{Attributes, Community, Role},
+    Address, Asn,
+    wire::{Attributes, Community, Hop, Role},
 };
 
 use super::Step;
@@ -19,14 +14,14 @@ use super::Step;
 /// Who offers a route: one for each session, shared by all its routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
-    pub(crate) neighbour: IpAddr,
+    pub(crate) neighbour: Address,
     pub(crate) asn: Asn,
     pub(crate) router_id: Ipv4Addr,
     pub(crate) external: bool,
     /// What we are to it, if somebody says so.
     pub(crate) role: Option<Role>,
     /// Our end of the connection: a next hop that would lead back to us.
-    pub(crate) local: IpAddr,
+    pub(crate) local: Address,
 }
 
 /// What a neighbour says of some prefixes at once, and what counts of it: one for all of them, as a table holds many prefixes and few words.
@@ -37,7 +32,10 @@ pub(crate) struct Word {
     pub(crate) heard: Arc<Attributes>,
     /// What counts: the same, but for what import rules changed.
     pub(crate) attributes: Arc<Attributes>,
-    pub(crate) next_hop: IpAddr,
+    /// Over which router, as it was said.
+    pub(crate) hop: Hop,
+    /// The router's address that is used.
+    pub(crate) next_hop: Address,
     /// Whether import rules let it pass; else it is kept and never used, so that other rules can be tried on it.
     pub(crate) is_admitted: bool,
 }
@@ -71,7 +69,9 @@ impl PartialEq for Path {
 
 impl Word {
     fn tells_as(&self, other: &Self) -> bool {
-        self.next_hop == other.next_hop && self.source == other.source && self.attributes == other.attributes
+        (self.next_hop, self.hop) == (other.next_hop, other.hop)
+            && self.source == other.source
+            && self.attributes == other.attributes
     }
 }
 
@@ -98,11 +98,11 @@ pub struct Route {
     /// Whereto.
     pub prefix: IpNet,
     /// Who offers it.
-    pub neighbour: IpAddr,
+    pub neighbour: Address,
     /// The neighbour's autonomous system.
     pub asn: Asn,
     /// Over which router.
-    pub next_hop: IpAddr,
+    pub next_hop: Address,
     /// Which of the neighbour's paths to the prefix it is (RFC 7911); 0 where it tells one only.
     pub path_id: u32,
     /// What is said about it.

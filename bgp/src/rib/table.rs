@@ -3,14 +3,11 @@
 //! In: paths that come and go by neighbour (Adj-RIB-In, RFC 4271 §3.2). Out: the changes to what is in use (Loc-RIB).
 //! A path may be stale; that changes when it goes, and nothing else (RFC 4724 §4.2).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::wire::Family;
+use crate::{Address, wire::Family};
 
 use super::{Offer, Own, Path, entries::Entries, entry::Entry, touched::Touched};
 
@@ -19,7 +16,7 @@ use super::{Offer, Own, Path, entries::Entries, entry::Entry, touched::Touched};
 pub(crate) struct Change {
     pub(crate) prefix: IpNet,
     /// All its next hops now, none if it is gone; `None` if they are as they were.
-    pub(crate) next_hops: Option<Vec<IpAddr>>,
+    pub(crate) next_hops: Option<Vec<Address>>,
     /// What could be told of it before.
     pub(crate) before: Offer,
     /// And now.
@@ -31,7 +28,7 @@ pub(crate) struct Change {
 pub(crate) struct Table {
     pub(super) entries: Entries,
     /// How many paths each neighbour has here, by family.
-    counts: BTreeMap<(IpAddr, Family), usize>,
+    counts: BTreeMap<(Address, Family), usize>,
     pub(super) own: Own,
     /// Whether anybody may be told more than the best path.
     pub(super) tells_several: bool,
@@ -41,11 +38,11 @@ pub(crate) struct Table {
 
 impl Table {
     /// How many prefixes of a family this neighbour offers.
-    pub(crate) fn count(&self, neighbour: IpAddr, family: Family) -> usize {
+    pub(crate) fn count(&self, neighbour: Address, family: Family) -> usize {
         self.counts.get(&(neighbour, family)).copied().unwrap_or(0)
     }
 
-    pub(crate) fn has_any(&self, neighbour: IpAddr) -> bool {
+    pub(crate) fn has_any(&self, neighbour: Address) -> bool {
         Family::ALL.into_iter().any(|family| self.count(neighbour, family) > 0)
     }
 
@@ -68,7 +65,7 @@ impl Table {
     }
 
     /// A neighbour takes back what it offered, if it did.
-    pub(crate) fn withdraw(&mut self, prefix: IpNet, neighbour: IpAddr, id: u32) -> Option<Change> {
+    pub(crate) fn withdraw(&mut self, prefix: IpNet, neighbour: Address, id: u32) -> Option<Change> {
         let is_own = self.own.contains(&prefix);
         let entry = self.entries.get_mut(&prefix)?;
         let before = entry.told(self.tells_several);
@@ -85,12 +82,12 @@ impl Table {
     }
 
     /// A neighbour is gone, with all it offered.
-    pub(crate) fn forget(&mut self, neighbour: IpAddr) -> Vec<Change> {
+    pub(crate) fn forget(&mut self, neighbour: Address) -> Vec<Change> {
         self.retain(neighbour, |_, _| false)
     }
 
     /// A neighbour may be restarting: what it offered in these families is stale from now on, the rest is gone.
-    pub(crate) fn keep(&mut self, neighbour: IpAddr, families: &BTreeSet<Family>) -> Vec<Change> {
+    pub(crate) fn keep(&mut self, neighbour: Address, families: &BTreeSet<Family>) -> Vec<Change> {
         self.retain(neighbour, |prefix, path| {
             path.is_stale = true;
             families.contains(&Family::of_prefix(prefix))
@@ -98,7 +95,7 @@ impl Table {
     }
 
     /// A neighbour begins to offer all of a family again: what it has offered is stale until then, and stays as it is.
-    pub(crate) fn doubt(&mut self, neighbour: IpAddr, family: Family) {
+    pub(crate) fn doubt(&mut self, neighbour: Address, family: Family) {
         self.retain(neighbour, |prefix, path| {
             path.is_stale |= Family::of_prefix(prefix) == family;
             true
@@ -106,19 +103,19 @@ impl Table {
     }
 
     /// What a neighbour has not offered again in these families is gone.
-    pub(crate) fn sweep(&mut self, neighbour: IpAddr, families: &BTreeSet<Family>) -> Vec<Change> {
+    pub(crate) fn sweep(&mut self, neighbour: Address, families: &BTreeSet<Family>) -> Vec<Change> {
         self.retain(neighbour, |prefix, path| !(path.is_stale && families.contains(&Family::of_prefix(prefix))))
     }
 
     /// A neighbour does not forward: what leads over it goes, and what it passed on from others as a reflector stays (RFC 4456 §10).
-    pub(crate) fn bypass(&mut self, neighbour: IpAddr) -> Vec<Change> {
+    pub(crate) fn bypass(&mut self, neighbour: Address) -> Vec<Change> {
         self.retain(neighbour, |_, path| path.heard.originator.is_some() && path.next_hop != neighbour)
     }
 
     /// Looks at all the paths of one neighbour, and takes those that do not stay.
     pub(crate) fn retain(
         &mut self,
-        neighbour: IpAddr,
+        neighbour: Address,
         mut stays: impl FnMut(&IpNet, &mut Path) -> bool,
     ) -> Vec<Change> {
         if !self.has_any(neighbour) {
@@ -149,7 +146,7 @@ impl Table {
     }
 
     /// Import rules have changed: judges all the paths of one neighbour anew.
-    pub(crate) fn judge(&mut self, neighbour: IpAddr, mut judge: impl FnMut(&IpNet, &mut Path)) -> Vec<Change> {
+    pub(crate) fn judge(&mut self, neighbour: Address, mut judge: impl FnMut(&IpNet, &mut Path)) -> Vec<Change> {
         let mut changes = Vec::new();
         for (prefix, entry) in self.entries.iter_mut() {
             if entry.of(neighbour).is_empty() {
@@ -166,7 +163,7 @@ impl Table {
     }
 
     /// Whether all this neighbour offers is offered by somebody who stays, too.
-    pub(crate) fn is_covered(&self, neighbour: IpAddr, stays: impl Fn(IpAddr) -> bool) -> bool {
+    pub(crate) fn is_covered(&self, neighbour: Address, stays: impl Fn(Address) -> bool) -> bool {
         let counts = |path: &&Path| path.is_admitted && path.source.neighbour != neighbour;
         let offered = |entry: &&Entry| entry.of(neighbour).iter().any(|path| path.is_admitted);
         !self.has_any(neighbour)
@@ -197,7 +194,7 @@ impl Table {
 }
 
 /// One path less; a neighbour without any is not counted.
-fn less(counts: &mut BTreeMap<(IpAddr, Family), usize>, neighbour: IpAddr, prefix: &IpNet) {
+fn less(counts: &mut BTreeMap<(Address, Family), usize>, neighbour: Address, prefix: &IpNet) {
     let key = (neighbour, Family::of_prefix(prefix));
     if let Some(count) = counts.get_mut(&key) {
         *count = count.saturating_sub(1);

@@ -2,20 +2,20 @@
 //!
 //! So however often a path comes and goes within one event, it is told once.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use crate::wire::Nlri;
+use crate::{Address, wire::Nlri};
 
 use super::{Path, Table};
 
 /// The paths that something happened to, if somebody wants to know; by neighbour, prefix and the neighbour's identifier.
 #[derive(Debug, Default)]
-pub(super) struct Touched(Option<BTreeSet<(IpAddr, Nlri)>>);
+pub(super) struct Touched(Option<BTreeSet<(Address, Nlri)>>);
 
 impl Touched {
-    pub(super) fn add(&mut self, neighbour: IpAddr, prefix: IpNet, id: u32) {
+    pub(super) fn add(&mut self, neighbour: Address, prefix: IpNet, id: u32) {
         if let Some(touched) = &mut self.0 {
             touched.insert((neighbour, Nlri { prefix, id }));
         }
@@ -32,12 +32,12 @@ impl Table {
     }
 
     /// The paths that something happened to since this was asked last.
-    pub(crate) fn take_touched(&mut self) -> BTreeSet<(IpAddr, Nlri)> {
+    pub(crate) fn take_touched(&mut self) -> BTreeSet<(Address, Nlri)> {
         self.touched.0.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// One path of a neighbour.
-    pub(crate) fn path(&self, neighbour: IpAddr, one: &Nlri) -> Option<&Path> {
+    pub(crate) fn path(&self, neighbour: Address, one: &Nlri) -> Option<&Path> {
         self.entries.get(&one.prefix)?.of(neighbour).iter().find(|path| path.id == one.id)
     }
 }

@@ -2,11 +2,9 @@
 //!
 //! A walk sees each prefix that stands all the while once. What changes behind it has to be told otherwise.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
-use crate::wire::Family;
+use crate::{Address, wire::Family};
 
 use super::{Offer, Path, Table};
 
@@ -34,7 +32,7 @@ impl Table {
     }
 
     /// Every path that import rules let pass, as its neighbour and its family.
-    pub(crate) fn admitted(&self) -> impl Iterator<Item = (IpAddr, Family)> {
+    pub(crate) fn admitted(&self) -> impl Iterator<Item = (Address, Family)> {
         self.entries.iter().flat_map(|(prefix, entry)| {
             let family = Family::of_prefix(&prefix);
             let admitted = entry.paths().iter().filter(|path| path.is_admitted);

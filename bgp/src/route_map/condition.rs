@@ -52,7 +52,7 @@ impl RouteCondition {
     }
 
     fn fits_neighbour(&self, subject: Subject<'_>) -> bool {
-        self.neighbours.is_empty() || self.neighbours.iter().any(|net| net.contains(&subject.neighbour))
+        self.neighbours.is_empty() || self.neighbours.iter().any(|net| net.contains(&subject.neighbour.ip()))
     }
 
     fn fits_attributes(&self, attributes: &Attributes) -> bool {

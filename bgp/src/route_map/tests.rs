@@ -19,7 +19,7 @@ fn route() -> Attributes {
 
 fn fits(when: &RouteCondition) -> bool {
     let attributes = route();
-    let neighbour = IpAddr::from([192, 0, 2, 7]);
+    let neighbour = crate::Address::from([192, 0, 2, 7]);
     when.fits(Subject { prefix: "10.77.0.64/26".parse().unwrap(), neighbour, attributes: &attributes })
 }
 
@@ -91,7 +91,7 @@ fn the_first_rule_that_fits_decides() {
     let map = RouteRules::Map(Arc::new(RouteMap { rules, otherwise: Verdict::Reject }));
     let attributes = route();
     let judge = |rules: &RouteRules, prefix: &str| {
-        let neighbour = IpAddr::from([192, 0, 2, 7]);
+        let neighbour = crate::Address::from([192, 0, 2, 7]);
         rules.judge(Subject { prefix: prefix.parse().unwrap(), neighbour, attributes: &attributes })
     };
 
@@ -155,10 +155,10 @@ fn lengths_are_read_and_bounded() {
 
 fn some_prefix() -> impl Strategy<Value = IpNet> {
     // Few addresses and all lengths, so that prefixes often lie within one another.
-    let v4 =
-        (0u32..64, 0u8..=32).prop_map(|(address, bits)| IpNet::new(IpAddr::from((address << 26).to_be_bytes()), bits));
+    let v4 = (0u32..64, 0u8..=32)
+        .prop_map(|(address, bits)| IpNet::new(std::net::IpAddr::from((address << 26).to_be_bytes()), bits));
     let v6 = (0u128..8, 0u8..=128)
-        .prop_map(|(address, bits)| IpNet::new(IpAddr::from((address << 125).to_be_bytes()), bits));
+        .prop_map(|(address, bits)| IpNet::new(std::net::IpAddr::from((address << 125).to_be_bytes()), bits));
     prop_oneof![v4, v6].prop_map(|net| net.unwrap().trunc())
 }
 

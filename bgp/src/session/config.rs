@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
 use crate::{
-    Asn, RouteRules, bfd,
+    Address, Asn, RouteRules, bfd,
     wire::{AddPaths, Family},
 };
 
@@ -18,11 +18,11 @@ use super::{PrefixLimits, Protection, RoleConfig};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeighbourConfig {
     /// Its address, and its name.
-    pub address: IpAddr,
+    pub address: Address,
     /// The TCP port it listens on, usually 179.
     pub port: u16,
     /// The autonomous system it must be in; our own makes it an internal neighbour.
-    pub asn: Asn,
+    pub asn: RemoteAs,
     /// The hold time we propose, in whole seconds: 0 for none, else 3 to 65535; other values are moved to the nearest.
     pub hold_time: Duration,
     /// How long we are silent at most, at least a second; `None`, and wherever that is shorter: a third of the hold time agreed on (RFC 4271 §4.4).
@@ -36,9 +36,14 @@ pub struct NeighbourConfig {
     pub passive: bool,
     /// The families of routes we offer to exchange; one for which we have no next hop is not offered all the same.
     pub families: BTreeSet<Family>,
-    /// The next hop of the IPv4 prefixes we originate; `None` takes our end of the connection if that is IPv4.
+    /// Whether we offer to hear IPv4 prefixes over routers of IPv6, and tell them so to whoever offers the same (RFC 8950); `None`: over
+    /// connections of IPv6.
+    pub extended_next_hop: Option<bool>,
+    /// The next hop of the IPv4 prefixes we originate; `None` takes our end of the connection if that is IPv4. Over a link-local connection
+    /// our end of it comes first where the neighbour can hear that.
     pub next_hop_v4: Option<Ipv4Addr>,
-    /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6.
+    /// The next hop of the IPv6 prefixes we originate; `None` takes our end of the connection if that is IPv6. Over a link-local connection our
+    /// end of it is told beside.
     pub next_hop_v6: Option<Ipv6Addr>,
     /// Whether more than one path to a prefix is exchanged with it (RFC 7911).
     pub add_paths: AddPaths,
@@ -62,6 +67,44 @@ pub struct NeighbourConfig {
     pub limits: PrefixLimits,
     /// Present: there is to be no session, and the neighbour is told so in these words, at most 255 octets, which may be none (RFC 9003).
     pub shutdown: Option<String>,
+}
+
+/// Which autonomous system a neighbour must be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteAs {
+    /// This one.
+    Is(Asn),
+    /// Any but ours: its OPEN tells.
+    External,
+}
+
+impl RemoteAs {
+    /// Whether it is another system than this one, which is ours.
+    pub fn is_external(self, ours: Asn) -> bool {
+        self != Self::Is(ours)
+    }
+
+    /// Whether a neighbour in this system is the one that is meant.
+    pub fn admits(self, asn: Asn, ours: Asn) -> bool {
+        match self {
+            Self::Is(wanted) => asn == wanted,
+            Self::External => asn != ours,
+        }
+    }
+
+    /// Which, if it is named.
+    pub fn named(self) -> Option<Asn> {
+        match self {
+            Self::Is(asn) => Some(asn),
+            Self::External => None,
+        }
+    }
+}
+
+impl From<Asn> for RemoteAs {
+    fn from(asn: Asn) -> Self {
+        Self::Is(asn)
+    }
 }
 
 /// How the way to a neighbour is watched.
@@ -114,6 +157,7 @@ impl NeighbourConfig {
         // A connection that stands would go on as it was protected when it was made.
         agreed(self) != agreed(new)
             || self.role != new.role
+            || self.extended_next_hop != new.extended_next_hop
             || self.keepalive != new.keepalive
             || told(self) != told(new)
             || self.protection != new.protection

@@ -4,15 +4,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
-    ConnectionId,
+    Address, ConnectionId,
     rib::Source,
-    wire::{Capability, Dialect, Family, Framer},
+    wire::{Capability, Dialect, Family, Framer, Hop},
 };
 
 use super::{
@@ -31,7 +30,7 @@ pub(super) struct Connection {
     pub(super) outgoing: bool,
     /// Whether it came in while an older one was established for long: its OPEN shows that the neighbour has restarted.
     pub(super) succeeds: bool,
-    pub(super) local: IpAddr,
+    pub(super) local: Address,
     /// What our OPEN on it says we can do.
     pub(super) capabilities: Vec<Capability>,
     /// The first message of either side, for those who monitor.
@@ -68,7 +67,7 @@ impl Connection {
         id: ConnectionId,
         outgoing: bool,
         succeeds: bool,
-        local: IpAddr,
+        local: Address,
         capabilities: Vec<Capability>,
     ) -> Self {
         Self {
@@ -175,7 +174,7 @@ impl Connection {
 /// What the table needs to know of a connection over which routes are exchanged.
 pub(crate) struct Established<'a> {
     pub(crate) id: ConnectionId,
-    pub(crate) local: IpAddr,
+    pub(crate) local: Address,
     pub(crate) opens: &'a Opens,
     config: &'a NeighbourConfig,
     agreed: &'a Agreed,
@@ -205,9 +204,14 @@ impl Established<'_> {
         self.agreed.long_lived.is_some()
     }
 
+    /// Whether the neighbour hears IPv4 prefixes over routers of IPv6 (RFC 8950).
+    pub(crate) fn hears_mixed(&self) -> bool {
+        self.agreed.mixed_out
+    }
+
     /// The families exchanged, each with our next hop.
-    pub(crate) fn families(&self) -> impl Iterator<Item = (Family, IpAddr)> {
-        let families = self.agreed.families.iter();
-        families.filter_map(|&family| next_hop(self.config, self.local, family).map(|next_hop| (family, next_hop)))
+    pub(crate) fn families(&self) -> impl Iterator<Item = (Family, Hop)> {
+        let with_hop = |&family| Some((family, next_hop(self.config, self.local, family, self.agreed.mixed_out)?));
+        self.agreed.families.iter().filter_map(with_hop)
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! In: our settings and the neighbour's OPEN. Out: the agreement, or the NOTIFICATION that ends the attempt.
 //! Rules: RFC 4271 §6.2, RFC 4724 §3, RFC 8538 §2 and RFC 9494 §4.1 (restarts), RFC 4760 §8 (families), RFC 5492, RFC 6286 (identifiers), RFC 6793 (AS numbers),
-//! RFC 8654 §4 (whoever offers extended messages reads them; whoever is offered them may write them).
+//! RFC 8950 §4 (IPv4 over IPv6, where both say that they hear it), RFC 8654 §4 (whoever offers extended messages reads them; whoever is offered them may write them).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
-    SpeakerConfig,
+    Address, SpeakerConfig,
     rib::Source,
     wire::{
-        AddPaths, Capability, Dialect, Family, Fault, GracefulRestart, LONG_LIVED_SECS_MAX, Lasting, LongLived,
+        AddPaths, Capability, Dialect, Family, Fault, GracefulRestart, Hop, LONG_LIVED_SECS_MAX, Lasting, LongLived,
         Notification, Open, PathFamilies,
     },
 };
@@ -22,6 +22,8 @@ use super::{NeighbourConfig, RESTART_TIME, role::role};
 pub(super) struct Agreed {
     pub(super) dialect: Dialect,
     pub(super) families: BTreeSet<Family>,
+    /// Whether the neighbour hears IPv4 over IPv6.
+    pub(super) mixed_out: bool,
     /// `None`: neither end asks for signs of life.
     pub(super) hold_time: Option<Duration>,
     /// How long we may be silent.
@@ -37,32 +39,54 @@ pub(super) struct Agreed {
     pub(super) capabilities: Vec<Capability>,
 }
 
-/// The next hop of what we originate in this family; without one the family is not offered.
-pub(super) fn next_hop(config: &NeighbourConfig, local: IpAddr, family: Family) -> Option<IpAddr> {
-    match (family, local) {
+/// The next hop of what we originate in this family; without one the family is not exchanged. `is_mixed`: IPv4 may go over IPv6.
+pub(super) fn next_hop(config: &NeighbourConfig, local: Address, family: Family, is_mixed: bool) -> Option<Hop> {
+    let v6 = next_hop_v6(config, local);
+    match (family, local.ip()) {
+        (Family::Ipv6, _) => v6,
         (Family::Ipv4, IpAddr::V4(local)) => Some(config.next_hop_v4.unwrap_or(local).into()),
-        (Family::Ipv4, IpAddr::V6(_)) => config.next_hop_v4.map(IpAddr::V4),
-        // An address of one link is no next hop for those beyond it.
-        (Family::Ipv6, IpAddr::V6(local)) if !local.is_unicast_link_local() => {
-            Some(config.next_hop_v6.unwrap_or(local).into())
+        (Family::Ipv4, IpAddr::V6(_)) => {
+            let v4 = config.next_hop_v4.map(Hop::from);
+            let v6 = v6.filter(|_| is_mixed);
+            // Nobody numbered the link: an IPv4 address of ours is elsewhere.
+            if local.is_link_local() { v6.or(v4) } else { v4.or(v6) }
         }
-        (Family::Ipv6, IpAddr::V4(_) | IpAddr::V6(_)) => config.next_hop_v6.map(IpAddr::V6),
     }
 }
 
-fn offered(config: &NeighbourConfig, local: IpAddr) -> BTreeSet<Family> {
-    config.families.iter().copied().filter(|&family| next_hop(config, local, family).is_some()).collect()
+/// An address of one link is no next hop for those beyond it, so a global one leads where there is one (RFC 2545 §3).
+fn next_hop_v6(config: &NeighbourConfig, local: Address) -> Option<Hop> {
+    match local.ip() {
+        IpAddr::V4(_) => config.next_hop_v6.map(Hop::from),
+        IpAddr::V6(local) if local.is_unicast_link_local() => Some(match config.next_hop_v6 {
+            Some(global) => Hop { address: global.into(), link_local: Some(local) },
+            None => local.into(),
+        }),
+        IpAddr::V6(local) => Some(config.next_hop_v6.unwrap_or(local).into()),
+    }
+}
+
+/// Whether we say that we hear IPv4 over IPv6.
+fn offers_mixed(config: &NeighbourConfig, local: Address) -> bool {
+    config.families.contains(&Family::Ipv4) && config.extended_next_hop.unwrap_or(local.is_ipv6())
+}
+
+fn exchangeable(config: &NeighbourConfig, local: Address, is_mixed: bool) -> BTreeSet<Family> {
+    let families = config.families.iter().copied();
+    families.filter(|&family| next_hop(config, local, family, is_mixed).is_some()).collect()
 }
 
 /// How we introduce ourselves.
-pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAddr, is_restarting: bool) -> Open {
-    let families = offered(config, local);
+pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: Address, is_restarting: bool) -> Open {
+    let mixed = offers_mixed(config, local);
+    let families = exchangeable(config, local, mixed);
+    let mixed = mixed.then(|| Capability::ExtendedNextHop([Family::Ipv4].into()));
     let restart = Capability::GracefulRestart(our_restart(&families, is_restarting, config.gentle));
     let modes = families.iter().map(|&family| (family, config.add_paths)).collect();
     let add_paths = (config.add_paths != AddPaths::default()).then_some(Capability::AddPaths(modes));
     let long_lived = config.long_lived.map(|time| Capability::LongLived(our_long_lived(&families, time)));
     let extended = config.extended_messages.then_some(Capability::ExtendedMessages);
-    let role = config.role.filter(|_| config.asn != us.asn).map(|config| Capability::Role(config.role));
+    let role = config.role.filter(|_| config.asn.is_external(us.asn)).map(|config| Capability::Role(config.role));
     let families = families.into_iter().map(Capability::Multiprotocol);
     Open {
         my_as: us.asn.two_octets(),
@@ -73,6 +97,7 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: IpAdd
             .chain(long_lived)
             .chain([Capability::FourOctetAsn(us.asn)])
             .chain(add_paths)
+            .chain(mixed)
             .chain(extended)
             .chain(role)
             .collect(),
@@ -97,30 +122,33 @@ fn our_long_lived(families: &BTreeSet<Family>, time: Duration) -> LongLived {
 pub(super) fn agree(
     us: SpeakerConfig,
     config: &NeighbourConfig,
-    local: IpAddr,
+    local: Address,
     open: &Open,
 ) -> Result<Agreed, Notification> {
-    check_asn(config, open)?;
+    check_asn(us, config, open)?;
     check_router_id(us, config, open)?;
     let hold_time = hold_time(config, open)?;
-    let families = families(offered(config, local), open)?;
-    let external = config.asn != us.asn;
+    let mixed_in = offers_mixed(config, local);
+    let mixed_out = mixed_in && open.hears_mixed();
+    let families = families(exchangeable(config, local, mixed_out), open)?;
+    let external = config.asn.is_external(us.asn);
     let role = role(config.role, external, open)?;
     let source =
-        Source { neighbour: config.address, asn: config.asn, router_id: open.router_id, external, role, local };
+        Source { neighbour: config.address, asn: open.asn(), router_id: open.router_id, external, role, local };
     let theirs = |family| open.add_paths(family);
     let ids_in = PathFamilies::of(|family| config.add_paths.receive && theirs(family).send);
     let ids_out = PathFamilies::of(|family| config.add_paths.send && theirs(family).receive);
     let long_in = config.extended_messages;
     let long_out = long_in && open.capabilities.contains(&Capability::ExtendedMessages);
     let four_octets = open.four_octet_asn().is_some();
-    let dialect = Dialect { four_octets, external, ids_in, ids_out, long_in, long_out };
+    let dialect = Dialect { four_octets, external, ids_in, ids_out, mixed_in, long_in, long_out };
     let (restart, long_lived) = (open.graceful_restart().cloned(), open.long_lived().cloned());
     let is_gentle = config.gentle && restart.as_ref().is_some_and(|restart| restart.is_gentle);
     let (source, capabilities) = (Arc::new(source), open.capabilities.clone());
     Ok(Agreed {
         dialect,
         families,
+        mixed_out,
         hold_time,
         keepalive: hold_time.map(|time| keepalive(config, time)),
         restart,
@@ -131,13 +159,13 @@ pub(super) fn agree(
     })
 }
 
-fn check_asn(config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
-    if open.asn() == config.asn && open.asn().0 != 0 { Ok(()) } else { Err(Fault::BAD_PEER_AS.bare()) }
+fn check_asn(us: SpeakerConfig, config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
+    if config.asn.admits(open.asn(), us.asn) && open.asn().0 != 0 { Ok(()) } else { Err(Fault::BAD_PEER_AS.bare()) }
 }
 
 /// RFC 6286 §2.2: not zero, and unlike ours within one system.
 fn check_router_id(us: SpeakerConfig, config: &NeighbourConfig, open: &Open) -> Result<(), Notification> {
-    let is_ours = config.asn == us.asn && open.router_id == us.router_id;
+    let is_ours = !config.asn.is_external(us.asn) && open.router_id == us.router_id;
     if open.router_id.is_unspecified() || is_ours { Err(Fault::BAD_IDENTIFIER.bare()) } else { Ok(()) }
 }
 
@@ -172,6 +200,7 @@ fn family_of(capability: &Capability) -> Option<Family> {
         Capability::RouteRefresh
         | Capability::EnhancedRefresh
         | Capability::Role(_)
+        | Capability::ExtendedNextHop(_)
         | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)
@@ -190,6 +219,7 @@ fn names_family(capability: &Capability) -> bool {
         Capability::RouteRefresh
         | Capability::EnhancedRefresh
         | Capability::Role(_)
+        | Capability::ExtendedNextHop(_)
         | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)

@@ -70,7 +70,8 @@ impl Session {
         connection.establish(now);
         self.record.established += 1;
         self.farewell = None;
-        self.note(Note::SessionUp { neighbour: self.config.address, asn: self.config.asn });
+        let asn = self.established().map(|session| session.source().asn);
+        asn.into_iter().for_each(|asn| self.note(Note::SessionUp { neighbour: self.config.address, asn }));
         self.resume(now, id);
         self.effects.push(Effect::Up);
         if self.has_sent_table() {

@@ -32,6 +32,7 @@ fn role_of(capability: &Capability) -> Option<Option<Role>> {
         Capability::Multiprotocol(_)
         | Capability::RouteRefresh
         | Capability::EnhancedRefresh
+        | Capability::ExtendedNextHop(_)
         | Capability::ExtendedMessages
         | Capability::GracefulRestart(_)
         | Capability::AddPaths(_)

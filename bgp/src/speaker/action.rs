@@ -1,13 +1,10 @@
 //! Everything a speaker can ask for, on one page.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::{BestChange, ConnectionId, Monitoring, Note, Protection, bfd};
+use crate::{Address, BestChange, ConnectionId, Monitoring, Note, Protection, bfd};
 
 /// What should be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +13,7 @@ pub enum Action {
     /// Answered by `ConnectionOpened { outgoing: true }` or by `ConnectFailed`.
     Connect {
         /// Whom.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// The far TCP port, usually 179.
         port: u16,
     },
@@ -37,7 +34,7 @@ pub enum Action {
         /// Whereto.
         prefix: IpNet,
         /// Equally good ways, sorted, without doubles, at least one.
-        next_hops: Vec<IpAddr>,
+        next_hops: Vec<Address>,
     },
     /// No way to this prefix is known any more.
     Remove {
@@ -45,10 +42,10 @@ pub enum Action {
         prefix: IpNet,
     },
     /// These are all the ways that BFD is to watch from now on. Answered by `PathChanged` whenever one changes.
-    Watch(BTreeMap<IpAddr, bfd::Settings>),
+    Watch(BTreeMap<Address, bfd::Settings>),
     /// From now on connections with these neighbours are protected so, and those with others not at all.
     /// A connection that cannot be protected is not to be made, nor accepted.
-    Protect(BTreeMap<IpAddr, Protection>),
+    Protect(BTreeMap<Address, Protection>),
     /// Another path is the best, or its next hops are others: told while somebody watches.
     BestChanged(BestChange),
     /// These are all the monitoring stations to dial from now on, again and again until they listen; one whose terms are others now is

@@ -1,8 +1,8 @@
 //! Which sessions a new configuration ends, begins, or leaves alone.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
-use crate::{NeighbourConfig, SpeakerConfig, session::Session, wire::Fault};
+use crate::{Address, NeighbourConfig, SpeakerConfig, session::Session, wire::Fault};
 
 use super::Speaker;
 
@@ -27,7 +27,7 @@ impl Speaker {
         }
     }
 
-    fn end_superseded(&mut self, now: Instant, wanted: &BTreeMap<IpAddr, NeighbourConfig>, identity_changed: bool) {
+    fn end_superseded(&mut self, now: Instant, wanted: &BTreeMap<Address, NeighbourConfig>, identity_changed: bool) {
         let ends = self.sessions.iter().filter_map(|(&address, session)| {
             let fault = match wanted.get(&address) {
                 None => Fault::DECONFIGURED,
@@ -42,7 +42,7 @@ impl Speaker {
         }
     }
 
-    fn begin_or_adopt(&mut self, now: Instant, address: IpAddr, neighbour: NeighbourConfig) {
+    fn begin_or_adopt(&mut self, now: Instant, address: Address, neighbour: NeighbourConfig) {
         if neighbour.exchange.retiring && !self.sessions.contains_key(&address) {
             return; // it has been let go
         }
@@ -55,7 +55,7 @@ impl Speaker {
 }
 
 /// One address has one spelling: `::ffff:192.0.2.1` is 192.0.2.1.
-fn canonical(neighbour: NeighbourConfig) -> (IpAddr, NeighbourConfig) {
+fn canonical(neighbour: NeighbourConfig) -> (Address, NeighbourConfig) {
     let address = neighbour.address.to_canonical();
     (address, NeighbourConfig { address, ..neighbour })
 }

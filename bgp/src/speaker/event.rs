@@ -2,13 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use ipnet::IpNet;
 
-use crate::{Asn, Monitoring, NeighbourConfig, Order, bfd, bmp::System};
+use crate::{Address, Asn, Monitoring, NeighbourConfig, Order, bfd, bmp::System};
 
 /// One TCP connection, named by whoever owns the sockets; never reused within the life of a speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +42,7 @@ pub enum Event {
     /// An operator asks this of a session; what [`Speaker::admits`](crate::Speaker::admits) refuses is not done.
     Ordered {
         /// With whom.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// What.
         order: Order,
     },
@@ -56,16 +56,16 @@ pub enum Event {
         /// Its new, unique name.
         connection: ConnectionId,
         /// The far end's address.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Whether it answers our [`Action::Connect`](crate::Action::Connect).
         outgoing: bool,
         /// The near end's address.
-        local: IpAddr,
+        local: Address,
     },
     /// Our latest [`Action::Connect`](crate::Action::Connect) to this neighbour came to nothing.
     ConnectFailed {
         /// Whom we dialled.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Why, in the words of the system.
         reason: String,
     },

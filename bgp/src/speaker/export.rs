@@ -10,12 +10,12 @@ mod late;
 mod passage;
 mod teller;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use ipnet::IpNet;
 
 use crate::{
-    Exchange,
+    Address, Exchange,
     rib::{Change, Offer, Own},
     session::{Established, Session},
     wire::{Family, Message, RefreshPart, Update},
@@ -33,7 +33,7 @@ pub(super) use teller::TellAll;
 const SPARE: usize = 4096;
 
 /// What is exchanged with each neighbour.
-pub(super) type Terms = BTreeMap<IpAddr, Exchange>;
+pub(super) type Terms = BTreeMap<Address, Exchange>;
 
 impl Speaker {
     /// Our own prefixes are these from now on: everybody is told of the differences at once.
@@ -119,7 +119,7 @@ impl Speaker {
     }
 
     /// The whole table, then the mark that it is complete, once it is.
-    pub(super) fn send_table(&mut self, now: Instant, neighbour: IpAddr) {
+    pub(super) fn send_table(&mut self, now: Instant, neighbour: Address) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
         let told = self.batch(&session, |_| true).telling(&session);
         self.deliver([told]);
@@ -128,7 +128,7 @@ impl Speaker {
     }
 
     /// The mark that our table is complete, for every family.
-    pub(super) fn send_ends(&mut self, neighbour: IpAddr) {
+    pub(super) fn send_ends(&mut self, neighbour: Address) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
         let ends = session.families().map(|(family, _)| Update::end_of_rib(family));
         let messages = ends.map(|end| Message::Update(end).encode(session.dialect())).collect();
@@ -137,7 +137,7 @@ impl Speaker {
     }
 
     /// Everything of one family again, between marks if the neighbour knows them and has been told that our first table is complete.
-    pub(super) fn send_family(&mut self, now: Instant, neighbour: IpAddr, family: Family) {
+    pub(super) fn send_family(&mut self, now: Instant, neighbour: Address, family: Family) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
         if self.is_late(session.id) {
             return self.postpone_family(session.id, family);
@@ -183,7 +183,7 @@ pub(super) fn passes_on(terms: &Terms) -> bool {
 }
 
 /// Whether a neighbour may be told something else by the one than by the other.
-fn may_differ(neighbour: IpAddr, old: &Terms, new: &Terms) -> bool {
+fn may_differ(neighbour: Address, old: &Terms, new: &Terms) -> bool {
     let passing = |terms: &Terms| -> Vec<_> {
         let parts = terms.iter().map(|(&address, exchange)| (address, exchange.client_of, exchange.transit));
         parts.filter(|(_, client_of, transit)| client_of.is_some() || *transit).collect()

@@ -11,10 +11,10 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 
 use crate::{
-    Action, Note, Refusal, Refused,
+    Action, Address, Note, Refusal, Refused,
     rib::{Change, Path, Source, Table, Word, admits_attributes, admits_prefix},
     session::{Established, Session},
-    wire::{Attributes, Family, Nlri, Update},
+    wire::{Attributes, Family, Hop, Nlri, Update},
 };
 
 use super::{Speaker, export::Terms};
@@ -23,7 +23,7 @@ use judge::{Judge, clusters};
 use marker::Marker;
 
 impl Speaker {
-    pub(super) fn import(&mut self, neighbour: IpAddr, update: Update) {
+    pub(super) fn import(&mut self, neighbour: Address, update: Update) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
         let judge = Judge::new(neighbour, &self.terms);
         let mut import = Import::new(&mut self.table, &session, judge, std::mem::take(&mut self.spare));
@@ -46,7 +46,7 @@ impl Speaker {
     }
 
     /// A neighbour is away for long: what is stale of these families counts as if it had said so, and goes where it forbade that.
-    pub(super) fn age(&mut self, neighbour: IpAddr, families: &BTreeSet<Family>) {
+    pub(super) fn age(&mut self, neighbour: Address, families: &BTreeSet<Family>) {
         let is_meant = |prefix: &IpNet, path: &Path| path.is_stale && families.contains(&Family::of_prefix(prefix));
         let gone = self.table.retain(neighbour, |prefix, path| !(is_meant(prefix, path) && path.forbids_long_life()));
         self.follow(gone);
@@ -61,10 +61,10 @@ impl Speaker {
 
     /// The terms have changed since these held: what was offered is judged anew, and nobody need say it again.
     pub(super) fn judge_anew(&mut self, old: &Terms) {
-        let import = |terms: &Terms, address: &IpAddr| terms.get(address).map(|exchange| exchange.import.clone());
+        let import = |terms: &Terms, address: &Address| terms.get(address).map(|exchange| exchange.import.clone());
         let is_other_cluster = clusters(old) != clusters(&self.terms);
-        let changed = |address: &&IpAddr| is_other_cluster || import(old, address) != import(&self.terms, address);
-        let changed: Vec<IpAddr> = self.sessions.keys().filter(changed).copied().collect();
+        let changed = |address: &&Address| is_other_cluster || import(old, address) != import(&self.terms, address);
+        let changed: Vec<Address> = self.sessions.keys().filter(changed).copied().collect();
         for neighbour in changed {
             let mut judge = Judge::new(neighbour, &self.terms);
             let changes = self.table.judge(neighbour, |prefix, path| path.word = judge.decide(*prefix, &path.word));
@@ -88,9 +88,9 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn new(table: &'a mut Table, session: &Established<'_>, judge: Judge<'a>, changes: Vec<Change>) -> Self {
-        let (families, mut own): (Vec<_>, Vec<_>) = session.families().unzip();
+        let (families, hops): (Vec<_>, Vec<_>) = session.families().unzip();
         let source = Arc::clone(session.source());
-        own.push(source.local);
+        let own = hops.into_iter().map(|hop: Hop| hop.address).chain([source.local.ip()]).collect();
         Self { table, source, judge, families, own, changes, refused: Vec::new(), tally: Refused::default() }
     }
 
@@ -102,11 +102,13 @@ impl<'a> Import<'a> {
 
     fn announce_all(&mut self, update: &Update, attributes: &Attributes, admitted: Result<(), Refusal>) {
         let attributes = Arc::new(attributes.clone());
-        for (next_hop, prefixes) in update.all_announced() {
+        for (hop, prefixes) in update.all_announced() {
+            let next_hop = nearest(hop, self.source.neighbour);
             let word = Arc::new(Word {
                 source: Arc::clone(&self.source),
                 heard: Arc::clone(&attributes),
                 attributes: Arc::clone(&attributes),
+                hop,
                 next_hop,
                 is_admitted: false, // until it is judged
             });
@@ -147,5 +149,14 @@ impl<'a> Import<'a> {
             Some((_, prefixes)) => prefixes.push(prefix),
             None => self.refused.push((refusal, vec![prefix])),
         }
+    }
+}
+
+/// The address by which we reach a router. Over a session on a link it is the one of that link, if the router gave one: it is there whatever
+/// else becomes of either end's addresses. What a link-local address means that came from afar nobody can tell.
+fn nearest(hop: Hop, neighbour: Address) -> Address {
+    match (hop.on_link(), neighbour.zone()) {
+        (Some(address), Some(zone)) => Address::on(address, zone),
+        (Some(_), None) | (None, _) => hop.address.into(),
     }
 }

@@ -1,14 +1,14 @@
 //! Counts the prefixes of neighbours that may not announce as many as they like.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
-use crate::{session::Session, wire::Family};
+use crate::{Address, session::Session, wire::Family};
 
 use super::Speaker;
 
 impl Speaker {
     /// A neighbour may have announced something.
-    pub(super) fn count(&mut self, now: Instant, neighbour: IpAddr) {
+    pub(super) fn count(&mut self, now: Instant, neighbour: Address) {
         for family in Family::ALL {
             let count = self.table.count(neighbour, family);
             self.with_session(now, neighbour, |session| session.counted(now, family, count));

@@ -10,14 +10,14 @@ mod statistics;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 
 use crate::{
-    Action, ConnectionId, SpeakerConfig,
+    Action, Address, ConnectionId, SpeakerConfig,
     bmp::{Message, Peer, Reason, System, Up, View},
     rib::Change,
     session::{Established, Goodbye, Parted, Session},
@@ -50,7 +50,7 @@ pub(super) struct Monitor {
     /// Prefixes of which something else may be in use since the last event.
     moved: BTreeSet<IpNet>,
     /// Neighbours that told the end of their table since.
-    ended: BTreeSet<IpAddr>,
+    ended: BTreeSet<Address>,
 }
 
 /// A station that listens.
@@ -203,7 +203,7 @@ impl Speaker {
         self.monitor.ports.remove(&connection);
     }
 
-    pub(super) fn neighbour_up(&mut self, neighbour: IpAddr) {
+    pub(super) fn neighbour_up(&mut self, neighbour: Address) {
         let Some(session) = self.sessions.get(&neighbour) else { return };
         let mut stations = std::mem::take(&mut self.monitor.stations);
         stations.values_mut().for_each(|station| self.tell_up(station, session));
@@ -216,13 +216,13 @@ impl Speaker {
         self.monitor.ended.remove(&source.neighbour);
         let reason = reason(goodbye);
         for station in self.monitor.stations.values_mut().filter(|station| station.sees_neighbours()) {
-            let (address, time) = (source.neighbour, station.clock.read(now));
+            let (address, time) = (source.neighbour.ip(), station.clock.read(now));
             let peer = Peer { view: View::AdjRibInPre, address, asn: source.asn, router_id: source.router_id, time };
             station.tell(&Message::PeerDown(peer, reason.clone()));
         }
     }
 
-    pub(super) fn neighbour_told_all(&mut self, neighbour: IpAddr) {
+    pub(super) fn neighbour_told_all(&mut self, neighbour: Address) {
         if !self.monitor.stations.is_empty() {
             self.monitor.ended.insert(neighbour);
         }
@@ -232,7 +232,7 @@ impl Speaker {
         let Some(established) = session.established().filter(|_| station.sees_neighbours()) else { return };
         let (local_port, remote_port) = self.monitor.ports.get(&established.id).copied().unwrap_or_default();
         let up = Up {
-            local: established.local,
+            local: established.local.ip(),
             local_port,
             remote_port,
             sent: established.opens.ours.clone(),
@@ -278,7 +278,7 @@ impl Speaker {
 /// A neighbour, as the header of a message names it.
 fn about(view: View, session: &Established<'_>, time: Duration) -> Peer {
     let source = session.source();
-    Peer { view, address: source.neighbour, asn: source.asn, router_id: source.router_id, time }
+    Peer { view, address: source.neighbour.ip(), asn: source.asn, router_id: source.router_id, time }
 }
 
 /// Ourselves, as the table in use.

@@ -1,11 +1,11 @@
 //! What a speaker wants in the log.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, time::Duration};
 
 use ipnet::IpNet;
 
 use crate::{
-    Asn, Refusal,
+    Address, Asn, Refusal,
     bfd::Diagnostic,
     wire::{Family, Flaw, Notification},
 };
@@ -16,14 +16,14 @@ pub enum Note {
     /// A session is established.
     SessionUp {
         /// With whom.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// In which autonomous system.
         asn: Asn,
     },
     /// An established session ended.
     SessionDown {
         /// With whom.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Why.
         reason: String,
         /// How long its routes are kept, should it have restarted; `None` if they are gone.
@@ -32,78 +32,78 @@ pub enum Note {
     /// A neighbour did not come back in time, or not with its whole table: what was kept of its routes is gone.
     RestartExpired {
         /// Who.
-        neighbour: IpAddr,
+        neighbour: Address,
     },
     /// A neighbour began to tell all of a family again and did not end: what it did not tell again is gone.
     RefreshExpired {
         /// Who.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Which family.
         family: Family,
     },
     /// A neighbour is away for longer than a restart takes: its routes are the last choice from now on.
     LongLivedBegun {
         /// Who.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// How long they are kept at most.
         kept: Duration,
     },
     /// BFD says that a neighbour does not even forward while it restarts: what was kept of its routes is gone.
     RestartAbandoned {
         /// Who.
-        neighbour: IpAddr,
+        neighbour: Address,
     },
     /// BFD sees a neighbour.
     PathUp {
         /// Whom.
-        neighbour: IpAddr,
+        neighbour: Address,
     },
     /// BFD does not see a neighbour any more.
     PathDown {
         /// Whom.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Why, in the words of the standard.
         diagnostic: Diagnostic,
     },
     /// A dial came to nothing; it is tried again.
     ConnectFailed {
         /// Whom we dialled.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Why.
         reason: String,
     },
     /// The neighbour found fault with us.
     ErrorReceived {
         /// Who.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// In its words.
         error: Notification,
     },
     /// We found fault with the neighbour.
     ErrorSent {
         /// With whom.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// In our words.
         error: Notification,
     },
     /// A connection was turned away.
     Refused {
         /// Whence it came.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Why.
         reason: String,
     },
     /// An UPDATE had a flaw that RFC 7606 lets a session survive.
     Malformed {
         /// Who sent it.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// What was wrong, and what became of it.
         flaw: Flaw,
     },
     /// A neighbour announces more prefixes than it should.
     TooManyPrefixes {
         /// Who.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Of which family.
         family: Family,
         /// How many.
@@ -114,7 +114,7 @@ pub enum Note {
     /// Routes were turned away by an import guard.
     RoutesRefused {
         /// Who offered them.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// Which.
         prefixes: Vec<IpNet>,
         /// Why.

@@ -2,10 +2,10 @@
 //!
 //! Rules: RFC 2918 (route refresh), RFC 4486 §4 (administrative reset).
 
-use std::{net::IpAddr, time::Instant};
+use std::time::Instant;
 
 use crate::{
-    SessionState,
+    Address, SessionState,
     session::{Established, Session},
     wire::Family,
 };
@@ -28,18 +28,18 @@ pub enum Order {
 pub enum OrderRefusal {
     /// There is no such neighbour.
     #[error("{0} is no BGP neighbour of this host")]
-    Unknown(IpAddr),
+    Unknown(Address),
     /// No routes are exchanged now.
     #[error("the session with {0} is {1:?}, not Established: there is nothing to refresh")]
-    Down(IpAddr, SessionState),
+    Down(Address, SessionState),
     /// The neighbour does not answer a ROUTE-REFRESH.
     #[error("{0} does not offer route refresh (RFC 2918), and tells its routes again only in a new session")]
-    Deaf(IpAddr),
+    Deaf(Address),
 }
 
 impl Speaker {
     /// Whether an order can be carried out now.
-    pub fn admits(&self, neighbour: IpAddr, order: Order) -> Result<(), OrderRefusal> {
+    pub fn admits(&self, neighbour: Address, order: Order) -> Result<(), OrderRefusal> {
         let session = self.sessions.get(&neighbour).ok_or(OrderRefusal::Unknown(neighbour))?;
         let answers = session.established().map(|session| session.answers_refresh());
         match (order, answers) {
@@ -50,7 +50,7 @@ impl Speaker {
     }
 
     /// Carries it out, as far as it can be.
-    pub(super) fn obey(&mut self, now: Instant, neighbour: IpAddr, order: Order) {
+    pub(super) fn obey(&mut self, now: Instant, neighbour: Address, order: Order) {
         match order {
             Order::AskAgain => self.with_session(now, neighbour, |session| session.ask_again(now)),
             Order::TellAgain => self.tell_again(now, neighbour),
@@ -58,7 +58,7 @@ impl Speaker {
         }
     }
 
-    fn tell_again(&mut self, now: Instant, neighbour: IpAddr) {
+    fn tell_again(&mut self, now: Instant, neighbour: Address) {
         let session = self.sessions.get(&neighbour).and_then(Session::established);
         let families = |session: Established<'_>| session.families().map(|(family, _)| family).collect();
         let families: Vec<Family> = session.map(families).unwrap_or_default();

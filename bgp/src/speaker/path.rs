@@ -3,10 +3,10 @@
 //! BFD runs elsewhere, where its timing holds; what it says may come late, and several changes in one. So a fall is told with
 //! every view that follows it, and counts when it is a new one. Rules: RFC 5882 §3.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
-    Action, NeighbourConfig, Note,
+    Action, Address, NeighbourConfig, Note,
     bfd::{State, View},
 };
 
@@ -14,7 +14,7 @@ use super::Speaker;
 
 impl Speaker {
     /// Asks for what the neighbours' configurations ask for, if that is something new.
-    pub(super) fn watch(&mut self, neighbours: &BTreeMap<IpAddr, NeighbourConfig>) {
+    pub(super) fn watch(&mut self, neighbours: &BTreeMap<Address, NeighbourConfig>) {
         let wanted = neighbours.iter().filter_map(|(&address, config)| Some((address, config.bfd?.settings)));
         let wanted: BTreeMap<_, _> = wanted.collect();
         self.paths.retain(|neighbour, _| wanted.contains_key(neighbour));
@@ -45,7 +45,7 @@ impl Speaker {
         self.with_session(now, neighbour, |session| session.path_is(now, is_up));
     }
 
-    pub(super) fn is_path_up(&self, neighbour: IpAddr) -> bool {
+    pub(super) fn is_path_up(&self, neighbour: Address) -> bool {
         self.paths.get(&neighbour).is_some_and(|path| path.state == State::Up)
     }
 }

@@ -7,12 +7,9 @@
 //! A reflector that was cut off is in the same position without having restarted: BFD took it its neighbours, and whoever is back
 //! first would be told that all it was told of the others is gone. So the end of its table waits for those that were lost with it.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use crate::{RESTART_TIME, session::Session};
+use crate::{Address, RESTART_TIME, session::Session};
 
 use super::{Speaker, export::passes_on};
 
@@ -22,20 +19,20 @@ use super::{Speaker, export::passes_on};
 const DEFERRAL: Duration = Duration::from_secs(30);
 
 impl Speaker {
-    pub(super) fn is_restarting(&self, now: Instant, neighbour: IpAddr) -> bool {
+    pub(super) fn is_restarting(&self, now: Instant, neighbour: Address) -> bool {
         let is_young = self.started.is_some_and(|started| now < started + RESTART_TIME);
         is_young && !self.synchronised.contains(&neighbour)
     }
 
     /// A neighbour has told us its whole table.
-    pub(super) fn synchronise(&mut self, now: Instant, neighbour: IpAddr) {
+    pub(super) fn synchronise(&mut self, now: Instant, neighbour: Address) {
         self.synchronised.insert(neighbour);
         self.end_tables(now);
     }
 
     /// Marks the end of our table for those for whom it is complete.
     pub(super) fn end_tables(&mut self, now: Instant) {
-        let ended: Vec<IpAddr> = self.unended.iter().copied().filter(|&one| self.may_end(now, one)).collect();
+        let ended: Vec<Address> = self.unended.iter().copied().filter(|&one| self.may_end(now, one)).collect();
         for neighbour in ended {
             self.unended.remove(&neighbour);
             self.send_ends(neighbour);
@@ -43,7 +40,7 @@ impl Speaker {
     }
 
     /// Whether it has been told all that it is to be told before the mark.
-    fn may_end(&self, now: Instant, neighbour: IpAddr) -> bool {
+    fn may_end(&self, now: Instant, neighbour: Address) -> bool {
         !self.awaits_others(now, neighbour) && !self.is_neighbour_late(neighbour)
     }
 
@@ -57,7 +54,7 @@ impl Speaker {
     }
 
     /// Whether somebody may still tell us what this neighbour has to hear.
-    fn awaits_others(&self, now: Instant, neighbour: IpAddr) -> bool {
+    fn awaits_others(&self, now: Instant, neighbour: Address) -> bool {
         passes_on(&self.terms)
             && (self.awaits_all(now, neighbour)
                 || self.awaits_lost(now, neighbour)
@@ -65,19 +62,19 @@ impl Speaker {
     }
 
     /// Who may call stands on no list, so nobody knows who is missing, be it after a restart or after a cut.
-    fn awaits_callers(&self, now: Instant, neighbour: IpAddr) -> bool {
+    fn awaits_callers(&self, now: Instant, neighbour: Address) -> bool {
         let since = self.sessions.get(&neighbour).map(Session::since);
         self.expects_callers && since.is_some_and(|since| now < since + DEFERRAL)
     }
 
-    fn awaits_all(&self, now: Instant, neighbour: IpAddr) -> bool {
+    fn awaits_all(&self, now: Instant, neighbour: Address) -> bool {
         let is_young = self.started.is_some_and(|started| now < started + DEFERRAL);
         let mut others = self.terms.keys().filter(|&&other| other != neighbour);
         is_young && others.any(|other| !self.synchronised.contains(other))
     }
 
     /// Who was lost before this neighbour was, it has been told of.
-    fn awaits_lost(&self, now: Instant, neighbour: IpAddr) -> bool {
+    fn awaits_lost(&self, now: Instant, neighbour: Address) -> bool {
         let Some(session) = self.sessions.get(&neighbour) else { return false };
         let Some(blinded_at) = session.blinded_at().filter(|_| now < session.since() + DEFERRAL) else { return false };
         let was_lost_with_it = |other: &Session| other.blinded_at().is_some_and(|at| at + DEFERRAL >= blinded_at);

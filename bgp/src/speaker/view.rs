@@ -1,16 +1,12 @@
 //! How a neighbour stands, for people and metrics.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
-    time::Instant,
-};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Instant};
 
 use ipnet::IpNet;
 
 use crate::{
-    Asn, SessionState, SpeakerConfig, bfd,
-    session::{Record, Session, Times},
+    Address, Asn, SessionState, SpeakerConfig, bfd,
+    session::{Established, Record, Session, Times},
     wire::{Attributes, Capability, Family, Nlri},
 };
 
@@ -20,9 +16,9 @@ use super::Speaker;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeighbourView {
     /// Its address, and its name.
-    pub address: IpAddr,
-    /// The autonomous system we expect it in.
-    pub asn: Asn,
+    pub address: Address,
+    /// The autonomous system it is in; `None` as long as only its OPEN can tell.
+    pub asn: Option<Asn>,
     /// Where its session stands; of two rival connections the further one counts.
     pub state: SessionState,
     /// Whether a person wants no session with it.
@@ -80,26 +76,26 @@ pub struct NeighbourDetail {
     /// Its BGP identifier, once established.
     pub router_id: Option<Ipv4Addr>,
     /// Our end of the connection, once established.
-    pub local: Option<IpAddr>,
+    pub local: Option<Address>,
     /// How many octets wait to be taken by it.
     pub waiting_octets: usize,
     /// How many prefixes have changed of which it is told later, because so many octets wait.
     pub late_prefixes: usize,
     /// The families exchanged, each with our next hop, once established.
-    pub families: Vec<(Family, IpAddr)>,
+    pub families: Vec<(Family, Address)>,
 }
 
 /// One prefix, as a neighbour is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertised {
     /// Who is told.
-    pub neighbour: IpAddr,
+    pub neighbour: Address,
     /// Whereto.
     pub prefix: IpNet,
     /// Which of several paths to it; 0 if it is told one only (RFC 7911).
     pub path_id: u32,
     /// Over whom.
-    pub next_hop: IpAddr,
+    pub next_hop: Address,
     /// What is said about it.
     pub attributes: Attributes,
 }
@@ -111,13 +107,13 @@ impl Speaker {
     }
 
     /// Whether nothing of this neighbour is left: no connection, no route, and no rest that it has to wait for.
-    pub fn is_forgotten(&self, address: IpAddr) -> bool {
+    pub fn is_forgotten(&self, address: Address) -> bool {
         let is_quiet = |session: &Session| session.state() == SessionState::Active;
         self.sessions.get(&address).is_none_or(is_quiet) && !self.table.has_any(address)
     }
 
     /// All there is to know of one session; `None` if there is none.
-    pub fn neighbour(&self, address: IpAddr) -> Option<NeighbourDetail> {
+    pub fn neighbour(&self, address: Address) -> Option<NeighbourDetail> {
         let session = self.sessions.get(&address)?;
         let established = session.established();
         let (ours, theirs) = session.capabilities();
@@ -132,7 +128,7 @@ impl Speaker {
             local: established.as_ref().map(|session| session.source().local),
             waiting_octets: wait.map_or(0, |wait| wait.octets),
             late_prefixes: wait.and_then(|wait| wait.late.as_ref()).map_or(0, |late| late.told.len()),
-            families: established.iter().flat_map(|session| session.families().collect::<Vec<_>>()).collect(),
+            families: established.iter().flat_map(own_hops).collect(),
         })
     }
 
@@ -147,8 +143,8 @@ impl Speaker {
     }
 
     /// How many prefixes of each neighbour import rules let pass; of one without any nothing is said.
-    pub fn accepted(&self) -> BTreeMap<IpAddr, FamilyCount> {
-        let mut accepted: BTreeMap<IpAddr, FamilyCount> = BTreeMap::new();
+    pub fn accepted(&self) -> BTreeMap<Address, FamilyCount> {
+        let mut accepted: BTreeMap<Address, FamilyCount> = BTreeMap::new();
         for (neighbour, family) in self.table.admitted() {
             let count = accepted.entry(neighbour).or_default();
             *match family {
@@ -159,22 +155,22 @@ impl Speaker {
         accepted
     }
 
-    /// Each neighbour with its system, and its BGP identifier once established.
-    pub fn identities(&self) -> impl Iterator<Item = (IpAddr, Asn, Option<Ipv4Addr>)> {
+    /// Each neighbour with its system as far as it is known, and its BGP identifier once established.
+    pub fn identities(&self) -> impl Iterator<Item = (Address, Option<Asn>, Option<Ipv4Addr>)> {
         self.sessions.iter().map(|(&address, session)| {
             let router_id = session.established().map(|session| session.source().router_id);
-            (address, session.config().asn, router_id)
+            (address, session.asn(), router_id)
         })
     }
 
     /// What a neighbour has been told, by prefix; to one prefix, if it is named.
-    pub fn advertised(&self, neighbour: IpAddr, prefix: Option<IpNet>) -> Vec<Advertised> {
+    pub fn advertised(&self, neighbour: Address, prefix: Option<IpNet>) -> Vec<Advertised> {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return Vec::new() };
         let batch = self.batch(&session, |known| prefix.is_none_or(|prefix| *known == prefix.trunc()));
         let mut told: Vec<_> = batch
             .announced()
             .map(|(Nlri { prefix, id }, told)| {
-                let (next_hop, attributes) = (told.next_hop, told.attributes.clone());
+                let (next_hop, attributes) = (told.next_hop.address.into(), told.attributes.clone());
                 Advertised { neighbour, prefix, path_id: id, next_hop, attributes }
             })
             .collect();
@@ -182,10 +178,10 @@ impl Speaker {
         told
     }
 
-    fn view(&self, address: IpAddr, session: &Session) -> NeighbourView {
+    fn view(&self, address: Address, session: &Session) -> NeighbourView {
         NeighbourView {
             address,
-            asn: session.config().asn,
+            asn: session.asn(),
             state: session.state(),
             is_shut_down: session.config().shutdown.is_some(),
             since: session.since(),
@@ -204,4 +200,8 @@ impl Speaker {
         let batch = self.batch(&session, |_| true);
         FamilyCount::of(|family| batch.announced().filter(|(one, _)| Family::of_prefix(&one.prefix) == family).count())
     }
+}
+
+fn own_hops(session: &Established<'_>) -> Vec<(Family, Address)> {
+    session.families().map(|(family, hop)| (family, hop.address.into())).collect()
 }

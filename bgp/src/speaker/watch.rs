@@ -2,12 +2,12 @@
 //!
 //! Nothing is told while nobody watches.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::{
-    Action, Step,
+    Action, Address, Step,
     rib::{Change, Offer},
     wire::Attributes,
 };
@@ -24,7 +24,7 @@ pub struct BestChange {
     /// And now.
     pub after: Option<Way>,
     /// All next hops in use now, sorted; none of our own prefixes.
-    pub next_hops: Vec<IpAddr>,
+    pub next_hops: Vec<Address>,
     /// The comparison that decides now.
     pub step: Option<Step>,
 }
@@ -37,11 +37,11 @@ pub enum Way {
     /// By what this neighbour says.
     Heard {
         /// The neighbour.
-        neighbour: IpAddr,
+        neighbour: Address,
         /// What counts of what it says.
         attributes: Arc<Attributes>,
         /// Its next hop.
-        next_hop: IpAddr,
+        next_hop: Address,
     },
 }
 

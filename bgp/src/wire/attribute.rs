@@ -5,10 +5,7 @@
 
 mod encode;
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::{fmt, net::Ipv4Addr};
 
 use crate::Asn;
 
@@ -172,7 +169,7 @@ impl Attributes {
     }
 
     /// How a route reads in one line, for `explain`.
-    pub fn summary(&self, next_hop: IpAddr) -> String {
+    pub fn summary(&self, next_hop: impl fmt::Display) -> String {
         format!("via {next_hop} path [{}] origin {}", self.path, self.origin)
     }
 }

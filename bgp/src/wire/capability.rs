@@ -1,11 +1,12 @@
 //! What a speaker says it can do.
 //!
 //! Rules: RFC 5492 (the form), RFC 4760 (families), RFC 2918 and RFC 7313 (route refresh), RFC 4724 and RFC 9494 (graceful
-//! restart), RFC 6793 (four-octet AS numbers), RFC 8654 (extended messages), RFC 9234 (roles).
+//! restart), RFC 6793 (four-octet AS numbers), RFC 8654 (extended messages), RFC 8950 (extended next hops), RFC 9234 (roles).
 
+mod next_hops;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Asn;
 
@@ -68,6 +69,8 @@ pub enum Capability {
     EnhancedRefresh,
     /// Is this to its neighbour (RFC 9234).
     Role(Role),
+    /// Can read prefixes of these families over routers of IPv6 (RFC 8950); of IPv6 itself nobody need say so.
+    ExtendedNextHop(BTreeSet<Family>),
     /// Can read messages longer than 4,096 octets (RFC 8654).
     ExtendedMessages,
     /// May restart without its routes being dropped at once.
@@ -89,6 +92,7 @@ pub enum Capability {
 
 const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
+const EXTENDED_NEXT_HOP: u8 = 5;
 const EXTENDED_MESSAGES: u8 = 6;
 const ROLE: u8 = 9;
 const GRACEFUL_RESTART: u8 = 64;
@@ -117,6 +121,9 @@ impl Capability {
             (ROUTE_REFRESH, []) => Self::RouteRefresh,
             (ENHANCED_REFRESH, []) => Self::EnhancedRefresh,
             (ROLE, &[octet]) => Role::of(octet).map_or_else(|| Self::other(code, value), Self::Role),
+            (EXTENDED_NEXT_HOP, _) => {
+                next_hops::decode_all(value).map_or_else(|| Self::other(code, value), Self::ExtendedNextHop)
+            }
             (EXTENDED_MESSAGES, []) => Self::ExtendedMessages,
             (GRACEFUL_RESTART, _) => {
                 GracefulRestart::decode(value).map_or_else(|| Self::other(code, value), Self::GracefulRestart)
@@ -150,6 +157,7 @@ impl Capability {
             Self::RouteRefresh => out.extend([ROUTE_REFRESH, 0]),
             Self::EnhancedRefresh => out.extend([ENHANCED_REFRESH, 0]),
             Self::Role(role) => out.extend([ROLE, 1, *role as u8]),
+            Self::ExtendedNextHop(all) => encode_counted(EXTENDED_NEXT_HOP, &next_hops::encode_all(all), out),
             Self::ExtendedMessages => out.extend([EXTENDED_MESSAGES, 0]),
             Self::FourOctetAsn(asn) => {
                 out.extend([FOUR_OCTET_ASN, 4]);

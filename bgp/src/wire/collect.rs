@@ -116,7 +116,7 @@ impl Collected {
             }
         }
         match raw.code {
-            code::MP_REACH => self.reach = self.known_family(raw, Reach::decode(raw.value, dialect.ids_in)?),
+            code::MP_REACH => self.reach = self.known_family(raw, Reach::decode(raw.value, dialect)?),
             code::MP_UNREACH => self.unreach = self.known_family(raw, Unreach::decode(raw.value, dialect.ids_in)?),
             _ => self.take_value(raw, dialect)?,
         }

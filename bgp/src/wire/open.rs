@@ -48,6 +48,7 @@ impl Open {
             | Capability::RouteRefresh
             | Capability::EnhancedRefresh
             | Capability::Role(_)
+            | Capability::ExtendedNextHop(_)
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
@@ -64,6 +65,7 @@ impl Open {
             | Capability::RouteRefresh
             | Capability::EnhancedRefresh
             | Capability::Role(_)
+            | Capability::ExtendedNextHop(_)
             | Capability::ExtendedMessages
             | Capability::AddPaths(_)
             | Capability::FourOctetAsn(_)
@@ -81,6 +83,7 @@ impl Open {
             | Capability::RouteRefresh
             | Capability::EnhancedRefresh
             | Capability::Role(_)
+            | Capability::ExtendedNextHop(_)
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::AddPaths(_)
@@ -97,6 +100,7 @@ impl Open {
             | Capability::RouteRefresh
             | Capability::EnhancedRefresh
             | Capability::Role(_)
+            | Capability::ExtendedNextHop(_)
             | Capability::ExtendedMessages
             | Capability::GracefulRestart(_)
             | Capability::LongLived(_)
@@ -104,6 +108,23 @@ impl Open {
             | Capability::Other { .. } => None,
         });
         all.and_then(|all| all.get(&family)).copied().unwrap_or_default()
+    }
+
+    /// Whether it hears IPv4 prefixes over routers of IPv6, RFC 8950 §4.
+    pub fn hears_mixed(&self) -> bool {
+        self.capabilities.iter().any(|capability| match capability {
+            Capability::ExtendedNextHop(families) => families.contains(&Family::Ipv4),
+            Capability::Multiprotocol(_)
+            | Capability::RouteRefresh
+            | Capability::EnhancedRefresh
+            | Capability::Role(_)
+            | Capability::ExtendedMessages
+            | Capability::GracefulRestart(_)
+            | Capability::AddPaths(_)
+            | Capability::LongLived(_)
+            | Capability::FourOctetAsn(_)
+            | Capability::Other { .. } => false,
+        })
     }
 
     pub(super) fn decode(body: &[u8]) -> Result<Self, Notification> {

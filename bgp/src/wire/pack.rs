@@ -1,28 +1,31 @@
 //! Fits many prefixes that share their attributes into as few messages as possible.
 //!
-//! Rules: RFC 4271 §4 and RFC 8654 (how long a message may be), RFC 4760 (other families than IPv4).
+//! Rules: RFC 4271 §4 and RFC 8654 (how long a message may be), RFC 4760 (other families than IPv4), RFC 8950 (other routers).
 
 use std::net::IpAddr;
 
 use super::{
-    Attributes, Dialect, Family, Message, Nlri, PathFamilies, Reach, Unreach, Update, header::set_length, prefix,
+    Attributes, Dialect, Family, Hop, Message, Nlri, PathFamilies, Reach, Unreach, Update, header::set_length, prefix,
 };
 
-/// Whole messages that announce these prefixes, which are all of the next hop's family.
+/// Whole messages that announce these prefixes, which are all of one family. IPv4 over a router of IPv6 suits only whoever can hear that.
 pub fn pack_reach(
     attributes: &Attributes,
-    next_hop: IpAddr,
+    next_hop: impl Into<Hop>,
     prefixes: impl IntoIterator<Item = impl Into<Nlri>>,
     dialect: Dialect,
 ) -> Vec<Vec<u8>> {
-    match next_hop {
+    let next_hop = next_hop.into();
+    let mut prefixes = prefixes.into_iter().map(Into::into).peekable();
+    let Some(family) = prefixes.peek().map(|first: &Nlri| Family::of_prefix(&first.prefix)) else { return Vec::new() };
+    match next_hop.address {
         IpAddr::V4(next_hop) => {
             let attributes = Some(Attributes { next_hop: Some(next_hop), ..attributes.clone() });
             trailing(Update { attributes, ..Update::default() }, prefixes, dialect)
         }
         IpAddr::V6(_) => packed(prefixes, dialect, |prefixes| Update {
             attributes: Some(Attributes { next_hop: None, ..attributes.clone() }),
-            reach: Some(Reach { next_hop, link_local: None, prefixes }),
+            reach: Some(Reach { family, next_hop, prefixes }),
             ..Update::default()
         }),
     }

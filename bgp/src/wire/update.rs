@@ -2,11 +2,9 @@
 //!
 //! Rules: RFC 4271 §4.3 and §6.3, RFC 4760, RFC 4724 §2, RFC 7606.
 
-use std::net::IpAddr;
-
 use super::{
-    Attributes, EXTENDED_OCTETS_MAX, Family, Fault, Flaw, MESSAGE_OCTETS_MAX, Nlri, Notification, PathFamilies, Reach,
-    Unreach,
+    Attributes, EXTENDED_OCTETS_MAX, Family, Fault, Flaw, Hop, MESSAGE_OCTETS_MAX, Nlri, Notification, PathFamilies,
+    Reach, Unreach,
     attribute::{attribute, code, flag},
     collect::Collected,
     prefix,
@@ -24,6 +22,8 @@ pub struct Dialect {
     pub ids_in: PathFamilies,
     /// Where those we write do.
     pub ids_out: PathFamilies,
+    /// Whether IPv4 prefixes we read may have an IPv6 next hop (RFC 8950).
+    pub mixed_in: bool,
     /// Whether messages we read may be extended (RFC 8654).
     pub long_in: bool,
     /// Whether those we write may.
@@ -37,6 +37,7 @@ impl Dialect {
         external: true,
         ids_in: PathFamilies { ipv4: false, ipv6: false },
         ids_out: PathFamilies { ipv4: false, ipv6: false },
+        mixed_in: false,
         long_in: false,
         long_out: false,
     };
@@ -99,7 +100,7 @@ impl Update {
     }
 
     /// Everything that came, by next hop.
-    pub fn all_announced(&self) -> impl Iterator<Item = (IpAddr, &[Nlri])> {
+    pub fn all_announced(&self) -> impl Iterator<Item = (Hop, &[Nlri])> {
         let next_hop = self.attributes.as_ref().and_then(|attributes| attributes.next_hop);
         let classic = next_hop.map(|next_hop| (next_hop.into(), &*self.announced));
         let reach = self.reach.as_ref().map(|reach| (reach.next_hop, &*reach.prefixes));

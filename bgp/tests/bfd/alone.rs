@@ -2,11 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     time::{Duration, Instant},
 };
 
-use poplin_bgp::bfd::{Action, Cause, Diagnostic, Event, Monitor, Packet, Path, State, View};
+use poplin_bgp::{
+    Address,
+    bfd::{Action, Cause, Diagnostic, Event, Monitor, Packet, Path, State, View},
+};
 
 use crate::wire::{address, millis, settings};
 
@@ -48,7 +50,7 @@ impl Alone {
         self.hear_from(address(1), Path::Direct, packet);
     }
 
-    fn hear_from(&mut self, from: IpAddr, path: Path, packet: Packet) {
+    fn hear_from(&mut self, from: Address, path: Path, packet: Packet) {
         self.handle(Event::Received { from, path, octets: packet.encode().to_vec() });
     }
 
@@ -182,11 +184,11 @@ fn section_6_8_6_an_end_switched_off_is_no_silence() {
 
 #[test]
 fn each_of_many_sessions_is_served_in_its_own_time() {
-    let neighbours: Vec<IpAddr> = (1..=200).map(|last| IpAddr::from([198, 51, 100, last])).collect();
+    let neighbours: Vec<Address> = (1..=200).map(|last| Address::from([198, 51, 100, last])).collect();
     let wanted = neighbours.iter().map(|&neighbour| (neighbour, settings(millis(100), 3))).collect();
     let (mut now, mut monitor) = (Instant::now(), Monitor::new(11));
     let end = now + Duration::from_secs(20);
-    let mut sent = BTreeMap::<IpAddr, usize>::new();
+    let mut sent = BTreeMap::<Address, usize>::new();
 
     monitor.handle(now, Event::Watch(wanted));
     while now <= end {

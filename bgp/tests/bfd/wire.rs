@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::IpAddr,
     time::{Duration, Instant},
 };
 
-use poplin_bgp::bfd::{Action, Event, Monitor, Packet, Path, Settings, State, View};
+use poplin_bgp::{
+    Address,
+    bfd::{Action, Event, Monitor, Packet, Path, Settings, State, View},
+};
 
 pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -16,8 +18,8 @@ pub(crate) fn settings(interval: Duration, multiplier: u8) -> Settings {
     Settings { interval, multiplier, path: Path::Direct }
 }
 
-pub(crate) fn address(end: usize) -> IpAddr {
-    IpAddr::from([192, 0, 2, u8::try_from(end + 1).unwrap()])
+pub(crate) fn address(end: usize) -> Address {
+    Address::from([192, 0, 2, u8::try_from(end + 1).unwrap()])
 }
 
 /// One packet that was sent, whether it arrived or not.

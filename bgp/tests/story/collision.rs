@@ -1,8 +1,8 @@
 //! RFC 4271 §6.8: both call at once, and one connection survives.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use poplin_bgp::{Action, Asn, ConnectionId, Event, Note, Speaker, SpeakerConfig};
+use poplin_bgp::{Action, Address, Asn, ConnectionId, Event, Note, Speaker, SpeakerConfig};
 
 use crate::world::{World, address, neighbour};
 
@@ -78,7 +78,7 @@ fn calling(identifier: u8) -> Speaker {
 }
 
 fn open(speaker: &mut Speaker, connection: ConnectionId, outgoing: bool) {
-    let local = IpAddr::from([192, 0, 2, 1]);
+    let local = Address::from([192, 0, 2, 1]);
     let opened = Event::ConnectionOpened { connection, neighbour: address(1), outgoing, local };
     speaker.handle(std::time::Instant::now(), opened);
     drain(speaker);

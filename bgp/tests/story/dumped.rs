@@ -2,16 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     time::Duration,
 };
 
-use poplin_bgp::{RouteRules, mrt};
+use poplin_bgp::{Address, RouteRules, mrt};
 
 use super::world::{World, address};
 
 /// What a record says of a prefix: who tells of it, by which identifier.
-type Told = BTreeMap<Vec<u8>, BTreeSet<(IpAddr, u32)>>;
+type Told = BTreeMap<Vec<u8>, BTreeSet<(Address, u32)>>;
 
 fn read(world: &World, host: usize) -> Told {
     let octets: Vec<u8> = mrt::dump(&world.hosts[host].speaker, "", Duration::from_secs(9)).flatten().collect();
@@ -34,14 +33,14 @@ fn read(world: &World, host: usize) -> Told {
 }
 
 /// The addresses of an index without a name, all of IPv4.
-fn peers_of(octets: &[u8]) -> Vec<IpAddr> {
+fn peers_of(octets: &[u8]) -> Vec<Address> {
     let count = usize::from(u16::from_be_bytes([octets[0], octets[1]]));
     let peers = octets[2..].chunks(13);
     assert_eq!(peers.len(), count);
-    peers.map(|peer| IpAddr::from(<[u8; 4]>::try_from(&peer[5..9]).unwrap())).collect()
+    peers.map(|peer| Address::from(<[u8; 4]>::try_from(&peer[5..9]).unwrap())).collect()
 }
 
-fn entries(octets: &[u8], has_ids: bool, peers: &[IpAddr]) -> BTreeSet<(IpAddr, u32)> {
+fn entries(octets: &[u8], has_ids: bool, peers: &[Address]) -> BTreeSet<(Address, u32)> {
     let (count, mut left) = (u16::from_be_bytes([octets[0], octets[1]]), &octets[2..]);
     let mut all = BTreeSet::new();
     for _ in 0..count {
@@ -71,7 +70,7 @@ fn every_path_that_counts_is_written_down_and_our_own_prefix_as_ours_alone() {
 
     let of = |octet: u8| told[&vec![24, 10, 0, octet]].iter().map(|(peer, _)| *peer).collect::<Vec<_>>();
     assert_eq!(told.len(), 4);
-    assert_eq!(of(0), [IpAddr::from([0, 0, 0, 0])]);
+    assert_eq!(of(0), [Address::from([0, 0, 0, 0])]);
     assert_eq!([of(1), of(2), of(9)], [vec![address(1)], vec![address(2)], vec![address(1), address(2)]]);
 }
 

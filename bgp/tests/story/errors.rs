@@ -91,12 +91,16 @@ fn rfc7606_5_3_and_7_11_fields_of_other_families() {
     let hop: &[u8] = &[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
     let v6 = |nlri: &[u8]| reach(&[&[0, 2, 1, 16], hop, &[0], nlri].concat());
     let broken = Fate::Ended(Fault::OPTIONAL_ATTRIBUTE);
-    let cases: [(&str, Vec<u8>, Fate); 9] = [
+    let v4 = |hop: &[u8]| reach(&[&[0, 1, 1, u8::try_from(hop.len()).unwrap()], hop, &[0, 8, 11]].concat());
+    let cases: [(&str, Vec<u8>, Fate); 12] = [
         ("a family that was not agreed on", v6(&[32, 0x20, 1, 0x0d, 0xb8]), Fate::Taken),
         ("a family that nobody speaks", reach(&[0, 25, 70, 4, 1, 2, 3, 4, 0]), Fate::Discarded(14)),
         ("one that nobody speaks goes", unreach(&[0, 25, 70, 9, 9]), Fate::Discarded(15)),
         ("MP_REACH without a family", reach(&[0, 2]), broken),
         ("MP_REACH without a next hop", reach(&[0, 2, 1]), broken),
+        ("RFC 8950 4 IPv4 over IPv6 that was not agreed on", v4(hop), broken),
+        ("RFC 8950 4 nor over two of its addresses", v4(&[hop, hop].concat()), broken),
+        ("7.11 IPv4 over a next hop of no kind", v4(&hop[..8]), broken),
         ("7.11 a next hop that passes the end", reach(&[0, 2, 1, 16, 1]), broken),
         ("5.3 a prefix of 129 bits", v6(&[129, 0x20]), broken),
         ("5.3 a prefix that passes the end", v6(&[64, 0x20]), broken),

@@ -1,11 +1,8 @@
 //! A speaker faced with hand-written octets of a foreign neighbour.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use poplin_bgp::{Action, Asn, ConnectionId, Event, Note, SessionState, Speaker, SpeakerConfig, wire::Fault};
+use poplin_bgp::{Action, Address, Asn, ConnectionId, Event, Note, SessionState, Speaker, SpeakerConfig, wire::Fault};
 
 use crate::world::{address, messages, neighbour, net, nets};
 
@@ -55,7 +52,7 @@ impl Foreign {
         let mut foreign = Self { speaker: Speaker::new(config), now: Instant::now(), actions: Vec::new() };
         let neighbours = vec![neighbour(address(1), asn), neighbour(address(2), 64514)];
         foreign.handle(Event::Reconfigure { config, neighbours });
-        let local = IpAddr::from([192, 0, 2, 1]);
+        let local = Address::from([192, 0, 2, 1]);
         let opened = Event::ConnectionOpened { connection: CONNECTION, neighbour: address(1), outgoing: true, local };
         foreign.handle(opened);
         foreign
@@ -301,7 +298,7 @@ fn rfc6608_a_message_out_of_place_is_answered_by_the_state() {
 fn a_neighbour_that_talks_nonsense_takes_only_its_own_routes_along() {
     let mut foreign = Foreign::established();
     let other = ConnectionId(2);
-    let local = IpAddr::from([192, 0, 2, 1]);
+    let local = Address::from([192, 0, 2, 1]);
     foreign.handle(Event::ConnectionOpened { connection: other, neighbour: address(2), outgoing: true, local });
     foreign.handle(Event::Received { connection: other, octets: open(64514, 90, &[]) });
     foreign.handle(Event::Received { connection: other, octets: keepalive() });
@@ -321,7 +318,7 @@ fn a_neighbour_that_talks_nonsense_takes_only_its_own_routes_along() {
 fn a_stranger_is_turned_away() {
     let mut foreign = Foreign::established();
     let connection = ConnectionId(7);
-    let local = IpAddr::from([192, 0, 2, 1]);
+    let local = Address::from([192, 0, 2, 1]);
 
     foreign.handle(Event::ConnectionOpened { connection, neighbour: address(99), outgoing: false, local });
 
@@ -343,21 +340,4 @@ fn rfc4271_8_2_2_a_neighbour_that_never_confirms_is_given_up() {
         assert!(foreign.sent().contains(&expired), "{hold_time:?}");
         assert_eq!(foreign.state(), SessionState::Active, "calls are taken, for nobody is to blame");
     }
-}
-
-#[test]
-fn rfc2545_2_an_address_of_one_link_is_not_offered_as_next_hop() {
-    let connection = ConnectionId(2);
-    let mut foreign = Foreign::connected(64513);
-    let config = SpeakerConfig { asn: Asn(64512), router_id: [192, 0, 2, 1].into() };
-    let mut linked = neighbour("fe80::2".parse().unwrap(), 64513);
-    linked.next_hop_v4 = Some([192, 0, 2, 1].into());
-    foreign.handle(Event::Reconfigure { config, neighbours: vec![linked] });
-    foreign.actions.clear();
-
-    let (neighbour, local) = ("fe80::2".parse().unwrap(), "fe80::1".parse().unwrap());
-    foreign.handle(Event::ConnectionOpened { connection, neighbour, outgoing: true, local });
-
-    let octets = foreign.sent().pop().unwrap();
-    assert_eq!(octets[30..38], [24, 1, 4, 0, 1, 0, 1, 2], "IPv4 alone is offered");
 }

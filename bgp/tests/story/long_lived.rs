@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use poplin_bgp::{
-    Note, SessionState,
+    Address, Note, SessionState,
     bfd::Cause,
     wire::{
         AsPath, Attributes, Capability, Community, Dialect, Family, Fault, Lasting, LongLived, Message, Origin,
@@ -325,7 +325,7 @@ fn rfc9494_4_3_another_system_that_does_not_know_the_mark_is_not_told() {
     world.pass(121 * SECOND);
 
     assert_eq!(world.next_hops(1, "10.0.0.0/26"), [address(0)]);
-    assert_eq!(world.next_hops(2, "10.0.0.0/26"), Vec::<std::net::IpAddr>::new());
+    assert_eq!(world.next_hops(2, "10.0.0.0/26"), Vec::<Address>::new());
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod routes;
 mod session;
 mod shutdown;
 mod slow;
+mod unnumbered;
 mod watched;
 mod wire;
 mod world;

@@ -5,13 +5,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::Duration,
 };
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    ConnectionId, Event, Monitoring, RouteRules,
+    Address, ConnectionId, Event, Monitoring, RouteRules,
     bmp::{System, View},
     wire::{Dialect, Framer, Message, PathFamilies},
 };
@@ -32,7 +32,7 @@ fn hearing(views: &[View]) -> Monitoring {
 const EVERYTHING: [View; 3] = [View::AdjRibInPre, View::AdjRibInPost, View::LocRib];
 
 /// What a station holds: by view, neighbour and path, over which router.
-type Held = BTreeMap<(View, IpAddr), BTreeMap<(IpNet, u32), IpAddr>>;
+type Held = BTreeMap<(View, Address), BTreeMap<(IpNet, u32), Address>>;
 
 /// What a station makes of what it heard.
 #[derive(Default)]
@@ -40,7 +40,7 @@ struct Ear {
     kinds: Vec<u8>,
     held: Held,
     /// Views and neighbours of which the end of the table was told.
-    ended: BTreeSet<(View, IpAddr)>,
+    ended: BTreeSet<(View, Address)>,
     times: Vec<u32>,
     with_ids: bool,
 }
@@ -69,7 +69,7 @@ impl Ear {
             (_, 0) => View::AdjRibInPre,
             _ => View::AdjRibInPost,
         };
-        let neighbour = IpAddr::from(<[u8; 4]>::try_from(&body[22..26]).unwrap());
+        let neighbour = Address::from(<[u8; 4]>::try_from(&body[22..26]).unwrap());
         self.times.push(u32::from_be_bytes(body[34..38].try_into().unwrap()));
         match kind {
             0 => self.update(view, neighbour, &body[42..]),
@@ -79,7 +79,7 @@ impl Ear {
         }
     }
 
-    fn update(&mut self, view: View, neighbour: IpAddr, octets: &[u8]) {
+    fn update(&mut self, view: View, neighbour: Address, octets: &[u8]) {
         let mut framer = Framer::default();
         framer.feed(octets);
         let ids = PathFamilies::of(|_| self.with_ids && view != View::LocRib);
@@ -93,7 +93,7 @@ impl Ear {
             held.remove(&(gone.prefix, gone.id));
         }
         for (next_hop, come) in update.all_announced() {
-            held.extend(come.iter().map(|one| ((one.prefix, one.id), next_hop)));
+            held.extend(come.iter().map(|one| ((one.prefix, one.id), Address::from(next_hop.address))));
         }
     }
 }
@@ -132,7 +132,7 @@ fn truth(world: &World, host: usize) -> Held {
         }
     }
     for own in &world.hosts[host].own {
-        let nobody = if own.network().is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+        let nobody = if own.network().is_ipv4() { Address::from([0; 4]) } else { Address::from([0; 16]) };
         held.entry((View::LocRib, [0, 0, 0, 0].into())).or_default().insert((*own, 0), nobody);
     }
     held

@@ -2,14 +2,14 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, BfdConfig, ConnectionId, Event, NeighbourConfig, NeighbourDetail, NeighbourView, Note, Order,
+    Action, Address, Asn, BfdConfig, ConnectionId, Event, NeighbourConfig, NeighbourDetail, NeighbourView, Note, Order,
     SessionState, Speaker, SpeakerConfig,
     bfd::{Cause, Diagnostic, Fall, Path, Settings, State, View},
     wire::{
@@ -157,7 +157,7 @@ impl Peer {
 
     pub(crate) fn connect(&mut self) {
         self.connection.0 += 1;
-        let local = IpAddr::from([192, 0, 2, 1]);
+        let local = Address::from([192, 0, 2, 1]);
         let connection = self.connection;
         self.handle(Event::ConnectionOpened { connection, neighbour: address(1), outgoing: false, local });
     }

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poplin_bgp::{CommunityChange, PrefixRange, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict};
+use poplin_bgp::{
+    Address, CommunityChange, PrefixRange, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict,
+};
 use proptest::{collection::vec, prelude::*};
 
 use crate::world::{World, address, neighbour, net};
@@ -93,9 +95,8 @@ fn assert_sound(plan: &Plan, world: &World) {
                 let prefix = format!("10.{number}.0.0/26");
                 let ways = world.next_hops(host, &prefix);
                 assert!(!ways.is_empty(), "host {host} has no way to {prefix}");
-                let leads = |way: &std::net::IpAddr| {
-                    (0..plan.hosts).any(|one| address(one) == *way && plan.own[one].contains(number))
-                };
+                let leads =
+                    |way: &Address| (0..plan.hosts).any(|one| address(one) == *way && plan.own[one].contains(number));
                 assert!(ways.iter().all(leads), "host {host} goes astray to {prefix}: {ways:?}");
             }
         }

@@ -1,8 +1,8 @@
 //! RFC 4271 §9: routes are told, chosen and taken back.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use poplin_bgp::{Note, Refusal, Step};
+use poplin_bgp::{Address, Note, Refusal, Step};
 
 use crate::world::{World, address, net};
 
@@ -64,7 +64,7 @@ fn rfc4760_ipv6_prefixes_travel_with_their_own_next_hop() {
     world.originate(0, &["fd00:1::/122", "10.0.0.0/26"]);
     world.pass(Duration::from_secs(10));
 
-    assert_eq!(world.next_hops(1, "fd00:1::/122"), ["2001:db8::1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(world.next_hops(1, "fd00:1::/122"), ["2001:db8::1".parse::<Address>().unwrap()]);
     assert_eq!(world.next_hops(1, "10.0.0.0/26"), [address(0)]);
 
     world.originate(0, &[]);

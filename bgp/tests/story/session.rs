@@ -96,7 +96,7 @@ fn rfc4271_8_2_2_a_lost_neighbour_comes_back() {
 fn rfc4271_6_2_the_wrong_system_is_refused_with_growing_rests() {
     let mut world = World::of(&[64512, 64513], 3);
     world.acquaint_all();
-    world.hosts[0].neighbours[0].asn.0 = 64999;
+    world.hosts[0].neighbours[0].asn = poplin_bgp::Asn(64999).into();
     world.configure(0);
 
     world.pass(Duration::from_secs(600));

@@ -2,12 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::IpAddr,
     time::Duration,
 };
 
 use poplin_bgp::{
-    BfdConfig, Event, RESTART_TIME,
+    Address, BfdConfig, Event, RESTART_TIME,
     bfd::{self, Monitor, Path, Settings, State},
 };
 
@@ -19,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How long what was reflected outlives all reflectors.
 const KEPT: Duration = Duration::from_secs(60);
 
-fn is_reflector(host: IpAddr) -> bool {
+fn is_reflector(host: Address) -> bool {
     host == address(0) || host == address(1)
 }
 
@@ -154,7 +153,7 @@ struct Watched {
     world: World,
     monitors: Vec<Option<Monitor>>,
     /// What each monitor was last asked for.
-    asked: Vec<BTreeMap<IpAddr, Settings>>,
+    asked: Vec<BTreeMap<Address, Settings>>,
     severed: BTreeSet<(usize, usize)>,
     packets: VecDeque<(usize, usize, Vec<u8>)>,
     /// How many of the packets sent next get lost.

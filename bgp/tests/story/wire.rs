@@ -1,13 +1,13 @@
 //! Octets and messages, at random: what is written is read again, and nothing that arrives makes us fall.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use poplin_bgp::{
-    Asn,
+    Address, Asn,
     wire::{
         AddPaths, Aggregator, AsPath, Attributes, Capability, Community, Dialect, ExtendedCommunity, Family, Fault,
-        Framer, GracefulRestart, LargeCommunity, Lasting, LongLived, Message, Nlri, Notification, Open, Origin,
+        Framer, GracefulRestart, Hop, LargeCommunity, Lasting, LongLived, Message, Nlri, Notification, Open, Origin,
         PathFamilies, Reach, RefreshPart, Role, RouteRefresh, Segment, Unknown, Unreach, Update, pack_reach,
         pack_unreach,
     },
@@ -85,6 +85,7 @@ fn dialect() -> impl Strategy<Value = Dialect> {
         external,
         ids_in: ids,
         ids_out: ids,
+        mixed_in: true,
         long_in: is_long,
         long_out: is_long,
     })
@@ -96,19 +97,17 @@ fn nlri(prefix: impl Strategy<Value = IpNet>, has_ids: bool) -> impl Strategy<Va
 }
 
 fn reach(ids: PathFamilies) -> impl Strategy<Value = Reach> {
-    let old = (any::<u32>(), vec(nlri(v4(), ids.ipv4), 0..20)).prop_map(|(hop, prefixes)| Reach {
-        next_hop: Ipv4Addr::from(hop).into(),
-        link_local: None,
-        prefixes,
-    });
-    let new = (any::<u128>(), option::of(any::<u128>()), vec(nlri(v6(), ids.ipv6), 0..20)).prop_map(
-        |(hop, link, prefixes)| Reach {
-            next_hop: Ipv6Addr::from(hop).into(),
-            link_local: link.map(Ipv6Addr::from),
-            prefixes,
-        },
-    );
-    prop_oneof![old, new]
+    let old = any::<u32>().prop_map(|hop| Hop::from(Ipv4Addr::from(hop)));
+    let new = || {
+        let addresses = (any::<u128>(), option::of(any::<u128>()));
+        addresses
+            .prop_map(|(hop, link)| Hop { address: Ipv6Addr::from(hop).into(), link_local: link.map(Ipv6Addr::from) })
+    };
+    let v4 = (prop_oneof![old, new()], vec(nlri(v4(), ids.ipv4), 0..20));
+    let v4 = v4.prop_map(|(next_hop, prefixes)| Reach { family: Family::Ipv4, next_hop, prefixes });
+    let v6 = (new(), vec(nlri(v6(), ids.ipv6), 0..20));
+    let v6 = v6.prop_map(|(next_hop, prefixes)| Reach { family: Family::Ipv6, next_hop, prefixes });
+    prop_oneof![v4, v6]
 }
 
 fn unreach(ids: PathFamilies) -> impl Strategy<Value = Unreach> {
@@ -231,8 +230,8 @@ proptest! {
         has_ids in any::<bool>(), is_long in any::<bool>(),
     ) {
         let ids = PathFamilies { ipv4: false, ipv6: has_ids };
-        let dialect = Dialect { four_octets, external: true, ids_in: ids, ids_out: ids, long_in: is_long, long_out: is_long };
-        let next_hop: IpAddr = Ipv6Addr::LOCALHOST.into();
+        let dialect = Dialect { four_octets, external: true, ids_in: ids, ids_out: ids, long_in: is_long, long_out: is_long, ..Dialect::PLAIN };
+        let next_hop: Address = Ipv6Addr::LOCALHOST.into();
         for (messages, withdrawn) in [
             (pack_reach(&attributes, next_hop, prefixes.iter().copied(), dialect), false),
             (pack_unreach(Family::Ipv6, prefixes.iter().copied(), dialect), true),

@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 use poplin_bgp::{
-    Action, Asn, BestChange, CommunityChange, ConnectionId, Event, Exchange, Monitoring, NeighbourConfig,
+    Action, Address, Asn, BestChange, CommunityChange, ConnectionId, Event, Exchange, Monitoring, NeighbourConfig,
     NeighbourView, Note, PrefixLimits, Protection, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules,
     SessionState, Speaker, SpeakerConfig, Verdict,
     bfd::Settings,
@@ -22,12 +22,12 @@ pub(crate) struct Host {
     pub(crate) config: SpeakerConfig,
     pub(crate) neighbours: Vec<NeighbourConfig>,
     pub(crate) own: BTreeSet<IpNet>,
-    pub(crate) routes: BTreeMap<IpNet, Vec<IpAddr>>,
+    pub(crate) routes: BTreeMap<IpNet, Vec<Address>>,
     /// How often a route was installed or removed.
     pub(crate) route_changes: usize,
     pub(crate) notes: Vec<Note>,
-    pub(crate) watched: BTreeMap<IpAddr, Settings>,
-    pub(crate) protected: BTreeMap<IpAddr, Protection>,
+    pub(crate) watched: BTreeMap<Address, Settings>,
+    pub(crate) protected: BTreeMap<Address, Protection>,
     pub(crate) best_changes: Vec<BestChange>,
     pub(crate) octets_sent: usize,
     pub(crate) stations: BTreeMap<SocketAddr, Monitoring>,
@@ -56,8 +56,8 @@ pub(crate) struct World {
 }
 
 /// Address and identifier of a host: 192.0.2.1 for the first.
-pub(crate) fn address(host: usize) -> IpAddr {
-    IpAddr::from([192, 0, 2, u8::try_from(host + 1).unwrap()])
+pub(crate) fn address(host: usize) -> Address {
+    Address::from([192, 0, 2, u8::try_from(host + 1).unwrap()])
 }
 
 pub(crate) fn net(text: &str) -> IpNet {
@@ -68,11 +68,11 @@ pub(crate) fn nets(texts: &[&str]) -> BTreeSet<IpNet> {
     texts.iter().map(|text| net(text)).collect()
 }
 
-pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
+pub(crate) fn neighbour(address: Address, asn: u32) -> NeighbourConfig {
     NeighbourConfig {
         address,
         port: 179,
-        asn: Asn(asn),
+        asn: Asn(asn).into(),
         hold_time: Duration::from_secs(90),
         keepalive: None,
         send_hold: None,
@@ -81,6 +81,7 @@ pub(crate) fn neighbour(address: IpAddr, asn: u32) -> NeighbourConfig {
         families: Family::ALL.into(),
         long_lived: None,
         gentle: false,
+        extended_next_hop: None,
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,
@@ -280,7 +281,7 @@ impl World {
         up(one, other) && up(other, one)
     }
 
-    pub(crate) fn next_hops(&self, host: usize, prefix: &str) -> Vec<IpAddr> {
+    pub(crate) fn next_hops(&self, host: usize, prefix: &str) -> Vec<Address> {
         self.hosts[host].routes.get(&net(prefix)).cloned().unwrap_or_default()
     }
 
@@ -429,7 +430,7 @@ impl World {
 
 impl Host {
     fn new(host: usize, asn: u32) -> Self {
-        let IpAddr::V4(router_id) = address(host) else { unreachable!("hosts have IPv4 addresses") };
+        let std::net::IpAddr::V4(router_id) = address(host).ip() else { unreachable!("hosts have IPv4 addresses") };
         let config = SpeakerConfig { asn: Asn(asn), router_id };
         Self {
             speaker: Speaker::new(config),

@@ -43,7 +43,7 @@ fn main() -> Result<(), Failure> {
     let neighbour = NeighbourConfig {
         address: neighbour.parse()?,
         port: neighbour_port.parse()?,
-        asn: Asn(neighbour_asn.parse()?),
+        asn: Asn(neighbour_asn.parse()?).into(),
         hold_time: Duration::from_secs(9),
         keepalive: None,
         send_hold: None,
@@ -52,6 +52,7 @@ fn main() -> Result<(), Failure> {
         families: Family::ALL.into(),
         long_lived: None,
         gentle: false,
+        extended_next_hop: None,
         next_hop_v4: None,
         next_hop_v6,
         bfd: None,
@@ -101,7 +102,7 @@ impl Hands {
 
     fn carry_out(&mut self, action: Action) -> Result<(), Failure> {
         match action {
-            Action::Connect { neighbour, port } => dial(self.local, neighbour, port, self.reports.clone()),
+            Action::Connect { neighbour, port } => dial(self.local, neighbour.ip(), port, self.reports.clone()),
             Action::Send { connection, octets } => {
                 if let Some(socket) = self.sockets.get_mut(&connection) {
                     // A broken socket is reported by its reader.
@@ -141,7 +142,10 @@ fn dial(local: IpAddr, neighbour: IpAddr, port: u16, reports: Sender<Report>) {
     let address = SocketAddr::new(neighbour, port);
     thread::spawn(move || match TcpStream::connect_timeout(&address, Duration::from_secs(2)) {
         Ok(socket) => open(socket, neighbour, true, local, &reports),
-        Err(error) => reports.send((Event::ConnectFailed { neighbour, reason: error.to_string() }, None)).ok(),
+        Err(error) => {
+            let (neighbour, reason) = (neighbour.into(), error.to_string());
+            reports.send((Event::ConnectFailed { neighbour, reason }, None)).ok()
+        }
     });
 }
 
@@ -149,6 +153,7 @@ fn dial(local: IpAddr, neighbour: IpAddr, port: u16, reports: Sender<Report>) {
 fn open(socket: TcpStream, neighbour: IpAddr, outgoing: bool, local: IpAddr, reports: &Sender<Report>) -> Option<()> {
     let connection = ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed));
     let reader = socket.try_clone().ok()?;
+    let (neighbour, local) = (neighbour.into(), local.into());
     reports.send((Event::ConnectionOpened { connection, neighbour, outgoing, local }, Some(socket))).ok()?;
     let reports = reports.clone();
     thread::spawn(move || read(reader, connection, &reports));

@@ -23,6 +23,7 @@ const DIALECT: Dialect = Dialect {
     external: false,
     ids_in: PathFamilies { ipv4: false, ipv6: false },
     ids_out: PathFamilies { ipv4: false, ipv6: false },
+    mixed_in: false,
     long_in: false,
     long_out: false,
 };
@@ -33,14 +34,14 @@ pub(crate) fn table(prefixes: u32) -> Vec<u8> {
     let messages = groups.flat_map(|first| {
         let group = first / SHARED;
         let blocks = (first..prefixes.min(first + SHARED)).map(block);
-        pack_reach(&attributes(group), host(group).into(), blocks, DIALECT)
+        pack_reach(&attributes(group), host(group), blocks, DIALECT)
     });
     messages.flatten().collect()
 }
 
 /// A mark comes.
 pub(crate) fn announce(number: u8) -> Vec<u8> {
-    pack_reach(&attributes(0), host(0).into(), [mark(number)], DIALECT).concat()
+    pack_reach(&attributes(0), host(0), [mark(number)], DIALECT).concat()
 }
 
 /// A mark goes.

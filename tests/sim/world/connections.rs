@@ -7,7 +7,7 @@ impl World {
         match action {
             BgpAction::Connect { neighbour, .. } => {
                 let (delay, life) = (self.slow(), self.hosts[host].life);
-                self.queue_up(host, life, self.now + delay, Happening::Dial(neighbour));
+                self.queue_up(host, life, self.now + delay, Happening::Dial(neighbour.ip()));
             }
             BgpAction::Send { connection, octets } => {
                 let Some((_, _, far)) = self.connections.get(&connection).copied() else { return };
@@ -50,6 +50,7 @@ impl World {
         let other = self.hosts.iter().position(|one| one.identity.addresses.contains(&neighbour));
         let Some(other) = other.filter(|other| self.hosts[*other].node.is_some()) else {
             let reason = "connection refused".to_owned();
+            let neighbour = neighbour.into();
             return self.handle(host, Event::Bgp(BgpEvent::ConnectFailed { neighbour, reason }));
         };
         let local = self.hosts[host].identity.addresses.iter().find(|own| own.is_ipv4() == neighbour.is_ipv4());
@@ -60,7 +61,8 @@ impl World {
         self.ends.extend([(near, host), (far, other)]);
         self.connections.insert(near, (host, life, far));
         self.connections.insert(far, (other, self.hosts[other].life, near));
-        let opened = |connection, neighbour, outgoing, local| {
+        let opened = |connection, neighbour: IpAddr, outgoing, local: IpAddr| {
+            let (neighbour, local) = (neighbour.into(), local.into());
             Event::Bgp(BgpEvent::ConnectionOpened { connection, neighbour, outgoing, local })
         };
         self.handle(host, opened(near, neighbour, true, local));

@@ -1,13 +1,16 @@
-//! Neighbours nobody named: whoever calls from the prefix of a peer becomes one, until it has hung up and left no route.
+//! Neighbours nobody named: whoever calls from the prefix of a peer becomes one, until it has hung up and left no route; so does whoever shows
+//! himself on the link of a peer, until the link is gone or another takes his place.
 //!
 //! A prefix may hold more than there may be neighbours, and anybody in it may call: so there is a bound, and who is over it is turned away
 //! with a reason.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
-use poplin_bgp::Event;
+use poplin_bgp::{Address, Event, SessionState, Zone};
 
 use crate::action::Note;
+use crate::peering::How;
 use crate::peering::callers::peer_of;
 
 use super::Node;
@@ -21,6 +24,9 @@ impl Node {
         if peering.names.contains_key(&caller) {
             return;
         }
+        if let Some(zone) = caller.zone().filter(|zone| peering.links.contains_key(zone)) {
+            return self.meet(now, zone, caller, How::Called);
+        }
         match peer_of(mirror, me, &self.callers, caller) {
             None => {}
             Some((_, true)) => {
@@ -32,6 +38,23 @@ impl Node {
                 self.note(Note::Info(text));
             }
         }
+    }
+
+    /// Somebody showed himself on a link that a peer has to himself. A call from elsewhere ends no session.
+    pub(super) fn meet(&mut self, now: Instant, zone: Zone, neighbour: Address, how: How) {
+        let (Some(kernel), IpAddr::V6(address)) = (&self.kernel, neighbour.ip()) else { return };
+        let is_busy = || self.met.on(zone, kernel).is_ok_and(|known| self.is_established(known));
+        if !self.met.admits(zone, kernel, how) || (how == How::Called && is_busy()) {
+            return;
+        }
+        self.met.meet(zone, address, how, kernel);
+        self.note(Note::Info(format!("{neighbour} is the neighbour on {zone}")));
+        self.peer(now);
+    }
+
+    fn is_established(&self, neighbour: Address) -> bool {
+        let detail = self.speaker.as_ref().and_then(|speaker| speaker.neighbour(neighbour));
+        detail.is_some_and(|detail| detail.view.state == SessionState::Established)
     }
 
     /// After a connection ended, or time passed: callers of whom nothing is left are neighbours no more.

@@ -24,7 +24,7 @@ impl Node {
         let before = self.peering.as_ref();
         let is_demoted = before.is_some_and(|before| before.is_reflector) && !reflects(&mirror.fabric(), me);
         let reflects_until = if is_demoted { Some(now + LINGER) } else { self.reflects_until };
-        let wanted = peering(mirror, me, kernel, before, reflects_until.is_some(), &self.callers);
+        let wanted = peering(mirror, me, kernel, before, reflects_until.is_some(), &self.callers, &self.met);
         let origins = announced(mirror, me, kernel);
         let speaker = self.speaker.get_or_insert_with(|| Speaker::new(wanted.speaker));
         // What we announce comes first: neighbours of an earlier life forget what is missing when our table ends (RFC 4724 §4.2).
@@ -40,8 +40,19 @@ impl Node {
             self.peering = Some(wanted);
         }
         self.reflects_until = reflects_until;
+        self.discover();
         self.adopted_until.get_or_insert(now + ADOPTION);
         self.drain_speaker();
+    }
+
+    /// Has neighbours looked for where they are to be, and forgets those whose link is gone.
+    fn discover(&mut self) {
+        let Some(wanted) = self.peering.as_ref().map(|peering| peering.links.clone()) else { return };
+        self.met.keep(&wanted);
+        if self.discovered != wanted {
+            self.discovered.clone_from(&wanted);
+            self.actions.push_back(Action::Discover(wanted));
+        }
     }
 
     /// Routes of an earlier life have had their time.

@@ -1,31 +1,45 @@
-//! Peers that are known by a prefix only: who of those that call is one.
+//! Peers whose address the configuration does not tell: whoever calls from a prefix, or shows himself on a link.
 //!
 //! In: the store as last heard, this host's own record, and who has called. Out: which peer each caller is. A caller that hangs up and
 //! leaves no route is forgotten, so a prefix costs nothing as long as nobody calls: see `node/call.rs`.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+
+use poplin_bgp::{Address, Zone};
 
 use crate::mirror::Mirror;
 use crate::object::{Host, Peer, Place};
 
 /// The peers of this host that have an address, each with it.
-pub(super) fn at_one_address<'a>(mirror: &'a Mirror, me: &'a Host) -> impl Iterator<Item = (&'a Peer, IpAddr)> {
+pub(super) fn at_one_address<'a>(mirror: &'a Mirror, me: &'a Host) -> impl Iterator<Item = (&'a Peer, Address)> {
     peers(mirror, me).filter_map(|peer| match peer.place {
         Place::At(address) => Some((peer, address)),
-        Place::Within(..) => None,
+        Place::On(_) | Place::Within(..) => None,
     })
+}
+
+/// The peers of this host that have a link to themselves, each with it.
+pub(super) fn on_a_link<'a>(mirror: &'a Mirror, me: &'a Host) -> impl Iterator<Item = (&'a Peer, Zone)> {
+    peers(mirror, me).filter_map(|peer| match peer.place {
+        Place::On(zone) => Some((peer, zone)),
+        Place::At(_) | Place::Within(..) => None,
+    })
+}
+
+/// The links of this host on which a peer is to be found.
+pub(crate) fn links(mirror: &Mirror, me: &Host) -> BTreeSet<Zone> {
+    on_a_link(mirror, me).map(|(_, zone)| zone).collect()
 }
 
 /// What each of these callers is, as far as there may be so many of it.
 pub(super) fn called_from_a_range<'a>(
     mirror: &'a Mirror,
     me: &'a Host,
-    callers: &'a BTreeSet<IpAddr>,
-) -> impl Iterator<Item = (&'a Peer, IpAddr)> {
+    callers: &'a BTreeSet<Address>,
+) -> impl Iterator<Item = (&'a Peer, Address)> {
     peers(mirror, me).flat_map(move |peer| {
         let most = match peer.place {
-            Place::At(_) => 0,
+            Place::At(_) | Place::On(_) => 0,
             Place::Within(_, most) => most,
         };
         let its = callers.iter().filter(move |&&caller| is(mirror, me, peer, caller));
@@ -37,8 +51,8 @@ pub(super) fn called_from_a_range<'a>(
 pub(crate) fn peer_of<'a>(
     mirror: &'a Mirror,
     me: &'a Host,
-    callers: &BTreeSet<IpAddr>,
-    address: IpAddr,
+    callers: &BTreeSet<Address>,
+    address: Address,
 ) -> Option<(&'a Peer, bool)> {
     let (peer, _, most) = ranges(mirror, me, address).max_by_key(|(_, bits, _)| *bits)?;
     let known = callers.iter().filter(|&&caller| is(mirror, me, peer, caller)).count();
@@ -51,19 +65,19 @@ pub(super) fn may_call(mirror: &Mirror, me: &Host) -> bool {
 }
 
 /// How people know a caller.
-pub(super) fn name(peer: &Peer, address: IpAddr) -> String {
+pub(super) fn name(peer: &Peer, address: Address) -> String {
     format!("{}@{address}", peer.name)
 }
 
-fn is(mirror: &Mirror, me: &Host, peer: &Peer, caller: IpAddr) -> bool {
+fn is(mirror: &Mirror, me: &Host, peer: &Peer, caller: Address) -> bool {
     ranges(mirror, me, caller).max_by_key(|(_, bits, _)| *bits).is_some_and(|(its, ..)| its.name == peer.name)
 }
 
 /// The peers whose prefixes hold this address, each with its length and how many there may be; the longest is meant.
-fn ranges<'a>(mirror: &'a Mirror, me: &'a Host, address: IpAddr) -> impl Iterator<Item = (&'a Peer, u8, usize)> {
+fn ranges<'a>(mirror: &'a Mirror, me: &'a Host, address: Address) -> impl Iterator<Item = (&'a Peer, u8, usize)> {
     peers(mirror, me).filter_map(move |peer| match peer.place {
-        Place::Within(range, most) => range.contains(&address).then_some((peer, range.prefix_len(), most)),
-        Place::At(_) => None,
+        Place::Within(range, most) => range.contains(&address.ip()).then_some((peer, range.prefix_len(), most)),
+        Place::At(_) | Place::On(_) => None,
     })
 }
 

@@ -42,10 +42,12 @@ impl<'a> Terms<'a> {
 
     /// What is exchanged with a peer outside the fabric.
     pub(super) fn with_peer(&mut self, peer: &Peer) -> Exchange {
-        let is_external = peer.asn != self.asn;
+        let theirs = peer.asn.seen_from(self.asn);
+        let is_external = theirs.is_external(self.asn);
         if peer.is_client && is_external {
-            let (name, theirs, ours) = (&peer.name, peer.asn, self.asn);
-            self.problems.push(format!("peer {name} is in AS {theirs}, so nobody in AS {ours} can reflect for it"));
+            let (name, ours) = (&peer.name, self.asn);
+            let theirs = theirs.named().map_or_else(|| "another AS".to_owned(), |asn| format!("AS {asn}"));
+            self.problems.push(format!("peer {name} is in {theirs}, so nobody in AS {ours} can reflect for it"));
         }
         let unnamed = match is_external && self.fabric.routing.is_closed_outside {
             true => RouteRules::Closed,

@@ -9,10 +9,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use poplin_bgp::Address;
 use poplin_bgp::bfd::Path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use super::super::zone::address_of;
 use super::Wake;
 
 /// Packets read from one socket before the clock is looked at again. More than a thousand neighbours send in 100 ms; a flood waits.
@@ -63,14 +65,14 @@ impl Receivers {
     }
 
     /// What has arrived.
-    pub(super) fn take(&self) -> Vec<(IpAddr, Path, Vec<u8>)> {
+    pub(super) fn take(&self) -> Vec<(Address, Path, Vec<u8>)> {
         let mut packets = Vec::new();
         for ((path, _), socket) in &self.0 {
             let mut buffer = [0; BUFFER_OCTETS];
             for _ in 0..AT_ONCE {
                 // Nothing there, or an error of an earlier packet of ours: either way the next round asks again.
                 let Ok((count, from)) = socket.recv_from(&mut buffer) else { break };
-                packets.push((from.ip(), *path, buffer[..count].to_vec()));
+                packets.push((address_of(socket, from), *path, buffer[..count].to_vec()));
             }
         }
         packets

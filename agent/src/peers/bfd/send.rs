@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use poplin_bgp::Address;
 use poplin_bgp::bfd::Path;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::super::zone::socket_address;
 
 /// The first of the ports that packets come from; the last is 65535.
 const FIRST_PORT: u16 = 49152;
@@ -24,7 +27,7 @@ const TRAFFIC_CLASS: u32 = 48 << 2;
 pub(super) struct Senders {
     /// Where they come from, where the operator named addresses: as with TCP, neighbours take them from there only.
     sources: BTreeSet<IpAddr>,
-    sockets: BTreeMap<IpAddr, (UdpSocket, SocketAddr)>,
+    sockets: BTreeMap<Address, (UdpSocket, SocketAddr)>,
     /// Where the search for a free port goes on.
     next: u16,
 }
@@ -35,17 +38,19 @@ impl Senders {
     }
 
     /// What cannot be opened is a neighbour that does not hear us, and counts as down.
-    pub(super) fn open(&mut self, neighbour: IpAddr, path: Path) {
-        match self.bind(neighbour) {
-            Ok(socket) => {
-                self.sockets.insert(neighbour, (socket, SocketAddr::from((neighbour, path.port()))));
+    pub(super) fn open(&mut self, neighbour: Address, path: Path) {
+        let opened =
+            self.bind(neighbour).and_then(|socket| Ok((socket_address(&socket, neighbour, path.port())?, socket)));
+        match opened {
+            Ok((to, socket)) => {
+                self.sockets.insert(neighbour, (socket, to));
             }
             Err(error) => tracing::warn!("cannot send BFD packets to {neighbour}: {error}"),
         }
     }
 
     /// A packet that cannot be sent is one that is lost: that is what BFD is there to notice.
-    pub(super) fn send(&self, neighbour: IpAddr, octets: &[u8]) {
+    pub(super) fn send(&self, neighbour: Address, octets: &[u8]) {
         if let Some((socket, to)) = self.sockets.get(&neighbour)
             && let Err(error) = socket.send_to(octets, to)
         {
@@ -53,17 +58,19 @@ impl Senders {
         }
     }
 
-    pub(super) fn close(&mut self, neighbour: IpAddr) {
+    pub(super) fn close(&mut self, neighbour: Address) {
         self.sockets.remove(&neighbour);
     }
 
     /// A free port of the range. Taken ones are passed by, whoever has them.
-    fn bind(&mut self, neighbour: IpAddr) -> io::Result<UdpSocket> {
-        let unspecified = match neighbour {
+    fn bind(&mut self, neighbour: Address) -> io::Result<UdpSocket> {
+        let unspecified = match neighbour.ip() {
             IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let named = self.sources.iter().find(|source| source.is_ipv4() == neighbour.is_ipv4());
+        // What is on a link of its own hears us from our address there.
+        let is_named = |source: &&IpAddr| neighbour.zone().is_none() && source.is_ipv4() == neighbour.is_ipv4();
+        let named = self.sources.iter().find(is_named);
         let source = named.copied().unwrap_or(unspecified);
         let mut outcome = Err(io::ErrorKind::AddrInUse.into());
         for _ in 0..PORTS {

@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Chance;
+
 use super::{
     super::{
         Packet, State,
-        chance::Chance,
         timing::{draw_jitter, shortened},
     },
     Session,

@@ -30,6 +30,7 @@ fn path(n: u8) -> Path {
         source: Arc::new(source),
         heard: Arc::clone(&attributes),
         attributes,
+        hop: address.into(),
         next_hop: address.into(),
         is_admitted: true,
     };
@@ -144,7 +145,7 @@ fn after_med(path: &Path) -> impl Ord {
 }
 
 /// The plain definition: the least by all but MED, among those that no path of the same system beats by MED.
-fn plain(paths: &[Path]) -> Option<IpAddr> {
+fn plain(paths: &[Path]) -> Option<Address> {
     let least = paths.iter().map(before_med).min()?;
     let short: Vec<_> = paths.iter().filter(|path| before_med(path) == least).collect();
     let beaten = |path: &Path| {

@@ -4,16 +4,13 @@
 //! came from. So neighbours under the same terms are told the same changes in the same octets, unless one of the changes is about
 //! a route of theirs, or the operator's rules ask who they are.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::{
     Exchange, RouteRules,
     rib::{Change, Offer, Source, Word},
     session::Established,
-    wire::{Dialect, Family, Role},
+    wire::{Dialect, Family, Hop, Role},
 };
 
 /// All that decides what a neighbour is told, but for who it is.
@@ -26,7 +23,8 @@ pub(super) struct Audience<'a> {
     dialect: Dialect,
     knows_long_lived: bool,
     role: Option<Role>,
-    next_hops: Vec<(Family, IpAddr)>,
+    next_hops: Vec<(Family, Hop)>,
+    hears_mixed: bool,
 }
 
 impl<'a> Audience<'a> {
@@ -45,6 +43,7 @@ impl<'a> Audience<'a> {
             knows_long_lived: session.knows_long_lived(),
             role: session.source().role,
             next_hops: session.families().collect(),
+            hears_mixed: session.hears_mixed(),
         })
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! In: what changed meanwhile. Out: the difference between what each was told of a prefix, and what is true when it has taken all.
 
-use std::{net::IpAddr, time::Instant};
+use std::time::Instant;
 
 use ipnet::IpNet;
 
 use crate::{
-    ConnectionId,
+    Address, ConnectionId,
     rib::{Change, Offer},
     session::{Established, Session},
 };
@@ -67,7 +67,7 @@ impl Speaker {
     }
 
     /// Whether what this neighbour was told is not yet all that is true.
-    pub(in crate::speaker) fn is_neighbour_late(&self, neighbour: IpAddr) -> bool {
+    pub(in crate::speaker) fn is_neighbour_late(&self, neighbour: Address) -> bool {
         let session = self.sessions.get(&neighbour).and_then(Session::established);
         session.is_some_and(|session| self.is_late(session.id))
     }

@@ -58,8 +58,8 @@ fn is_for_others(attributes: &Attributes, target: &Source) -> bool {
     attributes.only_to_customer.is_some() && !may_hear
 }
 
-/// What is said about a route that goes this way, before the operator's rules, and over whom it was reached.
-pub(super) fn draft(path: &Path, passage: Passage, external: bool) -> (Attributes, IpAddr) {
+/// What is said about a route that goes this way, before the operator's rules, and over whom it was reached, as far as that means something to others.
+pub(super) fn draft(path: &Path, passage: Passage, external: bool) -> (Attributes, Option<IpAddr>) {
     let mut attributes = Attributes::clone(&path.attributes);
     match passage {
         Passage::Reflected(cluster) => {
@@ -76,7 +76,7 @@ pub(super) fn draft(path: &Path, passage: Passage, external: bool) -> (Attribute
         attributes.med = None;
         attributes.extended.retain(|community| community.is_transitive());
     }
-    (attributes, path.next_hop)
+    (attributes, path.hop.global())
 }
 
 /// What is said of a route whose teller is away for long to a neighbour who does not know what that means: nothing to another system; within

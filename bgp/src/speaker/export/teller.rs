@@ -8,11 +8,11 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 
 use crate::{
-    Exchange, NextHop, SpeakerConfig,
+    Address, Exchange, NextHop, SpeakerConfig,
     rib::{Offer, Path},
     route_map::{Ruling, Subject},
     session::Established,
-    wire::{AsPath, Attributes, Family, Origin, Role},
+    wire::{AsPath, Attributes, Family, Hop, Origin, Role},
 };
 
 use super::{
@@ -30,7 +30,7 @@ const BESIDE_OCTETS: usize = 80;
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::speaker) struct Told {
     pub(in crate::speaker) attributes: Attributes,
-    pub(in crate::speaker) next_hop: IpAddr,
+    pub(in crate::speaker) next_hop: Hop,
 }
 
 /// All that a neighbour is told of one prefix.
@@ -97,7 +97,7 @@ impl<'a> Way<'a> {
 /// What is said of some prefixes before the operator's rules.
 struct Draft {
     attributes: Attributes,
-    /// Over whom we reach them; `None` if we originate them.
+    /// Over whom we reach them, as far as that can be told beyond the link to them; `None` also if we originate them.
     heard_hop: Option<IpAddr>,
 }
 
@@ -105,7 +105,7 @@ struct Draft {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kin {
     Own(Family),
-    Heard { attributes: *const Attributes, source: IpAddr, next_hop: IpAddr },
+    Heard { family: Family, attributes: *const Attributes, source: Address, hop: Hop },
 }
 
 /// Knows what one neighbour is told; made for some questions in a row, while nothing changes.
@@ -115,7 +115,7 @@ pub(super) struct Teller<'a> {
     exchange: Exchange,
     session: &'a Established<'a>,
     /// Our own next hops.
-    next_hops: BTreeMap<Family, IpAddr>,
+    next_hops: BTreeMap<Family, Hop>,
     drafts: BTreeMap<Kin, Option<Arc<Draft>>>,
     told: BTreeMap<(Kin, Ruling), Option<Arc<Told>>>,
 }
@@ -148,7 +148,8 @@ impl<'a> Teller<'a> {
         if let Some(told) = self.told.get(&(kin, ruling)) {
             return told.clone();
         }
-        let told = self.finish(&draft, ruling, own_hop).map(Arc::new);
+        let told =
+            self.finish(&draft, ruling, own_hop).filter(|told| self.can_hear(family, told.next_hop)).map(Arc::new);
         self.told.insert((kin, ruling), told.clone());
         told
     }
@@ -187,11 +188,11 @@ impl<'a> Teller<'a> {
         if attributes.is_long_lived_stale() && !self.session.knows_long_lived() {
             attributes = for_the_unaware(attributes, self.is_external())?;
         }
-        Some(Draft { attributes, heard_hop: Some(next_hop) })
+        Some(Draft { attributes, heard_hop: next_hop })
     }
 
     /// The operator's changes, then what the standard asks for. What would fit no message is not told.
-    fn finish(&self, draft: &Draft, ruling: Ruling, own_hop: IpAddr) -> Option<Told> {
+    fn finish(&self, draft: &Draft, ruling: Ruling, own_hop: Hop) -> Option<Told> {
         let mut attributes = draft.attributes.clone();
         let asn = self.is_external().then_some(self.us.asn);
         let mut wish = NextHop::Usual;
@@ -217,12 +218,20 @@ impl<'a> Teller<'a> {
         fits.then_some(Told { attributes, next_hop })
     }
 
-    /// RFC 4271 §5.1.3: us for our own, and towards other systems.
-    fn next_hop(&self, wish: NextHop, heard: Option<IpAddr>, own: IpAddr) -> IpAddr {
+    /// RFC 8950 §4: IPv4 over a router of IPv6 is told only to whoever has said that it can hear that.
+    fn can_hear(&self, family: Family, next_hop: Hop) -> bool {
+        match family {
+            Family::Ipv4 => next_hop.address.is_ipv4() || self.session.hears_mixed(),
+            Family::Ipv6 => true,
+        }
+    }
+
+    /// RFC 4271 §5.1.3: us for our own, and towards other systems; RFC 2545 §3: an address of a link says nothing beyond it.
+    fn next_hop(&self, wish: NextHop, heard: Option<IpAddr>, own: Hop) -> Hop {
         match (wish, heard) {
             (NextHop::Itself, _) | (_, None) => own,
             (NextHop::Usual, Some(_)) if self.is_external() => own,
-            (NextHop::Usual | NextHop::Keep, Some(heard)) => heard,
+            (NextHop::Usual | NextHop::Keep, Some(heard)) => heard.into(),
         }
     }
 }
@@ -233,7 +242,7 @@ fn kin(family: Family, way: Way<'_>) -> Kin {
         Way::Own => Kin::Own(family),
         Way::Heard(path) => {
             let attributes = Arc::as_ptr(&path.attributes);
-            Kin::Heard { attributes, source: path.source.neighbour, next_hop: path.next_hop }
+            Kin::Heard { family, attributes, source: path.source.neighbour, hop: path.hop }
         }
     }
 }

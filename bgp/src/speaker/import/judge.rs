@@ -6,14 +6,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     sync::Arc,
 };
 
 use ipnet::IpNet;
 
 use crate::{
-    RouteRules,
+    Address, RouteRules,
     rib::Word,
     route_map::{Ruling, Subject},
     wire::{Attributes, Community},
@@ -40,7 +40,7 @@ struct Known {
 
 impl<'a> Judge<'a> {
     /// For the routes of this neighbour.
-    pub(super) fn new(neighbour: IpAddr, terms: &'a Terms) -> Self {
+    pub(super) fn new(neighbour: Address, terms: &'a Terms) -> Self {
         let rules = terms.get(&neighbour).map(|exchange| exchange.import.clone()).unwrap_or_default();
         Self { rules, terms, known: BTreeMap::new() }
     }

@@ -14,11 +14,13 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    Monitoring,
+    Address, Monitoring,
     bmp::{Message, Peer, View},
     rib::{Offer, Path},
     session::{Established, Session},
-    wire::{self, AsPath, Attributes, Dialect, Family, Nlri, Origin, PathFamilies, Update, pack_reach, pack_unreach},
+    wire::{
+        self, AsPath, Attributes, Dialect, Family, Hop, Nlri, Origin, PathFamilies, Update, pack_reach, pack_unreach,
+    },
 };
 
 use super::{super::Speaker, about, table};
@@ -27,7 +29,7 @@ use super::{super::Speaker, about, table};
 pub(super) struct Portion<'a> {
     speaker: &'a Speaker,
     terms: &'a Monitoring,
-    rows: BTreeMap<(View, IpAddr), Rows>,
+    rows: BTreeMap<(View, Address), Rows>,
     own: Arc<Attributes>,
 }
 
@@ -36,8 +38,8 @@ pub(super) struct Portion<'a> {
 struct Rows {
     gone: Vec<Nlri>,
     come: Vec<Said>,
-    /// Where in `come` each of these is said; the attributes by their place in memory, where `come` holds them.
-    known: BTreeMap<(*const Attributes, IpAddr), usize>,
+    /// Where in `come` each of these is said; a message is about one family, and attributes go by their place in memory, where `come` holds them.
+    known: BTreeMap<(Family, *const Attributes, Hop), usize>,
     /// Families of which that is all.
     ended: Vec<Family>,
 }
@@ -45,13 +47,14 @@ struct Rows {
 /// Some prefixes of which the same is said.
 struct Said {
     attributes: Arc<Attributes>,
-    next_hop: IpAddr,
+    next_hop: Hop,
     prefixes: Vec<Nlri>,
 }
 
 impl Rows {
-    fn come(&mut self, attributes: &Arc<Attributes>, next_hop: IpAddr, one: Nlri) {
-        let position = *self.known.entry((Arc::as_ptr(attributes), next_hop)).or_insert_with(|| {
+    fn come(&mut self, attributes: &Arc<Attributes>, next_hop: Hop, one: Nlri) {
+        let kin = (Family::of_prefix(&one.prefix), Arc::as_ptr(attributes), next_hop);
+        let position = *self.known.entry(kin).or_insert_with(|| {
             self.come.push(Said { attributes: Arc::clone(attributes), next_hop, prefixes: Vec::new() });
             self.come.len() - 1
         });
@@ -79,7 +82,7 @@ impl<'a> Portion<'a> {
     }
 
     /// Something happened to a path: as it is now, or that it is gone.
-    pub(super) fn path(&mut self, neighbour: IpAddr, one: Nlri) {
+    pub(super) fn path(&mut self, neighbour: Address, one: Nlri) {
         match self.speaker.table.path(neighbour, &one) {
             Some(path) if path.is_stale => {}
             Some(path) => self.heard(path, one, true),
@@ -114,7 +117,7 @@ impl<'a> Portion<'a> {
     }
 
     /// A neighbour has told its table to the end.
-    pub(super) fn end(&mut self, neighbour: IpAddr) {
+    pub(super) fn end(&mut self, neighbour: Address) {
         let families: Vec<_> = self.session(neighbour).iter().flat_map(|session| families(session)).collect();
         for view in [View::AdjRibInPre, View::AdjRibInPost] {
             self.within(view, neighbour, |rows| rows.ended.clone_from(&families));
@@ -125,7 +128,7 @@ impl<'a> Portion<'a> {
     pub(super) fn end_all(&mut self) {
         let speaker = self.speaker;
         speaker.sessions.keys().for_each(|neighbour| self.end(*neighbour));
-        self.within(View::LocRib, TABLE, |rows| rows.ended.extend(Family::ALL));
+        self.within(View::LocRib, TABLE.into(), |rows| rows.ended.extend(Family::ALL));
     }
 
     /// Writes all of it; `time` is when it happened.
@@ -141,10 +144,10 @@ impl<'a> Portion<'a> {
     /// What a path is in either view; that rules do not let it pass is told if it may have passed before.
     fn heard(&mut self, path: &Path, one: Nlri, is_change: bool) {
         let neighbour = path.source.neighbour;
-        self.within(View::AdjRibInPre, neighbour, |rows| rows.come(&path.heard, path.next_hop, one));
+        self.within(View::AdjRibInPre, neighbour, |rows| rows.come(&path.heard, path.hop, one));
         self.within(View::AdjRibInPost, neighbour, |rows| {
             if path.is_admitted {
-                rows.come(&path.attributes, path.next_hop, one);
+                rows.come(&path.attributes, path.hop, one);
             } else if is_change {
                 rows.gone.push(one);
             }
@@ -154,23 +157,23 @@ impl<'a> Portion<'a> {
     fn used(&mut self, prefix: IpNet, offer: &Offer, is_change: bool) {
         let one = Nlri::from(prefix);
         let own = Arc::clone(&self.own);
-        self.within(View::LocRib, TABLE, |rows| match offer {
+        self.within(View::LocRib, TABLE.into(), |rows| match offer {
             Offer::Nothing if is_change => rows.gone.push(one),
             Offer::Nothing => {}
-            Offer::Own => rows.come(&own, nobody(prefix), one),
-            Offer::Heard(path, _) => rows.come(&path.attributes, path.next_hop, one),
+            Offer::Own => rows.come(&own, nobody(prefix).into(), one),
+            Offer::Heard(path, _) => rows.come(&path.attributes, path.hop, one),
         });
     }
 
     /// Adds to what is told about a neighbour, if the station looks there and there is a session.
-    fn within(&mut self, view: View, neighbour: IpAddr, add: impl FnOnce(&mut Rows)) {
+    fn within(&mut self, view: View, neighbour: Address, add: impl FnOnce(&mut Rows)) {
         let is_up = view == View::LocRib || self.session(neighbour).is_some();
         if is_up && self.terms.views.contains(&view) {
             add(self.rows.entry((view, neighbour)).or_default());
         }
     }
 
-    fn session(&self, neighbour: IpAddr) -> Option<Established<'a>> {
+    fn session(&self, neighbour: Address) -> Option<Established<'a>> {
         self.speaker.sessions.get(&neighbour).and_then(Session::established)
     }
 }
@@ -180,7 +183,7 @@ fn families(session: &Established<'_>) -> Vec<Family> {
 }
 
 /// Whom a message is about, and how its UPDATE is written.
-fn header(speaker: &Speaker, view: View, neighbour: IpAddr, time: Duration) -> Option<(Peer, Dialect)> {
+fn header(speaker: &Speaker, view: View, neighbour: Address, time: Duration) -> Option<(Peer, Dialect)> {
     let dialect = |ids_out| Dialect { four_octets: true, ids_out, ..Dialect::PLAIN };
     match view {
         View::LocRib => Some((table(speaker.config, time), dialect(PathFamilies::default()))),

@@ -1,6 +1,9 @@
 //! Capabilities in words, also those we only know by name.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{AddPaths, Capability, Family, GracefulRestart, LongLived};
 
@@ -11,6 +14,7 @@ impl fmt::Display for Capability {
             Self::RouteRefresh => f.write_str("route refresh"),
             Self::EnhancedRefresh => f.write_str("enhanced route refresh"),
             Self::Role(role) => write!(f, "role {role}"),
+            Self::ExtendedNextHop(all) => write!(f, "extended next hop ({})", families(all)),
             Self::ExtendedMessages => f.write_str("extended messages"),
             Self::GracefulRestart(restart) => write!(f, "graceful restart ({})", words(restart)),
             Self::LongLived(long_lived) => write!(f, "long-lived graceful restart ({})", lasting(long_lived)),
@@ -21,6 +25,14 @@ impl fmt::Display for Capability {
                 None => write!(f, "code {code}"),
             },
         }
+    }
+}
+
+/// `IPv4 over IPv6`; nothing we know of is said in another one's words.
+fn families(all: &BTreeSet<Family>) -> String {
+    match all.is_empty() {
+        true => "none of ours".to_owned(),
+        false => all.iter().map(|family| format!("{family} over IPv6")).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -60,7 +72,7 @@ fn lasting(long_lived: &LongLived) -> String {
 fn name(code: u8) -> Option<&'static str> {
     Some(match code {
         1 => "another address family",
-        5 => "extended next hop",
+        5 => "extended next hop of another form",
         6 => "extended messages of another form",
         9 => "role of another form",
         64 => "graceful restart of another form",

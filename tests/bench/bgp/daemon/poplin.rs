@@ -63,15 +63,16 @@ async fn converse(task: Task) {
 fn neighbour(address: std::net::IpAddr, task: Task) -> NeighbourConfig {
     let export = if task.only_marks { RouteRules::Map(Arc::new(marks())) } else { RouteRules::Open };
     NeighbourConfig {
-        address,
+        address: address.into(),
         port: 179,
-        asn: Asn(ASN),
+        asn: Asn(ASN).into(),
         hold_time: Duration::from_secs(HOLD_SECS.into()),
         keepalive: None,
         send_hold: None,
         connect_retry: Duration::from_secs(2),
         passive: true,
         families: Family::ALL.into(),
+        extended_next_hop: None,
         next_hop_v4: None,
         next_hop_v6: None,
         bfd: None,

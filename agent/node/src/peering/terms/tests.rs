@@ -13,7 +13,7 @@ use super::super::Peering;
 use super::*;
 use crate::kernel::KernelState;
 use crate::name::{HostName, PeerName};
-use crate::object::{Object, Place, RouteMap, Versioned};
+use crate::object::{Object, PeerAs, Place, RouteMap, Versioned};
 
 fn host(number: u8, label: &str) -> Host {
     Host {
@@ -30,7 +30,7 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         name: PeerName::new("tor"),
         place: Place::At([192, 0, 2, 254].into()),
         port: 179,
-        asn: Asn(asn),
+        asn: PeerAs::Is(Asn(asn)),
         hosts: Selector::parse("").unwrap(),
         timers: Default::default(),
         bfd: None,
@@ -42,6 +42,7 @@ fn tor(asn: u32, maps: RouteMaps) -> Peer {
         is_transit: false,
         add_paths: Default::default(),
         extended_messages: true,
+        extended_next_hop: None,
         role: None,
         paths: 8,
         is_passive: false,
@@ -57,7 +58,7 @@ fn named(name: &str) -> RouteMaps {
 
 /// The neighbours, where no link says how far they are.
 fn peering(mirror: &Mirror, me: &Host, before: Option<&Peering>, lingers: bool) -> Peering {
-    super::super::peering(mirror, me, &KernelState::default(), before, lingers, &BTreeSet::new())
+    super::super::peering(mirror, me, &KernelState::default(), before, lingers, &BTreeSet::new(), &Default::default())
 }
 
 fn world(objects: impl IntoIterator<Item = Object>) -> Mirror {

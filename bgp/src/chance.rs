@@ -1,14 +1,15 @@
 //! Chance, from one seed handed in.
 //!
-//! Rules: SplitMix64 (Steele, Lea, Flood 2014). Two monitors of one seed act alike, which is what a simulation wants; the hands
-//! draw the seed from the system, so that nobody outside can tell a discriminator before it was sent.
+//! Rules: SplitMix64 (Steele, Lea, Flood 2014). Two machines of one seed act alike, which is what a simulation wants; the hands
+//! draw the seed from the system, so that nobody outside can tell what comes before it was sent.
 
 /// An endless row of numbers.
 #[derive(Debug)]
-pub(super) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    pub(super) fn of(seed: u64) -> Self {
+    /// The row of this seed.
+    pub fn of(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -20,12 +21,12 @@ impl Chance {
     }
 
     /// Any number of 32 bits.
-    pub(super) fn number(&mut self) -> u32 {
+    pub fn number(&mut self) -> u32 {
         u32::try_from(self.next() >> 32).unwrap_or_default()
     }
 
     /// A number from `low` to `high`, both included.
-    pub(super) fn between(&mut self, low: u32, high: u32) -> u32 {
+    pub fn between(&mut self, low: u32, high: u32) -> u32 {
         low + self.number() % (high - low + 1)
     }
 }
