@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use poplin_lab::{Agent, Bird, Lab, Namespace, eventually};
+use poplin_lab::{Agent, Bird, Lab, Namespace, eventually, until};
 use serde_json::Value;
 
 /// What BIRD announces.
@@ -85,4 +85,10 @@ impl World {
     pub(crate) fn session(&self) -> Value {
         self.host.status()["sessions"][0].clone()
     }
+}
+
+/// Waits until an address answers.
+#[track_caller]
+pub(crate) fn until_pings(from: &Namespace, to: &str) {
+    until("packets pass", || from.output("ping", &["-c1", "-W1", to]).status.success());
 }

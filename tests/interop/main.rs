@@ -21,5 +21,6 @@ mod refresh;
 mod roles;
 mod slow;
 mod speaker;
+mod unnumbered;
 mod wanted;
 mod written_down;
