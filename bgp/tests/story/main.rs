@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
+mod any_life;
+mod any_octets;
 mod bfd;
 mod collision;
 mod communities;

@@ -14,7 +14,10 @@ use poplin_bgp::{
 };
 use proptest::{collection::vec, option, prelude::*};
 
-use crate::foreign::{Foreign, keepalive, message};
+use crate::{
+    any_life, any_octets,
+    foreign::{Foreign, keepalive, message},
+};
 
 fn v4() -> impl Strategy<Value = IpNet> {
     (any::<u32>(), 0u8..=32).prop_map(|(address, bits)| Ipv4Net::new(address.into(), bits).unwrap().trunc().into())
@@ -276,5 +279,20 @@ proptest! {
         framer.feed(&octets);
         let _answer = framer.next(dialect);
         Foreign::established().hear(&octets);
+    }
+
+    #[test]
+    fn whatever_is_read_without_a_flaw_is_written_and_read_again(
+        bits in any::<u8>(), kind in 1u8..6, body in vec(any::<u8>(), 0..200),
+    ) {
+        any_octets::read_and_write(&[&[bits][..], &message(kind, &body)].concat());
+    }
+
+    #[test]
+    fn no_life_makes_a_speaker_fall(
+        settings in any::<u8>(), words in vec((any::<u8>(), vec(any::<u8>(), 0..60)), 0..30),
+    ) {
+        let words = words.into_iter().map(|(what, octets)| [&[what, u8::try_from(octets.len()).unwrap()][..], &octets].concat());
+        any_life::live(&std::iter::once(vec![settings]).chain(words).collect::<Vec<_>>().concat());
     }
 }

@@ -1,0 +1,187 @@
+//! A whole life of a speaker between a neighbour that says anything at any time and one that behaves: nobody falls, no deadline lies
+//! in the past, and what was installed and what was removed stays in step.
+//!
+//! Tried here at random, and by `bgp/fuzz`, which includes this file, led by coverage.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
+
+use poplin_bgp::{
+    Action, Address, Asn, ConnectionId, Event, Exchange, NeighbourConfig, PrefixLimits, Protection, RemoteAs, Speaker,
+    SpeakerConfig,
+    wire::{AddPaths, Family},
+};
+
+const CONFIG: SpeakerConfig = SpeakerConfig { asn: Asn(64512), router_id: Ipv4Addr::new(192, 0, 2, 1) };
+const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+const FRIEND: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 3));
+const FRIENDS: ConnectionId = ConnectionId(0);
+
+/// The first octet says how the neighbour is configured. After it come words: what happens, how many octets to it, these.
+pub(crate) fn live(input: &[u8]) {
+    let Some((&settings, script)) = input.split_first() else { return };
+    let mut life = Life::new(settings);
+    let mut script = script;
+    while let Some((&what, rest)) = script.split_first() {
+        let length = rest.first().map_or(0, |length| usize::from(*length)).min(rest.len().saturating_sub(1));
+        let (octets, rest) = rest.get(1..).unwrap_or_default().split_at(length);
+        life.happen(what, octets);
+        script = rest;
+    }
+}
+
+/// A speaker, and what its hands know.
+struct Life {
+    speaker: Speaker,
+    now: Instant,
+    /// The neighbour's latest connection.
+    connection: u64,
+    installed: BTreeSet<ipnet::IpNet>,
+}
+
+impl Life {
+    fn new(settings: u8) -> Self {
+        let mut life =
+            Self { speaker: Speaker::new(CONFIG), now: Instant::now(), connection: 0, installed: BTreeSet::new() };
+        life.configure(settings);
+        life.open(FRIEND, FRIENDS);
+        life.hear(FRIENDS, open(64514, [192, 0, 2, 3]));
+        life.hear(FRIENDS, message(4, &[]));
+        life.call();
+        life
+    }
+
+    fn configure(&mut self, settings: u8) {
+        let neighbours = vec![neighbour(STRANGER, 64513, settings), neighbour(FRIEND, 64514, 2)];
+        self.handle(Event::Reconfigure { config: CONFIG, neighbours });
+    }
+
+    /// The script's next word.
+    fn happen(&mut self, what: u8, octets: &[u8]) {
+        let connection = ConnectionId(self.connection);
+        match what % 12 {
+            0 => self.hear(connection, octets.to_vec()),
+            kind @ 1..=5 => self.hear(connection, message(kind, octets)),
+            6 => self.hear(connection, open(64513, [192, 0, 2, 2])),
+            7 => self.hear(connection, message(4, &[])),
+            8 => self.pass(octets.first().copied().unwrap_or(1)),
+            9 => self.handle(Event::ConnectionClosed { connection, reason: "reset".into() }),
+            10 => self.call(),
+            _ => self.configure(octets.first().copied().unwrap_or(0)),
+        }
+    }
+
+    /// The neighbour calls over a new connection.
+    fn call(&mut self) {
+        self.connection += 1;
+        self.open(STRANGER, ConnectionId(self.connection));
+    }
+
+    fn open(&mut self, neighbour: IpAddr, connection: ConnectionId) {
+        let (neighbour, local) = (Address::from(neighbour), IpAddr::V4(CONFIG.router_id).into());
+        self.handle(Event::ConnectionOpened { connection, neighbour, outgoing: false, local });
+    }
+
+    fn hear(&mut self, connection: ConnectionId, octets: Vec<u8>) {
+        self.handle(Event::Received { connection, octets });
+    }
+
+    /// So many seconds pass; the neighbour that behaves shows that it is alive.
+    fn pass(&mut self, seconds: u8) {
+        let end = self.now + Duration::from_secs(seconds.into());
+        while let Some(deadline) = self.speaker.next_deadline().filter(|deadline| *deadline <= end) {
+            assert!(deadline >= self.now, "a deadline lies in the past after its tick");
+            self.now = deadline;
+            self.handle(Event::Tick);
+            self.hear(FRIENDS, message(4, &[]));
+        }
+        self.now = end;
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.speaker.handle(self.now, event);
+        while let Some(action) = self.speaker.next_action() {
+            match action {
+                Action::Install { prefix, next_hops } => {
+                    assert!(!next_hops.is_empty());
+                    self.installed.insert(prefix);
+                }
+                Action::Remove { prefix } => assert!(self.installed.remove(&prefix), "{prefix} was not installed"),
+                Action::Send { octets, .. } => assert_whole(&octets),
+                Action::Connect { .. }
+                | Action::Close { .. }
+                | Action::Protect(_)
+                | Action::Watch(_)
+                | Action::BestChanged(_)
+                | Action::Monitor(_)
+                | Action::Report { .. }
+                | Action::Note(_) => {}
+            }
+        }
+    }
+}
+
+/// What is sent is whole messages, none longer than RFC 8654 allows.
+fn assert_whole(mut octets: &[u8]) {
+    while !octets.is_empty() {
+        let length = usize::from(u16::from_be_bytes([octets[16], octets[17]]));
+        assert!((19..=octets.len()).contains(&length));
+        octets = &octets[length..];
+    }
+}
+
+fn neighbour(address: IpAddr, asn: u32, settings: u8) -> NeighbourConfig {
+    let is_set = |bit: u8| settings & 1 << bit != 0;
+    let add_paths = AddPaths { receive: is_set(0), send: is_set(0) };
+    NeighbourConfig {
+        address: address.into(),
+        port: 179,
+        asn: RemoteAs::Is(Asn(asn)),
+        hold_time: Duration::from_secs(90),
+        keepalive: None,
+        send_hold: None,
+        connect_retry: Duration::from_secs(5),
+        passive: true,
+        families: Family::ALL.into(),
+        extended_next_hop: is_set(6).then_some(true),
+        long_lived: is_set(2).then_some(Duration::from_secs(60)),
+        gentle: is_set(3),
+        next_hop_v4: None,
+        next_hop_v6: "2001:db8::1".parse().ok(),
+        bfd: None,
+        add_paths,
+        extended_messages: is_set(4),
+        role: None,
+        exchange: Exchange { transit: is_set(1), ..Exchange::default() },
+        protection: Protection::default(),
+        limits: PrefixLimits::default(),
+        shutdown: is_set(5).then(String::new),
+    }
+}
+
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(19 + body.len()).expect("a script's words are short");
+    [&[0xff; 16][..], &length.to_be_bytes(), &[kind], body].concat()
+}
+
+/// An OPEN for both families, four octets, graceful restart, refreshes, more paths and long messages.
+fn open(asn: u16, router_id: [u8; 4]) -> Vec<u8> {
+    let [high, low] = asn.to_be_bytes();
+    let capabilities: [&[u8]; 8] = [
+        &[1, 4, 0, 1, 0, 1],
+        &[1, 4, 0, 2, 0, 1],
+        &[2, 0],
+        &[6, 0],
+        &[65, 4, 0, 0, high, low],
+        &[70, 0],
+        &[64, 10, 0, 120, 0, 1, 1, 0x80, 0, 2, 1, 0x80],
+        &[69, 8, 0, 1, 1, 3, 0, 2, 1, 3],
+    ];
+    let capabilities = capabilities.concat();
+    let length = u8::try_from(capabilities.len()).expect("they are few");
+    let head = [&[4][..], &asn.to_be_bytes(), &[0, 90], &router_id, &[length + 2, 2, length]].concat();
+    message(1, &[head, capabilities].concat())
+}
