@@ -8,10 +8,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use poplin_bgp::Address;
-use poplin_node::kernel::{KernelState, LinkState, NewLink, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
+use poplin_node::kernel::{
+    Gateway, KernelState, LinkState, NewLink, NextHop, NextHopId, Step, StepFailure, StepFailureKind, Target,
+    UnderlayRoute,
+};
 use poplin_policy::delta::{self, Change};
 use poplin_policy::ruleset::{Atom, Element, Interface, MapElements, Ruleset};
+
+/// Index of the uplink.
+const UPLINK: u32 = 1;
 
 /// One host's kernel.
 #[derive(Debug, Default)]
@@ -41,10 +46,11 @@ impl Kernel {
         for address in addresses {
             let bits = if address.is_ipv4() { 24 } else { 64 };
             let link = IpNet::new(*address, bits).expect("both are below their family's length").trunc();
-            kernel.state.underlay.insert(link, UnderlayRoute::OnLink);
+            kernel.state.underlay.insert(link, UnderlayRoute::OnLink(UPLINK));
             kernel.state.addresses.insert(*address, "up".to_owned());
         }
         kernel.state.mtus.insert("up".to_owned(), 1500);
+        kernel.state.has_next_hops = true;
         kernel
     }
 
@@ -79,9 +85,12 @@ impl Kernel {
                 self.link(interface)?;
                 self.state.neighbours.insert((interface.clone(), *address), *mac);
             }
+            Step::SetNextHop { id, next_hop } => return self.set_next_hop(*id, next_hop),
+            Step::RemoveNextHop(id) => self.remove_next_hop(*id),
             Step::SetRoute { destination, target } => return self.set_route(*destination, target),
             Step::RemoveRoute(destination) => {
                 self.state.routes.remove(destination);
+                self.state.learned.remove(destination);
             }
         }
         Ok(())
@@ -130,19 +139,46 @@ impl Kernel {
                 self.assert_covered(interface);
                 self.was_local.insert(destination);
             }
-            Target::Gateways(gateways) => {
-                let is_on_link =
-                    |gateway: &Address| self.state.underlay.keys().any(|link| link.contains(&gateway.ip()));
-                if gateways.is_empty() || !gateways.iter().all(is_on_link) {
-                    return Err((StepFailureKind::Other, "nexthop has invalid gateway".to_owned()));
+            Target::Gateways(_) => panic!("a kernel with next hop objects is led by groups"),
+            Target::Group(id) => {
+                if self.state.gateways_of(*id).is_none() {
+                    return Err((StepFailureKind::Other, "nexthop id does not exist".to_owned()));
                 }
             }
             Target::Blackhole => {
                 self.was_local.insert(destination);
             }
         }
-        self.state.routes.insert(destination, target.clone());
+        self.state.put_route(destination, target.clone());
         Ok(())
+    }
+
+    fn set_next_hop(&mut self, id: NextHopId, next_hop: &NextHop) -> Result<(), (StepFailureKind, String)> {
+        let refuse = |why: &str| Err((StepFailureKind::Other, why.to_owned()));
+        let other_kind = |found: &NextHop| std::mem::discriminant(found) != std::mem::discriminant(next_hop);
+        if self.state.next_hops.get(&id).is_some_and(other_kind) {
+            return refuse("can not replace a nexthop with one of another kind");
+        }
+        match next_hop {
+            NextHop::Single(Gateway { address, interface: Some(UPLINK) })
+                if self.state.underlay.keys().any(|link| link.contains(address)) => {}
+            NextHop::Single(_) => return refuse("nexthop has invalid gateway"),
+            NextHop::Group(members) => {
+                let is_single = |id| matches!(self.state.next_hops.get(id), Some(NextHop::Single(_)));
+                if members.is_empty() || !members.iter().all(is_single) {
+                    return refuse("invalid nexthop id in group");
+                }
+            }
+        }
+        self.state.next_hops.insert(id, next_hop.clone());
+        Ok(())
+    }
+
+    /// The kernel would take routes along; the head never lets it.
+    fn remove_next_hop(&mut self, id: NextHopId) {
+        let is_used = self.state.learned.values().any(|target| *target == Target::Group(id));
+        assert!(!is_used, "next hop {id:?} is removed under its routes");
+        self.state.next_hops.remove(&id);
     }
 
     fn remove_link(&mut self, interface: &Interface) {
@@ -181,6 +217,7 @@ impl Kernel {
     pub fn lose_route(&mut self, destination: &IpNet) {
         self.drifts += 1;
         self.state.routes.remove(destination);
+        self.state.learned.remove(destination);
     }
 
     /// Another hand removes a neighbour entry of ours.

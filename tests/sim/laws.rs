@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_agent::resource::{ROOT, decode};
-use poplin_bgp::Address;
-use poplin_node::kernel::{KernelState, Target};
+use poplin_node::kernel::{KernelState, NextHop, Target};
 use poplin_node::name::AttachmentId;
 use poplin_node::object::{Block, Endpoint, Object};
 use poplin_node::prefix::{address_at, host_prefix};
@@ -112,13 +111,10 @@ pub fn batch(world: &World, host: HostId) {
     for interface in up {
         assert!(one.kernel.covers(interface), "{interface} is up on host {host}, and no rules know it");
     }
-    for (prefix, target) in &one.kernel.state.routes {
-        if let Target::Gateways(gateways) = target {
-            let is_of = |host: &Host, gateway: &Address| host.identity.addresses.contains(&gateway.ip());
-            let owner = |gateway| world.hosts.iter().find(|host| is_of(host, gateway));
-            for owner in gateways.iter().filter_map(owner) {
-                assert!(owner.kernel.was_local.contains(prefix), "{prefix} was announced before it stood");
-            }
+    for (prefix, gateways) in learned(&one.kernel.state) {
+        let owner = |gateway| world.hosts.iter().find(|host| host.identity.addresses.contains(gateway));
+        for owner in gateways.iter().filter_map(owner) {
+            assert!(owner.kernel.was_local.contains(&prefix), "{prefix} was announced before it stood");
         }
     }
 }
@@ -139,7 +135,10 @@ pub fn quiet(world: &World) {
                 "host {id}: {interface} is half done"
             );
         }
-        assert_eq!(kernel.state.routes, routes(world, host, &local, &blocks), "routes of host {id}");
+        let (routes, led) = routes(world, host, &local, &blocks);
+        assert_eq!(kernel.state.routes, routes, "routes of host {id}");
+        assert_eq!(learned(&kernel.state), led, "learned routes of host {id}");
+        assert_next_hops_are_used(&kernel.state, id);
         let wired = local.iter().filter(|endpoint| kernel.state.links.contains_key(&endpoint.interface));
         let entries = |endpoint: &&&Endpoint| -> Vec<_> {
             let entry = |address: &IpAddr| ((endpoint.interface.clone(), *address), endpoint.mac);
@@ -151,14 +150,46 @@ pub fn quiet(world: &World) {
     }
 }
 
-fn routes(world: &World, host: &Host, local: &[&Endpoint], blocks: &BTreeMap<IpNet, Block>) -> BTreeMap<IpNet, Target> {
-    let mut routes = BTreeMap::new();
+/// The addresses learned routes lead to.
+fn learned(kernel: &KernelState) -> Led {
+    let led = |target: &Target| match target {
+        Target::Group(id) => kernel.gateways_of(*id).expect("a route points at a group that stands"),
+        Target::Gateways(gateways) => gateways.clone(),
+        Target::Link(_) | Target::Blackhole => panic!("nothing local is learned"),
+    };
+    let addresses = |target| led(target).iter().map(|gateway| gateway.address).collect();
+    kernel.learned.iter().map(|(prefix, target)| (*prefix, addresses(target))).collect()
+}
+
+fn assert_next_hops_are_used(kernel: &KernelState, host: HostId) {
+    let pointed: BTreeSet<_> = kernel.learned.values().collect();
+    let members = kernel.next_hops.values().flat_map(|next_hop| match next_hop {
+        NextHop::Group(members) => members.clone(),
+        NextHop::Single(_) => BTreeSet::new(),
+    });
+    let members: BTreeSet<_> = members.collect();
+    for id in kernel.next_hops.keys() {
+        let is_used = members.contains(id) || pointed.contains(&Target::Group(*id));
+        assert!(is_used, "host {host}: nobody needs next hop {id:?}");
+    }
+}
+
+/// By which addresses each prefix is led.
+type Led = BTreeMap<IpNet, BTreeSet<IpAddr>>;
+
+fn routes(
+    world: &World,
+    host: &Host,
+    local: &[&Endpoint],
+    blocks: &BTreeMap<IpNet, Block>,
+) -> (BTreeMap<IpNet, Target>, Led) {
+    let (mut routes, mut led) = (BTreeMap::new(), Led::new());
     for other in world.hosts.iter().filter(|other| other.node.is_some()) {
         for prefix in announced(&other.kernel.state, blocks, other) {
             let same_family = |address: &&IpAddr| address.is_ipv4() == matches!(prefix, IpNet::V4(_));
-            let through = other.identity.addresses.iter().filter(same_family).map(|&address| address.into()).collect();
+            let through = other.identity.addresses.iter().filter(same_family).copied().collect();
             if other.identity.host != host.identity.host {
-                routes.insert(prefix, Target::Gateways(through));
+                led.insert(prefix, through);
             }
         }
     }
@@ -168,7 +199,8 @@ fn routes(world: &World, host: &Host, local: &[&Endpoint], blocks: &BTreeMap<IpN
         let to_link = |address: &IpAddr| (host_prefix(*address), Target::Link(endpoint.interface.clone()));
         routes.extend(endpoint.addresses.iter().map(to_link));
     }
-    routes
+    led.retain(|prefix, _| !routes.contains_key(prefix));
+    (routes, led)
 }
 
 /// What a host should announce: its blocks, and wired addresses outside them.

@@ -416,7 +416,12 @@ impl Runtime {
                 | Step::RaiseLink(_)
                 | Step::DeleteLink(_)
                 | Step::SetNeighbour { .. }
-                | Step::SetRoute { target: Target::Link(_) | Target::Gateways(_) | Target::Blackhole, .. }
+                | Step::SetRoute {
+                    target: Target::Link(_) | Target::Gateways(_) | Target::Group(_) | Target::Blackhole,
+                    ..
+                }
+                | Step::SetNextHop { .. }
+                | Step::RemoveNextHop(_)
                 | Step::RemoveRoute(_) => true,
             };
             assert_eq!(done.find(harms), None, "a step on some host after a restart of host {host}");

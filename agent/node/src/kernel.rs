@@ -15,12 +15,38 @@ use poplin_policy::ruleset::Interface;
 
 pub use poplin_policy::host::INTERFACE_PREFIX;
 
+pub use crate::next_hop::{Gateway, NextHop, NextHopId};
+
 /// Number of our routes in `rtm_protocol`: free in /etc/iproute2/rt_protos (80 and 186 are Calico's and BGP's).
 pub const ROUTE_PROTOCOL: u8 = 143;
 
 /// A MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
+
+impl KernelState {
+    /// Notes down a route of ours, in the place of any other to the same destination.
+    pub fn put_route(&mut self, destination: IpNet, target: Target) {
+        let (into, other) = match target {
+            Target::Link(_) | Target::Blackhole => (&mut self.routes, &mut self.learned),
+            Target::Gateways(_) | Target::Group(_) => (&mut self.learned, &mut self.routes),
+        };
+        other.remove(&destination);
+        into.insert(destination, target);
+    }
+
+    /// The gateways of a group, if it and all its members stand.
+    pub fn gateways_of(&self, group: NextHopId) -> Option<BTreeSet<Gateway>> {
+        let single = |id: &NextHopId| match self.next_hops.get(id)? {
+            NextHop::Single(gateway) => Some(*gateway),
+            NextHop::Group(_) => None,
+        };
+        match self.next_hops.get(&group)? {
+            NextHop::Group(members) => members.iter().map(single).collect(),
+            NextHop::Single(_) => None,
+        }
+    }
+}
 
 impl fmt::Display for Mac {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,8 +60,14 @@ impl fmt::Display for Mac {
 pub struct KernelState {
     /// Our veth host sides, by name.
     pub links: BTreeMap<Interface, LinkState>,
-    /// Routes of our protocol in the main table, by destination.
+    /// Routes of our protocol in the main table that end on this host, in a link or in the void, by destination.
     pub routes: BTreeMap<IpNet, Target>,
+    /// Those that lead to other hosts; no destination is in both.
+    pub learned: BTreeMap<IpNet, Target>,
+    /// Next hop objects of our protocol.
+    pub next_hops: BTreeMap<NextHopId, NextHop>,
+    /// Whether this kernel has next hop objects: Linux 5.3 and later. Without, each route carries its gateways.
+    pub has_next_hops: bool,
     /// Permanent neighbour entries on our links.
     pub neighbours: BTreeMap<(Interface, IpAddr), Mac>,
     /// Addresses of ours on `lo`: the link-local gateway.
@@ -50,6 +82,9 @@ pub struct KernelState {
     pub live: BTreeMap<Zone, u32>,
     /// MTU of interfaces that are not ours.
     pub mtus: BTreeMap<String, u32>,
+    /// Interfaces that are lowered or without carrier, by index: no gateway is reached by them, and the kernel takes none
+    /// (linux net/ipv4/nexthop.c, `rtm_to_nh_config`).
+    pub dark: BTreeSet<u32>,
     /// Whether the host as a whole forwards no packets of some family it has.
     pub is_forwarding_off: bool,
 }
@@ -76,7 +111,9 @@ pub enum Target {
     /// A container on this host.
     Link(Interface),
     /// Other hosts: one or several next hops of equal cost, all on-link. Those of IPv6 lead IPv4, too (RFC 8950).
-    Gateways(BTreeSet<Address>),
+    Gateways(BTreeSet<Gateway>),
+    /// The same, by a group of next hops.
+    Group(NextHopId),
     /// Nowhere: the rest of an own block.
     Blackhole,
 }
@@ -84,8 +121,8 @@ pub enum Target {
 /// A route somebody else wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnderlayRoute {
-    /// The destination is on the link itself.
-    OnLink,
+    /// The destination is on the link with this index itself.
+    OnLink(u32),
     /// Through these next hops.
     Via(BTreeSet<Address>),
 }
@@ -117,6 +154,15 @@ pub enum Step {
         /// Where it is.
         mac: Mac,
     },
+    /// Makes a next hop object, or puts it in the place of the one with its number; all routes that point at it follow.
+    SetNextHop {
+        /// Its number.
+        id: NextHopId,
+        /// What it is; members of a group stand already.
+        next_hop: NextHop,
+    },
+    /// Removes a next hop object. The kernel removes the routes that point at it, and takes it out of its groups.
+    RemoveNextHop(NextHopId),
     /// Adds or replaces a route of ours in the main table.
     SetRoute {
         /// To where.
@@ -145,7 +191,8 @@ pub struct NewLink {
     pub mtu_bytes: u32,
 }
 
-/// A step that could not be done. Steps before it were done, those after it were not tried.
+/// A step that could not be done. Steps before it were done, those after it were not tried; but of routes that stand next to it in the
+/// batch nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepFailure {
     /// Which step.
@@ -183,6 +230,11 @@ impl Step {
             Step::RaiseLink(interface) => format!("raising {interface}"),
             Step::DeleteLink(interface) => format!("removal of {interface}"),
             Step::SetNeighbour { interface, address, .. } => format!("neighbour {address} on {interface}"),
+            Step::SetNextHop { id, next_hop: NextHop::Single(gateway) } => format!("next hop {id} by {gateway}"),
+            Step::SetNextHop { id, next_hop: NextHop::Group(members) } => {
+                format!("group {id} of {} next hops", members.len())
+            }
+            Step::RemoveNextHop(id) => format!("removal of next hop {id}"),
             Step::SetRoute { destination, .. } => format!("route {destination}"),
             Step::RemoveRoute(destination) => format!("removal of route {destination}"),
         }

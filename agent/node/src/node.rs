@@ -26,15 +26,17 @@ use poplin_policy::label::Labels;
 use crate::action::{Action, Note};
 use crate::event::Event;
 use crate::flows::Flows;
+use crate::groups::Groups;
 use crate::job::{Jobs, Wish};
-use crate::kernel::{KernelState, Target};
+use crate::kernel::KernelState;
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, HostName};
 use crate::object::{Endpoint, Host, ObjectKey};
 use crate::peering::{How, Met, Peering};
 use crate::policing::Policing;
 use crate::request::{Answer, Detach, Refusal, RequestId};
-use crate::underlay::{self, Learned};
+use crate::routing::Routing;
+use crate::underlay;
 use crate::wish::departing;
 
 pub use role::Role;
@@ -101,11 +103,12 @@ pub struct Node {
     discovered: BTreeMap<Zone, u32>,
     /// Until when it reflects although it is no reflector any more.
     reflects_until: Option<Instant>,
-    learned: Learned,
+    routing: Routing,
+    groups: Groups,
     origins: BTreeSet<IpNet>,
-    /// Routes of an earlier life no neighbour has spoken of yet; absent = the kernel was never read.
-    adopted: Option<BTreeMap<IpNet, Target>>,
-    /// Until when they are kept; absent = the neighbours are not known yet.
+    /// Whether the kernel was ever read, and what an earlier life left there taken over.
+    has_adopted: bool,
+    /// Until when routes of an earlier life are kept; absent = the neighbours are not known yet.
     adopted_until: Option<Instant>,
 
     actions: VecDeque<Action>,
@@ -144,9 +147,10 @@ impl Node {
             met: Met::default(),
             discovered: BTreeMap::new(),
             reflects_until: None,
-            learned: BTreeMap::new(),
+            routing: Routing::default(),
+            groups: Groups::default(),
             origins: BTreeSet::new(),
-            adopted: None,
+            has_adopted: false,
             adopted_until: None,
             actions: VecDeque::new(),
         }

@@ -245,7 +245,7 @@ pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<I
     // A block of one address is either held by the void or led to its container.
     let is_held = |block: &IpNet| match kernel.routes.get(block) {
         Some(Target::Blackhole | Target::Link(_)) => true,
-        Some(Target::Gateways(_)) | None => false,
+        Some(Target::Gateways(_) | Target::Group(_)) | None => false,
     };
     let blocks = own.iter().copied().filter(is_held);
     let wired = strays.map(host_prefix).filter(|prefix| matches!(kernel.routes.get(prefix), Some(Target::Link(_))));
@@ -320,12 +320,12 @@ mod tests {
 
     #[test]
     fn a_peer_is_watched_only_when_asked_for() {
-        assert_eq!(path_with(None, Some(UnderlayRoute::OnLink), None).1, None);
+        assert_eq!(path_with(None, Some(UnderlayRoute::OnLink(2)), None).1, None);
     }
 
     #[test]
     fn a_peer_on_the_link_is_watched_over_one_hop_also_when_the_link_is_gone() {
-        let (before, path) = path_with(Some(Bfd::default()), Some(UnderlayRoute::OnLink), None);
+        let (before, path) = path_with(Some(Bfd::default()), Some(UnderlayRoute::OnLink(2)), None);
         assert_eq!(path, Some(Path::Direct));
         assert_eq!(path_with(Some(Bfd::default()), None, Some(&before)).1, Some(Path::Direct));
     }
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn who_says_how_far_a_peer_is_knows_better_than_the_routes() {
         let far = Bfd { is_multihop: Some(true), ..Bfd::default() };
-        assert_eq!(path_with(Some(far), Some(UnderlayRoute::OnLink), None).1, Some(Path::Multihop));
+        assert_eq!(path_with(Some(far), Some(UnderlayRoute::OnLink(2)), None).1, Some(Path::Multihop));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Desired minus seen, in a safe order.
 //!
 //! In: what should be, and the kernel as last seen. Out: steps. The same state gives the same plan, whatever road led there.
-//! Order: rules, then links that leave, links that come, their neighbours, up, and routes last: an interface without
-//! rules never has a route, and a route never leads to an interface without rules.
+//! Order: rules, then links that leave, links that come, their neighbours, up, next hops, and routes last: an interface without
+//! rules never has a route, and a route never leads to an interface without rules, nor points at a next hop that is not there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::Interface;
 
+use crate::groups::Due;
 use crate::kernel::{KernelState, LinkState, Mac, NewLink, Step, Target};
 use crate::prefix::host_prefix;
 
@@ -27,7 +28,7 @@ pub struct Desired {
     pub rules: Vec<Change>,
     /// Our links.
     pub links: BTreeMap<Interface, DesiredLink>,
-    /// Routes that do not lead to one of our links.
+    /// Routes into the void.
     pub routes: BTreeMap<IpNet, Target>,
     /// Whether forwarding still has to be switched on.
     pub forwarding: bool,
@@ -44,8 +45,8 @@ pub struct DesiredLink {
     pub container_mac: Mac,
 }
 
-/// The steps from what is seen to what should be; none if they are the same.
-pub fn plan(desired: &Desired, seen: &KernelState) -> Vec<Step> {
+/// The steps from what is seen to what should be, of learned routes so far as they are due; none if they are the same.
+pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     let mut steps = Vec::new();
     steps.extend(desired.forwarding.then_some(Step::EnableForwarding));
     steps.extend((!seen.gateways.contains(&GATEWAY_V4)).then_some(Step::AddGateway(GATEWAY_V4)));
@@ -53,13 +54,18 @@ pub fn plan(desired: &Desired, seen: &KernelState) -> Vec<Step> {
         steps.push(Step::ChangeRules(desired.rules.clone()));
     }
     let routes = desired_routes(desired, seen);
-    steps.extend(leaving(desired, seen, &routes));
+    steps.extend(leaving(desired, due, seen, &routes));
     for (interface, link) in &desired.links {
         steps.extend(link_steps(interface, link, seen));
     }
-    let is_due = |route: &(&IpNet, &Target)| seen.routes.get(route.0) != Some(route.1);
-    let due = routes.iter().filter(is_due);
-    steps.extend(due.map(|(destination, target)| Step::SetRoute { destination: *destination, target: target.clone() }));
+    steps.extend(due.objects.iter().cloned());
+    let set =
+        |(destination, target): (&IpNet, &Target)| Step::SetRoute { destination: *destination, target: target.clone() };
+    steps.extend(routes.iter().filter(|(prefix, target)| seen.routes.get(prefix) != Some(target)).map(set));
+    let learned = due.routes.iter().filter(|(prefix, _)| !routes.contains_key(prefix));
+    let learned = learned.filter_map(|(prefix, target)| Some((prefix, target.as_ref()?)));
+    steps.extend(learned.filter(|(prefix, target)| seen.learned.get(prefix) != Some(target)).map(set));
+    steps.extend(due.unused.iter().cloned());
     steps
 }
 
@@ -76,16 +82,19 @@ fn desired_routes(desired: &Desired, seen: &KernelState) -> BTreeMap<IpNet, Targ
 }
 
 /// Links and routes nobody wants any more. A link takes its routes with it.
-fn leaving(desired: &Desired, seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
+fn leaving(desired: &Desired, due: &Due, seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
     let is_leaving = |interface: &Interface| !desired.links.contains_key(interface);
     let links = seen.links.keys().filter(|interface| is_leaving(interface));
     let goes_with_its_link = |target: &Target| match target {
         Target::Link(interface) => is_leaving(interface),
-        Target::Gateways(_) | Target::Blackhole => false,
+        Target::Gateways(_) | Target::Group(_) | Target::Blackhole => false,
     };
-    let lost =
-        seen.routes.iter().filter(|(prefix, target)| !routes.contains_key(prefix) && !goes_with_its_link(target));
-    let lost = lost.map(|(prefix, _)| Step::RemoveRoute(*prefix));
+    let is_wanted = |prefix: &IpNet| routes.contains_key(prefix) || due.routes.get(prefix).is_some_and(Option::is_some);
+    let lost = seen.routes.iter().filter(|(prefix, target)| !is_wanted(prefix) && !goes_with_its_link(target));
+    let unlearned = due.routes.iter().filter(|(prefix, target)| target.is_none() && !routes.contains_key(prefix));
+    let unlearned = unlearned.filter(|(prefix, _)| seen.learned.contains_key(prefix));
+    let lost = lost.map(|(prefix, _)| prefix).chain(unlearned.map(|(prefix, _)| prefix));
+    let lost = lost.map(|prefix| Step::RemoveRoute(*prefix));
     lost.chain(links.map(|interface| Step::DeleteLink(interface.clone()))).collect()
 }
 
@@ -156,11 +165,16 @@ pub fn advance(seen: &mut KernelState, step: &Step) {
         Step::SetNeighbour { interface, address, mac } => {
             seen.neighbours.insert((interface.clone(), *address), *mac);
         }
-        Step::SetRoute { destination, target } => {
-            seen.routes.insert(*destination, target.clone());
+        Step::SetNextHop { id, next_hop } => {
+            seen.next_hops.insert(*id, next_hop.clone());
         }
+        Step::RemoveNextHop(id) => {
+            seen.next_hops.remove(id);
+        }
+        Step::SetRoute { destination, target } => seen.put_route(*destination, target.clone()),
         Step::RemoveRoute(destination) => {
             seen.routes.remove(destination);
+            seen.learned.remove(destination);
         }
     }
 }
@@ -206,7 +220,7 @@ mod tests {
 
     #[test]
     fn rules_come_before_the_link_and_routes_after_it() {
-        let steps = plan(&desired(), &KernelState::default());
+        let steps = plan(&desired(), &Due::default(), &KernelState::default());
 
         let place = |wanted: fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
         let rules = place(|step| matches!(step, Step::ChangeRules(_)));
@@ -219,23 +233,23 @@ mod tests {
     #[test]
     fn a_plan_carried_out_leaves_nothing_to_plan() {
         let mut seen = KernelState::default();
-        carry_out(&plan(&desired(), &seen), &mut seen);
+        carry_out(&plan(&desired(), &Due::default(), &seen), &mut seen);
 
         let after = Desired { rules: Vec::new(), forwarding: false, ..desired() };
 
-        assert_eq!(plan(&after, &seen), vec![]);
-        carry_out(&plan(&Desired::default(), &seen), &mut seen);
+        assert_eq!(plan(&after, &Due::default(), &seen), vec![]);
+        carry_out(&plan(&Desired::default(), &Due::default(), &seen), &mut seen);
         assert_eq!(seen, KernelState { gateways: BTreeSet::from([GATEWAY_V4]), ..KernelState::default() });
     }
 
     #[test]
     fn a_route_removed_by_another_hand_is_put_back() {
         let mut seen = KernelState::default();
-        carry_out(&plan(&desired(), &seen), &mut seen);
+        carry_out(&plan(&desired(), &Due::default(), &seen), &mut seen);
         let prefix: IpNet = "10.77.0.1/32".parse().unwrap();
         let target = seen.routes.remove(&prefix).unwrap();
 
-        let steps = plan(&Desired { rules: Vec::new(), forwarding: false, ..desired() }, &seen);
+        let steps = plan(&Desired { rules: Vec::new(), forwarding: false, ..desired() }, &Due::default(), &seen);
 
         assert_eq!(steps, vec![Step::SetRoute { destination: prefix, target }]);
     }
@@ -247,7 +261,7 @@ mod tests {
             link.create = None;
         }
 
-        let steps = plan(&wanted, &KernelState::default());
+        let steps = plan(&wanted, &Due::default(), &KernelState::default());
 
         assert!(!steps.iter().any(|step| matches!(step, Step::CreateLink(_) | Step::RaiseLink(_))));
         assert!(!steps.iter().any(|step| matches!(step, Step::SetRoute { target: Target::Link(_), .. })));

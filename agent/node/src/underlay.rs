@@ -5,14 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use poplin_bgp::Address;
 
-use crate::kernel::{KernelState, UnderlayRoute};
+use crate::kernel::{Gateway, KernelState, UnderlayRoute};
 
-/// Routes learned by BGP: for each prefix its next hops, as announced.
-pub type Learned = BTreeMap<IpNet, BTreeSet<Address>>;
+/// Next hops as announced, sorted. Many prefixes share them.
+pub type NextHops = Arc<[Address]>;
+
+/// Routes learned by BGP: for each prefix its next hops.
+pub type Learned = BTreeMap<IpNet, NextHops>;
 
 /// How often a next hop may itself be reached through a next hop. A fabric needs one: host, by ToR.
 const MAX_RECURSION: u8 = 4;
@@ -29,7 +33,7 @@ fn uplink_address(kernel: &KernelState, is_v6: bool) -> Option<IpAddr> {
     let default: IpNet = if is_v6 { "::/0" } else { "0.0.0.0/0" }.parse().expect("a default route is a prefix");
     let gateway = match kernel.underlay.get(&default) {
         Some(UnderlayRoute::Via(gateways)) => gateways.first().copied(),
-        Some(UnderlayRoute::OnLink) | None => None,
+        Some(UnderlayRoute::OnLink(_)) | None => None,
     };
     let link = gateway.and_then(|gateway| on_link(kernel, gateway.ip()));
     let near = link.and_then(|link| candidates.clone().find(|address| link.contains(address)));
@@ -52,35 +56,53 @@ pub fn uplink_mtu_bytes(kernel: &KernelState, addresses: &BTreeSet<IpAddr>) -> O
     on_interfaces.filter_map(|interface| kernel.mtus.get(interface)).min().copied()
 }
 
-/// The on-link gateways that lead to any of the next hops; empty if none is reachable.
-pub fn resolve(kernel: &KernelState, learned: &Learned, next_hops: &BTreeSet<Address>) -> BTreeSet<Address> {
-    next_hops.iter().flat_map(|next_hop| resolve_one(kernel, learned, *next_hop, MAX_RECURSION)).collect()
+/// How next hops are reached, and what was looked at to find out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// The on-link gateways that lead to any of them; none if none is reachable.
+    pub gateways: BTreeSet<Gateway>,
+    /// Addresses a route was looked up for: a change of none of those routes changes the gateways.
+    pub asked: BTreeSet<IpAddr>,
 }
 
-fn resolve_one(kernel: &KernelState, learned: &Learned, next_hop: Address, depth: u8) -> BTreeSet<Address> {
+/// Finds the on-link gateways that lead to any of the next hops.
+pub fn resolve(kernel: &KernelState, learned: &Learned, next_hops: &[Address]) -> Resolved {
+    let mut resolved = Resolved::default();
+    next_hops.iter().for_each(|next_hop| resolve_one(kernel, learned, *next_hop, MAX_RECURSION, &mut resolved));
+    resolved
+}
+
+fn resolve_one(kernel: &KernelState, learned: &Learned, next_hop: Address, depth: u8, resolved: &mut Resolved) {
     if depth == 0 {
-        return BTreeSet::new();
+        return;
     }
+    let ip = next_hop.ip();
     // What is known by its link is on that link, whatever the routes say, and gone with it.
     if let Some(zone) = next_hop.zone() {
-        return kernel.live.contains_key(&zone).then_some(next_hop).into_iter().collect();
+        let live = kernel.live.get(&zone).map(|interface| Gateway { address: ip, interface: Some(*interface) });
+        return resolved.gateways.extend(live);
     }
-    let underlay = longest_match(&kernel.underlay, next_hop.ip());
-    let taught = longest_match(learned, next_hop.ip());
-    let through = match (underlay, taught) {
-        (Some((near, _)), Some((far, gateways))) if far.prefix_len() > near.prefix_len() => gateways,
-        (None, Some((_, gateways))) => gateways,
-        (Some((_, UnderlayRoute::OnLink)), _) => return BTreeSet::from([next_hop]),
-        (Some((_, UnderlayRoute::Via(gateways))), _) => gateways,
-        (None, None) => return BTreeSet::new(),
-    };
-    through.iter().flat_map(|gateway| resolve_one(kernel, learned, *gateway, depth - 1)).collect()
+    resolved.asked.insert(ip);
+    let mut go_on = |address: Address| resolve_one(kernel, learned, address, depth - 1, resolved);
+    let underlay = longest_match(&kernel.underlay, ip);
+    match (underlay, longest_match(learned, ip)) {
+        (Some((near, _)), Some((far, gateways))) if far.prefix_len() > near.prefix_len() => {
+            gateways.iter().copied().for_each(go_on);
+        }
+        (None, Some((_, gateways))) => gateways.iter().copied().for_each(go_on),
+        (Some((_, UnderlayRoute::OnLink(interface))), _) if kernel.dark.contains(interface) => {}
+        (Some((_, UnderlayRoute::OnLink(interface))), _) => {
+            resolved.gateways.insert(Gateway { address: ip, interface: Some(*interface) });
+        }
+        (Some((_, UnderlayRoute::Via(gateways))), _) => gateways.iter().copied().for_each(&mut go_on),
+        (None, None) => {}
+    }
 }
 
 /// The on-link prefix an address is reached by directly, if it is.
 pub fn on_link(kernel: &KernelState, address: IpAddr) -> Option<IpNet> {
     match longest_match(&kernel.underlay, address)? {
-        (prefix, UnderlayRoute::OnLink) => Some(prefix),
+        (prefix, UnderlayRoute::OnLink(_)) => Some(prefix),
         (_, UnderlayRoute::Via(_)) => None,
     }
 }
@@ -111,7 +133,7 @@ mod tests {
         kernel.addresses.insert(ip("10.0.0.7"), "docker0".to_owned());
         kernel.addresses.insert(ip("172.31.1.2"), "up".to_owned());
         kernel.mtus.insert("up".to_owned(), 9000);
-        kernel.underlay.insert("172.31.1.0/24".parse().unwrap(), UnderlayRoute::OnLink);
+        kernel.underlay.insert("172.31.1.0/24".parse().unwrap(), UnderlayRoute::OnLink(2));
         kernel
             .underlay
             .insert("0.0.0.0/0".parse().unwrap(), UnderlayRoute::Via(BTreeSet::from([address("172.31.1.1")])));
@@ -128,52 +150,56 @@ mod tests {
         assert_eq!(uplink_mtu_bytes(&kernel, &addresses), Some(9000));
     }
 
+    /// The gateways that lead to an address.
+    fn gateways(kernel: &KernelState, learned: &[(&str, &str)], to: &str) -> Vec<String> {
+        let learned = learned.iter().map(|(prefix, next_hop)| (prefix.parse().unwrap(), [address(next_hop)].into()));
+        let resolved = resolve(kernel, &learned.collect(), &[address(to)]);
+        resolved.gateways.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn a_next_hop_on_the_link_is_its_own_gateway() {
-        let next_hops = BTreeSet::from([address("172.31.1.1")]);
-        assert_eq!(resolve(&behind_a_tor(), &Learned::new(), &next_hops), next_hops);
+        assert_eq!(gateways(&behind_a_tor(), &[], "172.31.1.1"), ["172.31.1.1%2"]);
     }
 
     #[test]
     fn a_next_hop_beyond_the_tor_is_reached_through_it() {
-        let far = BTreeSet::from([address("172.31.2.2")]);
-        let tor = BTreeSet::from([address("172.31.1.1")]);
-        assert_eq!(resolve(&behind_a_tor(), &Learned::new(), &far), tor);
+        assert_eq!(gateways(&behind_a_tor(), &[], "172.31.2.2"), ["172.31.1.1%2"]);
+    }
+
+    #[test]
+    fn a_next_hop_on_a_link_without_carrier_is_not_reached() {
+        let mut kernel = behind_a_tor();
+        kernel.dark.insert(2);
+        assert!(gateways(&kernel, &[], "172.31.1.1").is_empty());
     }
 
     #[test]
     fn a_next_hop_may_be_reached_by_a_route_bgp_taught() {
         let mut kernel = behind_a_tor();
         kernel.underlay.remove(&"0.0.0.0/0".parse().unwrap());
-        let tor = BTreeSet::from([address("172.31.1.1")]);
-        let learned = Learned::from([("172.31.2.0/24".parse().unwrap(), tor.clone())]);
+        let learned = [("172.31.2.0/24", "172.31.1.1")];
 
-        assert_eq!(resolve(&kernel, &learned, &BTreeSet::from([address("172.31.2.2")])), tor);
-        assert_eq!(resolve(&kernel, &learned, &BTreeSet::from([address("192.0.2.1")])), BTreeSet::new());
+        assert_eq!(gateways(&kernel, &learned, "172.31.2.2"), ["172.31.1.1%2"]);
+        assert!(gateways(&kernel, &learned, "192.0.2.1").is_empty());
     }
 
     #[test]
     fn routes_that_lead_to_each_other_lead_nowhere() {
-        let learned = Learned::from([
-            ("192.0.2.0/24".parse().unwrap(), BTreeSet::from([address("198.51.100.1")])),
-            ("198.51.100.0/24".parse().unwrap(), BTreeSet::from([address("192.0.2.1")])),
-        ]);
-        let kernel = KernelState::default();
-        assert_eq!(resolve(&kernel, &learned, &BTreeSet::from([address("192.0.2.9")])), BTreeSet::new());
+        let learned = [("192.0.2.0/24", "198.51.100.1"), ("198.51.100.0/24", "192.0.2.1")];
+        assert!(gateways(&KernelState::default(), &learned, "192.0.2.9").is_empty());
     }
 
     #[test]
     fn a_next_hop_that_names_its_link_is_reached_there_as_long_as_the_link_lives() {
-        let near = BTreeSet::from([address("fe80::1%eth0")]);
-        let far = BTreeSet::from([address("10.0.0.1")]);
-        let learned = Learned::from([("10.0.0.1/32".parse().unwrap(), near.clone())]);
+        let learned = [("10.0.0.1/32", "fe80::1%eth0")];
         let mut kernel = KernelState::default();
-        assert_eq!(resolve(&kernel, &learned, &near), BTreeSet::new());
+        assert!(gateways(&kernel, &learned, "fe80::1%eth0").is_empty());
 
         kernel.live.insert(poplin_bgp::Zone::new("eth0").unwrap(), 2);
 
-        assert_eq!(resolve(&kernel, &learned, &near), near);
-        assert_eq!(resolve(&kernel, &learned, &far), near, "a router of IPv6 leads to one of IPv4");
+        assert_eq!(gateways(&kernel, &learned, "fe80::1%eth0"), ["fe80::1%2"]);
+        assert_eq!(gateways(&kernel, &learned, "10.0.0.1"), ["fe80::1%2"], "a router of IPv6 leads to one of IPv4");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use poplin_bgp::ConnectionId;
-use poplin_node::kernel::{KernelState, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
+use poplin_node::kernel::{Gateway, KernelState, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
 use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
 use poplin_node::object::{Endpoint, Host, Object, ObjectKey, Pool, Versioned};
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
@@ -190,13 +190,13 @@ fn four() -> Object {
 
 fn kernel() -> KernelState {
     let mut kernel = KernelState::default();
-    kernel.underlay.insert(net("172.31.0.0/24"), UnderlayRoute::OnLink);
+    kernel.underlay.insert(net("172.31.0.0/24"), UnderlayRoute::OnLink(2));
     kernel.addresses.insert(address("172.31.0.1"), "up".to_owned());
     kernel
 }
 
 fn far_away() -> Target {
-    Target::Gateways(BTreeSet::from([address("172.31.0.2").into()]))
+    Target::Gateways(BTreeSet::from([Gateway { address: address("172.31.0.2"), interface: Some(2) }]))
 }
 
 fn is_restart(step: &Step) -> bool {
@@ -367,7 +367,7 @@ fn an_address_of_a_pool_that_is_gone_is_given_back() {
 fn routes_of_an_earlier_life_wait_for_the_store_and_then_for_the_neighbours() {
     let mut desk = Desk::new();
     let mut kernel = kernel();
-    kernel.routes.insert(net("10.77.9.0/26"), far_away());
+    kernel.put_route(net("10.77.9.0/26"), far_away());
     desk.tell(Event::KernelRead(kernel));
     desk.wait(ADOPTION * 2);
     assert!(desk.node.next_deadline().is_none_or(|deadline| deadline > desk.now), "it does not spin meanwhile");

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use poplin_node::kernel::{KernelState, LinkState, Mac, Step, Target};
+use poplin_node::kernel::{Gateway, KernelState, LinkState, Mac, Step, Target};
 use poplin_node::name::HostName;
 use poplin_node::object::{Host, Object, Versioned};
 use poplin_node::{Action, Event, Identity, Node, Role};
@@ -22,7 +22,8 @@ fn kernel() -> KernelState {
     kernel.links.insert(container.clone(), link);
     kernel.routes.insert("10.77.0.1/32".parse().unwrap(), Target::Link(container));
     kernel.routes.insert("10.77.0.0/26".parse().unwrap(), Target::Blackhole);
-    kernel.routes.insert("10.9.0.0/16".parse().unwrap(), Target::Gateways(["192.0.2.9".parse().unwrap()].into()));
+    let gateway = Gateway { address: "192.0.2.9".parse().unwrap(), interface: Some(2) };
+    kernel.learned.insert("10.9.0.0/16".parse().unwrap(), Target::Gateways([gateway].into()));
     kernel
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use poplin_bgp::wire::{AsPath, Attributes, Capability, Dialect, Family, Message, Open, Origin, pack_reach};
 use poplin_bgp::{Address, Asn, ConnectionId, Event as BgpEvent, RemoteAs, Zone};
-use poplin_node::kernel::{KernelState, Step, Target};
+use poplin_node::kernel::{Gateway, KernelState, Step, Target};
 use poplin_node::name::{HostName, PeerName};
 use poplin_node::object::{Host, Object, Peer, PeerAs, Place, RouteMaps, Versioned};
 use poplin_node::{Action, Event, Identity, Node, Role};
@@ -192,7 +192,7 @@ fn who_calls_on_the_link_is_the_neighbour_and_his_routes_lead_there() {
     leaf.connections = 1;
     leaf.agree();
 
-    let gateway: Address = "fe80::2%eth0".parse().unwrap();
+    let gateway = Gateway { address: "fe80::2".parse().unwrap(), interface: Some(2) };
     let (destination, target) = ("10.9.0.0/16".parse().unwrap(), Target::Gateways([gateway].into()));
     assert_eq!(leaf.steps(), [Step::SetRoute { destination, target }]);
     assert!(!leaf.call("fe80::3%eth0"), "another caller ends no session");

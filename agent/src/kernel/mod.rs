@@ -15,6 +15,7 @@ mod netns;
 
 mod address;
 mod neighbour;
+mod next_hop;
 mod route;
 mod sysctl;
 
@@ -27,7 +28,7 @@ mod watch;
 
 use std::io;
 
-use poplin_node::kernel::{KernelState, Step, StepFailure, StepFailureKind};
+use poplin_node::kernel::{KernelState, Step, StepFailure, StepFailureKind, Target};
 use tokio::sync::mpsc;
 
 pub use conntrack::Conntrack;
@@ -37,6 +38,7 @@ pub use route::ROUTE_METRIC;
 pub use socket::Refusal;
 pub use watch::Changed;
 
+use route::Train;
 use socket::Conversation;
 
 /// The agent's grip on the kernel of one network namespace. One exists in a process.
@@ -69,16 +71,44 @@ impl Hands {
         Ok(Self { rules: None, route: Conversation::route().map_err(OpenError::Route)? })
     }
 
-    /// Carries out the steps in order, and stops at the first that fails.
+    /// Carries out the steps in order, and stops at the first that fails. Routes go in pieces, and of a piece everything is tried.
     pub fn apply(&mut self, steps: &[Step]) -> Result<(), StepFailure> {
+        let mut train = Train::new(&mut self.route);
         for step in steps {
-            self.carry_out(step).map_err(|Trouble { kind, reason }| StepFailure {
-                step: step.clone(),
-                kind,
-                reason,
-            })?;
+            let is_aboard = self.board(&mut train, step).map_err(|trouble| trouble.at(step.clone()))?;
+            if !is_aboard || train.is_full() {
+                let full = std::mem::replace(&mut train, Train::new(&mut self.route));
+                full.depart(&mut self.route).map_err(|(step, trouble)| trouble.at(step))?;
+            }
+            if !is_aboard {
+                self.carry_out(step).map_err(|trouble| trouble.at(step.clone()))?;
+            }
         }
-        Ok(())
+        train.depart(&mut self.route).map_err(|(step, trouble)| trouble.at(step))
+    }
+
+    /// Puts a change of a route on the train; tells whether it was one.
+    fn board<'a>(&mut self, train: &mut Train<'a>, step: &'a Step) -> Result<bool, Trouble> {
+        match step {
+            Step::SetRoute { destination, target: target @ Target::Link(interface) } => {
+                let index = link::index(&mut self.route, interface.as_str());
+                let explain = |refusal| Trouble::other(format!("cannot set route to {destination}: {refusal}"));
+                train.set(step, *destination, target, Some(index.map_err(explain)?));
+            }
+            Step::SetRoute { destination, target } => train.set(step, *destination, target, None),
+            Step::RemoveRoute(destination) => train.remove(step, *destination),
+            Step::EnableForwarding
+            | Step::AddGateway(_)
+            | Step::ChangeRules(_)
+            | Step::CreateLink(_)
+            | Step::ConfigureLink(_)
+            | Step::RaiseLink(_)
+            | Step::DeleteLink(_)
+            | Step::SetNeighbour { .. }
+            | Step::SetNextHop { .. }
+            | Step::RemoveNextHop(_) => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn carry_out(&mut self, step: &Step) -> Result<(), Trouble> {
@@ -99,8 +129,9 @@ impl Hands {
             Step::SetNeighbour { interface, address, mac } => {
                 neighbour::set(&mut self.route, interface, *address, *mac)
             }
-            Step::SetRoute { destination, target } => route::set(&mut self.route, *destination, target),
-            Step::RemoveRoute(destination) => route::remove(&mut self.route, *destination),
+            Step::SetNextHop { id, next_hop } => next_hop::set(&mut self.route, *id, next_hop),
+            Step::RemoveNextHop(id) => next_hop::remove(&mut self.route, *id),
+            Step::SetRoute { .. } | Step::RemoveRoute(_) => Ok(()), // went by train
         }
     }
 
@@ -112,7 +143,7 @@ impl Hands {
     /// Begins to watch: a word in the channel means that [`Hands::read`] may find something new since the last word. Must be called
     /// within a tokio runtime; the watching ends when the receiver is dropped.
     pub fn watch(&self) -> io::Result<mpsc::Receiver<Changed>> {
-        watch::watch(self.rules.as_ref())
+        watch::watch(self.rules.as_ref(), self.route.port())
     }
 
     /// Whether the kernel keeps other programs away from our table, if we have one.
@@ -131,5 +162,9 @@ struct Trouble {
 impl Trouble {
     fn other(reason: impl Into<String>) -> Self {
         Self { kind: StepFailureKind::Other, reason: reason.into() }
+    }
+
+    fn at(self, step: Step) -> StepFailure {
+        StepFailure { step, kind: self.kind, reason: self.reason }
     }
 }

@@ -1,4 +1,4 @@
-//! Reads what the kernel holds, in six dumps and two files.
+//! Reads what the kernel holds, in seven dumps and two files.
 //!
 //! In: nothing. Out: [`KernelState`]. Knows nothing of what ought to be there.
 //! A link's switches come with the link (`IFLA_AF_SPEC`), so that no file is opened for any of thousands of links.
@@ -9,14 +9,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use poplin_bgp::{Address, Zone};
-use poplin_node::kernel::{INTERFACE_PREFIX, KernelState, LinkState, Mac, ROUTE_PROTOCOL, Target, UnderlayRoute};
+use poplin_node::kernel::{
+    Gateway, INTERFACE_PREFIX, KernelState, LinkState, Mac, NextHopId, ROUTE_PROTOCOL, Target, UnderlayRoute,
+};
 use poplin_policy::ruleset::Interface;
 use rustix::io::Errno;
 
 use super::address::{self, AF_INET, AF_INET6, LINK_GATEWAY};
 use super::socket::{Conversation, Refusal};
 use super::wire::{self, attribute, attributes, u16_at, u32_at};
-use super::{link, neighbour, route, sysctl};
+use super::{link, neighbour, next_hop, route, sysctl};
 
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_INET_CONF: u16 = 1;
@@ -37,8 +39,13 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     let mut routes = read_routes(conversation, AF_INET)?;
     routes.extend(read_routes(conversation, AF_INET6)?);
 
+    let next_hops = next_hop::read(conversation)?;
+
     let ours = |index: u32| all_links.get(&index).and_then(|found| found.ours.as_ref());
     let mut state = KernelState { is_forwarding_off: sysctl::is_forwarding_off(), ..KernelState::default() };
+    state.has_next_hops = next_hops.is_some();
+    state.next_hops = next_hops.into_iter().flatten().collect();
+    state.dark = all_links.iter().filter(|(_, found)| found.is_dark).map(|(index, _)| *index).collect();
     for (index, found) in &all_links {
         match &found.ours {
             Some(interface) => {
@@ -74,8 +81,8 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     for found in routes {
         if found.protocol == ROUTE_PROTOCOL {
             let name = found.interface.and_then(|index| all_links.get(&index)).map(|link| link.name.as_str());
-            if let Some(target) = target(&found, gateways(&found, &all_links), name) {
-                state.routes.insert(found.destination, target);
+            if let Some(target) = target(&found, name) {
+                state.put_route(found.destination, target);
             }
         } else if found.kind == route::RTN_UNICAST
             && found.interface.and_then(ours).is_none()
@@ -83,10 +90,10 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
             && metrics.get(&found.destination).is_none_or(|metric| found.metric < *metric)
         {
             metrics.insert(found.destination, found.metric);
-            let gateways = gateways(&found, &all_links);
-            let way = match gateways.is_empty() {
-                true => UnderlayRoute::OnLink,
-                false => UnderlayRoute::Via(gateways),
+            let via = by_links(&found.gateways, &all_links);
+            let way = match found.interface.filter(|_| via.is_empty()) {
+                Some(interface) => UnderlayRoute::OnLink(interface),
+                None => UnderlayRoute::Via(via),
             };
             state.underlay.insert(found.destination, way);
         }
@@ -94,17 +101,18 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     Ok(state)
 }
 
-/// Gateways with their links, where these give them a meaning.
-fn gateways(found: &Route, links: &BTreeMap<u32, Link>) -> BTreeSet<Address> {
+/// Gateways with the names of their links, where these give them a meaning.
+fn by_links(gateways: &BTreeSet<Gateway>, links: &BTreeMap<u32, Link>) -> BTreeSet<Address> {
     let zone = |index: Option<u32>| Zone::new(&links.get(&index?)?.name);
-    found.gateways.iter().map(|(gateway, index)| Address::new(*gateway, zone(*index))).collect()
+    gateways.iter().map(|gateway| Address::new(gateway.address, zone(gateway.interface))).collect()
 }
 
 /// Where one of our routes leads; nothing for a kind we never write.
-fn target(found: &Route, gateways: BTreeSet<Address>, interface: Option<&str>) -> Option<Target> {
+fn target(found: &Route, interface: Option<&str>) -> Option<Target> {
     match found.kind {
         route::RTN_BLACKHOLE => Some(Target::Blackhole),
-        route::RTN_UNICAST if !gateways.is_empty() => Some(Target::Gateways(gateways)),
+        route::RTN_UNICAST if let Some(group) = found.group => Some(Target::Group(group)),
+        route::RTN_UNICAST if !found.gateways.is_empty() => Some(Target::Gateways(found.gateways.clone())),
         route::RTN_UNICAST => Some(Target::Link(Interface::new(interface?)?)),
         _ => None,
     }
@@ -118,6 +126,8 @@ struct Link {
     /// Whether packets of IPv6 can pass now.
     is_live: bool,
     has_ipv6: bool,
+    /// Lowered, or without carrier.
+    is_dark: bool,
     /// Not looked at for links of others, but for the MTU. `is_configured` says nothing yet of the gateway address.
     state: LinkState,
 }
@@ -139,6 +149,8 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
     const IFF_LOOPBACK: u32 = 0x8;
     /// Up, and so is what is below it: there is a carrier.
     const IFF_RUNNING: u32 = 0x40;
+    /// Carrier is on (linux/if.h).
+    const IFF_LOWER_UP: u32 = 1 << 16;
     let index = u32_at(payload, 4)?;
     let flags = u32_at(payload, 8)?;
     let (mut name, mut mac, mut mtu_bytes, mut is_veth) = (None, Mac([0; 6]), 0, false);
@@ -171,6 +183,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         is_loopback: flags & IFF_LOOPBACK != 0,
         is_live: flags & IFF_LOOPBACK == 0 && flags & link::IFF_UP != 0 && flags & IFF_RUNNING != 0 && conf_6.is_some(),
         has_ipv6: conf_6.is_some(),
+        is_dark: flags & (link::IFF_UP | IFF_LOWER_UP) != link::IFF_UP | IFF_LOWER_UP,
         state: LinkState { index, is_up: flags & link::IFF_UP != 0, mac, mtu_bytes, is_configured },
     })
 }
@@ -237,8 +250,9 @@ struct Route {
     kind: u8,
     metric: u32,
     interface: Option<u32>,
-    /// Each with the index of its link.
-    gateways: Vec<(IpAddr, Option<u32>)>,
+    gateways: BTreeSet<Gateway>,
+    /// A group of ours it points at.
+    group: Option<NextHopId>,
 }
 
 /// Routes of the main table.
@@ -268,42 +282,47 @@ fn parse_route(payload: &[u8], family: u8) -> Option<Route> {
         AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    let (mut metric, mut interface, mut gateways) = (0, None, Vec::new());
+    let (mut metric, mut interface, mut gateways, mut group) = (0, None, BTreeSet::new(), None);
     for (attribute, value) in attributes(payload.get(route::HEAD_OCTETS..)?) {
         match attribute {
             route::RTA_DST => destination = address::parse(value)?,
             route::RTA_TABLE => table = u32_at(value, 0)?,
             route::RTA_PRIORITY => metric = u32_at(value, 0)?,
             route::RTA_OIF => interface = u32_at(value, 0),
-            route::RTA_MULTIPATH => gateways.extend(next_hops(value)),
+            route::RTA_NH_ID => group = NextHopId::new(u32_at(value, 0)?),
+            route::RTA_MULTIPATH => {
+                for (index, hop) in next_hops(value) {
+                    interface = interface.or(Some(index));
+                    gateways.extend(gateway(hop, Some(index)));
+                }
+            }
             _ => {}
         }
     }
-    let only = gateway(payload.get(route::HEAD_OCTETS..)?);
-    gateways.extend(only.map(|gateway| (gateway, interface)));
+    gateways.extend(gateway(payload.get(route::HEAD_OCTETS..)?, interface));
     let is_asked_for = found_family == family && table == u32::from(route::RT_TABLE_MAIN);
     let is_standing = flags & (RTNH_F_DEAD | RTM_F_CLONED) == 0;
     let destination = IpNet::new(destination, destination_bits).ok()?;
-    (is_asked_for && is_standing).then_some(Route { destination, protocol, kind, metric, interface, gateways })
+    (is_asked_for && is_standing).then_some(Route { destination, protocol, kind, metric, interface, gateways, group })
 }
 
-/// The gateway of each next hop of a multipath route, and the index of its link.
-fn next_hops(mut octets: &[u8]) -> impl Iterator<Item = (IpAddr, Option<u32>)> {
-    let hops = std::iter::from_fn(move || {
+/// Interface and attributes of each next hop of a multipath route.
+fn next_hops(mut octets: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    std::iter::from_fn(move || {
         let length = usize::from(u16_at(octets, 0)?);
-        let hop = octets.get(..length).filter(|hop| hop.len() >= route::NEXT_HOP_OCTETS)?;
+        let hop = (u32_at(octets, 4)?, octets.get(route::NEXT_HOP_OCTETS..length)?);
         octets = octets.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(hop)
-    });
-    hops.filter_map(|hop| Some((gateway(hop.get(route::NEXT_HOP_OCTETS..)?)?, u32_at(hop, 4))))
+    })
 }
 
-fn gateway(octets: &[u8]) -> Option<IpAddr> {
-    attributes(octets).find_map(|(kind, value)| match kind {
+fn gateway(octets: &[u8], interface: Option<u32>) -> Option<Gateway> {
+    let address = attributes(octets).find_map(|(kind, value)| match kind {
         route::RTA_GATEWAY => address::parse(value),
         route::RTA_VIA => address::parse(value.get(2..)?),
         _ => None,
-    })
+    });
+    address.map(|address| Gateway { address, interface })
 }
 
 /// 169.254.0.0/16 (RFC 3927) or fe80::/10 (RFC 4291 §2.5.6).

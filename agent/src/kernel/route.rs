@@ -3,17 +3,17 @@
 //! In: destination and target. Out: done, or why not. Knows nothing of other people's routes, and cannot harm them: see [`ROUTE_METRIC`].
 //! Header: linux/rtnetlink.h (`struct rtmsg`, `struct rtnexthop`, `RTA_*`).
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use poplin_bgp::Address;
-use poplin_node::kernel::{ROUTE_PROTOCOL, Target};
+use poplin_node::kernel::{Gateway, ROUTE_PROTOCOL, Step, Target};
 use rustix::io::Errno;
 
+use super::Trouble;
 use super::address::{AF_INET6, family, octets};
 use super::socket::{Conversation, Refusal};
-use super::wire::{NLM_F_CREATE, NLM_F_REPLACE, Writer};
-use super::{Trouble, link};
+use super::wire::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, Writer};
 
 /// Metric of every route of ours. The kernel replaces by destination and metric, whoever wrote the route (net/ipv4/fib_trie.c,
 /// `fib_table_insert`); a metric nobody else uses keeps our replacing away from connected (0 and 256), hand-made (0 and 1024) and
@@ -32,6 +32,8 @@ pub(super) const RTA_MULTIPATH: u16 = 9;
 pub(super) const RTA_TABLE: u16 = 15;
 /// A gateway of another family than the destination.
 pub(super) const RTA_VIA: u16 = 18;
+/// A next hop object, in the place of all that says where to.
+pub(super) const RTA_NH_ID: u16 = 30;
 
 pub(super) const RTN_UNICAST: u8 = 1;
 pub(super) const RTN_BLACKHOLE: u8 = 6;
@@ -50,42 +52,87 @@ pub(super) const HEAD_OCTETS: usize = 12;
 /// Octets of `struct rtnexthop`: length, flags, weight, index.
 pub(super) const NEXT_HOP_OCTETS: usize = 8;
 
-/// Adds the route, or puts it in the place of the one of ours to the same destination.
-pub(super) fn set(route: &mut Conversation, destination: IpNet, target: &Target) -> Result<(), Trouble> {
-    let destination = destination.trunc();
-    let explain = |refusal: Refusal| Trouble::other(format!("cannot set route to {destination}: {refusal}"));
-    let write = |route: &mut Conversation, kind, scope, put_target: &dyn Fn(&mut Writer)| {
-        route.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &head(destination, kind, scope), |out| {
-            put_destination(out, destination);
-            out.put_u32(RTA_PRIORITY, ROUTE_METRIC);
-            put_target(out);
-        })
-    };
-    match target {
-        Target::Link(interface) => {
-            let index = link::index(route, interface.as_str()).map_err(explain)?;
-            write(route, RTN_UNICAST, RT_SCOPE_LINK, &|out| out.put_u32(RTA_OIF, index))
-        }
-        Target::Gateways(gateways) => {
-            let hops = gateways.iter().map(|gateway| hop(route, *gateway)).collect::<Result<Vec<_>, _>>();
-            let hops = hops.map_err(explain)?;
-            write(route, RTN_UNICAST, RT_SCOPE_UNIVERSE, &|out| put_hops(out, destination, &hops))
-        }
-        Target::Blackhole => write(route, RTN_BLACKHOLE, RT_SCOPE_UNIVERSE, &|_| {}),
-    }
-    .map_err(explain)
+/// Routes sent in one piece. Each message costs the kernel 1 to 3 µs, and each piece a call and its answer: so many that this is nothing,
+/// and few enough that piece and answers fit into the buffers a socket has by default.
+const MESSAGES_AT_ONCE: u32 = 500;
+
+/// Changes of routes on their way.
+pub(super) struct Train<'a> {
+    steps: Vec<&'a Step>,
+    out: Writer,
+    sequence: u32,
+    /// Where its last message begins.
+    last: usize,
 }
 
-/// Removes our route to the destination, with all its next hops; none is as well. Ours is what has our protocol, of whatever metric.
-pub(super) fn remove(route: &mut Conversation, destination: IpNet) -> Result<(), Trouble> {
-    let destination = destination.trunc();
-    match route.request(RTM_DELROUTE, 0, &head(destination, RTN_UNSPEC, RT_SCOPE_NOWHERE), |out| {
-        put_destination(out, destination);
-    }) {
-        Err(refusal) if !matches!(refusal.errno, Errno::SRCH | Errno::NOENT) => {
-            Err(Trouble::other(format!("cannot remove route to {destination}: {refusal}")))
+impl<'a> Train<'a> {
+    pub(super) fn new(route: &mut Conversation) -> Self {
+        Self { steps: Vec::new(), out: Writer::default(), sequence: route.take_sequence(MESSAGES_AT_ONCE), last: 0 }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.steps.len() >= MESSAGES_AT_ONCE as usize
+    }
+
+    /// Adds the route, or puts it in the place of the one of ours to the same destination.
+    pub(super) fn set(&mut self, step: &'a Step, destination: IpNet, target: &Target, interface: Option<u32>) {
+        let destination = destination.trunc();
+        let (kind, scope) = match target {
+            Target::Link(_) => (RTN_UNICAST, RT_SCOPE_LINK),
+            Target::Gateways(_) | Target::Group(_) => (RTN_UNICAST, RT_SCOPE_UNIVERSE),
+            Target::Blackhole => (RTN_BLACKHOLE, RT_SCOPE_UNIVERSE),
+        };
+        let flags = NLM_F_CREATE | NLM_F_REPLACE;
+        self.add(step, RTM_NEWROUTE, flags, &head(destination, kind, scope), |out| {
+            put_destination(out, destination);
+            out.put_u32(RTA_PRIORITY, ROUTE_METRIC);
+            match target {
+                Target::Link(_) => interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index)),
+                Target::Gateways(gateways) => put_gateways(out, destination, gateways),
+                Target::Group(id) => out.put_u32(RTA_NH_ID, id.number()),
+                Target::Blackhole => {}
+            }
+        });
+    }
+
+    /// Removes our route to the destination, with all its next hops; none is as well. Ours is what has our protocol, of whatever metric.
+    pub(super) fn remove(&mut self, step: &'a Step, destination: IpNet) {
+        let destination = destination.trunc();
+        self.add(step, RTM_DELROUTE, 0, &head(destination, RTN_UNSPEC, RT_SCOPE_NOWHERE), |out| {
+            put_destination(out, destination);
+        });
+    }
+
+    fn add(&mut self, step: &'a Step, kind: u16, flags: u16, head: &[u8], attributes: impl FnOnce(&mut Writer)) {
+        let number = u32::try_from(self.steps.len()).expect("a train is short");
+        self.last = self.out.octets().len();
+        self.out.message(kind, NLM_F_REQUEST | flags, self.sequence.wrapping_add(number), head, attributes);
+        self.steps.push(step);
+    }
+
+    /// Sends it off; of what was refused the first is told. Only the last message asks for an answer when all is well.
+    pub(super) fn depart(mut self, route: &mut Conversation) -> Result<(), (Step, Trouble)> {
+        if self.steps.is_empty() {
+            return Ok(());
         }
-        _ => Ok(()),
+        self.out.add_flags(self.last, NLM_F_ACK);
+        let refused = route.request_all(&self.out, self.sequence, self.steps.len(), |number, refusal| {
+            self.steps.get(number).and_then(|step| explain(step, refusal)).map(|reason| (number, reason))
+        });
+        match refused {
+            Ok(None) => Ok(()),
+            Ok(Some((number, reason))) => Err((self.steps[number].clone(), Trouble::other(reason))),
+            Err(error) => Err((self.steps[0].clone(), Trouble::other(format!("cannot change routes: {error}")))),
+        }
+    }
+}
+
+/// Why the kernel would not, unless it is as it should be all the same.
+fn explain(step: &Step, refusal: &Refusal) -> Option<String> {
+    match step {
+        Step::RemoveRoute(_) if matches!(refusal.errno, Errno::SRCH | Errno::NOENT) => None,
+        Step::RemoveRoute(destination) => Some(format!("cannot remove route to {destination}: {refusal}")),
+        other => Some(format!("cannot set {}: {refusal}", other.describe())),
     }
 }
 
@@ -98,27 +145,19 @@ fn put_destination(out: &mut Writer, destination: IpNet) {
     out.put(RTA_DST, &octets(destination.addr()));
 }
 
-/// A gateway, and the index of its link if it is known by that; else 0, and the kernel looks for it.
-fn hop(route: &mut Conversation, gateway: Address) -> Result<(IpAddr, u32), Refusal> {
-    let index = gateway.zone().map(|zone| link::index(route, zone.as_str())).transpose()?;
-    Ok((gateway.ip(), index.unwrap_or(0)))
-}
-
-fn put_hops(out: &mut Writer, destination: IpNet, hops: &[(IpAddr, u32)]) {
-    if let [(gateway, index)] = *hops {
-        if index != 0 {
-            out.put_u32(RTA_OIF, index);
-        }
-        return put_gateway(out, destination, gateway);
+fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<Gateway>) {
+    if let [only] = Vec::from_iter(gateways)[..] {
+        only.interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index));
+        return put_gateway(out, destination, only.address);
     }
     out.nest(RTA_MULTIPATH, |out| {
-        for (gateway, index) in hops {
+        for gateway in gateways {
             let mut next_hop = Writer::default();
-            put_gateway(&mut next_hop, destination, *gateway);
+            put_gateway(&mut next_hop, destination, gateway.address);
             let length = u16::try_from(NEXT_HOP_OCTETS + next_hop.octets().len()).expect("a next hop has 28 octets");
             let mut head = [0; NEXT_HOP_OCTETS];
             head[..2].copy_from_slice(&length.to_ne_bytes());
-            head[4..].copy_from_slice(&index.to_ne_bytes());
+            head[4..].copy_from_slice(&gateway.interface.unwrap_or(0).to_ne_bytes());
             out.raw(&head);
             out.raw(next_hop.octets());
         }

@@ -162,6 +162,33 @@ impl Conversation {
         }
     }
 
+    /// Asks for so many things in one piece, of which the last wants an answer in any case, and learns what of it was refused: the first
+    /// refusal `judge` holds against it comes back, as `judge` tells it. It gets the number of what was asked, in its order. What follows a
+    /// refusal was tried as well.
+    pub(super) fn request_all<T>(
+        &mut self,
+        out: &Writer,
+        first_sequence: u32,
+        count: usize,
+        judge: impl Fn(usize, &Refusal) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        self.send(out)?;
+        let (mut is_answered, mut held) = (false, None);
+        self.drain(|message| {
+            let number = message.sequence.wrapping_sub(first_sequence) as usize;
+            let answer = answer(message).filter(|_| number < count);
+            is_answered |= answer.is_some() && number + 1 == count;
+            match answer {
+                Some(Answer::Refused(refusal)) => held = held.take().or_else(|| judge(number, &refusal)),
+                Some(Answer::Done) | None => {}
+            }
+        })?;
+        match is_answered || held.is_some() {
+            true => Ok(held),
+            false => Err(Refusal { errno: Errno::PROTO, explanation: Some("the kernel gave no answer".into()) }),
+        }
+    }
+
     /// Asks for one thing, and hands `visit` its description; not called if it is refused.
     pub(super) fn get(
         &mut self,

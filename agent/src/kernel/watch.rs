@@ -2,7 +2,8 @@
 //!
 //! In: the kernel's notifications. Out: a word in a channel, never more than one waiting. Knows nothing of what changed; whoever
 //! gets the word reads everything, so a lost notification costs no more than one reading.
-//! What we change ourselves is told as well; a reading that finds what it wants ends that.
+//! Routes and next hops that we change ourselves are no news. What else we change is told as well; a reading that finds what it wants
+//! ends that.
 
 use std::future;
 use std::io;
@@ -12,12 +13,13 @@ use netlink_sys::constants::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket};
 use poplin_node::kernel::ROUTE_PROTOCOL;
 use rustix::io::Errno;
+use socket2::{SockFilter, SockRef};
 use tokio::sync::mpsc;
 
 use super::nft::{Listener, Ownership, Rules};
 use super::socket::widen_inbox;
 use super::wire::{self, Message, attribute, u16_at, u32_at};
-use super::{address, link, neighbour, read, route};
+use super::{address, link, neighbour, next_hop, read, route};
 
 /// What may be different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +42,7 @@ const DATAGRAM_OCTETS: usize = 64 << 10;
 const WAITING_TAKEN_AT_ONCE: usize = 10_000;
 
 /// Groups of rtnetlink (linux/rtnetlink.h, `enum rtnetlink_groups`).
-const ROUTE_GROUPS: [u32; 8] = [
+const ROUTE_GROUPS: [u32; 9] = [
     1,  // RTNLGRP_LINK
     3,  // RTNLGRP_NEIGH
     5,  // RTNLGRP_IPV4_IFADDR
@@ -49,22 +51,47 @@ const ROUTE_GROUPS: [u32; 8] = [
     11, // RTNLGRP_IPV6_ROUTE
     24, // RTNLGRP_IPV4_NETCONF
     25, // RTNLGRP_IPV6_NETCONF
+    32, // RTNLGRP_NEXTHOP
 ];
 /// A switch of a link was set, forwarding or the source check among them (linux/rtnetlink.h).
 const RTM_NEWNETCONF: u16 = 80;
 /// linux/netfilter/nfnetlink.h.
 const NFNLGRP_NFTABLES: u32 = 7;
 
-/// Listens to everything that matters, from now on.
-pub(super) fn watch(rules: Option<&Rules>) -> io::Result<mpsc::Receiver<Changed>> {
+/// Listens to everything that matters, from now on. `own_port` is the socket over which we change routes.
+pub(super) fn watch(rules: Option<&Rules>, own_port: u32) -> io::Result<mpsc::Receiver<Changed>> {
     let (sender, receiver) = mpsc::channel(1);
     let state = subscribe(NETLINK_ROUTE, &ROUTE_GROUPS)?;
+    SockRef::from(state.socket_ref()).attach_filter(&without_own(own_port))?;
     tokio::spawn(tell(state, sender.clone(), Changed::State, Ear::State));
     if let Some(rules) = rules.filter(|rules| rules.ownership() != Ownership::Owned) {
         let transactions = subscribe(NETLINK_NETFILTER, &[NFNLGRP_NFTABLES])?;
         tokio::spawn(tell(transactions, sender, Changed::Rules, Ear::Rules(rules.listener())));
     }
     Ok(receiver)
+}
+
+/// A filter that lets pass what is not about a route or a next hop, and what is not ours (linux/filter.h): with a table of 100,000 routes
+/// most notifications are echoes. The kernel puts one message into a notification; its header has the kind at octet 4, the port at 12.
+fn without_own(own_port: u32) -> [SockFilter; 10] {
+    const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
+    const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    // A filter reads in network order what stands there in the host's.
+    let is = |kind: u16, yes, no| SockFilter::new(EQUAL, yes, no, u16::from_be_bytes(kind.to_ne_bytes()).into());
+    [
+        SockFilter::new(LOAD_HALF, 0, 0, 4),
+        is(route::RTM_NEWROUTE, 4, 0),
+        is(route::RTM_DELROUTE, 3, 0),
+        is(next_hop::RTM_NEWNEXTHOP, 2, 0),
+        is(next_hop::RTM_DELNEXTHOP, 1, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(LOAD_WORD, 0, 0, 12),
+        SockFilter::new(EQUAL, 0, 1, u32::from_be_bytes(own_port.to_ne_bytes())),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ]
 }
 
 fn subscribe(family: isize, groups: &[u32]) -> io::Result<TokioSocket> {
@@ -156,6 +183,7 @@ fn can_matter(message: Message<'_>) -> bool {
         address::RTM_NEWADDR | address::RTM_DELADDR => true,
         neighbour::RTM_NEWNEIGH | neighbour::RTM_DELNEIGH => is_permanent_or_ours(message.payload),
         RTM_NEWNETCONF => true,
+        next_hop::RTM_NEWNEXTHOP | next_hop::RTM_DELNEXTHOP => message.payload.get(2) == Some(&ROUTE_PROTOCOL),
         route::RTM_NEWROUTE | route::RTM_DELROUTE => is_route_that_matters(message.payload),
         _ => false,
     }

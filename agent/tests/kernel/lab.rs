@@ -72,6 +72,12 @@ impl Namespace {
         self.ip(&format!("link set {name} up"));
     }
 
+    /// The index of an interface.
+    pub(crate) fn index(&self, interface: &str) -> u32 {
+        let told = self.ip(&format!("-o link show {interface}"));
+        told.split(':').next().unwrap().parse().unwrap()
+    }
+
     /// Whether one ping is answered within half a second.
     pub(crate) fn reaches(&self, address: &str) -> bool {
         self.try_run("ping", &format!("-c1 -W0.5 -n {address}")).status.success()

@@ -16,6 +16,7 @@ mod worlds;
 mod drops;
 mod flows;
 mod links;
+mod next_hops;
 mod routes;
 
 mod watching;

@@ -1,11 +1,11 @@
 //! Our routes among those of others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use poplin_agent::kernel::Hands;
 use poplin_bgp::{Address, Zone};
-use poplin_node::kernel::{Step, Target, UnderlayRoute};
+use poplin_node::kernel::{Gateway, NextHop, NextHopId, Step, Target, UnderlayRoute};
 
 use crate::lab::{Namespace, interface};
 
@@ -15,20 +15,24 @@ fn every_target_takes_the_place_of_every_other() {
 
     host.within(|| {
         let mut hands = Hands::open().unwrap();
-        for (destination, targets) in [("10.65.0.0/26", targets4()), ("fd65::/122", targets6())] {
+        let up = host.index("up0");
+        hands.apply(&groups(up)).unwrap();
+        for (destination, targets) in [("10.65.0.0/26", targets4(up)), ("fd65::/122", targets6(up))] {
             let destination: IpNet = destination.parse().unwrap();
             for first in &targets {
                 for second in &targets {
                     for target in [first, second] {
                         hands.apply(&[Step::SetRoute { destination, target: target.clone() }]).unwrap();
-                        let routes = hands.read().unwrap().routes;
+                        let state = hands.read().unwrap();
+                        let routes: BTreeMap<_, _> = state.routes.into_iter().chain(state.learned).collect();
                         assert_eq!(routes.get(&destination), Some(target), "{first:?} then {second:?}");
                         assert_eq!(routes.len(), 1, "{routes:?}");
                     }
                 }
             }
             hands.apply(&[Step::RemoveRoute(destination), Step::RemoveRoute(destination)]).unwrap();
-            assert!(hands.read().unwrap().routes.is_empty());
+            let state = hands.read().unwrap();
+            assert!(state.routes.is_empty() && state.learned.is_empty());
         }
     });
 }
@@ -67,8 +71,8 @@ fn the_underlay_is_what_others_wrote() {
     let route = |destination: &str| &state.underlay[&destination.parse::<IpNet>().unwrap()];
     assert_eq!(route("0.0.0.0/0"), &UnderlayRoute::Via(addresses(&["10.0.0.9"])));
     assert_eq!(route("10.7.0.0/16"), &UnderlayRoute::Via(addresses(&["10.0.0.7", "10.0.0.8"])));
-    assert_eq!(route("10.0.0.0/24"), &UnderlayRoute::OnLink);
-    assert_eq!(route("fd00::/64"), &UnderlayRoute::OnLink);
+    assert_eq!(route("10.0.0.0/24"), &UnderlayRoute::OnLink(host.index("up0")));
+    assert_eq!(route("fd00::/64"), &UnderlayRoute::OnLink(host.index("up0")));
     assert!(state.routes.is_empty());
     let found: Vec<_> = state.addresses.iter().map(|(address, name)| (address.to_string(), name.as_str())).collect();
     assert_eq!(found, [("10.0.0.1".into(), "up0"), ("fd00::1".into(), "up0")]);
@@ -127,29 +131,54 @@ fn uplinked() -> Namespace {
     host
 }
 
-fn targets4() -> Vec<Target> {
+fn targets4(up: u32) -> Vec<Target> {
     vec![
         Target::Link(interface("popa")),
-        Target::Gateways(addresses(&["10.0.0.2"])),
-        Target::Gateways(addresses(&["10.0.0.2", "10.0.0.3"])),
-        Target::Gateways(addresses(&["fd00::2"])),
-        Target::Gateways(addresses(&["fe80::9%up0"])),
-        Target::Gateways(addresses(&["fe80::9%up0", "fe80::9%up1"])),
-        Target::Gateways(addresses(&["10.0.0.2", "fe80::9%up1"])),
+        Target::Gateways(gateways(up, &["10.0.0.2"])),
+        Target::Gateways(gateways(up, &["10.0.0.2", "10.0.0.3"])),
+        Target::Gateways(gateways(up, &["fd00::2"])),
+        Target::Gateways(gateways(up, &["fe80::9"])),
+        Target::Gateways(gateways(up, &["10.0.0.2", "fe80::9"])),
+        Target::Group(number(10)),
+        Target::Group(number(12)),
         Target::Blackhole,
     ]
 }
 
-fn targets6() -> Vec<Target> {
+fn targets6(up: u32) -> Vec<Target> {
     vec![
         Target::Link(interface("popa")),
-        Target::Gateways(addresses(&["fd00::2"])),
-        Target::Gateways(addresses(&["fd00::2", "fd00::3"])),
-        Target::Gateways(addresses(&["fd00::4", "fd00::5", "fd00::6"])),
-        Target::Gateways(addresses(&["fe80::9%up1"])),
-        Target::Gateways(addresses(&["fe80::9%up0", "fe80::9%up1"])),
+        Target::Gateways(gateways(up, &["fd00::2"])),
+        Target::Gateways(gateways(up, &["fd00::2", "fd00::3"])),
+        Target::Gateways(gateways(up, &["fd00::4", "fd00::5", "fd00::6"])),
+        Target::Gateways(gateways(up, &["fe80::9"])),
+        Target::Group(number(11)),
         Target::Blackhole,
     ]
+}
+
+/// Next hops of both families, and groups: 10 of IPv4, 11 of IPv6, 12 of both.
+fn groups(up: u32) -> Vec<Step> {
+    let singles = [(1, "10.0.0.2"), (2, "10.0.0.3"), (3, "fd00::2"), (4, "fd00::3")];
+    let single = |(id, address): (u32, &str)| {
+        let gateway = Gateway { address: address.parse().unwrap(), interface: Some(up) };
+        Step::SetNextHop { id: number(id), next_hop: NextHop::Single(gateway) }
+    };
+    let groups = [(10, [1, 2]), (11, [3, 4]), (12, [2, 3])];
+    let group = |(id, members): (u32, [u32; 2])| {
+        let members = members.map(number).into();
+        Step::SetNextHop { id: number(id), next_hop: NextHop::Group(members) }
+    };
+    singles.map(single).into_iter().chain(groups.map(group)).collect()
+}
+
+fn number(offset: u32) -> NextHopId {
+    NextHopId::new(NextHopId::FIRST.number() + offset).unwrap()
+}
+
+fn gateways(interface: u32, texts: &[&str]) -> BTreeSet<Gateway> {
+    let gateway = |text: &&str| Gateway { address: text.parse().unwrap(), interface: Some(interface) };
+    texts.iter().map(gateway).collect()
 }
 
 fn addresses(texts: &[&str]) -> BTreeSet<Address> {

@@ -73,11 +73,9 @@ fn a_storm_ends_in_silence_and_nothing_of_it_is_missed() {
 
     host.within(|| {
         runtime().block_on(async {
-            let mut hands = Hands::open().unwrap();
+            let (mut hands, mut other) = (Hands::open().unwrap(), Hands::open_routes().unwrap());
             let mut words = hands.watch().unwrap();
-            let routes: Vec<_> = (0..5_000_u32).map(|number| std::net::Ipv4Addr::from(0x0a41_0000 + number)).collect();
-            let steps: Vec<_> = routes.iter().map(|address| set_route(&format!("{address}/32"))).collect();
-            hands.apply(&steps).unwrap();
+            other.apply(&many_routes()).unwrap();
 
             let mut count = 0;
             let mut state = KernelState::default();
@@ -87,6 +85,25 @@ fn a_storm_ends_in_silence_and_nothing_of_it_is_missed() {
             }
             assert_eq!(state.routes.len(), 5_000);
             assert!(count < 100, "{count} words for one burst");
+        });
+    });
+}
+
+#[test]
+fn routes_we_write_ourselves_are_no_news() {
+    let host = Namespace::new();
+    host.add_interface("popa");
+
+    host.within(|| {
+        runtime().block_on(async {
+            let mut hands = Hands::open().unwrap();
+            let mut words = hands.watch().unwrap();
+
+            hands.apply(&many_routes()).unwrap();
+
+            assert_eq!(next(&mut words).await, None);
+            host.ip("route del 10.65.0.7");
+            assert_eq!(next(&mut words).await, Some(Changed::State));
         });
     });
 }
@@ -141,6 +158,11 @@ async fn next(words: &mut Receiver<Changed>) -> Option<Changed> {
 /// Everything in this thread, which alone lives in the namespace.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn many_routes() -> Vec<Step> {
+    let addresses = (0..5_000_u32).map(|number| std::net::Ipv4Addr::from(0x0a41_0000 + number));
+    addresses.map(|address| set_route(&format!("{address}/32"))).collect()
 }
 
 fn set_route(destination: &str) -> Step {

@@ -45,6 +45,7 @@ impl Node {
         // A batch under way was planned from what was seen before; its outcome is told first, then the kernel is read again.
         let state = self.concerning(state);
         self.adopt(&state);
+        self.groups.doubt();
         self.kernel = Some(state);
     }
 

@@ -42,7 +42,7 @@ impl Node {
                 .collect(),
             endpoints: mirror.map_or(0, |mirror| mirror.endpoints_on(&self.identity.host).count()),
             policies: mirror.map_or(0, |mirror| mirror.policies().count()),
-            routes_learned: self.learned.len(),
+            routes_learned: self.routing.count(),
             routing_problems: self.peering.as_ref().map(|peering| peering.problems.clone()).unwrap_or_default(),
             kernel_error: self.kernel_error.clone(),
         }

@@ -3,8 +3,8 @@
 //! A speaker's record stands in its store beforehand, and it writes nothing there. Of the kernel it touches nothing, or routes
 //! alone: neither links nor rules nor forwarding, and what an agent of the same host made with links is not its own.
 
-use crate::kernel::{KernelState, Target};
-use crate::plan::{Desired, GATEWAY_V4};
+use crate::kernel::KernelState;
+use crate::plan::GATEWAY_V4;
 
 use super::Node;
 
@@ -21,12 +21,6 @@ pub enum Role {
 }
 
 impl Node {
-    /// What a speaker has the kernel hold; nothing if it is not its business.
-    pub(super) fn desired_of_speaker(&self, installs: bool) -> Option<Desired> {
-        let routes = self.routes().filter(|_| installs)?;
-        Some(Desired { routes, ..Desired::default() })
-    }
-
     /// The kernel, as far as it concerns this node.
     pub(super) fn concerning(&self, mut seen: KernelState) -> KernelState {
         match self.role {
@@ -35,10 +29,7 @@ impl Node {
                 seen.links.clear();
                 seen.neighbours.clear();
                 seen.gateways.insert(GATEWAY_V4); // only containers need it
-                seen.routes.retain(|_, target| match target {
-                    Target::Gateways(_) => true,
-                    Target::Link(_) | Target::Blackhole => false,
-                });
+                seen.routes.clear();
             }
         }
         seen

@@ -1,15 +1,15 @@
 //! Routes: what BGP is told, what it teaches, and what of that the kernel gets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use poplin_bgp::Speaker;
 
 use crate::action::{Action, Note};
+use crate::groups::Due;
 use crate::kernel::{KernelState, Target};
 use crate::peering::{announced, peering, reflects};
-use crate::underlay::resolve;
 
 use super::{ADOPTION, Node, call::is_occasion};
 
@@ -57,14 +57,14 @@ impl Node {
 
     /// Routes of an earlier life have had their time.
     pub(super) fn end_adoption(&mut self, now: Instant) {
-        if self.adopted_until.is_some_and(|until| until <= now) {
-            self.adopted = Some(BTreeMap::new());
+        if self.adopted_until.is_some_and(|until| until <= now) && self.routing.has_adopted() {
+            self.routing.end_adoption();
         }
     }
 
     /// When it ends, if there is anything to end.
     pub(super) fn adoption_ends(&self) -> Option<Instant> {
-        self.adopted_until.filter(|_| self.adopted.as_ref().is_some_and(|adopted| !adopted.is_empty()))
+        self.adopted_until.filter(|_| self.routing.has_adopted())
     }
 
     pub(super) fn tick_speaker(&mut self, now: Instant) {
@@ -93,49 +93,37 @@ impl Node {
     fn drain_speaker(&mut self) {
         while let Some(action) = self.speaker.as_mut().and_then(Speaker::next_action) {
             match action {
-                poplin_bgp::Action::Install { prefix, next_hops } => {
-                    self.forget_adopted(prefix);
-                    self.learned.insert(prefix, next_hops.into_iter().collect());
-                }
-                poplin_bgp::Action::Remove { prefix } => {
-                    self.forget_adopted(prefix);
-                    self.learned.remove(&prefix);
-                }
+                poplin_bgp::Action::Install { prefix, next_hops } => self.routing.install(prefix, &next_hops),
+                poplin_bgp::Action::Remove { prefix } => self.routing.remove(prefix),
                 poplin_bgp::Action::Note(note) => self.note(Note::Info(note.to_string())),
                 other => self.actions.push_back(Action::Bgp(other)),
             }
         }
     }
 
-    /// Routes that do not lead to a link of ours: own blocks into the void, learned ones to their gateways.
-    pub(super) fn routes(&self) -> Option<BTreeMap<IpNet, Target>> {
-        let (mirror, kernel) = (self.mirror.as_ref()?, self.kernel.as_ref()?);
-        let mut routes = self.adopted.clone().unwrap_or_default();
-        for (prefix, next_hops) in &self.learned {
-            let gateways: BTreeSet<_> = resolve(kernel, &self.learned, next_hops);
-            if !gateways.is_empty() {
-                routes.insert(*prefix, Target::Gateways(gateways));
-            }
-        }
-        let own = mirror.blocks_of(&self.identity.host);
-        routes.extend(own.map(|block| (block.cidr, Target::Blackhole)));
-        Some(routes)
-    }
-
-    /// A neighbour has spoken of this prefix: from now on it is as learned.
-    fn forget_adopted(&mut self, prefix: IpNet) {
-        if let Some(adopted) = &mut self.adopted {
-            adopted.remove(&prefix);
-        }
+    /// Has groups and routes follow what BGP taught, and takes what of that the kernel lacks: at most so many routes.
+    pub(super) fn learned_due(&mut self, most: usize) -> Due {
+        let Some(kernel) = &self.kernel else { return Due { is_last: true, ..Due::default() } };
+        self.routing.follow(kernel);
+        let touched = self.routing.take_touched();
+        let moves = touched.into_iter().map(|prefix| (prefix, self.routing.gateways(&prefix).cloned()));
+        self.groups.follow(moves.collect(), kernel.has_next_hops);
+        self.groups.take_due(kernel, most)
     }
 
     /// The first reading of the kernel shows what an earlier life had learned.
     pub(super) fn adopt(&mut self, kernel: &KernelState) {
-        let is_learned = |target: &Target| match target {
-            Target::Gateways(_) => true,
-            Target::Link(_) | Target::Blackhole => false,
+        if std::mem::replace(&mut self.has_adopted, true) {
+            return;
+        }
+        let mut groups = BTreeMap::new();
+        let mut gateways = |target: &Target| match target {
+            Target::Gateways(gateways) => Some(Arc::new(gateways.clone())),
+            Target::Group(id) => groups.entry(*id).or_insert_with(|| kernel.gateways_of(*id).map(Arc::new)).clone(),
+            Target::Link(_) | Target::Blackhole => None,
         };
-        let learned = kernel.routes.iter().filter(|(_, target)| is_learned(target));
-        self.adopted.get_or_insert_with(|| learned.map(|(prefix, target)| (*prefix, target.clone())).collect());
+        let learned = kernel.learned.iter().filter_map(|(prefix, target)| Some((*prefix, gateways(target)?)));
+        self.routing.adopt(learned.collect());
+        self.groups.adopt(kernel);
     }
 }

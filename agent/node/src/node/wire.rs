@@ -7,7 +7,7 @@ use poplin_policy::ruleset::Interface;
 
 use crate::action::{Action, Note};
 use crate::job::{Stage, Wish};
-use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind};
+use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
 use crate::name::AttachmentId;
 use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
@@ -22,6 +22,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest such wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Learned routes of one batch: about 30 ms of the kernel's time, so that an attachment does not wait for a whole table.
+const ROUTES_AT_ONCE: usize = 8192;
 
 /// Steps under way, and the rules that will be loaded once they are done.
 #[derive(Debug)]
@@ -57,16 +60,16 @@ impl Batch {
 impl Node {
     /// Plans, and sends the plan if there is something to do.
     pub(super) fn apply(&mut self, now: Instant) {
-        if self.batch.is_some() || self.apply_after.is_some_and(|after| after > now) || self.me().is_none() {
+        let is_pausing = self.apply_after.is_some_and(|after| after > now);
+        if self.batch.is_some() || is_pausing || self.me().is_none() || self.kernel.is_none() {
             return;
         }
         let wanted = match self.role {
             Role::Host => self.desired(),
-            Role::Speaker { installs } => self.desired_of_speaker(installs).map(|desired| (desired, None)),
+            Role::Speaker { installs } => installs.then(|| (Desired::default(), None)),
         };
         let Some((desired, rules)) = wanted else { return };
-        let kernel = self.kernel.as_ref().expect("what is desired depends on it");
-        let steps = plan::plan(&desired, kernel);
+        let steps = self.next_steps(&desired);
         if steps.is_empty() {
             return;
         }
@@ -74,11 +77,24 @@ impl Node {
         self.actions.push_back(Action::Apply(steps));
     }
 
+    /// The next batch: all that is local, and a piece of what is learned, the first in which something is to be done.
+    fn next_steps(&mut self, desired: &Desired) -> Vec<Step> {
+        loop {
+            let due = self.learned_due(ROUTES_AT_ONCE);
+            let kernel = self.kernel.as_ref().expect("whoever plans has looked whether it was read");
+            let steps = plan::plan(desired, &due, kernel);
+            if due.is_last || !steps.is_empty() {
+                return steps;
+            }
+        }
+    }
+
     /// What the kernel should hold.
     fn desired(&mut self) -> Option<(Desired, Option<Load>)> {
         let departing = self.jobs.departing();
-        let routes = self.routes()?;
         let mirror = self.mirror.as_ref()?;
+        let own = mirror.blocks_of(&self.identity.host);
+        let routes = own.map(|block| (block.cidr, Target::Blackhole)).collect();
         let local = || Self::local(mirror, &self.identity.host, &departing);
         let due = self.policing.due(mirror, local());
         let wiring = self.jobs.at(|stage| *stage == Stage::Wiring);
