@@ -1,6 +1,7 @@
 //! A host with two ToR switches uses both at once, and one when the other is gone.
 
-use poplin_lab::{Agent, Bird, Lab, eventually};
+use poplin_lab::{Agent, Bird, Lab, Missing, Numbered, PACE, eventually, until};
+use std::time::Duration;
 
 #[test]
 fn a_prefix_two_switches_announce_gets_a_route_by_both() {
@@ -48,6 +49,75 @@ fn a_prefix_two_switches_announce_gets_a_route_by_both() {
     for prefix in ["198.51.100.0/24", "2001:db8:51::/48"] {
         is_by(&host, prefix, (true, true));
     }
+}
+
+/// Prefixes that each switch announces, besides the one where the traffic goes.
+const MANY: u32 = 2000;
+
+#[test]
+fn traffic_of_a_switch_that_dies_goes_on_by_the_other_as_soon_as_bfd_tells() {
+    let lab = Lab::new();
+    let mut switches = [1, 2].map(|number| Bird::new(&lab, &format!("tor{number}")));
+    let (namespace, server) = (lab.namespace("h1"), lab.namespace("server"));
+    for (number, switch) in (1..).zip(&switches) {
+        let (near, far) = (format!("172.31.{number}.2/24"), format!("172.31.{number}.1/24"));
+        namespace.join(&format!("up{number}"), &[&near], switch.namespace(), "host", &[&far]);
+        let (near, far) = (format!("172.29.{number}.2/24"), format!("172.29.{number}.1/24"));
+        server.join(&format!("up{number}"), &[&near], switch.namespace(), "server", &[&far]);
+    }
+    for last in 1..=FLOWS {
+        server.run("ip", &["address", "add", &format!("198.51.100.{last}/32"), "dev", "lo"]);
+    }
+    namespace.run("ip", &["route", "add", "default", "nexthop", "via", "172.31.1.1", "nexthop", "via", "172.31.2.1"]);
+    let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
+    host.start();
+    host.apply(&PEERS.replace("asn: 65000", "asn: 65000, bfd: {intervalMilliseconds: 100, multiplier: 3}"));
+    let mut container = lab.container("web");
+    host.attach(&mut container, &[]);
+    for (number, switch) in (1..).zip(&mut switches) {
+        switch.start(&format!("172.31.{number}.1"), &beside_a_server(number));
+    }
+    let by_both = |host: &Agent| {
+        host.routes().iter().filter(|route| route.contains("172.31.1.1 ") && route.contains("172.31.2.1 ")).count()
+    };
+    eventually("all prefixes are by both", || match by_both(&host) {
+        count if count > MANY as usize => Ok(()),
+        count => Err(format!("{count}")),
+    });
+    let is_up = |session: &serde_json::Value| session["bfd"]["state"] == "Up";
+    until("BFD watches both", || host.status()["sessions"].as_array().is_some_and(|all| all.iter().all(is_up)));
+
+    let flows: Vec<_> = (1..=FLOWS)
+        .map(|last| Numbered::start(container.namespace(), &server, [198, 51, 100, last].into(), 4000))
+        .collect();
+    flows[0].goes_on_for(250);
+    switches[0].namespace().cut();
+    until("no prefix is by the dead switch", || by_both(&host) == 0);
+    flows[0].goes_on_for(500);
+
+    let missing: Vec<_> = flows.into_iter().map(Numbered::end).collect();
+    let (spared, struck): (Vec<_>, Vec<_>) = missing.iter().copied().partition(|missing: &Missing| missing.all == 0);
+    println!("{} flows lost nothing; the others {struck:?}", spared.len());
+    assert!(!spared.is_empty() && !struck.is_empty(), "both switches carried traffic: {missing:?}");
+    for missing in struck {
+        let gap = PACE * missing.in_a_row;
+        assert!(gap < Duration::from_secs(2), "{gap:?}");
+        assert_eq!(missing.all, missing.in_a_row, "one gap, and then nothing is lost");
+    }
+}
+
+/// Flows to as many addresses, so that both switches get some.
+const FLOWS: u8 = 16;
+
+fn beside_a_server(number: u8) -> String {
+    let many = |number: u32| format!("route 100.64.{}.{}/32 via 172.29.{{}}.2;", number / 250, number % 250);
+    let many: String = (0..MANY).map(many).collect::<String>().replace("{}", &number.to_string());
+    format!(
+        "protocol bfd {{ interface \"*\" {{ min rx interval 100 ms; min tx interval 100 ms; multiplier 3; }}; }}\n\
+         protocol static {{ ipv4; route 198.51.100.0/24 via 172.29.{number}.2; {many} }}\n\
+         protocol bgp host {{ connect delay time 1; direct; bfd on; local 172.31.{number}.1 as 65000; neighbor 172.31.{number}.2 as 64601;\n\
+         ipv4 {{ import all; export all; next hop self; }}; }}"
+    )
 }
 
 fn start(switch: &mut Bird, number: u8) {

@@ -30,11 +30,20 @@ const DIALECT: Dialect = Dialect {
 
 /// A table of so many prefixes, as one stream of messages.
 pub(crate) fn table(prefixes: u32) -> Vec<u8> {
+    told(prefixes, host)
+}
+
+/// The same as a switch tells it: all of it is behind one next hop.
+pub(crate) fn table_by(prefixes: u32, next_hop: Ipv4Addr) -> Vec<u8> {
+    told(prefixes, |_| next_hop)
+}
+
+fn told(prefixes: u32, next_hop: impl Fn(u32) -> Ipv4Addr) -> Vec<u8> {
     let groups = (0..prefixes).step_by(SHARED as usize);
     let messages = groups.flat_map(|first| {
         let group = first / SHARED;
         let blocks = (first..prefixes.min(first + SHARED)).map(block);
-        pack_reach(&attributes(group), host(group), blocks, DIALECT)
+        pack_reach(&attributes(group), next_hop(group), blocks, DIALECT)
     });
     messages.flatten().collect()
 }
@@ -56,7 +65,12 @@ fn mark(number: u8) -> Nlri {
 
 /// Blocks from 16.0.0.0 on.
 fn block(number: u32) -> Nlri {
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(0x1000_0000 + number * 64), 26)).into()
+    IpNet::V4(Ipv4Net::new_assert(address(number), 26)).into()
+}
+
+/// The first address of a block.
+pub(crate) fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(0x1000_0000 + number * 64)
 }
 
 /// On the link, so that a kernel takes it as a gateway.

@@ -1,7 +1,8 @@
-//! BGP beside BIRD 2, FRR and GoBGP: taking in a table, passing it on, telling one change, and what the table weighs.
+//! BGP beside BIRD 2, FRR and GoBGP: taking in a table, passing it on, telling one change, what the table weighs, and routes in the kernel.
 //!
 //! `cargo bench -p poplin-tests --bench bgp [-- --quick] [-- ROW…]`, as root, with `bird2`, `frr` and `gobgpd` of Debian. Repetitions:
-//! `POPLIN_REPETITIONS`. The routers take turns within each repetition. Each is a reflector with one client that sends and others that hear.
+//! `POPLIN_REPETITIONS`. The routers take turns within each repetition. Each is a reflector with one client that sends and others that hear;
+//! for the rows `install` and `death of a next hop` it is `poplind` with `kernelRoutes`, built beforehand by `cargo build --release --workspace`.
 
 #![allow(clippy::unwrap_used)] // whatever fails here ends the bench
 
@@ -12,6 +13,7 @@ mod figures;
 mod bed;
 mod count;
 mod daemon;
+mod kernel;
 mod load;
 mod talk;
 mod work;
@@ -60,10 +62,13 @@ fn main() {
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
     let asked: Vec<_> = arguments.iter().filter(|argument| *argument != "--quick").collect();
     let repetitions = setting("POPLIN_REPETITIONS", if is_quick { 1 } else { 5 });
-    for row in &ROWS {
-        if asked.is_empty() || asked.iter().any(|asked| row.what.contains(asked.as_str())) {
-            show(row, if is_quick { row.prefixes / 10 } else { row.prefixes }, repetitions);
-        }
+    let is_asked = |what: &str| asked.is_empty() || asked.iter().any(|asked| what.contains(asked.as_str()));
+    let shorter = |prefixes: u32| if is_quick { prefixes / 10 } else { prefixes };
+    for row in ROWS.iter().filter(|row| is_asked(row.what)) {
+        show(row, shorter(row.prefixes), repetitions);
+    }
+    for (what, measure) in kernel::ROWS.into_iter().filter(|(what, _)| is_asked(what)) {
+        kernel::show(what, measure, shorter(100_000), repetitions);
     }
 }
 
