@@ -339,7 +339,7 @@ impl World {
         let Some(&to) = self.peers.get(&from) else { return };
         let mut left = octets;
         while !left.is_empty() {
-            let (chunk, rest) = left.split_at(left.len().min(1 + self.chance(4 * left.len())));
+            let (chunk, rest) = left.split_at(1 + self.chance(left.len()));
             let event = Event::Received { connection: to.1, octets: chunk.to_vec() };
             self.post(from.0, to, event);
             left = rest;
