@@ -18,4 +18,5 @@ mod changes;
 pub mod drops;
 mod execute;
 mod flows;
+mod probe;
 mod trial;

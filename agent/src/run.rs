@@ -27,6 +27,7 @@ use crate::hear::{Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
 use crate::metrics::{Figures, door};
 use crate::peers::Peers;
+use crate::probe;
 use crate::resource::ROOT;
 use crate::serve::{Call, Desk, listen, serve};
 use crate::store::{Compare, FileStore, Location, Operation, Store, StoreError, Transaction, follow, open};
@@ -239,6 +240,13 @@ impl Agent {
             Action::Bgp(poplin_bgp::Action::Monitor(wanted)) => self.stations.want(&wanted),
             Action::Bgp(poplin_bgp::Action::Report { connection, octets }) => self.stations.report(connection, octets),
             Action::Discover(links) => self.peers.discover(&links),
+            Action::Probe(wanted) => {
+                let events = self.events.clone();
+                tokio::spawn(async move {
+                    let outcome = probe::make(&wanted).await;
+                    let _ = events.send(Event::Probed(wanted, outcome)).await;
+                });
+            }
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),

@@ -10,14 +10,14 @@ use crate::spelling::nearest;
 use crate::v1::resource::Object;
 use crate::v1::{
     AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Peer, Policy, Pool, Resource,
-    RouteMap, Tier,
+    RouteMap, Service, Tier,
 };
 
 /// The one version documents are written in.
 pub const API_VERSION: &str = "poplin.dev/v1";
 
 /// Every kind, in the order of the wire contract.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 12] = [
     "Pool",
     "Host",
     "Endpoint",
@@ -29,6 +29,7 @@ pub const KINDS: [&str; 11] = [
     "Namespace",
     "HostEndpoint",
     "RouteMap",
+    "Service",
 ];
 
 /// The first lines of a document: enough to know what the rest should be. Ignores everything else.
@@ -105,7 +106,20 @@ macro_rules! documents {
         }
     };
 }
-documents!(Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig, Namespace, HostEndpoint, RouteMap);
+documents!(
+    Pool,
+    Host,
+    Endpoint,
+    Policy,
+    Tier,
+    AddressSet,
+    Peer,
+    FabricConfig,
+    Namespace,
+    HostEndpoint,
+    RouteMap,
+    Service
+);
 
 impl Resource {
     /// One of [`KINDS`]; empty for a resource without an object, which only a broken client sends.
@@ -201,14 +215,14 @@ mod tests {
     use crate::v1::{PolicySpec, RuleList};
 
     /// One document a kind, with every field given, in the order it is printed.
-    const DOCUMENTS: [(&str, &str); 11] = [
+    const DOCUMENTS: [(&str, &str); 12] = [
         (
             "Pool",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"main","labels":{"a":"1","b":"2"},"uid":"u","resourceVersion":7},"spec":{"cidr":"10.77.0.0/16","blockSize":26,"hosts":"rack == 'a'","disabled":true}}"#,
         ),
         (
             "Host",
-            r#"{"apiVersion":"poplin.dev/v1","kind":"Host","metadata":{"name":"h1"},"spec":{"addresses":["192.0.2.1"],"asn":64513,"routerId":"192.0.2.1"}}"#,
+            r#"{"apiVersion":"poplin.dev/v1","kind":"Host","metadata":{"name":"h1"},"spec":{"addresses":["192.0.2.1"],"asn":64513,"routerId":"192.0.2.1","drain":true}}"#,
         ),
         (
             "Endpoint",
@@ -245,6 +259,10 @@ mod tests {
         (
             "RouteMap",
             r#"{"apiVersion":"poplin.dev/v1","kind":"RouteMap","metadata":{"name":"from-tor"},"spec":{"rules":[{"name":"default","action":"accept","when":{"prefixes":["0.0.0.0/0"],"communities":["65000:*"]},"set":{"localPref":200,"addCommunities":["65000:1:2"]}}],"otherwise":"reject"}}"#,
+        ),
+        (
+            "Service",
+            r#"{"apiVersion":"poplin.dev/v1","kind":"Service","metadata":{"name":"dns"},"spec":{"addresses":["198.51.100.7"],"endpoints":"app == 'dns'","health":{"port":53,"httpPath":"/health","intervalMilliseconds":500,"timeoutMilliseconds":200,"failures":2,"successes":3}}}"#,
         ),
     ];
 

@@ -139,6 +139,7 @@ impl Kernel {
                 self.assert_covered(interface);
                 self.was_local.insert(destination);
             }
+            Target::Endpoints(_) => panic!("this world has no services"),
             Target::Gateways(_) => panic!("a kernel with next hop objects is led by groups"),
             Target::Group(id) => {
                 if self.state.gateways_of(*id).is_none() {

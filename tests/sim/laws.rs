@@ -45,7 +45,8 @@ pub fn stored(world: &World) -> Stored {
             | Object::Fabric(_)
             | Object::Namespace(_)
             | Object::HostEndpoint(_)
-            | Object::RouteMap(_) => {}
+            | Object::RouteMap(_)
+            | Object::Service(_) => {}
         }
     }
     stored
@@ -155,7 +156,7 @@ fn learned(kernel: &KernelState) -> Led {
     let led = |target: &Target| match target {
         Target::Group(id) => kernel.gateways_of(*id).expect("a route points at a group that stands"),
         Target::Gateways(gateways) => gateways.clone(),
-        Target::Link(_) | Target::Blackhole => panic!("nothing local is learned"),
+        Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => panic!("nothing local is learned"),
     };
     let addresses = |target| led(target).iter().map(|gateway| gateway.address).collect();
     kernel.learned.iter().map(|(prefix, target)| (*prefix, addresses(target))).collect()

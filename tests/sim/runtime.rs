@@ -417,7 +417,8 @@ impl Runtime {
                 | Step::DeleteLink(_)
                 | Step::SetNeighbour { .. }
                 | Step::SetRoute {
-                    target: Target::Link(_) | Target::Gateways(_) | Target::Group(_) | Target::Blackhole,
+                    target:
+                        Target::Link(_) | Target::Endpoints(_) | Target::Gateways(_) | Target::Group(_) | Target::Blackhole,
                     ..
                 }
                 | Step::SetNextHop { .. }

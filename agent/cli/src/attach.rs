@@ -82,7 +82,7 @@ impl Attach {
     fn furnish(&self, netns: &Path, answer: &AttachResponse) -> Result<(), SandboxError> {
         let addresses = spec(answer).addresses;
         let wiring = Wiring::parse(netns, &self.interface, &addresses, &answer.gateways, &answer.gateway_mac)?;
-        poplin_sandbox::wire(&wiring)
+        poplin_sandbox::wire(&wiring.serving(&answer.service_addresses)?)
     }
 
     async fn take_back(&self, client: &mut WorkloadServiceClient<Channel>) -> Result<(), Problem> {

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use poplin_proto::v1::{RemoveHostRequest, RemoveHostResponse};
+use poplin_proto::v1::resource::Object;
+use poplin_proto::v1::{ApplyRequest, GetRequest, RemoveHostRequest, RemoveHostResponse};
 
 use crate::agent;
 use crate::output::{json, print};
 use crate::problem::Problem;
 use crate::status::Form;
 
-/// Take a host that is gone for good out of the fabric.
+/// Drain a host before work on it, or take one that is gone for good out of the fabric.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Host {
     #[command(subcommand)]
@@ -19,7 +20,21 @@ pub(crate) struct Host {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
+    Drain(Drain),
+    Undrain(Drain),
     Remove(Remove),
+}
+
+/// Have other hosts do what they can in its place, or no more: a drained host announces no addresses of services.
+///
+/// Its containers keep their addresses, and are reached as before.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:
+  poplin host drain rack1-h7
+  poplin host undrain rack1-h7")]
+struct Drain {
+    /// The host.
+    name: String,
 }
 
 /// Remove a host that is gone for good: its endpoints go, their addresses and its blocks become free.
@@ -43,8 +58,28 @@ struct Remove {
 impl Host {
     pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
         match self.verb {
+            Verb::Drain(drain) => drain.run(socket, true).await,
+            Verb::Undrain(drain) => drain.run(socket, false).await,
             Verb::Remove(remove) => remove.run(socket).await,
         }
+    }
+}
+
+impl Drain {
+    /// The version that was read comes along, so that nobody's change in between is lost.
+    async fn run(self, socket: &Path, is_draining: bool) -> Result<ExitCode, Problem> {
+        let mut client = agent::resources(socket).await?;
+        let wanted = GetRequest { kind: "Host".to_owned(), name: self.name.clone() };
+        let mut resource = client.get(wanted).await?.into_inner().resource.unwrap_or_default();
+        let was_draining = match &mut resource.object {
+            Some(Object::Host(host)) => std::mem::replace(&mut host.spec.get_or_insert_default().drain, is_draining),
+            _ => false,
+        };
+        client.apply(ApplyRequest { resources: vec![resource], ..ApplyRequest::default() }).await?;
+        let now = if is_draining { "drains" } else { "drains no more" };
+        let already = if was_draining == is_draining { ", as before" } else { "" };
+        print(&format!("host {} {now}{already}\n", self.name))?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

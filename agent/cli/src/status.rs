@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use poplin_proto::v1::{
-    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, PrefixCount, SessionStatus, StoreStatus,
+    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, PrefixCount, ServiceStatus, SessionStatus, StoreStatus,
 };
 use tokio::time::Instant;
 
@@ -134,6 +134,9 @@ fn rendered(status: &GetStatusResponse) -> String {
         status.router_id,
         status.version
     );
+    if status.draining {
+        text.push_str("a person drains this host: services go to others (poplin host undrain)\n");
+    }
     text.push_str(&store_line(&status.store.clone().unwrap_or_default()));
     let _ = writeln!(
         text,
@@ -143,6 +146,10 @@ fn rendered(status: &GetStatusResponse) -> String {
     if !status.sessions.is_empty() {
         text.push('\n');
         text.push_str(&sessions_table(&status.sessions));
+    }
+    if !status.services.is_empty() {
+        text.push('\n');
+        text.push_str(&services_table(&status.services));
     }
     if !status.blocks.is_empty() {
         text.push('\n');
@@ -204,6 +211,23 @@ fn bfd(bfd: &BfdStatus) -> String {
         (state, Some(reason)) => format!("{state}: {reason}"),
         (state, None) => state.to_owned(),
     }
+}
+
+/// A line an endpoint.
+fn services_table(services: &[ServiceStatus]) -> String {
+    let mut rows = vec![cells(["SERVICE", "ADDRESSES", "ANNOUNCED", "ENDPOINT", "HEALTH"])];
+    let members = services.iter().flat_map(|service| service.members.iter().map(move |member| (service, member)));
+    rows.extend(members.map(|(service, member)| {
+        let health = match (member.healthy, member.complaint.as_str()) {
+            (true, "") => "healthy".to_owned(),
+            (false, "") => "not probed yet".to_owned(),
+            (true, complaint) => format!("healthy, but {complaint}"),
+            (false, complaint) => format!("unhealthy: {complaint}"),
+        };
+        let announced = if service.announced { "yes" } else { "no" };
+        cells([service.name.as_str(), &service.addresses.join(" "), announced, &member.endpoint, &health])
+    }));
+    aligned(&rows)
 }
 
 fn blocks_table(blocks: &[BlockStatus]) -> String {

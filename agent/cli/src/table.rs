@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use poplin_proto::v1::resource::Object;
-use poplin_proto::v1::{Bfd, Resource, RuleList};
+use poplin_proto::v1::{Bfd, HealthCheck, Resource, RuleList};
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
@@ -34,7 +34,7 @@ fn line(row: &[String], widths: &[usize]) -> String {
 pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
     let (usual, more): (&[&str], &[&str]) = match &resource.object {
         Some(Object::Pool(_)) => (&["CIDR", "BLOCK", "HOSTS", "DISABLED"], &[]),
-        Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID"], &[]),
+        Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID", "DRAIN"], &[]),
         Some(Object::Endpoint(_)) => (&["HOST", "ADDRESSES", "ATTACHMENT"], &["INTERFACE", "MAC", "MTU", "NETNS"]),
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
@@ -50,6 +50,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         ),
         Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
         Some(Object::HostEndpoint(_)) => (&["HOST", "INTERFACE", "ADDRESSES"], &[]),
+        Some(Object::Service(_)) => (&["ADDRESSES", "ENDPOINTS", "HEALTH"], &[]),
         None => (&[], &[]),
     };
     let more = if wide { more } else { &[] };
@@ -78,7 +79,7 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
         }
         Some(Object::Host(host)) => {
             let spec = host.spec.unwrap_or_default();
-            (vec![list(&spec.addresses), or(spec.asn, NOTHING), text(&spec.router_id)], Vec::new())
+            (vec![list(&spec.addresses), or(spec.asn, NOTHING), text(&spec.router_id), yes(spec.drain)], Vec::new())
         }
         Some(Object::Endpoint(endpoint)) => {
             let spec = endpoint.spec.unwrap_or_default();
@@ -141,6 +142,10 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = endpoint.spec.unwrap_or_default();
             (vec![text(&spec.host), text(&spec.interface), list(&spec.addresses)], Vec::new())
         }
+        Some(Object::Service(service)) => {
+            let spec = service.spec.unwrap_or_default();
+            (vec![list(&spec.addresses), text(&spec.endpoints), health(spec.health.as_ref())], Vec::new())
+        }
         None => (Vec::new(), Vec::new()),
     }
 }
@@ -163,6 +168,15 @@ fn yes(value: bool) -> String {
 
 fn list(values: &[String]) -> String {
     if values.is_empty() { NOTHING.to_owned() } else { values.join(",") }
+}
+
+/// How it is asked whether an endpoint is healthy: `tcp/53`, `http/8080/health`.
+fn health(health: Option<&HealthCheck>) -> String {
+    match health {
+        None => NOTHING.to_owned(),
+        Some(HealthCheck { port, http_path, .. }) if http_path.is_empty() => format!("tcp/{port}"),
+        Some(HealthCheck { port, http_path, .. }) => format!("http/{port}{http_path}"),
+    }
 }
 
 /// How the way is watched: `300 ms x 3`.

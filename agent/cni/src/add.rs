@@ -15,8 +15,9 @@ pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniErro
     poplin_sandbox::netns::validate(&sandbox.netns).map_err(|error| CniError::netns(&error))?;
     let mut client = agent::workloads(conf).await?;
     let answer = client.attach(request(wish(sandbox, conf))).await.map_err(failure)?.into_inner();
+    let services = answer.service_addresses;
     let attached = Attached::new(answer.endpoint, answer.gateways, answer.gateway_mac);
-    if let Err(error) = furnish(sandbox, &attached) {
+    if let Err(error) = furnish(sandbox, &attached, &services) {
         return Err(match detach(&mut client, &sandbox.attachment).await {
             Ok(()) => error,
             Err(_) => error.details("and the agent could not take the attachment back; DEL will"),
@@ -38,8 +39,9 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
     }
 }
 
-fn furnish(sandbox: &Sandbox, attached: &Attached) -> Result<(), CniError> {
+fn furnish(sandbox: &Sandbox, attached: &Attached, services: &[String]) -> Result<(), CniError> {
     wiring(sandbox, attached)
+        .and_then(|wiring| wiring.serving(services))
         .and_then(|wiring| poplin_sandbox::wire(&wiring))
         .map_err(|error| CniError::sandbox(&error))
 }

@@ -16,6 +16,7 @@ pub mod field;
 mod host_endpoint;
 mod namespace;
 mod policy;
+mod service;
 
 mod offline;
 pub mod question;
@@ -29,3 +30,4 @@ pub use host_endpoint::check_host_endpoint;
 pub use namespace::check_namespace;
 pub use offline::world;
 pub use policy::{check_address_set, check_policy, check_tier};
+pub use service::check_service_addresses;

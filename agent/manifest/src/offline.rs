@@ -12,7 +12,8 @@ use poplin_proto::v1::resource::Object;
 
 use crate::field::{Invalid, Invalids, check_metadata};
 use crate::{
-    Document, check_address_set, check_endpoint, check_host_endpoint, check_namespace, check_policy, check_tier,
+    Document, check_address_set, check_endpoint, check_host_endpoint, check_namespace, check_policy,
+    check_service_addresses, check_tier,
 };
 
 /// What all these documents together mean to policy. Each object may be declared once.
@@ -61,6 +62,10 @@ impl Reader {
             Some(Object::HostEndpoint(endpoint)) => {
                 let endpoint = check_host_endpoint(endpoint)?;
                 world.add_host_endpoint(&endpoint)
+            }
+            Some(Object::Service(service)) => {
+                let addresses = check_service_addresses(service)?;
+                world.sets.insert(addresses.name.clone(), addresses).is_some()
             }
             Some(
                 Object::Pool(_) | Object::Host(_) | Object::Peer(_) | Object::FabricConfig(_) | Object::RouteMap(_),

@@ -8,6 +8,7 @@ use poplin_bgp::Zone;
 use crate::flows::FlowHandle;
 use crate::kernel::Step;
 use crate::request::{Answer, RequestId};
+use crate::service::Probe;
 use crate::transaction::{Transaction, TransactionId};
 
 /// Something should be done.
@@ -28,6 +29,8 @@ pub enum Action {
     /// These are all the links, with their indexes, on which routers are to be found from now on, and on which we are to be found (RFC 4861).
     /// Answered by [`Event::NeighbourMet`](crate::event::Event::NeighbourMet), once for each new neighbour.
     Discover(BTreeMap<Zone, u32>),
+    /// Ask an endpoint whether it is healthy. Answered by [`Event::Probed`](crate::event::Event::Probed) when its time is up at the latest.
+    Probe(Probe),
     /// Do something with a BGP connection.
     Bgp(poplin_bgp::Action),
     /// Tell the log.

@@ -8,6 +8,7 @@ use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
 use crate::object::{Object, ObjectKey, Versioned};
 use crate::request::{Attach, Detach, RequestId};
+use crate::service::Probe;
 use crate::transaction::{TransactionId, TransactionOutcome};
 
 /// Something happened.
@@ -67,6 +68,8 @@ pub enum Event {
         /// Its link-local address.
         address: Ipv6Addr,
     },
+    /// The outcome of [`Action::Probe`](crate::action::Action::Probe): fine, or what is wrong.
+    Probed(Probe, Result<(), String>),
     /// Something happened to a BGP connection.
     Bgp(poplin_bgp::Event),
 }

@@ -58,7 +58,7 @@ impl Groups {
                         self.point(*prefix, *id, gateways);
                     }
                 }
-                Target::Gateways(_) | Target::Link(_) | Target::Blackhole => {}
+                Target::Gateways(_) | Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => {}
             }
         }
         self.doubt();
@@ -103,7 +103,9 @@ impl Groups {
                 self.groups.get(id).is_some_and(|group| group.gateways == *gateways)
             }
             (Some(Target::Gateways(standing)), Some(gateways)) => *standing == **gateways,
-            (Some(Target::Link(_) | Target::Blackhole), Some(_)) | (None, Some(_)) | (Some(_), None) => false,
+            (Some(Target::Link(_) | Target::Endpoints(_) | Target::Blackhole), Some(_))
+            | (None, Some(_))
+            | (Some(_), None) => false,
         }
     }
 
@@ -121,7 +123,7 @@ impl Groups {
         whole.iter().for_each(|(id, gateways)| self.change(*id, gateways));
         let is_done = |(prefix, gateways): &Move| match self.routes.get(prefix) {
             Some(Target::Group(id)) => gateways.is_some() && whole.contains_key(id),
-            Some(Target::Gateways(_) | Target::Link(_) | Target::Blackhole) | None => false,
+            Some(Target::Gateways(_) | Target::Link(_) | Target::Endpoints(_) | Target::Blackhole) | None => false,
         };
         moves.into_iter().filter(|one| !is_done(one)).collect()
     }
@@ -142,7 +144,7 @@ impl Groups {
                     group.routes -= 1;
                 }
             }
-            Some(Target::Gateways(_) | Target::Link(_) | Target::Blackhole) | None => {}
+            Some(Target::Gateways(_) | Target::Link(_) | Target::Endpoints(_) | Target::Blackhole) | None => {}
         }
     }
 

@@ -179,6 +179,7 @@ mod tests {
             addresses: BTreeSet::new(),
             asn: None,
             router_id: std::net::Ipv4Addr::LOCALHOST,
+            is_draining: false,
         }
     }
 

@@ -28,7 +28,7 @@ impl KernelState {
     /// Notes down a route of ours, in the place of any other to the same destination.
     pub fn put_route(&mut self, destination: IpNet, target: Target) {
         let (into, other) = match target {
-            Target::Link(_) | Target::Blackhole => (&mut self.routes, &mut self.learned),
+            Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => (&mut self.routes, &mut self.learned),
             Target::Gateways(_) | Target::Group(_) => (&mut self.learned, &mut self.routes),
         };
         other.remove(&destination);
@@ -110,6 +110,8 @@ pub struct LinkState {
 pub enum Target {
     /// A container on this host.
     Link(Interface),
+    /// Several containers on this host, or one, each by its own address on its link, for an address that is none of theirs alone.
+    Endpoints(BTreeSet<Gateway>),
     /// Other hosts: one or several next hops of equal cost, all on-link. Those of IPv6 lead IPv4, too (RFC 8950).
     Gateways(BTreeSet<Gateway>),
     /// The same, by a group of next hops.

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use poplin_policy::host::HostEndpoint;
 use poplin_policy::model::{AddressSet, Namespace, Policy, QualifiedName, Tier};
 
-use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName};
-use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, RouteMap, Versioned};
+use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName};
+use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, RouteMap, Service, Versioned};
 use crate::transaction::Transaction;
 
 /// The store as last heard.
@@ -133,7 +133,8 @@ impl Mirror {
             | Object::Fabric(_)
             | Object::Namespace(_)
             | Object::HostEndpoint(_)
-            | Object::RouteMap(_) => {}
+            | Object::RouteMap(_)
+            | Object::Service(_) => {}
         }
     }
 
@@ -163,7 +164,8 @@ impl Mirror {
                 | Object::Fabric(_)
                 | Object::Namespace(_)
                 | Object::HostEndpoint(_)
-                | Object::RouteMap(_),
+                | Object::RouteMap(_)
+                | Object::Service(_),
             )
             | None => {}
         }
@@ -285,6 +287,16 @@ impl Mirror {
     /// The route map of that name.
     pub fn route_map(&self, name: &RouteMapName) -> Option<&RouteMap> {
         self.one(&ObjectKey::RouteMap(name.clone()))
+    }
+
+    /// The services, by name.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.of_kind(ObjectKey::Service(ServiceName::new("")))
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &ServiceName) -> Option<&Service> {
+        self.one(&ObjectKey::Service(name.clone()))
     }
 
     /// The settings of the fabric.

@@ -12,6 +12,7 @@ mod register;
 mod report;
 mod role;
 mod route;
+mod serve;
 mod transact;
 mod wire;
 
@@ -27,6 +28,7 @@ use crate::action::{Action, Note};
 use crate::event::Event;
 use crate::flows::Flows;
 use crate::groups::Groups;
+use crate::health::Health;
 use crate::job::{Jobs, Wish};
 use crate::kernel::KernelState;
 use crate::mirror::Mirror;
@@ -36,6 +38,7 @@ use crate::peering::{How, Met, Peering};
 use crate::policing::Policing;
 use crate::request::{Answer, Detach, Refusal, RequestId};
 use crate::routing::Routing;
+use crate::serving::Serving;
 use crate::underlay;
 use crate::wish::departing;
 
@@ -89,6 +92,11 @@ pub struct Node {
     apply_after: Option<Instant>,
     failures: u32,
 
+    /// What is done for services, and whether something may have changed it.
+    serving: Serving,
+    is_serving_stale: bool,
+    health: Health,
+
     jobs: Jobs,
     /// Endpoints that may stand in the store unheard of: what wrote them was never answered.
     uncertain: BTreeMap<AttachmentId, ObjectKey>,
@@ -139,6 +147,9 @@ impl Node {
             kernel_error: None,
             apply_after: None,
             failures: 0,
+            serving: Serving::default(),
+            is_serving_stale: true,
+            health: Health::default(),
             jobs: Jobs::default(),
             uncertain: BTreeMap::new(),
             speaker: None,
@@ -158,6 +169,8 @@ impl Node {
 
     /// Something happened.
     pub fn handle(&mut self, now: Instant, event: Event) {
+        // What neighbours say, and there is much of it, changes nothing for services.
+        self.is_serving_stale |= !matches!(event, Event::Bgp(_));
         match event {
             Event::Tick => self.tick_speaker(now),
             Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, &unreadable),
@@ -175,6 +188,7 @@ impl Node {
             }
             Event::DetachRequested(request, detach) => self.begin_detach(now, request, &detach),
             Event::NeighbourMet { zone, address } => self.meet(now, zone, Address::on(address, zone), How::Advertised),
+            Event::Probed(probe, outcome) => self.probed(now, &probe, outcome),
             Event::Bgp(event) => self.speaker_event(now, event),
         }
         self.settle(now);
@@ -189,7 +203,7 @@ impl Node {
     pub fn next_deadline(&self) -> Option<Instant> {
         let speaker = self.speaker.as_ref().and_then(Speaker::next_deadline);
         let after = [self.apply_after, self.transact_after, self.flows_after, self.reflects_until];
-        let ends = [self.jobs.next_deadline(), self.adoption_ends(), speaker];
+        let ends = [self.jobs.next_deadline(), self.adoption_ends(), self.health.next_deadline(), speaker];
         after.into_iter().chain(ends).flatten().min()
     }
 
@@ -209,6 +223,7 @@ impl Node {
         self.expire_jobs(now);
         self.register(now);
         self.advance_jobs();
+        self.serve(now);
         self.transact(now);
         self.apply(now);
         self.advance_wired();

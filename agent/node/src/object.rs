@@ -19,7 +19,8 @@ use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
 use crate::kernel::Mac;
-use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName};
+use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName};
+pub use crate::service::{HealthCheck, Service};
 use crate::{CONNECT_RETRY, HOLD_TIME};
 
 /// Any object.
@@ -49,6 +50,8 @@ pub enum Object {
     HostEndpoint(HostEndpoint),
     /// What is done with BGP routes.
     RouteMap(RouteMap),
+    /// Addresses that several endpoints serve.
+    Service(Service),
 }
 
 /// Which object.
@@ -78,6 +81,8 @@ pub enum ObjectKey {
     HostEndpoint(String),
     /// By name.
     RouteMap(RouteMapName),
+    /// By name.
+    Service(ServiceName),
 }
 
 impl Object {
@@ -96,6 +101,7 @@ impl Object {
             Object::Namespace(namespace) => ObjectKey::Namespace(namespace.name.clone()),
             Object::HostEndpoint(endpoint) => ObjectKey::HostEndpoint(endpoint.name.clone()),
             Object::RouteMap(map) => ObjectKey::RouteMap(map.name.clone()),
+            Object::Service(service) => ObjectKey::Service(service.name.clone()),
         }
     }
 }
@@ -115,7 +121,7 @@ macro_rules! kinds {
         }
     )*};
 }
-kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace, HostEndpoint, RouteMap);
+kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace, HostEndpoint, RouteMap, Service);
 
 /// An object and the revision of the store that wrote it.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,6 +173,8 @@ pub struct Host {
     pub asn: Option<Asn>,
     /// BGP identifier.
     pub router_id: Ipv4Addr,
+    /// Whether a person wants traffic that others can take to go to them.
+    pub is_draining: bool,
 }
 
 /// One attached container interface.

@@ -21,6 +21,10 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
                 inherited.insert(namespace.name.as_str(), namespace);
             }
             Object::HostEndpoint(endpoint) => drop(world.add_host_endpoint(endpoint)),
+            Object::Service(service) => {
+                let other_end = service.as_other_end();
+                world.sets.insert(other_end.name.clone(), other_end);
+            }
             Object::Endpoint(_)
             | Object::Pool(_)
             | Object::Block(_)

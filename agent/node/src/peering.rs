@@ -23,6 +23,7 @@ use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
 use crate::object::{Bfd, Host, Peer};
 use crate::prefix::host_prefix;
+use crate::serving;
 use crate::underlay::on_link;
 
 pub use terms::reflects;
@@ -231,7 +232,7 @@ fn neighbour(
     }
 }
 
-/// What this host announces: its own blocks, and single addresses of its containers that lie in somebody else's.
+/// What this host announces: its own blocks, single addresses of its containers that lie in somebody else's, and those of services.
 /// A block is announced only once the kernel discards what is addressed to nobody in it: the ToR's default route and ours
 /// would else pass such a packet to and fro.
 pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<IpNet> {
@@ -244,12 +245,12 @@ pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<I
         .copied();
     // A block of one address is either held by the void or led to its container.
     let is_held = |block: &IpNet| match kernel.routes.get(block) {
-        Some(Target::Blackhole | Target::Link(_)) => true,
+        Some(Target::Blackhole | Target::Link(_) | Target::Endpoints(_)) => true,
         Some(Target::Gateways(_) | Target::Group(_)) | None => false,
     };
     let blocks = own.iter().copied().filter(is_held);
     let wired = strays.map(host_prefix).filter(|prefix| matches!(kernel.routes.get(prefix), Some(Target::Link(_))));
-    blocks.chain(wired).collect()
+    blocks.chain(wired).chain(serving::announced(me, kernel)).collect()
 }
 
 #[cfg(test)]
@@ -268,6 +269,7 @@ mod tests {
             addresses: BTreeSet::new(),
             asn: None,
             router_id: std::net::Ipv4Addr::LOCALHOST,
+            is_draining: false,
         }
     }
 

@@ -87,7 +87,7 @@ fn leaving(desired: &Desired, due: &Due, seen: &KernelState, routes: &BTreeMap<I
     let links = seen.links.keys().filter(|interface| is_leaving(interface));
     let goes_with_its_link = |target: &Target| match target {
         Target::Link(interface) => is_leaving(interface),
-        Target::Gateways(_) | Target::Group(_) | Target::Blackhole => false,
+        Target::Endpoints(_) | Target::Gateways(_) | Target::Group(_) | Target::Blackhole => false,
     };
     let is_wanted = |prefix: &IpNet| routes.contains_key(prefix) || due.routes.get(prefix).is_some_and(Option::is_some);
     let lost = seen.routes.iter().filter(|(prefix, target)| !is_wanted(prefix) && !goes_with_its_link(target));

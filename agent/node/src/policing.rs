@@ -17,7 +17,7 @@ use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, journey};
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
 use crate::name::{EndpointName, HostName};
-use crate::object::{Endpoint, Fabric, Object, ObjectKey};
+use crate::object::{Endpoint, Fabric, Object, ObjectKey, Service};
 use crate::outlook;
 
 /// The rules of this host: wanted and loaded.
@@ -30,6 +30,8 @@ pub struct Policing {
     news: News,
     /// Who is attached here, as the compiler knows it.
     local: Arc<Local>,
+    /// Addresses that endpoints are to speak for beside their own.
+    lent: BTreeMap<EndpointName, BTreeSet<IpAddr>>,
     /// Who was attached here when our table was last changed; absent = what stands there is not known, so it is begun anew.
     loaded: Option<Arc<Local>>,
     /// Changes that were to be made and were not tried.
@@ -62,7 +64,9 @@ enum News {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Local {
     interfaces: BTreeMap<String, Interface>,
+    /// Where an address leads. One that several endpoints speak for leads nowhere certain, and is not here.
     links: BTreeMap<IpAddr, Interface>,
+    lent: BTreeMap<String, BTreeSet<IpAddr>>,
 }
 
 /// Changes of our table that are due, and what will be true once they are made.
@@ -83,6 +87,7 @@ impl Policing {
             compiler: Compiler::new(settings(&Fabric::default())),
             news: News::Anything,
             local: Arc::default(),
+            lent: BTreeMap::new(),
             loaded: None,
             waiting: Vec::new(),
             may_deny_more: true,
@@ -109,6 +114,14 @@ impl Policing {
         self.may_deny_more = true;
         if let News::Some { local, .. } = &mut self.news {
             *local = true;
+        }
+    }
+
+    /// These are all the addresses that endpoints may send from beside their own.
+    pub fn lend(&mut self, lent: &BTreeMap<EndpointName, BTreeSet<IpAddr>>) {
+        if self.lent != *lent {
+            self.lent.clone_from(lent);
+            self.touch_local();
         }
     }
 
@@ -187,7 +200,9 @@ impl Policing {
         let known = self.compiler.known();
         let gone = known.endpoints.iter().map(|name| ObjectKey::Endpoint(EndpointName::new(name.as_str())));
         let gone = gone.chain(known.policies.into_iter().map(ObjectKey::Policy));
-        let other_ends: BTreeSet<_> = known.host_endpoints.iter().map(|name| HostEndpoint::other_end(name)).collect();
+        let of_hosts = known.host_endpoints.iter().map(|name| HostEndpoint::other_end(name));
+        let of_services = mirror.services().map(|service| Service::other_end(&service.name));
+        let other_ends: BTreeSet<_> = of_hosts.chain(of_services).collect();
         let sets = known.address_sets.into_iter().filter(|name| !other_ends.contains(name));
         let gone = gone.chain(sets.map(ObjectKey::AddressSet));
         let gone = gone.chain(known.tiers.into_iter().map(ObjectKey::Tier));
@@ -228,6 +243,10 @@ impl Policing {
                 self.compiler.set_host_endpoint(name, known.map(|one| one.labels.clone()));
                 self.compiler.set_doorway(name, doorway);
             }
+            ObjectKey::Service(name) => {
+                let other_end = mirror.service(name).map(Service::as_other_end);
+                self.compiler.set_address_set(&Service::other_end(name), other_end);
+            }
             ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric())),
             ObjectKey::Pool(_)
             | ObjectKey::Block(..)
@@ -242,7 +261,9 @@ impl Policing {
         for endpoint in local {
             now.interfaces.insert(endpoint.name.to_string(), endpoint.interface.clone());
             now.links.extend(endpoint.addresses.iter().map(|address| (*address, endpoint.interface.clone())));
+            now.lent.extend(self.lent.get(&endpoint.name).map(|lent| (endpoint.name.to_string(), lent.clone())));
         }
+        now.lead_to_only_speakers();
         if now == *self.local {
             return;
         }
@@ -256,15 +277,38 @@ impl Policing {
             if self.local.interfaces.get(name) != Some(interface) {
                 self.compiler.set_interface(name, Some(interface.clone()));
             }
+            if self.local.lent_on(name, interface) != now.lent_on(name, interface) {
+                self.compiler.lend(name, now.lent_on(name, interface).cloned().unwrap_or_default());
+            }
         }
         self.local = Arc::new(now);
+    }
+}
+
+impl Local {
+    /// What an endpoint speaks for on that interface.
+    fn lent_on(&self, name: &str, interface: &Interface) -> Option<&BTreeSet<IpAddr>> {
+        self.lent.get(name).filter(|_| self.interfaces.get(name) == Some(interface))
+    }
+
+    fn lead_to_only_speakers(&mut self) {
+        let mut speakers: BTreeMap<IpAddr, Vec<&Interface>> = BTreeMap::new();
+        for (address, name) in self.lent.iter().flat_map(|(name, lent)| lent.iter().map(move |address| (address, name)))
+        {
+            speakers.entry(*address).or_default().extend(self.interfaces.get(name));
+        }
+        let only = speakers.into_iter().filter_map(|(address, speakers)| match speakers[..] {
+            [one] => Some((address, one.clone())),
+            _ => None,
+        });
+        self.links.extend(only.collect::<Vec<_>>());
     }
 }
 
 fn rank(key: &ObjectKey) -> u8 {
     match key {
         ObjectKey::Namespace(_) | ObjectKey::Tier(_) => 0,
-        ObjectKey::AddressSet(_) | ObjectKey::HostEndpoint(_) => 1,
+        ObjectKey::AddressSet(_) | ObjectKey::HostEndpoint(_) | ObjectKey::Service(_) => 1,
         ObjectKey::Endpoint(_) => 2,
         ObjectKey::Policy(_) => 3,
         ObjectKey::Pool(_)

@@ -66,6 +66,8 @@ pub struct Attached {
     pub gateways: BTreeSet<IpAddr>,
     /// MAC of the host's side.
     pub gateway_mac: Mac,
+    /// Addresses of services it is to answer to.
+    pub lent: BTreeSet<IpAddr>,
 }
 
 /// Why a request cannot be met.

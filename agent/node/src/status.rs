@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use poplin_bgp::wire::Family;
 use poplin_bgp::{Address, Asn, FamilyCount, Route, bfd};
 
-use crate::name::{HostName, PoolName};
+use crate::name::{EndpointName, HostName, PoolName, ServiceName};
 
 /// One host, at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,10 @@ pub struct Status {
     pub policies: usize,
     /// Prefixes learned by BGP.
     pub routes_learned: usize,
+    /// Services with endpoints here, by name.
+    pub services: Vec<ServiceUse>,
+    /// Whether its traffic is to go to other hosts, as far as they can take it.
+    pub is_draining: bool,
     /// What is wrong with what was declared about BGP, one sentence each.
     pub routing_problems: Vec<String>,
     /// The last step the kernel refused, while it is not mended.
@@ -75,6 +79,28 @@ pub struct Watched {
     pub view: bfd::View,
     /// For how long it has been in its state.
     pub in_state: Duration,
+}
+
+/// What this host does for a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceUse {
+    /// The service.
+    pub name: ServiceName,
+    /// Its addresses.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Whether this host tells others that they are reached here.
+    pub is_announced: bool,
+    /// Its endpoints on this host.
+    pub members: BTreeMap<EndpointName, Member>,
+}
+
+/// An endpoint that serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Whether packets are led to it.
+    pub is_healthy: bool,
+    /// Why its last probe failed.
+    pub complaint: Option<String>,
 }
 
 /// A route as a neighbour offers it.

@@ -30,6 +30,7 @@ impl Called {
             addresses: addresses.clone(),
             asn: None,
             router_id: [192, 0, 2, 1].into(),
+            is_draining: false,
         };
         let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
         let mut node = Node::with_role(identity, Role::Speaker { installs: false });

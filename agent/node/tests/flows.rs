@@ -291,7 +291,7 @@ impl Room {
                 }
                 Action::EndFlows(flows) => self.ended.extend(flows),
                 Action::Transact(_, transaction) => panic!("{transaction:?}"),
-                Action::Answer(..) | Action::Discover(_) | Action::Bgp(_) | Action::Note(_) => {}
+                Action::Answer(..) | Action::Discover(_) | Action::Probe(_) | Action::Bgp(_) | Action::Note(_) => {}
             }
         }
     }
@@ -343,6 +343,7 @@ fn me() -> Host {
         addresses: BTreeSet::from([address(HOST)]),
         asn: None,
         router_id: HOST.parse().unwrap(),
+        is_draining: false,
     }
 }
 

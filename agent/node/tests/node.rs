@@ -72,6 +72,7 @@ impl Desk {
                 Action::EndFlows(flows) => panic!("{flows:?} were never read"),
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
+                Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
                 Action::Discover(_) | Action::Bgp(_) | Action::Note(_) => {}
             }
         }
@@ -152,6 +153,7 @@ fn me() -> Host {
         addresses: BTreeSet::from([address("172.31.0.1")]),
         asn: None,
         router_id: "172.31.0.1".parse().unwrap(),
+        is_draining: false,
     }
 }
 

@@ -36,6 +36,7 @@ fn asked(installs: bool) -> Vec<Action> {
         addresses: ["192.0.2.1".parse().unwrap()].into(),
         asn: None,
         router_id: [192, 0, 2, 1].into(),
+        is_draining: false,
     };
     let identity =
         Identity { host, labels: Labels::default(), addresses: record.addresses.clone(), asn: None, router_id: None };

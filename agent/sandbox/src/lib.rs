@@ -10,6 +10,7 @@
 //!   pop1234  <----- veth ----->   eth0   10.77.0.5/32
 //!                                        169.254.40.1 dev eth0 scope link      neighbour: gateway_mac, permanent
 //!                                        default via 169.254.40.1 dev eth0     only if there is no default yet
+//!                                 lo     198.51.100.7/32                       if it serves that
 //! ```
 
 pub mod netns;
@@ -35,6 +36,8 @@ pub struct Wiring {
     pub gateways: Vec<IpAddr>,
     /// MAC of the host's side, which answers for every gateway.
     pub gateway_mac: [u8; 6],
+    /// Addresses of services it answers to, set on its `lo`. Which these are may change while it runs, so nobody looks for them again.
+    pub service_addresses: Vec<IpAddr>,
 }
 
 impl Wiring {
@@ -52,7 +55,14 @@ impl Wiring {
             addresses: addresses.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?,
             gateways: gateways.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?,
             gateway_mac: parse_mac(gateway_mac)?,
+            service_addresses: Vec::new(),
         })
+    }
+
+    /// The same, answering to addresses of services, too.
+    pub fn serving(self, service_addresses: &[String]) -> Result<Self, SandboxError> {
+        let service_addresses = service_addresses.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?;
+        Ok(Self { service_addresses, ..self })
     }
 }
 

@@ -16,6 +16,9 @@ pub(crate) async fn wire(handle: &Handle, wiring: &Wiring) -> Result<(), Sandbox
     let loopback = index(handle, wiring, "lo").await?;
     let interface = index(handle, wiring, &wiring.interface).await?;
     raise(handle, loopback, "lo").await?;
+    for address in wiring.service_addresses.iter().copied() {
+        add_address(handle, loopback, address).await?;
+    }
     for address in wiring.addresses.iter().copied() {
         add_address(handle, interface, address).await?;
     }

@@ -129,6 +129,7 @@ impl Pair {
 
     fn wiring(&self) -> Wiring {
         Wiring {
+            service_addresses: vec!["198.51.100.7".parse().unwrap()],
             netns: PathBuf::from(format!("/run/netns/{}", self.name)),
             interface: "eth0".to_owned(),
             addresses: vec!["10.77.0.5".parse().unwrap(), "fd77::5".parse().unwrap()],

@@ -144,7 +144,7 @@ impl File {
 
     fn host_spec(&self) -> v1::HostSpec {
         let addresses = self.addresses.iter().map(ToString::to_string).collect();
-        v1::HostSpec { addresses, asn: Some(self.asn), router_id: self.router_id.clone() }
+        v1::HostSpec { addresses, asn: Some(self.asn), router_id: self.router_id.clone(), drain: false }
     }
 
     fn fabric(&self) -> v1::FabricConfigSpec {

@@ -81,7 +81,8 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     for found in routes {
         if found.protocol == ROUTE_PROTOCOL {
             let name = found.interface.and_then(|index| all_links.get(&index)).map(|link| link.name.as_str());
-            if let Some(target) = target(&found, name) {
+            let leads_home = found.gateways.iter().all(|gateway| gateway.interface.and_then(ours).is_some());
+            if let Some(target) = target(&found, name, leads_home) {
                 state.put_route(found.destination, target);
             }
         } else if found.kind == route::RTN_UNICAST
@@ -107,13 +108,14 @@ fn by_links(gateways: &BTreeSet<Gateway>, links: &BTreeMap<u32, Link>) -> BTreeS
     gateways.iter().map(|gateway| Address::new(gateway.address, zone(gateway.interface))).collect()
 }
 
-/// Where one of our routes leads; nothing for a kind we never write.
-fn target(found: &Route, interface: Option<&str>) -> Option<Target> {
+/// Where one of our routes leads; nothing for a kind we never write. `leads_home`: all its gateways are on links of ours.
+fn target(found: &Route, interface: Option<&str>, leads_home: bool) -> Option<Target> {
     match found.kind {
         route::RTN_BLACKHOLE => Some(Target::Blackhole),
         route::RTN_UNICAST if let Some(group) = found.group => Some(Target::Group(group)),
-        route::RTN_UNICAST if !found.gateways.is_empty() => Some(Target::Gateways(found.gateways.clone())),
-        route::RTN_UNICAST => Some(Target::Link(Interface::new(interface?)?)),
+        route::RTN_UNICAST if found.gateways.is_empty() => Some(Target::Link(Interface::new(interface?)?)),
+        route::RTN_UNICAST if leads_home => Some(Target::Endpoints(found.gateways.clone())),
+        route::RTN_UNICAST => Some(Target::Gateways(found.gateways.clone())),
         _ => None,
     }
 }

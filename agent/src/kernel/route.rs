@@ -47,6 +47,9 @@ const RT_SCOPE_LINK: u8 = 253;
 /// In a removal: of whatever scope.
 const RT_SCOPE_NOWHERE: u8 = 255;
 
+/// The gateway is on that link, whatever the routes say: that to a container may come after it.
+const RTNH_F_ONLINK: u8 = 4;
+
 /// Octets of `struct rtmsg`: family, prefix lengths, tos, table, protocol, scope, type, flags.
 pub(super) const HEAD_OCTETS: usize = 12;
 /// Octets of `struct rtnexthop`: length, flags, weight, index.
@@ -79,16 +82,23 @@ impl<'a> Train<'a> {
         let destination = destination.trunc();
         let (kind, scope) = match target {
             Target::Link(_) => (RTN_UNICAST, RT_SCOPE_LINK),
-            Target::Gateways(_) | Target::Group(_) => (RTN_UNICAST, RT_SCOPE_UNIVERSE),
+            Target::Endpoints(_) | Target::Gateways(_) | Target::Group(_) => (RTN_UNICAST, RT_SCOPE_UNIVERSE),
             Target::Blackhole => (RTN_BLACKHOLE, RT_SCOPE_UNIVERSE),
         };
+        let mut head = head(destination, kind, scope);
+        if let Target::Endpoints(gateways) = target
+            && gateways.len() == 1
+        {
+            head[HEAD_OCTETS - 4..].copy_from_slice(&u32::from(RTNH_F_ONLINK).to_ne_bytes());
+        }
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
-        self.add(step, RTM_NEWROUTE, flags, &head(destination, kind, scope), |out| {
+        self.add(step, RTM_NEWROUTE, flags, &head, |out| {
             put_destination(out, destination);
             out.put_u32(RTA_PRIORITY, ROUTE_METRIC);
             match target {
                 Target::Link(_) => interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index)),
-                Target::Gateways(gateways) => put_gateways(out, destination, gateways),
+                Target::Endpoints(gateways) => put_gateways(out, destination, gateways, RTNH_F_ONLINK),
+                Target::Gateways(gateways) => put_gateways(out, destination, gateways, 0),
                 Target::Group(id) => out.put_u32(RTA_NH_ID, id.number()),
                 Target::Blackhole => {}
             }
@@ -145,7 +155,7 @@ fn put_destination(out: &mut Writer, destination: IpNet) {
     out.put(RTA_DST, &octets(destination.addr()));
 }
 
-fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<Gateway>) {
+fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<Gateway>, flags: u8) {
     if let [only] = Vec::from_iter(gateways)[..] {
         only.interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index));
         return put_gateway(out, destination, only.address);
@@ -157,6 +167,7 @@ fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<Gatewa
             let length = u16::try_from(NEXT_HOP_OCTETS + next_hop.octets().len()).expect("a next hop has 28 octets");
             let mut head = [0; NEXT_HOP_OCTETS];
             head[..2].copy_from_slice(&length.to_ne_bytes());
+            head[2] = flags;
             head[4..].copy_from_slice(&gateway.interface.unwrap_or(0).to_ne_bytes());
             out.raw(&head);
             out.raw(next_hop.octets());

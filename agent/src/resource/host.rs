@@ -42,7 +42,14 @@ pub(super) fn check(host: &v1::Host) -> Result<Host, Invalids> {
         "a router id such as 192.0.2.1",
     ));
     let checked = labels.zip(asn).zip(router_id);
-    findings.finish(checked.map(|((labels, asn), router_id)| Host { name, labels, addresses, asn, router_id }))
+    findings.finish(checked.map(|((labels, asn), router_id)| Host {
+        name,
+        labels,
+        addresses,
+        asn,
+        router_id,
+        is_draining: spec.drain,
+    }))
 }
 
 pub(super) fn show(host: &Host) -> v1::Host {
@@ -56,6 +63,7 @@ pub(super) fn show(host: &Host) -> v1::Host {
             addresses: host.addresses.iter().map(ToString::to_string).collect(),
             asn: host.asn.map(|asn| asn.0),
             router_id: host.router_id.to_string(),
+            drain: host.is_draining,
         }),
         ..v1::Host::default()
     }

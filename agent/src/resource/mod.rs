@@ -15,6 +15,7 @@ mod peer;
 mod pool;
 mod protection;
 mod route_map;
+mod service;
 mod stored;
 mod timers;
 
@@ -46,6 +47,7 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::Namespace(namespace) => check_namespace(namespace).map(Object::Namespace),
         resource::Object::HostEndpoint(one) => check_host_endpoint(one).map(Object::HostEndpoint),
         resource::Object::RouteMap(map) => route_map::check(map).map(Object::RouteMap),
+        resource::Object::Service(service) => service::check(service).map(Object::Service),
     }
 }
 

@@ -5,6 +5,7 @@
 //! ```
 
 mod judge;
+mod service;
 
 use std::time::Duration;
 

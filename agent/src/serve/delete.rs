@@ -110,6 +110,7 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         | ObjectKey::Fabric
         | ObjectKey::Namespace(_)
         | ObjectKey::HostEndpoint(_)
+        | ObjectKey::Service(_)
         | ObjectKey::Block(..) => None,
     }
 }

@@ -2,11 +2,12 @@
 
 use poplin_bgp::bfd::{Diagnostic, Path};
 use poplin_bgp::wire::Family;
-use poplin_node::status::{BlockUse, Session, Status as Host, Watched};
+use poplin_node::name::EndpointName;
+use poplin_node::status::{BlockUse, Member, ServiceUse, Session, Status as Host, Watched};
 use poplin_proto::v1::status_service_server::StatusService;
 use poplin_proto::v1::{
     BfdStatus, BlockStatus, GetMetricsRequest, GetMetricsResponse, GetStatusRequest, GetStatusResponse,
-    ListRoutesRequest, ListRoutesResponse, PrefixCount, SessionStatus, StoreStatus,
+    ListRoutesRequest, ListRoutesResponse, PrefixCount, ServiceMember, ServiceStatus, SessionStatus, StoreStatus,
 };
 use tonic::{Request, Response, Status};
 
@@ -55,6 +56,8 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
         router_id: host.router_id.to_string(),
         addresses: host.addresses.iter().map(ToString::to_string).collect(),
         host: host.host.to_string(),
+        services: host.services.into_iter().map(service).collect(),
+        draining: host.is_draining,
     }
 }
 
@@ -106,6 +109,20 @@ fn block(block: BlockUse) -> BlockStatus {
         pool: block.pool.to_string(),
         taken: count(block.taken),
         size: block.size,
+    }
+}
+
+fn service(service: ServiceUse) -> ServiceStatus {
+    let member = |(endpoint, member): (EndpointName, Member)| ServiceMember {
+        endpoint: endpoint.to_string(),
+        healthy: member.is_healthy,
+        complaint: member.complaint.unwrap_or_default(),
+    };
+    ServiceStatus {
+        name: service.name.to_string(),
+        addresses: service.addresses.iter().map(ToString::to_string).collect(),
+        announced: service.is_announced,
+        members: service.members.into_iter().map(member).collect(),
     }
 }
 

@@ -35,6 +35,7 @@ impl WorkloadService for Workloads {
             Answer::Attached(attached) => Ok(Response::new(AttachResponse {
                 gateways: gateways(&attached),
                 gateway_mac: attached.gateway_mac.to_string(),
+                service_addresses: attached.lent.iter().map(ToString::to_string).collect(),
                 endpoint: Some(shown(&attached)),
             })),
             Answer::Refused(refusal) => Err(refused(&refusal).into()),

@@ -16,15 +16,17 @@ use crate::ruleset::{Atom, Chain, Element, Interface, Name};
 #[derive(Clone, Debug)]
 pub(super) struct Local {
     interface: Interface,
-    /// Its addresses, as far as it may send from them now.
+    /// The addresses it may send from now: its own, and those it was lent.
     sources: BTreeSet<std::net::IpAddr>,
+    /// Addresses that are not its own and that it speaks for.
+    lent: BTreeSet<std::net::IpAddr>,
     /// Its paths, in the order of [`DIRECTIONS`].
     paths: [Option<Name>; 2],
 }
 
 impl Local {
     pub(super) fn new(interface: Interface) -> Self {
-        Self { interface, sources: BTreeSet::new(), paths: [None, None] }
+        Self { interface, sources: BTreeSet::new(), lent: BTreeSet::new(), paths: [None, None] }
     }
 }
 
@@ -44,6 +46,14 @@ pub(super) struct PathState {
 }
 
 impl Compiler {
+    /// These addresses, which are nobody's own, an endpoint of this host may send from, too, as long as it has its interface.
+    pub fn lend(&mut self, name: &str, addresses: BTreeSet<std::net::IpAddr>) {
+        if let Some(local) = self.locals.get_mut(name) {
+            local.lent = addresses;
+            self.refresh(name);
+        }
+    }
+
     /// Puts local endpoints on the paths they should be on; stale paths are drawn again.
     pub(super) fn refresh_all(&mut self, names: BTreeSet<String>) {
         for name in names {
@@ -53,7 +63,8 @@ impl Compiler {
 
     pub(super) fn refresh(&mut self, name: &str) {
         let Some(endpoint) = self.endpoints.get(name).cloned() else { return self.leave(name) };
-        self.set_sources(name, endpoint.addresses.iter().copied().collect());
+        let lent = self.locals.get(name).map(|local| local.lent.clone()).unwrap_or_default();
+        self.set_sources(name, endpoint.addresses.iter().copied().chain(lent).collect());
         for (index, direction) in DIRECTIONS.into_iter().enumerate() {
             self.set_path(name, &endpoint, index, direction);
         }
@@ -201,5 +212,38 @@ impl PathState {
         for table in &self.tables {
             tables.release(table, ground);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Failsafe, Settings, WorkloadToHost};
+    use std::net::IpAddr;
+
+    #[test]
+    fn an_endpoint_may_send_from_what_it_is_lent_until_it_is_not_or_its_interface_is_gone() {
+        let settings = Settings {
+            interface_prefix: "pop".to_owned(),
+            workload_to_host: WorkloadToHost::Drop,
+            failsafe: Failsafe::default(),
+        };
+        let mut compiler = Compiler::new(settings);
+        let [own, lent]: [IpAddr; 2] = ["10.77.0.1", "198.51.100.7"].map(|text| text.parse().unwrap());
+        let interface = Interface::new("pop1").unwrap();
+        compiler.set_endpoint("dns", Some(&Endpoint { addresses: vec![own], ..Endpoint::default() }));
+        compiler.set_interface("dns", Some(interface.clone()));
+        let alone = compiler.ruleset().clone();
+        let sources = |compiler: &Compiler| compiler.ruleset().sets[&sources_name(IpVersion::V4)].elements.len();
+
+        compiler.lend("dns", [lent].into());
+        assert_eq!(sources(&compiler), 2);
+
+        compiler.lend("dns", BTreeSet::new());
+        assert_eq!(*compiler.ruleset(), alone);
+        compiler.lend("dns", [lent].into());
+        compiler.set_interface("dns", None);
+        compiler.set_interface("dns", Some(interface));
+        assert_eq!(*compiler.ruleset(), alone);
     }
 }

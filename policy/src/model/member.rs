@@ -50,6 +50,16 @@ impl Endpoint {
 }
 
 impl AddressSet {
+    /// What rules see of the addresses of a service.
+    pub fn of_service(service: &str, labels: Labels, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self { name: Self::service_end(service), labels, nets: addresses.into_iter().map(IpNet::from).collect() }
+    }
+
+    /// How that set is called: as nobody can declare one.
+    pub fn service_end(service: &str) -> QualifiedName {
+        QualifiedName::global(format!("service {service}"))
+    }
+
     /// Whether one of its prefixes holds the address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.nets.iter().any(|net| net.contains(&address))

@@ -216,6 +216,7 @@ impl WorkloadService for Service {
         let request = request.into_inner();
         self.world().attached.push(request);
         Ok(Response::new(AttachResponse {
+            service_addresses: Vec::new(),
             endpoint: Some(endpoint()),
             gateways: vec![GATEWAY.to_owned()],
             gateway_mac: GATEWAY_MAC.to_owned(),

@@ -97,7 +97,7 @@ impl World {
         let led = |target: &Target| match target {
             Target::Group(id) => self.kernel.gateways_of(*id),
             Target::Gateways(gateways) => Some(gateways.clone()),
-            Target::Link(_) | Target::Blackhole => None,
+            Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => None,
         };
         let stands: BTreeMap<_, _> =
             self.kernel.learned.iter().map(|(prefix, target)| (*prefix, led(target))).collect();

@@ -44,6 +44,7 @@ impl Node {
             asn: self.identity.asn,
             router_id: self.identity.router_id.or(v4).unwrap_or_else(|| router_id_of(self.identity.host.as_str())),
             addresses,
+            is_draining: known.is_some_and(|host| host.is_draining),
         })
     }
 }

@@ -45,6 +45,8 @@ impl Node {
             routes_learned: self.routing.count(),
             routing_problems: self.peering.as_ref().map(|peering| peering.problems.clone()).unwrap_or_default(),
             kernel_error: self.kernel_error.clone(),
+            services: self.service_uses(),
+            is_draining: me.is_some_and(|me| me.is_draining),
         }
     }
 

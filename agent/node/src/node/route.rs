@@ -120,7 +120,7 @@ impl Node {
         let mut gateways = |target: &Target| match target {
             Target::Gateways(gateways) => Some(Arc::new(gateways.clone())),
             Target::Group(id) => groups.entry(*id).or_insert_with(|| kernel.gateways_of(*id).map(Arc::new)).clone(),
-            Target::Link(_) | Target::Blackhole => None,
+            Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => None,
         };
         let learned = kernel.learned.iter().filter_map(|(prefix, target)| Some((*prefix, gateways(target)?)));
         self.routing.adopt(learned.collect());

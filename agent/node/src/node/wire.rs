@@ -13,6 +13,7 @@ use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
 use crate::request::{Answer, Attached, Refusal};
+use crate::serving::lent_to;
 use crate::wish::mac_of;
 
 use super::{Node, Role};
@@ -94,7 +95,9 @@ impl Node {
         let departing = self.jobs.departing();
         let mirror = self.mirror.as_ref()?;
         let own = mirror.blocks_of(&self.identity.host);
-        let routes = own.map(|block| (block.cidr, Target::Blackhole)).collect();
+        let own = own.map(|block| (block.cidr, Target::Blackhole));
+        let served = self.serving.routes.iter().map(|(prefix, target)| (*prefix, target.clone()));
+        let routes = own.chain(served).collect();
         let local = || Self::local(mirror, &self.identity.host, &departing);
         let due = self.policing.due(mirror, local());
         let wiring = self.jobs.at(|stage| *stage == Stage::Wiring);
@@ -234,6 +237,7 @@ impl Node {
         Attached {
             gateways: endpoint.addresses.iter().map(gateway).collect(),
             gateway_mac: mac_of(&endpoint.attachment, "host"),
+            lent: self.mirror.as_ref().map(|mirror| lent_to(mirror, endpoint)).unwrap_or_default(),
             version: self.mirror.as_ref().and_then(|mirror| mirror.version(&key)).unwrap_or_default(),
             endpoint: endpoint.clone(),
         }

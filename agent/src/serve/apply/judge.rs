@@ -13,6 +13,7 @@ use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
 
+use super::service;
 use crate::resource::{decode, key_of, path_of};
 use crate::store::Snapshot;
 
@@ -32,7 +33,8 @@ pub(in crate::serve) fn declared(
 /// most of what a change of one label cost.
 fn bears_on(object: &Object, key: &ObjectKey) -> bool {
     let is_asked = match object {
-        Object::Pool(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..)),
+        Object::Pool(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Service(_)),
+        Object::Service(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_)),
         Object::Policy(_) => matches!(key, ObjectKey::Tier(_) | ObjectKey::AddressSet(_)),
         Object::Tier(_) => matches!(key, ObjectKey::Tier(_)),
         Object::Peer(_) | Object::Fabric(_) => matches!(key, ObjectKey::RouteMap(_)),
@@ -56,7 +58,10 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
     for (document, object) in objects {
         failures.extend(version_conflict(document, object, snapshot));
         let unfit = match object {
-            Object::Pool(pool) => fits_pools(pool, &after).or_else(|| keeps_blocks(pool, &standing)),
+            Object::Pool(pool) => fits_pools(pool, &after)
+                .or_else(|| keeps_blocks(pool, &standing))
+                .or_else(|| service::spared_by(pool, &after)),
+            Object::Service(service) => service::fits(service, &after),
             Object::Policy(policy) => fits_policies(policy, &after),
             Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
             Object::Tier(tier) => builtin_tier(&tier.name),
@@ -182,9 +187,9 @@ fn unknown(field: &str, reason: &'static str, thing: &str, name: &str, known: Ve
     }
 }
 
-/// Hosts and endpoints are written by their agents; people may label them.
+/// Hosts and endpoints are written by their agents; people may label them, and drain hosts.
 fn changes_only_labels(object: &Object, standing: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
-    let advice = "agents write it; only metadata.labels may be changed";
+    let advice = "agents write it; only metadata.labels may be changed, and spec.drain of hosts";
     let Some(now) = standing.get(&object.key()) else {
         return Some(
             Invalid::new("kind", "AGENT_OWNED", "there is no such object, and it cannot be made by hand")

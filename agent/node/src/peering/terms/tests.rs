@@ -22,6 +22,7 @@ fn host(number: u8, label: &str) -> Host {
         addresses: [IpAddr::from([192, 0, 2, number])].into(),
         asn: None,
         router_id: Ipv4Addr::new(192, 0, 2, number),
+        is_draining: false,
     }
 }
 
