@@ -32,7 +32,7 @@ use bfd::Bfd;
 use discovery::Links;
 use dropped::Dropped;
 use shield::Shield;
-use writer::Writer;
+use writer::{Pen, Writer};
 use zone::{address_of, socket_address};
 
 /// How long a dialled neighbour may take to answer.
@@ -47,17 +47,17 @@ pub struct Peers {
     shared: Arc<Shared>,
     bfd: Option<Bfd>,
     links: Links,
-    /// What each connection's writer is told. Dropping the sender closes the connection once all is written.
-    writers: BTreeMap<ConnectionId, mpsc::UnboundedSender<Vec<u8>>>,
+    /// What each connection is written by. Dropped, it closes the connection once all is written.
+    writers: BTreeMap<ConnectionId, Pen>,
     /// Connections that were opened since the speaker last asked for something.
-    opened: mpsc::UnboundedReceiver<(ConnectionId, mpsc::UnboundedSender<Vec<u8>>)>,
+    opened: mpsc::UnboundedReceiver<(ConnectionId, Pen)>,
 }
 
 struct Shared {
     /// Where dialled connections come from, where the operator named addresses: routers answer only neighbours they know.
     sources: BTreeSet<IpAddr>,
     events: mpsc::Sender<Event>,
-    opened: mpsc::UnboundedSender<(ConnectionId, mpsc::UnboundedSender<Vec<u8>>)>,
+    opened: mpsc::UnboundedSender<(ConnectionId, Pen)>,
     connections: AtomicU64,
     shield: Shield,
 }
@@ -104,8 +104,8 @@ impl Peers {
                 tokio::spawn(dial(self.shared.clone(), neighbour, port));
             }
             Action::Send { connection, octets } => {
-                if let Some(writer) = self.writers.get(&connection) {
-                    let _ = writer.send(octets); // a connection that ended says so by an event
+                if let Some(pen) = self.writers.get(&connection) {
+                    pen.write(octets);
                 }
             }
             Action::Close { connection } => {
@@ -220,11 +220,10 @@ impl Shared {
         let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return };
         let near = address_of(&stream, local);
         let (reader, writer) = stream.into_split();
-        let (sender, octets) = mpsc::unbounded_channel();
-        let _ = self.opened.send((connection, sender));
+        let (pen, writer) = Writer::new(connection, writer);
+        let _ = self.opened.send((connection, pen));
         self.tell(BgpEvent::ConnectionPorts { connection, local: local.port(), remote: remote.port() }).await;
         self.tell(BgpEvent::ConnectionOpened { connection, neighbour, outgoing, local: near }).await;
-        let writer = Writer::new(connection, writer, octets);
         tokio::spawn(converse(self.clone(), connection, neighbour, reader, writer));
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! In: octets, in order; the end of them closes the connection. Out: what waits, whenever that changes by the neighbour's doing. A neighbour that
 //! takes nothing holds up nobody but itself: how long it may is the speaker's to decide, and how much may wait too.
+//! A few octets with nothing before them are written where they were thought of: to wake a task for them takes longer than to write them.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use poplin_bgp::{ConnectionId, Event as BgpEvent};
-use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::Shared;
@@ -20,10 +22,41 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// Room that is kept when nothing waits.
 const ROOM_OCTETS: usize = 64 << 10;
 
-/// The writing end of one connection.
+/// So much is written at once: one usual message. More is worth another thread, while the speaker thinks on.
+const AT_ONCE_OCTETS: usize = 4096;
+
+/// The wire, and how much on its way there has been handed to the writing task and was not taken yet.
+struct Line {
+    socket: OwnedWriteHalf,
+    unwritten: AtomicUsize,
+}
+
+/// The speaker's end. Dropped, it closes the connection once all is written.
+pub(super) struct Pen {
+    line: Arc<Line>,
+    inbox: UnboundedSender<Vec<u8>>,
+}
+
+impl Pen {
+    /// Sends octets after all others. A connection that broke says so by an event.
+    pub(super) fn write(&self, mut octets: Vec<u8>) {
+        // Only we add to it, so none is none, and nobody writes beside us.
+        if octets.len() <= AT_ONCE_OCTETS && self.line.unwritten.load(Ordering::Acquire) == 0 {
+            let taken = self.line.socket.try_write(&octets).unwrap_or(0);
+            if taken == octets.len() {
+                return;
+            }
+            octets.drain(..taken);
+        }
+        self.line.unwritten.fetch_add(octets.len(), Ordering::AcqRel);
+        let _ = self.inbox.send(octets);
+    }
+}
+
+/// The writing task's end of one connection.
 pub(super) struct Writer {
     connection: ConnectionId,
-    socket: OwnedWriteHalf,
+    line: Arc<Line>,
     inbox: UnboundedReceiver<Vec<u8>>,
     waiting: Vec<u8>,
     /// How many leading octets of that are taken.
@@ -33,8 +66,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(connection: ConnectionId, socket: OwnedWriteHalf, inbox: UnboundedReceiver<Vec<u8>>) -> Self {
-        Self { connection, socket, inbox, waiting: Vec::new(), taken: 0, is_told: false }
+    pub(super) fn new(connection: ConnectionId, socket: OwnedWriteHalf) -> (Pen, Self) {
+        let (sender, inbox) = unbounded_channel();
+        let line = Arc::new(Line { socket, unwritten: AtomicUsize::new(0) });
+        let pen = Pen { line: line.clone(), inbox: sender };
+        (pen, Self { connection, line, inbox, waiting: Vec::new(), taken: 0, is_told: false })
     }
 
     /// Works until the speaker closes the connection or it breaks; tells why it ended.
@@ -55,7 +91,7 @@ impl Writer {
         if self.left() == 0 {
             return Ok(self.receive().await);
         }
-        match self.socket.try_write(&self.waiting[self.taken..]) {
+        match self.line.socket.try_write(&self.waiting[self.taken..]) {
             Ok(count) => self.took(shared, count).await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.wait(shared).await,
             Err(error) => return Err(error),
@@ -80,7 +116,7 @@ impl Writer {
             self.tell(shared).await;
         }
         tokio::select! {
-            ready = self.socket.writable() => ready.map(|()| true),
+            ready = self.line.socket.writable() => ready.map(|()| true),
             more = self.inbox.recv() => Ok(self.put(more)),
         }
     }
@@ -92,6 +128,7 @@ impl Writer {
     /// What is taken goes, once it is worth the move.
     async fn took(&mut self, shared: &Shared, count: usize) {
         self.taken += count;
+        self.line.unwritten.fetch_sub(count, Ordering::AcqRel);
         if self.left() == 0 {
             self.waiting.clear();
             self.waiting.shrink_to(ROOM_OCTETS);
@@ -115,8 +152,16 @@ impl Writer {
         self.waiting.len() - self.taken
     }
 
+    /// The connection closes when the line is dropped.
     async fn finish(&mut self) -> io::Result<()> {
-        self.socket.write_all(&self.waiting[self.taken..]).await?;
-        self.socket.shutdown().await
+        while self.left() > 0 {
+            self.line.socket.writable().await?;
+            match self.line.socket.try_write(&self.waiting[self.taken..]) {
+                Ok(count) => self.taken += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
