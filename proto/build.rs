@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 34] = [
+const DOCUMENTS: [&str; 36] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -41,10 +41,12 @@ const DOCUMENTS: [&str; 34] = [
     "Service",
     "ServiceSpec",
     "HealthCheck",
+    "StaticRoute",
+    "StaticRouteSpec",
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 22] = [
+const REPORTS: [&str; 23] = [
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",
@@ -52,6 +54,7 @@ const REPORTS: [&str; 22] = [
     "PrefixCount",
     "BlockStatus",
     "ServiceStatus",
+    "NextHopStatus",
     "ServiceMember",
     "ListRoutesResponse",
     "RemoveHostResponse",
@@ -70,7 +73,7 @@ const REPORTS: [&str; 22] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 11] = [
+const NEVER_NULL: [&str; 12] = [
     "PolicySpec.ingress",
     "PolicySpec.egress",
     "Rule.from",
@@ -82,6 +85,7 @@ const NEVER_NULL: [&str; 11] = [
     "RouteRule.when",
     "FabricConfigSpec.reflectors",
     "ServiceSpec.health",
+    "StaticRouteSpec.bfd",
 ];
 
 /// Lists whose absence means "any", so that an empty one would silently widen a rule.

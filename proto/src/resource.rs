@@ -10,14 +10,14 @@ use crate::spelling::nearest;
 use crate::v1::resource::Object;
 use crate::v1::{
     AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Peer, Policy, Pool, Resource,
-    RouteMap, Service, Tier,
+    RouteMap, Service, StaticRoute, Tier,
 };
 
 /// The one version documents are written in.
 pub const API_VERSION: &str = "poplin.dev/v1";
 
 /// Every kind, in the order of the wire contract.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "Pool",
     "Host",
     "Endpoint",
@@ -30,6 +30,7 @@ pub const KINDS: [&str; 12] = [
     "HostEndpoint",
     "RouteMap",
     "Service",
+    "StaticRoute",
 ];
 
 /// The first lines of a document: enough to know what the rest should be. Ignores everything else.
@@ -118,7 +119,8 @@ documents!(
     Namespace,
     HostEndpoint,
     RouteMap,
-    Service
+    Service,
+    StaticRoute
 );
 
 impl Resource {
@@ -215,7 +217,7 @@ mod tests {
     use crate::v1::{PolicySpec, RuleList};
 
     /// One document a kind, with every field given, in the order it is printed.
-    const DOCUMENTS: [(&str, &str); 12] = [
+    const DOCUMENTS: [(&str, &str); 13] = [
         (
             "Pool",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"main","labels":{"a":"1","b":"2"},"uid":"u","resourceVersion":7},"spec":{"cidr":"10.77.0.0/16","blockSize":26,"hosts":"rack == 'a'","disabled":true}}"#,
@@ -263,6 +265,10 @@ mod tests {
         (
             "Service",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Service","metadata":{"name":"dns"},"spec":{"addresses":["198.51.100.7"],"endpoints":"app == 'dns'","health":{"port":53,"httpPath":"/health","intervalMilliseconds":500,"timeoutMilliseconds":200,"failures":2,"successes":3}}}"#,
+        ),
+        (
+            "StaticRoute",
+            r#"{"apiVersion":"poplin.dev/v1","kind":"StaticRoute","metadata":{"name":"out"},"spec":{"prefixes":["0.0.0.0/0"],"nextHops":["192.0.2.1"],"hosts":"rack == 'a'","bfd":{"intervalMilliseconds":100}}}"#,
         ),
     ];
 

@@ -21,6 +21,7 @@ mod refresh;
 mod roles;
 mod slow;
 mod speaker;
+mod static_routes;
 mod unnumbered;
 mod wanted;
 mod written_down;

@@ -46,7 +46,8 @@ pub fn stored(world: &World) -> Stored {
             | Object::Namespace(_)
             | Object::HostEndpoint(_)
             | Object::RouteMap(_)
-            | Object::Service(_) => {}
+            | Object::Service(_)
+            | Object::StaticRoute(_) => {}
         }
     }
     stored

@@ -20,6 +20,7 @@ const WORDS: [(&str, &str, &str); KINDS.len()] = [
     ("HostEndpoint", "hostendpoints", "hep"),
     ("RouteMap", "routemaps", "rm"),
     ("Service", "services", "svc"),
+    ("StaticRoute", "staticroutes", "sr"),
 ];
 
 impl Kind {

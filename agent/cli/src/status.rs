@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use poplin_proto::v1::{
-    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, PrefixCount, ServiceStatus, SessionStatus, StoreStatus,
+    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, NextHopStatus, PrefixCount, ServiceStatus,
+    SessionStatus, StoreStatus,
 };
 use tokio::time::Instant;
 
@@ -151,6 +152,10 @@ fn rendered(status: &GetStatusResponse) -> String {
         text.push('\n');
         text.push_str(&services_table(&status.services));
     }
+    if !status.static_next_hops.is_empty() {
+        text.push('\n');
+        text.push_str(&next_hops_table(&status.static_next_hops));
+    }
     if !status.blocks.is_empty() {
         text.push('\n');
         text.push_str(&blocks_table(&status.blocks));
@@ -211,6 +216,15 @@ fn bfd(bfd: &BfdStatus) -> String {
         (state, Some(reason)) => format!("{state}: {reason}"),
         (state, None) => state.to_owned(),
     }
+}
+
+fn next_hops_table(next_hops: &[NextHopStatus]) -> String {
+    let mut rows = vec![cells(["STATIC ROUTE", "NEXT HOP", "USED", "BFD"])];
+    rows.extend(next_hops.iter().map(|one| {
+        let watched = one.bfd.as_ref().map_or_else(|| "-".to_owned(), bfd);
+        cells([one.route.as_str(), &one.address, if one.used { "yes" } else { "no" }, &watched])
+    }));
+    aligned(&rows)
 }
 
 /// A line an endpoint.

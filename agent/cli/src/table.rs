@@ -50,6 +50,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         ),
         Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
         Some(Object::HostEndpoint(_)) => (&["HOST", "INTERFACE", "ADDRESSES"], &[]),
+        Some(Object::StaticRoute(_)) => (&["PREFIXES", "NEXT HOPS", "HOSTS", "BFD"], &[]),
         Some(Object::Service(_)) => (&["ADDRESSES", "ENDPOINTS", "HEALTH"], &[]),
         None => (&[], &[]),
     };
@@ -141,6 +142,11 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
         Some(Object::HostEndpoint(endpoint)) => {
             let spec = endpoint.spec.unwrap_or_default();
             (vec![text(&spec.host), text(&spec.interface), list(&spec.addresses)], Vec::new())
+        }
+        Some(Object::StaticRoute(route)) => {
+            let spec = route.spec.unwrap_or_default();
+            let usual = vec![list(&spec.prefixes), list(&spec.next_hops), any(&spec.hosts), bfd(spec.bfd.as_ref())];
+            (usual, Vec::new())
         }
         Some(Object::Service(service)) => {
             let spec = service.spec.unwrap_or_default();

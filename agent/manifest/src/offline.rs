@@ -68,7 +68,12 @@ impl Reader {
                 world.sets.insert(addresses.name.clone(), addresses).is_some()
             }
             Some(
-                Object::Pool(_) | Object::Host(_) | Object::Peer(_) | Object::FabricConfig(_) | Object::RouteMap(_),
+                Object::Pool(_)
+                | Object::Host(_)
+                | Object::Peer(_)
+                | Object::FabricConfig(_)
+                | Object::RouteMap(_)
+                | Object::StaticRoute(_),
             )
             | None => false,
         };

@@ -38,6 +38,7 @@ pub mod removal;
 pub mod request;
 pub mod service;
 mod stable;
+pub mod statics;
 pub mod status;
 pub mod transaction;
 

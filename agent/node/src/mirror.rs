@@ -9,8 +9,12 @@ use ipnet::IpNet;
 use poplin_policy::host::HostEndpoint;
 use poplin_policy::model::{AddressSet, Namespace, Policy, QualifiedName, Tier};
 
-use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName};
-use crate::object::{Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, RouteMap, Service, Versioned};
+use crate::name::{
+    AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+};
+use crate::object::{
+    Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, RouteMap, Service, StaticRoute, Versioned,
+};
 use crate::transaction::Transaction;
 
 /// The store as last heard.
@@ -134,7 +138,8 @@ impl Mirror {
             | Object::Namespace(_)
             | Object::HostEndpoint(_)
             | Object::RouteMap(_)
-            | Object::Service(_) => {}
+            | Object::Service(_)
+            | Object::StaticRoute(_) => {}
         }
     }
 
@@ -165,7 +170,8 @@ impl Mirror {
                 | Object::Namespace(_)
                 | Object::HostEndpoint(_)
                 | Object::RouteMap(_)
-                | Object::Service(_),
+                | Object::Service(_)
+                | Object::StaticRoute(_),
             )
             | None => {}
         }
@@ -297,6 +303,11 @@ impl Mirror {
     /// The service of that name.
     pub fn service(&self, name: &ServiceName) -> Option<&Service> {
         self.one(&ObjectKey::Service(name.clone()))
+    }
+
+    /// The routes that people wrote, by name.
+    pub fn static_routes(&self) -> impl Iterator<Item = &StaticRoute> {
+        self.of_kind(ObjectKey::StaticRoute(StaticRouteName::new("")))
     }
 
     /// The settings of the fabric.

@@ -41,6 +41,8 @@ identity! {
     RouteMapName
     /// Names a service.
     ServiceName
+    /// Names a static route.
+    StaticRouteName
 }
 
 /// Who was attached: a container and one of its interfaces. The key under which everything about an attachment is idempotent.

@@ -21,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use poplin_bgp::{Address, Asn, Speaker, Zone};
+use poplin_bgp::{Address, Asn, Speaker, Zone, bfd};
 use poplin_policy::label::Labels;
 
 use crate::action::{Action, Note};
@@ -39,6 +39,7 @@ use crate::policing::Policing;
 use crate::request::{Answer, Detach, Refusal, RequestId};
 use crate::routing::Routing;
 use crate::serving::Serving;
+use crate::statics::Statics;
 use crate::underlay;
 use crate::wish::departing;
 
@@ -50,6 +51,9 @@ use wire::Batch;
 /// How long routes of an earlier life are kept once the neighbours are known, unless one of them has spoken of them since. A
 /// neighbour that dials every 5 s and sends its table within seconds is back well before; RFC 4724 §4.1 asks for such a bound.
 const ADOPTION: Duration = Duration::from_secs(30);
+
+/// Ways that BFD watches.
+type Ways = BTreeMap<Address, bfd::Settings>;
 
 /// Who this node is: what its operator configured.
 #[derive(Clone, Debug)]
@@ -92,9 +96,8 @@ pub struct Node {
     apply_after: Option<Instant>,
     failures: u32,
 
-    /// What is done for services, and whether something may have changed it.
+    /// What is done for services.
     serving: Serving,
-    is_serving_stale: bool,
     health: Health,
 
     jobs: Jobs,
@@ -112,6 +115,10 @@ pub struct Node {
     /// Until when it reflects although it is no reflector any more.
     reflects_until: Option<Instant>,
     routing: Routing,
+    statics: Statics,
+    /// The ways that BGP wants watched, and all that were asked for.
+    bgp_ways: Ways,
+    watched: Ways,
     groups: Groups,
     origins: BTreeSet<IpNet>,
     /// Whether the kernel was ever read, and what an earlier life left there taken over.
@@ -119,6 +126,8 @@ pub struct Node {
     /// Until when routes of an earlier life are kept; absent = the neighbours are not known yet.
     adopted_until: Option<Instant>,
 
+    /// Whether anything but BGP has happened since services and neighbours were last looked at.
+    has_world_moved: bool,
     actions: VecDeque<Action>,
 }
 
@@ -148,7 +157,6 @@ impl Node {
             apply_after: None,
             failures: 0,
             serving: Serving::default(),
-            is_serving_stale: true,
             health: Health::default(),
             jobs: Jobs::default(),
             uncertain: BTreeMap::new(),
@@ -159,18 +167,22 @@ impl Node {
             discovered: BTreeMap::new(),
             reflects_until: None,
             routing: Routing::default(),
+            statics: Statics::default(),
+            bgp_ways: Ways::new(),
+            watched: Ways::new(),
             groups: Groups::default(),
             origins: BTreeSet::new(),
             has_adopted: false,
             adopted_until: None,
+            has_world_moved: true,
             actions: VecDeque::new(),
         }
     }
 
     /// Something happened.
     pub fn handle(&mut self, now: Instant, event: Event) {
-        // What neighbours say, and there is much of it, changes nothing for services.
-        self.is_serving_stale |= !matches!(event, Event::Bgp(_));
+        // What neighbours say, and there is much of it, changes neither services nor who the neighbours are: those who call are met at once.
+        self.has_world_moved |= !matches!(event, Event::Bgp(_));
         match event {
             Event::Tick => self.tick_speaker(now),
             Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, &unreadable),
@@ -228,7 +240,9 @@ impl Node {
         self.apply(now);
         self.advance_wired();
         self.transact(now);
-        self.peer(now);
+        if std::mem::take(&mut self.has_world_moved) {
+            self.peer(now);
+        }
         self.apply(now);
         self.recheck();
     }

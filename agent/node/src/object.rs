@@ -19,8 +19,11 @@ use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
 use crate::kernel::Mac;
-use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName};
+use crate::name::{
+    AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+};
 pub use crate::service::{HealthCheck, Service};
+pub use crate::statics::StaticRoute;
 use crate::{CONNECT_RETRY, HOLD_TIME};
 
 /// Any object.
@@ -52,6 +55,8 @@ pub enum Object {
     RouteMap(RouteMap),
     /// Addresses that several endpoints serve.
     Service(Service),
+    /// A route that people wrote.
+    StaticRoute(StaticRoute),
 }
 
 /// Which object.
@@ -83,6 +88,8 @@ pub enum ObjectKey {
     RouteMap(RouteMapName),
     /// By name.
     Service(ServiceName),
+    /// By name.
+    StaticRoute(StaticRouteName),
 }
 
 impl Object {
@@ -102,6 +109,7 @@ impl Object {
             Object::HostEndpoint(endpoint) => ObjectKey::HostEndpoint(endpoint.name.clone()),
             Object::RouteMap(map) => ObjectKey::RouteMap(map.name.clone()),
             Object::Service(service) => ObjectKey::Service(service.name.clone()),
+            Object::StaticRoute(route) => ObjectKey::StaticRoute(route.name.clone()),
         }
     }
 }
@@ -121,7 +129,22 @@ macro_rules! kinds {
         }
     )*};
 }
-kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace, HostEndpoint, RouteMap, Service);
+kinds!(
+    Pool,
+    Block,
+    Host,
+    Endpoint,
+    Policy,
+    Tier,
+    AddressSet,
+    Peer,
+    Fabric,
+    Namespace,
+    HostEndpoint,
+    RouteMap,
+    Service,
+    StaticRoute
+);
 
 /// An object and the revision of the store that wrote it.
 #[derive(Clone, Debug, PartialEq)]

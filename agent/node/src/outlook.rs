@@ -31,7 +31,8 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
             | Object::Host(_)
             | Object::Peer(_)
             | Object::Fabric(_)
-            | Object::RouteMap(_) => {}
+            | Object::RouteMap(_)
+            | Object::StaticRoute(_) => {}
         }
     }
     for object in objects {

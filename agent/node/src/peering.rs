@@ -154,7 +154,7 @@ fn twice(peer: &Peer, address: Address, other: &str) -> String {
 
 /// Between hosts routers are allowed for, unless the fabric says otherwise: both ends must take the same port, and need not agree on
 /// which of them is on the link of which.
-fn watched(bfd: &Bfd, is_multihop: bool) -> BfdConfig {
+pub(crate) fn watched(bfd: &Bfd, is_multihop: bool) -> BfdConfig {
     let path = if is_multihop { Path::Multihop } else { Path::Direct };
     BfdConfig {
         settings: Settings { interval: bfd.interval, multiplier: bfd.multiplier, path },

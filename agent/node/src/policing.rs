@@ -252,7 +252,8 @@ impl Policing {
             | ObjectKey::Block(..)
             | ObjectKey::Host(_)
             | ObjectKey::Peer(_)
-            | ObjectKey::RouteMap(_) => {}
+            | ObjectKey::RouteMap(_)
+            | ObjectKey::StaticRoute(_) => {}
         }
     }
 
@@ -316,7 +317,8 @@ fn rank(key: &ObjectKey) -> u8 {
         | ObjectKey::Host(_)
         | ObjectKey::Peer(_)
         | ObjectKey::Fabric
-        | ObjectKey::RouteMap(_) => 4,
+        | ObjectKey::RouteMap(_)
+        | ObjectKey::StaticRoute(_) => 4,
     }
 }
 

@@ -27,6 +27,8 @@ pub type Gateways = Arc<BTreeSet<Gateway>>;
 pub struct Routing {
     learned: Learned,
     ways: Ways,
+    /// What people wrote: it comes before what BGP teaches, as long as it leads anywhere.
+    statics: Learned,
     /// Routes of an earlier life that no neighbour has spoken of since.
     adopted: BTreeMap<IpNet, Gateways>,
     touched: BTreeSet<IpNet>,
@@ -72,6 +74,30 @@ impl Routing {
         self.moved(prefix);
     }
 
+    /// These are all the routes people wrote, with their next hops, sorted.
+    pub fn install_statics(&mut self, wanted: &BTreeMap<IpNet, Vec<Address>>) {
+        let gone: Vec<IpNet> = self.statics.keys().filter(|prefix| !wanted.contains_key(prefix)).copied().collect();
+        for prefix in gone {
+            self.set_static(prefix, None);
+        }
+        for (prefix, next_hops) in wanted {
+            if self.statics.get(prefix).is_none_or(|known| **known != **next_hops) {
+                self.set_static(*prefix, Some(next_hops));
+            }
+        }
+    }
+
+    fn set_static(&mut self, prefix: IpNet, next_hops: Option<&[Address]>) {
+        let held = next_hops.map(|next_hops| self.ways.hold(next_hops));
+        let before = match held {
+            Some(next_hops) => self.statics.insert(prefix, next_hops),
+            None => self.statics.remove(&prefix),
+        };
+        before.into_iter().for_each(|before| self.ways.release(&before));
+        self.adopted.remove(&prefix);
+        self.touched.insert(prefix);
+    }
+
     /// A neighbour has spoken of this prefix: from now on it is as learned.
     fn moved(&mut self, prefix: IpNet) {
         self.adopted.remove(&prefix);
@@ -108,7 +134,7 @@ impl Routing {
         }
         let moved = self.ways.resolve(kernel, &self.learned);
         if !moved.is_empty() {
-            let touched = self.learned.iter().filter(|(_, next_hops)| moved.contains(*next_hops));
+            let touched = self.learned.iter().chain(&self.statics).filter(|(_, next_hops)| moved.contains(*next_hops));
             self.touched.extend(touched.map(|(prefix, _)| *prefix));
         }
     }
@@ -120,6 +146,10 @@ impl Routing {
 
     /// Where a prefix leads: nothing if nobody knows, or no next hop is reachable.
     pub fn gateways(&self, prefix: &IpNet) -> Option<&Gateways> {
+        let written = self.statics.get(prefix).and_then(|next_hops| self.ways.gateways(next_hops));
+        if written.is_some() {
+            return written;
+        }
         match self.learned.get(prefix) {
             Some(next_hops) => self.ways.gateways(next_hops),
             None => self.adopted.get(prefix),

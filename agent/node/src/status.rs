@@ -9,6 +9,7 @@ use poplin_bgp::wire::Family;
 use poplin_bgp::{Address, Asn, FamilyCount, Route, bfd};
 
 use crate::name::{EndpointName, HostName, PoolName, ServiceName};
+use crate::statics::StaticNextHop;
 
 /// One host, at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Status {
     pub routes_learned: usize,
     /// Services with endpoints here, by name.
     pub services: Vec<ServiceUse>,
+    /// Next hops that people wrote, by the route they belong to.
+    pub static_next_hops: Vec<(StaticNextHop, Option<Watched>)>,
     /// Whether its traffic is to go to other hosts, as far as they can take it.
     pub is_draining: bool,
     /// What is wrong with what was declared about BGP, one sentence each.

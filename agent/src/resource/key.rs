@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace, hostendpoint,
-//!                             routemap, service;
+//!                             routemap, service, staticroute;
 //!                             a policy or address set that lives in a namespace: NAMESPACE/NAME
 //! /poplin/v1/h/HOST           hosts
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
@@ -10,7 +10,7 @@
 //! ```
 
 use ipnet::IpNet;
-use poplin_node::name::{EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName};
+use poplin_node::name::{EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName};
 use poplin_node::object::ObjectKey;
 use poplin_policy::model::QualifiedName;
 
@@ -30,6 +30,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::HostEndpoint(name) => format!("{ROOT}c/hostendpoint/{name}"),
         ObjectKey::RouteMap(name) => format!("{ROOT}c/routemap/{name}"),
         ObjectKey::Service(name) => format!("{ROOT}c/service/{name}"),
+        ObjectKey::StaticRoute(name) => format!("{ROOT}c/staticroute/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
         ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
         ObjectKey::Block(pool, cidr) => format!("{ROOT}b/{pool}/{}", cidr.to_string().replace('/', "-")),
@@ -65,6 +66,7 @@ fn declared(kind: &str, qualified: QualifiedName) -> Option<ObjectKey> {
         "hostendpoint" => ObjectKey::HostEndpoint(name.to_owned()),
         "routemap" => ObjectKey::RouteMap(RouteMapName::new(name)),
         "service" => ObjectKey::Service(ServiceName::new(name)),
+        "staticroute" => ObjectKey::StaticRoute(StaticRouteName::new(name)),
         "peer" => ObjectKey::Peer(PeerName::new(name)),
         "fabricconfig" => ObjectKey::Fabric,
         _ => return None,
@@ -82,7 +84,7 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
         "Host" => format!("{ROOT}h/"),
         "Endpoint" => format!("{ROOT}e/"),
         "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" | "HostEndpoint"
-        | "RouteMap" | "Service" => {
+        | "RouteMap" | "Service" | "StaticRoute" => {
             format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
         }
         _ => return None,
@@ -102,6 +104,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::HostEndpoint(_) => Some("HostEndpoint"),
         ObjectKey::RouteMap(_) => Some("RouteMap"),
         ObjectKey::Service(_) => Some("Service"),
+        ObjectKey::StaticRoute(_) => Some("StaticRoute"),
         ObjectKey::Host(_) => Some("Host"),
         ObjectKey::Endpoint(_) => Some("Endpoint"),
         ObjectKey::Block(..) => None,

@@ -16,6 +16,7 @@ mod pool;
 mod protection;
 mod route_map;
 mod service;
+mod static_route;
 mod stored;
 mod timers;
 
@@ -48,6 +49,7 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::HostEndpoint(one) => check_host_endpoint(one).map(Object::HostEndpoint),
         resource::Object::RouteMap(map) => route_map::check(map).map(Object::RouteMap),
         resource::Object::Service(service) => service::check(service).map(Object::Service),
+        resource::Object::StaticRoute(route) => static_route::check(route).map(Object::StaticRoute),
     }
 }
 

@@ -130,7 +130,7 @@ fn on_a_link(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
 }
 
 /// One address, and the link it is on if it means something there only.
-fn neighbour_address(field: &str, text: &str) -> Result<Address, Invalid> {
+pub(super) fn neighbour_address(field: &str, text: &str) -> Result<Address, Invalid> {
     let found = match text.contains('%') {
         true => text.parse::<Address>().map_err(|error| Invalid::new(field, "BAD_ADDRESS", error.to_string()))?,
         false => address(field, text)?.into(),

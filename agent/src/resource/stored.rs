@@ -73,7 +73,8 @@ pub fn encode(object: &Object) -> Option<Vec<u8>> {
         | Object::Namespace(_)
         | Object::HostEndpoint(_)
         | Object::RouteMap(_)
-        | Object::Service(_) => return None,
+        | Object::Service(_)
+        | Object::StaticRoute(_) => return None,
     };
     document.to_json().ok().map(String::into_bytes)
 }

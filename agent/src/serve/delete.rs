@@ -111,6 +111,7 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         | ObjectKey::Namespace(_)
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::Service(_)
+        | ObjectKey::StaticRoute(_)
         | ObjectKey::Block(..) => None,
     }
 }

@@ -3,11 +3,13 @@
 use poplin_bgp::bfd::{Diagnostic, Path};
 use poplin_bgp::wire::Family;
 use poplin_node::name::EndpointName;
+use poplin_node::statics::StaticNextHop;
 use poplin_node::status::{BlockUse, Member, ServiceUse, Session, Status as Host, Watched};
 use poplin_proto::v1::status_service_server::StatusService;
 use poplin_proto::v1::{
     BfdStatus, BlockStatus, GetMetricsRequest, GetMetricsResponse, GetStatusRequest, GetStatusResponse,
-    ListRoutesRequest, ListRoutesResponse, PrefixCount, ServiceMember, ServiceStatus, SessionStatus, StoreStatus,
+    ListRoutesRequest, ListRoutesResponse, NextHopStatus, PrefixCount, ServiceMember, ServiceStatus, SessionStatus,
+    StoreStatus,
 };
 use tonic::{Request, Response, Status};
 
@@ -57,6 +59,7 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
         addresses: host.addresses.iter().map(ToString::to_string).collect(),
         host: host.host.to_string(),
         services: host.services.into_iter().map(service).collect(),
+        static_next_hops: host.static_next_hops.into_iter().map(next_hop).collect(),
         draining: host.is_draining,
     }
 }
@@ -109,6 +112,15 @@ fn block(block: BlockUse) -> BlockStatus {
         pool: block.pool.to_string(),
         taken: count(block.taken),
         size: block.size,
+    }
+}
+
+fn next_hop((next_hop, watched): (StaticNextHop, Option<Watched>)) -> NextHopStatus {
+    NextHopStatus {
+        route: next_hop.route.to_string(),
+        address: next_hop.address.to_string(),
+        used: next_hop.is_used,
+        bfd: watched.map(bfd),
     }
 }
 

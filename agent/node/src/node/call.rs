@@ -60,7 +60,9 @@ impl Node {
     /// After a connection ended, or time passed: callers of whom nothing is left are neighbours no more.
     pub(super) fn forget_callers(&mut self, is_occasion: bool) {
         if let Some(speaker) = self.speaker.as_ref().filter(|_| is_occasion) {
+            let before = self.callers.len();
             self.callers.retain(|&caller| !speaker.is_forgotten(caller));
+            self.has_world_moved |= self.callers.len() != before;
         }
     }
 }

@@ -81,6 +81,7 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::Block(..)
         | ObjectKey::Host(_)
         | ObjectKey::Peer(_)
-        | ObjectKey::RouteMap(_) => false,
+        | ObjectKey::RouteMap(_)
+        | ObjectKey::StaticRoute(_) => false,
     }
 }

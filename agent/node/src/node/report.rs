@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 use poplin_bgp::NeighbourView;
+use poplin_bgp::bfd::View;
 use poplin_policy::compile::Counted;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
@@ -46,6 +47,7 @@ impl Node {
             routing_problems: self.peering.as_ref().map(|peering| peering.problems.clone()).unwrap_or_default(),
             kernel_error: self.kernel_error.clone(),
             services: self.service_uses(),
+            static_next_hops: self.statics.next_hops().map(|one| (one.clone(), watched(now, one.view))).collect(),
             is_draining: me.is_some_and(|me| me.is_draining),
         }
     }
@@ -82,7 +84,7 @@ impl Node {
             limits: view.limits,
             is_shut_down: view.is_shut_down,
             last_error: view.last_error,
-            bfd: view.bfd.map(|view| Watched { in_state: now.saturating_duration_since(view.since), view }),
+            bfd: watched(now, view.bfd),
         }
     }
 
@@ -106,6 +108,10 @@ impl Node {
         }
         Some((self.promise(endpoint), findings))
     }
+}
+
+fn watched(now: Instant, view: Option<View>) -> Option<Watched> {
+    view.map(|view| Watched { in_state: now.saturating_duration_since(view.since), view })
 }
 
 fn block_use(block: &crate::object::Block) -> BlockUse {

@@ -41,8 +41,31 @@ impl Node {
         }
         self.reflects_until = reflects_until;
         self.discover();
+        self.route_statically();
         self.adopted_until.get_or_insert(now + ADOPTION);
         self.drain_speaker();
+    }
+
+    /// Keeps the routes people wrote true.
+    fn route_statically(&mut self) {
+        let (Some(mirror), Some(kernel)) = (&self.mirror, &self.kernel) else { return };
+        let Some(me) = mirror.host(&self.identity.host) else { return };
+        let before = self.statics.ways();
+        self.statics.want(mirror, me, kernel);
+        self.routing.install_statics(&self.statics.routes());
+        if self.statics.ways() != before {
+            self.watch_ways();
+        }
+    }
+
+    /// Asks for all ways that anybody wants watched, if that is something new. What BGP wants comes first.
+    fn watch_ways(&mut self) {
+        let mut wanted = self.statics.ways();
+        wanted.extend(self.bgp_ways.clone());
+        if self.watched != wanted {
+            self.watched.clone_from(&wanted);
+            self.actions.push_back(Action::Bgp(poplin_bgp::Action::Watch(wanted)));
+        }
     }
 
     /// Has neighbours looked for where they are to be, and forgets those whose link is gone.
@@ -75,6 +98,10 @@ impl Node {
 
     pub(super) fn speaker_event(&mut self, now: Instant, event: poplin_bgp::Event) {
         self.admit_caller(now, &event);
+        if let poplin_bgp::Event::PathChanged(view) = &event {
+            self.statics.saw(view);
+            self.routing.install_statics(&self.statics.routes());
+        }
         match (&mut self.speaker, event) {
             (Some(speaker), event) => {
                 let is_occasion = is_occasion(&event);
@@ -95,6 +122,10 @@ impl Node {
             match action {
                 poplin_bgp::Action::Install { prefix, next_hops } => self.routing.install(prefix, &next_hops),
                 poplin_bgp::Action::Remove { prefix } => self.routing.remove(prefix),
+                poplin_bgp::Action::Watch(ways) => {
+                    self.bgp_ways = ways;
+                    self.watch_ways();
+                }
                 poplin_bgp::Action::Note(note) => self.note(Note::Info(note.to_string())),
                 other => self.actions.push_back(Action::Bgp(other)),
             }

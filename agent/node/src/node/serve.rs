@@ -14,7 +14,7 @@ use super::{Node, Role};
 impl Node {
     /// Finds out anew who serves what, and has probed what is due.
     pub(super) fn serve(&mut self, now: Instant) {
-        if std::mem::take(&mut self.is_serving_stale) && self.role == Role::Host {
+        if self.has_world_moved && self.role == Role::Host {
             self.serve_anew(now);
         }
         self.actions.extend(self.health.take_due(now).into_iter().map(Action::Probe));

@@ -43,6 +43,7 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
         | Object::Endpoint(_)
         | Object::AddressSet(_)
         | Object::RouteMap(_)
+        | Object::StaticRoute(_)
         | Object::Namespace(_)
         | Object::HostEndpoint(_) => false,
     };
@@ -69,6 +70,7 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             Object::Fabric(fabric) => unknown_map(["spec.meshImport", "spec.meshExport"], &fabric.routing.mesh, &after),
             Object::AddressSet(_)
             | Object::RouteMap(_)
+            | Object::StaticRoute(_)
             | Object::Block(_)
             | Object::Namespace(_)
             | Object::HostEndpoint(_) => None,
