@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 36] = [
+const DOCUMENTS: [&str; 37] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -29,6 +29,7 @@ const DOCUMENTS: [&str; 36] = [
     "FabricConfig",
     "FabricConfigSpec",
     "MonitoringStation",
+    "HostSessions",
     "Namespace",
     "NamespaceSpec",
     "HostEndpoint",
@@ -73,7 +74,7 @@ const REPORTS: [&str; 23] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 12] = [
+const NEVER_NULL: [&str; 13] = [
     "PolicySpec.ingress",
     "PolicySpec.egress",
     "Rule.from",
@@ -82,6 +83,7 @@ const NEVER_NULL: [&str; 12] = [
     "PeerSpec.prefix_limits",
     "PeerSpec.shutdown",
     "FabricConfigSpec.bfd",
+    "FabricConfigSpec.host_sessions",
     "RouteRule.when",
     "FabricConfigSpec.reflectors",
     "ServiceSpec.health",

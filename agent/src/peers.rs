@@ -16,10 +16,11 @@ mod zone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use poplin_bgp::{Action, Address, ConnectionId, Event as BgpEvent, Protection, Zone};
 use poplin_node::Event;
 use tokio::io::AsyncReadExt;
@@ -37,6 +38,9 @@ use zone::{address_of, socket_address};
 
 /// How long a dialled neighbour may take to answer.
 const DIAL: Duration = Duration::from_secs(5);
+
+/// How soon a new password of a prefix counts: as soon as a neighbour usually calls again.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// Octets read at once: a few of the largest messages (RFC 4271 §4.1: 4,096 octets). What they make the speaker ask for waits in
 /// memory until all of them are read, and is handed back to the kernel if it is much.
@@ -75,6 +79,7 @@ impl Peers {
         for listener in listeners {
             tokio::spawn(accept(listener, shared.clone()));
         }
+        tokio::spawn(renew(Arc::downgrade(&shared)));
         Self { shared, bfd, links, writers: BTreeMap::new(), opened }
     }
 
@@ -94,6 +99,11 @@ impl Peers {
     /// These are the links on which neighbours are to be found from now on.
     pub fn discover(&mut self, links: &BTreeMap<Zone, u32>) {
         self.links.want(links);
+    }
+
+    /// Calls from these prefixes are protected so from now on.
+    pub fn protect_callers(&self, ranges: BTreeMap<IpNet, Protection>) {
+        self.shared.shield.wants_callers(ranges);
     }
 
     /// Does what the speaker asks.
@@ -166,6 +176,15 @@ async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>) {
                 tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors: do not spin
             }
         }
+    }
+}
+
+/// Whoever calls from a prefix with a password is dropped by the kernel until the listener knows it: a new one is looked for in its file.
+async fn renew(shared: Weak<Shared>) {
+    let mut interval = tokio::time::interval(RENEWAL);
+    while let Some(shared) = shared.upgrade() {
+        shared.shield.renew_callers();
+        interval.tick().await;
     }
 }
 

@@ -38,7 +38,7 @@ impl World {
         Self { host, tor: tor.into(), lab }
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.lab.directory().join("password")
     }
 

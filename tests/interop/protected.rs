@@ -102,3 +102,32 @@ fn a_neighbour_whose_packets_seem_to_come_from_afar_is_told() {
     world.bird(V4, ""); // its half-dead connections would hold it up
     world.until_established();
 }
+
+#[test]
+fn who_calls_from_a_prefix_is_let_in_by_its_password_and_a_new_one_counts_soon() {
+    for ends in [V4, V6] {
+        let world = World::new();
+        world.password("secret");
+        let range = if ends == V4 { "172.31.1.0/24" } else { "fd31:1::/64" };
+        world.host.apply(&format!(
+            "{{apiVersion: poplin.dev/v1, kind: Peer, metadata: {{name: router}}, \
+             spec: {{addressRange: '{range}', asn: 65001, passwordFile: {}, ttlSecurityHops: 1}}}}",
+            world.file().display()
+        ));
+
+        world.bird(ends, "ttl security on;");
+        until("an unsigned call is dropped", || {
+            let status = world.tor.borrow().birdc("show protocols all fabric");
+            status.contains("Connect") || status.contains("Active")
+        });
+        assert!(world.host.status()["sessions"].as_array().is_none_or(Vec::is_empty));
+
+        world.bird(ends, "ttl security on; password \"secret\";");
+        world.until_established();
+
+        world.password("another");
+        world.bird(ends, "ttl security on; password \"another\";");
+        until("the session is gone", || world.session()["state"] != "Established");
+        world.until_established();
+    }
+}

@@ -101,3 +101,26 @@ fn is_met(host: &Agent, name: &str) -> bool {
 fn learned(host: &Agent) -> usize {
     host.routes().iter().filter(|route| route.contains(" via ")).count()
 }
+
+#[test]
+fn hosts_know_one_another_by_a_password_and_strangers_on_the_segment_do_not_get_through() {
+    let fabric = Fabric::meshed(2);
+    let (web, db) = (fabric.container(1, "web"), fabric.container(2, "db"));
+    let (first, second) = ("172.30.0.1".parse().unwrap(), fabric.hosts[1].namespace());
+    assert!(second.connect(first, 179).is_ok(), "before that anybody may call");
+    let file = fabric.lab.directory().join("hosts.key");
+    std::fs::write(&file, "secret\n").unwrap();
+    let sessions = format!("{{passwordFile: {}, holdTimeSeconds: 9, connectRetrySeconds: 1}}", file.display());
+
+    fabric.hosts[0].apply(&format!(
+        "{{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {{name: default}}, spec: {{hostSessions: {sessions}}}}}"
+    ));
+
+    eventually("the session is there again, signed", || {
+        let neighbour = fabric.hosts[0].poplin(&["bgp", "neighbor", "h2", "-o", "json"]);
+        let is_so = neighbour.contains("\"holdSeconds\": 9") && neighbour.contains("Established");
+        if is_so { Ok(()) } else { Err(neighbour) }
+    });
+    assert!(second.connect(first, 179).is_err(), "the kernel drops a call without a signature");
+    until("containers reach each other", || web.reaches(db.v4()) && db.reaches(web.v6()));
+}

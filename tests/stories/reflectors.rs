@@ -126,3 +126,26 @@ fn neighbours(host: &Agent) -> Vec<String> {
     };
     sessions.iter().map(name).collect()
 }
+
+#[test]
+fn a_reflector_tells_all_ways_to_a_service() {
+    let (fabric, _, _) = reflected(REFLECTORS);
+    fabric.hosts[0].apply(
+        "{apiVersion: poplin.dev/v1, kind: Service, metadata: {name: dns}, spec: {addresses: [198.51.100.7], endpoints: app == 'dns'}}",
+    );
+
+    let servers = [3, 4].map(|host: usize| {
+        let mut server = fabric.lab.container(&format!("dns-{host}"));
+        fabric.hosts[host - 1].cni_add(&mut server, &serde_json::json!({"app": "dns"}));
+        server
+    });
+
+    let client = &fabric.hosts[1];
+    eventually("a host that only knows the reflector shares the service among both", || {
+        let routes = client.routes();
+        let route = routes.iter().find(|route| route.starts_with("198.51.100.7 ")).cloned().unwrap_or_default();
+        let is_shared = ["172.30.0.3", "172.30.0.4"].iter().all(|hop| route.contains(&format!("via {hop} ")));
+        if is_shared { Ok(()) } else { Err(format!("{routes:?}")) }
+    });
+    drop(servers);
+}

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use poplin_bgp::Zone;
+use ipnet::IpNet;
+use poplin_bgp::{Protection, Zone};
 
 use crate::flows::FlowHandle;
 use crate::kernel::Step;
@@ -31,6 +32,8 @@ pub enum Action {
     Discover(BTreeMap<Zone, u32>),
     /// Ask an endpoint whether it is healthy. Answered by [`Event::Probed`](crate::event::Event::Probed) when its time is up at the latest.
     Probe(Probe),
+    /// From now on calls from these prefixes are protected so, and all others as [`poplin_bgp::Action::Protect`] says.
+    ProtectCallers(BTreeMap<IpNet, Protection>),
     /// Do something with a BGP connection.
     Bgp(poplin_bgp::Action),
     /// Tell the log.

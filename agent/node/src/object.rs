@@ -392,6 +392,10 @@ pub struct Routing {
     pub is_closed_outside: bool,
     /// Who is told of sessions and routes by BMP.
     pub stations: BTreeMap<SocketAddr, Monitoring>,
+    /// How long things may take between hosts.
+    pub timers: Timers,
+    /// What keeps strangers off the connections between them.
+    pub protection: Protection,
 }
 
 impl Default for Routing {
@@ -403,6 +407,8 @@ impl Default for Routing {
             long_lived: Some(LONG_LIVED),
             is_closed_outside: false,
             stations: BTreeMap::new(),
+            timers: Timers::default(),
+            protection: Protection::default(),
         }
     }
 }

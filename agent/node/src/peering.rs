@@ -21,7 +21,7 @@ use poplin_bgp::{
 
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
-use crate::object::{Bfd, Host, Peer};
+use crate::object::{Bfd, Host, Peer, Timers};
 use crate::prefix::host_prefix;
 use crate::serving;
 use crate::underlay::on_link;
@@ -59,6 +59,8 @@ pub struct Peering {
     pub links: BTreeMap<Zone, u32>,
     /// Whether neighbours may call that are not among these yet.
     pub expects_callers: bool,
+    /// How they are protected who call from these prefixes.
+    pub protected: BTreeMap<IpNet, Protection>,
     /// Who is told of all that by BMP.
     pub stations: BTreeMap<SocketAddr, Monitoring>,
 }
@@ -108,10 +110,16 @@ pub fn peering(
         }
         let known = || before.and_then(|before| before.neighbour(address, host.name.as_str()));
         let Some(exchange) = terms.with_host(host, known) else { continue };
-        let neighbour = neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn).into(), HOLD_TIME, exchange);
+        let routing = &fabric.routing;
+        let neighbour =
+            neighbour(me, address, BGP_PORT, host.asn.unwrap_or(fabric.asn).into(), routing.timers.hold, exchange);
+        let neighbour = timed(neighbour, &routing.timers);
+        // Whoever reflects knows more than one way to a service. As a reflector comes and goes no session is to begin anew for it.
+        let add_paths = AddPaths { receive: true, send: true };
         // Hosts whose routes outlive them for long outlive a hold time, too: a reflector without power says nothing before.
-        let long_lived = fabric.routing.long_lived;
-        neighbours.push(NeighbourConfig { bfd, long_lived, gentle: long_lived.is_some(), ..neighbour });
+        let (long_lived, protection) = (routing.long_lived, routing.protection.clone());
+        let gentle = long_lived.is_some();
+        neighbours.push(NeighbourConfig { bfd, long_lived, gentle, protection, add_paths, ..neighbour });
         names.insert(address, host.name.to_string());
     }
     for (peer, address) in callers::called_from_a_range(mirror, me, callers) {
@@ -130,7 +138,8 @@ pub fn peering(
     let wanted = callers::links(mirror, me);
     let live = kernel.live.iter().filter(|(zone, _)| wanted.contains(zone));
     let links = live.map(|(zone, index)| (*zone, *index)).collect();
-    Peering { speaker, neighbours, names, problems, is_reflector, links, expects_callers, stations }
+    let protected = callers::protected(mirror, me);
+    Peering { speaker, neighbours, names, problems, is_reflector, links, expects_callers, protected, stations }
 }
 
 impl Peering {
@@ -183,10 +192,16 @@ fn neighbour_of_peer(me: &Host, peer: &Peer, ours: Asn, address: Address, exchan
         extended_messages: peer.extended_messages,
         extended_next_hop: peer.extended_next_hop,
         role: peer.role,
-        keepalive: peer.timers.keepalive,
-        connect_retry: peer.timers.connect_retry,
-        send_hold: peer.timers.send_hold,
-        ..usual
+        ..timed(usual, &peer.timers)
+    }
+}
+
+fn timed(neighbour: NeighbourConfig, timers: &Timers) -> NeighbourConfig {
+    NeighbourConfig {
+        keepalive: timers.keepalive,
+        connect_retry: timers.connect_retry,
+        send_hold: timers.send_hold,
+        ..neighbour
     }
 }
 

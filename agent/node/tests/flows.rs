@@ -291,7 +291,12 @@ impl Room {
                 }
                 Action::EndFlows(flows) => self.ended.extend(flows),
                 Action::Transact(_, transaction) => panic!("{transaction:?}"),
-                Action::Answer(..) | Action::Discover(_) | Action::Probe(_) | Action::Bgp(_) | Action::Note(_) => {}
+                Action::Answer(..)
+                | Action::Discover(_)
+                | Action::ProtectCallers(_)
+                | Action::Probe(_)
+                | Action::Bgp(_)
+                | Action::Note(_) => {}
             }
         }
     }

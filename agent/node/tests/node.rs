@@ -73,7 +73,7 @@ impl Desk {
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
                 Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
-                Action::Discover(_) | Action::Bgp(_) | Action::Note(_) => {}
+                Action::Discover(_) | Action::ProtectCallers(_) | Action::Bgp(_) | Action::Note(_) => {}
             }
         }
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
+use ipnet::IpNet;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::setsockopt;
@@ -23,6 +24,17 @@ const HOPS: u8 = 255;
 struct Md5;
 nix::setsockopt_impl!(Md5, libc::IPPROTO_TCP, libc::TCP_MD5SIG, Signature, SetStruct<'_, Signature>);
 
+/// `TCP_MD5SIG_EXT`, which looks at the flags.
+#[derive(Clone)]
+struct Md5OfPrefix;
+nix::setsockopt_impl!(Md5OfPrefix, libc::IPPROTO_TCP, TCP_MD5SIG_EXT, Signature, SetStruct<'_, Signature>);
+
+/// linux/tcp.h, Linux 4.13 and later.
+const TCP_MD5SIG_EXT: i32 = 32;
+
+/// `TCP_MD5SIG_FLAG_PREFIX`: the key is of all addresses that begin so.
+const OF_PREFIX: u8 = 1;
+
 /// `IP_MINTTL`.
 #[derive(Clone)]
 struct MinTtl;
@@ -38,7 +50,7 @@ nix::setsockopt_impl!(MinHopCount, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, i
 struct Signature {
     /// A `sockaddr_storage`; the kernel does not look at the port.
     address: [u8; 128],
-    /// None: the key is of this address, not of a prefix or an interface.
+    /// 0: the key is of this address.
     flags: u8,
     prefix_bits: u8,
     /// Zero takes the key away.
@@ -50,15 +62,31 @@ struct Signature {
 /// From now on segments to and from this neighbour carry the password's signature, and those that do not are dropped; without a password it
 /// is as before. `is_v6` is the socket's own family: one of IPv6 takes an IPv4 neighbour in its mapped form.
 pub(super) fn sign(socket: &impl AsFd, is_v6: bool, neighbour: IpAddr, password: Option<&Password>) -> io::Result<()> {
-    let mut key = [0; Password::OCTETS_MAX];
-    let octets = password.map(Password::octets).unwrap_or_default();
-    key[..octets.len()].copy_from_slice(octets);
-    let key_octets = u16::try_from(octets.len()).unwrap_or(u16::MAX);
-    let address = address(is_v6, neighbour);
-    let signature = Signature { address, flags: 0, prefix_bits: 0, key_octets, interface: 0, key };
-    match setsockopt(socket, Md5, &signature) {
+    done(setsockopt(socket, Md5, &Signature::new(is_v6, neighbour, password)), password)
+}
+
+/// The same for all neighbours in a prefix; a key of one address among them counts before it. On a listener: who is accepted inherits it.
+pub(super) fn sign_all(socket: &impl AsFd, is_v6: bool, range: IpNet, password: Option<&Password>) -> io::Result<()> {
+    let of_one = Signature::new(is_v6, range.network(), password);
+    // Also for IPv4 in its mapped form the kernel counts the bits of IPv4 (net/ipv6/tcp_ipv6.c, `tcp_v6_parse_md5_keys`).
+    let signature = Signature { flags: OF_PREFIX, prefix_bits: range.prefix_len(), ..of_one };
+    done(setsockopt(socket, Md5OfPrefix, &signature), password)
+}
+
+fn done(outcome: nix::Result<()>, password: Option<&Password>) -> io::Result<()> {
+    match outcome {
         Err(Errno::ENOENT) if password.is_none() => Ok(()), // there was none
         outcome => Ok(outcome?),
+    }
+}
+
+impl Signature {
+    fn new(is_v6: bool, neighbour: IpAddr, password: Option<&Password>) -> Self {
+        let mut key = [0; Password::OCTETS_MAX];
+        let octets = password.map(Password::octets).unwrap_or_default();
+        key[..octets.len()].copy_from_slice(octets);
+        let key_octets = u16::try_from(octets.len()).unwrap_or(u16::MAX);
+        Self { address: address(is_v6, neighbour), flags: 0, prefix_bits: 0, key_octets, interface: 0, key }
     }
 }
 

@@ -9,11 +9,12 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ipnet::IpNet;
 use poplin_bgp::{Address, Protection};
 use tokio::net::TcpListener;
 
 use super::dropped::Dropped;
-use super::option::{receive_from_near, send_from_afar, sign};
+use super::option::{receive_from_near, send_from_afar, sign, sign_all};
 use super::password::{Password, PasswordError};
 
 /// Who is protected how, and the sockets that calls come in at.
@@ -22,6 +23,8 @@ pub(super) struct Shield {
     listeners: Vec<(Arc<TcpListener>, bool)>,
     /// Locked for moments, never while something is waited for.
     wanted: Mutex<BTreeMap<Address, Protection>>,
+    /// The same for whoever calls from a prefix and is not among them.
+    callers: Mutex<BTreeMap<IpNet, Protection>>,
     /// What the kernel had dropped when a neighbour that does not answer was last dialled.
     dropped: Mutex<BTreeMap<Address, Dropped>>,
 }
@@ -48,7 +51,7 @@ impl Shield {
             (listener, is_v6)
         };
         let listeners = listeners.into_iter().map(with_family).collect();
-        Self { listeners, wanted: Mutex::default(), dropped: Mutex::default() }
+        Self { listeners, wanted: Mutex::default(), callers: Mutex::default(), dropped: Mutex::default() }
     }
 
     /// This is everybody who is to be protected from now on.
@@ -70,6 +73,37 @@ impl Shield {
                 tracing::warn!("there will be no session with {neighbour}: {error}");
             }
         }
+    }
+
+    /// Calls from these prefixes, and no others, are to be protected before anybody knows who calls.
+    pub(super) fn wants_callers(&self, wanted: BTreeMap<IpNet, Protection>) {
+        let before = std::mem::replace(&mut *lock(&self.callers), wanted.clone());
+        for range in before.keys().filter(|range| !wanted.contains_key(range)) {
+            let _ = self.sign_callers(*range, None); // a key that stays turns away who would be no neighbour
+        }
+        for (range, protection) in &wanted {
+            if let Err(error) = self.sign_as_wanted(*range, protection) {
+                tracing::warn!("nobody in {range} will be accepted: {error}");
+            }
+        }
+    }
+
+    /// Reads the passwords of prefixes anew. One that cannot be read stays as it was, and is told when somebody calls.
+    pub(super) fn renew_callers(&self) {
+        for (range, protection) in &*lock(&self.callers) {
+            let _ = self.sign_as_wanted(*range, protection);
+        }
+    }
+
+    fn sign_as_wanted(&self, range: IpNet, protection: &Protection) -> Result<(), ShieldError> {
+        let password = protection.password_file.as_deref().map(Password::read).transpose()?;
+        Ok(self.sign_callers(range, password.as_ref())?)
+    }
+
+    fn sign_callers(&self, range: IpNet, password: Option<&Password>) -> io::Result<()> {
+        let can_hear = |is_v6: bool| is_v6 || range.addr().is_ipv4();
+        let called = self.listeners.iter().filter(|(_, is_v6)| can_hear(*is_v6));
+        called.into_iter().try_for_each(|(listener, is_v6)| sign_all(&**listener, *is_v6, range, password))
     }
 
     /// Prepares a socket that speaks to this neighbour, dialled or accepted; one that was refused must not be used.
@@ -106,7 +140,12 @@ impl Shield {
 
     /// How a neighbour is to be protected now.
     pub(super) fn protection(&self, neighbour: Address) -> Protection {
-        lock(&self.wanted).get(&neighbour).cloned().unwrap_or_default()
+        if let Some(known) = lock(&self.wanted).get(&neighbour) {
+            return known.clone();
+        }
+        let callers = lock(&self.callers);
+        let within = callers.iter().filter(|(range, _)| range.contains(&neighbour.ip()));
+        within.max_by_key(|(range, _)| range.prefix_len()).map(|(_, known)| known.clone()).unwrap_or_default()
     }
 
     /// A dial begins.

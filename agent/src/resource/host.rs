@@ -18,6 +18,7 @@ use poplin_proto::v1;
 use super::bfd;
 use super::monitoring::stations;
 use super::route_map::named;
+use super::{protection, timers};
 
 /// Name of the one `FabricConfig`.
 pub(super) const FABRIC_NAME: &str = "default";
@@ -138,14 +139,13 @@ fn routing(spec: &v1::FabricConfigSpec) -> Result<Routing, Invalids> {
     let life = spec.long_lived_seconds.map(|seconds| long_lived("spec.longLivedSeconds", seconds));
     let life = findings.take(life.unwrap_or(Ok(Routing::default().long_lived)));
     let stations = findings.take_part(stations("spec.monitoringStations", &spec.monitoring_stations));
-    let checked = reflectors.zip(cluster).zip(closed).zip(life).zip(stations);
-    findings.finish(checked.map(|((((reflectors, cluster), is_closed_outside), long_lived), stations)| Routing {
-        stations,
-        long_lived,
-        reflectors,
-        cluster,
-        mesh,
-        is_closed_outside,
+    let sessions = spec.host_sessions.clone().unwrap_or_default();
+    let (field, password_file) = ("spec.hostSessions", &sessions.password_file);
+    let protection = protection::check(&mut findings, field, password_file, sessions.ttl_security_hops);
+    let timers = timers::check(&mut findings, field, (&sessions).into());
+    let checked = reflectors.zip(cluster).zip(closed).zip(life).zip(stations).zip(timers);
+    findings.finish(checked.map(|(((((reflectors, cluster), is_closed_outside), long_lived), stations), timers)| {
+        Routing { timers, protection, stations, long_lived, reflectors, cluster, mesh, is_closed_outside }
     }))
 }
 

@@ -27,10 +27,10 @@ pub(super) fn check(peer: &v1::Peer) -> Result<Peer, Invalids> {
     let port = findings.take(within("spec.port", spec.port.unwrap_or(u32::from(BGP_PORT)), 1, 65535, ""));
     let port = port.and_then(|port| u16::try_from(port).ok());
     let hosts = findings.take(selector("spec.hosts", &spec.hosts));
-    let timers = timers::check(&mut findings, &spec);
+    let timers = timers::check(&mut findings, "spec", (&spec).into());
     let bfd = spec.bfd.and_then(|bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let maps = named(&mut findings, [("spec.import", &spec.import), ("spec.export", &spec.export)]);
-    let protection = protection::check(&mut findings, &spec);
+    let protection = protection::check(&mut findings, "spec", &spec.password_file, spec.ttl_security_hops);
     let limits =
         spec.prefix_limits.as_ref().and_then(|limits| limits::check(&mut findings, "spec.prefixLimits", limits));
     let shutdown = spec.shutdown.clone().and_then(|text| findings.take(communication("spec.shutdown", text)));
@@ -83,7 +83,7 @@ fn remote_as(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<PeerAs> {
 /// How many may call from a prefix unless it is said: a few racks.
 const CALLERS: u32 = 100;
 
-/// An address, a link that it has to itself, or a prefix that it calls from. What must be known before a call comes does not go with a prefix.
+/// An address, a link that it has to itself, or a prefix that it calls from. What a dial needs does not go with a prefix.
 fn place(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
     let most = findings.take(within("spec.addressRangeMax", spec.address_range_max.unwrap_or(CALLERS), 1, 10_000, ""));
     if spec.address_range.is_empty() {
@@ -100,8 +100,6 @@ fn place(findings: &mut Findings, spec: &v1::PeerSpec) -> Option<Place> {
         ("interface", !spec.interface.is_empty()),
         ("address", !spec.address.is_empty()),
         ("port", spec.port.is_some()),
-        ("passwordFile", !spec.password_file.is_empty()),
-        ("ttlSecurityHops", spec.ttl_security_hops.is_some()),
     ];
     for (field, _) in fixed.into_iter().filter(|(_, is_there)| *is_there) {
         let message = "it belongs to a peer of one address, and this one has an addressRange";
@@ -233,7 +231,8 @@ mod tests {
 
         assert_eq!(place(|_| {}), Ok(Place::Within("192.0.2.0/24".parse().unwrap(), 100)));
         assert_eq!(refused(|spec| spec.address = "192.0.2.9".to_owned()), "spec.address");
-        assert_eq!(refused(|spec| spec.password_file = "/etc/key".to_owned()), "spec.passwordFile");
+        assert_eq!(refused(|spec| spec.port = Some(1179)), "spec.port");
+        assert!(place(|spec| spec.password_file = "/etc/key".to_owned()).is_ok());
         assert_eq!(refused(|spec| spec.address_range_max = Some(0)), "spec.addressRangeMax");
         let useless = |spec: &mut v1::PeerSpec| {
             (spec.address, spec.address_range) = ("192.0.2.9".to_owned(), String::new());

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 
 use poplin_bgp::Protection;
 use poplin_manifest::field::{Findings, Invalid, within};
-use poplin_proto::v1::PeerSpec;
 
-/// Checks what stands there.
-pub(super) fn check(findings: &mut Findings, spec: &PeerSpec) -> Protection {
-    let password_file = match spec.password_file.as_str() {
+/// Checks what stands in two fields of `spec`, or of something in it.
+pub(super) fn check(findings: &mut Findings, spec: &str, password_file: &str, hops: Option<u32>) -> Protection {
+    let password_file = match password_file {
         "" => None,
-        path => findings.take(absolute("spec.passwordFile", path)),
+        path => findings.take(absolute(&format!("{spec}.passwordFile"), path)),
     };
-    let hops = spec.ttl_security_hops.and_then(|hops| {
-        findings.take(within("spec.ttlSecurityHops", hops, 1, 254, " hops")).and_then(|hops| u8::try_from(hops).ok())
+    let hops = hops.and_then(|hops| {
+        findings
+            .take(within(&format!("{spec}.ttlSecurityHops"), hops, 1, 254, " hops"))
+            .and_then(|hops| u8::try_from(hops).ok())
     });
     Protection { password_file, hops_max: hops.and_then(NonZeroU8::new) }
 }
@@ -37,9 +38,8 @@ mod tests {
     use super::*;
 
     fn checked(password_file: &str, hops: Option<u32>) -> Result<Protection, String> {
-        let spec = PeerSpec { password_file: password_file.to_owned(), ttl_security_hops: hops, ..PeerSpec::default() };
         let mut findings = Findings::default();
-        let protection = check(&mut findings, &spec);
+        let protection = check(&mut findings, "spec", password_file, hops);
         findings.finish(Some(protection)).map_err(|invalids| invalids.to_string())
     }
 

@@ -4,27 +4,60 @@ use std::time::Duration;
 
 use poplin_manifest::field::{Findings, within};
 use poplin_node::object::Timers;
-use poplin_proto::v1::PeerSpec;
+use poplin_proto::v1::{HostSessions, PeerSpec};
 
 /// A day: whoever waits longer has another reason than a neighbour.
 const SECONDS_MAX: u32 = 86_400;
 
-/// Checks what stands there.
-pub(super) fn check(findings: &mut Findings, spec: &PeerSpec) -> Option<Timers> {
+/// What is wished for, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    hold: Option<u32>,
+    keepalive: Option<u32>,
+    connect_retry: Option<u32>,
+    send_hold: Option<u32>,
+}
+
+impl From<&PeerSpec> for Wish {
+    fn from(spec: &PeerSpec) -> Self {
+        Self {
+            hold: spec.hold_time_seconds,
+            keepalive: spec.keepalive_seconds,
+            connect_retry: spec.connect_retry_seconds,
+            send_hold: spec.send_hold_seconds,
+        }
+    }
+}
+
+impl From<&HostSessions> for Wish {
+    fn from(sessions: &HostSessions) -> Self {
+        Self {
+            hold: sessions.hold_time_seconds,
+            keepalive: sessions.keepalive_seconds,
+            connect_retry: sessions.connect_retry_seconds,
+            send_hold: sessions.send_hold_seconds,
+        }
+    }
+}
+
+/// Checks what stands in fields of `spec`, or of something in it.
+pub(super) fn check(findings: &mut Findings, spec: &str, wish: Wish) -> Option<Timers> {
     let usual = Timers::default();
+    let mut time = |field: &str, seconds, low, high, advice| {
+        time(findings, &format!("{spec}.{field}"), seconds, low, high, advice)
+    };
     // RFC 4271 §4.2: a hold time is zero or at least three seconds; zero would keep a dead peer for ever.
-    let hold = time(findings, "holdTimeSeconds", spec.hold_time_seconds, 3, 65_535, "leave it out for 90");
+    let hold = time("holdTimeSeconds", wish.hold, 3, 65_535, "leave it out for 90");
     let hold = hold?.unwrap_or(usual.hold);
     let hold_seconds = u32::try_from(hold.as_secs()).unwrap_or(u32::MAX);
     // RFC 4271 §4.4: three KEEPALIVEs fit into a hold time, so that one may be lost; more often than each second is refused.
     let advice = "leave it out for a third of holdTimeSeconds, or raise that";
-    let keepalive = time(findings, "keepaliveSeconds", spec.keepalive_seconds, 1, hold_seconds / 3, advice);
+    let keepalive = time("keepaliveSeconds", wish.keepalive, 1, hold_seconds / 3, advice);
     let advice = "leave it out for 5";
-    let retry = time(findings, "connectRetrySeconds", spec.connect_retry_seconds, 1, SECONDS_MAX, advice);
+    let retry = time("connectRetrySeconds", wish.connect_retry, 1, SECONDS_MAX, advice);
     // RFC 9687: a neighbour that may be silent for so long may be busy for longer.
     let advice = "more than holdTimeSeconds, or leave it out for 480 or twice holdTimeSeconds, whichever is more";
-    let send_hold =
-        time(findings, "sendHoldSeconds", spec.send_hold_seconds, hold_seconds.saturating_add(1), SECONDS_MAX, advice);
+    let send_hold = time("sendHoldSeconds", wish.send_hold, hold_seconds.saturating_add(1), SECONDS_MAX, advice);
     Some(Timers {
         hold,
         keepalive: keepalive?,
@@ -43,7 +76,7 @@ fn time(
     advice: &str,
 ) -> Option<Option<Duration>> {
     let Some(seconds) = seconds else { return Some(None) };
-    let checked = within(&format!("spec.{field}"), seconds, low, high.max(low), " s");
+    let checked = within(field, seconds, low, high.max(low), " s");
     let checked = findings.take(checked.map_err(|invalid| invalid.advice(advice)))?;
     Some(Some(Duration::from_secs(checked.into())))
 }
@@ -56,7 +89,7 @@ mod tests {
         let mut spec = PeerSpec::default();
         change(&mut spec);
         let mut findings = Findings::default();
-        let timers = check(&mut findings, &spec);
+        let timers = check(&mut findings, "spec", Wish::from(&spec));
         findings.finish(timers).map_err(|invalids| invalids.to_string())
     }
 

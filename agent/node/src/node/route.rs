@@ -33,6 +33,9 @@ impl Node {
             self.origins = origins;
         }
         if self.peering.as_ref() != Some(&wanted) {
+            if before.map(|before| &before.protected).unwrap_or(&BTreeMap::new()) != &wanted.protected {
+                self.actions.push_back(Action::ProtectCallers(wanted.protected.clone()));
+            }
             speaker.handle(now, poplin_bgp::Event::ExpectsCallers(wanted.expects_callers));
             speaker.handle(now, poplin_bgp::Event::Monitor(wanted.stations.clone()));
             let (config, neighbours) = (wanted.speaker, wanted.neighbours.clone());

@@ -3,9 +3,10 @@
 //! In: the store as last heard, this host's own record, and who has called. Out: which peer each caller is. A caller that hangs up and
 //! leaves no route is forgotten, so a prefix costs nothing as long as nobody calls: see `node/call.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use poplin_bgp::{Address, Zone};
+use ipnet::IpNet;
+use poplin_bgp::{Address, Protection, Zone};
 
 use crate::mirror::Mirror;
 use crate::object::{Host, Peer, Place};
@@ -57,6 +58,15 @@ pub(crate) fn peer_of<'a>(
     let (peer, _, most) = ranges(mirror, me, address).max_by_key(|(_, bits, _)| *bits)?;
     let known = callers.iter().filter(|&&caller| is(mirror, me, peer, caller)).count();
     Some((peer, known < most))
+}
+
+/// How those are protected who call from a prefix, before anybody knows who they are.
+pub(super) fn protected(mirror: &Mirror, me: &Host) -> BTreeMap<IpNet, Protection> {
+    let protected = peers(mirror, me).filter_map(|peer| match peer.place {
+        Place::Within(range, _) => Some((range.trunc(), peer.protection.clone())),
+        Place::At(_) | Place::On(_) => None,
+    });
+    protected.filter(|(_, protection)| *protection != Protection::default()).collect()
 }
 
 /// Whether anybody may call that is not known by an address.

@@ -14,6 +14,9 @@ use crate::mirror::Mirror;
 use crate::name::RouteMapName;
 use crate::object::{Fabric, Host, Peer, RouteMaps};
 
+/// How many paths to one prefix another host is told: a reflector knows as many as there are hosts that serve. As many as peers are told.
+const PATHS: usize = 8;
+
 pub(super) struct Terms<'a> {
     mirror: &'a Mirror,
     fabric: &'a Fabric,
@@ -80,7 +83,7 @@ impl<'a> Terms<'a> {
         };
         let maps = &self.fabric.routing.mesh;
         let ruled = self.ruled("the fabric's configuration", maps, &RouteRules::Open);
-        Some(Exchange { client_of, retiring: !is_joined, ..ruled })
+        Some(Exchange { client_of, retiring: !is_joined, paths: PATHS, ..ruled })
     }
 
     fn ruled(&mut self, who: &str, maps: &RouteMaps, unnamed: &RouteRules) -> Exchange {
