@@ -66,6 +66,8 @@ pub struct KernelState {
     pub learned: BTreeMap<IpNet, Target>,
     /// Next hop objects of our protocol.
     pub next_hops: BTreeMap<NextHopId, NextHop>,
+    /// Numbers among ours under which other programs have objects.
+    pub foreign_next_hops: BTreeSet<NextHopId>,
     /// Whether this kernel has next hop objects: Linux 5.3 and later. Without, each route carries its gateways.
     pub has_next_hops: bool,
     /// Permanent neighbour entries on our links.

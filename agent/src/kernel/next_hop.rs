@@ -67,8 +67,15 @@ pub(super) fn remove(route: &mut Conversation, id: NextHopId) -> Result<(), Trou
     }
 }
 
-/// All objects of ours; nothing if this kernel knows no such thing.
-pub(super) fn read(route: &mut Conversation) -> Result<Option<Vec<(NextHopId, NextHop)>>, Refusal> {
+/// An object under a number among ours.
+pub(super) enum Found {
+    Ours(NextHopId, NextHop),
+    /// Another program made it.
+    Foreign(NextHopId),
+}
+
+/// All objects under numbers among ours; nothing if this kernel knows no such thing.
+pub(super) fn read(route: &mut Conversation) -> Result<Option<Vec<Found>>, Refusal> {
     let head = head(AF_UNSPEC, 0);
     let found =
         route.dump(RTM_GETNEXTHOP, &head, |_| {}, |found: &mut Vec<_>, payload| found.extend(parse_one(payload)));
@@ -79,8 +86,7 @@ pub(super) fn read(route: &mut Conversation) -> Result<Option<Vec<(NextHopId, Ne
     }
 }
 
-/// One of ours; nothing for those of others, and for a kind we never write.
-fn parse_one(payload: &[u8]) -> Option<(NextHopId, NextHop)> {
+fn parse_one(payload: &[u8]) -> Option<Found> {
     let (mut id, mut group, mut gateway, mut interface) = (None, None, None, None);
     for (kind, value) in attributes(payload.get(HEAD_OCTETS..)?) {
         match kind {
@@ -91,7 +97,10 @@ fn parse_one(payload: &[u8]) -> Option<(NextHopId, NextHop)> {
             _ => {}
         }
     }
-    let is_ours = payload.get(2) == Some(&ROUTE_PROTOCOL);
+    let id = id?;
+    if payload.get(2) != Some(&ROUTE_PROTOCOL) {
+        return Some(Found::Foreign(id));
+    }
     let next_hop = match group {
         Some(members) => {
             // What is none of ours, or weighs more than one, makes another group than any we write: one without members.
@@ -100,7 +109,7 @@ fn parse_one(payload: &[u8]) -> Option<(NextHopId, NextHop)> {
         }
         None => NextHop::Single(Gateway { address: gateway.unwrap_or(NOWHERE), interface }),
     };
-    Some((id.filter(|_| is_ours)?, next_hop))
+    Some(Found::Ours(id, next_hop))
 }
 
 /// The gateway of an object that has none, which is never one we write.

@@ -44,7 +44,12 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     let ours = |index: u32| all_links.get(&index).and_then(|found| found.ours.as_ref());
     let mut state = KernelState { is_forwarding_off: sysctl::is_forwarding_off(), ..KernelState::default() };
     state.has_next_hops = next_hops.is_some();
-    state.next_hops = next_hops.into_iter().flatten().collect();
+    for found in next_hops.into_iter().flatten() {
+        match found {
+            next_hop::Found::Ours(id, next_hop) => drop(state.next_hops.insert(id, next_hop)),
+            next_hop::Found::Foreign(id) => drop(state.foreign_next_hops.insert(id)),
+        }
+    }
     state.dark = all_links.iter().filter(|(_, found)| found.is_dark).map(|(index, _)| *index).collect();
     for (index, found) in &all_links {
         match &found.ours {

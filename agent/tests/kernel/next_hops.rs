@@ -174,11 +174,14 @@ fn a_new_life_takes_over_groups_and_writes_nothing() {
 fn next_hops_of_others_are_left_alone() {
     let host = namespace();
     host.ip("nexthop add id 7 via 10.0.1.9 dev up1");
-    host.ip("nexthop add id 2399141999 via 10.0.1.8 dev up1");
+    host.ip("nexthop add id 2399141888 via 10.0.1.8 dev up1"); // the first number we would take
+    host.ip("nexthop add id 2399141890 group 2399141888");
     let both = by(&host, &[1, 2]);
     host.within(|| {
         let mut world = Host::new();
         world.lead(&both);
+        assert_eq!(world.led(), Some((*both).clone()));
+        assert_eq!(Host::new().lead(&both), [], "a later life finds nothing to do");
         world.groups.follow(prefixes().map(|prefix| (prefix, None)).collect(), true);
         world.bring_up_to_date();
         assert_eq!(world.led(), None);
@@ -186,7 +189,8 @@ fn next_hops_of_others_are_left_alone() {
 
     let left = host.ip("nexthop");
 
-    assert!(left.lines().count() == 2 && left.contains("id 7 ") && left.contains("id 2399141999 "), "{left}");
+    let theirs = ["id 7 via 10.0.1.9", "id 2399141888 via 10.0.1.8", "id 2399141890 group 2399141888"];
+    assert!(left.lines().count() == 3 && theirs.iter().all(|one| left.contains(one)), "{left}");
 }
 
 #[test]

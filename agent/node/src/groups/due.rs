@@ -65,8 +65,15 @@ impl Groups {
         objects
     }
 
-    /// Another hand may have put an object of another kind under a number of ours, and the kernel changes no kind in its place.
+    /// Another hand may have put an object of another kind under a number of ours, and the kernel changes no kind in its place; or one of its
+    /// own, which is left alone.
     fn avoid_occupied(&mut self, seen: &KernelState) {
+        self.numbers.avoid(&seen.foreign_next_hops);
+        for id in &seen.foreign_next_hops {
+            let gateway = self.numbers.gateway_of(*id);
+            gateway.into_iter().for_each(|gateway| self.numbers.renumber(gateway));
+            self.renumber(*id);
+        }
         for (id, found) in &seen.next_hops {
             match found {
                 NextHop::Group(_) => {

@@ -11,18 +11,21 @@ use crate::kernel::{Gateway, KernelState, NextHop, NextHopId};
 pub(super) struct Numbers {
     singles: BTreeMap<Gateway, NextHopId>,
     taken: BTreeSet<NextHopId>,
+    /// Numbers that other programs have.
+    foreign: BTreeSet<NextHopId>,
     next: NextHopId,
 }
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { singles: BTreeMap::new(), taken: BTreeSet::new(), next: NextHopId::FIRST }
+        Self { singles: BTreeMap::new(), taken: BTreeSet::new(), foreign: BTreeSet::new(), next: NextHopId::FIRST }
     }
 }
 
 impl Numbers {
     /// Takes over what an earlier life numbered.
     pub(super) fn adopt(&mut self, kernel: &KernelState) {
+        self.avoid(&kernel.foreign_next_hops);
         for (id, next_hop) in &kernel.next_hops {
             self.taken.insert(*id);
             self.next = id.next();
@@ -33,12 +36,17 @@ impl Numbers {
         }
     }
 
+    /// Other programs have objects under these numbers.
+    pub(super) fn avoid(&mut self, foreign: &BTreeSet<NextHopId>) {
+        self.foreign.clone_from(foreign);
+    }
+
     /// A number nobody has.
     pub(super) fn take(&mut self) -> NextHopId {
         loop {
             let id = self.next;
             self.next = id.next();
-            if self.taken.insert(id) {
+            if !self.foreign.contains(&id) && self.taken.insert(id) {
                 return id;
             }
         }
