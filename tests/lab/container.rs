@@ -27,6 +27,11 @@ impl Container {
         &self.namespace
     }
 
+    /// Its namespace, and nothing else of it.
+    pub fn into_namespace(self) -> Namespace {
+        self.namespace
+    }
+
     /// Remembers its addresses, in the form `10.77.0.1/32`.
     pub(crate) fn learn<'a>(&mut self, addresses: impl Iterator<Item = &'a str>) {
         let bare = addresses.filter_map(|address| address.split('/').next()?.parse().ok());
