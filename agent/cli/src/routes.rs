@@ -71,7 +71,7 @@ fn row(route: &RouteStatus) -> Vec<String> {
         number(route.local_pref),
         number(route.med),
         or_none(route.as_path.clone()),
-        or_none(route.communities.join(" ")),
+        or_none(tags(route)),
         or_none(route.clusters.join(" ")),
     ]
 }
@@ -97,6 +97,12 @@ fn mark(route: &RouteStatus) -> &'static str {
     }
 }
 
+/// Its communities, and `otc:65000` if that system marked it as for customers only.
+fn tags(route: &RouteStatus) -> String {
+    let mark = route.only_to_customer.map(|asn| format!("otc:{asn}"));
+    route.communities.iter().cloned().chain(mark).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +115,7 @@ mod tests {
             next_hop: "192.0.2.2".to_owned(),
             local_pref: Some(100),
             communities: vec!["65000:1".to_owned(), "no-export".to_owned()],
+            only_to_customer: Some(65000),
             state: "best".to_owned(),
             ..RouteStatus::default()
         };
@@ -118,7 +125,7 @@ mod tests {
         let line = text.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>();
         assert_eq!(
             line,
-            ["*", "10.77.0.64/26", "192.0.2.2", "192.0.2.2", "100", "-", "-", "65000:1", "no-export", "-"]
+            ["*", "10.77.0.64/26", "192.0.2.2", "192.0.2.2", "100", "-", "-", "65000:1", "no-export", "otc:65000", "-"]
         );
     }
 }

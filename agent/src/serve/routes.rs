@@ -63,6 +63,7 @@ fn said(said: &Attributes) -> RouteStatus {
         med: said.med,
         communities: said.all_communities().map(|community| community.to_string()).collect(),
         originator: said.originator.map(|originator| originator.to_string()).unwrap_or_default(),
+        only_to_customer: said.only_to_customer.map(|asn| asn.0),
         clusters: said.clusters.iter().map(ToString::to_string).collect(),
         ..RouteStatus::default()
     }
