@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use poplin_agent::config::{Config, Flags};
 use poplin_agent::run::run;
+use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -12,9 +13,11 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("POPLIN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
     let outcome = Config::load(flags).and_then(|config| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        // As a task, the loop runs in the thread that has just read what concerns it, and nobody is woken for it.
-        runtime.block_on(async { tokio::spawn(run(config)).await? })
+        let doors = Builder::new_multi_thread().worker_threads(2).thread_name("doors").enable_all().build()?;
+        // The loop, the store's news and the neighbours share a thread: what is read is thought of where it was read, and nobody is woken for it.
+        let outcome = Builder::new_current_thread().enable_all().build()?.block_on(run(config, doors.handle()));
+        doors.shutdown_background();
+        outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

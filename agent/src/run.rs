@@ -13,6 +13,7 @@ use poplin_bgp::{Address, Order, OrderRefusal};
 use poplin_node::request::{Answer, RequestId};
 use poplin_node::status::Status;
 use poplin_node::{Action, Event, Node, Note, Role};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -40,9 +41,12 @@ const QUEUE: usize = 1024;
 const DEFAULT_POOL: &str =
     r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"default"},"spec":{"cidr":"10.77.0.0/16"}}"#;
 
-/// Runs the agent until it is told to stop.
-pub async fn run(config: Config) -> anyhow::Result<()> {
-    let listener = listen(&config.socket)?;
+/// Runs the agent until it is told to stop. Whoever asks something is answered by the threads of `doors`: a long answer holds up no neighbour.
+pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
+    let listener = {
+        let _among_the_doors = doors.enter();
+        listen(&config.socket)?
+    };
     let (role, truth) = truth(&config).await?;
     let store = truth.store();
     let hands = match role {
@@ -64,9 +68,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready };
     if let Some(address) = config.metrics_listen {
-        tokio::spawn(door::serve(door::bind(address).await?, desk.clone()));
+        let bound = doors.spawn(door::bind(address)).await??;
+        doors.spawn(door::serve(bound, desk.clone()));
     }
-    let door = tokio::spawn(serve(listener, desk));
+    let door = doors.spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let mut agent = Agent {
         node: Node::with_role(config.identity, role),

@@ -31,9 +31,8 @@ pub(super) fn start(bed: &Bed, task: Task) -> Process {
 
 /// What the other process does, until it is killed.
 pub(crate) fn speak(task: Task) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = runtime.expect("a runtime starts").block_on(async { tokio::spawn(converse(task)).await });
-    outcome.expect("it goes on until it is killed");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime starts").block_on(converse(task));
 }
 
 async fn converse(task: Task) {
