@@ -6,10 +6,11 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 31] = [
+const DOCUMENTS: [&str; 32] = [
     "Metadata",
     "Pool",
     "PoolSpec",
+    "Nat",
     "Host",
     "HostSpec",
     "Endpoint",
@@ -65,7 +66,8 @@ const REPORTS: [&str; 20] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 10] = [
+const NEVER_NULL: [&str; 11] = [
+    "PoolSpec.nat",
     "PolicySpec.ingress",
     "PolicySpec.egress",
     "Rule.from",

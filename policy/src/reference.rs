@@ -33,7 +33,7 @@ impl Rule {
         });
         let then = match &self.then {
             Then::Verdict(verdict) => verdict.target().map(Reference::Chain).into_iter().collect(),
-            Then::Log(_) | Then::Notrack => Vec::new(),
+            Then::Log(_) | Then::Notrack | Then::SourceNat(_) => Vec::new(),
             Then::Lookup { map, .. } => vec![Reference::Map(map)],
             Then::Dispatch(dispatch) => dispatch.maps().map(Reference::Map).collect(),
         };

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::packet::{ICMP6, protocol_name};
 use crate::ruleset::{
     Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, Field, Form, Hook,
-    HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Set, Then, Verdict,
+    HookKind, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Set, SourceNat, Then, Verdict,
 };
 
 impl fmt::Display for Ruleset {
@@ -85,7 +85,11 @@ impl fmt::Display for Hook {
             BasePolicy::Accept => "accept",
             BasePolicy::Drop => "drop",
         };
-        write!(out, "type filter hook {point} priority {}; policy {policy};", self.priority)
+        let kind = match self.kind {
+            HookKind::Filter => "filter",
+            HookKind::Nat => "nat",
+        };
+        write!(out, "type {kind} hook {point} priority {}; policy {policy};", self.priority)
     }
 }
 
@@ -107,6 +111,8 @@ impl fmt::Display for Rule {
             Then::Verdict(verdict) => write!(out, "{verdict}"),
             Then::Log(log) => write!(out, "{log}"),
             Then::Notrack => out.write_str("notrack"),
+            Then::SourceNat(SourceNat::Masquerade) => out.write_str("masquerade"),
+            Then::SourceNat(SourceNat::To(address)) => write!(out, "snat to {address}"),
             Then::Lookup { fields, map } => write!(out, "{} vmap @{map}", looked_at(fields)),
             Then::Dispatch(dispatch) => write!(out, "{dispatch}"),
         }

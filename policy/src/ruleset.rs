@@ -5,7 +5,7 @@
 //! nftables (linux/netfilter/nf_tables.h): one `inet` table of sets, maps and chains.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smallvec::SmallVec;
 
@@ -225,12 +225,23 @@ pub struct Chain {
 /// A place in the kernel's path where a base chain stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hook {
+    /// What its rules are for.
+    pub kind: HookKind,
     /// Which place.
     pub point: HookPoint,
     /// Lower runs first; 0 is `filter`, −300 is `raw` (linux/netfilter_ipv4.h).
     pub priority: i32,
     /// What happens to a packet no rule decided: accept or drop.
     pub policy: BasePolicy,
+}
+
+/// What the rules of a base chain are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// They see every packet, and say what becomes of it (`type filter`).
+    Filter,
+    /// They see the first packet of each flow, and say under which addresses the flow goes on (`type nat`).
+    Nat,
 }
 
 /// The hooks of the `inet` family that we use (linux/netfilter.h, `nf_inet_hooks`).
@@ -346,6 +357,9 @@ pub enum Then {
     Verdict(Verdict),
     /// Tells whoever listens, as long as there are not too many, and goes on to the next rule.
     Log(Log),
+    /// The flow that the packet begins goes on under another source, and the chain ends. Only in chains of [`HookKind::Nat`] at
+    /// [`HookPoint::Postrouting`].
+    SourceNat(SourceNat),
     /// Connection tracking is not to look at it (`notrack`); goes on to the next rule. Only before tracking, at [`HookPoint::Prerouting`]
     /// and [`HookPoint::Output`].
     Notrack,
@@ -358,6 +372,15 @@ pub enum Then {
     },
     /// Finds an id, and does what a map says of it; whatever is not there on the way: the next rule.
     Dispatch(Dispatch),
+}
+
+/// Under which source a flow goes on. Where two flows would be alike by it, the kernel chooses another source port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceNat {
+    /// An address of the interface it leaves by, or if that has none, another one of this host's (`masquerade`).
+    Masquerade,
+    /// This address (`snat`). Packets of the other family go on to the next rule.
+    To(IpAddr),
 }
 
 /// The steps to a verdict by way of ids.

@@ -10,8 +10,9 @@ use std::net::IpAddr;
 
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Counter, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form, HookPoint,
-    Interface, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set, Then, Value, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Counter, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form, Hook,
+    HookKind, HookPoint, Interface, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set, SourceNat, Then, Value,
+    Verdict,
 };
 
 /// A packet at a place of the kernel's path.
@@ -177,10 +178,8 @@ pub struct Journey {
 
 /// Sends the packet through those base chains of its hook whose priority is asked for, lowest first.
 pub fn journey(book: &impl Book, transit: &Transit, asks: impl Fn(i32) -> bool) -> Journey {
-    let hooked = |chain: &&Chain| chain.hook.is_some_and(|hook| hook.point == transit.hook && asks(hook.priority));
-    let mut bases: Vec<&Chain> = book.chains().into_iter().filter(hooked).collect();
-    bases.sort_by_key(|chain| chain.hook.map(|hook| hook.priority));
-    let walker = Walker { book, transit, trail: RefCell::default(), is_untracked: Cell::default() };
+    let bases = bases(book, transit, HookKind::Filter, asks);
+    let walker = Walker::of(book, transit);
     let is_dropped = |base: &&Chain| match walker.run(base) {
         Ending::Accept => false,
         Ending::Drop => true,
@@ -190,14 +189,38 @@ pub fn journey(book: &impl Book, transit: &Transit, asks: impl Fn(i32) -> bool) 
     Journey { outcome, chains: walker.trail.into_inner(), is_untracked: walker.is_untracked.get() }
 }
 
+/// Under which source a flow goes on that begins with this packet; absent if under its own. Such chains decide nothing else.
+pub fn source_nat(book: &impl Book, transit: &Transit) -> Option<SourceNat> {
+    let walker = Walker::of(book, transit);
+    bases(book, transit, HookKind::Nat, |_| true).into_iter().find_map(|base| {
+        walker.run(base);
+        walker.source_nat.get()
+    })
+}
+
+/// The base chains of a kind at a packet's hook whose priority is asked for, lowest first.
+fn bases<'b>(book: &'b impl Book, transit: &Transit, kind: HookKind, asks: impl Fn(i32) -> bool) -> Vec<&'b Chain> {
+    let is_asked = |hook: Hook| hook.kind == kind && hook.point == transit.hook && asks(hook.priority);
+    let hooked = |chain: &&Chain| chain.hook.is_some_and(is_asked);
+    let mut bases: Vec<&Chain> = book.chains().into_iter().filter(hooked).collect();
+    bases.sort_by_key(|chain| chain.hook.map(|hook| hook.priority));
+    bases
+}
+
 struct Walker<'a, B> {
     book: &'a B,
     transit: &'a Transit,
     trail: RefCell<Vec<Name>>,
     is_untracked: Cell<bool>,
+    source_nat: Cell<Option<SourceNat>>,
 }
 
-impl<B: Book> Walker<'_, B> {
+impl<'a, B: Book> Walker<'a, B> {
+    fn of(book: &'a B, transit: &'a Transit) -> Self {
+        let (trail, is_untracked, source_nat) = (RefCell::default(), Cell::default(), Cell::default());
+        Self { book, transit, trail, is_untracked, source_nat }
+    }
+
     fn run(&self, chain: &Chain) -> Ending {
         for rule in &chain.rules {
             if !rule.matches.iter().all(|condition| self.holds(condition)) {
@@ -230,6 +253,13 @@ impl<B: Book> Walker<'_, B> {
             Then::Notrack => {
                 self.is_untracked.set(true);
                 None
+            }
+            Then::SourceNat(SourceNat::To(address)) if address.is_ipv4() != self.transit.packet.source.is_ipv4() => {
+                None
+            }
+            Then::SourceNat(source) => {
+                self.source_nat.set(Some(*source));
+                Some(Verdict::Accept)
             }
             Then::Lookup { fields, map } => match &self.verdicts(map).elements {
                 MapElements::Verdicts(verdicts) => {

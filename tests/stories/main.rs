@@ -12,6 +12,7 @@ mod drift;
 mod drops;
 mod flows;
 mod host_endpoints;
+mod outgoing;
 mod spoof;
 mod staged;
 

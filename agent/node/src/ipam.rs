@@ -189,6 +189,7 @@ mod tests {
             block_bits,
             hosts: poplin_policy::selector::Selector::all(),
             is_enabled: true,
+            nat: None,
         }
     }
 

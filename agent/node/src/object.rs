@@ -15,6 +15,7 @@ use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RemoteAs, R
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
+use poplin_policy::nat::Outgoing;
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
@@ -139,6 +140,8 @@ pub struct Pool {
     pub hosts: Selector,
     /// Whether new addresses are taken from it.
     pub is_enabled: bool,
+    /// How packets from its addresses leave the fabric, if not as they are.
+    pub nat: Option<Outgoing>,
 }
 
 /// A part of a pool that one host holds, with the addresses taken from it. The unit of compare-and-swap.

@@ -16,7 +16,7 @@ use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, journey};
 
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
-use crate::name::{EndpointName, HostName};
+use crate::name::{EndpointName, HostName, PoolName};
 use crate::object::{Endpoint, Fabric, Object, ObjectKey};
 use crate::outlook;
 
@@ -193,6 +193,8 @@ impl Policing {
         let gone = gone.chain(known.tiers.into_iter().map(ObjectKey::Tier));
         let gone = gone.chain(known.namespaces.into_iter().map(ObjectKey::Namespace));
         let gone = gone.chain(known.host_endpoints.into_iter().map(ObjectKey::HostEndpoint));
+        let gone = gone.chain(known.pools.into_iter().map(|name| ObjectKey::Pool(PoolName::new(name))));
+        let gone = gone.chain(known.hosts.into_iter().map(|name| ObjectKey::Host(HostName::new(name))));
         let keys = mirror.all().map(Object::key);
         // Namespaces and sets come before those who live in them or are selected by them: each is then told once.
         let keys: BTreeSet<(u8, ObjectKey)> = gone.chain(keys).map(|key| (rank(&key), key)).collect();
@@ -229,11 +231,12 @@ impl Policing {
                 self.compiler.set_doorway(name, doorway);
             }
             ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric())),
-            ObjectKey::Pool(_)
-            | ObjectKey::Block(..)
-            | ObjectKey::Host(_)
-            | ObjectKey::Peer(_)
-            | ObjectKey::RouteMap(_) => {}
+            ObjectKey::Pool(name) => self.compiler.set_pool(name.as_str(), mirror.pool(name).map(outlook::pool)),
+            ObjectKey::Host(name) => {
+                let addresses = mirror.host(name).map(|host| host.addresses.clone());
+                self.compiler.set_host_addresses(name.as_str(), addresses);
+            }
+            ObjectKey::Block(..) | ObjectKey::Peer(_) | ObjectKey::RouteMap(_) => {}
         }
     }
 

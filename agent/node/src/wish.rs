@@ -170,6 +170,7 @@ mod tests {
             block_bits: 26,
             hosts: Selector::all(),
             is_enabled: true,
+            nat: None,
         };
         mirror.change(1, vec![Versioned { value: Object::Pool(pool), version: 1 }], vec![]);
         mirror

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use poplin_policy::ruleset::{
     Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form,
-    Hook, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Then, Verdict,
+    Hook, HookKind, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, SourceNat, Then, Verdict,
 };
 
 use crate::lab::{
@@ -148,7 +148,21 @@ pub(crate) fn everything() -> Ruleset {
         ranges,
         messages,
     ]);
-    let input = Hook { point: HookPoint::Input, priority: -150, policy: BasePolicy::Drop };
+    let way = |from: Match, source| Rule { matches: vec![from], counter: None, then: Then::SourceNat(source) };
+    let outgoing = Chain {
+        hook: Some(Hook {
+            kind: HookKind::Nat,
+            point: HookPoint::Postrouting,
+            priority: 100,
+            policy: BasePolicy::Accept,
+        }),
+        rules: vec![
+            way(ip4(), SourceNat::To("192.0.2.9".parse().unwrap())),
+            way(ip6(), SourceNat::To("2001:db8::9".parse().unwrap())),
+            way(protocol(6), SourceNat::Masquerade),
+        ],
+    };
+    let input = Hook { kind: HookKind::Filter, point: HookPoint::Input, priority: -150, policy: BasePolicy::Drop };
 
     Ruleset {
         sets: [
@@ -287,6 +301,7 @@ pub(crate) fn everything() -> Ruleset {
                 forward(vec![rule(vec![Match::Conntrack(established)], Verdict::Accept), dispatch, services]),
             ),
             (name("input"), Chain { hook: Some(input), rules: vec![] }),
+            (name("outgoing"), outgoing),
             (name("each-match"), each_match),
             (name("flattened"), flattened),
             (name("policy"), plain(vec![])),

@@ -12,8 +12,8 @@ use std::{panic, process, thread};
 
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, Datatype, Dispatch, Element, Field, Form, Hook, HookPoint, Interface, MapElements, Match,
-    Name, Origin, Rule, Ruleset, Set, Then, Verdict,
+    Atom, BasePolicy, Chain, Datatype, Dispatch, Element, Field, Form, Hook, HookKind, HookPoint, Interface,
+    MapElements, Match, Name, Origin, Rule, Ruleset, Set, Then, Verdict,
 };
 
 /// A network namespace that is gone when the test is.
@@ -192,7 +192,10 @@ pub(crate) fn rule(matches: Vec<Match>, verdict: Verdict) -> Rule {
 
 /// A base chain at `forward` that lets pass what no rule decides.
 pub(crate) fn forward(rules: Vec<Rule>) -> Chain {
-    Chain { hook: Some(Hook { point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept }), rules }
+    Chain {
+        hook: Some(Hook { kind: HookKind::Filter, point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept }),
+        rules,
+    }
 }
 
 pub(crate) fn plain(rules: Vec<Rule>) -> Chain {

@@ -148,6 +148,13 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		type filter hook input priority mangle; policy drop;
     	}
 
+    	chain outgoing {
+    		type nat hook postrouting priority srcnat; policy accept;
+    		meta nfproto ipv4 snat ip to 192.0.2.9
+    		meta nfproto ipv6 snat ip6 to 2001:db8::9
+    		meta l4proto tcp masquerade
+    	}
+
     	chain policy {
     	}
     }
@@ -397,6 +404,13 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
 
     	chain input {
     		type filter hook input priority mangle; policy drop;
+    	}
+
+    	chain outgoing {
+    		type nat hook postrouting priority srcnat; policy accept;
+    		meta nfproto ipv4 snat ip to 192.0.2.9
+    		meta nfproto ipv6 snat ip6 to 2001:db8::9
+    		meta l4proto tcp masquerade
     	}
     }
     "#);

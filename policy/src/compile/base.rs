@@ -15,7 +15,8 @@ use crate::model::{Direction, IpVersion};
 use crate::packet::{ICMP, ICMP6, TCP};
 use crate::place::Place;
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookPoint, Interface, Match, Name, Rule, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookKind, HookPoint, Interface, Match, Name, Rule, Then,
+    Verdict,
 };
 
 /// Priority of `raw` (linux/netfilter_ipv4.h): before connection tracking, so that spoofed packets make no entries.
@@ -288,5 +289,5 @@ fn plain(rules: Vec<Rule>) -> Chain {
 }
 
 fn base(point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
-    Chain { hook: Some(Hook { point, priority, policy: BasePolicy::Accept }), rules }
+    Chain { hook: Some(Hook { kind: HookKind::Filter, point, priority, policy: BasePolicy::Accept }), rules }
 }

@@ -10,6 +10,7 @@
 //!    ├─ in by ours ── from-workload ── interface → id → egress-…
 //!    └─ out by ours ── to-workload ─── interface → id → ingress-…
 //! input ── in by ours ── from-workload, as above ── then what workload_to_host says
+//! outgoing ── to the inside ── accept ── source → what its pool asks for (see [`nat`](crate::nat))
 //! host-… ── known ── accept, failsafe ports ── accept ── interface → id → a path of the lane (see [`gate`](crate::gate))
 //!
 //! ingress-… (a path: one endpoint's governing policies of all tiers, flattened)
@@ -37,7 +38,9 @@ mod lookup;
 mod name;
 mod node;
 mod outcome;
+mod outgoing;
 mod pairs;
+mod part;
 mod path;
 mod places;
 mod population;
@@ -57,6 +60,7 @@ use self::gate::Gates;
 use self::local::{Local, PathState};
 use self::node::Nodes;
 pub use self::node::{Counted, Form};
+use self::outgoing::Border;
 use self::places::Places;
 use self::population::Population;
 use self::slab::Id;
@@ -95,6 +99,7 @@ pub struct Compiler {
     dispatch: [Dispatch; 2],
     paths: [BTreeMap<Name, PathState>; 2],
     gates: Gates,
+    border: Border,
     nodes: Nodes,
     tables: Tables,
     /// Every named port of anybody.
@@ -112,6 +117,9 @@ pub struct Known {
     pub tiers: BTreeSet<String>,
     pub namespaces: BTreeSet<String>,
     pub host_endpoints: BTreeSet<String>,
+    pub pools: BTreeSet<String>,
+    /// Those whose addresses are known.
+    pub hosts: BTreeSet<String>,
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
@@ -144,6 +152,12 @@ impl Compiler {
         for (name, doorway) in &host.host_endpoints {
             compiler.set_doorway(name, Some(doorway.clone()));
         }
+        for (name, pool) in &host.edge.pools {
+            compiler.set_pool(name, Some(pool.clone()));
+        }
+        for (name, addresses) in &host.edge.hosts {
+            compiler.set_host_addresses(name, Some(addresses.clone()));
+        }
         compiler
     }
 
@@ -167,6 +181,7 @@ impl Compiler {
             dispatch,
             paths: Default::default(),
             gates: Gates::default(),
+            border: Border::default(),
             nodes: Nodes::default(),
             tables: Tables::default(),
             known: Vec::new(),
@@ -246,6 +261,8 @@ impl Compiler {
             tiers: self.world.tiers.keys().cloned().collect(),
             namespaces: self.world.namespaces.keys().cloned().collect(),
             host_endpoints: self.world.host_endpoints.keys().cloned().collect(),
+            pools: self.border.edge.pools.keys().cloned().collect(),
+            hosts: self.border.edge.hosts.keys().cloned().collect(),
         }
     }
 

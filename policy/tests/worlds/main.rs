@@ -7,6 +7,7 @@ mod change;
 mod count;
 mod fleet;
 mod gate;
+mod outgoing;
 mod packets;
 mod pass;
 mod spoof;

@@ -30,6 +30,7 @@ impl Node {
     /// An object has changed; the rules may depend on it.
     pub(super) fn touch_rules(&mut self, key: ObjectKey, may_deny_more: bool) {
         if bears_on_rules(&key) {
+            let may_deny_more = may_deny_more && !translates_only(&key);
             self.policing.touch_object(key, may_deny_more);
         }
     }
@@ -66,6 +67,11 @@ fn is_newcomer(mirror: &Mirror, object: &Object) -> bool {
     }
 }
 
+/// Whether what an object changes is but the source of what leaves the fabric.
+fn translates_only(key: &ObjectKey) -> bool {
+    matches!(key, ObjectKey::Pool(_) | ObjectKey::Host(_))
+}
+
 /// Whether an object can change what the compiler makes. Written out, so that a new kind asks to be thought of.
 fn bears_on_rules(key: &ObjectKey) -> bool {
     match key {
@@ -75,11 +81,9 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::AddressSet(_)
         | ObjectKey::Namespace(_)
         | ObjectKey::HostEndpoint(_)
-        | ObjectKey::Fabric => true,
-        ObjectKey::Pool(_)
-        | ObjectKey::Block(..)
+        | ObjectKey::Pool(_)
         | ObjectKey::Host(_)
-        | ObjectKey::Peer(_)
-        | ObjectKey::RouteMap(_) => false,
+        | ObjectKey::Fabric => true,
+        ObjectKey::Block(..) | ObjectKey::Peer(_) | ObjectKey::RouteMap(_) => false,
     }
 }

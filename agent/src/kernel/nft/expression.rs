@@ -3,7 +3,9 @@
 //! In: what to load, compare or look up. Out: one `NFTA_LIST_ELEM`. Knows nothing of matches and rules.
 //! Header: linux/netfilter/nf_tables.h, the attributes of each expression.
 
-use poplin_policy::ruleset::{ConntrackStates, Dispatch, Field, Log, Name, Origin, Verdict};
+use std::net::IpAddr;
+
+use poplin_policy::ruleset::{Atom, ConntrackStates, Dispatch, Field, Log, Name, Origin, Verdict};
 
 use super::super::wire::Writer;
 use super::counter;
@@ -213,6 +215,37 @@ pub(super) fn own_counter(out: &mut Writer) {
 /// Keeps connection tracking from looking at the packet; it has no attributes (net/netfilter/nft_ct.c, `nft_notrack_type`).
 pub(super) fn notrack(out: &mut Writer) {
     expression(out, "notrack", |_| {});
+}
+
+/// Lets the flow go on under this source. The family is that of the address; packets of the other go on.
+pub(super) fn source_nat(out: &mut Writer, address: IpAddr) {
+    let octets = data::atom(&atom(address));
+    immediate(out, NFT_REG32_00, |out, kind| data::put_value(out, kind, &octets));
+    expression(out, "nat", |out| {
+        out.put_be32(NFTA_NAT_TYPE, NFT_NAT_SNAT);
+        out.put_be32(NFTA_NAT_FAMILY, family_number(address));
+        out.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG32_00);
+    });
+}
+
+fn atom(address: IpAddr) -> Atom {
+    match address {
+        IpAddr::V4(address) => Atom::Address4(address),
+        IpAddr::V6(address) => Atom::Address6(address),
+    }
+}
+
+/// `NFPROTO_IPV4`, `NFPROTO_IPV6` (linux/netfilter.h).
+fn family_number(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(_) => 2,
+        IpAddr::V6(_) => 10,
+    }
+}
+
+/// Lets the flow go on under an address of this host; it has no attributes as we use it.
+pub(super) fn masquerade(out: &mut Writer) {
+    expression(out, "masq", |_| {});
 }
 
 /// Goes on for so many packets a second, and as many at once.

@@ -70,5 +70,14 @@ pub(super) const NFTA_LOG_GROUP: u16 = 1;
 pub(super) const NFTA_LOG_PREFIX: u16 = 2;
 pub(super) const NFTA_LOG_SNAPLEN: u16 = 3;
 
+pub(super) const NFTA_NAT_TYPE: u16 = 1;
+pub(super) const NFTA_NAT_FAMILY: u16 = 2;
+pub(super) const NFTA_NAT_REG_ADDR_MIN: u16 = 3;
+pub(super) const NFTA_NAT_REG_ADDR_MAX: u16 = 4;
+pub(super) const NFTA_NAT_FLAGS: u16 = 7;
+pub(super) const NFT_NAT_SNAT: u32 = 0;
+/// `NF_NAT_RANGE_MAP_IPS` (linux/netfilter/nf_nat.h): the kernel tells of it where an address is given.
+pub(super) const NF_NAT_RANGE_MAP_IPS: u32 = 1;
+
 pub(super) const NFTA_IMMEDIATE_DREG: u16 = 1;
 pub(super) const NFTA_IMMEDIATE_DATA: u16 = 2;

@@ -3,7 +3,7 @@
 //! In: rules of a chain. Out: messages. Knows nothing of how an expression is laid out.
 //! Header: linux/netfilter/nf_tables.h, `enum nft_rule_attributes`.
 
-use poplin_policy::ruleset::{Chain, Counter, Match, Name, Rule, Then};
+use poplin_policy::ruleset::{Chain, Counter, Match, Name, Rule, SourceNat, Then};
 
 use super::super::wire::{NLM_F_APPEND, NLM_F_CREATE, Writer};
 use super::batch::Batch;
@@ -43,6 +43,8 @@ pub(super) fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::log(out, log);
         }
         Then::Notrack => expression::notrack(out),
+        Then::SourceNat(SourceNat::Masquerade) => expression::masquerade(out),
+        Then::SourceNat(SourceNat::To(address)) => expression::source_nat(out, *address),
         Then::Lookup { fields, map } => {
             expression::load(out, fields);
             expression::look_up_verdict(out, map);

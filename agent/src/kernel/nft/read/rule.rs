@@ -5,7 +5,7 @@
 //! is the rule. So the writer alone knows how a rule is written.
 
 use poplin_policy::ruleset::{
-    Atom, ConntrackStates, Counter, Datatype, Dispatch, Field, Log, Match, Name, Origin, Rule, Then,
+    Atom, ConntrackStates, Counter, Datatype, Dispatch, Field, Log, Match, Name, Origin, Rule, SourceNat, Then,
 };
 
 use super::data;
@@ -112,6 +112,10 @@ fn then(rest: &[Expression]) -> Option<Then> {
     match rest {
         [Expression::Verdict(verdict)] => Some(Then::Verdict(verdict.clone())),
         [Expression::Notrack] => Some(Then::Notrack),
+        [Expression::Masquerade] => Some(Then::SourceNat(SourceNat::Masquerade)),
+        [Expression::Set { value, .. }, Expression::SourceNat { .. }] => {
+            Some(Then::SourceNat(SourceNat::To(data::address(value)?)))
+        }
         [Expression::Limit { per_second }, Expression::Log(log)] => {
             let (group, prefix) = (log.group, log.prefix.clone());
             Some(Then::Log(Log { group, prefix, per_second: *per_second }))
