@@ -1,13 +1,17 @@
-//! Whose packets leave the fabric under another address.
+//! What is translated at a host: the source of what leaves the fabric, and the destination of what comes to a published port.
 //!
-//! In: nothing, these are values. Out: nothing; the compiler makes rules of them, [`Edge::outgoing`] says what they mean, the slow and plain way.
-//! Policy is asked first, and sees containers' own addresses.
+//! In: nothing, these are values. Out: nothing; the compiler makes rules of them, [`Edge`] says what they mean, the slow and plain way.
+//! Policy stands between the two: it sees containers by their own addresses, and by the ports they listen on.
+
+mod published;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+pub use self::published::{LOOPBACK_4, Published, PublishedError};
+use crate::model::PortProtocol;
 use crate::ruleset::SourceNat;
 
 /// A pool, as translation sees it.
@@ -28,13 +32,24 @@ pub struct Outgoing {
     pub exclude: Vec<IpNet>,
 }
 
-/// What is inside of the fabric; all else is outside.
+/// What an endpoint of this host publishes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Publication {
+    /// Its addresses: at most one of each family.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Its ports. None overlaps another, also not one of another endpoint.
+    pub ports: Vec<Published>,
+}
+
+/// What is inside of the fabric; all else is outside. And how a host is an edge of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edge {
     /// All pools, by name.
     pub pools: BTreeMap<String, Pool>,
     /// The addresses hosts of the fabric are reached by, by their names.
     pub hosts: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// What endpoints of this host publish, by their names.
+    pub published: BTreeMap<String, Publication>,
 }
 
 impl Edge {
@@ -48,4 +63,25 @@ impl Edge {
         let is_excluded = outgoing.exclude.iter().any(|net| net.contains(&destination));
         (!is_excluded).then_some(outgoing.source)
     }
+
+    /// Whereto a packet leads that comes to this socket, one of this host's; absent if to the host itself.
+    pub fn published_at(&self, protocol: PortProtocol, address: IpAddr, port: u16) -> Option<SocketAddr> {
+        let is_v6 = address.is_ipv6();
+        let is_meant = |one: &&Published| {
+            one.protocol() == protocol
+                && one.concerns(is_v6)
+                && one.host_address().map_or(!is_other_loopback(address), |host| host == address)
+                && one.host_ports().contains(&port)
+        };
+        self.published.values().find_map(|publication| {
+            let container = publication.addresses.iter().find(|address| address.is_ipv6() == is_v6)?;
+            let (_, to) = publication.ports.iter().find(is_meant)?.pairs().find(|(from, _)| *from == port)?;
+            Some(SocketAddr::new(*container, to))
+        })
+    }
+}
+
+/// Loopback addresses but the one that is called localhost: others, such as a resolver at 127.0.0.53, are meant unless they are named.
+fn is_other_loopback(address: IpAddr) -> bool {
+    address.is_loopback() && address != IpAddr::V4(Ipv4Addr::LOCALHOST)
 }

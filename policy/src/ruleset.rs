@@ -5,7 +5,7 @@
 //! nftables (linux/netfilter/nf_tables.h): one `inet` table of sets, maps and chains.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 use smallvec::SmallVec;
 
@@ -182,7 +182,7 @@ impl Element {
     }
 }
 
-/// A map from keys to an id, a verdict or a counter.
+/// A map from keys to an id, a verdict, a counter, or an address and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
     /// What a key is made of, in order.
@@ -202,9 +202,13 @@ pub enum MapElements {
     Verdicts(BTreeMap<Element, Verdict>),
     /// Key → counter.
     Counters(BTreeMap<Element, Name>),
+    /// Key → IPv4 address and port.
+    Sockets4(BTreeMap<Element, SocketAddrV4>),
+    /// Key → IPv6 address and port; without flow and zone.
+    Sockets6(BTreeMap<Element, SocketAddrV6>),
 }
 
-/// What one element of a map of ids or counters leads to. Maps of verdicts are small, and looked at as a whole.
+/// What one element of a map of ids or counters leads to. Other maps are small, and looked at as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// To an id.
@@ -333,6 +337,11 @@ pub enum Match {
     },
     /// The conntrack state is one of these.
     Conntrack(ConntrackStates),
+    /// The destination is an address of this host, or is none (`fib daddr type local`).
+    ToHost {
+        /// Holds for other destinations instead.
+        negated: bool,
+    },
 }
 
 /// A set of conntrack states.
@@ -360,6 +369,17 @@ pub enum Then {
     /// The flow that the packet begins goes on under another source, and the chain ends. Only in chains of [`HookKind::Nat`] at
     /// [`HookPoint::Postrouting`].
     SourceNat(SourceNat),
+    /// The flow that the packet begins goes on to the address and port that the joined fields lead to in a map of these, of the family that
+    /// an earlier match has established; a key that is not there: the next rule. Only in chains of [`HookKind::Nat`] at
+    /// [`HookPoint::Prerouting`] and [`HookPoint::Output`].
+    DestinationNat {
+        /// As many as the map's key has parts.
+        fields: Vec<Field>,
+        /// The map's name.
+        map: Name,
+        /// Whether it is [`MapElements::Sockets6`].
+        is_v6: bool,
+    },
     /// Connection tracking is not to look at it (`notrack`); goes on to the next rule. Only before tracking, at [`HookPoint::Prerouting`]
     /// and [`HookPoint::Output`].
     Notrack,

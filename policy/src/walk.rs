@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
@@ -80,7 +80,7 @@ pub trait Book {
     fn has(&self, name: &Name, key: &[Atom]) -> Option<bool>;
     /// What a map of ids or counters says for a key.
     fn value(&self, name: &Name, key: &[Atom]) -> Option<Option<Value>>;
-    /// A map of verdicts.
+    /// A map of verdicts or sockets.
     fn verdicts(&self, name: &Name) -> Option<&Map>;
 }
 
@@ -149,7 +149,22 @@ impl Map {
         match &self.elements {
             MapElements::Ids(ids) => found(self.form, ids, key).copied().map(Value::Id),
             MapElements::Counters(counters) => found(self.form, counters, key).cloned().map(Value::Counter),
-            MapElements::Verdicts(_) => panic!("a map of verdicts is looked up for an id or a counter"),
+            MapElements::Verdicts(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
+                panic!("a map of verdicts or sockets is looked up for an id or a counter")
+            }
+        }
+    }
+}
+
+impl Map {
+    /// The address and port a key leads to.
+    fn socket(&self, key: &[Atom]) -> Option<SocketAddr> {
+        match &self.elements {
+            MapElements::Sockets4(sockets) => found(self.form, sockets, key).copied().map(SocketAddr::V4),
+            MapElements::Sockets6(sockets) => found(self.form, sockets, key).copied().map(SocketAddr::V6),
+            MapElements::Ids(_) | MapElements::Verdicts(_) | MapElements::Counters(_) => {
+                panic!("a map of others is looked up for a socket")
+            }
         }
     }
 }
@@ -198,6 +213,15 @@ pub fn source_nat(book: &impl Book, transit: &Transit) -> Option<SourceNat> {
     })
 }
 
+/// Whereto a flow goes on that begins with this packet, which is for an address of this host or is not; absent if where it was meant.
+pub fn destination_nat(book: &impl Book, transit: &Transit, is_to_host: bool) -> Option<SocketAddr> {
+    let walker = Walker { is_to_host: Some(is_to_host), ..Walker::of(book, transit) };
+    bases(book, transit, HookKind::Nat, |_| true).into_iter().find_map(|base| {
+        walker.run(base);
+        walker.destination_nat.get()
+    })
+}
+
 /// The base chains of a kind at a packet's hook whose priority is asked for, lowest first.
 fn bases<'b>(book: &'b impl Book, transit: &Transit, kind: HookKind, asks: impl Fn(i32) -> bool) -> Vec<&'b Chain> {
     let is_asked = |hook: Hook| hook.kind == kind && hook.point == transit.hook && asks(hook.priority);
@@ -213,12 +237,22 @@ struct Walker<'a, B> {
     trail: RefCell<Vec<Name>>,
     is_untracked: Cell<bool>,
     source_nat: Cell<Option<SourceNat>>,
+    destination_nat: Cell<Option<SocketAddr>>,
+    /// Whether the destination is an address of this host, where that is known.
+    is_to_host: Option<bool>,
 }
 
 impl<'a, B: Book> Walker<'a, B> {
     fn of(book: &'a B, transit: &'a Transit) -> Self {
-        let (trail, is_untracked, source_nat) = (RefCell::default(), Cell::default(), Cell::default());
-        Self { book, transit, trail, is_untracked, source_nat }
+        Self {
+            book,
+            transit,
+            trail: RefCell::default(),
+            is_untracked: Cell::default(),
+            source_nat: Cell::default(),
+            destination_nat: Cell::default(),
+            is_to_host: None,
+        }
     }
 
     fn run(&self, chain: &Chain) -> Ending {
@@ -256,6 +290,10 @@ impl<'a, B: Book> Walker<'a, B> {
             }
             Then::SourceNat(SourceNat::To(address)) if address.is_ipv4() != self.transit.packet.source.is_ipv4() => {
                 None
+            }
+            Then::DestinationNat { fields, map, .. } => {
+                self.destination_nat.set(self.verdicts(map).socket(&self.lookup_key(fields)?));
+                self.destination_nat.get().map(|_| Verdict::Accept)
             }
             Then::SourceNat(source) => {
                 self.source_nat.set(Some(*source));
@@ -306,6 +344,10 @@ impl<'a, B: Book> Walker<'a, B> {
                 other => panic!("bits of {other:?} are looked at"),
             },
             Match::Conntrack(states) => has_state(*states, self.transit.state),
+            Match::ToHost { negated } => {
+                let is_to_host = self.is_to_host.expect("only what translates destinations asks whose they are");
+                is_to_host != *negated
+            }
         }
     }
 

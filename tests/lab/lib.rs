@@ -22,7 +22,7 @@ mod witness;
 pub use agent::{Agent, told};
 pub use bird::Bird;
 pub use container::Container;
-pub use fabric::{Fabric, asn_of};
+pub use fabric::{Fabric, asn_of, both};
 pub use frr::Frr;
 pub use gobgp::Gobgp;
 pub use namespace::Namespace;

@@ -13,6 +13,7 @@ mod drops;
 mod flows;
 mod host_endpoints;
 mod outgoing;
+mod published;
 mod spoof;
 mod staged;
 

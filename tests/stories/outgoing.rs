@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use poplin_lab::{Container, Fabric, Flow, Witness, until};
+use poplin_lab::{Container, Fabric, Flow, Witness, both, until};
 
 #[test]
 fn who_has_no_way_back_is_reached_under_the_hosts_address() {
@@ -136,12 +136,6 @@ const HOST: [IpAddr; 2] = both([172, 31, 1, 2], [0xfd31, 1, 0, 0, 0, 0, 0, 2]);
 /// Addresses of h1 as well.
 const GIVEN: [&str; 2] = ["172.31.1.200", "fd31:1::200"];
 
-const fn both(four: [u8; 4], six: [u16; 8]) -> [IpAddr; 2] {
-    let [a, b, c, d] = four;
-    let [s, t, u, v, w, x, y, z] = six;
-    [IpAddr::V4(std::net::Ipv4Addr::new(a, b, c, d)), IpAddr::V6(std::net::Ipv6Addr::new(s, t, u, v, w, x, y, z))]
-}
-
 /// Two hosts under a ToR with a container on the first, and two machines outside: one that knows the way to hosts only, and one that knows all.
 struct Scene {
     web: Container,
@@ -154,29 +148,11 @@ impl Scene {
     fn new() -> Self {
         let fabric = Fabric::under_a_tor(2);
         let web = fabric.container(1, "web");
-        let outside = machine(&fabric, "outside", OUTSIDE, ["172.31.0.0/16", "fd31::/16"]);
-        let partner = machine(&fabric, "partner", PARTNER, ["default", "default"]);
+        let outside = fabric.machine("outside", OUTSIDE, ["172.31.0.0/16", "fd31::/16"]);
+        let partner = fabric.machine("partner", PARTNER, ["default", "default"]);
         until("web reaches the partner", || PARTNER.into_iter().all(|address| web.reaches(address)));
         Self { web, outside, partner, fabric }
     }
-}
-
-/// A machine beside the ToR, which is at .1 of its networks and leads it there.
-fn machine(fabric: &Fabric, name: &str, [four, six]: [IpAddr; 2], [to4, to6]: [&str; 2]) -> Container {
-    let machine = fabric.lab.container(name);
-    let near = [first(four), first(six)];
-    let [near4, near6] = [format!("{}/24", near[0]), format!("{}/64", near[1])];
-    let (inside, far) = (machine.namespace(), [format!("{four}/24"), format!("{six}/64")]);
-    fabric.tor.namespace().join(name, &[&near4, &near6], inside, "eth0", &[&far[0], &far[1]]);
-    inside.run("ip", &["route", "add", to4, "via", &near[0]]);
-    inside.run("ip", &["-6", "route", "add", to6, "via", &near[1]]);
-    machine
-}
-
-/// The neighbour of an address that ends in 2.
-fn first(address: IpAddr) -> String {
-    let text = address.to_string();
-    format!("{}1", text.strip_suffix('2').expect("machines end in 2"))
 }
 
 fn pools(nat: &str) -> String {

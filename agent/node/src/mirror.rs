@@ -311,6 +311,7 @@ mod tests {
             labels: poplin_policy::label::Labels::default(),
             namespace: None,
             ports: Vec::new(),
+            published: Vec::new(),
             host: HostName::new(host),
             attachment: id(name),
             addresses: BTreeSet::new(),

@@ -15,7 +15,7 @@ use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RemoteAs, R
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
-use poplin_policy::nat::Outgoing;
+use poplin_policy::nat::{Outgoing, Published};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
@@ -183,6 +183,8 @@ pub struct Endpoint {
     pub namespace: Option<String>,
     /// What rules call some of its ports.
     pub ports: Vec<NamedPort>,
+    /// Ports of its host that lead to it. None overlaps another.
+    pub published: Vec<Published>,
     /// Where it is.
     pub host: HostName,
     /// Who attached it.

@@ -54,3 +54,9 @@ pub fn endpoint(one: &Endpoint, namespace: Option<&Namespace>) -> model::Endpoin
 pub fn pool(one: &Pool) -> nat::Pool {
     nat::Pool { cidr: one.cidr, outgoing: one.nat.clone() }
 }
+
+/// What an endpoint publishes, if it does.
+pub fn publication(one: &Endpoint) -> Option<nat::Publication> {
+    let publication = nat::Publication { addresses: one.addresses.clone(), ports: one.published.clone() };
+    (!one.published.is_empty()).then_some(publication)
+}

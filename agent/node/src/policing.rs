@@ -10,6 +10,7 @@ use std::sync::Arc;
 use poplin_policy::compile::{Compiler, Counted, Form, HOST_ENDPOINTS, Mark, Past};
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::{HostEndpoint, Settings};
+use poplin_policy::nat::Publication;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Name, Rule, Ruleset};
 use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, journey};
@@ -63,6 +64,7 @@ enum News {
 pub struct Local {
     interfaces: BTreeMap<String, Interface>,
     links: BTreeMap<IpAddr, Interface>,
+    published: BTreeMap<String, Publication>,
 }
 
 /// Changes of our table that are due, and what will be true once they are made.
@@ -244,6 +246,7 @@ impl Policing {
         let mut now = Local::default();
         for endpoint in local {
             now.interfaces.insert(endpoint.name.to_string(), endpoint.interface.clone());
+            now.published.extend(outlook::publication(endpoint).map(|one| (endpoint.name.to_string(), one)));
             now.links.extend(endpoint.addresses.iter().map(|address| (*address, endpoint.interface.clone())));
         }
         if now == *self.local {
@@ -259,6 +262,10 @@ impl Policing {
             if self.local.interfaces.get(name) != Some(interface) {
                 self.compiler.set_interface(name, Some(interface.clone()));
             }
+        }
+        let publishers: BTreeSet<&String> = self.local.published.keys().chain(now.published.keys()).collect();
+        for name in publishers {
+            self.compiler.set_published(name, now.published.get(name).cloned());
         }
         self.local = Arc::new(now);
     }

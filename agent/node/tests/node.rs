@@ -174,6 +174,7 @@ fn wish(container: &str) -> Attach {
         labels: Labels::default(),
         namespace: None,
         ports: Vec::new(),
+        published: Vec::new(),
         netns: format!("/run/netns/{container}").into(),
         addresses: BTreeSet::new(),
     }

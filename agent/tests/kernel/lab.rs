@@ -150,6 +150,8 @@ pub(crate) fn none_of(elements: &MapElements) -> MapElements {
         MapElements::Ids(_) => MapElements::Ids(Default::default()),
         MapElements::Verdicts(_) => MapElements::Verdicts(Default::default()),
         MapElements::Counters(_) => MapElements::Counters(Default::default()),
+        MapElements::Sockets4(_) => MapElements::Sockets4(Default::default()),
+        MapElements::Sockets6(_) => MapElements::Sockets6(Default::default()),
     }
 }
 

@@ -10,6 +10,7 @@
 //!    ├─ in by ours ── from-workload ── interface → id → egress-…
 //!    └─ out by ours ── to-workload ─── interface → id → ingress-…
 //! input ── in by ours ── from-workload, as above ── then what workload_to_host says
+//! published-in, published-out ── to this host ── protocol . port → a container's address . port (see [`nat`](crate::nat))
 //! outgoing ── to the inside ── accept ── source → what its pool asks for (see [`nat`](crate::nat))
 //! host-… ── known ── accept, failsafe ports ── accept ── interface → id → a path of the lane (see [`gate`](crate::gate))
 //!
@@ -44,6 +45,7 @@ mod part;
 mod path;
 mod places;
 mod population;
+mod published;
 mod question;
 mod range;
 mod slab;
@@ -157,6 +159,9 @@ impl Compiler {
         }
         for (name, addresses) in &host.edge.hosts {
             compiler.set_host_addresses(name, Some(addresses.clone()));
+        }
+        for (name, publication) in &host.edge.published {
+            compiler.set_published(name, Some(publication.clone()));
         }
         compiler
     }
@@ -276,7 +281,8 @@ impl Compiler {
     }
 
     fn set_base_chains(&mut self) {
-        for (name, chain) in base::chains(&self.settings) {
+        let publishing: Vec<IpVersion> = IpVersion::BOTH.into_iter().filter(|family| self.publishes(*family)).collect();
+        for (name, chain) in base::chains(&self.settings, &publishing) {
             self.edited.set_chain(&name, Some(chain));
         }
     }

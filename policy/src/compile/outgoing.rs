@@ -27,31 +27,34 @@ use crate::ruleset::{
 };
 
 /// Priority of source translation, `srcnat` (linux/netfilter_ipv4.h, `NF_IP_PRI_NAT_SRC`).
-const SOURCE_NAT: i32 = 100;
+pub(super) const SOURCE_NAT: i32 = 100;
 
-/// What is known of pools and hosts, and what stands because of it.
+/// What is known of the edge, and what stands because of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Border {
     pub(super) edge: Edge,
-    standing: Standing,
+    /// What stands because of pools.
+    outgoing: Standing,
+    /// What stands because something is published.
+    pub(super) published: Standing,
 }
 
 impl Compiler {
     /// A pool comes, changes or goes.
     pub fn set_pool(&mut self, name: &str, pool: Option<Pool>) {
-        let Border { edge, standing } = &mut self.border;
+        let Border { edge, outgoing, .. } = &mut self.border;
         if edge.pools.get(name) != pool.as_ref() {
             put(&mut edge.pools, name, pool);
-            standing.put(part(edge), &mut self.edited);
+            outgoing.put(part(edge), &mut self.edited);
         }
     }
 
     /// The addresses others reach a host by, of this host or another, come, change or go.
     pub fn set_host_addresses(&mut self, name: &str, addresses: Option<BTreeSet<IpAddr>>) {
-        let Border { edge, standing } = &mut self.border;
+        let Border { edge, outgoing, .. } = &mut self.border;
         if edge.hosts.get(name) != addresses.as_ref() {
             put(&mut edge.hosts, name, addresses);
-            standing.put(part(edge), &mut self.edited);
+            outgoing.put(part(edge), &mut self.edited);
         }
     }
 }

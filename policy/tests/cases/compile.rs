@@ -6,9 +6,9 @@ use insta::assert_snapshot;
 use poplin_policy::compile::compile;
 use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::model::{Action, DefaultAction, Peers};
-use poplin_policy::nat::{Edge, Outgoing, Pool};
+use poplin_policy::nat::{Edge, Outgoing, Pool, Publication};
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Interface, Ruleset, SourceNat};
+use poplin_policy::ruleset::{HookPoint, Interface, Name, Ruleset, SourceNat};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
 use poplin_policy::world::World;
 
@@ -98,9 +98,29 @@ fn two_pools_that_ask_for_the_same_and_one_that_asks_for_something_else() {
     let hosts =
         BTreeMap::from([("h1".to_owned(), ["198.51.100.1", "2001:db8::1"].map(|text| text.parse().unwrap()).into())]);
 
-    let rules = compile(&World::default(), &Host { edge: Edge { pools: pools.into(), hosts }, ..host(&[]) });
+    let rules =
+        compile(&World::default(), &Host { edge: Edge { pools: pools.into(), hosts, ..Edge::default() }, ..host(&[]) });
 
     assert_snapshot!(of_policies(&rules));
+}
+
+#[test]
+fn two_endpoints_that_publish_ports() {
+    let publication = |addresses: &[&str], ports: &[&str]| Publication {
+        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        ports: ports.iter().map(|text| text.parse().unwrap()).collect(),
+    };
+    let published = BTreeMap::from([
+        ("db".to_owned(), publication(&["10.0.0.3"], &["127.0.0.1:5432:5432"])),
+        ("web".to_owned(), publication(&["10.0.0.1", "fd00::1"], &["8080-8081:80-81", "192.0.2.1:53:5353/udp"])),
+    ]);
+
+    let rules = compile(&World::default(), &Host { edge: Edge { published, ..Edge::default() }, ..host(&[]) });
+
+    let mut part = of_policies(&rules);
+    let forward = Name::new("forward");
+    part.chains.insert(forward.clone(), rules.chains[&forward].clone());
+    assert_snapshot!(part);
 }
 
 #[test]

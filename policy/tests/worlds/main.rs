@@ -10,5 +10,6 @@ mod gate;
 mod outgoing;
 mod packets;
 mod pass;
+mod published;
 mod spoof;
 mod strategy;

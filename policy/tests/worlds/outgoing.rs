@@ -58,7 +58,7 @@ fn edge() -> impl Strategy<Value = Edge> {
                 pools.insert(format!("p{}", pools.len()), pool);
             }
         }
-        Edge { pools, hosts }
+        Edge { pools, hosts, ..Edge::default() }
     })
 }
 
@@ -127,7 +127,7 @@ fn a_pool_more_that_asks_for_the_same_is_elements_more() {
 #[test]
 fn a_fabric_whose_pools_do_not_ask_is_not_translated_and_has_no_chain_for_it() {
     let pool = Pool { cidr: "10.77.0.0/16".parse().unwrap(), outgoing: None };
-    let edge = Edge { pools: BTreeMap::from([("a".to_owned(), pool)]), hosts: BTreeMap::new() };
+    let edge = Edge { pools: BTreeMap::from([("a".to_owned(), pool)]), ..Edge::default() };
 
     assert_eq!(with(&edge), with(&Edge::default()));
 }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use poplin_policy::ruleset::{Atom, ConntrackStates, Dispatch, Field, Log, Name, Origin, Verdict};
+use poplin_policy::ruleset::{Atom, ConntrackStates, Datatype, Dispatch, Field, Log, Name, Origin, Verdict};
 
 use super::super::wire::Writer;
 use super::counter;
@@ -223,7 +223,7 @@ pub(super) fn source_nat(out: &mut Writer, address: IpAddr) {
     immediate(out, NFT_REG32_00, |out, kind| data::put_value(out, kind, &octets));
     expression(out, "nat", |out| {
         out.put_be32(NFTA_NAT_TYPE, NFT_NAT_SNAT);
-        out.put_be32(NFTA_NAT_FAMILY, family_number(address));
+        out.put_be32(NFTA_NAT_FAMILY, family_number(address.is_ipv6()));
         out.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG32_00);
     });
 }
@@ -236,12 +236,39 @@ fn atom(address: IpAddr) -> Atom {
 }
 
 /// `NFPROTO_IPV4`, `NFPROTO_IPV6` (linux/netfilter.h).
-fn family_number(address: IpAddr) -> u32 {
-    match address {
-        IpAddr::V4(_) => 2,
-        IpAddr::V6(_) => 10,
-    }
+pub(super) fn family_number(is_v6: bool) -> u32 {
+    if is_v6 { 10 } else { 2 }
 }
+
+/// Lets the flow go on to the address and port that the first registers lead to; goes on if they lead nowhere.
+pub(super) fn destination_nat(out: &mut Writer, map: &Name, is_v6: bool) {
+    lookup(out, map, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG32_00));
+    let address_registers = data::octets_of(address_type(is_v6)) / REGISTER_OCTETS;
+    expression(out, "nat", |out| {
+        out.put_be32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
+        out.put_be32(NFTA_NAT_FAMILY, family_number(is_v6));
+        out.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG32_00);
+        let port = NFT_REG32_00 + u32::try_from(address_registers).expect("an address has at most 4 registers");
+        out.put_be32(NFTA_NAT_REG_PROTO_MIN, port);
+    });
+}
+
+fn address_type(is_v6: bool) -> Datatype {
+    if is_v6 { Datatype::Address6 } else { Datatype::Address4 }
+}
+
+/// Goes on if the destination is an address of this host, or is none.
+pub(super) fn to_host(out: &mut Writer, negated: bool) {
+    expression(out, "fib", |out| {
+        out.put_be32(NFTA_FIB_DREG, NFT_REG32_00);
+        out.put_be32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+        out.put_be32(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+    });
+    compare(out, &RTN_LOCAL, negated);
+}
+
+/// `RTN_LOCAL` (linux/rtnetlink.h), a number in host order.
+pub(super) const RTN_LOCAL: [u8; REGISTER_OCTETS] = 2_u32.to_ne_bytes();
 
 /// Lets the flow go on under an address of this host; it has no attributes as we use it.
 pub(super) fn masquerade(out: &mut Writer) {

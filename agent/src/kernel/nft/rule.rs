@@ -43,6 +43,10 @@ pub(super) fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::log(out, log);
         }
         Then::Notrack => expression::notrack(out),
+        Then::DestinationNat { fields, map, is_v6 } => {
+            expression::load(out, fields);
+            expression::destination_nat(out, map, *is_v6);
+        }
         Then::SourceNat(SourceNat::Masquerade) => expression::masquerade(out),
         Then::SourceNat(SourceNat::To(address)) => expression::source_nat(out, *address),
         Then::Lookup { fields, map } => {
@@ -77,6 +81,7 @@ fn put_match(out: &mut Writer, condition: &Match) {
             expression::mask(out, &[*mask]);
             expression::compare(out, &[*value], *negated);
         }
+        Match::ToHost { negated } => expression::to_host(out, *negated),
         Match::Conntrack(states) => {
             expression::load_conntrack_state(out);
             expression::mask(out, &expression::conntrack_bits(*states));

@@ -3,7 +3,7 @@
 //! In: octets, or `nft_data` attributes. Out: values of the ruleset algebra, or nothing where no value of ours is written so.
 //! Knows nothing of where they are used. What is read is written again to see that it is the same: the writer has the only rules.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use poplin_policy::ruleset::{Atom, Datatype, Interface, Name, Verdict};
 
@@ -49,6 +49,14 @@ pub(super) fn id(octets: &[u8]) -> Option<u64> {
 pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(octets).map(IpAddr::from);
     four.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+/// An address and port as data.
+pub(super) fn socket(octets: &[u8]) -> Option<SocketAddr> {
+    let (address, rest) = octets.split_at_checked(octets.len().checked_sub(REGISTER_OCTETS)?)?;
+    let [high, low, ..] = rest else { return None };
+    let socket = SocketAddr::new(self::address(address)?, u16::from_be_bytes([*high, *low]));
+    (data::socket(socket) == octets).then_some(socket)
 }
 
 /// The octets in an attribute that holds a value.

@@ -11,7 +11,7 @@ use poplin_policy::ruleset::{
 use super::data;
 use super::expression::{self, Expression};
 use crate::kernel::nft::data::{REGISTER_OCTETS, octets_of};
-use crate::kernel::nft::expression::{ADDRESS, FURTHER, ID, ID_KEY, place};
+use crate::kernel::nft::expression::{ADDRESS, FURTHER, ID, ID_KEY, RTN_LOCAL, family_number, place};
 use crate::kernel::nft::number::NFT_REG_VERDICT;
 use crate::kernel::nft::rule::put_expressions;
 use crate::kernel::wire::{Writer, attributes};
@@ -67,6 +67,9 @@ fn condition(all: &[Expression]) -> Option<(Match, &[Expression])> {
     ] = all
     {
         return Some((Match::Conntrack(states(mask)?), rest));
+    }
+    if let [Expression::LoadAddressType { .. }, Expression::Compare { value, negated, .. }, rest @ ..] = all {
+        return (value == &RTN_LOCAL).then_some((Match::ToHost { negated: *negated }, rest));
     }
     let (fields, rest) = loaded(all);
     match (&fields[..], rest) {
@@ -131,6 +134,9 @@ fn look_up(all: &[Expression]) -> Option<Then> {
     match loaded(all) {
         (fields, [Expression::LookUp { set, into: Some(NFT_REG_VERDICT), .. }]) => {
             Some(Then::Lookup { fields, map: set.clone() })
+        }
+        (fields, [Expression::LookUp { set, into: Some(_), .. }, Expression::DestinationNat { family, .. }]) => {
+            Some(Then::DestinationNat { fields, map: set.clone(), is_v6: *family == family_number(true) })
         }
         _ => None,
     }
