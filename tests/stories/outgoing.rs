@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use poplin_lab::{Container, Fabric, Flow, Witness, both, until};
+use poplin_agent::kernel::Conntrack;
+use poplin_lab::{Container, Fabric, Flow, Talk, Witness, both, until};
+use poplin_policy::packet::UDP;
 
 #[test]
 fn who_has_no_way_back_is_reached_under_the_hosts_address() {
@@ -18,6 +20,23 @@ fn who_has_no_way_back_is_reached_under_the_hosts_address() {
     assert!(OUTSIDE.into_iter().all(|address| web.reaches(address)), "pings too");
     fabric.hosts[0].apply(&pools(""));
     until("no answer comes back again", || OUTSIDE.map(sees) == [None, None]);
+}
+
+#[test]
+fn datagrams_that_found_no_way_back_are_translated_once_their_pool_asks_for_it() {
+    let scene = Scene::new();
+    let talk = Talk::datagrams(&scene.web, &scene.outside, OUTSIDE[0], 53);
+    let host = &scene.fabric.hosts[0];
+    let flows =
+        || host.namespace().within(|| Conntrack::open().and_then(|mut table| Ok(table.read(&[OUTSIDE[0]].into())?)));
+    until("they are on their way", || {
+        flows().is_ok_and(|flows| flows.iter().any(|flow| flow.opened.protocol() == UDP))
+    });
+    assert_eq!(talk.heard(), 0);
+
+    host.apply(&pools("nat: {}"));
+
+    talk.goes_on();
 }
 
 #[test]

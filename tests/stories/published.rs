@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::process::Output;
 
+use poplin_agent::kernel::Conntrack;
 use poplin_lab::{Agent, Container, Fabric, Flow, Lab, Talk, Witness, both, told, until};
 use serde_json::json;
 
@@ -113,6 +114,36 @@ fn flows_and_ports_outlive_the_agent() {
 }
 
 #[test]
+fn datagrams_that_came_before_the_port_was_published_find_it() {
+    let fabric = Fabric::under_a_tor(2);
+    let (outside, mut web) =
+        (fabric.machine("outside", OUTSIDE, ["172.31.0.0/16", "fd31::/16"]), fabric.lab.container("web"));
+    let talk = Talk::datagrams(&outside, &web, HOST[0], 53);
+    let host = &fabric.hosts[0];
+    until("the host has their flow", || has_flow(host, HOST[0], OUTSIDE[0]));
+
+    host.attach_with(&mut web, &["-p", "53:53/udp"]);
+
+    talk.goes_on();
+}
+
+#[test]
+fn a_connection_that_policy_comes_to_deny_ends_at_the_published_port_as_well() {
+    let Scene { fabric, web, outside } = Scene::publishing(&["8080:80", "8081:81"]);
+    let [denied, spared] = [80, 81].map(|port| Flow::by(&outside, &web, (HOST[0], 8000 + port), port));
+    denied.goes_on();
+
+    fabric.hosts[0].apply(&web_for("ports: [tcp/81]"));
+
+    until("it is silent", || {
+        let (before, began) = (denied.echoes(), spared.echoes());
+        until("the other goes on", || spared.echoes() > began + 20);
+        denied.echoes() == before
+    });
+    spared.end().expect("what stays allowed never breaks");
+}
+
+#[test]
 fn a_port_that_is_taken_is_refused_by_its_holders_name_and_free_after_it_left() {
     let lab = Lab::new();
     let host = with_an_address(&lab);
@@ -209,6 +240,13 @@ fn with_an_address(lab: &Lab) -> Agent {
     let host = lab.host();
     host.ip("address add 192.0.2.10/32 dev lo");
     host
+}
+
+/// Whether the kernel of a host knows a flow between these.
+fn has_flow(host: &Agent, one: IpAddr, other: IpAddr) -> bool {
+    let flows = host.namespace().within(|| Conntrack::open().and_then(|mut table| Ok(table.read(&[one].into())?)));
+    let opened = |flow: &poplin_node::flows::Flow| (flow.opened.source, flow.opened.destination) == (other, one);
+    flows.expect("the table can be read").iter().any(opened)
 }
 
 /// Whom web lets in.

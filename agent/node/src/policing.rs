@@ -10,10 +10,11 @@ use std::sync::Arc;
 use poplin_policy::compile::{Compiler, Counted, Form, HOST_ENDPOINTS, Mark, Past};
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::{HostEndpoint, Settings};
+use poplin_policy::model::PortProtocol;
 use poplin_policy::nat::Publication;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Name, Rule, Ruleset};
-use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, journey};
+use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, destination_nat, journey, source_nat};
 
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
@@ -263,6 +264,7 @@ impl Policing {
                 self.compiler.set_interface(name, Some(interface.clone()));
             }
         }
+        self.may_deny_more |= now.published != self.local.published; // datagrams may have to go elsewhere than they do
         let publishers: BTreeSet<&String> = self.local.published.keys().chain(now.published.keys()).collect();
         for name in publishers {
             self.compiler.set_published(name, now.published.get(name).cloned());
@@ -341,6 +343,12 @@ impl Policing {
         all.find(|(_, known)| *known == interface).map(|(name, _)| name.as_str())
     }
 
+    /// Whether some port is published that needs no connection.
+    pub fn leads_datagrams(&self) -> bool {
+        let ports = self.local.published.values().flat_map(|publication| &publication.ports);
+        ports.into_iter().any(|port| port.protocol() == PortProtocol::Udp)
+    }
+
     /// What a chain counts, if it counts.
     pub fn counts(&self, chain: &Name) -> Option<&Counted> {
         self.compiler.counts(chain)
@@ -387,6 +395,18 @@ pub struct Rules<'p, B> {
 const FAR: &str = "elsewhere";
 
 impl<B: Book> Rules<'_, B> {
+    /// Whether a flow that begins with this packet, to an address of this host, goes on to a container.
+    pub fn leads_elsewhere(&self, packet: &Packet) -> bool {
+        let transit = Transit { hook: HookPoint::Output, ..self.transit(packet, true) };
+        destination_nat(&self.book, &transit, true).is_some()
+    }
+
+    /// Whether a flow that begins with this packet, not to this host, leaves it under another source.
+    pub fn leaves_translated(&self, packet: &Packet) -> bool {
+        let transit = Transit { hook: HookPoint::Postrouting, ..self.transit(packet, false) };
+        source_nat(&self.book, &transit).is_some()
+    }
+
     /// The link of the local endpoint with this address.
     pub fn link_of(&self, address: IpAddr) -> Option<&Interface> {
         self.local.links.get(&address)

@@ -30,7 +30,7 @@ impl Node {
     /// An object has changed; the rules may depend on it.
     pub(super) fn touch_rules(&mut self, key: ObjectKey, may_deny_more: bool) {
         if bears_on_rules(&key) {
-            let may_deny_more = may_deny_more && !translates_only(&key);
+            let may_deny_more = may_deny_more && !matches!(key, ObjectKey::Host(_)); // where hosts are, no flow is asked
             self.policing.touch_object(key, may_deny_more);
         }
     }
@@ -65,11 +65,6 @@ fn is_newcomer(mirror: &Mirror, object: &Object) -> bool {
         Object::Endpoint(endpoint) => mirror.endpoint(&endpoint.name).is_none_or(|known| known == endpoint),
         _ => false,
     }
-}
-
-/// Whether what an object changes is but the source of what leaves the fabric.
-fn translates_only(key: &ObjectKey) -> bool {
-    matches!(key, ObjectKey::Pool(_) | ObjectKey::Host(_))
 }
 
 /// Whether an object can change what the compiler makes. Written out, so that a new kind asks to be thought of.
