@@ -3,9 +3,7 @@
 //! In: what to load, compare or look up. Out: one `NFTA_LIST_ELEM`. Knows nothing of matches and rules.
 //! Header: linux/netfilter/nf_tables.h, the attributes of each expression.
 
-use std::net::IpAddr;
-
-use poplin_policy::ruleset::{Atom, ConntrackStates, Datatype, Dispatch, Field, Log, Name, Origin, Verdict};
+use poplin_policy::ruleset::{ConntrackStates, Dispatch, Field, Log, Name, Origin, Verdict};
 
 use super::super::wire::Writer;
 use super::counter;
@@ -195,7 +193,7 @@ pub(super) fn named_counter(out: &mut Writer, name: &Name) {
     });
 }
 
-fn lookup(out: &mut Writer, set: &Name, further: impl FnOnce(&mut Writer)) {
+pub(super) fn lookup(out: &mut Writer, set: &Name, further: impl FnOnce(&mut Writer)) {
     lookup_from(out, NFT_REG32_00, set, further);
 }
 
@@ -215,64 +213,6 @@ pub(super) fn own_counter(out: &mut Writer) {
 /// Keeps connection tracking from looking at the packet; it has no attributes (net/netfilter/nft_ct.c, `nft_notrack_type`).
 pub(super) fn notrack(out: &mut Writer) {
     expression(out, "notrack", |_| {});
-}
-
-/// Lets the flow go on under this source. The family is that of the address; packets of the other go on.
-pub(super) fn source_nat(out: &mut Writer, address: IpAddr) {
-    let octets = data::atom(&atom(address));
-    immediate(out, NFT_REG32_00, |out, kind| data::put_value(out, kind, &octets));
-    expression(out, "nat", |out| {
-        out.put_be32(NFTA_NAT_TYPE, NFT_NAT_SNAT);
-        out.put_be32(NFTA_NAT_FAMILY, family_number(address.is_ipv6()));
-        out.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG32_00);
-    });
-}
-
-fn atom(address: IpAddr) -> Atom {
-    match address {
-        IpAddr::V4(address) => Atom::Address4(address),
-        IpAddr::V6(address) => Atom::Address6(address),
-    }
-}
-
-/// `NFPROTO_IPV4`, `NFPROTO_IPV6` (linux/netfilter.h).
-pub(super) fn family_number(is_v6: bool) -> u32 {
-    if is_v6 { 10 } else { 2 }
-}
-
-/// Lets the flow go on to the address and port that the first registers lead to; goes on if they lead nowhere.
-pub(super) fn destination_nat(out: &mut Writer, map: &Name, is_v6: bool) {
-    lookup(out, map, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG32_00));
-    let address_registers = data::octets_of(address_type(is_v6)) / REGISTER_OCTETS;
-    expression(out, "nat", |out| {
-        out.put_be32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
-        out.put_be32(NFTA_NAT_FAMILY, family_number(is_v6));
-        out.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG32_00);
-        let port = NFT_REG32_00 + u32::try_from(address_registers).expect("an address has at most 4 registers");
-        out.put_be32(NFTA_NAT_REG_PROTO_MIN, port);
-    });
-}
-
-fn address_type(is_v6: bool) -> Datatype {
-    if is_v6 { Datatype::Address6 } else { Datatype::Address4 }
-}
-
-/// Goes on if the destination is an address of this host, or is none.
-pub(super) fn to_host(out: &mut Writer, negated: bool) {
-    expression(out, "fib", |out| {
-        out.put_be32(NFTA_FIB_DREG, NFT_REG32_00);
-        out.put_be32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-        out.put_be32(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
-    });
-    compare(out, &RTN_LOCAL, negated);
-}
-
-/// `RTN_LOCAL` (linux/rtnetlink.h), a number in host order.
-pub(super) const RTN_LOCAL: [u8; REGISTER_OCTETS] = 2_u32.to_ne_bytes();
-
-/// Lets the flow go on under an address of this host; it has no attributes as we use it.
-pub(super) fn masquerade(out: &mut Writer) {
-    expression(out, "masq", |_| {});
 }
 
 /// Goes on for so many packets a second, and as many at once.
@@ -300,14 +240,14 @@ pub(super) fn verdict(out: &mut Writer, verdict: &Verdict) {
     immediate(out, NFT_REG_VERDICT, |out, kind| data::put_verdict(out, kind, verdict));
 }
 
-fn immediate(out: &mut Writer, register: u32, put_data: impl FnOnce(&mut Writer, u16)) {
+pub(super) fn immediate(out: &mut Writer, register: u32, put_data: impl FnOnce(&mut Writer, u16)) {
     expression(out, "immediate", |out| {
         out.put_be32(NFTA_IMMEDIATE_DREG, register);
         put_data(out, NFTA_IMMEDIATE_DATA);
     });
 }
 
-fn expression(out: &mut Writer, name: &str, attributes: impl FnOnce(&mut Writer)) {
+pub(super) fn expression(out: &mut Writer, name: &str, attributes: impl FnOnce(&mut Writer)) {
     out.nest(NFTA_LIST_ELEM, |out| {
         out.put_text(NFTA_EXPR_NAME, name);
         out.nest(NFTA_EXPR_DATA, attributes);

@@ -11,9 +11,10 @@ use poplin_policy::ruleset::{
 use super::data;
 use super::expression::{self, Expression};
 use crate::kernel::nft::data::{REGISTER_OCTETS, octets_of};
-use crate::kernel::nft::expression::{ADDRESS, FURTHER, ID, ID_KEY, RTN_LOCAL, family_number, place};
+use crate::kernel::nft::expression::{ADDRESS, FURTHER, ID, ID_KEY, place};
 use crate::kernel::nft::number::NFT_REG_VERDICT;
 use crate::kernel::nft::rule::put_expressions;
+use crate::kernel::nft::translation::{RTN_LOCAL, family_number};
 use crate::kernel::wire::{Writer, attributes};
 
 /// The kernel takes no more in one rule (net/netfilter/nf_tables_api.c, `NFT_RULE_MAXEXPRS`).
