@@ -6,10 +6,11 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 37] = [
+const DOCUMENTS: [&str; 38] = [
     "Metadata",
     "Pool",
     "PoolSpec",
+    "Nat",
     "Host",
     "HostSpec",
     "Endpoint",
@@ -74,7 +75,8 @@ const REPORTS: [&str; 23] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 13] = [
+const NEVER_NULL: [&str; 14] = [
+    "PoolSpec.nat",
     "PolicySpec.ingress",
     "PolicySpec.egress",
     "Rule.from",

@@ -18,6 +18,8 @@ impl MapElements {
             MapElements::Ids(_) => MapElements::Ids(BTreeMap::new()),
             MapElements::Verdicts(_) => MapElements::Verdicts(BTreeMap::new()),
             MapElements::Counters(_) => MapElements::Counters(BTreeMap::new()),
+            MapElements::Sockets4(_) => MapElements::Sockets4(BTreeMap::new()),
+            MapElements::Sockets6(_) => MapElements::Sockets6(BTreeMap::new()),
         }
     }
 
@@ -26,7 +28,9 @@ impl MapElements {
         match self {
             MapElements::Ids(ids) => ids.get(key).copied().map(Value::Id),
             MapElements::Counters(counters) => counters.get(key).cloned().map(Value::Counter),
-            MapElements::Verdicts(_) => panic!("verdicts are looked at map by map"),
+            MapElements::Verdicts(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
+                panic!("verdicts and sockets are looked at map by map")
+            }
         }
     }
 
@@ -52,6 +56,8 @@ impl MapElements {
             (MapElements::Ids(all), MapElements::Ids(other)) => MapElements::Ids(difference(all, other)),
             (MapElements::Verdicts(all), MapElements::Verdicts(other)) => MapElements::Verdicts(difference(all, other)),
             (MapElements::Counters(all), MapElements::Counters(other)) => MapElements::Counters(difference(all, other)),
+            (MapElements::Sockets4(all), MapElements::Sockets4(other)) => MapElements::Sockets4(difference(all, other)),
+            (MapElements::Sockets6(all), MapElements::Sockets6(other)) => MapElements::Sockets6(difference(all, other)),
             _ => panic!("maps of two kinds have nothing to compare"),
         }
     }
@@ -66,6 +72,12 @@ impl MapElements {
                 exchange(all, removed, added);
             }
             (MapElements::Counters(all), MapElements::Counters(removed), MapElements::Counters(added)) => {
+                exchange(all, removed, added);
+            }
+            (MapElements::Sockets4(all), MapElements::Sockets4(removed), MapElements::Sockets4(added)) => {
+                exchange(all, removed, added);
+            }
+            (MapElements::Sockets6(all), MapElements::Sockets6(removed), MapElements::Sockets6(added)) => {
                 exchange(all, removed, added);
             }
             _ => panic!("maps of two kinds have nothing to exchange"),

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::label::Labels;
 use crate::model::{AddressSet, Direction, PortProtocol, QualifiedName};
+use crate::nat::Edge;
 use crate::ruleset::Interface;
 
 /// How the names of all interfaces of ours begin on every host, and nobody else's.
@@ -20,6 +21,8 @@ pub struct Host {
     pub interfaces: BTreeMap<String, Interface>,
     /// Host endpoints of this host by name, and where each stands.
     pub host_endpoints: BTreeMap<String, Doorway>,
+    /// What is inside of the fabric, and under which source packets leave it.
+    pub edge: Edge,
     /// How the host treats its endpoints.
     pub settings: Settings,
 }

@@ -29,6 +29,7 @@ pub mod lint;
 
 pub mod compile;
 pub mod host;
+pub mod nat;
 pub mod place;
 
 mod element;

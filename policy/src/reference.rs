@@ -29,12 +29,16 @@ impl Rule {
     fn references(&self) -> impl Iterator<Item = Reference<'_>> {
         let sets = self.matches.iter().filter_map(|condition| match condition {
             Match::Member { set, .. } => Some(Reference::Set(set)),
-            Match::Range { .. } | Match::InterfacePrefix { .. } | Match::Bits { .. } | Match::Conntrack(_) => None,
+            Match::Range { .. }
+            | Match::InterfacePrefix { .. }
+            | Match::Bits { .. }
+            | Match::Conntrack(_)
+            | Match::ToHost { .. } => None,
         });
         let then = match &self.then {
             Then::Verdict(verdict) => verdict.target().map(Reference::Chain).into_iter().collect(),
-            Then::Log(_) | Then::Notrack => Vec::new(),
-            Then::Lookup { map, .. } => vec![Reference::Map(map)],
+            Then::Log(_) | Then::Notrack | Then::SourceNat(_) => Vec::new(),
+            Then::Lookup { map, .. } | Then::DestinationNat { map, .. } => vec![Reference::Map(map)],
             Then::Dispatch(dispatch) => dispatch.maps().map(Reference::Map).collect(),
         };
         let counter = match &self.counter {
@@ -70,7 +74,9 @@ impl MapElements {
     /// The chains its verdicts lead to.
     pub fn targets(&self) -> Vec<&Name> {
         match self {
-            MapElements::Ids(_) | MapElements::Counters(_) => Vec::new(),
+            MapElements::Ids(_) | MapElements::Counters(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
+                Vec::new()
+            }
             MapElements::Verdicts(verdicts) => verdicts.values().filter_map(Verdict::target).collect(),
         }
     }
@@ -78,7 +84,9 @@ impl MapElements {
     fn counters(&self) -> impl Iterator<Item = &Name> {
         let counters = match self {
             MapElements::Counters(counters) => Some(counters.values()),
-            MapElements::Ids(_) | MapElements::Verdicts(_) => None,
+            MapElements::Ids(_) | MapElements::Verdicts(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
+                None
+            }
         };
         counters.into_iter().flatten()
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::packet::{ICMP6, protocol_name};
 use crate::ruleset::{
     Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, Field, Form, Hook,
-    HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Set, Then, Verdict,
+    HookKind, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Set, SourceNat, Then, Verdict,
 };
 
 impl fmt::Display for Ruleset {
@@ -44,6 +44,8 @@ impl fmt::Display for Map {
             MapElements::Ids(_) => "mark",
             MapElements::Verdicts(_) => "verdict",
             MapElements::Counters(_) => "counter",
+            MapElements::Sockets4(_) => "ipv4_addr . inet_service",
+            MapElements::Sockets6(_) => "ipv6_addr . inet_service",
         };
         writeln!(out, "{{\n\ttype {key} : {value}")?;
         flags(out, self.form)?;
@@ -51,6 +53,12 @@ impl fmt::Display for Map {
             MapElements::Ids(ids) => elements(out, ids.iter().map(|(key, id)| format!("{} : {id:#x}", element(key)))),
             MapElements::Verdicts(verdicts) => {
                 elements(out, verdicts.iter().map(|(key, verdict)| format!("{} : {verdict}", element(key))))
+            }
+            MapElements::Sockets4(sockets) => {
+                elements(out, sockets.iter().map(|(key, to)| led(key, to.ip(), to.port())))
+            }
+            MapElements::Sockets6(sockets) => {
+                elements(out, sockets.iter().map(|(key, to)| led(key, to.ip(), to.port())))
             }
             MapElements::Counters(counters) => {
                 elements(out, counters.iter().map(|(key, counter)| format!("{} : \"{counter}\"", element(key))))
@@ -85,7 +93,11 @@ impl fmt::Display for Hook {
             BasePolicy::Accept => "accept",
             BasePolicy::Drop => "drop",
         };
-        write!(out, "type filter hook {point} priority {}; policy {policy};", self.priority)
+        let kind = match self.kind {
+            HookKind::Filter => "filter",
+            HookKind::Nat => "nat",
+        };
+        write!(out, "type {kind} hook {point} priority {}; policy {policy};", self.priority)
     }
 }
 
@@ -107,6 +119,12 @@ impl fmt::Display for Rule {
             Then::Verdict(verdict) => write!(out, "{verdict}"),
             Then::Log(log) => write!(out, "{log}"),
             Then::Notrack => out.write_str("notrack"),
+            Then::DestinationNat { fields, map, is_v6 } => {
+                let family = if *is_v6 { "ip6" } else { "ip" };
+                write!(out, "dnat {family} to {} map @{map}", looked_at(fields))
+            }
+            Then::SourceNat(SourceNat::Masquerade) => out.write_str("masquerade"),
+            Then::SourceNat(SourceNat::To(address)) => write!(out, "snat to {address}"),
             Then::Lookup { fields, map } => write!(out, "{} vmap @{map}", looked_at(fields)),
             Then::Dispatch(dispatch) => write!(out, "{dispatch}"),
         }
@@ -159,6 +177,7 @@ impl fmt::Display for Match {
                 write!(out, "{} & {mask:#04x} {sign} {value:#04x}", field_name(*field))
             }
             Match::Conntrack(states) => write!(out, "ct state {states}"),
+            Match::ToHost { negated } => write!(out, "fib daddr type {}local", sign(negated)),
         }
     }
 }
@@ -217,6 +236,10 @@ pub(crate) fn element(element: &Element) -> String {
         None => atoms(&element.low),
         Some(high) => format!("{}-{high}", atoms(&element.low)),
     }
+}
+
+fn led(key: &Element, address: impl fmt::Display, port: u16) -> String {
+    format!("{} : {address} . {port}", element(key))
 }
 
 fn flags(out: &mut fmt::Formatter<'_>, form: Form) -> fmt::Result {

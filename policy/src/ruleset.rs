@@ -5,7 +5,7 @@
 //! nftables (linux/netfilter/nf_tables.h): one `inet` table of sets, maps and chains.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 use smallvec::SmallVec;
 
@@ -182,7 +182,7 @@ impl Element {
     }
 }
 
-/// A map from keys to an id, a verdict or a counter.
+/// A map from keys to an id, a verdict, a counter, or an address and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
     /// What a key is made of, in order.
@@ -202,9 +202,13 @@ pub enum MapElements {
     Verdicts(BTreeMap<Element, Verdict>),
     /// Key → counter.
     Counters(BTreeMap<Element, Name>),
+    /// Key → IPv4 address and port.
+    Sockets4(BTreeMap<Element, SocketAddrV4>),
+    /// Key → IPv6 address and port; without flow and zone.
+    Sockets6(BTreeMap<Element, SocketAddrV6>),
 }
 
-/// What one element of a map of ids or counters leads to. Maps of verdicts are small, and looked at as a whole.
+/// What one element of a map of ids or counters leads to. Other maps are small, and looked at as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// To an id.
@@ -225,12 +229,23 @@ pub struct Chain {
 /// A place in the kernel's path where a base chain stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hook {
+    /// What its rules are for.
+    pub kind: HookKind,
     /// Which place.
     pub point: HookPoint,
     /// Lower runs first; 0 is `filter`, −300 is `raw` (linux/netfilter_ipv4.h).
     pub priority: i32,
     /// What happens to a packet no rule decided: accept or drop.
     pub policy: BasePolicy,
+}
+
+/// What the rules of a base chain are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// They see every packet, and say what becomes of it (`type filter`).
+    Filter,
+    /// They see the first packet of each flow, and say under which addresses the flow goes on (`type nat`).
+    Nat,
 }
 
 /// The hooks of the `inet` family that we use (linux/netfilter.h, `nf_inet_hooks`).
@@ -322,6 +337,11 @@ pub enum Match {
     },
     /// The conntrack state is one of these.
     Conntrack(ConntrackStates),
+    /// The destination is an address of this host, or is none (`fib daddr type local`).
+    ToHost {
+        /// Holds for other destinations instead.
+        negated: bool,
+    },
 }
 
 /// A set of conntrack states.
@@ -346,6 +366,20 @@ pub enum Then {
     Verdict(Verdict),
     /// Tells whoever listens, as long as there are not too many, and goes on to the next rule.
     Log(Log),
+    /// The flow that the packet begins goes on under another source, and the chain ends. Only in chains of [`HookKind::Nat`] at
+    /// [`HookPoint::Postrouting`].
+    SourceNat(SourceNat),
+    /// The flow that the packet begins goes on to the address and port that the joined fields lead to in a map of these, of the family that
+    /// an earlier match has established; a key that is not there: the next rule. Only in chains of [`HookKind::Nat`] at
+    /// [`HookPoint::Prerouting`] and [`HookPoint::Output`].
+    DestinationNat {
+        /// As many as the map's key has parts.
+        fields: Vec<Field>,
+        /// The map's name.
+        map: Name,
+        /// Whether it is [`MapElements::Sockets6`].
+        is_v6: bool,
+    },
     /// Connection tracking is not to look at it (`notrack`); goes on to the next rule. Only before tracking, at [`HookPoint::Prerouting`]
     /// and [`HookPoint::Output`].
     Notrack,
@@ -358,6 +392,15 @@ pub enum Then {
     },
     /// Finds an id, and does what a map says of it; whatever is not there on the way: the next rule.
     Dispatch(Dispatch),
+}
+
+/// Under which source a flow goes on. Where two flows would be alike by it, the kernel chooses another source port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceNat {
+    /// An address of the interface it leaves by, or if that has none, another one of this host's (`masquerade`).
+    Masquerade,
+    /// This address (`snat`). Packets of the other family go on to the next rule.
+    To(IpAddr),
 }
 
 /// The steps to a verdict by way of ids.

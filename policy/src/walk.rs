@@ -6,12 +6,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Counter, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form, HookPoint,
-    Interface, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set, Then, Value, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Counter, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form, Hook,
+    HookKind, HookPoint, Interface, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set, SourceNat, Then, Value,
+    Verdict,
 };
 
 /// A packet at a place of the kernel's path.
@@ -79,7 +80,7 @@ pub trait Book {
     fn has(&self, name: &Name, key: &[Atom]) -> Option<bool>;
     /// What a map of ids or counters says for a key.
     fn value(&self, name: &Name, key: &[Atom]) -> Option<Option<Value>>;
-    /// A map of verdicts.
+    /// A map of verdicts or sockets.
     fn verdicts(&self, name: &Name) -> Option<&Map>;
 }
 
@@ -148,7 +149,22 @@ impl Map {
         match &self.elements {
             MapElements::Ids(ids) => found(self.form, ids, key).copied().map(Value::Id),
             MapElements::Counters(counters) => found(self.form, counters, key).cloned().map(Value::Counter),
-            MapElements::Verdicts(_) => panic!("a map of verdicts is looked up for an id or a counter"),
+            MapElements::Verdicts(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
+                panic!("a map of verdicts or sockets is looked up for an id or a counter")
+            }
+        }
+    }
+}
+
+impl Map {
+    /// The address and port a key leads to.
+    fn socket(&self, key: &[Atom]) -> Option<SocketAddr> {
+        match &self.elements {
+            MapElements::Sockets4(sockets) => found(self.form, sockets, key).copied().map(SocketAddr::V4),
+            MapElements::Sockets6(sockets) => found(self.form, sockets, key).copied().map(SocketAddr::V6),
+            MapElements::Ids(_) | MapElements::Verdicts(_) | MapElements::Counters(_) => {
+                panic!("a map of others is looked up for a socket")
+            }
         }
     }
 }
@@ -177,10 +193,8 @@ pub struct Journey {
 
 /// Sends the packet through those base chains of its hook whose priority is asked for, lowest first.
 pub fn journey(book: &impl Book, transit: &Transit, asks: impl Fn(i32) -> bool) -> Journey {
-    let hooked = |chain: &&Chain| chain.hook.is_some_and(|hook| hook.point == transit.hook && asks(hook.priority));
-    let mut bases: Vec<&Chain> = book.chains().into_iter().filter(hooked).collect();
-    bases.sort_by_key(|chain| chain.hook.map(|hook| hook.priority));
-    let walker = Walker { book, transit, trail: RefCell::default(), is_untracked: Cell::default() };
+    let bases = bases(book, transit, HookKind::Filter, asks);
+    let walker = Walker::of(book, transit);
     let is_dropped = |base: &&Chain| match walker.run(base) {
         Ending::Accept => false,
         Ending::Drop => true,
@@ -190,14 +204,57 @@ pub fn journey(book: &impl Book, transit: &Transit, asks: impl Fn(i32) -> bool) 
     Journey { outcome, chains: walker.trail.into_inner(), is_untracked: walker.is_untracked.get() }
 }
 
+/// Under which source a flow goes on that begins with this packet; absent if under its own. Such chains decide nothing else.
+pub fn source_nat(book: &impl Book, transit: &Transit) -> Option<SourceNat> {
+    let walker = Walker::of(book, transit);
+    bases(book, transit, HookKind::Nat, |_| true).into_iter().find_map(|base| {
+        walker.run(base);
+        walker.source_nat.get()
+    })
+}
+
+/// Whereto a flow goes on that begins with this packet, which is for an address of this host or is not; absent if where it was meant.
+pub fn destination_nat(book: &impl Book, transit: &Transit, is_to_host: bool) -> Option<SocketAddr> {
+    let walker = Walker { is_to_host: Some(is_to_host), ..Walker::of(book, transit) };
+    bases(book, transit, HookKind::Nat, |_| true).into_iter().find_map(|base| {
+        walker.run(base);
+        walker.destination_nat.get()
+    })
+}
+
+/// The base chains of a kind at a packet's hook whose priority is asked for, lowest first.
+fn bases<'b>(book: &'b impl Book, transit: &Transit, kind: HookKind, asks: impl Fn(i32) -> bool) -> Vec<&'b Chain> {
+    let is_asked = |hook: Hook| hook.kind == kind && hook.point == transit.hook && asks(hook.priority);
+    let hooked = |chain: &&Chain| chain.hook.is_some_and(is_asked);
+    let mut bases: Vec<&Chain> = book.chains().into_iter().filter(hooked).collect();
+    bases.sort_by_key(|chain| chain.hook.map(|hook| hook.priority));
+    bases
+}
+
 struct Walker<'a, B> {
     book: &'a B,
     transit: &'a Transit,
     trail: RefCell<Vec<Name>>,
     is_untracked: Cell<bool>,
+    source_nat: Cell<Option<SourceNat>>,
+    destination_nat: Cell<Option<SocketAddr>>,
+    /// Whether the destination is an address of this host, where that is known.
+    is_to_host: Option<bool>,
 }
 
-impl<B: Book> Walker<'_, B> {
+impl<'a, B: Book> Walker<'a, B> {
+    fn of(book: &'a B, transit: &'a Transit) -> Self {
+        Self {
+            book,
+            transit,
+            trail: RefCell::default(),
+            is_untracked: Cell::default(),
+            source_nat: Cell::default(),
+            destination_nat: Cell::default(),
+            is_to_host: None,
+        }
+    }
+
     fn run(&self, chain: &Chain) -> Ending {
         for rule in &chain.rules {
             if !rule.matches.iter().all(|condition| self.holds(condition)) {
@@ -230,6 +287,17 @@ impl<B: Book> Walker<'_, B> {
             Then::Notrack => {
                 self.is_untracked.set(true);
                 None
+            }
+            Then::SourceNat(SourceNat::To(address)) if address.is_ipv4() != self.transit.packet.source.is_ipv4() => {
+                None
+            }
+            Then::DestinationNat { fields, map, .. } => {
+                self.destination_nat.set(self.verdicts(map).socket(&self.lookup_key(fields)?));
+                self.destination_nat.get().map(|_| Verdict::Accept)
+            }
+            Then::SourceNat(source) => {
+                self.source_nat.set(Some(*source));
+                Some(Verdict::Accept)
             }
             Then::Lookup { fields, map } => match &self.verdicts(map).elements {
                 MapElements::Verdicts(verdicts) => {
@@ -276,6 +344,10 @@ impl<B: Book> Walker<'_, B> {
                 other => panic!("bits of {other:?} are looked at"),
             },
             Match::Conntrack(states) => has_state(*states, self.transit.state),
+            Match::ToHost { negated } => {
+                let is_to_host = self.is_to_host.expect("only what translates destinations asks whose they are");
+                is_to_host != *negated
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use poplin_policy::delta::between;
 use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{Action, Endpoint, Hosts, Mode, Peers, Policy, Rule, Selection};
+use poplin_policy::nat::Edge;
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 use poplin_policy::world::World;
@@ -100,6 +101,7 @@ fn host(endpoints: usize) -> Host {
     Host {
         interfaces: interfaces.collect(),
         host_endpoints: BTreeMap::new(),
+        edge: Edge::default(),
         settings: Settings {
             interface_prefix: "pop".to_owned(),
             workload_to_host: WorkloadToHost::Drop,

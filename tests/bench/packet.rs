@@ -38,7 +38,7 @@ use poplin_policy::label::Labels;
 use poplin_policy::model::{Action, Endpoint, Hosts, Mode, Order, Peers, Policy, Rule, Selection};
 use poplin_policy::packet::{Packet, Transport, UDP};
 use poplin_policy::ruleset::{
-    BasePolicy, Chain, ConntrackStates, Hook, HookPoint, Match, Name, Ruleset, Then, Verdict,
+    BasePolicy, Chain, ConntrackStates, Hook, HookKind, HookPoint, Match, Name, Ruleset, Then, Verdict,
 };
 use poplin_policy::selector::Selector;
 use poplin_policy::world::World;
@@ -183,7 +183,7 @@ fn tracking_only() -> Ruleset {
         counter: None,
         then: Then::Verdict(Verdict::Accept),
     };
-    let hook = Hook { point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept };
+    let hook = Hook { kind: HookKind::Filter, point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept };
     let chain = Chain { hook: Some(hook), rules: vec![rule] };
     Ruleset { chains: [(Name::new("forward"), chain)].into(), ..Ruleset::default() }
 }

@@ -211,7 +211,13 @@ impl Agent {
     /// Attaches a container as a runtime would, and panics if that fails.
     #[track_caller]
     pub fn cni_add(&self, container: &mut Container, labels: &Value) -> Value {
-        let output = self.cni("ADD", container, labels);
+        self.cni_add_with(container, &json!({"labels": labels}))
+    }
+
+    /// The same with more in its configuration.
+    #[track_caller]
+    pub fn cni_add_with(&self, container: &mut Container, more: &Value) -> Value {
+        let output = self.cni_with("ADD", container, more);
         assert!(output.status.success(), "CNI ADD: {}{}", text(&output.stdout), text(&output.stderr));
         let result: Value = serde_json::from_slice(&output.stdout).expect("a CNI result is JSON");
         let addresses = result["ips"].as_array().cloned().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Whole fabrics, ready to use: hosts under a ToR, and hosts that peer with one another.
 
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{Agent, Container, Lab, Session, Tor};
 
@@ -73,12 +74,37 @@ impl Fabric {
         self.hosts.iter().for_each(|host| host.until_established(count));
     }
 
+    /// A machine beside the ToR, at these addresses that end in 2; the ToR is at 1, and leads it to these destinations. It is no container,
+    /// but looks like one.
+    pub fn machine(&self, name: &str, addresses: [IpAddr; 2], destinations: [&str; 2]) -> Container {
+        let machine = self.lab.container(name);
+        let ([four, six], near) = (addresses, addresses.map(first));
+        let (near4, near6) = (format!("{}/24", near[0]), format!("{}/64", near[1]));
+        let (inside, far) = (machine.namespace(), [format!("{four}/24"), format!("{six}/64")]);
+        self.tor.namespace().join(name, &[&near4, &near6], inside, "eth0", &[&far[0], &far[1]]);
+        inside.run("ip", &["route", "add", destinations[0], "via", &near[0]]);
+        inside.run("ip", &["-6", "route", "add", destinations[1], "via", &near[1]]);
+        machine
+    }
+
     /// A container attached to a host, counted from 1, as a runtime does it.
     pub fn container(&self, host: usize, name: &str) -> Container {
         let mut container = self.lab.container(name);
         self.hosts[host - 1].cni_add(&mut container, &serde_json::json!({"app": name}));
         container
     }
+}
+
+/// An address of each family.
+pub const fn both(four: [u8; 4], six: [u16; 8]) -> [IpAddr; 2] {
+    let ([a, b, c, d], [s, t, u, v, w, x, y, z]) = (four, six);
+    [IpAddr::V4(Ipv4Addr::new(a, b, c, d)), IpAddr::V6(Ipv6Addr::new(s, t, u, v, w, x, y, z))]
+}
+
+/// The neighbour of an address that ends in 2.
+fn first(address: IpAddr) -> String {
+    let text = address.to_string();
+    format!("{}1", text.strip_suffix('2').expect("machines end in 2"))
 }
 
 /// The AS of host *n* under a ToR.

@@ -17,11 +17,12 @@ mod numbered;
 mod process;
 mod tor;
 mod traffic;
+mod witness;
 
 pub use agent::{Agent, told};
 pub use bird::Bird;
 pub use container::Container;
-pub use fabric::{Fabric, asn_of};
+pub use fabric::{Fabric, asn_of, both};
 pub use frr::Frr;
 pub use gobgp::Gobgp;
 pub use namespace::Namespace;
@@ -29,6 +30,7 @@ pub use numbered::{Missing, Numbered, PACE};
 pub use process::{Process, run};
 pub use tor::{ETCD, Session, TOR_ASN, Tor};
 pub use traffic::{Flow, Pings, Talk};
+pub use witness::Witness;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

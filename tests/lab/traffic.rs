@@ -64,9 +64,15 @@ impl Flow {
     /// Opens one.
     #[track_caller]
     pub fn open(from: &Container, to: &Container, address: IpAddr, port: u16) -> Self {
+        Self::by(from, to, (address, port), port)
+    }
+
+    /// Opens one by an address and port that lead to this port of the other end.
+    #[track_caller]
+    pub fn by(from: &Container, to: &Container, (address, dialled): (IpAddr, u16), port: u16) -> Self {
         let listener = to.listen(port);
         let stream = eventually("a TCP connection comes about", || {
-            from.namespace().connect(address, port).map_err(|error| error.to_string())
+            from.namespace().connect(address, dialled).map_err(|error| error.to_string())
         });
         std::thread::spawn(move || echo(&listener));
         let (echoes, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));

@@ -76,6 +76,7 @@ impl Kernel {
             Step::ChangeRules(changes) => return self.change_rules(changes),
             Step::CreateLink(new) => return self.create(new),
             Step::ConfigureLink(interface) => self.link(interface)?.is_configured = true,
+            Step::LetLoopbackPass { interface, is_open } => self.link(interface)?.has_loopback = *is_open,
             Step::RaiseLink(interface) => {
                 self.link(interface)?.is_up = true;
                 self.assert_covered(interface);
@@ -121,7 +122,7 @@ impl Kernel {
         self.inside.insert(inside, new.interface.clone());
         self.links_made += 1;
         let (index, mac, mtu_bytes) = (self.links_made, new.mac, new.mtu_bytes);
-        let link = LinkState { index, is_up: false, mac, mtu_bytes, is_configured: false };
+        let link = LinkState { index, is_up: false, mac, mtu_bytes, is_configured: false, has_loopback: false };
         self.state.links.insert(new.interface.clone(), link);
         Ok(())
     }
@@ -199,7 +200,10 @@ impl Kernel {
         let key = Element::exactly([Atom::Interface(interface.clone())]);
         let knows = |elements: &MapElements| match elements {
             MapElements::Ids(ids) => ids.contains_key(&key),
-            MapElements::Verdicts(_) | MapElements::Counters(_) => false,
+            MapElements::Verdicts(_)
+            | MapElements::Counters(_)
+            | MapElements::Sockets4(_)
+            | MapElements::Sockets6(_) => false,
         };
         self.rules.maps.values().filter(|map| knows(&map.elements)).count() == 2
     }

@@ -1,7 +1,7 @@
 //! What must hold, at every moment and once all is quiet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,6 +11,9 @@ use poplin_node::name::AttachmentId;
 use poplin_node::object::{Block, Endpoint, Object};
 use poplin_node::prefix::{address_at, host_prefix};
 use poplin_node::request::{Answer, Attached};
+use poplin_policy::nat::Published;
+use poplin_policy::packet::TCP;
+use poplin_policy::ruleset::{Atom, Element, MapElements, Name};
 
 use crate::world::{Host, HostId, Request, World};
 
@@ -137,6 +140,7 @@ pub fn quiet(world: &World) {
                 "host {id}: {interface} is half done"
             );
         }
+        published(host, &local);
         let (routes, led) = routes(world, host, &local, &blocks);
         assert_eq!(kernel.state.routes, routes, "routes of host {id}");
         assert_eq!(learned(&kernel.state), led, "learned routes of host {id}");
@@ -224,4 +228,29 @@ pub fn empty(world: &World) {
         let is_link = |target: &Target| matches!(target, Target::Link(_));
         assert!(!host.kernel.state.routes.values().any(is_link), "routes to links on host {id}");
     }
+}
+
+/// Each published port of a host leads to the one endpoint that publishes it, and nothing else does.
+fn published(host: &Host, local: &[&Endpoint]) {
+    let mut wanted = BTreeMap::new();
+    for endpoint in local {
+        let link = &host.kernel.state.links.get(&endpoint.interface);
+        assert!(link.is_none_or(|link| link.has_loopback != endpoint.published.is_empty()), "{}", endpoint.name);
+        let address = endpoint.addresses.iter().find(|address| address.is_ipv4());
+        for (from, to) in endpoint.published.iter().flat_map(Published::pairs) {
+            let key = Element::exactly([Atom::Octet(TCP), Atom::Port(from)]);
+            let former = wanted.insert(key, address.map(|address| SocketAddr::new(*address, to)));
+            assert_eq!(former, None, "port {from} is published twice");
+        }
+    }
+    let wanted: BTreeMap<Element, SocketAddr> =
+        wanted.into_iter().filter_map(|(key, socket)| Some((key, socket?))).collect();
+    let stands = match host.kernel.rules.maps.get(&Name::new("published4")).map(|map| &map.elements) {
+        Some(MapElements::Sockets4(sockets)) => {
+            sockets.iter().map(|(key, socket)| (key.clone(), SocketAddr::V4(*socket))).collect()
+        }
+        Some(other) => panic!("published4 leads to sockets, not to {other:?}"),
+        None => BTreeMap::new(),
+    };
+    assert_eq!(stands, wanted, "published ports of {}", host.identity.host);
 }

@@ -116,12 +116,14 @@ impl Runtime {
             addresses.insert(IpAddr::from([10, 77, 0, u8::try_from(chance.below(16)).expect("it is below 16")]));
         }
         let app = ["web", "db"][chance.below(2)];
+        let published = chance.one_in(3).then(|| format!("{}:80", 8080 + chance.below(3)));
         let mut attach = Attach {
             attachment: AttachmentId { container: format!("c{index}"), interface: "eth0".to_owned() },
             name,
             labels: Labels::try_from_pairs([("app", app)]).expect("they are labels"),
             namespace: None,
             ports: Vec::new(),
+            published: published.iter().map(|text| text.parse().expect("it is a port")).collect(),
             netns: PathBuf::from(format!("/run/netns/c{index}")),
             addresses,
         };
@@ -413,6 +415,7 @@ impl Runtime {
                 Step::AddGateway(_)
                 | Step::CreateLink(_)
                 | Step::ConfigureLink(_)
+                | Step::LetLoopbackPass { .. }
                 | Step::RaiseLink(_)
                 | Step::DeleteLink(_)
                 | Step::SetNeighbour { .. }

@@ -12,6 +12,8 @@ mod drift;
 mod drops;
 mod flows;
 mod host_endpoints;
+mod outgoing;
+mod published;
 mod services;
 mod spoof;
 mod staged;

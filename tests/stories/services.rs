@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use poplin_lab::{Agent, Container, Fabric, Pings, eventually, told, until};
+use poplin_lab::{Agent, Container, Fabric, Pings, Witness, eventually, told, until};
 use serde_json::json;
 
 const DNS: &str = "
@@ -169,4 +169,22 @@ fn an_address_has_one_meaning() {
     assert!(in_pool.contains("10.77.3.4 lies in pool containers (10.77.0.0/16)"), "{in_pool}");
     assert!(twice.contains("198.51.100.7 is of service dns already"), "{twice}");
     assert!(refusal(pool).contains("198.51.100.0/24 holds 198.51.100.7, which is of service dns"));
+}
+
+#[test]
+fn a_service_sees_who_asks_although_the_pool_is_translated_outside() {
+    let fabric = Fabric::meshed(2);
+    let host = &fabric.hosts[0];
+    host.apply(DNS);
+    host.apply(
+        "{apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: containers}, spec: {cidr: 10.77.0.0/16, nat: {}}}",
+    );
+    let server = server(&fabric, 1, "dns-1");
+    let witness = Witness::on(server.namespace(), 53);
+    let client = fabric.container(2, "web");
+
+    eventually("the service is reached", || match witness.sees(client.namespace(), addresses()[0], 53) {
+        Some(seen) if seen == client.v4() => Ok(()),
+        seen => Err(format!("{seen:?}")),
+    });
 }

@@ -18,6 +18,7 @@ use crate::problem::Problem;
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   ip netns add web && poplin attach --netns web --name web --label app=web
+  poplin attach --netns web --name web -p 8080:80 -p 192.0.2.1:53:53/udp
   poplin attach --netns /proc/4711/ns/net --name db --ip 10.77.0.9")]
 pub(crate) struct Attach {
     /// Path of the namespace, or its name under /run/netns.
@@ -35,6 +36,9 @@ pub(crate) struct Attach {
     /// Name of one of its ports, for rules; may be given again.
     #[arg(long = "port", value_name = "NAME=PROTO/PORT")]
     ports: Vec<String>,
+    /// Port of this host that leads to one of its own, TCP unless /udp or /sctp is said; may be given again.
+    #[arg(short, long = "publish", value_name = "[HOSTIP:]HOSTPORT:PORT[/PROTO]")]
+    published: Vec<String>,
     /// Name of the interface inside.
     #[arg(long, default_value = "eth0")]
     interface: String,
@@ -75,6 +79,7 @@ impl Attach {
             labels: self.labels.iter().cloned().collect(),
             namespace: self.namespace.clone().unwrap_or_default(),
             ports: self.ports.clone(),
+            published: self.published.clone(),
             addresses: self.addresses.iter().map(ToString::to_string).collect(),
         }
     }

@@ -27,6 +27,7 @@ mod metrics;
 mod moment;
 mod offline;
 mod output;
+mod ports;
 mod problem;
 mod promote;
 mod routes;
@@ -68,6 +69,7 @@ enum Verb {
     Delete(delete::Delete),
     Attach(attach::Attach),
     Detach(detach::Detach),
+    Ports(ports::Ports),
     Host(host::Host),
     Status(status::Status),
     Routes(routes::Routes),
@@ -102,6 +104,7 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Delete(delete) => delete.run(&socket).await,
         Verb::Attach(attach) => attach.run(&socket).await,
         Verb::Detach(detach) => detach.run(&socket).await,
+        Verb::Ports(ports) => ports.run(&socket).await,
         Verb::Host(host) => host.run(&socket).await,
         Verb::Status(status) => status.run(&socket).await,
         Verb::Routes(routes) => routes.run(&socket).await,

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use poplin_proto::v1::resource::Object;
-use poplin_proto::v1::{Bfd, HealthCheck, Resource, RuleList};
+use poplin_proto::v1::{Bfd, HealthCheck, Nat, Resource, RuleList};
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
@@ -33,7 +33,7 @@ fn line(row: &[String], widths: &[usize]) -> String {
 /// Column titles of the object's kind.
 pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
     let (usual, more): (&[&str], &[&str]) = match &resource.object {
-        Some(Object::Pool(_)) => (&["CIDR", "BLOCK", "HOSTS", "DISABLED"], &[]),
+        Some(Object::Pool(_)) => (&["CIDR", "BLOCK", "HOSTS", "NAT", "DISABLED"], &[]),
         Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID", "DRAIN"], &[]),
         Some(Object::Endpoint(_)) => (&["HOST", "ADDRESSES", "ATTACHMENT"], &["INTERFACE", "MAC", "MTU", "NETNS"]),
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
@@ -76,7 +76,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
         Some(Object::Pool(pool)) => {
             let spec = pool.spec.unwrap_or_default();
             let block = spec.block_size.map(|bits| format!("/{bits}"));
-            (vec![text(&spec.cidr), or(block, NOTHING), any(&spec.hosts), yes(spec.disabled)], Vec::new())
+            let nat = nat(spec.nat.as_ref());
+            (vec![text(&spec.cidr), or(block, NOTHING), any(&spec.hosts), nat, yes(spec.disabled)], Vec::new())
         }
         Some(Object::Host(host)) => {
             let spec = host.spec.unwrap_or_default();
@@ -196,6 +197,14 @@ fn bfd(bfd: Option<&Bfd>) -> String {
 }
 
 /// `-` for a direction that is not governed, which is something else than none allowed.
+fn nat(nat: Option<&Nat>) -> String {
+    match nat {
+        None => NOTHING.to_owned(),
+        Some(nat) if nat.address.is_empty() => "masquerade".to_owned(),
+        Some(nat) => nat.address.clone(),
+    }
+}
+
 fn rules(list: Option<&RuleList>) -> String {
     match list.map(|list| list.rules.len()) {
         None => NOTHING.to_owned(),

@@ -457,7 +457,7 @@ fn attach_wires_the_namespace_and_takes_it_back_if_it_cannot() {
 
     let missing = agent.poplin(&["attach", "--netns", &netns.0, "--name", "web"]);
     sh(&format!("ip -n {} link add eth0 type veth peer name outside", netns.0));
-    let good = agent.poplin(&["attach", "--netns", &netns.0, "--name", "web", "--label", "app=web"]);
+    let good = agent.poplin(&["attach", "--netns", &netns.0, "--name", "web", "--label", "app=web", "-p", "8080:80"]);
     let gone = agent.poplin(&["detach", "web"]);
 
     assert_eq!(missing.code, 1);
@@ -468,6 +468,7 @@ fn attach_wires_the_namespace_and_takes_it_back_if_it_cannot() {
     let world = agent.world();
     assert_eq!(world.attached[1].netns, format!("/run/netns/{}", netns.0));
     assert_eq!(world.attached[1].labels["app"], "web");
+    assert_eq!(world.attached[1].published, ["8080:80"]);
     assert_eq!((world.detached[0].container.as_str(), world.detached[1].name.as_str()), ("web", "web"));
 }
 

@@ -36,6 +36,7 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
         addresses: conf.addresses(&sandbox.args),
         namespace: conf.namespace(&sandbox.args),
         ports: Vec::new(),
+        published: conf.published(),
     }
 }
 

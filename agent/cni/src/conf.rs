@@ -68,10 +68,25 @@ struct Label {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct RuntimeConfig {
     ips: Option<Vec<String>>,
     labels: Option<BTreeMap<String, String>>,
+    port_mappings: Option<Vec<PortMapping>>,
+}
+
+/// One port, as the capability `portMappings` has it. podman spells the keys so, containerd as Go's fields are called.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PortMapping {
+    #[serde(alias = "HostPort")]
+    host_port: Option<u32>,
+    #[serde(alias = "ContainerPort")]
+    container_port: Option<u32>,
+    #[serde(alias = "Protocol")]
+    protocol: Option<String>,
+    #[serde(rename = "hostIP", alias = "HostIP", alias = "hostIp")]
+    host_address: Option<String>,
 }
 
 impl Conf {
@@ -131,8 +146,28 @@ impl Conf {
         addresses
     }
 
+    /// Ports of the host that shall lead to the container, in the agent's form. A mapping without a port of the host is for others to know.
+    pub(crate) fn published(&self) -> Vec<String> {
+        let mappings = self.runtime_config.iter().filter_map(|runtime| runtime.port_mappings.as_deref()).flatten();
+        mappings.filter_map(PortMapping::published).collect()
+    }
+
     fn cni_args(&self) -> impl Iterator<Item = &CniArgs> {
         self.args.iter().filter_map(|args| args.cni.as_ref())
+    }
+}
+
+impl PortMapping {
+    fn published(&self) -> Option<String> {
+        let host_port = self.host_port.filter(|port| *port > 0)?;
+        let address = match self.host_address.as_deref().unwrap_or_default() {
+            "" => String::new(),
+            v6 if v6.contains(':') => format!("[{v6}]:"),
+            v4 => format!("{v4}:"),
+        };
+        let protocol = self.protocol.as_deref().filter(|protocol| !protocol.is_empty()).unwrap_or("tcp");
+        let container_port = self.container_port.unwrap_or_default();
+        Some(format!("{address}{host_port}:{container_port}/{}", protocol.to_ascii_lowercase()))
     }
 }
 
@@ -183,6 +218,20 @@ mod tests {
         );
 
         assert_eq!(conf.addresses(&args(&[("IP", "10.0.0.9")])), ["10.0.0.9", "fd00::9"]);
+    }
+
+    #[test]
+    fn ports_are_published_as_podman_and_as_containerd_say_it() {
+        let published = |mappings: &str| {
+            conf(&format!(r#"{{"name":"n","runtimeConfig":{{"portMappings":{mappings}}}}}"#)).published()
+        };
+
+        let podman = r#"[{"hostPort":8080,"containerPort":80,"protocol":"tcp"},{"hostPort":53,"containerPort":5353,"protocol":"udp","hostIP":"192.0.2.1"}]"#;
+        assert_eq!(published(podman), ["8080:80/tcp", "192.0.2.1:53:5353/udp"]);
+        let containerd = r#"[{"HostPort":8080,"ContainerPort":80,"Protocol":"TCP","HostIP":""},{"HostPort":0,"ContainerPort":81,"Protocol":"tcp","HostIP":""},
+            {"ContainerPort":82},{"HostPort":443,"ContainerPort":443,"HostIP":"2001:db8::1"}]"#;
+        assert_eq!(published(containerd), ["8080:80/tcp", "[2001:db8::1]:443:443/tcp"]);
+        assert!(published("null").is_empty());
     }
 
     #[test]

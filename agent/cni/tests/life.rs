@@ -66,11 +66,12 @@ fn an_attachment_that_cannot_be_furnished_is_taken_back() {
 }
 
 #[test]
-fn labels_and_addresses_reach_the_agent() {
+fn labels_addresses_and_ports_reach_the_agent() {
     let Some(container) = Container::new() else { return };
     let mut conf = conf("1.0.0");
     conf["labels"] = json!({"app": "web"});
-    conf["runtimeConfig"] = json!({"ips": ["10.77.0.5"]});
+    conf["runtimeConfig"] =
+        json!({"ips": ["10.77.0.5"], "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
 
     container.ask("ADD", conf);
 
@@ -79,6 +80,7 @@ fn labels_and_addresses_reach_the_agent() {
     let labels: Vec<_> = world.attached[0].labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(labels, expected);
     assert_eq!(world.attached[0].addresses, ["10.77.0.5"]);
+    assert_eq!(world.attached[0].published, ["8080:80/tcp"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
 use poplin_policy::model::{NamedPort, QualifiedName};
+use poplin_policy::nat::Published;
 use poplin_policy::selector::Selector;
 use poplin_proto::Failure;
 use poplin_proto::v1::{Metadata, Resource};
@@ -190,6 +191,24 @@ pub fn named_ports(field: &str, texts: &[String]) -> Vec<Result<NamedPort, Inval
         })
     };
     texts.iter().enumerate().map(check).collect()
+}
+
+/// Checks ports that are published; none may overlap another of them.
+pub fn published_ports(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<Published> {
+    let mut published: Vec<Published> = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let field = format!("{field}[{index}]");
+        let checked = text.parse::<Published>().map_err(|error| {
+            Invalid::new(&field, "BAD_PUBLISHED_PORT", error.to_string())
+                .advice("a published port looks like 8080:80/tcp or 192.0.2.1:8000-8010:80-90/udp")
+        });
+        let Some(port) = findings.take(checked) else { continue };
+        if let Some(other) = published.iter().find(|other| other.overlaps(&port)) {
+            findings.add(Invalid::new(&field, "DUPLICATE", format!("{port} overlaps {other}")));
+        }
+        published.push(port);
+    }
+    published
 }
 
 /// Checks a selector; empty selects all.

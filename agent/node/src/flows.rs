@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
-use poplin_policy::packet::{Packet, TCP, Transport};
+use poplin_policy::packet::{Packet, TCP, Transport, UDP};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::walk::Book;
 
@@ -97,12 +97,15 @@ impl Flows {
     }
 
     /// The addresses whose flows should be read, if it is time to: when rules that may deny more are in force, and none are under way.
-    pub fn wanted(&mut self, policing: &mut Policing) -> Option<BTreeSet<IpAddr>> {
+    ///
+    /// Where ports of the host are published that need no connection, the host's own flows are looked at as well: some may go on to the host.
+    pub fn wanted(&mut self, policing: &mut Policing, host: &BTreeSet<IpAddr>) -> Option<BTreeSet<IpAddr>> {
         if self.reading.is_some() || !self.is_due || !policing.is_settled() {
             return None;
         }
         let before = self.passed.iter().flat_map(Moment::addresses);
-        let addresses: BTreeSet<IpAddr> = before.chain(policing.addresses()).collect();
+        let leading = host.iter().filter(|_| policing.leads_datagrams());
+        let addresses: BTreeSet<IpAddr> = before.chain(policing.addresses()).chain(leading.copied()).collect();
         if addresses.is_empty() {
             self.keep(policing);
             return None;
@@ -121,7 +124,7 @@ impl Flows {
         let Some(reading) = &mut self.reading else { return Vec::new() };
         let before = self.passed.as_ref().map(|moment| policing.then(moment));
         let mut judge = Judge::new(before, policing.now(), host);
-        let ends = |flow: &Flow| self.ended.contains(&flow.opened) || judge.ends(flow);
+        let ends = |flow: &Flow| self.ended.contains(&flow.opened) || judge.ends(flow) || judge.is_left_behind(flow);
         let ending: Vec<Flow> = flows.into_iter().filter(ends).collect();
         let returning = ending.iter().filter(|flow| flow.can_return());
         reading.ended.extend(returning.map(|flow| flow.answered));
@@ -153,6 +156,15 @@ impl Flows {
     }
 }
 
+fn without_source_port(packet: Packet) -> Packet {
+    match packet.transport {
+        Transport::Ports { protocol, destination, .. } => {
+            Packet { transport: Transport::Ports { protocol, source: 0, destination }, ..packet }
+        }
+        Transport::Icmp { .. } | Transport::Other(_) => packet,
+    }
+}
+
 /// Compares two sets of rules, flow by flow.
 struct Judge<'h, B, N> {
     before: Option<Rules<'h, B>>,
@@ -161,13 +173,15 @@ struct Judge<'h, B, N> {
     looks_at_source_ports: bool,
     /// What was judged already: most flows are of few kinds.
     known: HashMap<Packet, bool>,
+    /// Of what began untranslated, whether it would be translated now.
+    translated: HashMap<Packet, bool>,
 }
 
 impl<'h, B: Book, N: Book> Judge<'h, B, N> {
     fn new(before: Option<Rules<'h, B>>, now: Rules<'h, N>, host: &'h BTreeSet<IpAddr>) -> Self {
         let looked = before.as_ref().is_some_and(|before| before.looks_at_source_ports);
         let looks_at_source_ports = looked || now.looks_at_source_ports;
-        Self { before, now, host, looks_at_source_ports, known: HashMap::new() }
+        Self { before, now, host, looks_at_source_ports, known: HashMap::new(), translated: HashMap::new() }
     }
 
     fn ends(&mut self, flow: &Flow) -> bool {
@@ -184,6 +198,23 @@ impl<'h, B: Book, N: Book> Judge<'h, B, N> {
         ends
     }
 
+    /// What needs no connection goes on as it began, as long as it comes: to the host itself, though its port was published since, or out of
+    /// the fabric under a source that its pool would translate now, and no answer finds it. Connections are left to who has them.
+    fn is_left_behind(&mut self, flow: &Flow) -> bool {
+        let Packet { source, destination, .. } = flow.opened;
+        let is_to_host = self.host.contains(&destination);
+        let misses_its_port = flow.opened.protocol() == UDP && flow.answered.source == destination && is_to_host;
+        let keeps_its_source = flow.answered.destination == source && self.now.link_of(source).is_some() && !is_to_host;
+        if flow.opened.protocol() == TCP || !misses_its_port && !keeps_its_source {
+            return false;
+        }
+        let (packet, now) = (without_source_port(flow.opened), &self.now);
+        *self.translated.entry(packet).or_insert_with(|| match misses_its_port {
+            true => now.leads_elsewhere(&packet),
+            false => now.leaves_translated(&packet),
+        })
+    }
+
     /// An endpoint that reaches itself by a translated address is asked nothing.
     fn is_with_itself(&self, packet: &Packet) -> bool {
         let (source, destination) = (self.now.link_of(packet.source), self.now.link_of(packet.destination));
@@ -192,12 +223,7 @@ impl<'h, B: Book, N: Book> Judge<'h, B, N> {
 
     /// All flows that differ in what no rule looks at are of one kind.
     fn kind_of(&self, packet: Packet) -> Packet {
-        match packet.transport {
-            Transport::Ports { protocol, destination, .. } if !self.looks_at_source_ports => {
-                Packet { transport: Transport::Ports { protocol, source: 0, destination }, ..packet }
-            }
-            Transport::Ports { .. } | Transport::Icmp { .. } | Transport::Other(_) => packet,
-        }
+        if self.looks_at_source_ports { packet } else { without_source_port(packet) }
     }
 
     /// An end that has left is denied: what comes to its address next must not inherit its flows.

@@ -190,6 +190,7 @@ mod tests {
             block_bits,
             hosts: poplin_policy::selector::Selector::all(),
             is_enabled: true,
+            nat: None,
         }
     }
 

@@ -105,6 +105,8 @@ pub struct LinkState {
     /// Whether forwarding, strict source check and silence towards router advertisements are set on it as
     /// [`Step::ConfigureLink`] sets them.
     pub is_configured: bool,
+    /// Whether packets of loopback addresses may pass it (`route_localnet`): those of the host itself to a published port.
+    pub has_loopback: bool,
 }
 
 /// Where a route of ours leads.
@@ -145,6 +147,13 @@ pub enum Step {
     /// Sysctls of one link: forwarding on, rp_filter strict, accept_ra, accept_redirects and send_redirects off, proxy_arp off; and for IPv6 the
     /// link-local gateway address `fe80::1`, without duplicate detection.
     ConfigureLink(Interface),
+    /// Lets packets of loopback addresses pass the link, or not (`route_localnet`). The rules see to it that only the host's own do.
+    LetLoopbackPass {
+        /// Which link.
+        interface: Interface,
+        /// Whether they may.
+        is_open: bool,
+    },
     /// Raises the link.
     RaiseLink(Interface),
     /// Removes the link, and with it its routes and neighbours.
@@ -231,6 +240,8 @@ impl Step {
             Step::ChangeRules(changes) => format!("{} changes of our table", changes.len()),
             Step::CreateLink(new) => format!("link {} into {}", new.interface, new.netns.display()),
             Step::ConfigureLink(interface) => format!("sysctls of {interface}"),
+            Step::LetLoopbackPass { interface, is_open: true } => format!("loopback packets over {interface}"),
+            Step::LetLoopbackPass { interface, is_open: false } => format!("no loopback packets over {interface}"),
             Step::RaiseLink(interface) => format!("raising {interface}"),
             Step::DeleteLink(interface) => format!("removal of {interface}"),
             Step::SetNeighbour { interface, address, .. } => format!("neighbour {address} on {interface}"),

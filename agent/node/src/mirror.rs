@@ -208,6 +208,11 @@ impl Mirror {
         self.of_kind(ObjectKey::Pool(PoolName::new("")))
     }
 
+    /// The pool of that name.
+    pub fn pool(&self, name: &PoolName) -> Option<&Pool> {
+        self.one(&ObjectKey::Pool(name.clone()))
+    }
+
     /// All claimed blocks, by pool and prefix.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
         self.of_kind(ObjectKey::Block(PoolName::new(""), IpNet::default()))
@@ -329,6 +334,7 @@ mod tests {
             labels: poplin_policy::label::Labels::default(),
             namespace: None,
             ports: Vec::new(),
+            published: Vec::new(),
             host: HostName::new(host),
             attachment: id(name),
             addresses: BTreeSet::new(),

@@ -15,6 +15,7 @@ use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RemoteAs, R
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
+use poplin_policy::nat::{Outgoing, Published};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
@@ -168,6 +169,8 @@ pub struct Pool {
     pub hosts: Selector,
     /// Whether new addresses are taken from it.
     pub is_enabled: bool,
+    /// How packets from its addresses leave the fabric, if not as they are.
+    pub nat: Option<Outgoing>,
 }
 
 /// A part of a pool that one host holds, with the addresses taken from it. The unit of compare-and-swap.
@@ -211,6 +214,8 @@ pub struct Endpoint {
     pub namespace: Option<String>,
     /// What rules call some of its ports.
     pub ports: Vec<NamedPort>,
+    /// Ports of its host that lead to it. None overlaps another.
+    pub published: Vec<Published>,
     /// Where it is.
     pub host: HostName,
     /// Who attached it.

@@ -3,9 +3,10 @@
 //! In: objects. Out: a [`World`]. The only thing that is computed is what endpoints inherit.
 
 use poplin_policy::model::{self, Namespace};
+use poplin_policy::nat;
 use poplin_policy::world::World;
 
-use crate::object::{Endpoint, Object};
+use crate::object::{Endpoint, Object, Pool};
 
 /// All that policy looks at among these objects.
 pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World {
@@ -52,4 +53,15 @@ pub fn endpoint(one: &Endpoint, namespace: Option<&Namespace>) -> model::Endpoin
         addresses: one.addresses.iter().copied().collect(),
         ports: one.ports.clone(),
     }
+}
+
+/// A pool as translation sees it, disabled or not: its addresses are inside all the same.
+pub fn pool(one: &Pool) -> nat::Pool {
+    nat::Pool { cidr: one.cidr, outgoing: one.nat.clone() }
+}
+
+/// What an endpoint publishes, if it does.
+pub fn publication(one: &Endpoint) -> Option<nat::Publication> {
+    let publication = nat::Publication { addresses: one.addresses.clone(), ports: one.published.clone() };
+    (!one.published.is_empty()).then_some(publication)
 }

@@ -43,6 +43,8 @@ pub struct DesiredLink {
     pub addresses: BTreeSet<IpAddr>,
     /// MAC of the container's side.
     pub container_mac: Mac,
+    /// Whether it publishes ports for the host's loopback addresses, too.
+    pub has_loopback: bool,
 }
 
 /// The steps from what is seen to what should be, of learned routes so far as they are due; none if they are the same.
@@ -109,6 +111,9 @@ fn link_steps(interface: &Interface, link: &DesiredLink, seen: &KernelState) -> 
     if !standing.is_some_and(|link| link.is_configured) {
         steps.push(Step::ConfigureLink(interface.clone()));
     }
+    if standing.is_some_and(|link| link.has_loopback) != link.has_loopback {
+        steps.push(Step::LetLoopbackPass { interface: interface.clone(), is_open: link.has_loopback });
+    }
     if !standing.is_some_and(|link| link.is_up) {
         steps.push(Step::RaiseLink(interface.clone()));
     }
@@ -152,10 +157,11 @@ pub fn advance(seen: &mut KernelState, step: &Step) {
         }
         Step::CreateLink(new) => {
             let (mac, mtu_bytes) = (new.mac, new.mtu_bytes);
-            let link = LinkState { index: 0, is_up: false, mac, mtu_bytes, is_configured: false };
+            let link = LinkState { index: 0, is_up: false, mac, mtu_bytes, is_configured: false, has_loopback: false };
             seen.links.insert(new.interface.clone(), link);
         }
         Step::ConfigureLink(interface) => alter(seen, interface, |link| link.is_configured = true),
+        Step::LetLoopbackPass { interface, is_open } => alter(seen, interface, |link| link.has_loopback = *is_open),
         Step::RaiseLink(interface) => alter(seen, interface, |link| link.is_up = true),
         Step::DeleteLink(interface) => {
             seen.links.remove(interface);
@@ -202,6 +208,7 @@ mod tests {
         let link = DesiredLink {
             addresses: BTreeSet::from(["10.77.0.1".parse().unwrap()]),
             container_mac: create.container_mac,
+            has_loopback: true,
             create: Some(create),
         };
         Desired {

@@ -3,6 +3,9 @@
 //! In: what changed in the store, and who is attached here. Out: the changes of the kernel's table, and the memory of what
 //! stands there. The compiling itself is the `policy` crate's, which follows the store thing by thing.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,13 +13,16 @@ use std::sync::Arc;
 use poplin_policy::compile::{Compiler, Counted, Form, HOST_ENDPOINTS, Mark, Past};
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::{HostEndpoint, Settings};
+use poplin_policy::model::PortProtocol;
+use poplin_policy::model::QualifiedName;
+use poplin_policy::nat::Publication;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Name, Rule, Ruleset};
-use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, journey};
+use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, destination_nat, journey, source_nat};
 
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
-use crate::name::{EndpointName, HostName};
+use crate::name::{EndpointName, HostName, PoolName};
 use crate::object::{Endpoint, Fabric, Object, ObjectKey, Service};
 use crate::outlook;
 
@@ -67,6 +73,7 @@ pub struct Local {
     /// Where an address leads. One that several endpoints speak for leads nowhere certain, and is not here.
     links: BTreeMap<IpAddr, Interface>,
     lent: BTreeMap<String, BTreeSet<IpAddr>>,
+    published: BTreeMap<String, Publication>,
 }
 
 /// Changes of our table that are due, and what will be true once they are made.
@@ -208,6 +215,9 @@ impl Policing {
         let gone = gone.chain(known.tiers.into_iter().map(ObjectKey::Tier));
         let gone = gone.chain(known.namespaces.into_iter().map(ObjectKey::Namespace));
         let gone = gone.chain(known.host_endpoints.into_iter().map(ObjectKey::HostEndpoint));
+        let gone = gone.chain(known.pools.into_iter().map(|name| ObjectKey::Pool(PoolName::new(name))));
+        let hosts = known.hosts.into_iter().filter(|name| !other_ends.contains(&QualifiedName::global(name.as_str())));
+        let gone = gone.chain(hosts.map(|name| ObjectKey::Host(HostName::new(name))));
         let keys = mirror.all().map(Object::key);
         // Namespaces and sets come before those who live in them or are selected by them: each is then told once.
         let keys: BTreeSet<(u8, ObjectKey)> = gone.chain(keys).map(|key| (rank(&key), key)).collect();
@@ -244,16 +254,17 @@ impl Policing {
                 self.compiler.set_doorway(name, doorway);
             }
             ObjectKey::Service(name) => {
-                let other_end = mirror.service(name).map(Service::as_other_end);
-                self.compiler.set_address_set(&Service::other_end(name), other_end);
+                let (known, end) = (mirror.service(name), Service::other_end(name));
+                self.compiler.set_fabric_addresses(&end.to_string(), known.map(|service| service.addresses.clone()));
+                self.compiler.set_address_set(&end, known.map(Service::as_other_end));
             }
             ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric())),
-            ObjectKey::Pool(_)
-            | ObjectKey::Block(..)
-            | ObjectKey::Host(_)
-            | ObjectKey::Peer(_)
-            | ObjectKey::RouteMap(_)
-            | ObjectKey::StaticRoute(_) => {}
+            ObjectKey::Pool(name) => self.compiler.set_pool(name.as_str(), mirror.pool(name).map(outlook::pool)),
+            ObjectKey::Host(name) => {
+                let addresses = mirror.host(name).map(|host| host.addresses.clone());
+                self.compiler.set_fabric_addresses(name.as_str(), addresses);
+            }
+            ObjectKey::Block(..) | ObjectKey::Peer(_) | ObjectKey::RouteMap(_) | ObjectKey::StaticRoute(_) => {}
         }
     }
 
@@ -261,6 +272,7 @@ impl Policing {
         let mut now = Local::default();
         for endpoint in local {
             now.interfaces.insert(endpoint.name.to_string(), endpoint.interface.clone());
+            now.published.extend(outlook::publication(endpoint).map(|one| (endpoint.name.to_string(), one)));
             now.links.extend(endpoint.addresses.iter().map(|address| (*address, endpoint.interface.clone())));
             now.lent.extend(self.lent.get(&endpoint.name).map(|lent| (endpoint.name.to_string(), lent.clone())));
         }
@@ -281,6 +293,11 @@ impl Policing {
             if self.local.lent_on(name, interface) != now.lent_on(name, interface) {
                 self.compiler.lend(name, now.lent_on(name, interface).cloned().unwrap_or_default());
             }
+        }
+        self.may_deny_more |= now.published != self.local.published; // datagrams may have to go elsewhere than they do
+        let publishers: BTreeSet<&String> = self.local.published.keys().chain(now.published.keys()).collect();
+        for name in publishers {
+            self.compiler.set_published(name, now.published.get(name).cloned());
         }
         self.local = Arc::new(now);
     }
@@ -377,6 +394,12 @@ impl Policing {
         all.find(|(_, known)| *known == interface).map(|(name, _)| name.as_str())
     }
 
+    /// Whether some port is published that needs no connection.
+    pub fn leads_datagrams(&self) -> bool {
+        let ports = self.local.published.values().flat_map(|publication| &publication.ports);
+        ports.into_iter().any(|port| port.protocol() == PortProtocol::Udp)
+    }
+
     /// What a chain counts, if it counts.
     pub fn counts(&self, chain: &Name) -> Option<&Counted> {
         self.compiler.counts(chain)
@@ -423,6 +446,18 @@ pub struct Rules<'p, B> {
 const FAR: &str = "elsewhere";
 
 impl<B: Book> Rules<'_, B> {
+    /// Whether a flow that begins with this packet, to an address of this host, goes on to a container.
+    pub fn leads_elsewhere(&self, packet: &Packet) -> bool {
+        let transit = Transit { hook: HookPoint::Output, ..self.transit(packet, true) };
+        destination_nat(&self.book, &transit, true).is_some()
+    }
+
+    /// Whether a flow that begins with this packet, not to this host, leaves it under another source.
+    pub fn leaves_translated(&self, packet: &Packet) -> bool {
+        let transit = Transit { hook: HookPoint::Postrouting, ..self.transit(packet, false) };
+        source_nat(&self.book, &transit).is_some()
+    }
+
     /// The link of the local endpoint with this address.
     pub fn link_of(&self, address: IpAddr) -> Option<&Interface> {
         self.local.links.get(&address)

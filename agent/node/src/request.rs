@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
 use poplin_policy::model::NamedPort;
+use poplin_policy::nat::Published;
 
 use crate::kernel::Mac;
 use crate::name::{AttachmentId, EndpointName, HostName, PoolName};
@@ -29,6 +30,8 @@ pub struct Attach {
     pub namespace: Option<String>,
     /// What rules call some of its ports.
     pub ports: Vec<NamedPort>,
+    /// Ports of this host that shall lead to it. None overlaps another.
+    pub published: Vec<Published>,
     /// Path of the network namespace.
     pub netns: PathBuf,
     /// Addresses wanted; at most one a family, a family not named gets any.
@@ -131,6 +134,24 @@ pub enum Refusal {
         /// Who has it.
         holder: AttachmentId,
     },
+    /// A port to be published leads to somebody else already.
+    #[error("{wanted} cannot be published: endpoint {holder} publishes {held} on this host")]
+    PortTaken {
+        /// What was asked for.
+        wanted: Published,
+        /// What is in its way.
+        held: Published,
+        /// Whose that is.
+        holder: EndpointName,
+    },
+    /// A port is to be published for clients of a family the endpoint has no address of.
+    #[error("{wanted} cannot be published: {attachment} has no address of that family")]
+    PortLeadsNowhere {
+        /// What was asked for.
+        wanted: Published,
+        /// Who.
+        attachment: AttachmentId,
+    },
     /// Two addresses of one family were asked for.
     #[error("addresses {first} and {second} are of one family; an interface has one address of each")]
     TwoAddressesOfOneFamily {
@@ -194,6 +215,10 @@ impl Refusal {
             Refusal::PoolFull { .. } => "add a pool, or detach containers that are gone; see `poplin get endpoints`",
             Refusal::AddressOutsidePools { .. } => "see `poplin get pools` for what may be asked for",
             Refusal::AddressTaken { .. } => "ask for another address, or for none to get any",
+            Refusal::PortTaken { .. } => "publish another port, or detach that endpoint first; see `poplin ports`",
+            Refusal::PortLeadsNowhere { .. } => {
+                "publish it at an address of the other family, or add a pool of this one"
+            }
             Refusal::TwoAddressesOfOneFamily { .. } => "ask for one address of each family",
             Refusal::NamespaceMissing { .. } => "see `ip netns list`; the path must be that of a network namespace",
             Refusal::InterfaceExists { .. } => "choose another interface name, or remove that interface",

@@ -43,11 +43,13 @@ pub fn next_move(
     if is_standing && known.netns != attach.netns {
         return Err(Refusal::OtherNamespace { attachment: attach.attachment.clone(), netns: known.netns.clone() });
     }
+    fits_published(mirror, host, attach, &known.addresses)?;
     let renewed = Endpoint {
         netns: attach.netns.clone(),
         labels: attach.labels.clone(),
         namespace: attach.namespace.clone(),
         ports: attach.ports.clone(),
+        published: attach.published.clone(),
         ..known.clone()
     };
     Ok(if renewed == *known { Move::Wire } else { Move::Store(renewed) })
@@ -62,11 +64,13 @@ fn new_endpoint(
 ) -> Result<Endpoint, Refusal> {
     let name = endpoint_name(mirror, host, attach)?;
     let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, &attach.attachment, &attach.addresses)?;
+    fits_published(mirror, host, attach, &addresses)?;
     Ok(Endpoint {
         name,
         labels: attach.labels.clone(),
         namespace: attach.namespace.clone(),
         ports: attach.ports.clone(),
+        published: attach.published.clone(),
         host: host.name.clone(),
         addresses,
         interface: interface_name(&attach.attachment),
@@ -75,6 +79,24 @@ fn new_endpoint(
         mtu_bytes,
         attachment: attach.attachment.clone(),
     })
+}
+
+/// Whether what is to be published can be: nobody else on this host has it, and it leads somewhere.
+fn fits_published(mirror: &Mirror, host: &Host, attach: &Attach, addresses: &BTreeSet<IpAddr>) -> Result<(), Refusal> {
+    for wanted in &attach.published {
+        if !addresses.iter().any(|address| wanted.concerns(address.is_ipv6())) {
+            let (wanted, attachment) = (wanted.clone(), attach.attachment.clone());
+            return Err(Refusal::PortLeadsNowhere { wanted, attachment });
+        }
+        let others = mirror.endpoints_on(&host.name).filter(|other| other.attachment != attach.attachment);
+        for other in others {
+            if let Some(held) = other.published.iter().find(|held| held.overlaps(wanted)) {
+                let (wanted, held, holder) = (wanted.clone(), held.clone(), other.name.clone());
+                return Err(Refusal::PortTaken { wanted, held, holder });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The wanted name if it is free; else one made of host, container and interface.
@@ -158,6 +180,7 @@ mod tests {
             labels: Labels::default(),
             namespace: None,
             ports: Vec::new(),
+            published: Vec::new(),
             netns: netns.into(),
             addresses: BTreeSet::new(),
         }
@@ -171,6 +194,7 @@ mod tests {
             block_bits: 26,
             hosts: Selector::all(),
             is_enabled: true,
+            nat: None,
         };
         mirror.change(1, vec![Versioned { value: Object::Pool(pool), version: 1 }], vec![]);
         mirror
@@ -193,7 +217,14 @@ mod tests {
 
     fn with_link(endpoint: &Endpoint) -> KernelState {
         let mut kernel = KernelState::default();
-        let link = LinkState { index: 1, is_up: true, mac: Mac([2; 6]), mtu_bytes: 1500, is_configured: true };
+        let link = LinkState {
+            index: 1,
+            is_up: true,
+            mac: Mac([2; 6]),
+            mtu_bytes: 1500,
+            is_configured: true,
+            has_loopback: false,
+        };
         kernel.links.insert(endpoint.interface.clone(), link);
         kernel
     }
@@ -229,6 +260,31 @@ mod tests {
         let elsewhere = decide(&mirror, &KernelState::default(), "h2", &attach);
 
         assert!(matches!(elsewhere, Err(Refusal::AttachedElsewhere { host, .. }) if host.as_str() == "h1"));
+    }
+
+    fn publishing(container: &str, port: &str) -> Attach {
+        Attach { published: vec![port.parse().unwrap()], ..wish(container, &format!("/run/netns/{container}")) }
+    }
+
+    #[test]
+    fn a_port_that_somebody_on_the_same_host_publishes_is_refused_by_its_holder() {
+        let (mirror, endpoint) = with(&publishing("web", "8080:80"));
+        let decide = |on, attach: &Attach| decide(&mirror, &KernelState::default(), on, attach);
+
+        let taken = decide("h1", &publishing("api", "192.0.2.1:8000-9000:8000-9000"));
+
+        let Err(Refusal::PortTaken { holder, held, .. }) = &taken else { panic!("{taken:?}") };
+        assert_eq!((holder, held.to_string().as_str()), (&endpoint.name, "8080:80/tcp"));
+        assert!(matches!(decide("h1", &publishing("api", "8080:80/udp")), Ok(Move::Store(_))));
+        assert!(matches!(decide("h2", &publishing("api", "8080:80")), Ok(Move::Store(_))));
+        assert!(matches!(decide("h1", &publishing("web", "8080:81")), Ok(Move::Store(_))), "it may change its own");
+    }
+
+    #[test]
+    fn a_port_for_clients_of_a_family_the_container_has_not_is_refused() {
+        let refused = decide(&mirror(), &KernelState::default(), "h1", &publishing("web", "[::1]:8080:80"));
+
+        assert!(matches!(refused, Err(Refusal::PortLeadsNowhere { .. })));
     }
 
     #[test]

@@ -89,6 +89,7 @@ fn endpoint(name: &str, at: &str) -> Object {
         mac: Mac([2, 0, 0, 0, 0, 1]),
         namespace: None,
         ports: Vec::new(),
+        published: Vec::new(),
         netns: format!("/run/netns/{name}").into(),
         mtu_bytes: 1500,
     })

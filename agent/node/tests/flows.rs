@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use poplin_node::flows::{Flow, FlowHandle};
 use poplin_node::kernel::{KernelState, Mac, StepFailure, StepFailureKind};
-use poplin_node::name::{AttachmentId, EndpointName, HostName};
-use poplin_node::object::{Endpoint, ExistingFlows, Fabric, Host, Object, ObjectKey, Versioned};
+use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
+use poplin_node::object::{Endpoint, ExistingFlows, Fabric, Host, Object, ObjectKey, Pool, Versioned};
 use poplin_node::{Action, Event, Identity, Node};
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::label::Labels;
 use poplin_policy::model::{Action as RuleAction, Hosts, Mode, Policy, Rule, Selection};
+use poplin_policy::nat::Outgoing;
 use poplin_policy::packet::{Packet, Transport};
-use poplin_policy::ruleset::Interface;
+use poplin_policy::ruleset::{Interface, SourceNat};
 use poplin_policy::selector::Selector;
 
 const WEB: &str = "10.77.0.1";
@@ -33,6 +34,33 @@ fn a_flow_that_policy_comes_to_deny_ends_and_no_other() {
     room.flows(vec![doomed.clone(), spared, elsewhere, tcp(DB, WEB, 5432)]);
 
     assert_eq!(room.ended(), vec![doomed]);
+}
+
+#[test]
+fn datagrams_that_go_to_the_host_end_once_their_port_is_published_and_connections_do_not() {
+    let mut room = Room::with(vec![endpoint("web", WEB)]);
+    let (missing, elsewhere) = (udp(FAR, HOST, 53), udp(FAR, HOST, 54));
+
+    room.put(publishing(endpoint("db", DB), &["53:5353/udp", "80:80/tcp"]));
+    room.flows(vec![missing.clone(), elsewhere, udp(FAR, "192.0.2.77", 53), udp(HOST, FAR, 53), tcp(FAR, HOST, 80)]);
+
+    assert_eq!(room.ended(), vec![missing]);
+}
+
+#[test]
+fn what_needs_no_connection_ends_once_its_pool_is_translated() {
+    let mut room = Room::with(vec![endpoint("web", WEB)]);
+    let outside = "192.0.2.77";
+    let (datagrams, pings) = (udp(WEB, outside, 53), flow(Packet::icmp(address(WEB), address(outside), 8, 0)));
+    let translated =
+        Flow { answered: Packet { destination: address(HOST), ..datagrams.answered }, ..datagrams.clone() };
+
+    room.put(Object::Pool(masquerading("10.77.0.0/24")));
+    let others =
+        [translated, udp(WEB, "10.77.0.9", 53), udp(WEB, HOST, 53), udp(outside, WEB, 53), tcp(WEB, outside, 80)];
+    room.flows([vec![datagrams.clone(), pings.clone()], others.to_vec()].concat());
+
+    assert_eq!(room.ended(), vec![datagrams, pings]);
 }
 
 #[test]
@@ -363,9 +391,26 @@ fn endpoint(name: &str, at: &str) -> Object {
         mac: Mac([2, 0, 0, 0, 0, 1]),
         namespace: None,
         ports: Vec::new(),
+        published: Vec::new(),
         netns: format!("/run/netns/{name}").into(),
         mtu_bytes: 1500,
     })
+}
+
+fn masquerading(cidr: &str) -> Pool {
+    Pool {
+        name: PoolName::new("four"),
+        cidr: cidr.parse().unwrap(),
+        block_bits: 26,
+        hosts: Selector::all(),
+        is_enabled: true,
+        nat: Some(Outgoing { source: SourceNat::Masquerade, exclude: Vec::new() }),
+    }
+}
+
+fn publishing(object: Object, ports: &[&str]) -> Object {
+    let Object::Endpoint(endpoint) = object else { panic!("endpoints publish") };
+    Object::Endpoint(Endpoint { published: ports.iter().map(|port| port.parse().unwrap()).collect(), ..endpoint })
 }
 
 /// To db one may open these ports only.

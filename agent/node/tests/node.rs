@@ -176,6 +176,7 @@ fn wish(container: &str) -> Attach {
         labels: Labels::default(),
         namespace: None,
         ports: Vec::new(),
+        published: Vec::new(),
         netns: format!("/run/netns/{container}").into(),
         addresses: BTreeSet::new(),
     }
@@ -183,7 +184,7 @@ fn wish(container: &str) -> Attach {
 
 fn pool(name: &str, cidr: &str, block_bits: u8) -> Object {
     let (name, cidr, hosts) = (PoolName::new(name), net(cidr), Selector::all());
-    Object::Pool(Pool { name, cidr, block_bits, hosts, is_enabled: true })
+    Object::Pool(Pool { name, cidr, block_bits, hosts, is_enabled: true, nat: None })
 }
 
 fn four() -> Object {

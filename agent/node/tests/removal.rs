@@ -55,6 +55,7 @@ fn endpoint(number: usize, user: u8, block: &Block, ordinal: u32) -> Object {
         mac: Mac([2, 0, 0, 0, 0, 1]),
         namespace: None,
         ports: Vec::new(),
+        published: Vec::new(),
         netns: format!("/run/netns/{number}").into(),
         mtu_bytes: 1500,
     })

@@ -17,7 +17,14 @@ const ADOPTION: Duration = Duration::from_secs(30);
 /// A kernel in which an agent of the same host has a container, and an earlier life of ours has learned a route.
 fn kernel() -> KernelState {
     let container = Interface::new("pop1").unwrap();
-    let link = LinkState { index: 7, is_up: false, mac: Mac([2; 6]), mtu_bytes: 1500, is_configured: false };
+    let link = LinkState {
+        index: 7,
+        is_up: false,
+        mac: Mac([2; 6]),
+        mtu_bytes: 1500,
+        is_configured: false,
+        has_loopback: false,
+    };
     let mut kernel = KernelState { is_forwarding_off: true, ..KernelState::default() };
     kernel.links.insert(container.clone(), link);
     kernel.routes.insert("10.77.0.1/32".parse().unwrap(), Target::Link(container));

@@ -102,6 +102,7 @@ impl Hands {
             | Step::ChangeRules(_)
             | Step::CreateLink(_)
             | Step::ConfigureLink(_)
+            | Step::LetLoopbackPass { .. }
             | Step::RaiseLink(_)
             | Step::DeleteLink(_)
             | Step::SetNeighbour { .. }
@@ -124,6 +125,7 @@ impl Hands {
                 sysctl::configure_link(interface)?;
                 address::add_link_gateway(&mut self.route, interface)
             }
+            Step::LetLoopbackPass { interface, is_open } => sysctl::let_loopback_pass(interface, *is_open),
             Step::RaiseLink(interface) => link::raise(&mut self.route, interface.as_str()),
             Step::DeleteLink(interface) => link::delete(&mut self.route, interface),
             Step::SetNeighbour { interface, address, mac } => {

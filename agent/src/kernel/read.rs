@@ -184,6 +184,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
     };
     let is_configured = conf_4.is_some_and(|conf| holds(conf, &sysctl::LINK_4))
         && conf_6.is_none_or(|conf| holds(conf, &sysctl::LINK_6));
+    let has_loopback = conf_4.is_some_and(|conf| u32_at(conf, sysctl::LOOPBACK.1 * 4) == Some(1));
     Some(Link {
         ours: Some(&name).filter(|name| is_veth && name.starts_with(INTERFACE_PREFIX)).and_then(Interface::new),
         name,
@@ -191,7 +192,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         is_live: flags & IFF_LOOPBACK == 0 && flags & link::IFF_UP != 0 && flags & IFF_RUNNING != 0 && conf_6.is_some(),
         has_ipv6: conf_6.is_some(),
         is_dark: flags & (link::IFF_UP | IFF_LOWER_UP) != link::IFF_UP | IFF_LOWER_UP,
-        state: LinkState { index, is_up: flags & link::IFF_UP != 0, mac, mtu_bytes, is_configured },
+        state: LinkState { index, is_up: flags & link::IFF_UP != 0, mac, mtu_bytes, is_configured, has_loopback },
     })
 }
 

@@ -76,6 +76,14 @@ pub(super) fn configure_link(interface: &Interface) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Whether packets of loopback addresses may pass a link: file name, and place in `IFLA_INET_CONF`. IPv6 has no such switch.
+pub(super) const LOOPBACK: (&str, usize) = ("route_localnet", 25);
+
+/// Sets that.
+pub(super) fn let_loopback_pass(interface: &Interface, is_open: bool) -> Result<(), Trouble> {
+    set(&family_directory(4).join(interface.as_str()).join(LOOPBACK.0), u32::from(is_open))
+}
+
 fn family_directory(family: u8) -> PathBuf {
     format!("/proc/sys/net/ipv{family}/conf").into()
 }

@@ -1,7 +1,7 @@
 //! Endpoints.
 
 use poplin_manifest::check_endpoint;
-use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, show_labels};
+use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, published_ports, show_labels};
 use poplin_node::name::{AttachmentId, EndpointName, HostName};
 use poplin_node::object::Endpoint;
 use poplin_policy::ruleset::Interface;
@@ -19,6 +19,7 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
         findings.take(Interface::new(&spec.interface).ok_or_else(|| bad("spec.interface", &spec.interface)));
     let attachment =
         findings.take(AttachmentId::parse(&spec.attachment).ok_or_else(|| bad("spec.attachment", &spec.attachment)));
+    let published = published_ports(&mut findings, "spec.published", &spec.published);
     let mac = findings.take(mac(&spec.mac).ok_or_else(|| bad("spec.mac", &spec.mac)));
     let checked = known.zip(interface).zip(attachment).zip(mac);
     findings.finish(checked.map(|(((known, interface), attachment), mac)| Endpoint {
@@ -26,6 +27,7 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
         labels: known.labels,
         namespace: known.namespace,
         ports: known.ports,
+        published,
         host: HostName::new(spec.host),
         attachment,
         addresses: known.addresses.into_iter().collect(),
@@ -55,6 +57,7 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
             netns: endpoint.netns.display().to_string(),
             mtu_bytes: endpoint.mtu_bytes,
             ports: endpoint.ports.iter().map(ToString::to_string).collect(),
+            published: endpoint.published.iter().map(ToString::to_string).collect(),
         }),
         ..v1::Endpoint::default()
     }

@@ -11,6 +11,7 @@ mod key;
 mod limits;
 mod mac;
 mod monitoring;
+mod nat;
 mod peer;
 mod pool;
 mod protection;

@@ -7,6 +7,8 @@ use poplin_node::object::Pool;
 use poplin_node::prefix::MAX_BLOCK_HOST_BITS;
 use poplin_proto::v1;
 
+use super::nat;
+
 /// Host bits of a block nobody chose: 64 addresses, /26 or /122.
 const DEFAULT_BLOCK_HOST_BITS: u8 = 6;
 
@@ -17,9 +19,10 @@ pub(super) fn check(pool: &v1::Pool) -> Result<Pool, Invalids> {
     let block_bits = cidr.and_then(|cidr| findings.take(block_bits(cidr, spec.block_size)));
     let hosts = findings.take(selector("spec.hosts", &spec.hosts));
     let name = PoolName::new(checked_name(pool.metadata.as_ref()));
+    let nat = cidr.zip(spec.nat.as_ref()).and_then(|(cidr, nat)| nat::check(&mut findings, "spec.nat", nat, cidr));
+    let is_enabled = !spec.disabled;
     let checked = cidr.zip(block_bits).zip(hosts);
-    let checked =
-        checked.map(|((cidr, block_bits), hosts)| Pool { name, cidr, block_bits, hosts, is_enabled: !spec.disabled });
+    let checked = checked.map(|((cidr, block_bits), hosts)| Pool { name, cidr, block_bits, hosts, is_enabled, nat });
     findings.finish(checked)
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-use poplin_manifest::field::{labels, named_ports, object_name};
+use poplin_manifest::field::{Findings, Invalids, labels, named_ports, object_name, published_ports};
 use poplin_node::name::{AttachmentId, EndpointName};
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal};
 use poplin_policy::model::NamedPort;
+use poplin_policy::nat::Published;
 use poplin_policy::ruleset::Interface;
 use poplin_proto::Failure;
 use poplin_proto::v1::workload_service_server::WorkloadService;
@@ -94,6 +95,7 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         labels,
         namespace: namespace(&request.namespace)?,
         ports: ports(&request.ports)?,
+        published: published(&request.published)?,
         netns: netns.to_owned(),
         addresses: addresses(&request.addresses)?,
     })
@@ -109,6 +111,13 @@ fn namespace(text: &str) -> Result<Option<String>, Failure> {
 
 fn ports(texts: &[String]) -> Result<Vec<NamedPort>, Failure> {
     named_ports("ports", texts).into_iter().map(|port| port.map_err(|invalid| invalid.into_failure("attach"))).collect()
+}
+
+fn published(texts: &[String]) -> Result<Vec<Published>, Failure> {
+    let mut findings = Findings::default();
+    let published = published_ports(&mut findings, "published", texts);
+    let first = |invalids: Invalids| invalids.0.into_iter().next().expect("what is refused is refused for something");
+    findings.finish(Some(published)).map_err(|invalids| first(invalids).into_failure("attach"))
 }
 
 fn checked_detach(request: DetachRequest) -> Result<Detach, Failure> {
@@ -177,6 +186,8 @@ fn refused(refusal: &Refusal) -> Failure {
         Refusal::PoolFull { .. } => (Code::ResourceExhausted, "POOL_FULL"),
         Refusal::AddressOutsidePools { .. } => (Code::InvalidArgument, "ADDRESS_OUTSIDE_POOLS"),
         Refusal::AddressTaken { .. } => (Code::AlreadyExists, "ADDRESS_TAKEN"),
+        Refusal::PortTaken { .. } => (Code::AlreadyExists, "PORT_TAKEN"),
+        Refusal::PortLeadsNowhere { .. } => (Code::FailedPrecondition, "PORT_LEADS_NOWHERE"),
         Refusal::TwoAddressesOfOneFamily { .. } => (Code::InvalidArgument, "TWO_OF_ONE_FAMILY"),
         Refusal::NamespaceMissing { .. } => (Code::NotFound, "NETNS_MISSING"),
         Refusal::InterfaceExists { .. } => (Code::AlreadyExists, "INTERFACE_EXISTS"),

@@ -7,7 +7,9 @@ use poplin_agent::kernel::{DropListener, Heard, Rules};
 use poplin_policy::model::Direction;
 use poplin_policy::packet::{Packet, Transport, UDP};
 use poplin_policy::place::{LOGS_PER_SECOND, Place};
-use poplin_policy::ruleset::{Atom, BasePolicy, Chain, Field, Hook, HookPoint, Match, Rule, Ruleset, Then, Verdict};
+use poplin_policy::ruleset::{
+    Atom, BasePolicy, Chain, Field, Hook, HookKind, HookPoint, Match, Rule, Ruleset, Then, Verdict,
+};
 
 use crate::lab::{Namespace, Pair, eventually, from_nothing, interface, name, rule};
 
@@ -60,7 +62,7 @@ fn there_is_one_listener_in_a_namespace() {
 /// A pair whose near side tells of what it drops, which is every UDP packet.
 fn telling(place: Place) -> Pair {
     let pair = Pair::new();
-    let hook = Hook { point: HookPoint::Input, priority: 0, policy: BasePolicy::Accept };
+    let hook = Hook { kind: HookKind::Filter, point: HookPoint::Input, priority: 0, policy: BasePolicy::Accept };
     let udp = Match::Range { field: Field::Protocol, low: Atom::Octet(UDP), high: Atom::Octet(UDP), negated: false };
     let told = Rule { matches: vec![udp.clone()], counter: None, then: Then::Log(place.log()) };
     let input = Chain { hook: Some(hook), rules: vec![told, rule(vec![udp], Verdict::Drop)] };

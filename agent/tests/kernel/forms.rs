@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use poplin_policy::ruleset::{
     Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form,
-    Hook, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Then, Verdict,
+    Hook, HookKind, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, SourceNat, Then, Verdict,
 };
 
 use crate::lab::{
@@ -148,7 +148,36 @@ pub(crate) fn everything() -> Ruleset {
         ranges,
         messages,
     ]);
-    let input = Hook { point: HookPoint::Input, priority: -150, policy: BasePolicy::Drop };
+    let way = |from: Match, source| Rule { matches: vec![from], counter: None, then: Then::SourceNat(source) };
+    let outgoing = Chain {
+        hook: Some(Hook {
+            kind: HookKind::Nat,
+            point: HookPoint::Postrouting,
+            priority: 100,
+            policy: BasePolicy::Accept,
+        }),
+        rules: vec![
+            way(ip4(), SourceNat::To("192.0.2.9".parse().unwrap())),
+            way(ip6(), SourceNat::To("2001:db8::9".parse().unwrap())),
+            way(protocol(6), SourceNat::Masquerade),
+        ],
+    };
+    let lead = |from: Match, at: Option<Field>, map: &str, is_v6| {
+        let fields = at.into_iter().chain([Field::Protocol, Field::DestinationPort]).collect();
+        Rule { matches: vec![from], counter: None, then: Then::DestinationNat { fields, map: name(map), is_v6 } }
+    };
+    let incoming = Chain {
+        hook: Some(Hook { point: HookPoint::Prerouting, priority: -100, ..outgoing.hook.unwrap() }),
+        rules: vec![
+            rule(vec![Match::ToHost { negated: true }], Verdict::Accept),
+            rule(vec![Match::ToHost { negated: false }, protocol(6)], Verdict::Return),
+            lead(ip4(), None, "sockets4", false),
+            lead(ip6(), None, "sockets6", true),
+            lead(ip4(), Some(Field::Destination4), "sockets-at4", false),
+            lead(ip6(), Some(Field::Destination6), "sockets-at6", true),
+        ],
+    };
+    let input = Hook { kind: HookKind::Filter, point: HookPoint::Input, priority: -150, policy: BasePolicy::Drop };
 
     Ruleset {
         sets: [
@@ -265,6 +294,10 @@ pub(crate) fn everything() -> Ruleset {
                     elements: MapElements::Verdicts([(at_port(7), Verdict::Return)].into()),
                 },
             ),
+            (name("sockets4"), sockets4(None)),
+            (name("sockets6"), sockets6(None)),
+            (name("sockets-at4"), sockets4(Some(address4("192.0.2.1")))),
+            (name("sockets-at6"), sockets6(Some(address6("2001:db8::1")))),
             (
                 name("where"),
                 Map {
@@ -287,6 +320,8 @@ pub(crate) fn everything() -> Ruleset {
                 forward(vec![rule(vec![Match::Conntrack(established)], Verdict::Accept), dispatch, services]),
             ),
             (name("input"), Chain { hook: Some(input), rules: vec![] }),
+            (name("outgoing"), outgoing),
+            (name("incoming"), incoming),
             (name("each-match"), each_match),
             (name("flattened"), flattened),
             (name("policy"), plain(vec![])),
@@ -294,6 +329,21 @@ pub(crate) fn everything() -> Ruleset {
         .into(),
         counters: [name("counted")].into(),
     }
+}
+
+/// A port that leads to another, of any address or of one.
+fn sockets4(at: Option<Atom>) -> Map {
+    let elements = MapElements::Sockets4([(published(&at), "10.0.0.1:80".parse().unwrap())].into());
+    Map { key: published(&at).low.iter().map(Atom::datatype).collect(), form: Form::Hash, elements }
+}
+
+fn sockets6(at: Option<Atom>) -> Map {
+    let elements = MapElements::Sockets6([(published(&at), "[fd00::1]:80".parse().unwrap())].into());
+    Map { key: published(&at).low.iter().map(Atom::datatype).collect(), form: Form::Hash, elements }
+}
+
+fn published(at: &Option<Atom>) -> Element {
+    Element::exactly(at.iter().cloned().chain([Atom::Octet(6), Atom::Port(8080)]))
 }
 
 fn at_port(id: u64) -> Element {

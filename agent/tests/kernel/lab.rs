@@ -12,8 +12,8 @@ use std::{panic, process, thread};
 
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, Datatype, Dispatch, Element, Field, Form, Hook, HookPoint, Interface, MapElements, Match,
-    Name, Origin, Rule, Ruleset, Set, Then, Verdict,
+    Atom, BasePolicy, Chain, Datatype, Dispatch, Element, Field, Form, Hook, HookKind, HookPoint, Interface,
+    MapElements, Match, Name, Origin, Rule, Ruleset, Set, Then, Verdict,
 };
 
 /// A network namespace that is gone when the test is.
@@ -150,6 +150,8 @@ pub(crate) fn none_of(elements: &MapElements) -> MapElements {
         MapElements::Ids(_) => MapElements::Ids(Default::default()),
         MapElements::Verdicts(_) => MapElements::Verdicts(Default::default()),
         MapElements::Counters(_) => MapElements::Counters(Default::default()),
+        MapElements::Sockets4(_) => MapElements::Sockets4(Default::default()),
+        MapElements::Sockets6(_) => MapElements::Sockets6(Default::default()),
     }
 }
 
@@ -192,7 +194,10 @@ pub(crate) fn rule(matches: Vec<Match>, verdict: Verdict) -> Rule {
 
 /// A base chain at `forward` that lets pass what no rule decides.
 pub(crate) fn forward(rules: Vec<Rule>) -> Chain {
-    Chain { hook: Some(Hook { point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept }), rules }
+    Chain {
+        hook: Some(Hook { kind: HookKind::Filter, point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept }),
+        rules,
+    }
 }
 
 pub(crate) fn plain(rules: Vec<Rule>) -> Chain {

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use poplin_agent::kernel::Rules;
 use poplin_policy::ruleset::{
     Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form,
-    Hook, HookPoint, Map, MapElements, Match, Origin, Rule, Ruleset, Then, Verdict,
+    Hook, HookKind, HookPoint, Map, MapElements, Match, Origin, Rule, Ruleset, Then, Verdict,
 };
 
 use crate::lab::{
@@ -260,7 +260,7 @@ fn with_set(set: poplin_policy::ruleset::Set, rule: Rule) -> Ruleset {
 
 /// One rule at input, and a chain `policy` that drops.
 fn with_rule(only: Rule) -> Ruleset {
-    let hook = Hook { point: HookPoint::Input, priority: 0, policy: BasePolicy::Accept };
+    let hook = Hook { kind: HookKind::Filter, point: HookPoint::Input, priority: 0, policy: BasePolicy::Accept };
     Ruleset {
         chains: [
             (name("input"), Chain { hook: Some(hook), rules: vec![only] }),

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use poplin_agent::kernel::{Dump, Ownership, ReadError, Rules, counts};
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, Counter, Datatype, Field, Form, Hook, HookPoint, Map, MapElements, Rule, Ruleset, Then,
-    Verdict,
+    Atom, BasePolicy, Chain, Counter, Datatype, Field, Form, Hook, HookKind, HookPoint, Map, MapElements, Rule,
+    Ruleset, Then, Verdict,
 };
 use proptest::prelude::*;
 
@@ -124,7 +124,7 @@ fn what_none_of_ours_can_be_is_named_and_the_table_begun_anew() {
         ("add set inet poplin macs { type ether_addr; }", "set macs is none of ours"),
         ("add set inet poplin short { type ipv4_addr; timeout 1h; }", "set short is none of ours"),
         ("add chain inet poplin a.b", "chain a.b is none of ours"),
-        ("add chain inet poplin nat { type nat hook output priority 0; }", "chain nat is none of ours"),
+        ("add chain inet poplin reroute { type route hook output priority 0; }", "chain reroute is none of ours"),
         ("add quota inet poplin q { over 1 mbytes }", "object q is none of ours"),
     ];
     for (deed, word) in deeds {
@@ -148,7 +148,7 @@ fn what_none_of_ours_can_be_is_named_and_the_table_begun_anew() {
 fn a_set_and_a_hook_of_another_shape_are_begun_anew() {
     let host = Namespace::new();
     let hooked = |point, priority| Chain {
-        hook: Some(Hook { point, priority, policy: BasePolicy::Accept }),
+        hook: Some(Hook { kind: HookKind::Filter, point, priority, policy: BasePolicy::Accept }),
         rules: vec![rule(vec![], Verdict::Accept)],
     };
     let at =
@@ -275,7 +275,7 @@ fn bodies(messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
 /// Counts what comes in by a counter of the table's and by a rule's own, and asks a chain that may be called otherwise.
 fn counting(asked: &str) -> Ruleset {
     let count = |counter| Rule { counter: Some(counter), ..rule(vec![], Verdict::Jump(name("counted"))) };
-    let hook = Hook { point: HookPoint::Input, priority: 0, policy: BasePolicy::Accept };
+    let hook = Hook { kind: HookKind::Filter, point: HookPoint::Input, priority: 0, policy: BasePolicy::Accept };
     let input = vec![count(Counter::Named(name("counted"))), count(Counter::Own)];
     let ask = Hook { point: HookPoint::Output, ..hook };
     Ruleset {
@@ -301,7 +301,7 @@ fn alike() -> Ruleset {
     )]);
     let ports = Map { key: vec![Datatype::Port], form: Form::Interval, elements: MapElements::Verdicts(elements) };
     let notrack = Rule { matches: vec![], counter: None, then: Then::Notrack };
-    let raw = Hook { point: HookPoint::Prerouting, priority: -300, policy: BasePolicy::Accept };
+    let raw = Hook { kind: HookKind::Filter, point: HookPoint::Prerouting, priority: -300, policy: BasePolicy::Accept };
     Ruleset {
         maps: [(name("ports"), ports)].into(),
         sets: [

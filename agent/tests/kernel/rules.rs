@@ -87,6 +87,26 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     			     tcp . 83 : jump policy }
     	}
 
+    	map sockets-at4 {
+    		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+    		elements = { 192.0.2.1 . tcp . 8080 : 10.0.0.1 . 80 }
+    	}
+
+    	map sockets-at6 {
+    		type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
+    		elements = { 2001:db8::1 . tcp . 8080 : fd00::1 . 80 }
+    	}
+
+    	map sockets4 {
+    		type inet_proto . inet_service : ipv4_addr . inet_service
+    		elements = { tcp . 8080 : 10.0.0.1 . 80 }
+    	}
+
+    	map sockets6 {
+    		type inet_proto . inet_service : ipv6_addr . inet_service
+    		elements = { tcp . 8080 : fd00::1 . 80 }
+    	}
+
     	map where {
     		type ipv4_addr : mark . mark . mark
     		flags interval
@@ -144,8 +164,25 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		meta l4proto tcp counter packets 0 bytes 0 meta l4proto . tcp dport vmap @services
     	}
 
+    	chain incoming {
+    		type nat hook prerouting priority dstnat; policy accept;
+    		fib daddr type != local accept
+    		fib daddr type local meta l4proto tcp return
+    		meta nfproto ipv4 dnat ip to meta l4proto . th dport map @sockets4
+    		meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @sockets6
+    		dnat ip to ip daddr . meta l4proto . th dport map @sockets-at4
+    		dnat ip6 to ip6 daddr . meta l4proto . th dport map @sockets-at6
+    	}
+
     	chain input {
     		type filter hook input priority mangle; policy drop;
+    	}
+
+    	chain outgoing {
+    		type nat hook postrouting priority srcnat; policy accept;
+    		meta nfproto ipv4 snat ip to 192.0.2.9
+    		meta nfproto ipv6 snat ip6 to 2001:db8::9
+    		meta l4proto tcp masquerade
     	}
 
     	chain policy {
@@ -375,6 +412,26 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
     		elements = { tcp . 443 : 0x01234567 . 0x89abcdef . 0x00000000 }
     	}
 
+    	map sockets-at4 {
+    		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+    		elements = { 192.0.2.1 . tcp . 8080 : 10.0.0.1 . 80 }
+    	}
+
+    	map sockets-at6 {
+    		type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
+    		elements = { 2001:db8::1 . tcp . 8080 : fd00::1 . 80 }
+    	}
+
+    	map sockets4 {
+    		type inet_proto . inet_service : ipv4_addr . inet_service
+    		elements = { tcp . 8080 : 10.0.0.1 . 80 }
+    	}
+
+    	map sockets6 {
+    		type inet_proto . inet_service : ipv6_addr . inet_service
+    		elements = { tcp . 8080 : fd00::1 . 80 }
+    	}
+
     	map who4 {
     		type mark . mark . mark . mark . ipv4_addr : mark . mark . mark
     		elements = { 0x00000000 . 0x01234567 . 0x89abcdef . 0x00000000 . 10.9.0.7 : 0x00000000 . 0x00000007 . 0x00000000 }
@@ -395,8 +452,25 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
     		accept
     	}
 
+    	chain incoming {
+    		type nat hook prerouting priority dstnat; policy accept;
+    		fib daddr type != local accept
+    		fib daddr type local meta l4proto tcp return
+    		meta nfproto ipv4 dnat ip to meta l4proto . th dport map @sockets4
+    		meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @sockets6
+    		dnat ip to ip daddr . meta l4proto . th dport map @sockets-at4
+    		dnat ip6 to ip6 daddr . meta l4proto . th dport map @sockets-at6
+    	}
+
     	chain input {
     		type filter hook input priority mangle; policy drop;
+    	}
+
+    	chain outgoing {
+    		type nat hook postrouting priority srcnat; policy accept;
+    		meta nfproto ipv4 snat ip to 192.0.2.9
+    		meta nfproto ipv6 snat ip6 to 2001:db8::9
+    		meta l4proto tcp masquerade
     	}
     }
     "#);

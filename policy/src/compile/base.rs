@@ -9,13 +9,16 @@ use std::net::Ipv6Addr;
 
 use super::condition::{equals, is_of, look_up, member, when, within};
 use super::dispatch::{dispatch, sources_name};
+use super::published::to_itself;
 use crate::gate::Lane;
 use crate::host::{Settings, WorkloadToHost};
 use crate::model::{Direction, IpVersion};
+use crate::nat::LOOPBACK_4;
 use crate::packet::{ICMP, ICMP6, TCP};
 use crate::place::Place;
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookPoint, Interface, Match, Name, Rule, Then, Verdict,
+    Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookKind, HookPoint, Interface, Match, Name, Rule, Then,
+    Verdict,
 };
 
 /// Priority of `raw` (linux/netfilter_ipv4.h): before connection tracking, so that spoofed packets make no entries.
@@ -39,11 +42,11 @@ const ON_LINK: u8 = 1;
 const LINK_LOCAL: (Ipv6Addr, Ipv6Addr) =
     (Ipv6Addr::from_bits(0xfe80 << 112), Ipv6Addr::from_bits((0xfebf << 112) | (u128::MAX >> 16)));
 
-/// Base chains, the two they jump to, and where those send what begins no flow.
-pub(super) fn chains(settings: &Settings) -> Vec<(Name, Chain)> {
+/// Base chains, the two they jump to, and where those send what begins no flow. Of some families, ports are published.
+pub(super) fn chains(settings: &Settings, publishing: &[IpVersion]) -> Vec<(Name, Chain)> {
     let mut chains = vec![
         (Name::new("prerouting"), base(HookPoint::Prerouting, RAW, prerouting(settings))),
-        (Name::new("forward"), base(HookPoint::Forward, FILTER, forward(settings))),
+        (Name::new("forward"), base(HookPoint::Forward, FILTER, forward(settings, publishing))),
         (Name::new("input"), base(HookPoint::Input, FILTER, input(settings))),
         (from_workload(), plain(policy_or_drop(Direction::Egress))),
         (to_workload(), plain(policy_or_drop(Direction::Ingress))),
@@ -175,12 +178,12 @@ fn prerouting(settings: &Settings) -> Vec<Rule> {
 
 /// Others' traffic meets three rules and goes on. Known flows come first, for they are nearly all packets; accepting
 /// others' too takes nothing from them, since an accept ends the table's own chain only.
-fn forward(settings: &Settings) -> Vec<Rule> {
-    vec![
-        when(vec![known_flows()], Verdict::Accept),
-        when(vec![ours(settings, Field::InterfaceIn)], Verdict::Jump(from_workload())),
-        when(vec![ours(settings, Field::InterfaceOut)], Verdict::Jump(to_workload())),
-    ]
+fn forward(settings: &Settings, publishing: &[IpVersion]) -> Vec<Rule> {
+    let mut rules = vec![when(vec![known_flows()], Verdict::Accept)];
+    rules.extend(publishing.iter().map(|family| when(to_itself(*family), Verdict::Accept)));
+    rules.push(when(vec![ours(settings, Field::InterfaceIn)], Verdict::Jump(from_workload())));
+    rules.push(when(vec![ours(settings, Field::InterfaceOut)], Verdict::Jump(to_workload())));
+    rules
 }
 
 /// What endpoints send to this host. Discovery comes before policy: without it there is no link at all.
@@ -189,8 +192,9 @@ fn input(settings: &Settings) -> Vec<Rule> {
         when(vec![not_ours(settings, Field::InterfaceIn)], Verdict::Accept),
         when(vec![known_flows()], Verdict::Accept),
         neighbour_discovery(Vec::new()),
-        when(Vec::new(), Verdict::Jump(from_workload())),
     ];
+    rules.extend(to_loopback());
+    rules.push(when(Vec::new(), Verdict::Jump(from_workload())));
     match settings.workload_to_host {
         WorkloadToHost::Accept => {}
         WorkloadToHost::Drop => {
@@ -200,6 +204,13 @@ fn input(settings: &Settings) -> Vec<Rule> {
         }
     }
     rules
+}
+
+/// Links of who publishes let loopback addresses pass, for the host's own sake; what an endpoint sends there is dropped here.
+fn to_loopback() -> [Rule; 2] {
+    let loopback = within(Field::Destination4, Atom::Address4(LOOPBACK_4.0), Atom::Address4(LOOPBACK_4.1));
+    let matches = vec![IpVersion::V4.is_it(), loopback];
+    [look_up(matches.clone(), Then::Log(Place::ToHost.log())), when(matches, Verdict::Drop)]
 }
 
 /// The policy of the packet's interface; what has none is dropped.
@@ -288,5 +299,5 @@ fn plain(rules: Vec<Rule>) -> Chain {
 }
 
 fn base(point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
-    Chain { hook: Some(Hook { point, priority, policy: BasePolicy::Accept }), rules }
+    Chain { hook: Some(Hook { kind: HookKind::Filter, point, priority, policy: BasePolicy::Accept }), rules }
 }

@@ -191,7 +191,12 @@ fn blueprint(halves: impl IntoIterator<Item = (Half, MapNames)>, ends: Vec<Rule>
 fn nodes(rule: &Rule) -> impl Iterator<Item = Name> {
     let target = match &rule.then {
         Then::Verdict(verdict) => verdict.target().cloned(),
-        Then::Log(_) | Then::Notrack | Then::Lookup { .. } | Then::Dispatch(_) => None,
+        Then::Log(_)
+        | Then::Notrack
+        | Then::SourceNat(_)
+        | Then::DestinationNat { .. }
+        | Then::Lookup { .. }
+        | Then::Dispatch(_) => None,
     };
     let counter = match &rule.counter {
         Some(Counter::Named(name)) => Some(name.clone()),

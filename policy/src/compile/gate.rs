@@ -13,6 +13,7 @@ use super::dispatch::{by_id, steps};
 use super::local::{Drawn, PathState};
 use super::name::id_of;
 use super::node::Drawing;
+use super::part::{Part, Standing};
 use super::path::Path;
 use super::table::Ground;
 use crate::gate::Lane;
@@ -28,15 +29,8 @@ pub(super) struct Gates {
     doorways: BTreeMap<String, Doorway>,
     /// The paths that stand.
     pub(super) paths: BTreeMap<Lane, BTreeMap<Name, PathState>>,
-    chains: BTreeSet<Name>,
-    maps: BTreeSet<Name>,
-}
-
-/// What stands besides paths.
-#[derive(Default)]
-struct Wanted {
-    chains: BTreeMap<Name, Chain>,
-    maps: BTreeMap<Name, Map>,
+    /// What stands besides paths.
+    others: Standing,
 }
 
 impl Compiler {
@@ -63,7 +57,7 @@ impl Compiler {
 
     /// Puts what passes each host endpoint on the path it should be on; stale paths are drawn again.
     pub(super) fn refresh_gates(&mut self) {
-        let mut wanted = Wanted::default();
+        let mut wanted = Part::default();
         let mut lanes = BTreeSet::new();
         for lane in Lane::ALL {
             let paths = self.wanted_paths(lane);
@@ -73,7 +67,7 @@ impl Compiler {
             }
             lanes.insert(lane);
             self.keep_paths(lane, &paths.values().cloned().collect());
-            wanted.add_dispatch(lane, &paths);
+            add_dispatch(&mut wanted, lane, &paths);
         }
         wanted.chains.extend(base::host_chains(&self.settings, &lanes));
         if !lanes.is_empty() {
@@ -81,7 +75,7 @@ impl Compiler {
                 wanted.maps.insert(base::failsafe_name(direction), failsafe(self.settings.failsafe.ports(direction)));
             }
         }
-        self.put_gates(wanted);
+        self.gates.others.put(wanted, &mut self.edited);
     }
 
     /// The path of each doorway; nothing if all of them let everything pass.
@@ -133,51 +127,30 @@ impl Compiler {
             state.end(&name, nodes, tables, &mut ground);
         }
     }
-
-    fn put_gates(&mut self, wanted: Wanted) {
-        let Self { edited, gates, .. } = self;
-        let (chains, maps) = (wanted.chains.keys().cloned().collect(), wanted.maps.keys().cloned().collect());
-        let former_chains = std::mem::replace(&mut gates.chains, chains);
-        let former_maps = std::mem::replace(&mut gates.maps, maps);
-        for name in former_chains.difference(&gates.chains) {
-            edited.set_chain(name, None);
-        }
-        for name in former_maps.difference(&gates.maps) {
-            edited.set_map(name, None);
-        }
-        for (name, map) in wanted.maps {
-            edited.set_map(&name, Some(map));
-        }
-        for (name, chain) in wanted.chains {
-            edited.set_chain(&name, Some(chain));
-        }
-    }
 }
 
-impl Wanted {
-    fn add_dispatch(&mut self, lane: Lane, paths: &BTreeMap<Doorway, Name>) {
-        let (ids_name, verdicts_name) = (Name::new(format!("{lane}-ids")), Name::new(format!("{lane}-chains")));
-        let mut by_interface = BTreeMap::new();
-        let mut rules = Vec::new();
-        for (doorway, path) in paths {
-            match doorway {
-                Doorway::Named(interface) => {
-                    let key = Element::exactly([Atom::Interface(interface.clone())]);
-                    by_interface.insert(key, id_of(path));
-                }
-                Doorway::Every => rules.push(when(Vec::new(), Verdict::Goto(path.clone()))),
+fn add_dispatch(part: &mut Part, lane: Lane, paths: &BTreeMap<Doorway, Name>) {
+    let (ids_name, verdicts_name) = (Name::new(format!("{lane}-ids")), Name::new(format!("{lane}-chains")));
+    let mut by_interface = BTreeMap::new();
+    let mut rules = Vec::new();
+    for (doorway, path) in paths {
+        match doorway {
+            Doorway::Named(interface) => {
+                let key = Element::exactly([Atom::Interface(interface.clone())]);
+                by_interface.insert(key, id_of(path));
             }
+            Doorway::Every => rules.push(when(Vec::new(), Verdict::Goto(path.clone()))),
         }
-        let field = match lane {
-            Lane::Input | Lane::ForwardIn | Lane::PreDnat | Lane::UntrackedIn => Field::InterfaceIn,
-            Lane::Output | Lane::ForwardOut | Lane::UntrackedOut => Field::InterfaceOut,
-        };
-        rules.insert(0, look_up(Vec::new(), steps(field, ids_name.clone(), verdicts_name.clone())));
-        self.chains.insert(base::gate_name(lane), Chain { hook: None, rules });
-        let key = vec![Datatype::Interface];
-        self.maps.insert(ids_name, Map { key, form: Form::Hash, elements: MapElements::Ids(by_interface) });
-        self.maps.insert(verdicts_name, by_id(paths.values()));
     }
+    let field = match lane {
+        Lane::Input | Lane::ForwardIn | Lane::PreDnat | Lane::UntrackedIn => Field::InterfaceIn,
+        Lane::Output | Lane::ForwardOut | Lane::UntrackedOut => Field::InterfaceOut,
+    };
+    rules.insert(0, look_up(Vec::new(), steps(field, ids_name.clone(), verdicts_name.clone())));
+    part.chains.insert(base::gate_name(lane), Chain { hook: None, rules });
+    let key = vec![Datatype::Interface];
+    part.maps.insert(ids_name, Map { key, form: Form::Hash, elements: MapElements::Ids(by_interface) });
+    part.maps.insert(verdicts_name, by_id(paths.values()));
 }
 
 /// The ports that stay open.

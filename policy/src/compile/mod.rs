@@ -10,6 +10,8 @@
 //!    ├─ in by ours ── from-workload ── interface → id → egress-…
 //!    └─ out by ours ── to-workload ─── interface → id → ingress-…
 //! input ── in by ours ── from-workload, as above ── then what workload_to_host says
+//! published-in, published-out ── to this host ── protocol . port → a container's address . port (see [`nat`](crate::nat))
+//! outgoing ── to the inside ── accept ── source → what its pool asks for (see [`nat`](crate::nat))
 //! host-… ── known ── accept, failsafe ports ── accept ── interface → id → a path of the lane (see [`gate`](crate::gate))
 //!
 //! ingress-… (a path: one endpoint's governing policies of all tiers, flattened)
@@ -37,10 +39,13 @@ mod lookup;
 mod name;
 mod node;
 mod outcome;
+mod outgoing;
 mod pairs;
+mod part;
 mod path;
 mod places;
 mod population;
+mod published;
 mod question;
 mod range;
 mod slab;
@@ -57,6 +62,7 @@ use self::gate::Gates;
 use self::local::{Local, PathState};
 use self::node::Nodes;
 pub use self::node::{Counted, Form};
+use self::outgoing::Border;
 use self::places::Places;
 use self::population::Population;
 use self::slab::Id;
@@ -95,6 +101,7 @@ pub struct Compiler {
     dispatch: [Dispatch; 2],
     paths: [BTreeMap<Name, PathState>; 2],
     gates: Gates,
+    border: Border,
     nodes: Nodes,
     tables: Tables,
     /// Every named port of anybody.
@@ -112,6 +119,9 @@ pub struct Known {
     pub tiers: BTreeSet<String>,
     pub namespaces: BTreeSet<String>,
     pub host_endpoints: BTreeSet<String>,
+    pub pools: BTreeSet<String>,
+    /// Those whose addresses are known.
+    pub hosts: BTreeSet<String>,
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
@@ -144,6 +154,15 @@ impl Compiler {
         for (name, doorway) in &host.host_endpoints {
             compiler.set_doorway(name, Some(doorway.clone()));
         }
+        for (name, pool) in &host.edge.pools {
+            compiler.set_pool(name, Some(pool.clone()));
+        }
+        for (name, addresses) in &host.edge.hosts {
+            compiler.set_fabric_addresses(name, Some(addresses.clone()));
+        }
+        for (name, publication) in &host.edge.published {
+            compiler.set_published(name, Some(publication.clone()));
+        }
         compiler
     }
 
@@ -167,6 +186,7 @@ impl Compiler {
             dispatch,
             paths: Default::default(),
             gates: Gates::default(),
+            border: Border::default(),
             nodes: Nodes::default(),
             tables: Tables::default(),
             known: Vec::new(),
@@ -246,6 +266,8 @@ impl Compiler {
             tiers: self.world.tiers.keys().cloned().collect(),
             namespaces: self.world.namespaces.keys().cloned().collect(),
             host_endpoints: self.world.host_endpoints.keys().cloned().collect(),
+            pools: self.border.edge.pools.keys().cloned().collect(),
+            hosts: self.border.edge.hosts.keys().cloned().collect(),
         }
     }
 
@@ -259,7 +281,8 @@ impl Compiler {
     }
 
     fn set_base_chains(&mut self) {
-        for (name, chain) in base::chains(&self.settings) {
+        let publishing: Vec<IpVersion> = IpVersion::BOTH.into_iter().filter(|family| self.publishes(*family)).collect();
+        for (name, chain) in base::chains(&self.settings, &publishing) {
             self.edited.set_chain(&name, Some(chain));
         }
     }

@@ -6,8 +6,9 @@ use insta::assert_snapshot;
 use poplin_policy::compile::compile;
 use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::model::{Action, DefaultAction, Peers};
+use poplin_policy::nat::{Edge, Outgoing, Pool, Publication};
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
+use poplin_policy::ruleset::{HookPoint, Interface, Name, Ruleset, SourceNat};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
 use poplin_policy::world::World;
 
@@ -18,6 +19,7 @@ fn host(local: &[&str]) -> Host {
     Host {
         interfaces: local.iter().map(interface).collect(),
         host_endpoints: BTreeMap::new(),
+        edge: Edge::default(),
         settings: Settings {
             interface_prefix: "pop-".to_owned(),
             workload_to_host: WorkloadToHost::Drop,
@@ -77,6 +79,48 @@ fn rules_of_every_kind() {
     let rules = compile(&world, &host(&["db"]));
 
     assert_snapshot!(of_policies(&rules));
+}
+
+#[test]
+fn two_pools_that_ask_for_the_same_and_one_that_asks_for_something_else() {
+    let pool = |cidr: &str, source, exclude: &str| {
+        (
+            cidr.to_owned(),
+            Pool { cidr: cidr.parse().unwrap(), outgoing: Some(Outgoing { source, exclude: nets(exclude) }) },
+        )
+    };
+    let given = SourceNat::To("2001:db8::9".parse().unwrap());
+    let pools = [
+        pool("10.77.0.0/16", SourceNat::Masquerade, "192.0.2.0/24"),
+        pool("10.78.0.0/16", SourceNat::Masquerade, "192.0.2.0/24"),
+        pool("fd77::/48", given, ""),
+    ];
+    let hosts =
+        BTreeMap::from([("h1".to_owned(), ["198.51.100.1", "2001:db8::1"].map(|text| text.parse().unwrap()).into())]);
+
+    let rules =
+        compile(&World::default(), &Host { edge: Edge { pools: pools.into(), hosts, ..Edge::default() }, ..host(&[]) });
+
+    assert_snapshot!(of_policies(&rules));
+}
+
+#[test]
+fn two_endpoints_that_publish_ports() {
+    let publication = |addresses: &[&str], ports: &[&str]| Publication {
+        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        ports: ports.iter().map(|text| text.parse().unwrap()).collect(),
+    };
+    let published = BTreeMap::from([
+        ("db".to_owned(), publication(&["10.0.0.3"], &["127.0.0.1:5432:5432"])),
+        ("web".to_owned(), publication(&["10.0.0.1", "fd00::1"], &["8080-8081:80-81", "192.0.2.1:53:5353/udp"])),
+    ]);
+
+    let rules = compile(&World::default(), &Host { edge: Edge { published, ..Edge::default() }, ..host(&[]) });
+
+    let mut part = of_policies(&rules);
+    let forward = Name::new("forward");
+    part.chains.insert(forward.clone(), rules.chains[&forward].clone());
+    assert_snapshot!(part);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use poplin_policy::compile::compile;
 use poplin_policy::host::{Doorway, Failsafe, Host, Settings, WorkloadToHost};
+use poplin_policy::nat::Edge;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
@@ -56,7 +57,7 @@ impl Fleet {
 
 pub(crate) fn host(interfaces: BTreeMap<String, Interface>, workload_to_host: WorkloadToHost) -> Host {
     let settings = Settings { interface_prefix: "pop".to_owned(), workload_to_host, failsafe: Failsafe::default() };
-    Host { interfaces, host_endpoints: BTreeMap::new(), settings }
+    Host { interfaces, host_endpoints: BTreeMap::new(), edge: Edge::default(), settings }
 }
 
 /// All endpoints on one host.

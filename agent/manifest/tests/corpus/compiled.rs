@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use poplin_policy::compile::compile;
 use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
+use poplin_policy::nat::Edge;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
@@ -22,6 +23,7 @@ impl Machine {
                 failsafe: Failsafe::default(),
             },
             host_endpoints: BTreeMap::new(),
+            edge: Edge::default(),
         };
         Self(compile(world, &host))
     }

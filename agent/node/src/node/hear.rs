@@ -30,6 +30,7 @@ impl Node {
     /// An object has changed; the rules may depend on it.
     pub(super) fn touch_rules(&mut self, key: ObjectKey, may_deny_more: bool) {
         if bears_on_rules(&key) {
+            let may_deny_more = may_deny_more && !matches!(key, ObjectKey::Host(_)); // where hosts are, no flow is asked
             self.policing.touch_object(key, may_deny_more);
         }
     }
@@ -76,12 +77,9 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::Namespace(_)
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::Service(_)
-        | ObjectKey::Fabric => true,
-        ObjectKey::Pool(_)
-        | ObjectKey::Block(..)
+        | ObjectKey::Pool(_)
         | ObjectKey::Host(_)
-        | ObjectKey::Peer(_)
-        | ObjectKey::RouteMap(_)
-        | ObjectKey::StaticRoute(_) => false,
+        | ObjectKey::Fabric => true,
+        ObjectKey::Block(..) | ObjectKey::Peer(_) | ObjectKey::RouteMap(_) | ObjectKey::StaticRoute(_) => false,
     }
 }

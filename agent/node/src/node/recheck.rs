@@ -22,7 +22,8 @@ impl Node {
         match mirror.fabric().existing_flows {
             ExistingFlows::Keep => self.flows.keep(&mut self.policing),
             ExistingFlows::Recheck => {
-                if let Some(addresses) = self.flows.wanted(&mut self.policing) {
+                let host = self.host_addresses();
+                if let Some(addresses) = self.flows.wanted(&mut self.policing, &host) {
                     self.actions.push_back(Action::ReadFlows(addresses));
                 }
             }
@@ -37,7 +38,7 @@ impl Node {
         if ending.is_empty() {
             return;
         }
-        self.note(Note::Info(format!("ending {}, denied now", counted(ending.len()))));
+        self.note(Note::Info(format!("ending {}, denied or led elsewhere now", counted(ending.len()))));
         self.actions.push_back(Action::EndFlows(ending.into_iter().map(|flow| flow.handle).collect()));
     }
 

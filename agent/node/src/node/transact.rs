@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use poplin_policy::nat::Published;
+
 use crate::action::{Action, Note};
 use crate::ipam::Draft;
 use crate::job::{Stage, Wish};
@@ -120,7 +122,7 @@ impl Node {
                 let mut tried = draft.clone(); // a refusal may come after one address of two was taken
                 match self.judge(attach, &mut tried) {
                     Ok(Move::Wire) => self.set_stage(attachment, Stage::Wiring),
-                    Ok(Move::Store(endpoint)) if written.has_name_of(&endpoint) => {} // the next transaction will see who has it
+                    Ok(Move::Store(endpoint)) if written.is_in_the_way_of(&endpoint) => {} // the next transaction will see who has it
                     Ok(Move::Store(endpoint)) => {
                         *draft = tried;
                         written.put.push(endpoint);
@@ -267,8 +269,10 @@ struct Written {
 }
 
 impl Written {
-    fn has_name_of(&self, endpoint: &Endpoint) -> bool {
-        self.put.iter().any(|other| other.name == endpoint.name)
+    /// Whether another endpoint has its name, or a port it would publish.
+    fn is_in_the_way_of(&self, endpoint: &Endpoint) -> bool {
+        let wants = |held: &Published| endpoint.published.iter().any(|wanted| wanted.overlaps(held));
+        self.put.iter().any(|other| other.name == endpoint.name || other.published.iter().any(wants))
     }
 }
 

@@ -277,5 +277,6 @@ fn desired_link(endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
         netns: endpoint.netns.clone(),
         mtu_bytes: endpoint.mtu_bytes,
     });
-    DesiredLink { create, addresses: endpoint.addresses.clone(), container_mac: endpoint.mac }
+    let has_loopback = endpoint.published.iter().any(|port| port.concerns(false));
+    DesiredLink { create, addresses: endpoint.addresses.clone(), container_mac: endpoint.mac, has_loopback }
 }

@@ -3,7 +3,7 @@
 //! In: a chain's name and hook. Out: messages. Knows nothing of rules.
 //! Header: linux/netfilter/nf_tables.h, `enum nft_chain_attributes`, `enum nft_hook_attributes`.
 
-use poplin_policy::ruleset::{BasePolicy, Chain, Hook, HookPoint, Name};
+use poplin_policy::ruleset::{BasePolicy, Chain, Hook, HookKind, HookPoint, Name};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::batch::Batch;
@@ -44,7 +44,15 @@ fn put_hook(out: &mut Writer, hook: &Hook) {
         out.put_be32(NFTA_HOOK_PRIORITY, hook.priority.cast_unsigned());
     });
     out.put_be32(NFTA_CHAIN_POLICY, policy_number(hook.policy));
-    out.put_text(NFTA_CHAIN_TYPE, "filter");
+    out.put_text(NFTA_CHAIN_TYPE, kind_name(hook.kind));
+}
+
+/// net/netfilter/nf_tables_chain_*.c; `nat` for `inet` since Linux 5.2.
+pub(super) fn kind_name(kind: HookKind) -> &'static str {
+    match kind {
+        HookKind::Filter => "filter",
+        HookKind::Nat => "nat",
+    }
 }
 
 /// `enum nf_inet_hooks` (linux/netfilter.h).

@@ -3,6 +3,8 @@
 //! In: values of the ruleset algebra. Out: octets, or `nft_data` attributes. Knows nothing of where they are used.
 //! Header: linux/netfilter/nf_tables.h, `enum nft_data_attributes`, `enum nft_verdict_attributes`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use poplin_policy::ruleset::{Atom, Datatype, Interface, Verdict};
 
 use super::super::wire::Writer;
@@ -84,6 +86,15 @@ pub(super) fn id(id: u64) -> [u8; ID_OCTETS] {
         register.copy_from_slice(&half.to_ne_bytes());
     }
     octets
+}
+
+/// An address and port as data: like a key of both.
+pub(super) fn socket(socket: SocketAddr) -> Key {
+    let address = match socket.ip() {
+        IpAddr::V4(address) => Atom::Address4(address),
+        IpAddr::V6(address) => Atom::Address6(address),
+    };
+    key(&[address, Atom::Port(socket.port())])
 }
 
 /// An id as a key: nought comes first, for the reason told at [`super::expression::dispatch`].

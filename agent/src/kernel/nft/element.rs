@@ -5,6 +5,7 @@
 //! has ended; a range up to the greatest key has no end.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use poplin_policy::ruleset::{Element, Form, MapElements, Name, Set};
 
@@ -86,12 +87,25 @@ fn write_map(batch: &mut Batch, kind: u8, name: &Name, form: Form, elements: &Ma
                 data::put_verdict(out, NFTA_SET_ELEM_DATA, verdict);
             }
         }),
+        MapElements::Sockets4(sockets) => write(batch, kind, name, keyed(form, sockets), |out, (point, socket)| {
+            put_socket(out, point, SocketAddr::V4(**socket));
+        }),
+        MapElements::Sockets6(sockets) => write(batch, kind, name, keyed(form, sockets), |out, (point, socket)| {
+            put_socket(out, point, SocketAddr::V6(**socket));
+        }),
         MapElements::Counters(counters) => write(batch, kind, name, keyed(form, counters), |out, (point, counter)| {
             put_point(out, point);
             if !point.ends_range {
                 out.put_text(NFTA_SET_ELEM_OBJREF, counter.as_str());
             }
         }),
+    }
+}
+
+fn put_socket(out: &mut Writer, point: &Point, socket: SocketAddr) {
+    put_point(out, point);
+    if !point.ends_range {
+        data::put_value(out, NFTA_SET_ELEM_DATA, &data::socket(socket));
     }
 }
 

@@ -193,7 +193,7 @@ pub(super) fn named_counter(out: &mut Writer, name: &Name) {
     });
 }
 
-fn lookup(out: &mut Writer, set: &Name, further: impl FnOnce(&mut Writer)) {
+pub(super) fn lookup(out: &mut Writer, set: &Name, further: impl FnOnce(&mut Writer)) {
     lookup_from(out, NFT_REG32_00, set, further);
 }
 
@@ -240,14 +240,14 @@ pub(super) fn verdict(out: &mut Writer, verdict: &Verdict) {
     immediate(out, NFT_REG_VERDICT, |out, kind| data::put_verdict(out, kind, verdict));
 }
 
-fn immediate(out: &mut Writer, register: u32, put_data: impl FnOnce(&mut Writer, u16)) {
+pub(super) fn immediate(out: &mut Writer, register: u32, put_data: impl FnOnce(&mut Writer, u16)) {
     expression(out, "immediate", |out| {
         out.put_be32(NFTA_IMMEDIATE_DREG, register);
         put_data(out, NFTA_IMMEDIATE_DATA);
     });
 }
 
-fn expression(out: &mut Writer, name: &str, attributes: impl FnOnce(&mut Writer)) {
+pub(super) fn expression(out: &mut Writer, name: &str, attributes: impl FnOnce(&mut Writer)) {
     out.nest(NFTA_LIST_ELEM, |out| {
         out.put_text(NFTA_EXPR_NAME, name);
         out.nest(NFTA_EXPR_DATA, attributes);

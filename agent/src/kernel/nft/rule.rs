@@ -3,11 +3,11 @@
 //! In: rules of a chain. Out: messages. Knows nothing of how an expression is laid out.
 //! Header: linux/netfilter/nf_tables.h, `enum nft_rule_attributes`.
 
-use poplin_policy::ruleset::{Chain, Counter, Match, Name, Rule, Then};
+use poplin_policy::ruleset::{Chain, Counter, Match, Name, Rule, SourceNat, Then};
 
 use super::super::wire::{NLM_F_APPEND, NLM_F_CREATE, Writer};
 use super::batch::Batch;
-use super::{data, expression};
+use super::{data, expression, translation};
 
 const NFT_MSG_NEWRULE: u8 = 6;
 const NFT_MSG_DELRULE: u8 = 8;
@@ -43,6 +43,12 @@ pub(super) fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::log(out, log);
         }
         Then::Notrack => expression::notrack(out),
+        Then::DestinationNat { fields, map, is_v6 } => {
+            expression::load(out, fields);
+            translation::destination_nat(out, map, *is_v6);
+        }
+        Then::SourceNat(SourceNat::Masquerade) => translation::masquerade(out),
+        Then::SourceNat(SourceNat::To(address)) => translation::source_nat(out, *address),
         Then::Lookup { fields, map } => {
             expression::load(out, fields);
             expression::look_up_verdict(out, map);
@@ -75,6 +81,7 @@ fn put_match(out: &mut Writer, condition: &Match) {
             expression::mask(out, &[*mask]);
             expression::compare(out, &[*value], *negated);
         }
+        Match::ToHost { negated } => translation::to_host(out, *negated),
         Match::Conntrack(states) => {
             expression::load_conntrack_state(out);
             expression::mask(out, &expression::conntrack_bits(*states));

@@ -2,11 +2,11 @@
 //!
 //! In: the attributes of one chain. Out: the chain without rules, or nothing if none of ours is so. Knows nothing of rules.
 
-use poplin_policy::ruleset::{BasePolicy, Chain, Hook, HookPoint, Name};
+use poplin_policy::ruleset::{BasePolicy, Chain, Hook, HookKind, HookPoint, Name};
 
 use crate::kernel::nft::chain::{
     NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
-    hook_number, policy_number,
+    hook_number, kind_name, policy_number,
 };
 use crate::kernel::wire::{attribute, attributes, be32_at, text};
 
@@ -38,16 +38,18 @@ pub(super) fn chain(attributes: &[u8]) -> Option<(Name, Chain)> {
 fn hook(chain: &[u8], place: &[u8]) -> Option<Hook> {
     let number = |attributes, kind| attribute(attributes, kind).and_then(|value| be32_at(value, 0));
     let is_known = attributes(place).all(|(kind, _)| [NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY].contains(&kind));
-    let is_filter = attribute(chain, NFTA_CHAIN_TYPE).and_then(text) == Some("filter");
-    let point = number(place, NFTA_HOOK_HOOKNUM).filter(|_| is_known && is_filter)?;
+    let kind = attribute(chain, NFTA_CHAIN_TYPE).and_then(text)?;
+    let point = number(place, NFTA_HOOK_HOOKNUM).filter(|_| is_known)?;
     let policy = number(chain, NFTA_CHAIN_POLICY)?;
     Some(Hook {
+        kind: KINDS.into_iter().find(|known| kind_name(*known) == kind)?,
         point: POINTS.into_iter().find(|known| hook_number(*known) == point)?,
         priority: number(place, NFTA_HOOK_PRIORITY)?.cast_signed(),
         policy: POLICIES.into_iter().find(|known| policy_number(*known) == policy)?,
     })
 }
 
+const KINDS: [HookKind; 2] = [HookKind::Filter, HookKind::Nat];
 const POINTS: [HookPoint; 5] =
     [HookPoint::Prerouting, HookPoint::Input, HookPoint::Forward, HookPoint::Output, HookPoint::Postrouting];
 const POLICIES: [BasePolicy; 2] = [BasePolicy::Accept, BasePolicy::Drop];

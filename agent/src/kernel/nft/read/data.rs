@@ -3,6 +3,8 @@
 //! In: octets, or `nft_data` attributes. Out: values of the ruleset algebra, or nothing where no value of ours is written so.
 //! Knows nothing of where they are used. What is read is written again to see that it is the same: the writer has the only rules.
 
+use std::net::{IpAddr, SocketAddr};
+
 use poplin_policy::ruleset::{Atom, Datatype, Interface, Name, Verdict};
 
 use crate::kernel::nft::data::{
@@ -41,6 +43,20 @@ pub(super) fn id(octets: &[u8]) -> Option<u64> {
     let half = |place| u32_at(octets, place).map(u64::from);
     let id = half(0)? << 32 | half(REGISTER_OCTETS)?;
     (data::id(id) == octets).then_some(id)
+}
+
+/// An address, whose family its length tells.
+pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+/// An address and port as data.
+pub(super) fn socket(octets: &[u8]) -> Option<SocketAddr> {
+    let (address, rest) = octets.split_at_checked(octets.len().checked_sub(REGISTER_OCTETS)?)?;
+    let [high, low, ..] = rest else { return None };
+    let socket = SocketAddr::new(self::address(address)?, u16::from_be_bytes([*high, *low]));
+    (data::socket(socket) == octets).then_some(socket)
 }
 
 /// The octets in an attribute that holds a value.

@@ -4,6 +4,7 @@
 //! Rules: those of the writer. A range is two elements; where it has ended is flagged, and a range up to the greatest key has no end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use poplin_policy::ruleset::{Element, Form, MapElements, Name};
 
@@ -58,6 +59,12 @@ impl<'a> Found<'a> {
             Leads::Nowhere => None,
             Leads::ToIds => self.each(|value| data::id(data::value(value)?), NFTA_SET_ELEM_DATA).map(MapElements::Ids),
             Leads::ToVerdicts => self.each(data::verdict, NFTA_SET_ELEM_DATA).map(MapElements::Verdicts),
+            Leads::ToSockets4 => {
+                self.each(|value| socket4(data::value(value)?), NFTA_SET_ELEM_DATA).map(MapElements::Sockets4)
+            }
+            Leads::ToSockets6 => {
+                self.each(|value| socket6(data::value(value)?), NFTA_SET_ELEM_DATA).map(MapElements::Sockets6)
+            }
             Leads::ToCounters => {
                 self.each(|value| Name::parse(text(value)?), NFTA_SET_ELEM_OBJREF).map(MapElements::Counters)
             }
@@ -66,6 +73,20 @@ impl<'a> Found<'a> {
 
     fn each<V>(self, read: impl Fn(&[u8]) -> Option<V>, kind: u16) -> Option<BTreeMap<Element, V>> {
         self.0.into_iter().map(|(element, body)| Some((element, read(attribute(body, kind)?)?))).collect()
+    }
+}
+
+fn socket4(octets: &[u8]) -> Option<SocketAddrV4> {
+    match data::socket(octets)? {
+        SocketAddr::V4(socket) => Some(socket),
+        SocketAddr::V6(_) => None,
+    }
+}
+
+fn socket6(octets: &[u8]) -> Option<SocketAddrV6> {
+    match data::socket(octets)? {
+        SocketAddr::V6(socket) => Some(socket),
+        SocketAddr::V4(_) => None,
     }
 }
 

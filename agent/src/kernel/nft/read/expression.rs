@@ -29,6 +29,10 @@ pub(super) enum Expression {
     Limit { per_second: u32 },
     Log(LogEnd),
     Notrack,
+    Masquerade,
+    SourceNat { register: u32, family: u32 },
+    DestinationNat { register: u32, port: u32, family: u32 },
+    LoadAddressType { register: u32 },
 }
 
 /// A log, without its limit.
@@ -54,6 +58,9 @@ pub(super) fn expression(element: &[u8]) -> Option<Expression> {
         "objref" => count(given),
         "limit" => limit(given),
         "log" => log(given),
+        "masq" => given.has_only(&[], Expression::Masquerade),
+        "nat" => source_nat(given).or_else(|| destination_nat(given)),
+        "fib" => address_type(given),
         "notrack" => given.has_only(&[], Expression::Notrack),
         _ => None,
     }
@@ -153,6 +160,45 @@ fn log(given: Given<'_>) -> Option<Expression> {
     let log = Expression::Log(LogEnd { group, prefix: prefix.to_owned() });
     let is_ours = prefix.len() <= Log::MAX_PREFIX_OCTETS;
     given.has_only(&[NFTA_LOG_GROUP, NFTA_LOG_PREFIX, NFTA_LOG_SNAPLEN], log).filter(|_| is_ours)
+}
+
+/// To one address and one port, as registers say.
+fn destination_nat(given: Given<'_>) -> Option<Expression> {
+    let (register, port) = (given.register(NFTA_NAT_REG_ADDR_MIN)?, given.register(NFTA_NAT_REG_PROTO_MIN)?);
+    let is_one = given.register(NFTA_NAT_REG_ADDR_MAX).is_none_or(|last| last == register)
+        && given.register(NFTA_NAT_REG_PROTO_MAX).is_none_or(|last| last == port);
+    given.is(NFTA_NAT_TYPE, NFT_NAT_DNAT)?;
+    given.is_or_absent(NFTA_NAT_FLAGS, NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED)?;
+    let all = [
+        NFTA_NAT_TYPE,
+        NFTA_NAT_FAMILY,
+        NFTA_NAT_REG_ADDR_MIN,
+        NFTA_NAT_REG_ADDR_MAX,
+        NFTA_NAT_REG_PROTO_MIN,
+        NFTA_NAT_REG_PROTO_MAX,
+        NFTA_NAT_FLAGS,
+    ];
+    let destination = Expression::DestinationNat { register, port, family: given.number(NFTA_NAT_FAMILY)? };
+    given.has_only(&all, destination).filter(|_| is_one)
+}
+
+/// Of the destination.
+fn address_type(given: Given<'_>) -> Option<Expression> {
+    given.is(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE)?;
+    given.is(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR)?;
+    let load = Expression::LoadAddressType { register: given.register(NFTA_FIB_DREG)? };
+    given.has_only(&[NFTA_FIB_DREG, NFTA_FIB_RESULT, NFTA_FIB_FLAGS], load)
+}
+
+/// To one address, and to the ports there are.
+fn source_nat(given: Given<'_>) -> Option<Expression> {
+    let register = given.register(NFTA_NAT_REG_ADDR_MIN)?;
+    let is_one = given.register(NFTA_NAT_REG_ADDR_MAX).is_none_or(|last| last == register);
+    given.is(NFTA_NAT_TYPE, NFT_NAT_SNAT)?;
+    given.is_or_absent(NFTA_NAT_FLAGS, NF_NAT_RANGE_MAP_IPS)?;
+    let all = [NFTA_NAT_TYPE, NFTA_NAT_FAMILY, NFTA_NAT_REG_ADDR_MIN, NFTA_NAT_REG_ADDR_MAX, NFTA_NAT_FLAGS];
+    let source = Expression::SourceNat { register, family: given.number(NFTA_NAT_FAMILY)? };
+    given.has_only(&all, source).filter(|_| is_one)
 }
 
 /// The attributes of one expression.

@@ -5,7 +5,7 @@
 //! is the rule. So the writer alone knows how a rule is written.
 
 use poplin_policy::ruleset::{
-    Atom, ConntrackStates, Counter, Datatype, Dispatch, Field, Log, Match, Name, Origin, Rule, Then,
+    Atom, ConntrackStates, Counter, Datatype, Dispatch, Field, Log, Match, Name, Origin, Rule, SourceNat, Then,
 };
 
 use super::data;
@@ -14,6 +14,7 @@ use crate::kernel::nft::data::{REGISTER_OCTETS, octets_of};
 use crate::kernel::nft::expression::{ADDRESS, FURTHER, ID, ID_KEY, place};
 use crate::kernel::nft::number::NFT_REG_VERDICT;
 use crate::kernel::nft::rule::put_expressions;
+use crate::kernel::nft::translation::{RTN_LOCAL, family_number};
 use crate::kernel::wire::{Writer, attributes};
 
 /// The kernel takes no more in one rule (net/netfilter/nf_tables_api.c, `NFT_RULE_MAXEXPRS`).
@@ -68,6 +69,9 @@ fn condition(all: &[Expression]) -> Option<(Match, &[Expression])> {
     {
         return Some((Match::Conntrack(states(mask)?), rest));
     }
+    if let [Expression::LoadAddressType { .. }, Expression::Compare { value, negated, .. }, rest @ ..] = all {
+        return (value == &RTN_LOCAL).then_some((Match::ToHost { negated: *negated }, rest));
+    }
     let (fields, rest) = loaded(all);
     match (&fields[..], rest) {
         ([field], [Expression::Compare { value, negated, .. }, rest @ ..]) => {
@@ -112,6 +116,10 @@ fn then(rest: &[Expression]) -> Option<Then> {
     match rest {
         [Expression::Verdict(verdict)] => Some(Then::Verdict(verdict.clone())),
         [Expression::Notrack] => Some(Then::Notrack),
+        [Expression::Masquerade] => Some(Then::SourceNat(SourceNat::Masquerade)),
+        [Expression::Set { value, .. }, Expression::SourceNat { .. }] => {
+            Some(Then::SourceNat(SourceNat::To(data::address(value)?)))
+        }
         [Expression::Limit { per_second }, Expression::Log(log)] => {
             let (group, prefix) = (log.group, log.prefix.clone());
             Some(Then::Log(Log { group, prefix, per_second: *per_second }))
@@ -127,6 +135,9 @@ fn look_up(all: &[Expression]) -> Option<Then> {
     match loaded(all) {
         (fields, [Expression::LookUp { set, into: Some(NFT_REG_VERDICT), .. }]) => {
             Some(Then::Lookup { fields, map: set.clone() })
+        }
+        (fields, [Expression::LookUp { set, into: Some(_), .. }, Expression::DestinationNat { family, .. }]) => {
+            Some(Then::DestinationNat { fields, map: set.clone(), is_v6: *family == family_number(true) })
         }
         _ => None,
     }

@@ -40,6 +40,8 @@ pub(super) enum Leads {
     ToIds,
     ToVerdicts,
     ToCounters,
+    ToSockets4,
+    ToSockets6,
 }
 
 /// Whether the set is not the table's but one rule's.
@@ -72,10 +74,16 @@ pub(super) fn shape(attributes: &[u8]) -> Option<Shape> {
 fn leads(attributes: &[u8], flags: u32) -> Option<Leads> {
     let is = |kind, value| number(attributes, kind) == Some(value);
     let id_octets = u32::try_from(ID_OCTETS).ok()?;
+    let leads_to = |parts: &[Datatype]| {
+        is(NFTA_SET_DATA_TYPE, key_type(parts))
+            && u32::try_from(key_octets(parts)).is_ok_and(|octets| is(NFTA_SET_DATA_LEN, octets))
+    };
     match flags {
         0 => Some(Leads::Nowhere),
         NFT_SET_MAP if is(NFTA_SET_DATA_TYPE, DATA_VERDICT) => Some(Leads::ToVerdicts),
         NFT_SET_MAP if is(NFTA_SET_DATA_TYPE, TYPE_ID) && is(NFTA_SET_DATA_LEN, id_octets) => Some(Leads::ToIds),
+        NFT_SET_MAP if leads_to(&[Datatype::Address4, Datatype::Port]) => Some(Leads::ToSockets4),
+        NFT_SET_MAP if leads_to(&[Datatype::Address6, Datatype::Port]) => Some(Leads::ToSockets6),
         NFT_SET_OBJECT if is(NFTA_SET_OBJ_TYPE, counter::KIND) => Some(Leads::ToCounters),
         _ => None,
     }
