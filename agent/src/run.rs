@@ -20,6 +20,7 @@ use crate::bmp::Stations;
 use crate::changes::Changes;
 use crate::config::speaker::SpeakerFile;
 use crate::config::{Config, Role as ConfiguredRole};
+use crate::docker;
 use crate::drops::{self, Feed};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
@@ -64,6 +65,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready };
     if let Some(address) = config.metrics_listen {
         tokio::spawn(door::serve(door::bind(address).await?, desk.clone()));
+    }
+    if let Some(settings) = config.docker {
+        tokio::spawn(docker::serve(listen(&settings.plugin)?, desk.clone()));
     }
     let door = tokio::spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
@@ -267,6 +271,11 @@ impl Agent {
                 let request = self.waits(answer);
                 self.handle(Event::DetachRequested(request, detach));
             }
+            Call::Hold(hold, answer) => {
+                let request = self.waits(answer);
+                self.handle(Event::HoldRequested(request, hold));
+            }
+            Call::LetGo(address) => self.handle(Event::HoldEnded(address)),
             Call::Check(attachment, answer) => {
                 let _ = answer.send(self.node.check(&attachment));
             }

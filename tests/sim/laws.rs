@@ -78,7 +78,7 @@ pub fn answer(world: &World, request: &Request, answer: &Answer) {
     assert!(waited <= PATIENCE, "an answer came after {waited:?}");
     match answer {
         Answer::Attached(attached) => stands(&world.hosts[request.host], attached),
-        Answer::Detached(_) | Answer::Refused(_) => {}
+        Answer::Detached(_) | Answer::Held(_) | Answer::Refused(_) => {}
     }
 }
 

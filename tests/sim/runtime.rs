@@ -124,6 +124,7 @@ impl Runtime {
             ports: Vec::new(),
             netns: PathBuf::from(format!("/run/netns/c{index}")),
             addresses,
+            mac: None,
         };
         if let Some(twin) = twin {
             attach.attachment = self.containers[twin].attach.attachment.clone();

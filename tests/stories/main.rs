@@ -17,3 +17,4 @@ mod staged;
 
 mod bad_input;
 mod cni;
+mod docker;

@@ -14,16 +14,23 @@ use crate::mirror::Mirror;
 use crate::name::{AttachmentId, HostName, PoolName};
 use crate::object::{Block, Host, ObjectKey, Pool};
 use crate::prefix::{address_at, block_at, block_count, block_of, ordinal_of, size_of};
-use crate::request::Refusal;
+use crate::request::{Hold, Refusal};
 use crate::stable::hash64;
 
 /// Blocks as they will be once the transaction under construction commits; taken from the mirror on first touch.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     blocks: BTreeMap<(PoolName, IpNet), Block>,
+    /// Addresses that are promised already: they are given only to who asks for them by name.
+    held: BTreeSet<IpAddr>,
 }
 
 impl Draft {
+    /// An empty one, beside promises.
+    pub fn beside(held: BTreeSet<IpAddr>) -> Self {
+        Self { held, ..Self::default() }
+    }
+
     /// The changed blocks.
     pub fn into_blocks(self) -> impl Iterator<Item = Block> {
         self.blocks.into_values()
@@ -43,6 +50,14 @@ impl Draft {
         block.taken.insert(ordinal, holder.clone());
         self.blocks.insert((block.pool.clone(), block.cidr), block);
         address
+    }
+
+    /// The first address of a block that is neither taken nor promised.
+    fn first_free(&self, block: &Block) -> Option<u32> {
+        let is_free = |ordinal: &u32| {
+            !block.taken.contains_key(ordinal) && !self.held.contains(&address_at(block.cidr, *ordinal))
+        };
+        (0..size_of(block.cidr)).find(is_free)
     }
 
     /// Gives an address back, to the block it was taken from: its pool may be gone, or have other blocks by now.
@@ -65,7 +80,7 @@ pub fn choose(
     holder: &AttachmentId,
     wanted: &BTreeSet<IpAddr>,
 ) -> Result<BTreeSet<IpAddr>, Refusal> {
-    let pools: Vec<&Pool> = mirror.pools().filter(|pool| pool.is_enabled && pool.hosts.admits(&host.labels)).collect();
+    let pools: Vec<&Pool> = usable(mirror, host).collect();
     if pools.is_empty() {
         return Err(Refusal::NoPool { host: host.name.clone() });
     }
@@ -125,20 +140,53 @@ fn choose_any(
         let block =
             own_block_with_room(mirror, draft, pool, host).or_else(|| unclaimed_block(mirror, draft, pool, host));
         if let Some(block) = block {
-            let ordinal = first_free(&block).expect("the block was chosen for having room");
+            let ordinal = draft.first_free(&block).expect("the block was chosen for having room");
             return Ok(draft.take(block, ordinal, holder));
         }
     }
+    Err(full(pools))
+}
+
+/// Finds an address that somebody will ask for by name soon, in a block this host holds. Nothing: it does not hold one with room, and claims
+/// one in the draft.
+pub fn hold(mirror: &Mirror, draft: &mut Draft, host: &Host, hold: &Hold) -> Result<Option<IpAddr>, Refusal> {
+    let pools: Vec<&Pool> =
+        usable(mirror, host).filter(|pool| matches!(pool.cidr, IpNet::V6(_)) == hold.is_v6).collect();
+    if pools.is_empty() {
+        return Err(Refusal::NoPool { host: host.name.clone() });
+    }
+    for pool in &pools {
+        let held = mirror.blocks_of(&host.name).filter(|block| block.pool == pool.name);
+        if let Some(address) = held.filter_map(|block| Some(address_at(block.cidr, draft.first_free(block)?))).next() {
+            draft.held.insert(address);
+            return Ok(Some(address));
+        }
+        let block = own_block_with_room(mirror, draft, pool, &host.name);
+        if let Some(block) = block.or_else(|| unclaimed_block(mirror, draft, pool, &host.name)) {
+            draft.blocks.insert((block.pool.clone(), block.cidr), block);
+            return Ok(None);
+        }
+    }
+    Err(full(&pools))
+}
+
+/// Pools this host may take addresses from.
+fn usable<'m>(mirror: &'m Mirror, host: &Host) -> impl Iterator<Item = &'m Pool> {
+    mirror.pools().filter(|pool| pool.is_enabled && pool.hosts.admits(&host.labels))
+}
+
+/// The refusal when none of these pools has an address left.
+fn full(pools: &[&Pool]) -> Refusal {
     let last = pools.last().expect("a family is tried only if it has a pool");
     let blocks = block_count(last.cidr, last.block_bits);
-    Err(Refusal::PoolFull { pool: last.name.clone(), cidr: last.cidr, blocks })
+    Refusal::PoolFull { pool: last.name.clone(), cidr: last.cidr, blocks }
 }
 
 fn own_block_with_room(mirror: &Mirror, draft: &Draft, pool: &Pool, host: &HostName) -> Option<Block> {
     let known = mirror.blocks_of(host).map(|block| draft.get(mirror, &block.pool, block.cidr).unwrap_or(block));
     known
         .chain(draft.blocks.values())
-        .find(|block| block.pool == pool.name && block.host == *host && first_free(block).is_some())
+        .find(|block| block.pool == pool.name && block.host == *host && draft.first_free(block).is_some())
         .cloned()
 }
 
@@ -153,10 +201,6 @@ fn unclaimed_block(mirror: &Mirror, draft: &Draft, pool: &Pool, host: &HostName)
 
 fn new_block(pool: &Pool, cidr: IpNet, host: &HostName) -> Block {
     Block { pool: pool.name.clone(), cidr, host: host.clone(), taken: BTreeMap::new() }
-}
-
-fn first_free(block: &Block) -> Option<u32> {
-    (0..size_of(block.cidr)).find(|ordinal| !block.taken.contains_key(ordinal))
 }
 
 #[cfg(test)]

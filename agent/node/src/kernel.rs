@@ -136,7 +136,7 @@ pub enum Step {
     AddGateway(IpAddr),
     /// Changes our nftables table in one transaction.
     ChangeRules(Vec<Change>),
-    /// Creates a veth pair with its far end in a namespace. Fails if the host's side exists.
+    /// Creates a veth pair with its far end in a namespace, or beside it. Fails if the host's side exists.
     CreateLink(NewLink),
     /// Sysctls of one link: forwarding on, rp_filter strict, accept_ra, accept_redirects and send_redirects off, proxy_arp off; and for IPv6 the
     /// link-local gateway address `fe80::1`, without duplicate detection.
@@ -185,7 +185,7 @@ pub struct NewLink {
     pub container_interface: String,
     /// MAC of the container's side.
     pub container_mac: Mac,
-    /// Where the container's side goes.
+    /// Where the container's side goes. Empty: it stays in the host's own namespace.
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,

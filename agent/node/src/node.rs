@@ -90,6 +90,8 @@ pub struct Node {
     failures: u32,
 
     jobs: Jobs,
+    /// Addresses that were promised, and until when nobody else gets them.
+    held: BTreeMap<IpAddr, Instant>,
     /// Endpoints that may stand in the store unheard of: what wrote them was never answered.
     uncertain: BTreeMap<AttachmentId, ObjectKey>,
 
@@ -140,6 +142,7 @@ impl Node {
             apply_after: None,
             failures: 0,
             jobs: Jobs::default(),
+            held: BTreeMap::new(),
             uncertain: BTreeMap::new(),
             speaker: None,
             peering: None,
@@ -174,6 +177,8 @@ impl Node {
                 self.begin(now, request, attachment, Wish::Attach(attach));
             }
             Event::DetachRequested(request, detach) => self.begin_detach(now, request, &detach),
+            Event::HoldRequested(request, hold) => self.begin(now, request, nobody(request), Wish::Hold(hold)),
+            Event::HoldEnded(address) => drop(self.held.remove(&address)),
             Event::NeighbourMet { zone, address } => self.meet(now, zone, Address::on(address, zone), How::Advertised),
             Event::Bgp(event) => self.speaker_event(now, event),
         }
@@ -275,4 +280,9 @@ impl Node {
             false => Some(self.identity.addresses.clone()),
         }
     }
+}
+
+/// Under what a wish stands among the jobs that is no attachment's: no runtime calls an interface so.
+fn nobody(request: RequestId) -> AttachmentId {
+    AttachmentId { container: format!("request {}", request.0), interface: String::new() }
 }

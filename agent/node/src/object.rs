@@ -190,7 +190,7 @@ pub struct Endpoint {
     pub interface: Interface,
     /// MAC of the container's side.
     pub mac: Mac,
-    /// The namespace it was attached in.
+    /// The namespace it was attached in. Empty: the runtime took the far end out of the host's own.
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,

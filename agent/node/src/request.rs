@@ -29,10 +29,19 @@ pub struct Attach {
     pub namespace: Option<String>,
     /// What rules call some of its ports.
     pub ports: Vec<NamedPort>,
-    /// Path of the network namespace.
+    /// Path of the network namespace. Empty: the far end stays in the host's own, where the runtime takes it from.
     pub netns: PathBuf,
     /// Addresses wanted; at most one a family, a family not named gets any.
     pub addresses: BTreeSet<IpAddr>,
+    /// MAC wanted for the container's side; absent = one made of who asks.
+    pub mac: Option<Mac>,
+}
+
+/// The wish to know an address before anybody is there to have it: a runtime asks for it first, and says later what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Of which family.
+    pub is_v6: bool,
 }
 
 /// The wish to leave.
@@ -51,6 +60,8 @@ pub enum Answer {
     Attached(Attached),
     /// Nothing is left of it. Absent: there was nothing.
     Detached(Option<Endpoint>),
+    /// This address is nobody else's for a while.
+    Held(IpAddr),
     /// It cannot be; nothing is left half done.
     Refused(Refusal),
 }
@@ -66,6 +77,8 @@ pub struct Attached {
     pub gateways: BTreeSet<IpAddr>,
     /// MAC of the host's side.
     pub gateway_mac: Mac,
+    /// What the container's side is called in the host's namespace, if the runtime is to take it from there.
+    pub waiting: Option<String>,
 }
 
 /// Why a request cannot be met.

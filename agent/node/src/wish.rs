@@ -70,7 +70,7 @@ fn new_endpoint(
         host: host.name.clone(),
         addresses,
         interface: interface_name(&attach.attachment),
-        mac: mac_of(&attach.attachment, "container"),
+        mac: attach.mac.unwrap_or_else(|| mac_of(&attach.attachment, "container")),
         netns: attach.netns.clone(),
         mtu_bytes,
         attachment: attach.attachment.clone(),
@@ -111,6 +111,15 @@ pub fn interface_name(attachment: &AttachmentId) -> Interface {
     let hash = hash64(&["interface", &attachment.container, &attachment.interface]) & 0xffff_ffff_ffff;
     Interface::new(format!("{INTERFACE_PREFIX}{hash:012x}")).expect("prefix and 12 digits are a name the kernel takes")
 }
+
+/// What the far end is called while it waits in the host's own namespace. Not with our prefix: by that we know near ends.
+pub fn waiting_name(attachment: &AttachmentId) -> String {
+    let hash = hash64(&["interface", &attachment.container, &attachment.interface]) & 0xffff_ffff_ffff;
+    format!("{WAITING_PREFIX}{hash:012x}")
+}
+
+/// What names of far ends begin with while they wait.
+const WAITING_PREFIX: &str = "far";
 
 /// A stable, locally administered MAC (IEEE 802 §8.2.2) for one side of an attachment.
 pub fn mac_of(attachment: &AttachmentId, side: &str) -> Mac {
@@ -159,6 +168,7 @@ mod tests {
             ports: Vec::new(),
             netns: netns.into(),
             addresses: BTreeSet::new(),
+            mac: None,
         }
     }
 

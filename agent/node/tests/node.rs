@@ -176,6 +176,7 @@ fn wish(container: &str) -> Attach {
         ports: Vec::new(),
         netns: format!("/run/netns/{container}").into(),
         addresses: BTreeSet::new(),
+        mac: None,
     }
 }
 

@@ -38,7 +38,7 @@ impl WorkloadService for Workloads {
                 endpoint: Some(shown(&attached)),
             })),
             Answer::Refused(refusal) => Err(refused(&refusal).into()),
-            Answer::Detached(_) => Err(mixed_up()),
+            Answer::Detached(_) | Answer::Held(_) => Err(mixed_up()),
         }
     }
 
@@ -52,7 +52,7 @@ impl WorkloadService for Workloads {
                 Ok(Response::new(DetachResponse { endpoint: endpoint.as_ref().map(show_endpoint) }))
             }
             Answer::Refused(refusal) => Err(refused(&refusal).into()),
-            Answer::Attached(_) => Err(mixed_up()),
+            Answer::Attached(_) | Answer::Held(_) => Err(mixed_up()),
         }
     }
 
@@ -95,6 +95,7 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         ports: ports(&request.ports)?,
         netns: netns.to_owned(),
         addresses: addresses(&request.addresses)?,
+        mac: None,
     })
 }
 
@@ -167,7 +168,7 @@ fn gateways(attached: &Attached) -> Vec<String> {
     attached.gateways.iter().map(ToString::to_string).collect()
 }
 
-fn refused(refusal: &Refusal) -> Failure {
+pub(crate) fn refused(refusal: &Refusal) -> Failure {
     let (code, reason) = match refusal {
         Refusal::NameTaken { .. } => (Code::AlreadyExists, "NAME_TAKEN"),
         Refusal::AttachedElsewhere { .. } => (Code::AlreadyExists, "ATTACHED_ELSEWHERE"),

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::action::{Action, Note};
-use crate::ipam::Draft;
+use crate::ipam::{self, Draft};
 use crate::job::{Stage, Wish};
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
@@ -22,6 +22,9 @@ const MOST_JOBS: usize = 40;
 
 /// How long to wait after a transaction whose outcome is unknown.
 const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long an address is held for who asked for it. Between the two calls of a runtime lie milliseconds.
+const HELD: Duration = Duration::from_secs(60);
 
 /// A container interface's MTU when neither the fabric nor the uplink names one: Ethernet's.
 const DEFAULT_MTU_BYTES: u32 = 1500;
@@ -65,11 +68,12 @@ impl Node {
         if !self.may_transact(now) || self.kernel.is_none() || self.me().is_none() {
             return;
         }
-        let mut draft = Draft::default();
+        self.held.retain(|_, until| *until > now);
+        let mut draft = Draft::beside(self.held.keys().copied().collect());
         let mut written = Written::default();
         for attachment in self.jobs.at(|stage| matches!(stage, Stage::Waiting | Stage::Leaving(_))) {
             if written.jobs.len() < MOST_JOBS {
-                self.include(&attachment, &mut draft, &mut written);
+                self.include(now, &attachment, &mut draft, &mut written);
             }
         }
         if written.jobs.is_empty() {
@@ -89,7 +93,7 @@ impl Node {
     }
 
     /// Puts one job into the transaction under construction, or ends it if it cannot be.
-    fn include(&mut self, attachment: &AttachmentId, draft: &mut Draft, written: &mut Written) {
+    fn include(&mut self, now: Instant, attachment: &AttachmentId, draft: &mut Draft, written: &mut Written) {
         let Some(job) = self.jobs.get_mut(attachment).cloned() else { return };
         let mirror = self.mirror.as_ref().expect("may_transact has seen it");
         match (&job.stage, &job.wish) {
@@ -127,6 +131,18 @@ impl Node {
                         written.jobs.push(attachment.clone());
                     }
                     Err(refusal) if refusal.is_a_lack() && job.news_by.is_some() => {} // judged again with the next news
+                    Err(refusal) => self.finish(attachment, Answer::Refused(refusal)),
+                }
+            }
+            (Stage::Waiting, Wish::Hold(hold)) => {
+                let me = self.me().expect("transact has seen it");
+                match ipam::hold(mirror, draft, me, hold) {
+                    Ok(Some(address)) => {
+                        self.held.insert(address, now + HELD);
+                        self.finish(attachment, Answer::Held(address));
+                    }
+                    Ok(None) => written.jobs.push(attachment.clone()),
+                    Err(refusal) if refusal.is_a_lack() && job.news_by.is_some() => {}
                     Err(refusal) => self.finish(attachment, Answer::Refused(refusal)),
                 }
             }
@@ -198,6 +214,7 @@ impl Node {
         for put in &transaction.puts {
             if let Object::Endpoint(endpoint) = put {
                 self.uncertain.remove(&endpoint.attachment);
+                self.held.retain(|address, _| !endpoint.addresses.contains(address));
             }
         }
     }
@@ -233,6 +250,7 @@ impl Node {
         for attachment in self.jobs.at(|stage| matches!(stage, Stage::Committing(waits) if *waits == id)) {
             match self.jobs.get_mut(&attachment).map(|job| &job.wish) {
                 Some(Wish::Detach) => self.departed(&attachment),
+                Some(Wish::Hold(_)) => self.set_stage(&attachment, Stage::Waiting),
                 _ => self.set_stage(&attachment, Stage::Wiring),
             }
         }
@@ -247,10 +265,11 @@ impl Node {
         let Some(job) = self.jobs.end(attachment) else { return };
         let answer = match (job.wish, job.stage) {
             (Wish::Undo(refusal), _) => Answer::Refused(refusal),
-            (Wish::Detach | Wish::Attach(_), Stage::Leaving(endpoint) | Stage::Releasing(_, endpoint)) => {
-                Answer::Detached(Some(*endpoint))
-            }
-            (Wish::Detach | Wish::Attach(_), _) => Answer::Detached(None),
+            (
+                Wish::Detach | Wish::Attach(_) | Wish::Hold(_),
+                Stage::Leaving(endpoint) | Stage::Releasing(_, endpoint),
+            ) => Answer::Detached(Some(*endpoint)),
+            (Wish::Detach | Wish::Attach(_) | Wish::Hold(_), _) => Answer::Detached(None),
         };
         self.answer(job.request, answer);
     }

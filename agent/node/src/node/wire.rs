@@ -13,7 +13,7 @@ use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
 use crate::request::{Answer, Attached, Refusal};
-use crate::wish::mac_of;
+use crate::wish::{mac_of, waiting_name};
 
 use super::{Node, Role};
 
@@ -234,6 +234,7 @@ impl Node {
         Attached {
             gateways: endpoint.addresses.iter().map(gateway).collect(),
             gateway_mac: mac_of(&endpoint.attachment, "host"),
+            waiting: endpoint.netns.as_os_str().is_empty().then(|| waiting_name(&endpoint.attachment)),
             version: self.mirror.as_ref().and_then(|mirror| mirror.version(&key)).unwrap_or_default(),
             endpoint: endpoint.clone(),
         }
@@ -268,7 +269,10 @@ fn desired_link(endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
     let create = is_wiring.then(|| NewLink {
         interface: endpoint.interface.clone(),
         mac: mac_of(&endpoint.attachment, "host"),
-        container_interface: endpoint.attachment.interface.clone(),
+        container_interface: match endpoint.netns.as_os_str().is_empty() {
+            true => waiting_name(&endpoint.attachment),
+            false => endpoint.attachment.interface.clone(),
+        },
         container_mac: endpoint.mac,
         netns: endpoint.netns.clone(),
         mtu_bytes: endpoint.mtu_bytes,

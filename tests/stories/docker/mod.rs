@@ -1,0 +1,46 @@
+//! Stories of real dockerds, one on each of two hosts under a ToR.
+
+mod between_hosts;
+
+use poplin_lab::{Agent, Docker, Lab, Session, Tor};
+
+/// Two hosts under a ToR, each with a dockerd.
+struct Dockers {
+    docker: [Docker; 2],
+    hosts: [Agent; 2],
+    _tor: Tor,
+    _lab: Lab,
+}
+
+/// What is declared of the fabric.
+const FABRIC: &str = "
+{apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: containers}, spec: {cidr: 10.77.0.0/16}}
+---
+{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {name: default}, spec: {mesh: false}}
+---
+{apiVersion: poplin.dev/v1, kind: Peer, metadata: {name: tor-h1}, spec: {address: 172.31.1.1, asn: 65000, hosts: \"host == 'h1'\"}}
+---
+{apiVersion: poplin.dev/v1, kind: Peer, metadata: {name: tor-h2}, spec: {address: 172.31.2.1, asn: 65000, hosts: \"host == 'h2'\"}}
+";
+
+impl Dockers {
+    fn start() -> Self {
+        let lab = Lab::new();
+        let mut tor = lab.tor();
+        tor.start_etcd();
+        let [(first, one), (second, two)] = [1, 2].map(|number| {
+            let host = tor.host(&lab, number).with(&["--asn", &poplin_lab::asn_of(number).to_string()]);
+            let docker = Docker::new(&lab, &host);
+            let arguments = docker.arguments();
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            (docker, host.with(&arguments))
+        });
+        let mut dockers = Self { docker: [first, second], hosts: [one, two], _tor: tor, _lab: lab };
+        dockers.hosts.iter_mut().for_each(Agent::start);
+        dockers.hosts[0].apply(FABRIC);
+        dockers._tor.start_bird(&[1, 2].map(|host| Session { host, asn: poplin_lab::asn_of(host) }));
+        dockers.hosts.iter().for_each(|host| host.until_established(1));
+        dockers.docker.iter_mut().for_each(Docker::start);
+        dockers
+    }
+}
