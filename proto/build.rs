@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 31] = [
+const DOCUMENTS: [&str; 33] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -38,6 +38,8 @@ const DOCUMENTS: [&str; 31] = [
     "RouteRule",
     "RouteMatch",
     "RouteSet",
+    "Network",
+    "NetworkSpec",
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
@@ -65,7 +67,7 @@ const REPORTS: [&str; 20] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 10] = [
+const NEVER_NULL: [&str; 11] = [
     "PolicySpec.ingress",
     "PolicySpec.egress",
     "Rule.from",
@@ -76,6 +78,7 @@ const NEVER_NULL: [&str; 10] = [
     "FabricConfigSpec.bfd",
     "RouteRule.when",
     "FabricConfigSpec.reflectors",
+    "NetworkSpec.icc",
 ];
 
 /// Lists whose absence means "any", so that an empty one would silently widen a rule.

@@ -45,7 +45,8 @@ pub fn stored(world: &World) -> Stored {
             | Object::Fabric(_)
             | Object::Namespace(_)
             | Object::HostEndpoint(_)
-            | Object::RouteMap(_) => {}
+            | Object::RouteMap(_)
+            | Object::Network(_) => {}
         }
     }
     stored

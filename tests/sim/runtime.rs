@@ -124,7 +124,9 @@ impl Runtime {
             ports: Vec::new(),
             netns: PathBuf::from(format!("/run/netns/c{index}")),
             addresses,
+            has_all_addresses: false,
             mac: None,
+            network: None,
         };
         if let Some(twin) = twin {
             attach.attachment = self.containers[twin].attach.attachment.clone();

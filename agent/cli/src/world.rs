@@ -14,7 +14,7 @@ use crate::problem::{Exit, Problem};
 use crate::{agent, files};
 
 /// The kinds a verdict depends on.
-const KINDS: [&str; 6] = ["Tier", "Policy", "AddressSet", "Namespace", "Endpoint", "HostEndpoint"];
+const KINDS: [&str; 7] = ["Tier", "Policy", "AddressSet", "Namespace", "Network", "Endpoint", "HostEndpoint"];
 
 /// Largest piece that is read at once, in octets. Topologies of a whole fabric are larger than any file people apply.
 const PIECE_OCTETS: usize = 256 << 10;

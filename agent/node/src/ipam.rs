@@ -10,11 +10,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::ground::Ground;
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, HostName, PoolName};
+use crate::network::overlap;
 use crate::object::{Block, Host, ObjectKey, Pool};
 use crate::prefix::{address_at, block_at, block_count, block_of, ordinal_of, size_of};
-use crate::request::{Hold, Refusal};
+use crate::request::{Attach, Refusal};
 use crate::stable::hash64;
 
 /// Blocks as they will be once the transaction under construction commits; taken from the mirror on first touch.
@@ -52,12 +54,20 @@ impl Draft {
         address
     }
 
-    /// The first address of a block that is neither taken nor promised.
-    fn first_free(&self, block: &Block) -> Option<u32> {
-        let is_free = |ordinal: &u32| {
-            !block.taken.contains_key(ordinal) && !self.held.contains(&address_at(block.cidr, *ordinal))
-        };
-        (0..size_of(block.cidr)).find(is_free)
+    /// The first address of a block that is neither taken nor promised, and may be had there.
+    fn first_free(&self, block: &Block, ground: &Ground<'_>) -> Option<IpAddr> {
+        self.free(block, ground).next()
+    }
+
+    /// The last one: who takes of another host's block takes it where that host comes last.
+    fn last_free(&self, block: &Block, ground: &Ground<'_>) -> Option<IpAddr> {
+        self.free(block, ground).next_back()
+    }
+
+    fn free<'a>(&'a self, block: &'a Block, ground: &'a Ground<'_>) -> impl DoubleEndedIterator<Item = IpAddr> + 'a {
+        let untaken = (0..size_of(block.cidr)).filter(|ordinal| !block.taken.contains_key(ordinal));
+        let addresses = untaken.map(|ordinal| address_at(block.cidr, ordinal));
+        addresses.filter(|address| !self.held.contains(address) && ground.gives(*address))
     }
 
     /// Gives an address back, to the block it was taken from: its pool may be gone, or have other blocks by now.
@@ -72,107 +82,77 @@ impl Draft {
     }
 }
 
-/// Chooses one address of every family that a pool of this host offers, wanted ones where they are named.
+/// Chooses one address of every family that a pool of this host offers there, wanted ones where they are named.
 pub fn choose(
     mirror: &Mirror,
     draft: &mut Draft,
     host: &Host,
-    holder: &AttachmentId,
-    wanted: &BTreeSet<IpAddr>,
+    attach: &Attach,
+    ground: &Ground<'_>,
 ) -> Result<BTreeSet<IpAddr>, Refusal> {
-    let pools: Vec<&Pool> = usable(mirror, host).collect();
+    let pools = ground.pools(mirror, host);
     if pools.is_empty() {
         return Err(Refusal::NoPool { host: host.name.clone() });
     }
     let mut chosen = BTreeSet::new();
     for is_v6 in [false, true] {
-        let of_family: Vec<&Pool> =
-            pools.iter().copied().filter(|pool| matches!(pool.cidr, IpNet::V6(_)) == is_v6).collect();
-        let mut asked = wanted.iter().filter(|address| address.is_ipv6() == is_v6);
+        let of_family: Vec<&Pool> = pools.iter().copied().filter(|pool| is_of(pool, is_v6)).collect();
+        let mut asked = attach.addresses.iter().filter(|address| address.is_ipv6() == is_v6);
         match (asked.next(), asked.next()) {
             (Some(first), Some(other)) => {
                 return Err(Refusal::TwoAddressesOfOneFamily { first: *first, second: *other });
             }
             (Some(address), None) => {
-                chosen.insert(choose_wanted(mirror, draft, &of_family, host, holder, *address)?);
+                let place = Place { mirror, pools: &of_family, host, ground };
+                chosen.insert(choose_wanted(&place, draft, &attach.attachment, *address)?);
             }
-            (None, _) if of_family.is_empty() => {}
+            (None, _) if of_family.is_empty() || attach.has_all_addresses => {}
             (None, _) => {
-                chosen.insert(choose_any(mirror, draft, &of_family, &host.name, holder)?);
+                let place = Place { mirror, pools: &of_family, host, ground };
+                chosen.insert(choose_any(&place, draft, &attach.attachment)?);
             }
         }
     }
     Ok(chosen)
 }
 
-/// Takes one certain address, also out of a block another host holds: it is then announced by itself.
-fn choose_wanted(
-    mirror: &Mirror,
-    draft: &mut Draft,
-    pools: &[&Pool],
-    host: &Host,
-    holder: &AttachmentId,
-    address: IpAddr,
-) -> Result<IpAddr, Refusal> {
-    let pool = pools
-        .iter()
-        .find(|pool| pool.cidr.contains(&address))
-        .ok_or_else(|| Refusal::AddressOutsidePools { address, host: host.name.clone() })?;
-    let cidr = block_of(pool.cidr, pool.block_bits, address);
-    let block = draft.get(mirror, &pool.name, cidr).cloned().unwrap_or_else(|| new_block(pool, cidr, &host.name));
-    let ordinal = ordinal_of(cidr, address);
-    // Taken by this very attachment means that it has an endpoint we have not heard of: on another host, or it would be known.
-    match block.taken.get(&ordinal) {
-        Some(other) => Err(Refusal::AddressTaken { address, holder: other.clone() }),
-        None => Ok(draft.take(block, ordinal, holder)),
-    }
-}
-
-/// Takes the first free address of the first pool that has one.
-fn choose_any(
-    mirror: &Mirror,
-    draft: &mut Draft,
-    pools: &[&Pool],
-    host: &HostName,
-    holder: &AttachmentId,
-) -> Result<IpAddr, Refusal> {
-    for pool in pools {
-        let block =
-            own_block_with_room(mirror, draft, pool, host).or_else(|| unclaimed_block(mirror, draft, pool, host));
-        if let Some(block) = block {
-            let ordinal = draft.first_free(&block).expect("the block was chosen for having room");
-            return Ok(draft.take(block, ordinal, holder));
-        }
-    }
-    Err(full(pools))
-}
-
 /// Finds an address that somebody will ask for by name soon, in a block this host holds. Nothing: it does not hold one with room, and claims
-/// one in the draft.
-pub fn hold(mirror: &Mirror, draft: &mut Draft, host: &Host, hold: &Hold) -> Result<Option<IpAddr>, Refusal> {
-    let pools: Vec<&Pool> =
-        usable(mirror, host).filter(|pool| matches!(pool.cidr, IpNet::V6(_)) == hold.is_v6).collect();
+/// one in the draft. Where all blocks of a network are claimed, an address of another host's will do.
+pub fn hold(
+    mirror: &Mirror,
+    draft: &mut Draft,
+    host: &Host,
+    is_v6: bool,
+    ground: &Ground<'_>,
+) -> Result<Option<IpAddr>, Refusal> {
+    let mut pools = ground.pools(mirror, host);
+    pools.retain(|pool| is_of(pool, is_v6));
     if pools.is_empty() {
         return Err(Refusal::NoPool { host: host.name.clone() });
     }
     for pool in &pools {
-        let held = mirror.blocks_of(&host.name).filter(|block| block.pool == pool.name);
-        if let Some(address) = held.filter_map(|block| Some(address_at(block.cidr, draft.first_free(block)?))).next() {
+        let own = mirror.blocks_of(&host.name).filter(|block| block.pool == pool.name);
+        if let Some(address) = own.filter_map(|block| draft.first_free(block, ground)).next() {
             draft.held.insert(address);
             return Ok(Some(address));
         }
-        let block = own_block_with_room(mirror, draft, pool, &host.name);
-        if let Some(block) = block.or_else(|| unclaimed_block(mirror, draft, pool, &host.name)) {
+        let place = Place { mirror, pools: &pools, host, ground };
+        if let Some(block) = place.own_block_with_room(draft, pool).or_else(|| place.unclaimed_block(draft, pool)) {
             draft.blocks.insert((block.pool.clone(), block.cidr), block);
             return Ok(None);
+        }
+        if let Some(address) =
+            place.foreign_block_with_room(draft, pool).and_then(|block| draft.last_free(&block, ground))
+        {
+            draft.held.insert(address);
+            return Ok(Some(address));
         }
     }
     Err(full(&pools))
 }
 
-/// Pools this host may take addresses from.
-fn usable<'m>(mirror: &'m Mirror, host: &Host) -> impl Iterator<Item = &'m Pool> {
-    mirror.pools().filter(|pool| pool.is_enabled && pool.hosts.admits(&host.labels))
+fn is_of(pool: &Pool, is_v6: bool) -> bool {
+    matches!(pool.cidr, IpNet::V6(_)) == is_v6
 }
 
 /// The refusal when none of these pools has an address left.
@@ -182,21 +162,84 @@ fn full(pools: &[&Pool]) -> Refusal {
     Refusal::PoolFull { pool: last.name.clone(), cidr: last.cidr, blocks }
 }
 
-fn own_block_with_room(mirror: &Mirror, draft: &Draft, pool: &Pool, host: &HostName) -> Option<Block> {
-    let known = mirror.blocks_of(host).map(|block| draft.get(mirror, &block.pool, block.cidr).unwrap_or(block));
-    known
-        .chain(draft.blocks.values())
-        .find(|block| block.pool == pool.name && block.host == *host && draft.first_free(block).is_some())
-        .cloned()
+/// Takes one certain address, also out of a block another host holds: it is then announced by itself.
+fn choose_wanted(
+    place: &Place<'_>,
+    draft: &mut Draft,
+    holder: &AttachmentId,
+    address: IpAddr,
+) -> Result<IpAddr, Refusal> {
+    let host = &place.host.name;
+    let mut pools = place.pools.iter().filter(|_| place.ground.may_have(address));
+    let pool = pools
+        .find(|pool| pool.cidr.contains(&address))
+        .ok_or_else(|| Refusal::AddressOutsidePools { address, host: host.clone() })?;
+    let cidr = block_of(pool.cidr, pool.block_bits, address);
+    let block = draft.get(place.mirror, &pool.name, cidr).cloned().unwrap_or_else(|| new_block(pool, cidr, host));
+    let ordinal = ordinal_of(cidr, address);
+    // Taken by this very attachment means that it has an endpoint we have not heard of: on another host, or it would be known.
+    match block.taken.get(&ordinal) {
+        Some(other) => Err(Refusal::AddressTaken { address, holder: other.clone() }),
+        None => Ok(draft.take(block, ordinal, holder)),
+    }
 }
 
-fn unclaimed_block(mirror: &Mirror, draft: &Draft, pool: &Pool, host: &HostName) -> Option<Block> {
-    let count = block_count(pool.cidr, pool.block_bits);
-    let start = u128::from(hash64(&[host.as_str(), pool.name.as_str()])) % count;
-    (0..count)
-        .map(|step| block_at(pool.cidr, pool.block_bits, (start + step) % count))
-        .find(|cidr| draft.get(mirror, &pool.name, *cidr).is_none())
-        .map(|cidr| new_block(pool, cidr, host))
+/// Takes the first free address of the first pool that has one.
+fn choose_any(place: &Place<'_>, draft: &mut Draft, holder: &AttachmentId) -> Result<IpAddr, Refusal> {
+    for pool in place.pools {
+        let block = place.own_block_with_room(draft, pool).or_else(|| place.unclaimed_block(draft, pool));
+        if let Some(block) = block.or_else(|| place.foreign_block_with_room(draft, pool)) {
+            let address = draft.first_free(&block, place.ground).expect("the block was chosen for having room");
+            let ordinal = ordinal_of(block.cidr, address);
+            return Ok(draft.take(block, ordinal, holder));
+        }
+    }
+    Err(full(place.pools))
+}
+
+/// Where blocks are looked for, and for whom.
+struct Place<'a> {
+    mirror: &'a Mirror,
+    pools: &'a [&'a Pool],
+    host: &'a Host,
+    ground: &'a Ground<'a>,
+}
+
+impl Place<'_> {
+    fn own_block_with_room(&self, draft: &Draft, pool: &Pool) -> Option<Block> {
+        let host = &self.host.name;
+        let known = self.mirror.blocks_of(host);
+        let known = known.map(|block| draft.get(self.mirror, &block.pool, block.cidr).unwrap_or(block));
+        let has_room = |block: &&Block| {
+            block.pool == pool.name && block.host == *host && draft.first_free(block, self.ground).is_some()
+        };
+        known.chain(draft.blocks.values()).find(has_room).cloned()
+    }
+
+    fn unclaimed_block(&self, draft: &Draft, pool: &Pool) -> Option<Block> {
+        let host = &self.host.name;
+        let bits = pool.block_bits;
+        let is_unclaimed = |cidr: &IpNet| {
+            draft.get(self.mirror, &pool.name, *cidr).is_none()
+                && self.ground.has_room_in(&new_block(pool, *cidr, host))
+        };
+        self.ground.parts_of(pool).find_map(|part| {
+            let count = block_count(part, bits);
+            let start = u128::from(hash64(&[host.as_str(), pool.name.as_str()])) % count;
+            let block = (0..count).map(|step| block_at(part, bits, (start + step) % count)).find(is_unclaimed)?;
+            Some(new_block(pool, block, host))
+        })
+    }
+
+    /// A network is smaller than a fabric may have hosts: where its blocks are all claimed, one takes of another's.
+    fn foreign_block_with_room(&self, draft: &Draft, pool: &Pool) -> Option<Block> {
+        let network = self.ground.network()?;
+        let is_in =
+            |block: &&Block| block.pool == pool.name && network.subnets.iter().any(|one| overlap(one, &block.cidr));
+        let known = self.mirror.blocks().filter(is_in);
+        let known = known.map(|block| draft.get(self.mirror, &block.pool, block.cidr).unwrap_or(block));
+        known.into_iter().find(|block| draft.first_free(block, self.ground).is_some()).cloned()
+    }
 }
 
 fn new_block(pool: &Pool, cidr: IpNet, host: &HostName) -> Block {
@@ -208,6 +251,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::name::NetworkName;
     use crate::object::{Object, Versioned};
     use crate::prefix::host_prefix;
     use crate::transaction::Transaction;
@@ -236,11 +280,27 @@ mod tests {
         }
     }
 
+    fn wish(holder: usize) -> Attach {
+        Attach {
+            attachment: id(holder),
+            name: None,
+            labels: poplin_policy::label::Labels::default(),
+            namespace: None,
+            ports: Vec::new(),
+            netns: "/run/netns/x".into(),
+            addresses: BTreeSet::new(),
+            has_all_addresses: false,
+            mac: None,
+            network: None,
+        }
+    }
+
     /// A store that takes every transaction at once.
     #[derive(Default)]
     struct Shelf {
         mirror: Mirror,
         revision: i64,
+        held: BTreeSet<IpAddr>,
     }
 
     impl Shelf {
@@ -260,9 +320,36 @@ mod tests {
         fn choose(&mut self, on: usize, holder: usize, wanted: &[&str]) -> Result<BTreeSet<IpAddr>, Refusal> {
             let wanted = wanted.iter().map(|text| text.parse().unwrap()).collect();
             let mut draft = Draft::default();
-            let chosen = choose(&self.mirror, &mut draft, &host(on), &id(holder), &wanted)?;
+            let attach = Attach { addresses: wanted, ..wish(holder) };
+            let ground = Ground::of(&self.mirror, None).expect("no network is asked for");
+            let chosen = choose(&self.mirror, &mut draft, &host(on), &attach, &ground)?;
             self.keep(draft);
             Ok(chosen)
+        }
+
+        fn choose_in(&mut self, on: usize, holder: usize, network: &str, wanted: &[&str]) -> Result<IpAddr, Refusal> {
+            let addresses = wanted.iter().map(|text| text.parse().unwrap()).collect();
+            let name = NetworkName::new(network);
+            let attach = Attach { addresses, network: Some(name.clone()), ..wish(holder) };
+            let mut draft = Draft::default();
+            let ground = Ground::of(&self.mirror, Some(&name))?;
+            let chosen = choose(&self.mirror, &mut draft, &host(on), &attach, &ground)?;
+            self.keep(draft);
+            Ok(chosen.into_iter().next().unwrap())
+        }
+
+        /// As a runtime does it: what is held is taken a moment later.
+        fn hold(&mut self, on: usize, network: &str) -> Result<IpAddr, Refusal> {
+            let name = NetworkName::new(network);
+            loop {
+                let mut draft = Draft::beside(self.held.clone());
+                let ground = Ground::of(&self.mirror, Some(&name))?;
+                if let Some(address) = hold(&self.mirror, &mut draft, &host(on), false, &ground)? {
+                    self.held.insert(address);
+                    return Ok(address);
+                }
+                self.keep(draft);
+            }
         }
 
         fn release(&mut self, holder: usize, addresses: &BTreeSet<IpAddr>) {
@@ -357,6 +444,80 @@ mod tests {
         let twin = shelf.choose(2, 1, &["10.77.0.1"]);
 
         assert!(matches!(twin, Err(Refusal::AddressTaken { .. })));
+    }
+
+    fn network(name: &str, subnet: &str, ranges: &[&str], reserved: &[&str]) -> Object {
+        let circle = poplin_policy::circle::Circle {
+            name: name.to_owned(),
+            labels: poplin_policy::label::Labels::default(),
+            is_open_within: true,
+            is_open_outside: true,
+        };
+        Object::Network(crate::object::Network {
+            name: NetworkName::new(name),
+            circle,
+            subnets: BTreeSet::from([subnet.parse().unwrap()]),
+            ranges: ranges.iter().map(|text| text.parse().unwrap()).collect(),
+            reserved: reserved.iter().map(|text| text.parse().unwrap()).collect(),
+            mtu_bytes: None,
+            index: 513,
+        })
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_networks_addresses_are_its_own() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/25", 26)]);
+        shelf.write(vec![network("shop", "10.77.0.64/26", &[], &[])]);
+
+        let mut common: Vec<IpAddr> = (0..64).flat_map(|holder| shelf.choose(1, holder, &[]).unwrap()).collect();
+        common.sort();
+
+        assert_eq!((common[0], common[63]), (address("10.77.0.0"), address("10.77.0.63")));
+        assert!(matches!(shelf.choose(1, 64, &[]), Err(Refusal::PoolFull { .. })));
+        assert!(matches!(shelf.choose(1, 64, &["10.77.0.64"]), Err(Refusal::AddressOutsidePools { .. })));
+        assert_eq!(shelf.choose_in(1, 65, "shop", &[]).unwrap(), address("10.77.0.64"));
+        assert!(matches!(shelf.choose_in(1, 66, "shop", &["10.77.0.1"]), Err(Refusal::AddressOutsidePools { .. })));
+        assert!(matches!(shelf.choose_in(1, 66, "bank", &[]), Err(Refusal::NoNetwork { .. })));
+    }
+
+    #[test]
+    fn a_network_gives_of_its_range_and_what_is_reserved_to_nobody() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/24", 26)]);
+        shelf.write(vec![network("shop", "10.77.0.0/24", &["10.77.0.8/31"], &["10.77.0.9", "10.77.0.1"])]);
+
+        assert_eq!(shelf.choose_in(1, 1, "shop", &[]).unwrap(), address("10.77.0.8"));
+        assert!(matches!(shelf.choose_in(1, 2, "shop", &[]), Err(Refusal::PoolFull { .. })));
+        assert_eq!(shelf.choose_in(1, 2, "shop", &["10.77.0.20"]).unwrap(), address("10.77.0.20"));
+        assert!(matches!(shelf.choose_in(1, 3, "shop", &["10.77.0.1"]), Err(Refusal::AddressOutsidePools { .. })));
+    }
+
+    #[test]
+    fn a_small_network_serves_more_hosts_than_it_has_blocks() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/24", 26)]);
+        shelf.write(vec![network("shop", "10.77.0.0/25", &[], &[])]);
+
+        let had: BTreeSet<IpAddr> =
+            (0..128).map(|holder| shelf.choose_in(holder % 5, holder, "shop", &[]).unwrap()).collect();
+
+        assert_eq!(had.len(), 128);
+        assert_eq!(shelf.mirror.blocks().count(), 2);
+        assert!(matches!(shelf.choose_in(1, 128, "shop", &[]), Err(Refusal::PoolFull { .. })));
+    }
+
+    #[test]
+    fn what_is_held_is_nobody_elses_until_it_is_had() {
+        let mut shelf = Shelf::with([pool("four", "10.77.0.0/29", 30)]);
+        shelf.write(vec![network("shop", "10.77.0.0/29", &[], &[])]);
+
+        let held: BTreeSet<IpAddr> = (0..8).map(|number| shelf.hold(1 + number % 3, "shop").unwrap()).collect();
+
+        assert_eq!(held.len(), 8, "three hosts share two blocks");
+        assert!(matches!(shelf.hold(1, "shop"), Err(Refusal::PoolFull { .. })));
+        assert_eq!(shelf.choose_in(1, 1, "shop", &["10.77.0.3"]).unwrap(), address("10.77.0.3"));
     }
 
     proptest! {

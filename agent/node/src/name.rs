@@ -39,6 +39,8 @@ identity! {
     PeerName
     /// Names a route map.
     RouteMapName
+    /// Names a network, and the namespace its endpoints live in.
+    NetworkName
 }
 
 /// Who was attached: a container and one of its interfaces. The key under which everything about an attachment is idempotent.

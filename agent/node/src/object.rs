@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use poplin_bgp::wire::{AddPaths, Family};
 use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RemoteAs, RoleConfig, Zone, bfd};
+use poplin_policy::circle::Circle;
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -19,7 +20,7 @@ use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
 use crate::kernel::Mac;
-use crate::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName};
+use crate::name::{AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName};
 use crate::{CONNECT_RETRY, HOLD_TIME};
 
 /// Any object.
@@ -49,6 +50,8 @@ pub enum Object {
     HostEndpoint(HostEndpoint),
     /// What is done with BGP routes.
     RouteMap(RouteMap),
+    /// A network of container runtimes.
+    Network(Network),
 }
 
 /// Which object.
@@ -78,6 +81,8 @@ pub enum ObjectKey {
     HostEndpoint(String),
     /// By name.
     RouteMap(RouteMapName),
+    /// By name.
+    Network(NetworkName),
 }
 
 impl Object {
@@ -96,6 +101,7 @@ impl Object {
             Object::Namespace(namespace) => ObjectKey::Namespace(namespace.name.clone()),
             Object::HostEndpoint(endpoint) => ObjectKey::HostEndpoint(endpoint.name.clone()),
             Object::RouteMap(map) => ObjectKey::RouteMap(map.name.clone()),
+            Object::Network(network) => ObjectKey::Network(network.name.clone()),
         }
     }
 }
@@ -115,7 +121,7 @@ macro_rules! kinds {
         }
     )*};
 }
-kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace, HostEndpoint, RouteMap);
+kinds!(Pool, Block, Host, Endpoint, Policy, Tier, AddressSet, Peer, Fabric, Namespace, HostEndpoint, RouteMap, Network);
 
 /// An object and the revision of the store that wrote it.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +158,25 @@ pub struct Block {
     pub host: HostName,
     /// Ordinal of each taken address (0 = the first of the block) and whose it is.
     pub taken: BTreeMap<u32, AttachmentId>,
+}
+
+/// A network of container runtimes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub name: NetworkName,
+    /// Who belongs together by default.
+    pub circle: Circle,
+    /// Where its addresses are; nobody else gets any there.
+    pub subnets: BTreeSet<IpNet>,
+    /// Where addresses are that nobody asked for by name; none of a family = anywhere in the subnets.
+    pub ranges: BTreeSet<IpNet>,
+    /// Addresses nobody gets.
+    pub reserved: BTreeSet<IpAddr>,
+    /// Of its endpoints; absent = the fabric's.
+    pub mtu_bytes: Option<u32>,
+    /// Its number in the fabric.
+    pub index: u16,
 }
 
 /// One host of the fabric.
@@ -194,6 +219,8 @@ pub struct Endpoint {
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,
+    /// The network it was attached by.
+    pub network: Option<NetworkName>,
 }
 
 /// A BGP neighbour that is not a host of the fabric.

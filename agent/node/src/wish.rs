@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use poplin_policy::ruleset::Interface;
 
+use crate::ground::Ground;
 use crate::ipam::{self, Draft};
 use crate::kernel::{INTERFACE_PREFIX, KernelState, Mac};
 use crate::mirror::Mirror;
@@ -46,11 +47,17 @@ pub fn next_move(
     let renewed = Endpoint {
         netns: attach.netns.clone(),
         labels: attach.labels.clone(),
-        namespace: attach.namespace.clone(),
+        namespace: home(attach),
+        network: attach.network.clone(),
         ports: attach.ports.clone(),
         ..known.clone()
     };
     Ok(if renewed == *known { Move::Wire } else { Move::Store(renewed) })
+}
+
+/// Where it lives: whoever joins a network lives in the namespace of its name.
+fn home(attach: &Attach) -> Option<String> {
+    attach.network.as_ref().map(ToString::to_string).or_else(|| attach.namespace.clone())
 }
 
 fn new_endpoint(
@@ -61,11 +68,14 @@ fn new_endpoint(
     attach: &Attach,
 ) -> Result<Endpoint, Refusal> {
     let name = endpoint_name(mirror, host, attach)?;
-    let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, &attach.attachment, &attach.addresses)?;
+    let ground = Ground::of(mirror, attach.network.as_ref())?;
+    let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, attach, &ground)?;
+    let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).unwrap_or(mtu_bytes);
     Ok(Endpoint {
         name,
         labels: attach.labels.clone(),
-        namespace: attach.namespace.clone(),
+        namespace: home(attach),
+        network: attach.network.clone(),
         ports: attach.ports.clone(),
         host: host.name.clone(),
         addresses,
@@ -168,7 +178,9 @@ mod tests {
             ports: Vec::new(),
             netns: netns.into(),
             addresses: BTreeSet::new(),
+            has_all_addresses: false,
             mac: None,
+            network: None,
         }
     }
 

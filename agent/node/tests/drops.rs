@@ -90,6 +90,7 @@ fn endpoint(name: &str, at: &str) -> Object {
         ports: Vec::new(),
         netns: format!("/run/netns/{name}").into(),
         mtu_bytes: 1500,
+        network: None,
     })
 }
 

@@ -176,7 +176,9 @@ fn wish(container: &str) -> Attach {
         ports: Vec::new(),
         netns: format!("/run/netns/{container}").into(),
         addresses: BTreeSet::new(),
+        has_all_addresses: false,
         mac: None,
+        network: None,
     }
 }
 

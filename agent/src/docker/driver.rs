@@ -60,7 +60,10 @@ impl Driver {
     async fn request_address(&self, body: &[u8]) -> Outcome {
         let request: ipam::RequestAddress = read(body)?;
         let address = match request.address.as_str() {
-            "" => match self.ask(|answer| Call::Hold(Hold { is_v6: request.pool_id.ends_with("v6") }, answer)).await? {
+            "" => match self
+                .ask(|answer| Call::Hold(Hold { is_v6: request.pool_id.ends_with("v6"), network: None }, answer))
+                .await?
+            {
                 Answer::Held(address) => address,
                 other => return Err(format!("{other:?} is no address")),
             },
@@ -93,7 +96,9 @@ impl Driver {
             ports: Vec::new(),
             netns: std::path::PathBuf::new(),
             addresses,
+            has_all_addresses: true,
             mac: crate::resource::mac(&given.mac_address),
+            network: None,
         };
         let attached = match self.ask(|answer| Call::Attach(attach, answer)).await? {
             Answer::Attached(attached) => attached,

@@ -2,7 +2,7 @@
 
 use poplin_manifest::check_endpoint;
 use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, show_labels};
-use poplin_node::name::{AttachmentId, EndpointName, HostName};
+use poplin_node::name::{AttachmentId, EndpointName, HostName, NetworkName};
 use poplin_node::object::Endpoint;
 use poplin_policy::ruleset::Interface;
 use poplin_proto::v1;
@@ -33,6 +33,7 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
         mac,
         netns: spec.netns.into(),
         mtu_bytes: spec.mtu_bytes,
+        network: Some(spec.network).filter(|name| !name.is_empty()).map(NetworkName::new),
     }))
 }
 
@@ -55,6 +56,7 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
             netns: endpoint.netns.display().to_string(),
             mtu_bytes: endpoint.mtu_bytes,
             ports: endpoint.ports.iter().map(ToString::to_string).collect(),
+            network: endpoint.network.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
         ..v1::Endpoint::default()
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace, hostendpoint,
-//!                             routemap;
+//!                             routemap, network;
 //!                             a policy or address set that lives in a namespace: NAMESPACE/NAME
 //! /poplin/v1/h/HOST           hosts
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
@@ -10,7 +10,7 @@
 //! ```
 
 use ipnet::IpNet;
-use poplin_node::name::{EndpointName, HostName, PeerName, PoolName, RouteMapName};
+use poplin_node::name::{EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName};
 use poplin_node::object::ObjectKey;
 use poplin_policy::model::QualifiedName;
 
@@ -29,6 +29,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::Namespace(name) => format!("{ROOT}c/namespace/{name}"),
         ObjectKey::HostEndpoint(name) => format!("{ROOT}c/hostendpoint/{name}"),
         ObjectKey::RouteMap(name) => format!("{ROOT}c/routemap/{name}"),
+        ObjectKey::Network(name) => format!("{ROOT}c/network/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
         ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
         ObjectKey::Block(pool, cidr) => format!("{ROOT}b/{pool}/{}", cidr.to_string().replace('/', "-")),
@@ -63,6 +64,7 @@ fn declared(kind: &str, qualified: QualifiedName) -> Option<ObjectKey> {
         "namespace" => ObjectKey::Namespace(name.to_owned()),
         "hostendpoint" => ObjectKey::HostEndpoint(name.to_owned()),
         "routemap" => ObjectKey::RouteMap(RouteMapName::new(name)),
+        "network" => ObjectKey::Network(NetworkName::new(name)),
         "peer" => ObjectKey::Peer(PeerName::new(name)),
         "fabricconfig" => ObjectKey::Fabric,
         _ => return None,
@@ -80,7 +82,7 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
         "Host" => format!("{ROOT}h/"),
         "Endpoint" => format!("{ROOT}e/"),
         "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" | "HostEndpoint"
-        | "RouteMap" => {
+        | "RouteMap" | "Network" => {
             format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
         }
         _ => return None,
@@ -99,6 +101,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::Namespace(_) => Some("Namespace"),
         ObjectKey::HostEndpoint(_) => Some("HostEndpoint"),
         ObjectKey::RouteMap(_) => Some("RouteMap"),
+        ObjectKey::Network(_) => Some("Network"),
         ObjectKey::Host(_) => Some("Host"),
         ObjectKey::Endpoint(_) => Some("Endpoint"),
         ObjectKey::Block(..) => None,
@@ -116,7 +119,8 @@ mod tests {
         let policies = ["db", "shop/db"].map(|name| ObjectKey::Policy(name.into()));
         let host_endpoint = ObjectKey::HostEndpoint("h1-eth0".to_owned());
         let route_map = ObjectKey::RouteMap(RouteMapName::new("from-tor"));
-        for key in [block, host, host_endpoint, route_map, ObjectKey::Fabric].into_iter().chain(policies) {
+        let network = ObjectKey::Network(NetworkName::new("shop"));
+        for key in [block, host, host_endpoint, route_map, network, ObjectKey::Fabric].into_iter().chain(policies) {
             assert_eq!(key_of(&path_of(&key)), Some(key));
         }
     }

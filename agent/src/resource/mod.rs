@@ -11,6 +11,7 @@ mod key;
 mod limits;
 mod mac;
 mod monitoring;
+mod network;
 mod peer;
 mod pool;
 mod protection;
@@ -46,6 +47,7 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::Namespace(namespace) => check_namespace(namespace).map(Object::Namespace),
         resource::Object::HostEndpoint(one) => check_host_endpoint(one).map(Object::HostEndpoint),
         resource::Object::RouteMap(map) => route_map::check(map).map(Object::RouteMap),
+        resource::Object::Network(network) => network::check(network).map(Object::Network),
     }
 }
 

@@ -72,7 +72,8 @@ pub fn encode(object: &Object) -> Option<Vec<u8>> {
         | Object::Fabric(_)
         | Object::Namespace(_)
         | Object::HostEndpoint(_)
-        | Object::RouteMap(_) => return None,
+        | Object::RouteMap(_)
+        | Object::Network(_) => return None,
     };
     document.to_json().ok().map(String::into_bytes)
 }

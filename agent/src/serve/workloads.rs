@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use poplin_manifest::field::{labels, named_ports, object_name};
-use poplin_node::name::{AttachmentId, EndpointName};
+use poplin_node::kernel::Mac;
+use poplin_node::name::{AttachmentId, EndpointName, NetworkName};
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal};
 use poplin_policy::model::NamedPort;
 use poplin_policy::ruleset::Interface;
@@ -95,8 +96,32 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         ports: ports(&request.ports)?,
         netns: netns.to_owned(),
         addresses: addresses(&request.addresses)?,
-        mac: None,
+        has_all_addresses: false,
+        mac: mac(&request.mac)?,
+        network: network(&request.network, &request.namespace)?,
     })
+}
+
+/// Who joins a network lives in its namespace and in no other.
+fn network(name: &str, namespace: &str) -> Result<Option<NetworkName>, Failure> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    object_name("network", name).map_err(|invalid| invalid.into_failure("attach"))?;
+    if !namespace.is_empty() && namespace != name {
+        let message = format!("who joins network {name} lives in namespace {name}, not in {namespace}");
+        return Err(bad("namespace", "OTHER_NAMESPACE", message).advice("leave the namespace out"));
+    }
+    Ok(Some(NetworkName::new(name)))
+}
+
+fn mac(text: &str) -> Result<Option<Mac>, Failure> {
+    let read = |text: &str| {
+        let message = format!("{text:?} is not a MAC address of one interface");
+        let is_of_one = |mac: &Mac| mac.0[0] & 1 == 0 && mac.0 != [0; 6];
+        crate::resource::mac(text).filter(is_of_one).ok_or_else(|| bad("mac", "BAD_MAC", message))
+    };
+    Some(text).filter(|text| !text.is_empty()).map(read).transpose()
 }
 
 fn namespace(text: &str) -> Result<Option<String>, Failure> {
@@ -173,6 +198,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::NameTaken { .. } => (Code::AlreadyExists, "NAME_TAKEN"),
         Refusal::AttachedElsewhere { .. } => (Code::AlreadyExists, "ATTACHED_ELSEWHERE"),
         Refusal::OtherNamespace { .. } => (Code::AlreadyExists, "ALREADY_ATTACHED"),
+        Refusal::NoNetwork { .. } => (Code::NotFound, "NO_NETWORK"),
         Refusal::NoPool { .. } => (Code::FailedPrecondition, "NO_POOL"),
         Refusal::PoolFull { .. } => (Code::ResourceExhausted, "POOL_FULL"),
         Refusal::AddressOutsidePools { .. } => (Code::InvalidArgument, "ADDRESS_OUTSIDE_POOLS"),

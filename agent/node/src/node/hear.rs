@@ -75,6 +75,7 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::AddressSet(_)
         | ObjectKey::Namespace(_)
         | ObjectKey::HostEndpoint(_)
+        | ObjectKey::Network(_)
         | ObjectKey::Fabric => true,
         ObjectKey::Pool(_)
         | ObjectKey::Block(..)

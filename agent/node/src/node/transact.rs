@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::action::{Action, Note};
+use crate::ground::Ground;
 use crate::ipam::{self, Draft};
 use crate::job::{Stage, Wish};
 use crate::mirror::Mirror;
@@ -136,7 +137,8 @@ impl Node {
             }
             (Stage::Waiting, Wish::Hold(hold)) => {
                 let me = self.me().expect("transact has seen it");
-                match ipam::hold(mirror, draft, me, hold) {
+                let ground = Ground::of(mirror, hold.network.as_ref());
+                match ground.and_then(|ground| ipam::hold(mirror, draft, me, hold.is_v6, &ground)) {
                     Ok(Some(address)) => {
                         self.held.insert(address, now + HELD);
                         self.finish(attachment, Answer::Held(address));

@@ -1,6 +1,7 @@
 //! Brings the kernel to what should be, one batch at a time, and moves the requests that waited for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use poplin_policy::ruleset::Interface;
@@ -9,6 +10,7 @@ use crate::action::{Action, Note};
 use crate::job::{Stage, Wish};
 use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
 use crate::name::AttachmentId;
+use crate::network::gateway_v4;
 use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
@@ -104,7 +106,10 @@ impl Node {
         let rules = due.as_ref().map(|load| load.changes.clone());
         let is_lost = self.kernel.as_ref().is_some_and(|kernel| kernel.is_forwarding_off);
         let forwarding = is_lost || !self.is_forwarding;
-        let desired = Desired { rules: rules.unwrap_or_default(), links, routes, forwarding };
+        let networks: BTreeSet<_> = local().filter_map(|endpoint| endpoint.network.as_ref()).collect();
+        let networks = networks.into_iter().filter_map(|name| mirror.network(name));
+        let gateways = networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]).collect();
+        let desired = Desired { rules: rules.unwrap_or_default(), gateways, links, routes, forwarding };
         Some((desired, due))
     }
 
@@ -230,10 +235,17 @@ impl Node {
     /// What an attached container's side needs to know.
     pub(super) fn promise(&self, endpoint: &Endpoint) -> Attached {
         let key = crate::object::ObjectKey::Endpoint(endpoint.name.clone());
-        let gateway = |address: &std::net::IpAddr| if address.is_ipv4() { plan::GATEWAY_V4 } else { plan::GATEWAY_V6 };
+        let network =
+            self.mirror.as_ref().zip(endpoint.network.as_ref()).and_then(|(mirror, name)| mirror.network(name));
+        let gateway = |address: &IpAddr| match network {
+            Some(network) if address.is_ipv4() => gateway_v4(network.index),
+            None if address.is_ipv4() => plan::GATEWAY_V4,
+            Some(_) | None => plan::GATEWAY_V6,
+        };
         Attached {
             gateways: endpoint.addresses.iter().map(gateway).collect(),
             gateway_mac: mac_of(&endpoint.attachment, "host"),
+            subnets: network.map(|network| network.subnets.clone()).unwrap_or_default(),
             waiting: endpoint.netns.as_os_str().is_empty().then(|| waiting_name(&endpoint.attachment)),
             version: self.mirror.as_ref().and_then(|mirror| mirror.version(&key)).unwrap_or_default(),
             endpoint: endpoint.clone(),
