@@ -66,8 +66,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(address) = config.metrics_listen {
         tokio::spawn(door::serve(door::bind(address).await?, desk.clone()));
     }
-    if let Some(settings) = config.docker {
-        tokio::spawn(docker::serve(listen(&settings.plugin)?, desk.clone()));
+    if let Some(settings) = &config.docker {
+        tokio::spawn(docker::serve(listen(&settings.plugin)?, settings.clone(), desk.clone()));
     }
     let door = tokio::spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
@@ -274,6 +274,10 @@ impl Agent {
             Call::Hold(hold, answer) => {
                 let request = self.waits(answer);
                 self.handle(Event::HoldRequested(request, hold));
+            }
+            Call::Renew(renew, answer) => {
+                let request = self.waits(answer);
+                self.handle(Event::RenewRequested(request, renew));
             }
             Call::LetGo(address) => self.handle(Event::HoldEnded(address)),
             Call::Check(attachment, answer) => {

@@ -89,9 +89,10 @@ impl Docker {
         self.daemon = None;
     }
 
-    /// Kills dockerd; its containers go on.
+    /// Kills dockerd; its containers go on. Its containerd dies with it, and may stand as a zombie that the next dockerd would wait for.
     pub fn kill(&mut self) {
         self.daemon = None;
+        let _ = std::fs::remove_file(self.directory.join("exec/containerd/containerd.pid"));
     }
 
     /// What dockerd has logged so far.
@@ -114,6 +115,23 @@ impl Docker {
         Command::new("docker").args(["--host", &socket]).args(arguments).output().expect("docker runs")
     }
 
+    /// Makes a network of ours.
+    #[track_caller]
+    pub fn make_network(&self, name: &str, more: &[&str]) {
+        self.run(
+            &[&["network", "create", "--driver", "poplin", "--ipam-driver", "poplin"][..], more, &[name]].concat(),
+        );
+    }
+
+    /// Waits until dockerd has a network.
+    #[track_caller]
+    pub fn until_network(&self, name: &str) {
+        eventually("dockerd has the network", || match self.try_run(&["network", "inspect", name]) {
+            output if output.status.success() => Ok(()),
+            output => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        });
+    }
+
     /// Runs a container that sleeps: `docker run -d --name NAME … IMAGE sleep`.
     #[track_caller]
     pub fn sleeper(&self, name: &str, more: &[&str]) {
@@ -123,6 +141,31 @@ impl Docker {
     /// Whether one ping from a container is answered within a second.
     pub fn pings(&self, container: &str, address: &str) -> bool {
         self.try_run(&["exec", container, "ping", "-c1", "-W1", address]).status.success()
+    }
+
+    /// Asks the agent as dockerd does, with an empty `Host:` as version 20.10 has it: the status, and what is answered.
+    #[track_caller]
+    pub fn ask_plugin(&self, call: &str, request: Option<&Value>) -> (u16, Value) {
+        let mut command = Command::new("curl");
+        command.args([
+            "--silent",
+            "--unix-socket",
+            &self.directory.join("run/plugins/poplin.sock").display().to_string(),
+        ]);
+        command.args([
+            "--request",
+            "POST",
+            "--header",
+            "Host;",
+            "--write-out",
+            "\n%{http_code}",
+            &format!("http://plugin/{call}"),
+        ]);
+        command.args(request.iter().flat_map(|request| ["--data".to_owned(), request.to_string()]));
+        let output = command.output().expect("curl runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = text.rsplit_once('\n').unwrap_or_else(|| panic!("no answer to {call}"));
+        (status.parse().unwrap_or_default(), serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
     /// What `docker inspect` says of something.

@@ -7,7 +7,7 @@ use poplin_bgp::Zone;
 use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
 use crate::object::{Object, ObjectKey, Versioned};
-use crate::request::{Attach, Detach, Hold, RequestId};
+use crate::request::{Attach, Detach, Hold, Renew, RequestId};
 use crate::transaction::{TransactionId, TransactionOutcome};
 
 /// Something happened.
@@ -62,6 +62,8 @@ pub enum Event {
     DetachRequested(RequestId, Detach),
     /// Somebody wants to know an address that will be had soon.
     HoldRequested(RequestId, Hold),
+    /// Somebody who joined is known better now.
+    RenewRequested(RequestId, Renew),
     /// An address that was held is not wanted any more.
     HoldEnded(IpAddr),
     /// A router has shown itself on one of the links of [`Action::Discover`](crate::action::Action::Discover), or another one in its place.

@@ -178,6 +178,10 @@ impl Node {
             }
             Event::DetachRequested(request, detach) => self.begin_detach(now, request, &detach),
             Event::HoldRequested(request, hold) => self.begin(now, request, nobody(request), Wish::Hold(hold)),
+            Event::RenewRequested(request, renew) => {
+                let attachment = renew.attachment.clone();
+                self.begin(now, request, attachment, Wish::Renew(renew));
+            }
             Event::HoldEnded(address) => drop(self.held.remove(&address)),
             Event::NeighbourMet { zone, address } => self.meet(now, zone, Address::on(address, zone), How::Advertised),
             Event::Bgp(event) => self.speaker_event(now, event),

@@ -41,6 +41,17 @@ pub struct Attach {
     pub network: Option<NetworkName>,
 }
 
+/// The wish that an endpoint be known better than when it was attached: a runtime tells late who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renew {
+    /// Who was attached. Nothing is made of one who is not.
+    pub attachment: AttachmentId,
+    /// Names wanted for it: the first that is nobody else's.
+    pub names: Vec<EndpointName>,
+    /// What policies select it by, over what it has.
+    pub labels: Labels,
+}
+
 /// The wish to know an address before anybody is there to have it: a runtime asks for it first, and says later what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {

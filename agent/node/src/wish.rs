@@ -11,9 +11,9 @@ use crate::ground::Ground;
 use crate::ipam::{self, Draft};
 use crate::kernel::{INTERFACE_PREFIX, KernelState, Mac};
 use crate::mirror::Mirror;
-use crate::name::{AttachmentId, EndpointName};
+use crate::name::{AttachmentId, EndpointName, HostName};
 use crate::object::{Endpoint, Host};
-use crate::request::{Attach, Detach, Refusal};
+use crate::request::{Attach, Detach, Refusal, Renew};
 use crate::stable::hash64;
 
 /// The next move of an attachment.
@@ -53,6 +53,15 @@ pub fn next_move(
         ..known.clone()
     };
     Ok(if renewed == *known { Move::Wire } else { Move::Store(renewed) })
+}
+
+/// An endpoint of this host as it is, and as it is to be from now on; nothing if it is not there.
+pub fn renewed(mirror: &Mirror, host: &HostName, renew: &Renew) -> Option<(Endpoint, Endpoint)> {
+    let known = mirror.endpoint_on(&renew.attachment, host)?;
+    let is_free = |name: &&EndpointName| mirror.endpoint(name).is_none_or(|other| other == known);
+    let name = renew.names.iter().find(is_free).unwrap_or(&known.name).clone();
+    let labels = renew.labels.over(&known.labels);
+    Some((known.clone(), Endpoint { name, labels, ..known.clone() }))
 }
 
 /// Where it lives: whoever joins a network lives in the namespace of its name.
@@ -154,7 +163,7 @@ pub fn departing<'a>(mirror: &'a Mirror, host: &Host, detach: &Detach) -> Result
 mod tests {
     use super::*;
     use crate::kernel::LinkState;
-    use crate::name::{HostName, PoolName};
+    use crate::name::PoolName;
     use crate::object::{Object, Pool, Versioned};
     use poplin_policy::label::Labels;
     use poplin_policy::selector::Selector;
@@ -264,5 +273,23 @@ mod tests {
         assert!(matches!(taken, Err(Refusal::NameTaken { .. })));
         let Ok(Move::Store(made)) = made else { panic!("a name is found for it") };
         assert!(made.name.as_str().starts_with("h1-c1-"));
+    }
+
+    #[test]
+    fn who_is_known_better_gets_the_first_name_that_is_nobody_elses() {
+        let (mut mirror, endpoint) = with(&wish("c1", "/run/netns/a"));
+        let other =
+            Endpoint { name: EndpointName::new("web"), attachment: wish("c2", "").attachment, ..endpoint.clone() };
+        mirror.change(3, vec![Versioned { value: Object::Endpoint(other), version: 3 }], vec![]);
+        let names = ["web", "web.h1"].map(EndpointName::new).to_vec();
+        let labels = Labels::try_from_pairs([("app", "web")]).unwrap();
+        let renew = Renew { attachment: endpoint.attachment.clone(), names, labels: labels.clone() };
+
+        let (former, now) = renewed(&mirror, &endpoint.host, &renew).unwrap();
+
+        assert_eq!(former, endpoint);
+        assert_eq!(now, Endpoint { name: EndpointName::new("web.h1"), labels, ..endpoint.clone() });
+        let nobody = Renew { attachment: wish("c3", "").attachment, ..renew };
+        assert_eq!(renewed(&mirror, &endpoint.host, &nobody), None);
     }
 }

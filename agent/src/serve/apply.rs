@@ -29,7 +29,7 @@ const MOST_OBJECTS: usize = 100;
 /// How often a transaction is tried against a store that others write to.
 const TRIES: usize = 5;
 
-pub(super) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
+pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
     let documents = documents(request)?;
     let within = confirm_within(request)?;
     for _ in 0..TRIES {

@@ -15,7 +15,7 @@ use super::store_failure;
 use crate::resource::{ROOT, decode_resource, key_of, path_of, path_of_name};
 use crate::store::{Compare, Operation, Outcome, Store, Transaction};
 
-pub(super) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
+pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
     let path = path_of_name(&request.kind, &request.name).ok_or_else(|| unknown_kind(&request.kind))?;
     let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
     let Some(entry) = snapshot.entries.iter().find(|entry| entry.key == path) else {

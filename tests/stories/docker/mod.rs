@@ -1,6 +1,10 @@
 //! Stories of real dockerds, one on each of two hosts under a ToR.
 
 mod between_hosts;
+mod hard_days;
+mod isolation;
+mod several_networks;
+mod traps;
 
 use poplin_lab::{Agent, Docker, Lab, Session, Tor};
 

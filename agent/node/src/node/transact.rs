@@ -148,6 +148,16 @@ impl Node {
                     Err(refusal) => self.finish(attachment, Answer::Refused(refusal)),
                 }
             }
+            (Stage::Waiting, Wish::Renew(renew)) => match wish::renewed(mirror, &self.identity.host, renew) {
+                None => self.finish(attachment, Answer::Detached(None)),
+                Some((former, endpoint)) if former == endpoint => self.renewed(attachment),
+                Some((_, endpoint)) if written.has_name_of(&endpoint) => {}
+                Some((former, endpoint)) => {
+                    written.renamed.extend((former.name != endpoint.name).then_some(former));
+                    written.put.push(endpoint);
+                    written.jobs.push(attachment.clone());
+                }
+            },
             (Stage::Waiting, Wish::Undo(_))
             | (Stage::Committing(_) | Stage::Wiring | Stage::Unwiring(_) | Stage::Releasing(..), _) => {}
         }
@@ -253,6 +263,7 @@ impl Node {
             match self.jobs.get_mut(&attachment).map(|job| &job.wish) {
                 Some(Wish::Detach) => self.departed(&attachment),
                 Some(Wish::Hold(_)) => self.set_stage(&attachment, Stage::Waiting),
+                Some(Wish::Renew(_)) => self.renewed(&attachment),
                 _ => self.set_stage(&attachment, Stage::Wiring),
             }
         }
@@ -261,17 +272,22 @@ impl Node {
         }
     }
 
+    /// An endpoint is known better. Whether it is still wired is another question, and none that could end it.
+    fn renewed(&mut self, attachment: &AttachmentId) {
+        let mirror = self.mirror.as_ref().expect("may_transact has seen it");
+        let endpoint = mirror.endpoint_on(attachment, &self.identity.host);
+        let answer = endpoint.map_or(Answer::Detached(None), |endpoint| Answer::Attached(self.promise(endpoint)));
+        self.finish(attachment, answer);
+    }
+
     /// Nothing is left of an attachment.
     fn departed(&mut self, attachment: &AttachmentId) {
         self.uncertain.remove(attachment);
         let Some(job) = self.jobs.end(attachment) else { return };
         let answer = match (job.wish, job.stage) {
             (Wish::Undo(refusal), _) => Answer::Refused(refusal),
-            (
-                Wish::Detach | Wish::Attach(_) | Wish::Hold(_),
-                Stage::Leaving(endpoint) | Stage::Releasing(_, endpoint),
-            ) => Answer::Detached(Some(*endpoint)),
-            (Wish::Detach | Wish::Attach(_) | Wish::Hold(_), _) => Answer::Detached(None),
+            (_, Stage::Leaving(endpoint) | Stage::Releasing(_, endpoint)) => Answer::Detached(Some(*endpoint)),
+            _ => Answer::Detached(None),
         };
         self.answer(job.request, answer);
     }
@@ -283,6 +299,8 @@ struct Written {
     jobs: Vec<AttachmentId>,
     put: Vec<Endpoint>,
     deleted: Vec<Endpoint>,
+    /// Endpoints that go on under another name.
+    renamed: Vec<Endpoint>,
     /// Endpoints that are asked for only to hear that they do not exist.
     absent: Vec<ObjectKey>,
 }
@@ -298,14 +316,19 @@ fn compose(mirror: &Mirror, draft: Draft, written: &Written) -> Transaction {
         None => Compare::Absent(key),
         Some(version) => Compare::Unchanged(key, version),
     };
-    let endpoints =
-        written.put.iter().chain(&written.deleted).map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone()));
+    let endpoints = written
+        .put
+        .iter()
+        .chain(&written.deleted)
+        .chain(&written.renamed)
+        .map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone()));
     let mut compares: Vec<Compare> = draft.keys().chain(endpoints).map(unchanged).collect();
     compares.extend(written.absent.iter().cloned().map(Compare::Absent));
     let blocks: Vec<Object> = draft.into_blocks().map(Object::Block).collect();
     compares.extend(claimed_pools(mirror, &blocks).into_iter().map(unchanged));
     let puts = blocks.into_iter().chain(written.put.iter().cloned().map(Object::Endpoint)).collect();
-    let deletes = written.deleted.iter().map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone())).collect();
+    let gone = written.deleted.iter().chain(&written.renamed);
+    let deletes = gone.map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone())).collect();
     Transaction { compares, puts, deletes }
 }
 

@@ -5,6 +5,35 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Declares a network. Its name is not told.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(in crate::docker) struct CreateNetwork {
+    /// Docker's id of it.
+    #[serde(rename = "NetworkID")]
+    pub network_id: String,
+    /// `-o` stands under `com.docker.network.generic`, the rest beside it.
+    pub options: Option<BTreeMap<String, Value>>,
+    /// Its ranges of IPv4.
+    #[serde(rename = "IPv4Data")]
+    pub ipv4_data: Option<Vec<IpamData>>,
+    /// Its ranges of IPv6.
+    #[serde(rename = "IPv6Data")]
+    pub ipv6_data: Option<Vec<IpamData>>,
+}
+
+/// One range of a network.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(in crate::docker) struct IpamData {
+    /// What it is.
+    pub pool: String,
+    /// `--gateway`, or what was given out with the range.
+    pub gateway: String,
+    /// `--aux-address`, by name.
+    pub aux_addresses: Option<BTreeMap<String, String>>,
+}
+
 /// Names a network, and mostly an endpoint in it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -82,12 +111,14 @@ pub(in crate::docker) struct InterfaceName {
 pub(in crate::docker) struct StaticRoute {
     /// To where.
     pub destination: String,
-    /// [`CONNECTED`].
+    /// [`NEXT_HOP`] or [`CONNECTED`].
     pub route_type: u8,
     /// By whom; empty if connected.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub next_hop: String,
 }
 
+/// The destination is reached by a next hop.
+pub(in crate::docker) const NEXT_HOP: u8 = 0;
 /// The destination is on the link.
 pub(in crate::docker) const CONNECTED: u8 = 1;
