@@ -22,6 +22,7 @@ pub struct Docker {
     holder: Process,
     directory: PathBuf,
     cgroup: String,
+    more: Vec<String>,
 }
 
 impl Docker {
@@ -43,7 +44,14 @@ impl Docker {
         eventually("the mount namespace stands", || {
             if holder.said().contains("ready") { Ok(()) } else { Err(holder.said()) }
         });
-        Self { daemon: None, holder, directory, cgroup }
+        Self { daemon: None, holder, directory, cgroup, more: Vec::new() }
+    }
+
+    /// More arguments for dockerd.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.more.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
     }
 
     /// What `poplind` has to be told of it.
@@ -78,6 +86,7 @@ impl Docker {
             "--cgroup-parent",
             &format!("/{}", self.cgroup),
         ]);
+        command.args(&self.more);
         self.daemon = Some(Process::spawn(command, self.directory.join("dockerd.log")));
     }
 

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::api::Events;
 use super::driver::{Driver, INTERFACE};
+use super::firewall;
 use super::known::introduce;
 use super::meet::{meet, ours};
 use crate::resource::kind_prefix;
@@ -34,6 +35,7 @@ pub(super) async fn follow(driver: Driver) {
             Ok(events) => {
                 is_known_away = false;
                 tracing::info!("dockerd is there");
+                firewall::let_through().await;
                 attend(&driver, events).await;
                 tracing::warn!("dockerd is away; its containers go on");
             }

@@ -21,6 +21,7 @@ mod binding;
 mod naming;
 
 mod api;
+mod firewall;
 mod follow;
 mod known;
 mod meet;

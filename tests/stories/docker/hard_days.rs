@@ -35,6 +35,44 @@ fn containers_and_networks_outlive_agents_and_dockerd() {
 }
 
 #[test]
+fn containers_of_a_dockerd_that_restores_them_live_do_not_notice_its_restart() {
+    let mut dockers = Dockers::start_with(&["--live-restore"], false);
+    dockers.docker[0].make_network("shop", &[]);
+    dockers.docker[1].until_network("shop");
+    dockers.docker[0].sleeper("web", &["--network", "shop"]);
+    dockers.docker[1].sleeper("db", &["--network", "shop"]);
+    let (web, db) = (dockers.docker[0].address("web", "shop"), dockers.docker[1].address("db", "shop"));
+    until("they talk", || dockers.docker[0].pings("web", &db));
+
+    dockers.docker[0].stop();
+    assert!(dockers.docker[1].pings("db", &web), "while dockerd is away");
+    dockers.docker[0].start();
+
+    assert_eq!(dockers.docker[0].address("web", "shop"), web);
+    until("and once it is back", || dockers.docker[0].pings("web", &db));
+    dockers.docker[0].run(&["rm", "-f", "web"]);
+    assert_eq!(endpoints(&dockers.hosts[0]), ["db.shop"]);
+}
+
+#[test]
+fn a_dockerd_that_was_there_first_and_forwards_nothing_by_itself_lets_ours_through() {
+    let dockers = Dockers::start_with(&[], true);
+    let [one, two] = &dockers.docker;
+    let forwards = dockers.hosts[0].namespace().run("iptables", &["-S", "FORWARD"]);
+    assert!(forwards.contains("-P FORWARD DROP"), "{forwards}");
+
+    one.make_network("shop", &[]);
+    two.until_network("shop");
+    one.sleeper("web", &["--network", "shop"]);
+    two.sleeper("db", &["--network", "shop"]);
+
+    let db = two.address("db", "shop");
+    until("containers talk all the same", || one.pings("web", &db));
+    let rules = dockers.hosts[0].namespace().run("iptables", &["-S", "DOCKER-USER"]);
+    assert_eq!(rules.matches("pop+ -j ACCEPT").count(), 2, "{rules}");
+}
+
+#[test]
 fn an_endpoint_that_dockerd_does_not_list_is_collected_once_the_agent_looks() {
     let mut dockers = Dockers::start();
     dockers.docker[0].make_network("shop", &[]);

@@ -29,22 +29,32 @@ const FABRIC: &str = "
 
 impl Dockers {
     fn start() -> Self {
+        Self::start_with(&[], false)
+    }
+
+    /// With more arguments for dockerd, and perhaps started before the agents are.
+    fn start_with(more: &[&str], is_dockerd_first: bool) -> Self {
         let lab = Lab::new();
         let mut tor = lab.tor();
         tor.start_etcd();
         let [(first, one), (second, two)] = [1, 2].map(|number| {
             let host = tor.host(&lab, number).with(&["--asn", &poplin_lab::asn_of(number).to_string()]);
-            let docker = Docker::new(&lab, &host);
+            let docker = Docker::new(&lab, &host).with(more);
             let arguments = docker.arguments();
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             (docker, host.with(&arguments))
         });
         let mut dockers = Self { docker: [first, second], hosts: [one, two], _tor: tor, _lab: lab };
+        if is_dockerd_first {
+            dockers.docker.iter_mut().for_each(Docker::start);
+        }
         dockers.hosts.iter_mut().for_each(Agent::start);
         dockers.hosts[0].apply(FABRIC);
         dockers._tor.start_bird(&[1, 2].map(|host| Session { host, asn: poplin_lab::asn_of(host) }));
         dockers.hosts.iter().for_each(|host| host.until_established(1));
-        dockers.docker.iter_mut().for_each(Docker::start);
+        if !is_dockerd_first {
+            dockers.docker.iter_mut().for_each(Docker::start);
+        }
         dockers
     }
 }
