@@ -191,6 +191,13 @@ impl Docker {
         inspected["NetworkSettings"]["Networks"][network]["IPAddress"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// The same of IPv6.
+    #[track_caller]
+    pub fn address_v6(&self, container: &str, network: &str) -> String {
+        let inspected = self.inspect(container);
+        inspected["NetworkSettings"]["Networks"][network]["GlobalIPv6Address"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Makes the image of what this machine has: static busybox under each of its names.
     fn import(&self) {
         let root = self.directory.join("image");

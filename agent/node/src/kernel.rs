@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -189,6 +189,8 @@ pub struct NewLink {
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,
+    /// Next hop of the container for IPv6 beside `fe80::1`, where it is in a network.
+    pub gateway_v6: Option<Ipv6Addr>,
 }
 
 /// A step that could not be done. Steps before it were done, those after it were not tried; but of routes that stand next to it in the

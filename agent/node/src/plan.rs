@@ -200,6 +200,7 @@ mod tests {
             container_mac: Mac([2, 0, 0, 0, 0, 2]),
             netns: "/run/netns/web".into(),
             mtu_bytes: 1500,
+            gateway_v6: None,
         };
         let link = DesiredLink {
             addresses: BTreeSet::from(["10.77.0.1".parse().unwrap()]),

@@ -43,8 +43,9 @@ pub(super) fn fits(standing: &Network, docker_name_wished: &str, wish: &Wish) ->
     if wish.network.is_none() && name != docker_name_wished {
         return Err(format!("network {docker_name_wished} cannot be told from {name}; name it differently"));
     }
-    let is_other = !wish.spec.subnets.is_empty() && wish.spec.subnets != spec.subnets;
-    match is_other {
+    let is_prefix = |subnet: &&String| subnet.contains('/');
+    let mut wished = wish.spec.subnets.iter().filter(is_prefix);
+    match wished.any(|subnet| !spec.subnets.contains(subnet)) {
         true => Err(format!(
             "network {name} of the fabric has the subnets {}, not {}; leave --subnet out, or name the network differently",
             spec.subnets.join(" "),

@@ -72,6 +72,7 @@ impl Wish {
         let gateway = address_of(&data.gateway);
         if subnet.prefix_len() == 0 {
             self.numbers.extend(gateway.and_then(number_in));
+            self.spec.subnets.push(any_of(subnet).to_owned());
             return Ok(());
         }
         let subnet = subnet.trunc();
@@ -81,6 +82,14 @@ impl Wish {
         self.spec.ranges.extend(ranges.get(&subnet).map(ToString::to_string));
         self.spec.subnets.push(subnet.to_string());
         Ok(())
+    }
+}
+
+/// The word for any subnet of that family.
+fn any_of(net: IpNet) -> &'static str {
+    match net {
+        IpNet::V4(_) => "ipv4",
+        IpNet::V6(_) => "ipv6",
     }
 }
 
@@ -137,7 +146,7 @@ mod tests {
         let wish = wish(said).unwrap();
 
         assert_eq!(wish.numbers, [0x2801, 0x2802]);
-        assert_eq!(wish.spec, NetworkSpec::default());
+        assert_eq!(wish.spec.subnets, ["ipv4", "ipv6"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::socket::{Conversation, Refusal};
 use super::wire::{self, NLM_F_CREATE, NLM_F_EXCL, Writer};
-use super::{Trouble, netns};
+use super::{Trouble, address, netns};
 
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
@@ -57,7 +57,10 @@ pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trou
             });
         });
     }) {
-        Ok(()) => return Ok(()),
+        Ok(()) => {
+            let gateway = new.gateway_v6.map(|gateway| address::add_link_gateway(route, &new.interface, gateway));
+            return gateway.unwrap_or(Ok(()));
+        }
         Err(refusal) => refusal,
     };
     Err(why_not_created(route, new, netns.as_ref(), &refusal))

@@ -122,7 +122,7 @@ impl Hands {
             Step::CreateLink(new) => link::create(&mut self.route, new),
             Step::ConfigureLink(interface) => {
                 sysctl::configure_link(interface)?;
-                address::add_link_gateway(&mut self.route, interface)
+                address::add_link_gateway(&mut self.route, interface, address::LINK_GATEWAY)
             }
             Step::RaiseLink(interface) => link::raise(&mut self.route, interface.as_str()),
             Step::DeleteLink(interface) => link::delete(&mut self.route, interface),

@@ -34,6 +34,27 @@ fn a_container_joins_and_leaves_networks_while_it_runs() {
     until("a restart brings both", || one.pings("proxy", &client) && one.pings("proxy", &db));
 }
 
+#[test]
+fn a_container_in_two_networks_reaches_each_by_both_families() {
+    let Dockers { docker: [one, two], hosts: [host, _], .. } = &Dockers::start();
+    host.apply("{apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: containers-v6}, spec: {cidr: 'fd77::/48'}}");
+    for name in ["front", "back"] {
+        one.make_network(name, &["--ipv6"]);
+        two.until_network(name);
+    }
+    one.sleeper("proxy", &["--network", "front"]);
+    one.run(&["network", "connect", "back", "proxy"]);
+    two.sleeper("client", &["--network", "front"]);
+    two.sleeper("db", &["--network", "back"]);
+
+    for (container, network) in [("client", "front"), ("db", "back")] {
+        let (v4, v6) = (two.address(container, network), two.address_v6(container, network));
+        assert!(v6.starts_with("fd77:"), "{v6}");
+        until("it is reached by IPv4", || one.pings("proxy", &v4));
+        until("and by IPv6", || one.pings("proxy", &v6));
+    }
+}
+
 /// Gateways a container has a link to.
 fn gateways(docker: &Docker, container: &str) -> usize {
     docker.run(&["exec", container, "ip", "route"]).lines().filter(|line| line.starts_with("169.254.")).count()

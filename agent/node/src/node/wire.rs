@@ -9,8 +9,9 @@ use poplin_policy::ruleset::Interface;
 use crate::action::{Action, Note};
 use crate::job::{Stage, Wish};
 use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
+use crate::mirror::Mirror;
 use crate::name::AttachmentId;
-use crate::network::gateway_v4;
+use crate::network::{gateway_v4, gateway_v6};
 use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
@@ -101,7 +102,10 @@ impl Node {
         let due = self.policing.due(mirror, local());
         let wiring = self.jobs.at(|stage| *stage == Stage::Wiring);
         let links: BTreeMap<Interface, DesiredLink> = local()
-            .map(|endpoint| (endpoint.interface.clone(), desired_link(endpoint, wiring.contains(&endpoint.attachment))))
+            .map(|endpoint| {
+                let is_wiring = wiring.contains(&endpoint.attachment);
+                (endpoint.interface.clone(), desired_link(mirror, endpoint, is_wiring))
+            })
             .collect();
         let rules = due.as_ref().map(|load| load.changes.clone());
         let is_lost = self.kernel.as_ref().is_some_and(|kernel| kernel.is_forwarding_off);
@@ -239,8 +243,9 @@ impl Node {
             self.mirror.as_ref().zip(endpoint.network.as_ref()).and_then(|(mirror, name)| mirror.network(name));
         let gateway = |address: &IpAddr| match network {
             Some(network) if address.is_ipv4() => gateway_v4(network.index),
+            Some(network) => IpAddr::V6(gateway_v6(network.index)),
             None if address.is_ipv4() => plan::GATEWAY_V4,
-            Some(_) | None => plan::GATEWAY_V6,
+            None => plan::GATEWAY_V6,
         };
         Attached {
             gateways: endpoint.addresses.iter().map(gateway).collect(),
@@ -277,7 +282,8 @@ impl Node {
     }
 }
 
-fn desired_link(endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
+fn desired_link(mirror: &Mirror, endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
+    let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
     let create = is_wiring.then(|| NewLink {
         interface: endpoint.interface.clone(),
         mac: mac_of(&endpoint.attachment, "host"),
@@ -288,6 +294,7 @@ fn desired_link(endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
         container_mac: endpoint.mac,
         netns: endpoint.netns.clone(),
         mtu_bytes: endpoint.mtu_bytes,
+        gateway_v6: network.map(|network| gateway_v6(network.index)),
     });
     DesiredLink { create, addresses: endpoint.addresses.clone(), container_mac: endpoint.mac }
 }

@@ -83,28 +83,41 @@ impl Known {
             spec.index = index.map(u32::from).ok_or_else(|| no_room("spec.index", "every number is taken"))?;
         }
         for subnet in &mut spec.subnets {
-            if let Some(pool) = self.pools.iter().find(|pool| pool.name == PoolName::new(subnet.as_str())) {
+            if let Some(is_v6) = family(subnet) {
+                *subnet = self.any(is_v6, &name, former).ok_or_else(no_addresses)?;
+            } else if let Some(pool) = self.pools.iter().find(|pool| pool.name == PoolName::new(subnet.as_str())) {
                 *subnet = pool.cidr.to_string();
             }
         }
         if spec.subnets.is_empty() {
             spec.subnets = match former {
                 Some(network) => network.subnets.iter().map(ToString::to_string).collect(),
-                None => self.carved(&name)?,
+                None => [false, true].into_iter().filter_map(|is_v6| self.any(is_v6, &name, None)).collect(),
             };
         }
-        Ok(())
+        if spec.subnets.is_empty() { Err(no_addresses()) } else { Ok(()) }
     }
 
-    /// Room of each family that has a pool; that of IPv4, or of IPv6 where there is no other, must be found.
-    fn carved(&self, name: &NetworkName) -> Result<Vec<String>, Invalid> {
-        let carve = |is_v6| carve(is_v6, name, self.pools.iter(), self.networks.iter(), self.blocks.iter());
-        let found: Vec<String> = [false, true].into_iter().filter_map(carve).map(|subnet| subnet.to_string()).collect();
-        match found.is_empty() {
-            false => Ok(found),
-            true => Err(no_room("spec.subnets", "no pool has 256 addresses that are nobody's")),
-        }
+    /// What the network has of a family already, or else what is nobody's.
+    fn any(&self, is_v6: bool, name: &NetworkName, former: Option<&Network>) -> Option<String> {
+        let mut had = former.into_iter().flat_map(|network| &network.subnets);
+        let had = had.find(|subnet| subnet.addr().is_ipv6() == is_v6).copied();
+        let carve = || carve(is_v6, name, self.pools.iter(), self.networks.iter(), self.blocks.iter());
+        had.or_else(carve).map(|subnet| subnet.to_string())
     }
+}
+
+/// The words for any subnet of a family.
+fn family(word: &str) -> Option<bool> {
+    match word {
+        "ipv4" => Some(false),
+        "ipv6" => Some(true),
+        _ => None,
+    }
+}
+
+fn no_addresses() -> Invalid {
+    no_room("spec.subnets", "no pool has 256 addresses that are nobody's")
 }
 
 fn no_room(field: &str, message: &str) -> Invalid {

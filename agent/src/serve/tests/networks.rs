@@ -84,6 +84,21 @@ async fn addresses_of_another_network_or_of_no_pool_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_network_may_ask_for_any_addresses_of_one_family() {
+    let shelf = Shelf::with_pool().await;
+    shelf.apply(&pool("main-v6", "'fd77::/48'")).await.unwrap();
+
+    shelf.apply(&network("four", "{subnets: [ipv4]}")).await.unwrap();
+    shelf.apply(&network("both", "{}")).await.unwrap();
+
+    let four = shelf.network("four").await;
+    assert!(four.subnets.len() == 1 && four.subnets[0].starts_with("10.77."), "{four:?}");
+    shelf.apply(&network("four", "{subnets: [ipv4]}")).await.unwrap();
+    assert_eq!(shelf.network("four").await, four, "and keeps them");
+    assert_eq!(shelf.network("both").await.subnets.len(), 2);
+}
+
+#[tokio::test]
 async fn a_fabric_without_room_says_so() {
     let shelf = Shelf::new().await;
 
