@@ -52,4 +52,4 @@ need_cargo() {
 
 BUILD_PACKAGES=(build-essential protobuf-compiler)
 LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl iputils-ping procps)
-INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump docker.io)
+INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump docker.io systemd)

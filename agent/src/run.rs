@@ -67,7 +67,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tokio::spawn(door::serve(door::bind(address).await?, desk.clone()));
     }
     if let Some(settings) = &config.docker {
-        tokio::spawn(docker::serve(listen(&settings.plugin)?, settings.clone(), desk.clone()));
+        tokio::spawn(docker::serve(docker::socket(&settings.plugin)?, settings.clone(), desk.clone()));
     }
     let door = tokio::spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());

@@ -11,6 +11,7 @@
 
 mod door;
 mod driver;
+mod socket;
 mod wire;
 
 mod call;
@@ -25,6 +26,8 @@ mod firewall;
 mod follow;
 mod known;
 mod meet;
+
+pub(crate) use socket::socket;
 
 use tokio::net::UnixListener;
 

@@ -73,6 +73,21 @@ fn a_dockerd_that_was_there_first_and_forwards_nothing_by_itself_lets_ours_throu
 }
 
 #[test]
+fn calls_wait_for_an_agent_whose_socket_systemd_holds() {
+    let mut dockers = Dockers::start();
+    let plugin = dockers.docker[0].arguments()[3].clone();
+    dockers.hosts[0].kill();
+    std::fs::remove_file(&plugin).expect("the agent left it");
+
+    dockers.hosts[0].launch_when_called(&plugin);
+    until("systemd's program listens", || std::path::Path::new(&plugin).exists());
+    dockers.docker[0].make_network("shop", &[]);
+    dockers.docker[0].sleeper("web", &["--network", "shop"]);
+
+    until("the agent was started, and did what it was called for", || endpoints(&dockers.hosts[0]) == ["web.shop"]);
+}
+
+#[test]
 fn an_endpoint_that_dockerd_does_not_list_is_collected_once_the_agent_looks() {
     let mut dockers = Dockers::start();
     dockers.docker[0].make_network("shop", &[]);
