@@ -426,3 +426,6 @@ impl<B: Book> Rules<'_, B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

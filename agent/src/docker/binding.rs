@@ -27,6 +27,11 @@ pub(super) struct Binding {
     pub wish: Wish,
 }
 
+/// Below which key all of a host stand.
+pub(crate) fn root_of(host: &str) -> String {
+    format!("{ROOT}d/{host}/")
+}
+
 /// All of this host. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Bindings {
@@ -40,7 +45,7 @@ impl Bindings {
     }
 
     fn root(&self) -> String {
-        format!("{ROOT}d/{}/", self.desk.host)
+        root_of(&self.desk.host)
     }
 
     /// All of them, by Docker's ids. Read from the store once: nobody else writes them.

@@ -10,10 +10,12 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::api::Events;
+use super::binding::Binding;
 use super::driver::{Driver, INTERFACE};
 use super::firewall;
 use super::known::introduce;
 use super::meet::{meet, ours};
+use super::wish::Wish;
 use crate::resource::kind_prefix;
 use crate::serve::Call;
 use crate::store;
@@ -76,9 +78,22 @@ async fn attend(driver: &Driver, mut events: Events) {
 /// What happened while nobody listened.
 async fn catch_up(driver: &Driver) -> Result<(), String> {
     for id in ours(&driver.api.get("/networks").await?, &driver.name) {
+        tell(adopt(driver, &id).await);
         tell(introduce(driver, &id, None).await);
     }
     meet(driver).await
+}
+
+/// A network of our driver that we know nothing of: it was made while our store was another, and is taken for what dockerd shows of it.
+async fn adopt(driver: &Driver, id: &str) -> Result<(), String> {
+    if driver.bindings.all().await?.contains_key(id) {
+        return Ok(());
+    }
+    let wish = Wish::of_shown(&driver.api.get(&format!("/networks/{id}")).await?)?;
+    // Which network of the fabric its author meant is known at once, or by its name.
+    let network = wish.network.clone();
+    tracing::info!("Docker has network {id}, of which nothing was known here");
+    driver.bindings.put(id, &Binding { network, wish, ..Binding::default() }).await
 }
 
 async fn heard(driver: &Driver, event: &Value) {

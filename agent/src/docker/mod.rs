@@ -27,6 +27,7 @@ mod follow;
 mod known;
 mod meet;
 
+pub(crate) use binding::root_of as bindings_of;
 pub(crate) use socket::socket;
 
 use tokio::net::UnixListener;

@@ -49,6 +49,21 @@ impl Wish {
         Ok(wish)
     }
 
+    /// Reads the wish back out of how dockerd shows a network: for one that was made while our store was another.
+    pub fn of_shown(shown: &Value) -> Result<Self, String> {
+        let configs = shown["IPAM"]["Config"].as_array().into_iter().flatten();
+        let data = configs.map(|one| IpamData {
+            pool: one["Subnet"].as_str().unwrap_or_default().to_owned(),
+            gateway: one["Gateway"].as_str().unwrap_or_default().to_owned(),
+            aux_addresses: serde_json::from_value(one["AuxiliaryAddresses"].clone()).ok(),
+        });
+        let options = [(GENERIC, shown["Options"].clone()), (INTERNAL, shown["Internal"].clone())];
+        let options = options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let request =
+            CreateNetwork { options: Some(options), ipv4_data: Some(data.collect()), ..CreateNetwork::default() };
+        Self::of(&request, &BTreeMap::new())
+    }
+
     fn take_option(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             NETWORK => self.network = Some(value.to_owned()),
@@ -147,6 +162,17 @@ mod tests {
 
         assert_eq!(wish.numbers, [0x2801, 0x2802]);
         assert_eq!(wish.spec.subnets, ["ipv4", "ipv6"]);
+    }
+
+    #[test]
+    fn what_dockerd_shows_of_a_network_is_what_was_wished() {
+        let shown = serde_json::json!({"Name": "shop", "Internal": true, "Options": {"mtu": "1400"}, "IPAM": {"Driver": "poplin",
+            "Options": {}, "Config": [{"Subnet": "0.0.0.0/0", "Gateway": "169.254.40.1"}, {"Subnet": "fd99::/64"}]}});
+
+        let wish = Wish::of_shown(&shown).unwrap();
+
+        assert_eq!((wish.numbers, wish.spec.internal, wish.spec.mtu_bytes), (vec![0x2801], true, Some(1400)));
+        assert_eq!(wish.spec.subnets, ["ipv4", "fd99::/64"]);
     }
 
     #[test]

@@ -38,6 +38,23 @@ fn a_network_made_on_one_host_is_there_on_the_other_and_its_containers_talk() {
 }
 
 #[test]
+fn any_name_docker_takes_is_a_network_and_no_two_are_one() {
+    let Dockers { docker: [one, two], hosts: [host, _], .. } = &Dockers::start();
+
+    one.make_network("My_App_default", &[]);
+    two.until_network("My_App_default");
+    two.sleeper("Web_1", &["--network", "My_App_default"]);
+
+    until("it is known by names that objects may have", || {
+        host.try_poplin(&["get", "endpoint", "web-1.my-app-default"]).status.success()
+    });
+    one.make_network("my-app-default", &[]);
+    let twin = one.try_run(&["run", "--rm", "--network", "my-app-default", poplin_lab::IMAGE, "sh"]);
+    let told = String::from_utf8_lossy(&twin.stderr);
+    assert!(told.contains("cannot be told from My_App_default"), "{told}");
+}
+
+#[test]
 fn an_address_that_is_asked_for_is_had_on_either_host_but_not_twice() {
     let Dockers { docker: [one, two], .. } = &Dockers::start();
     one.make_network("shop", &["--subnet", "10.99.0.0/24", "--ip-range", "10.99.0.128/25", "--gateway", "10.99.0.1"]);

@@ -88,6 +88,27 @@ fn calls_wait_for_an_agent_whose_socket_systemd_holds() {
 }
 
 #[test]
+fn networks_of_docker_that_the_store_has_forgotten_are_adopted() {
+    let mut dockers = Dockers::start();
+    dockers.docker[0].make_network("shop", &[]);
+    dockers.docker[0].make_network("bank", &["--subnet", "10.99.0.0/24"]);
+    dockers.docker[1].until_network("shop");
+    dockers.hosts[0].kill();
+    let forgotten = dockers._tor.etcdctl(&["del", "--prefix", "/poplin/v1/d/h1/"]);
+    assert_eq!(String::from_utf8_lossy(&forgotten.stdout).trim(), "2", "networks of this Docker were written down");
+
+    dockers.hosts[0].start();
+    until("they are known again", || dockers.hosts[0].said().matches("of which nothing was known here").count() == 2);
+    dockers.docker[0].sleeper("web", &["--network", "shop"]);
+    dockers.docker[0].sleeper("vault", &["--network", "bank", "--ip", "10.99.0.9"]);
+    dockers.docker[1].sleeper("db", &["--network", "shop"]);
+
+    let db = dockers.docker[1].address("db", "shop");
+    until("and are the networks they were", || dockers.docker[0].pings("web", &db));
+    assert_eq!(dockers.hosts[0].poplin(&["get", "networks", "-o", "name"]), "network/bank\nnetwork/shop\n");
+}
+
+#[test]
 fn an_endpoint_that_dockerd_does_not_list_is_collected_once_the_agent_looks() {
     let mut dockers = Dockers::start();
     dockers.docker[0].make_network("shop", &[]);
