@@ -9,7 +9,8 @@ use poplin_proto::v1::Network;
 use serde_json::{Value, json};
 
 use super::binding::Binding;
-use super::driver::{Driver, called};
+use super::driver::Driver;
+use super::fabric::called;
 use super::naming::docker_name;
 use super::wish::NETWORK;
 

@@ -19,6 +19,7 @@ mod pool_id;
 mod wish;
 
 mod binding;
+mod fabric;
 mod naming;
 
 mod api;

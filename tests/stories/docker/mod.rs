@@ -3,6 +3,7 @@
 mod between_hosts;
 mod hard_days;
 mod isolation;
+mod restarts;
 mod several_networks;
 mod traps;
 
@@ -12,7 +13,7 @@ use poplin_lab::{Agent, Docker, Lab, Session, Tor};
 struct Dockers {
     docker: [Docker; 2],
     hosts: [Agent; 2],
-    _tor: Tor,
+    tor: Tor,
     _lab: Lab,
 }
 
@@ -44,17 +45,24 @@ impl Dockers {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             (docker, host.with(&arguments))
         });
-        let mut dockers = Self { docker: [first, second], hosts: [one, two], _tor: tor, _lab: lab };
+        let mut dockers = Self { docker: [first, second], hosts: [one, two], tor, _lab: lab };
         if is_dockerd_first {
             dockers.docker.iter_mut().for_each(Docker::start);
         }
         dockers.hosts.iter_mut().for_each(Agent::start);
         dockers.hosts[0].apply(FABRIC);
-        dockers._tor.start_bird(&[1, 2].map(|host| Session { host, asn: poplin_lab::asn_of(host) }));
+        dockers.tor.start_bird(&[1, 2].map(|host| Session { host, asn: poplin_lab::asn_of(host) }));
         dockers.hosts.iter().for_each(|host| host.until_established(1));
         if !is_dockerd_first {
             dockers.docker.iter_mut().for_each(Docker::start);
         }
         dockers
     }
+}
+
+/// Names of all endpoints of the fabric.
+fn endpoints(host: &Agent) -> Vec<String> {
+    let all = host.get(&["endpoints"]);
+    let items = all["items"].as_array().or(all.as_array()).cloned().unwrap_or_default();
+    items.iter().filter_map(|one| one["metadata"]["name"].as_str()).map(str::to_owned).collect::<Vec<_>>()
 }

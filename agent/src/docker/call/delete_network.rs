@@ -5,7 +5,8 @@ use poplin_proto::Failure;
 use poplin_proto::v1::resource::Object;
 use poplin_proto::v1::{DeleteRequest, Network};
 
-use crate::docker::driver::{Driver, Outcome, called, done, told_failure};
+use crate::docker::driver::{Driver, Outcome, done, told_failure};
+use crate::docker::fabric::called;
 use crate::docker::naming::{MADE_FOR, ORIGIN};
 use crate::docker::wire::{network, read};
 use crate::serve::delete;
