@@ -18,3 +18,4 @@ mod staged;
 mod bad_input;
 mod cni;
 mod docker;
+mod networks;
