@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 38] = [
+const DOCUMENTS: [&str; 40] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -40,6 +40,8 @@ const DOCUMENTS: [&str; 38] = [
     "RouteRule",
     "RouteMatch",
     "RouteSet",
+    "Network",
+    "NetworkSpec",
     "Service",
     "ServiceSpec",
     "HealthCheck",
@@ -75,7 +77,7 @@ const REPORTS: [&str; 23] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 14] = [
+const NEVER_NULL: [&str; 15] = [
     "PoolSpec.nat",
     "PolicySpec.ingress",
     "PolicySpec.egress",
@@ -88,6 +90,7 @@ const NEVER_NULL: [&str; 14] = [
     "FabricConfigSpec.host_sessions",
     "RouteRule.when",
     "FabricConfigSpec.reflectors",
+    "NetworkSpec.icc",
     "ServiceSpec.health",
     "StaticRouteSpec.bfd",
 ];

@@ -23,6 +23,9 @@ use speaker::SpeakerFile;
 /// Where the file is looked for when nobody names one. It need not exist.
 const DEFAULT_FILE: &str = "/etc/poplin/poplin.toml";
 
+/// Where dockerd looks for a driver called `poplin`.
+const DEFAULT_PLUGIN: &str = "/run/docker/plugins/poplin.sock";
+
 /// Where the embedded store lives.
 const DEFAULT_DATA: &str = "/var/lib/poplin";
 
@@ -98,6 +101,12 @@ struct Settings {
     /// Address and port to serve metrics on by HTTP, such as 127.0.0.1:9469 [default: none]
     #[arg(long, env = "POPLIND_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
+    /// Socket of dockerd, such as /run/docker.sock, whose containers may join [default: none, and no plugin of Docker]
+    #[arg(long, env = "POPLIND_DOCKER_SOCKET")]
+    docker_socket: Option<PathBuf>,
+    /// Where dockerd finds us; its file name is the name of the driver [default: /run/docker/plugins/poplin.sock]
+    #[arg(long, env = "POPLIND_DOCKER_PLUGIN", requires = "docker_socket")]
+    docker_plugin: Option<PathBuf>,
     /// Label of this host, key=value, used when it is first written down
     #[arg(long, env = "POPLIND_LABEL", value_delimiter = ',')]
     label: Vec<String>,
@@ -116,6 +125,17 @@ pub struct Config {
     pub bgp_listen: Vec<SocketAddr>,
     /// Where to serve metrics, if anywhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// The Docker whose containers may join, if any.
+    pub docker: Option<Docker>,
+}
+
+/// Where we and a dockerd meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Docker {
+    /// Its API.
+    pub socket: PathBuf,
+    /// Where it calls us.
+    pub plugin: PathBuf,
 }
 
 /// What a process is.
@@ -174,6 +194,7 @@ impl Config {
             socket: flags.settings.socket.or(lasting.socket).unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             bgp_listen: if lasting.listen.is_empty() { vec![everywhere()] } else { lasting.listen },
             metrics_listen: flags.settings.metrics_listen.or(lasting.metrics_listen),
+            docker: None,
         })
     }
 }
@@ -204,6 +225,8 @@ impl Settings {
             router_id: self.router_id.or(lower.router_id),
             bgp_listen: self.bgp_listen.or(lower.bgp_listen),
             metrics_listen: self.metrics_listen.or(lower.metrics_listen),
+            docker_socket: self.docker_socket.or(lower.docker_socket),
+            docker_plugin: self.docker_plugin.or(lower.docker_plugin),
             label: filled(self.label, lower.label),
         }
     }
@@ -223,6 +246,7 @@ impl Settings {
             ("router-id", self.router_id.is_some()),
             ("bgp-listen", self.bgp_listen.is_some()),
             ("label", !self.label.is_empty()),
+            ("docker-socket", self.docker_socket.is_some()),
         ];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }
@@ -269,8 +293,10 @@ impl Settings {
             asn: self.asn.map(Asn),
             router_id: self.router_id,
         };
+        let plugin = self.docker_plugin.unwrap_or_else(|| DEFAULT_PLUGIN.into());
         Ok(Config {
             identity,
+            docker: self.docker_socket.map(|socket| Docker { socket, plugin }),
             role: Role::Host(store),
             socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             bgp_listen: vec![self.bgp_listen.unwrap_or_else(everywhere)],

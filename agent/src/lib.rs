@@ -15,6 +15,7 @@ pub mod serve;
 pub mod store;
 
 mod changes;
+mod docker;
 pub mod drops;
 mod execute;
 mod flows;

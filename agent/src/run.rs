@@ -21,6 +21,7 @@ use crate::bmp::Stations;
 use crate::changes::Changes;
 use crate::config::speaker::SpeakerFile;
 use crate::config::{Config, Role as ConfiguredRole};
+use crate::docker;
 use crate::drops::{self, Feed};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
@@ -70,6 +71,13 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
         doors.spawn(door::serve(bound, desk.clone()));
+    }
+    if let Some(settings) = &config.docker {
+        let socket = {
+            let _among_the_doors = doors.enter();
+            docker::socket(&settings.plugin)?
+        };
+        doors.spawn(docker::serve(socket, settings.clone(), desk.clone()));
     }
     let door = doors.spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
@@ -281,6 +289,15 @@ impl Agent {
                 let request = self.waits(answer);
                 self.handle(Event::DetachRequested(request, detach));
             }
+            Call::Hold(hold, answer) => {
+                let request = self.waits(answer);
+                self.handle(Event::HoldRequested(request, hold));
+            }
+            Call::Renew(renew, answer) => {
+                let request = self.waits(answer);
+                self.handle(Event::RenewRequested(request, renew));
+            }
+            Call::LetGo(address) => self.handle(Event::HoldEnded(address)),
             Call::Check(attachment, answer) => {
                 let _ = answer.send(self.node.check(&attachment));
             }

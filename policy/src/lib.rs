@@ -8,6 +8,7 @@ pub mod label;
 pub mod selector;
 mod spelling;
 
+pub mod circle;
 pub mod model;
 pub mod world;
 

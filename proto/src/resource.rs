@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::spelling::nearest;
 use crate::v1::resource::Object;
 use crate::v1::{
-    AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Peer, Policy, Pool, Resource,
+    AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Network, Peer, Policy, Pool, Resource,
     RouteMap, Service, StaticRoute, Tier,
 };
 
@@ -17,7 +17,7 @@ use crate::v1::{
 pub const API_VERSION: &str = "poplin.dev/v1";
 
 /// Every kind, in the order of the wire contract.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "Pool",
     "Host",
     "Endpoint",
@@ -29,6 +29,7 @@ pub const KINDS: [&str; 13] = [
     "Namespace",
     "HostEndpoint",
     "RouteMap",
+    "Network",
     "Service",
     "StaticRoute",
 ];
@@ -119,6 +120,7 @@ documents!(
     Namespace,
     HostEndpoint,
     RouteMap,
+    Network,
     Service,
     StaticRoute
 );
@@ -217,7 +219,7 @@ mod tests {
     use crate::v1::{PolicySpec, RuleList};
 
     /// One document a kind, with every field given, in the order it is printed.
-    const DOCUMENTS: [(&str, &str); 13] = [
+    const DOCUMENTS: [(&str, &str); 14] = [
         (
             "Pool",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"main","labels":{"a":"1","b":"2"},"uid":"u","resourceVersion":7},"spec":{"cidr":"10.77.0.0/16","blockSize":26,"hosts":"rack == 'a'","disabled":true}}"#,
@@ -261,6 +263,10 @@ mod tests {
         (
             "RouteMap",
             r#"{"apiVersion":"poplin.dev/v1","kind":"RouteMap","metadata":{"name":"from-tor"},"spec":{"rules":[{"name":"default","action":"accept","when":{"prefixes":["0.0.0.0/0"],"communities":["65000:*"]},"set":{"localPref":200,"addCommunities":["65000:1:2"]}}],"otherwise":"reject"}}"#,
+        ),
+        (
+            "Network",
+            r#"{"apiVersion":"poplin.dev/v1","kind":"Network","metadata":{"name":"shop"},"spec":{"subnets":["10.99.0.0/24"],"ranges":["10.99.0.128/25"],"reserved":["10.99.0.1"],"internal":true,"icc":false,"mtuBytes":1450,"index":513}}"#,
         ),
         (
             "Service",

@@ -81,6 +81,15 @@ impl Agent {
         self.process = Some(self.namespace.spawn(log, programs().join("poplind"), &arguments));
     }
 
+    /// Has systemd's own program listen on a socket, which starts the agent when somebody calls there.
+    pub fn launch_when_called(&mut self, socket: &str) {
+        let program = programs().join("poplind").display().to_string();
+        let mut arguments = vec!["--listen", socket, &program];
+        arguments.extend(self.arguments.iter().map(String::as_str));
+        let log = self.directory.join(format!("{}.log", self.name));
+        self.process = Some(self.namespace.spawn(log, "systemd-socket-activate", &arguments));
+    }
+
     /// Waits until the agent serves and has written its host down.
     pub fn until_ready(&mut self) {
         eventually("the agent is ready", || match self.try_poplin(&["get", "host", &self.name, "-o", "name"]) {

@@ -9,6 +9,7 @@
 mod agent;
 mod bird;
 mod container;
+mod docker;
 mod fabric;
 mod frr;
 mod gobgp;
@@ -22,6 +23,7 @@ mod witness;
 pub use agent::{Agent, told};
 pub use bird::Bird;
 pub use container::Container;
+pub use docker::{Docker, IMAGE};
 pub use fabric::{Fabric, asn_of, both};
 pub use frr::Frr;
 pub use gobgp::Gobgp;

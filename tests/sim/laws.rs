@@ -49,6 +49,7 @@ pub fn stored(world: &World) -> Stored {
             | Object::Namespace(_)
             | Object::HostEndpoint(_)
             | Object::RouteMap(_)
+            | Object::Network(_)
             | Object::Service(_)
             | Object::StaticRoute(_) => {}
         }
@@ -83,7 +84,7 @@ pub fn answer(world: &World, request: &Request, answer: &Answer) {
     assert!(waited <= PATIENCE, "an answer came after {waited:?}");
     match answer {
         Answer::Attached(attached) => stands(&world.hosts[request.host], attached),
-        Answer::Detached(_) | Answer::Refused(_) => {}
+        Answer::Detached(_) | Answer::Held(_) | Answer::Refused(_) => {}
     }
 }
 

@@ -126,6 +126,9 @@ impl Runtime {
             published: published.iter().map(|text| text.parse().expect("it is a port")).collect(),
             netns: PathBuf::from(format!("/run/netns/c{index}")),
             addresses,
+            has_all_addresses: false,
+            mac: None,
+            network: None,
         };
         if let Some(twin) = twin {
             attach.attachment = self.containers[twin].attach.attachment.clone();

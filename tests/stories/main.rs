@@ -20,3 +20,5 @@ mod staged;
 
 mod bad_input;
 mod cni;
+mod docker;
+mod networks;

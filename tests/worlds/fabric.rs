@@ -217,6 +217,7 @@ fn attached(number: Place, container: &Namespace) -> Vec<Step> {
         container_mac: mac,
         netns: container.path(),
         mtu_bytes: 1500,
+        gateway_v6: None,
     };
     vec![
         Step::CreateLink(link),

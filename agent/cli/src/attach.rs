@@ -33,6 +33,12 @@ pub(crate) struct Attach {
     /// Namespace the endpoint lives in, as policies see it.
     #[arg(long)]
     namespace: Option<String>,
+    /// Network it joins; it then lives in the namespace of that name.
+    #[arg(long, conflicts_with = "namespace")]
+    network: Option<String>,
+    /// Wanted MAC of the interface inside.
+    #[arg(long)]
+    mac: Option<String>,
     /// Name of one of its ports, for rules; may be given again.
     #[arg(long = "port", value_name = "NAME=PROTO/PORT")]
     ports: Vec<String>,
@@ -81,6 +87,8 @@ impl Attach {
             ports: self.ports.clone(),
             published: self.published.clone(),
             addresses: self.addresses.iter().map(ToString::to_string).collect(),
+            network: self.network.clone().unwrap_or_default(),
+            mac: self.mac.clone().unwrap_or_default(),
         }
     }
 

@@ -19,6 +19,7 @@ const WORDS: [(&str, &str, &str); KINDS.len()] = [
     ("Namespace", "namespaces", "ns"),
     ("HostEndpoint", "hostendpoints", "hep"),
     ("RouteMap", "routemaps", "rm"),
+    ("Network", "networks", "net"),
     ("Service", "services", "svc"),
     ("StaticRoute", "staticroutes", "sr"),
 ];

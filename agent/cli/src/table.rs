@@ -44,6 +44,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
             &["HOLD TIME", "BFD", "PASSWORD FILE", "HOPS", "IMPORT", "EXPORT", "CLIENT", "TRANSIT", "ADD PATHS"],
         ),
         Some(Object::RouteMap(_)) => (&["RULES", "OTHERWISE"], &[]),
+        Some(Object::Network(_)) => (&["SUBNETS", "GATEWAY", "INTERNAL", "ICC"], &["MTU", "RANGES", "RESERVED"]),
         Some(Object::FabricConfig(_)) => (
             &["AS", "MESH", "MTU", "WORKLOAD TO HOST"],
             &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT", "BFD", "REFLECTORS"],
@@ -133,6 +134,12 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = map.spec.unwrap_or_default();
             let otherwise = if spec.otherwise.is_empty() { "reject".to_owned() } else { spec.otherwise };
             (vec![spec.rules.len().to_string(), otherwise], Vec::new())
+        }
+        Some(Object::Network(network)) => {
+            let spec = network.spec.unwrap_or_default();
+            let gateway = format!("169.254.{}.{}", spec.index >> 8, spec.index & 255);
+            let more = vec![or(spec.mtu_bytes, NOTHING), list(&spec.ranges), list(&spec.reserved)];
+            (vec![list(&spec.subnets), gateway, yes(spec.internal), yes(spec.icc.unwrap_or(true))], more)
         }
         Some(Object::Namespace(namespace)) => {
             let spec = namespace.spec.unwrap_or_default();

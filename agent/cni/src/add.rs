@@ -35,8 +35,8 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
         labels: conf.labels(&sandbox.args),
         addresses: conf.addresses(&sandbox.args),
         namespace: conf.namespace(&sandbox.args),
-        ports: Vec::new(),
         published: conf.published(),
+        ..AttachRequest::default()
     }
 }
 

@@ -11,6 +11,7 @@ mod locate;
 pub mod import;
 
 pub mod address;
+mod circle;
 mod endpoint;
 pub mod field;
 mod host_endpoint;
@@ -23,6 +24,7 @@ pub mod question;
 pub mod test;
 pub mod topology;
 
+pub use circle::check_circle;
 pub use endpoint::check_endpoint;
 pub use field::check_metadata;
 pub use file::{Document, read};

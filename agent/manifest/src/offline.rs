@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use poplin_policy::circle::Circle;
 use poplin_policy::model::Namespace;
 use poplin_policy::world::World;
 use poplin_proto::Failure;
@@ -12,7 +13,7 @@ use poplin_proto::v1::resource::Object;
 
 use crate::field::{Invalid, Invalids, check_metadata};
 use crate::{
-    Document, check_address_set, check_endpoint, check_host_endpoint, check_namespace, check_policy,
+    Document, check_address_set, check_circle, check_endpoint, check_host_endpoint, check_namespace, check_policy,
     check_service_addresses, check_tier,
 };
 
@@ -32,6 +33,7 @@ pub fn world(documents: &[Document]) -> Result<World, Vec<Failure>> {
 struct Reader {
     world: World,
     namespaces: BTreeMap<String, Namespace>,
+    circles: BTreeMap<String, Circle>,
 }
 
 impl Reader {
@@ -67,6 +69,10 @@ impl Reader {
                 let addresses = check_service_addresses(service)?;
                 world.sets.insert(addresses.name.clone(), addresses).is_some()
             }
+            Some(Object::Network(network)) => {
+                let circle = check_circle(network)?;
+                self.circles.insert(circle.name.clone(), circle).is_some()
+            }
             Some(
                 Object::Pool(_)
                 | Object::Host(_)
@@ -87,8 +93,13 @@ impl Reader {
     }
 
     /// Labels are inherited last: a namespace may be declared after its endpoints.
-    fn finish(self) -> World {
+    fn finish(mut self) -> World {
         let mut world = self.world;
+        for (name, circle) in self.circles {
+            world.policies.entry(Circle::policy_name(&name)).or_insert_with(|| circle.policy());
+            let namespace = circle.namespace(self.namespaces.get(&name));
+            self.namespaces.insert(name, namespace);
+        }
         for endpoint in world.endpoints.values_mut() {
             let namespace = endpoint.namespace.as_deref();
             let declared = namespace.and_then(|name| self.namespaces.get(name));

@@ -1,13 +1,13 @@
 //! Everything that can happen to a node.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use poplin_bgp::Zone;
 
 use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
 use crate::object::{Object, ObjectKey, Versioned};
-use crate::request::{Attach, Detach, RequestId};
+use crate::request::{Attach, Detach, Hold, Renew, RequestId};
 use crate::service::Probe;
 use crate::transaction::{TransactionId, TransactionOutcome};
 
@@ -61,6 +61,12 @@ pub enum Event {
     AttachRequested(RequestId, Attach),
     /// Somebody wants to leave.
     DetachRequested(RequestId, Detach),
+    /// Somebody wants to know an address that will be had soon.
+    HoldRequested(RequestId, Hold),
+    /// Somebody who joined is known better now.
+    RenewRequested(RequestId, Renew),
+    /// An address that was held is not wanted any more.
+    HoldEnded(IpAddr),
     /// A router has shown itself on one of the links of [`Action::Discover`](crate::action::Action::Discover), or another one in its place.
     NeighbourMet {
         /// On which link.

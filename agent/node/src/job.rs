@@ -4,6 +4,10 @@
 //! attach:  Waiting → Committing → Wiring ───────────────────────────→ Attached
 //!             │                      └ kernel refuses → Unwiring → …
 //! detach:  Waiting → Unwiring → Leaving → Releasing ─────────────────→ Detached | Refused
+//! hold:    Waiting ─────────────────────────────────────────────────→ Held
+//!             └ no room → Committing a new block → Waiting
+//! renew:   Waiting → Committing ────────────────────────────────────→ Attached
+//!             └ it is not there ────────────────────────────────────→ Detached
 //! ```
 //! A store that refuses or stays silent sends Committing back to Waiting and Releasing back to Leaving. Knows nothing of how
 //! addresses are chosen or steps are ordered.
@@ -13,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::name::AttachmentId;
 use crate::object::Endpoint;
-use crate::request::{Answer, Attach, Refusal, RequestId};
+use crate::request::{Answer, Attach, Hold, Refusal, Renew, RequestId};
 use crate::transaction::TransactionId;
 
 /// How long a request may take. A runtime gives up after minutes; a person wants to know sooner.
@@ -44,6 +48,10 @@ pub enum Wish {
     Attach(Attach),
     /// To leave.
     Detach,
+    /// To know an address before somebody joins with it.
+    Hold(Hold),
+    /// To be known better.
+    Renew(Renew),
     /// To take back an attachment that failed, and say why.
     Undo(Refusal),
 }

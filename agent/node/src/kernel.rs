@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -142,7 +142,7 @@ pub enum Step {
     AddGateway(IpAddr),
     /// Changes our nftables table in one transaction.
     ChangeRules(Vec<Change>),
-    /// Creates a veth pair with its far end in a namespace. Fails if the host's side exists.
+    /// Creates a veth pair with its far end in a namespace, or beside it. Fails if the host's side exists.
     CreateLink(NewLink),
     /// Sysctls of one link: forwarding on, rp_filter strict, accept_ra, accept_redirects and send_redirects off, proxy_arp off; and for IPv6 the
     /// link-local gateway address `fe80::1`, without duplicate detection.
@@ -198,10 +198,12 @@ pub struct NewLink {
     pub container_interface: String,
     /// MAC of the container's side.
     pub container_mac: Mac,
-    /// Where the container's side goes.
+    /// Where the container's side goes. Empty: it stays in the host's own namespace.
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,
+    /// Next hop of the container for IPv6 beside `fe80::1`, where it is in a network.
+    pub gateway_v6: Option<Ipv6Addr>,
 }
 
 /// A step that could not be done. Steps before it were done, those after it were not tried; but of routes that stand next to it in the

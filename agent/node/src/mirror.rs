@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
+use poplin_policy::circle::Circle;
 use poplin_policy::host::HostEndpoint;
 use poplin_policy::model::{AddressSet, Namespace, Policy, QualifiedName, Tier};
 
 use crate::name::{
-    AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+    AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
 };
 use crate::object::{
-    Block, Endpoint, Fabric, Host, Object, ObjectKey, Peer, Pool, RouteMap, Service, StaticRoute, Versioned,
+    Block, Endpoint, Fabric, Host, Network, Object, ObjectKey, Peer, Pool, RouteMap, Service, StaticRoute, Versioned,
 };
 use crate::transaction::Transaction;
 
@@ -138,6 +139,7 @@ impl Mirror {
             | Object::Namespace(_)
             | Object::HostEndpoint(_)
             | Object::RouteMap(_)
+            | Object::Network(_)
             | Object::Service(_)
             | Object::StaticRoute(_) => {}
         }
@@ -170,6 +172,7 @@ impl Mirror {
                 | Object::Namespace(_)
                 | Object::HostEndpoint(_)
                 | Object::RouteMap(_)
+                | Object::Network(_)
                 | Object::Service(_)
                 | Object::StaticRoute(_),
             )
@@ -178,7 +181,7 @@ impl Mirror {
     }
 
     /// The objects from a key on, as long as they are of one kind: kinds stand together in the order of keys.
-    fn of_kind<'m, T: 'm>(&'m self, first: ObjectKey) -> impl Iterator<Item = &'m T>
+    fn of_kind<'m, T: 'm>(&'m self, first: ObjectKey) -> impl Iterator<Item = &'m T> + Clone
     where
         &'m T: TryFrom<&'m Object>,
     {
@@ -265,9 +268,23 @@ impl Mirror {
         self.of_kind(ObjectKey::Policy(QualifiedName::default()))
     }
 
-    /// The policy of that name.
-    pub fn policy(&self, name: &QualifiedName) -> Option<&Policy> {
-        self.one(&ObjectKey::Policy(name.clone()))
+    /// The policy of that name, declared or made of a network.
+    pub fn policy(&self, name: &QualifiedName) -> Option<Policy> {
+        let of_network = || {
+            let network = name.namespace().filter(|_| name.name() == Circle::POLICY)?;
+            self.network(&NetworkName::new(network)).map(|network| network.circle.policy())
+        };
+        self.one(&ObjectKey::Policy(name.clone())).cloned().or_else(of_network)
+    }
+
+    /// The networks, by name.
+    pub fn networks(&self) -> impl Iterator<Item = &Network> + Clone {
+        self.of_kind(ObjectKey::Network(NetworkName::new("")))
+    }
+
+    /// The network of that name.
+    pub fn network(&self, name: &NetworkName) -> Option<&Network> {
+        self.one(&ObjectKey::Network(name.clone()))
     }
 
     /// The tier of that name, if it is declared.
@@ -280,9 +297,13 @@ impl Mirror {
         self.one(&ObjectKey::AddressSet(name.clone()))
     }
 
-    /// The namespace of that name, if it is declared.
-    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
-        self.one(&ObjectKey::Namespace(name.to_owned()))
+    /// The namespace of that name, if it or a network of that name is declared.
+    pub fn namespace(&self, name: &str) -> Option<Namespace> {
+        let declared: Option<&Namespace> = self.one(&ObjectKey::Namespace(name.to_owned()));
+        match self.network(&NetworkName::new(name)) {
+            Some(network) => Some(network.circle.namespace(declared)),
+            None => declared.cloned(),
+        }
     }
 
     /// The host endpoint of that name.
@@ -342,6 +363,7 @@ mod tests {
             mac: Mac([2, 0, 0, 0, 0, 1]),
             netns: "/run/netns/x".into(),
             mtu_bytes: 1500,
+            network: None,
         })
     }
 

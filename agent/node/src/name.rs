@@ -39,6 +39,8 @@ identity! {
     PeerName
     /// Names a route map.
     RouteMapName
+    /// Names a network, and the namespace its endpoints live in.
+    NetworkName
     /// Names a service.
     ServiceName
     /// Names a static route.

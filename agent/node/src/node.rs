@@ -101,6 +101,8 @@ pub struct Node {
     health: Health,
 
     jobs: Jobs,
+    /// Addresses that were promised, and until when nobody else gets them.
+    held: BTreeMap<IpAddr, Instant>,
     /// Endpoints that may stand in the store unheard of: what wrote them was never answered.
     uncertain: BTreeMap<AttachmentId, ObjectKey>,
 
@@ -159,6 +161,7 @@ impl Node {
             serving: Serving::default(),
             health: Health::default(),
             jobs: Jobs::default(),
+            held: BTreeMap::new(),
             uncertain: BTreeMap::new(),
             speaker: None,
             peering: None,
@@ -199,6 +202,12 @@ impl Node {
                 self.begin(now, request, attachment, Wish::Attach(attach));
             }
             Event::DetachRequested(request, detach) => self.begin_detach(now, request, &detach),
+            Event::HoldRequested(request, hold) => self.begin(now, request, nobody(request), Wish::Hold(hold)),
+            Event::RenewRequested(request, renew) => {
+                let attachment = renew.attachment.clone();
+                self.begin(now, request, attachment, Wish::Renew(renew));
+            }
+            Event::HoldEnded(address) => drop(self.held.remove(&address)),
             Event::NeighbourMet { zone, address } => self.meet(now, zone, Address::on(address, zone), How::Advertised),
             Event::Probed(probe, outcome) => self.probed(now, &probe, outcome),
             Event::Bgp(event) => self.speaker_event(now, event),
@@ -304,4 +313,9 @@ impl Node {
             false => Some(self.identity.addresses.clone()),
         }
     }
+}
+
+/// Under what a wish stands among the jobs that is no attachment's: no runtime calls an interface so.
+fn nobody(request: RequestId) -> AttachmentId {
+    AttachmentId { container: format!("request {}", request.0), interface: String::new() }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use poplin_bgp::wire::{AddPaths, Family};
 use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RemoteAs, RoleConfig, Zone, bfd};
+use poplin_policy::circle::Circle;
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
@@ -21,7 +22,7 @@ use poplin_policy::selector::Selector;
 
 use crate::kernel::Mac;
 use crate::name::{
-    AttachmentId, EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+    AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
 };
 pub use crate::service::{HealthCheck, Service};
 pub use crate::statics::StaticRoute;
@@ -54,6 +55,8 @@ pub enum Object {
     HostEndpoint(HostEndpoint),
     /// What is done with BGP routes.
     RouteMap(RouteMap),
+    /// A network of container runtimes.
+    Network(Network),
     /// Addresses that several endpoints serve.
     Service(Service),
     /// A route that people wrote.
@@ -88,6 +91,8 @@ pub enum ObjectKey {
     /// By name.
     RouteMap(RouteMapName),
     /// By name.
+    Network(NetworkName),
+    /// By name.
     Service(ServiceName),
     /// By name.
     StaticRoute(StaticRouteName),
@@ -109,6 +114,7 @@ impl Object {
             Object::Namespace(namespace) => ObjectKey::Namespace(namespace.name.clone()),
             Object::HostEndpoint(endpoint) => ObjectKey::HostEndpoint(endpoint.name.clone()),
             Object::RouteMap(map) => ObjectKey::RouteMap(map.name.clone()),
+            Object::Network(network) => ObjectKey::Network(network.name.clone()),
             Object::Service(service) => ObjectKey::Service(service.name.clone()),
             Object::StaticRoute(route) => ObjectKey::StaticRoute(route.name.clone()),
         }
@@ -143,6 +149,7 @@ kinds!(
     Namespace,
     HostEndpoint,
     RouteMap,
+    Network,
     Service,
     StaticRoute
 );
@@ -186,6 +193,25 @@ pub struct Block {
     pub taken: BTreeMap<u32, AttachmentId>,
 }
 
+/// A network of container runtimes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub name: NetworkName,
+    /// Who belongs together by default.
+    pub circle: Circle,
+    /// Where its addresses are; nobody else gets any there.
+    pub subnets: BTreeSet<IpNet>,
+    /// Where addresses are that nobody asked for by name; none of a family = anywhere in the subnets.
+    pub ranges: BTreeSet<IpNet>,
+    /// Addresses nobody gets.
+    pub reserved: BTreeSet<IpAddr>,
+    /// Of its endpoints; absent = the fabric's.
+    pub mtu_bytes: Option<u32>,
+    /// Its number in the fabric.
+    pub index: u16,
+}
+
 /// One host of the fabric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Host {
@@ -226,10 +252,12 @@ pub struct Endpoint {
     pub interface: Interface,
     /// MAC of the container's side.
     pub mac: Mac,
-    /// The namespace it was attached in.
+    /// The namespace it was attached in. Empty: the runtime took the far end out of the host's own.
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,
+    /// The network it was attached by.
+    pub network: Option<NetworkName>,
 }
 
 /// A BGP neighbour that is not a host of the fabric.

@@ -2,24 +2,25 @@
 //!
 //! In: objects. Out: a [`World`]. The only thing that is computed is what endpoints inherit.
 
+use std::collections::BTreeMap;
+
 use poplin_policy::model::{self, Namespace};
 use poplin_policy::nat;
 use poplin_policy::world::World;
 
-use crate::object::{Endpoint, Object, Pool};
+use crate::object::{Endpoint, Network, Object, Pool};
 
 /// All that policy looks at among these objects.
 pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World {
     let mut world = World::default();
-    let mut inherited = std::collections::BTreeMap::new();
+    let mut inherited: BTreeMap<&str, Namespace> = BTreeMap::new();
     for object in objects.clone() {
         match object {
             Object::Tier(tier) => drop(world.tiers.insert(tier.name.clone(), tier.clone())),
             Object::Policy(policy) => drop(world.policies.insert(policy.name.clone(), policy.clone())),
             Object::AddressSet(set) => drop(world.sets.insert(set.name.clone(), set.clone())),
             Object::Namespace(namespace) => {
-                world.namespaces.insert(namespace.name.clone(), namespace.labels.clone());
-                inherited.insert(namespace.name.as_str(), namespace);
+                inherited.insert(namespace.name.as_str(), namespace.clone());
             }
             Object::HostEndpoint(endpoint) => drop(world.add_host_endpoint(endpoint)),
             Object::Service(service) => {
@@ -33,12 +34,20 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
             | Object::Peer(_)
             | Object::Fabric(_)
             | Object::RouteMap(_)
+            | Object::Network(_)
             | Object::StaticRoute(_) => {}
         }
     }
+    for network in objects.clone().into_iter().filter_map(|object| <&Network>::try_from(object).ok()) {
+        let policy = network.circle.policy();
+        world.policies.entry(policy.name.clone()).or_insert(policy);
+        let namespace = network.circle.namespace(inherited.get(network.name.as_str()));
+        inherited.insert(network.name.as_str(), namespace);
+    }
+    world.namespaces = inherited.values().map(|one| (one.name.clone(), one.labels.clone())).collect();
     for object in objects {
         if let Object::Endpoint(one) = object {
-            let namespace = one.namespace.as_deref().and_then(|name| inherited.get(name).copied());
+            let namespace = one.namespace.as_deref().and_then(|name| inherited.get(name));
             world.endpoints.insert(one.name.to_string(), endpoint(one, namespace));
         }
     }

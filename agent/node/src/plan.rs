@@ -26,6 +26,8 @@ pub const GATEWAY_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfe80, 0, 0, 
 pub struct Desired {
     /// Changes of our table that are due.
     pub rules: Vec<Change>,
+    /// Next hops of containers, on `lo`. One that nobody needs any more stays: it harms nobody, and may be another program's.
+    pub gateways: BTreeSet<IpAddr>,
     /// Our links.
     pub links: BTreeMap<Interface, DesiredLink>,
     /// Routes into the void.
@@ -51,7 +53,7 @@ pub struct DesiredLink {
 pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     let mut steps = Vec::new();
     steps.extend(desired.forwarding.then_some(Step::EnableForwarding));
-    steps.extend((!seen.gateways.contains(&GATEWAY_V4)).then_some(Step::AddGateway(GATEWAY_V4)));
+    steps.extend(desired.gateways.difference(&seen.gateways).copied().map(Step::AddGateway));
     if !desired.rules.is_empty() {
         steps.push(Step::ChangeRules(desired.rules.clone()));
     }
@@ -204,6 +206,7 @@ mod tests {
             container_mac: Mac([2, 0, 0, 0, 0, 2]),
             netns: "/run/netns/web".into(),
             mtu_bytes: 1500,
+            gateway_v6: None,
         };
         let link = DesiredLink {
             addresses: BTreeSet::from(["10.77.0.1".parse().unwrap()]),
@@ -213,6 +216,7 @@ mod tests {
         };
         Desired {
             rules: vec![Change::Restart],
+            gateways: BTreeSet::from([GATEWAY_V4]),
             links: BTreeMap::from([(interface, link)]),
             routes: BTreeMap::from([("10.77.0.0/26".parse().unwrap(), Target::Blackhole)]),
             forwarding: true,

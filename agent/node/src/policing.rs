@@ -3,13 +3,11 @@
 //! In: what changed in the store, and who is attached here. Out: the changes of the kernel's table, and the memory of what
 //! stands there. The compiling itself is the `policy` crate's, which follows the store thing by thing.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use poplin_policy::circle::Circle;
 use poplin_policy::compile::{Compiler, Counted, Form, HOST_ENDPOINTS, Mark, Past};
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::{HostEndpoint, Settings};
@@ -112,7 +110,7 @@ impl Policing {
         self.may_deny_more |= may_deny_more;
         if let News::Some { objects, local } = &mut self.news {
             *local |= matches!(key, ObjectKey::Endpoint(_));
-            objects.insert(key);
+            objects.extend(told_as(key));
         }
     }
 
@@ -218,7 +216,7 @@ impl Policing {
         let gone = gone.chain(known.pools.into_iter().map(|name| ObjectKey::Pool(PoolName::new(name))));
         let hosts = known.hosts.into_iter().filter(|name| !other_ends.contains(&QualifiedName::global(name.as_str())));
         let gone = gone.chain(hosts.map(|name| ObjectKey::Host(HostName::new(name))));
-        let keys = mirror.all().map(Object::key);
+        let keys = mirror.all().map(Object::key).flat_map(told_as);
         // Namespaces and sets come before those who live in them or are selected by them: each is then told once.
         let keys: BTreeSet<(u8, ObjectKey)> = gone.chain(keys).map(|key| (rank(&key), key)).collect();
         for (_, key) in keys {
@@ -230,18 +228,19 @@ impl Policing {
     fn tell_object(&mut self, mirror: &Mirror, key: &ObjectKey) {
         match key {
             ObjectKey::Endpoint(name) => {
-                let endpoint = mirror.endpoint(name).map(|one| outlook::endpoint(one, namespace_of(mirror, one)));
+                let endpoint =
+                    mirror.endpoint(name).map(|one| outlook::endpoint(one, namespace_of(mirror, one).as_ref()));
                 self.compiler.set_endpoint(name.as_str(), endpoint.as_ref());
             }
-            ObjectKey::Policy(name) => self.compiler.set_policy(name, mirror.policy(name).cloned()),
+            ObjectKey::Policy(name) => self.compiler.set_policy(name, mirror.policy(name)),
             ObjectKey::AddressSet(name) => self.compiler.set_address_set(name, mirror.address_set(name).cloned()),
             ObjectKey::Tier(name) => self.compiler.set_tier(name, mirror.tier(name).cloned()),
             ObjectKey::Namespace(name) => {
                 let declared = mirror.namespace(name);
-                self.compiler.set_namespace(name, declared.map(|namespace| namespace.labels.clone()));
+                self.compiler.set_namespace(name, declared.as_ref().map(|namespace| namespace.labels.clone()));
                 for one in mirror.all().filter_map(|object| <&Endpoint>::try_from(object).ok()) {
                     if one.namespace.as_ref() == Some(name) {
-                        self.compiler.set_endpoint(one.name.as_str(), Some(&outlook::endpoint(one, declared)));
+                        self.compiler.set_endpoint(one.name.as_str(), Some(&outlook::endpoint(one, declared.as_ref())));
                     }
                 }
             }
@@ -265,6 +264,7 @@ impl Policing {
                 self.compiler.set_fabric_addresses(name.as_str(), addresses);
             }
             ObjectKey::Block(..) | ObjectKey::Peer(_) | ObjectKey::RouteMap(_) | ObjectKey::StaticRoute(_) => {}
+            ObjectKey::Network(_) => {} // told as what it is made into
         }
     }
 
@@ -334,12 +334,24 @@ fn rank(key: &ObjectKey) -> u8 {
         | ObjectKey::Host(_)
         | ObjectKey::Peer(_)
         | ObjectKey::Fabric
+        | ObjectKey::Network(_)
         | ObjectKey::RouteMap(_)
         | ObjectKey::StaticRoute(_) => 4,
     }
 }
 
-fn namespace_of<'m>(mirror: &'m Mirror, endpoint: &Endpoint) -> Option<&'m poplin_policy::model::Namespace> {
+/// A network is to the compiler what is made of it.
+fn told_as(key: ObjectKey) -> Vec<ObjectKey> {
+    match key {
+        ObjectKey::Network(name) => {
+            let policy = ObjectKey::Policy(Circle::policy_name(name.as_str()));
+            vec![ObjectKey::Namespace(name.to_string()), policy]
+        }
+        other => vec![other],
+    }
+}
+
+fn namespace_of(mirror: &Mirror, endpoint: &Endpoint) -> Option<poplin_policy::model::Namespace> {
     mirror.namespace(endpoint.namespace.as_ref()?)
 }
 
@@ -492,3 +504,6 @@ impl<B: Book> Rules<'_, B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use poplin_policy::model::NamedPort;
 use poplin_policy::nat::Published;
 
 use crate::kernel::Mac;
-use crate::name::{AttachmentId, EndpointName, HostName, PoolName};
+use crate::name::{AttachmentId, EndpointName, HostName, NetworkName, PoolName};
 use crate::object::Endpoint;
 
 /// Numbers a request, so that its answer finds its way back.
@@ -32,10 +32,36 @@ pub struct Attach {
     pub ports: Vec<NamedPort>,
     /// Ports of this host that shall lead to it. None overlaps another.
     pub published: Vec<Published>,
-    /// Path of the network namespace.
+    /// Path of the network namespace. Empty: the far end stays in the host's own, where the runtime takes it from.
     pub netns: PathBuf,
     /// Addresses wanted; at most one a family, a family not named gets any.
     pub addresses: BTreeSet<IpAddr>,
+    /// Whether these are all: a family not named gets none.
+    pub has_all_addresses: bool,
+    /// MAC wanted for the container's side; absent = one made of who asks.
+    pub mac: Option<Mac>,
+    /// The network it joins; it then lives in the namespace of that name.
+    pub network: Option<NetworkName>,
+}
+
+/// The wish that an endpoint be known better than when it was attached: a runtime tells late who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renew {
+    /// Who was attached. Nothing is made of one who is not.
+    pub attachment: AttachmentId,
+    /// Names wanted for it: the first that is nobody else's.
+    pub names: Vec<EndpointName>,
+    /// What policies select it by, over what it has.
+    pub labels: Labels,
+}
+
+/// The wish to know an address before anybody is there to have it: a runtime asks for it first, and says later what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Of which family.
+    pub is_v6: bool,
+    /// Of which network; absent = of none.
+    pub network: Option<NetworkName>,
 }
 
 /// The wish to leave.
@@ -54,6 +80,8 @@ pub enum Answer {
     Attached(Attached),
     /// Nothing is left of it. Absent: there was nothing.
     Detached(Option<Endpoint>),
+    /// This address is nobody else's for a while.
+    Held(IpAddr),
     /// It cannot be; nothing is left half done.
     Refused(Refusal),
 }
@@ -71,6 +99,10 @@ pub struct Attached {
     pub gateway_mac: Mac,
     /// Addresses of services it is to answer to.
     pub lent: BTreeSet<IpAddr>,
+    /// Where the network's other endpoints are: reached by the gateway, whatever else the container is connected to.
+    pub subnets: BTreeSet<IpNet>,
+    /// What the container's side is called in the host's namespace, if the runtime is to take it from there.
+    pub waiting: Option<String>,
 }
 
 /// Why a request cannot be met.
@@ -101,6 +133,12 @@ pub enum Refusal {
         attachment: AttachmentId,
         /// Where it was attached.
         netns: PathBuf,
+    },
+    /// The network does not exist.
+    #[error("there is no network {network}")]
+    NoNetwork {
+        /// The name asked for.
+        network: NetworkName,
     },
     /// No pool is enabled for this host.
     #[error("no enabled pool admits host {host}")]
@@ -211,6 +249,7 @@ impl Refusal {
             Refusal::NameTaken { .. } => "choose another name, or detach that one first: `poplin detach NAME`",
             Refusal::AttachedElsewhere { .. } | Refusal::DetachElsewhere { .. } => "run the command on that host",
             Refusal::OtherNamespace { .. } => "detach it first, or use another container id",
+            Refusal::NoNetwork { .. } => "see `poplin get networks`",
             Refusal::NoPool { .. } => "apply a Pool whose hosts selector admits this host; see `poplin get pools`",
             Refusal::PoolFull { .. } => "add a pool, or detach containers that are gone; see `poplin get endpoints`",
             Refusal::AddressOutsidePools { .. } => "see `poplin get pools` for what may be asked for",
@@ -230,6 +269,24 @@ impl Refusal {
 
     /// Whether something is missing that somebody may have declared a moment ago.
     pub fn is_a_lack(&self) -> bool {
-        matches!(self, Refusal::NoPool { .. } | Refusal::PoolFull { .. } | Refusal::AddressOutsidePools { .. })
+        match self {
+            Refusal::NoNetwork { .. }
+            | Refusal::NoPool { .. }
+            | Refusal::PoolFull { .. }
+            | Refusal::AddressOutsidePools { .. } => true,
+            Refusal::NameTaken { .. }
+            | Refusal::AttachedElsewhere { .. }
+            | Refusal::OtherNamespace { .. }
+            | Refusal::AddressTaken { .. }
+            | Refusal::PortTaken { .. }
+            | Refusal::PortLeadsNowhere { .. }
+            | Refusal::TwoAddressesOfOneFamily { .. }
+            | Refusal::NamespaceMissing { .. }
+            | Refusal::InterfaceExists { .. }
+            | Refusal::Wiring { .. }
+            | Refusal::DetachElsewhere { .. }
+            | Refusal::Busy { .. }
+            | Refusal::StoreUnreachable { .. } => false,
+        }
     }
 }

@@ -7,12 +7,13 @@ use std::net::IpAddr;
 
 use poplin_policy::ruleset::Interface;
 
+use crate::ground::Ground;
 use crate::ipam::{self, Draft};
 use crate::kernel::{INTERFACE_PREFIX, KernelState, Mac};
 use crate::mirror::Mirror;
-use crate::name::{AttachmentId, EndpointName};
+use crate::name::{AttachmentId, EndpointName, HostName};
 use crate::object::{Endpoint, Host};
-use crate::request::{Attach, Detach, Refusal};
+use crate::request::{Attach, Detach, Refusal, Renew};
 use crate::stable::hash64;
 
 /// The next move of an attachment.
@@ -47,12 +48,27 @@ pub fn next_move(
     let renewed = Endpoint {
         netns: attach.netns.clone(),
         labels: attach.labels.clone(),
-        namespace: attach.namespace.clone(),
+        namespace: home(attach),
+        network: attach.network.clone(),
         ports: attach.ports.clone(),
         published: attach.published.clone(),
         ..known.clone()
     };
     Ok(if renewed == *known { Move::Wire } else { Move::Store(renewed) })
+}
+
+/// An endpoint of this host as it is, and as it is to be from now on; nothing if it is not there.
+pub fn renewed(mirror: &Mirror, host: &HostName, renew: &Renew) -> Option<(Endpoint, Endpoint)> {
+    let known = mirror.endpoint_on(&renew.attachment, host)?;
+    let is_free = |name: &&EndpointName| mirror.endpoint(name).is_none_or(|other| other == known);
+    let name = renew.names.iter().find(is_free).unwrap_or(&known.name).clone();
+    let labels = renew.labels.over(&known.labels);
+    Some((known.clone(), Endpoint { name, labels, ..known.clone() }))
+}
+
+/// Where it lives: whoever joins a network lives in the namespace of its name.
+fn home(attach: &Attach) -> Option<String> {
+    attach.network.as_ref().map(ToString::to_string).or_else(|| attach.namespace.clone())
 }
 
 fn new_endpoint(
@@ -63,18 +79,21 @@ fn new_endpoint(
     attach: &Attach,
 ) -> Result<Endpoint, Refusal> {
     let name = endpoint_name(mirror, host, attach)?;
-    let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, &attach.attachment, &attach.addresses)?;
+    let ground = Ground::of(mirror, attach.network.as_ref())?;
+    let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, attach, &ground)?;
+    let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).unwrap_or(mtu_bytes);
     fits_published(mirror, host, attach, &addresses)?;
     Ok(Endpoint {
         name,
         labels: attach.labels.clone(),
-        namespace: attach.namespace.clone(),
+        namespace: home(attach),
+        network: attach.network.clone(),
         ports: attach.ports.clone(),
         published: attach.published.clone(),
         host: host.name.clone(),
         addresses,
         interface: interface_name(&attach.attachment),
-        mac: mac_of(&attach.attachment, "container"),
+        mac: attach.mac.unwrap_or_else(|| mac_of(&attach.attachment, "container")),
         netns: attach.netns.clone(),
         mtu_bytes,
         attachment: attach.attachment.clone(),
@@ -134,6 +153,15 @@ pub fn interface_name(attachment: &AttachmentId) -> Interface {
     Interface::new(format!("{INTERFACE_PREFIX}{hash:012x}")).expect("prefix and 12 digits are a name the kernel takes")
 }
 
+/// What the far end is called while it waits in the host's own namespace. Not with our prefix: by that we know near ends.
+pub fn waiting_name(attachment: &AttachmentId) -> String {
+    let hash = hash64(&["interface", &attachment.container, &attachment.interface]) & 0xffff_ffff_ffff;
+    format!("{WAITING_PREFIX}{hash:012x}")
+}
+
+/// What names of far ends begin with while they wait.
+const WAITING_PREFIX: &str = "far";
+
 /// A stable, locally administered MAC (IEEE 802 §8.2.2) for one side of an attachment.
 pub fn mac_of(attachment: &AttachmentId, side: &str) -> Mac {
     let hash = hash64(&["mac", side, &attachment.container, &attachment.interface]).to_be_bytes();
@@ -157,7 +185,7 @@ pub fn departing<'a>(mirror: &'a Mirror, host: &Host, detach: &Detach) -> Result
 mod tests {
     use super::*;
     use crate::kernel::LinkState;
-    use crate::name::{HostName, PoolName};
+    use crate::name::PoolName;
     use crate::object::{Object, Pool, Versioned};
     use poplin_policy::label::Labels;
     use poplin_policy::selector::Selector;
@@ -183,6 +211,9 @@ mod tests {
             published: Vec::new(),
             netns: netns.into(),
             addresses: BTreeSet::new(),
+            has_all_addresses: false,
+            mac: None,
+            network: None,
         }
     }
 
@@ -299,5 +330,23 @@ mod tests {
         assert!(matches!(taken, Err(Refusal::NameTaken { .. })));
         let Ok(Move::Store(made)) = made else { panic!("a name is found for it") };
         assert!(made.name.as_str().starts_with("h1-c1-"));
+    }
+
+    #[test]
+    fn who_is_known_better_gets_the_first_name_that_is_nobody_elses() {
+        let (mut mirror, endpoint) = with(&wish("c1", "/run/netns/a"));
+        let other =
+            Endpoint { name: EndpointName::new("web"), attachment: wish("c2", "").attachment, ..endpoint.clone() };
+        mirror.change(3, vec![Versioned { value: Object::Endpoint(other), version: 3 }], vec![]);
+        let names = ["web", "web.h1"].map(EndpointName::new).to_vec();
+        let labels = Labels::try_from_pairs([("app", "web")]).unwrap();
+        let renew = Renew { attachment: endpoint.attachment.clone(), names, labels: labels.clone() };
+
+        let (former, now) = renewed(&mirror, &endpoint.host, &renew).unwrap();
+
+        assert_eq!(former, endpoint);
+        assert_eq!(now, Endpoint { name: EndpointName::new("web.h1"), labels, ..endpoint.clone() });
+        let nobody = Renew { attachment: wish("c3", "").attachment, ..renew };
+        assert_eq!(renewed(&mirror, &endpoint.host, &nobody), None);
     }
 }

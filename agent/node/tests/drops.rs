@@ -92,6 +92,7 @@ fn endpoint(name: &str, at: &str) -> Object {
         published: Vec::new(),
         netns: format!("/run/netns/{name}").into(),
         mtu_bytes: 1500,
+        network: None,
     })
 }
 

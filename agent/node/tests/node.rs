@@ -11,7 +11,7 @@ use poplin_bgp::ConnectionId;
 use poplin_node::kernel::{Gateway, KernelState, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
 use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
 use poplin_node::object::{Endpoint, Host, Object, ObjectKey, Pool, Versioned};
-use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
+use poplin_node::request::{Answer, Attach, Attached, Detach, Hold, Refusal, Renew, RequestId};
 use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
 use poplin_node::{Action, Event, Identity, Node};
 use poplin_policy::delta::Change;
@@ -179,6 +179,9 @@ fn wish(container: &str) -> Attach {
         published: Vec::new(),
         netns: format!("/run/netns/{container}").into(),
         addresses: BTreeSet::new(),
+        has_all_addresses: false,
+        mac: None,
+        network: None,
     }
 }
 
@@ -440,4 +443,39 @@ fn a_removal_the_store_cannot_hear_of_is_refused_in_time() {
     desk.wait(PATIENCE);
 
     assert_eq!(desk.refusal(), Some(&Refusal::StoreUnreachable { reason: "away".to_owned() }));
+}
+
+#[test]
+fn an_address_that_was_held_is_had_by_who_names_it_and_claims_a_block_on_the_way() {
+    let mut desk = Desk::at_rest(vec![pool("four", "10.77.0.0/24", 26)]);
+
+    desk.tell(Event::HoldRequested(RequestId(77), Hold { is_v6: false, network: None }));
+    let claim = desk.commit();
+    desk.finish_batches();
+    let Some(Answer::Held(held)) = desk.answers.pop() else { panic!("{:?}", desk.answers) };
+    let other = desk.attach_wholly(wish("other"));
+    let named = desk.attach_wholly(Attach { addresses: BTreeSet::from([held]), ..wish("named") });
+
+    assert!(matches!(claim.puts.as_slice(), [Object::Block(block)] if block.taken.is_empty()), "nothing is taken yet");
+    assert!(!other.endpoint.addresses.contains(&held));
+    assert!(named.endpoint.addresses.contains(&held));
+}
+
+#[test]
+fn who_is_known_better_is_another_endpoint_in_the_store_and_the_same_link() {
+    let mut desk = Desk::at_rest(vec![pool("four", "10.77.0.0/24", 26)]);
+    let before = desk.attach_wholly(wish("c1"));
+    let labels = Labels::try_from_pairs([("app", "web")]).unwrap();
+    let renew = Renew { attachment: id("c1"), names: vec![EndpointName::new("web")], labels: labels.clone() };
+
+    desk.tell(Event::RenewRequested(RequestId(77), renew.clone()));
+    let renamed = desk.commit();
+    desk.finish_batches();
+
+    let Some(Answer::Attached(after)) = desk.answers.pop() else { panic!("{:?}", desk.answers) };
+    assert_eq!(renamed.deletes, [ObjectKey::Endpoint(before.endpoint.name.clone())]);
+    assert_eq!(after.endpoint, Endpoint { name: EndpointName::new("web"), labels, ..before.endpoint });
+    assert_eq!(desk.node.check(&id("c1")).unwrap().1, Vec::<String>::new(), "link, route and rules stand");
+    desk.tell(Event::RenewRequested(RequestId(78), Renew { attachment: id("c2"), ..renew }));
+    assert_eq!(desk.answers.pop(), Some(Answer::Detached(None)), "nothing is made of who is not there");
 }

@@ -58,6 +58,7 @@ fn endpoint(number: usize, user: u8, block: &Block, ordinal: u32) -> Object {
         published: Vec::new(),
         netns: format!("/run/netns/{number}").into(),
         mtu_bytes: 1500,
+        network: None,
     })
 }
 

@@ -53,12 +53,15 @@ pub(super) fn add_gateway(route: &mut Conversation, gateway: IpAddr) -> Result<(
     link::raise(route, "lo")
 }
 
-/// Puts the IPv6 gateway on a link of ours. A host or link without IPv6 does without.
-pub(super) fn add_link_gateway(route: &mut Conversation, interface: &Interface) -> Result<(), Trouble> {
-    let explain =
-        |refusal: Refusal| Trouble::other(format!("cannot put gateway {LINK_GATEWAY} on {interface}: {refusal}"));
+/// Puts an IPv6 gateway on a link of ours. A host or link without IPv6 does without.
+pub(super) fn add_link_gateway(
+    route: &mut Conversation,
+    interface: &Interface,
+    gateway: Ipv6Addr,
+) -> Result<(), Trouble> {
+    let explain = |refusal: Refusal| Trouble::other(format!("cannot put gateway {gateway} on {interface}: {refusal}"));
     let index = link::index(route, interface.as_str()).map_err(explain)?;
-    match add(route, LINK_GATEWAY.into(), LINK_GATEWAY_PREFIX_BITS, index) {
+    match add(route, gateway.into(), LINK_GATEWAY_PREFIX_BITS, index) {
         Err(refusal) if !matches!(refusal.errno, Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT) => {
             Err(explain(refusal))
         }

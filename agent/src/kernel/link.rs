@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::socket::{Conversation, Refusal};
 use super::wire::{self, NLM_F_CREATE, NLM_F_EXCL, Writer};
-use super::{Trouble, netns};
+use super::{Trouble, address, netns};
 
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
@@ -32,9 +32,11 @@ pub(super) const IFF_UP: u32 = 1;
 /// Octets of `struct ifinfomsg`: family, pad, type, index, flags, change mask.
 pub(super) const HEAD_OCTETS: usize = 16;
 
-/// Makes a veth pair. The far end is born in its namespace with its final name and address, so it is never seen here.
+/// Makes a veth pair. The far end is born in its namespace with its final name and address, so it is never seen here; unless a runtime is to
+/// take it from here.
 pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trouble> {
-    let netns = netns::open(&new.netns)?;
+    let stays_here = new.netns.as_os_str().is_empty();
+    let netns = (!stays_here).then(|| netns::open(&new.netns)).transpose()?;
     let put_end = |out: &mut Writer, name: &str, mac: [u8; 6]| {
         out.put_text(IFLA_IFNAME, name);
         out.put(IFLA_ADDRESS, &mac);
@@ -48,19 +50,24 @@ pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trou
                 out.nest(VETH_INFO_PEER, |out| {
                     out.raw(&head(0, 0));
                     put_end(out, &new.container_interface, new.container_mac.0);
-                    out.put_u32(IFLA_NET_NS_FD, netns.as_fd().as_raw_fd().cast_unsigned());
+                    if let Some(netns) = &netns {
+                        out.put_u32(IFLA_NET_NS_FD, netns.as_fd().as_raw_fd().cast_unsigned());
+                    }
                 });
             });
         });
     }) {
-        Ok(()) => return Ok(()),
+        Ok(()) => {
+            let gateway = new.gateway_v6.map(|gateway| address::add_link_gateway(route, &new.interface, gateway));
+            return gateway.unwrap_or(Ok(()));
+        }
         Err(refusal) => refusal,
     };
-    Err(why_not_created(route, new, &netns, &refusal))
+    Err(why_not_created(route, new, netns.as_ref(), &refusal))
 }
 
 /// The kernel says `EEXIST` for either name and `EINVAL` for a namespace of another kind, among other things.
-fn why_not_created(route: &mut Conversation, new: &NewLink, netns: impl AsFd, refusal: &Refusal) -> Trouble {
+fn why_not_created(route: &mut Conversation, new: &NewLink, netns: Option<impl AsFd>, refusal: &Refusal) -> Trouble {
     let host_side_stands = index(route, new.interface.as_str()).is_ok();
     let (kind, reason) = match refusal.errno {
         Errno::EXIST if host_side_stands => {
@@ -70,7 +77,7 @@ fn why_not_created(route: &mut Conversation, new: &NewLink, netns: impl AsFd, re
             StepFailureKind::InterfaceExists,
             format!("interface {} exists in {}", new.container_interface, new.netns.display()),
         ),
-        Errno::INVAL if !netns::is_network(route, netns) => {
+        Errno::INVAL if netns.is_some_and(|netns| !netns::is_network(route, netns)) => {
             (StepFailureKind::NotANamespace, format!("{} is a namespace, but not of the network", new.netns.display()))
         }
         _ => (StepFailureKind::Other, format!("cannot create interface {}: {refusal}", new.interface)),

@@ -123,7 +123,7 @@ impl Hands {
             Step::CreateLink(new) => link::create(&mut self.route, new),
             Step::ConfigureLink(interface) => {
                 sysctl::configure_link(interface)?;
-                address::add_link_gateway(&mut self.route, interface)
+                address::add_link_gateway(&mut self.route, interface, address::LINK_GATEWAY)
             }
             Step::LetLoopbackPass { interface, is_open } => sysctl::let_loopback_pass(interface, *is_open),
             Step::RaiseLink(interface) => link::raise(&mut self.route, interface.as_str()),

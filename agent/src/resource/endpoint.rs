@@ -2,7 +2,7 @@
 
 use poplin_manifest::check_endpoint;
 use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, published_ports, show_labels};
-use poplin_node::name::{AttachmentId, EndpointName, HostName};
+use poplin_node::name::{AttachmentId, EndpointName, HostName, NetworkName};
 use poplin_node::object::Endpoint;
 use poplin_policy::ruleset::Interface;
 use poplin_proto::v1;
@@ -35,6 +35,7 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
         mac,
         netns: spec.netns.into(),
         mtu_bytes: spec.mtu_bytes,
+        network: Some(spec.network).filter(|name| !name.is_empty()).map(NetworkName::new),
     }))
 }
 
@@ -58,6 +59,7 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
             mtu_bytes: endpoint.mtu_bytes,
             ports: endpoint.ports.iter().map(ToString::to_string).collect(),
             published: endpoint.published.iter().map(ToString::to_string).collect(),
+            network: endpoint.network.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
         ..v1::Endpoint::default()
     }

@@ -24,10 +24,10 @@ use super::{protection, timers};
 pub(super) const FABRIC_NAME: &str = "default";
 
 /// Smallest MTU a link may have: what IPv6 needs (RFC 8200 §5).
-const MIN_MTU_BYTES: u32 = 1280;
+pub(super) const MIN_MTU_BYTES: u32 = 1280;
 
 /// Largest MTU of a veth (linux/if_ether.h, `ETH_MAX_MTU`).
-const MAX_MTU_BYTES: u32 = 65535;
+pub(super) const MAX_MTU_BYTES: u32 = 65535;
 
 pub(super) fn check(host: &v1::Host) -> Result<Host, Invalids> {
     let spec = host.spec.clone().unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace, hostendpoint,
-//!                             routemap, service, staticroute;
+//!                             routemap, network, service, staticroute;
 //!                             a policy or address set that lives in a namespace: NAMESPACE/NAME
 //! /poplin/v1/h/HOST           hosts
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
@@ -10,7 +10,9 @@
 //! ```
 
 use ipnet::IpNet;
-use poplin_node::name::{EndpointName, HostName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName};
+use poplin_node::name::{
+    EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+};
 use poplin_node::object::ObjectKey;
 use poplin_policy::model::QualifiedName;
 
@@ -29,6 +31,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::Namespace(name) => format!("{ROOT}c/namespace/{name}"),
         ObjectKey::HostEndpoint(name) => format!("{ROOT}c/hostendpoint/{name}"),
         ObjectKey::RouteMap(name) => format!("{ROOT}c/routemap/{name}"),
+        ObjectKey::Network(name) => format!("{ROOT}c/network/{name}"),
         ObjectKey::Service(name) => format!("{ROOT}c/service/{name}"),
         ObjectKey::StaticRoute(name) => format!("{ROOT}c/staticroute/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
@@ -65,6 +68,7 @@ fn declared(kind: &str, qualified: QualifiedName) -> Option<ObjectKey> {
         "namespace" => ObjectKey::Namespace(name.to_owned()),
         "hostendpoint" => ObjectKey::HostEndpoint(name.to_owned()),
         "routemap" => ObjectKey::RouteMap(RouteMapName::new(name)),
+        "network" => ObjectKey::Network(NetworkName::new(name)),
         "service" => ObjectKey::Service(ServiceName::new(name)),
         "staticroute" => ObjectKey::StaticRoute(StaticRouteName::new(name)),
         "peer" => ObjectKey::Peer(PeerName::new(name)),
@@ -84,7 +88,7 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
         "Host" => format!("{ROOT}h/"),
         "Endpoint" => format!("{ROOT}e/"),
         "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" | "HostEndpoint"
-        | "RouteMap" | "Service" | "StaticRoute" => {
+        | "RouteMap" | "Network" | "Service" | "StaticRoute" => {
             format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
         }
         _ => return None,
@@ -103,6 +107,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::Namespace(_) => Some("Namespace"),
         ObjectKey::HostEndpoint(_) => Some("HostEndpoint"),
         ObjectKey::RouteMap(_) => Some("RouteMap"),
+        ObjectKey::Network(_) => Some("Network"),
         ObjectKey::Service(_) => Some("Service"),
         ObjectKey::StaticRoute(_) => Some("StaticRoute"),
         ObjectKey::Host(_) => Some("Host"),
@@ -122,8 +127,10 @@ mod tests {
         let policies = ["db", "shop/db"].map(|name| ObjectKey::Policy(name.into()));
         let host_endpoint = ObjectKey::HostEndpoint("h1-eth0".to_owned());
         let route_map = ObjectKey::RouteMap(RouteMapName::new("from-tor"));
+        let network = ObjectKey::Network(NetworkName::new("shop"));
         let service = ObjectKey::Service(ServiceName::new("dns"));
-        for key in [block, host, host_endpoint, route_map, service, ObjectKey::Fabric].into_iter().chain(policies) {
+        let all = [block, host, host_endpoint, route_map, network, service, ObjectKey::Fabric];
+        for key in all.into_iter().chain(policies) {
             assert_eq!(key_of(&path_of(&key)), Some(key));
         }
     }

@@ -12,6 +12,7 @@ mod limits;
 mod mac;
 mod monitoring;
 mod nat;
+mod network;
 mod peer;
 mod pool;
 mod protection;
@@ -51,6 +52,7 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::RouteMap(map) => route_map::check(map).map(Object::RouteMap),
         resource::Object::Service(service) => service::check(service).map(Object::Service),
         resource::Object::StaticRoute(route) => static_route::check(route).map(Object::StaticRoute),
+        resource::Object::Network(network) => network::check(network).map(Object::Network),
     }
 }
 

@@ -73,6 +73,7 @@ pub fn encode(object: &Object) -> Option<Vec<u8>> {
         | Object::Namespace(_)
         | Object::HostEndpoint(_)
         | Object::RouteMap(_)
+        | Object::Network(_)
         | Object::Service(_)
         | Object::StaticRoute(_) => return None,
     };

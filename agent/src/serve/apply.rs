@@ -1,9 +1,10 @@
 //! Apply: files and objects become one transaction, or a list of everything that is wrong with them.
 //!
 //! ```text
-//! manifests ─ poplin_manifest::read ─> resources ─ resource::check ─> objects ─ judge (against the store) ─> one transaction
+//! manifests ─ poplin_manifest::read ─> resources ─ complete ─> ─ resource::check ─> objects ─ judge (against the store) ─> one transaction
 //! ```
 
+mod complete;
 mod judge;
 mod service;
 
@@ -29,12 +30,13 @@ const MOST_OBJECTS: usize = 100;
 /// How often a transaction is tried against a store that others write to.
 const TRIES: usize = 5;
 
-pub(super) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
+pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
     let documents = documents(request)?;
     let within = confirm_within(request)?;
     for _ in 0..TRIES {
         let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
-        let mut work = Work::of(&documents, &snapshot).map_err(Failure::combine)?;
+        let whole = complete::complete(&documents, &snapshot).map_err(Failure::combine)?;
+        let mut work = Work::of(&whole, &snapshot).map_err(Failure::combine)?;
         if request.dry_run || work.transaction.operations.is_empty() {
             return Ok(ApplyResponse { results: work.lines, revision: snapshot.revision, trial: String::new() });
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use poplin_node::name::RouteMapName;
-use poplin_node::object::{Object, ObjectKey};
+use poplin_node::name::{NetworkName, PoolName, RouteMapName};
+use poplin_node::object::{Network, Object, ObjectKey};
 use poplin_policy::model::{Policy, Rule};
 use poplin_proto::Failure;
 use poplin_proto::v1::{DeleteRequest, DeleteResponse};
@@ -15,7 +15,7 @@ use super::store_failure;
 use crate::resource::{ROOT, decode_resource, key_of, path_of, path_of_name};
 use crate::store::{Compare, Operation, Outcome, Store, Transaction};
 
-pub(super) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
+pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
     let path = path_of_name(&request.kind, &request.name).ok_or_else(|| unknown_kind(&request.kind))?;
     let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
     let Some(entry) = snapshot.entries.iter().find(|entry| entry.key == path) else {
@@ -81,11 +81,21 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
                 _ => None,
             });
             match blocks.sum::<usize>() {
-                0 => None,
+                0 => network_in(name, standing).and_then(|network| {
+                    in_use(format!("pool {name} has the addresses of network {network}"), "delete the network first")
+                }),
                 taken => in_use(
                     format!("pool {name} is in use: {taken} of its addresses are taken"),
                     "set disabled: true so that no new ones are taken, and replace its containers",
                 ),
+            }
+        }
+        ObjectKey::Network(name) => {
+            let is_its =
+                |object: &&Object| matches!(object, Object::Endpoint(one) if one.network.as_ref() == Some(name));
+            match standing.values().filter(is_its).count() {
+                0 => None,
+                count => in_use(format!("network {name} has {count} endpoints"), "remove its containers first"),
             }
         }
         ObjectKey::Tier(name) => {
@@ -114,6 +124,14 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         | ObjectKey::StaticRoute(_)
         | ObjectKey::Block(..) => None,
     }
+}
+
+/// A network whose addresses are in that pool.
+fn network_in<'a>(pool: &PoolName, standing: &'a BTreeMap<ObjectKey, Object>) -> Option<&'a NetworkName> {
+    let Some(Object::Pool(pool)) = standing.get(&ObjectKey::Pool(pool.clone())) else { return None };
+    let networks = standing.values().filter_map(|object| <&Network>::try_from(object).ok());
+    let mut inside = networks.filter(|network| network.subnets.iter().any(|subnet| pool.cidr.contains(subnet)));
+    inside.next().map(|network| &network.name)
 }
 
 /// How the object is called, if it names this route map.

@@ -23,9 +23,13 @@ mod workloads;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use apply::apply;
+pub(crate) use delete::delete;
 pub use listen::{ListenError, listen};
+pub(crate) use workloads::refused;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,7 +39,7 @@ use poplin_node::Role;
 use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
 use poplin_node::policing::Passage;
-use poplin_node::request::{Answer, Attach, Attached, Detach};
+use poplin_node::request::{Answer, Attach, Attached, Detach, Hold, Renew};
 use poplin_node::status::{Heard, Session, Status};
 use poplin_policy::compile::Counted;
 use poplin_policy::packet::Packet;
@@ -57,6 +61,12 @@ pub enum Call {
     Attach(Attach, oneshot::Sender<Answer>),
     /// Leave.
     Detach(Detach, oneshot::Sender<Answer>),
+    /// Hold an address.
+    Hold(Hold, oneshot::Sender<Answer>),
+    /// Know an endpoint better.
+    Renew(Renew, oneshot::Sender<Answer>),
+    /// An address that was held is not wanted any more.
+    LetGo(IpAddr),
     /// What was promised to an attachment, and what of it does not hold.
     Check(AttachmentId, oneshot::Sender<Option<(Attached, Vec<String>)>>),
     /// This host at this moment.
@@ -110,7 +120,7 @@ pub struct Desk {
 
 impl Desk {
     /// Asks the head once it is ready, or says that it is not.
-    async fn ask<T>(&self, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, Failure> {
+    pub(crate) async fn ask<T>(&self, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, Failure> {
         let (sender, receiver) = oneshot::channel();
         let stopping =
             || Failure::new(Code::Unavailable, "STOPPING", "the agent is stopping").advice("try again in a moment");
@@ -136,7 +146,7 @@ impl Desk {
         Ok(metrics::written(Instant::now(), &status, &sessions))
     }
 
-    async fn until_ready(&self) {
+    pub(crate) async fn until_ready(&self) {
         let mut ready = self.ready.clone();
         // Not ready in time: the head itself says best what it lacks.
         let _ = tokio::time::timeout(STARTUP, ready.wait_for(|is_ready| *is_ready)).await;

@@ -14,6 +14,7 @@ use tonic::Code;
 use super::apply::{contended, declared, fence};
 use super::list::not_found;
 use super::store_failure;
+use crate::docker::bindings_of;
 use crate::resource::{ROOT, encode, path_of};
 use crate::store::{Compare, Operation, Outcome, Snapshot, Store, Transaction};
 
@@ -42,6 +43,9 @@ pub(super) async fn remove(store: &dyn Store, request: &RemoveHostRequest) -> Re
     let (mut snapshot, planned) = plan(store, &host).await?;
     let planned = planned.ok_or_else(|| not_found("Host", &request.name))?;
     let answer = response(&planned);
+    if request.is_gone {
+        forget_dockers(store, &snapshot, &request.name).await?;
+    }
     let mut left = Some(planned).filter(|_| request.is_gone);
     let mut contentions = 0;
     while let Some(step) = left.and_then(|planned| planned.steps.into_iter().next()) {
@@ -54,6 +58,22 @@ pub(super) async fn remove(store: &dyn Store, request: &RemoveHostRequest) -> Re
     }
     Ok(answer)
 }
+
+/// Which network of the fabric each of its Docker's networks was is of no use to anybody without it.
+async fn forget_dockers(store: &dyn Store, snapshot: &Snapshot, host: &str) -> Result<(), Failure> {
+    let root = bindings_of(host);
+    let keys: Vec<&str> =
+        snapshot.entries.iter().map(|entry| entry.key.as_str()).filter(|key| key.starts_with(&root)).collect();
+    for some in keys.chunks(MOST_KEYS) {
+        let operations = some.iter().map(|key| Operation::Delete((*key).to_owned())).collect();
+        let transaction = Transaction { compares: Vec::new(), operations };
+        store.transact(transaction).await.map_err(|error| store_failure(&error))?;
+    }
+    Ok(())
+}
+
+/// How many of them go at once: etcd takes 128 operations in a transaction.
+const MOST_KEYS: usize = 100;
 
 /// The store as it is, and what is to be done; nothing if the host is not there.
 async fn plan(store: &dyn Store, host: &HostName) -> Result<(Snapshot, Option<Removal>), Failure> {

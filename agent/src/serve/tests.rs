@@ -1,5 +1,7 @@
 //! What may be declared and deleted, tried against a real embedded store.
 
+mod networks;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use poplin_manifest::field::{Findings, Invalids, labels, named_ports, object_name, published_ports};
-use poplin_node::name::{AttachmentId, EndpointName};
+use poplin_node::kernel::Mac;
+use poplin_node::name::{AttachmentId, EndpointName, NetworkName};
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal};
 use poplin_policy::model::NamedPort;
 use poplin_policy::nat::Published;
@@ -40,7 +41,7 @@ impl WorkloadService for Workloads {
                 endpoint: Some(shown(&attached)),
             })),
             Answer::Refused(refusal) => Err(refused(&refusal).into()),
-            Answer::Detached(_) => Err(mixed_up()),
+            Answer::Detached(_) | Answer::Held(_) => Err(mixed_up()),
         }
     }
 
@@ -54,7 +55,7 @@ impl WorkloadService for Workloads {
                 Ok(Response::new(DetachResponse { endpoint: endpoint.as_ref().map(show_endpoint) }))
             }
             Answer::Refused(refusal) => Err(refused(&refusal).into()),
-            Answer::Attached(_) => Err(mixed_up()),
+            Answer::Attached(_) | Answer::Held(_) => Err(mixed_up()),
         }
     }
 
@@ -98,7 +99,32 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         published: published(&request.published)?,
         netns: netns.to_owned(),
         addresses: addresses(&request.addresses)?,
+        has_all_addresses: false,
+        mac: mac(&request.mac)?,
+        network: network(&request.network, &request.namespace)?,
     })
+}
+
+/// Who joins a network lives in its namespace and in no other.
+fn network(name: &str, namespace: &str) -> Result<Option<NetworkName>, Failure> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    object_name("network", name).map_err(|invalid| invalid.into_failure("attach"))?;
+    if !namespace.is_empty() && namespace != name {
+        let message = format!("who joins network {name} lives in namespace {name}, not in {namespace}");
+        return Err(bad("namespace", "OTHER_NAMESPACE", message).advice("leave the namespace out"));
+    }
+    Ok(Some(NetworkName::new(name)))
+}
+
+fn mac(text: &str) -> Result<Option<Mac>, Failure> {
+    let read = |text: &str| {
+        let message = format!("{text:?} is not a MAC address of one interface");
+        let is_of_one = |mac: &Mac| mac.0[0] & 1 == 0 && mac.0 != [0; 6];
+        crate::resource::mac(text).filter(is_of_one).ok_or_else(|| bad("mac", "BAD_MAC", message))
+    };
+    Some(text).filter(|text| !text.is_empty()).map(read).transpose()
 }
 
 fn namespace(text: &str) -> Result<Option<String>, Failure> {
@@ -177,11 +203,12 @@ fn gateways(attached: &Attached) -> Vec<String> {
     attached.gateways.iter().map(ToString::to_string).collect()
 }
 
-fn refused(refusal: &Refusal) -> Failure {
+pub(crate) fn refused(refusal: &Refusal) -> Failure {
     let (code, reason) = match refusal {
         Refusal::NameTaken { .. } => (Code::AlreadyExists, "NAME_TAKEN"),
         Refusal::AttachedElsewhere { .. } => (Code::AlreadyExists, "ATTACHED_ELSEWHERE"),
         Refusal::OtherNamespace { .. } => (Code::AlreadyExists, "ALREADY_ATTACHED"),
+        Refusal::NoNetwork { .. } => (Code::NotFound, "NO_NETWORK"),
         Refusal::NoPool { .. } => (Code::FailedPrecondition, "NO_POOL"),
         Refusal::PoolFull { .. } => (Code::ResourceExhausted, "POOL_FULL"),
         Refusal::AddressOutsidePools { .. } => (Code::InvalidArgument, "ADDRESS_OUTSIDE_POOLS"),

@@ -183,6 +183,7 @@ fn new_link(netns: PathBuf) -> NewLink {
         container_mac: CONTAINER_MAC,
         netns,
         mtu_bytes: 1400,
+        gateway_v6: None,
     }
 }
 

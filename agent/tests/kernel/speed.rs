@@ -134,6 +134,7 @@ fn a_thousand_links() {
             container_mac: poplin_node::kernel::Mac([2, 0, 0, 0, 0, 2]),
             netns: container.path(),
             mtu_bytes: 1500,
+            gateway_v6: None,
         };
         let create = median(1_000, |number| hands.apply(&[Step::CreateLink(new(number))]).unwrap());
         let configure = median(1_000, |number| {

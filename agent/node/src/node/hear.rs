@@ -76,6 +76,7 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::AddressSet(_)
         | ObjectKey::Namespace(_)
         | ObjectKey::HostEndpoint(_)
+        | ObjectKey::Network(_)
         | ObjectKey::Service(_)
         | ObjectKey::Pool(_)
         | ObjectKey::Host(_)

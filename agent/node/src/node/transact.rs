@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use poplin_policy::nat::Published;
 
 use crate::action::{Action, Note};
-use crate::ipam::Draft;
+use crate::ground::Ground;
+use crate::ipam::{self, Draft};
 use crate::job::{Stage, Wish};
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
@@ -24,6 +25,9 @@ const MOST_JOBS: usize = 40;
 
 /// How long to wait after a transaction whose outcome is unknown.
 const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long an address is held for who asked for it. Between the two calls of a runtime lie milliseconds.
+const HELD: Duration = Duration::from_secs(60);
 
 /// A container interface's MTU when neither the fabric nor the uplink names one: Ethernet's.
 const DEFAULT_MTU_BYTES: u32 = 1500;
@@ -67,11 +71,12 @@ impl Node {
         if !self.may_transact(now) || self.kernel.is_none() || self.me().is_none() {
             return;
         }
-        let mut draft = Draft::default();
+        self.held.retain(|_, until| *until > now);
+        let mut draft = Draft::beside(self.held.keys().copied().collect());
         let mut written = Written::default();
         for attachment in self.jobs.at(|stage| matches!(stage, Stage::Waiting | Stage::Leaving(_))) {
             if written.jobs.len() < MOST_JOBS {
-                self.include(&attachment, &mut draft, &mut written);
+                self.include(now, &attachment, &mut draft, &mut written);
             }
         }
         if written.jobs.is_empty() {
@@ -91,7 +96,7 @@ impl Node {
     }
 
     /// Puts one job into the transaction under construction, or ends it if it cannot be.
-    fn include(&mut self, attachment: &AttachmentId, draft: &mut Draft, written: &mut Written) {
+    fn include(&mut self, now: Instant, attachment: &AttachmentId, draft: &mut Draft, written: &mut Written) {
         let Some(job) = self.jobs.get_mut(attachment).cloned() else { return };
         let mirror = self.mirror.as_ref().expect("may_transact has seen it");
         match (&job.stage, &job.wish) {
@@ -132,6 +137,29 @@ impl Node {
                     Err(refusal) => self.finish(attachment, Answer::Refused(refusal)),
                 }
             }
+            (Stage::Waiting, Wish::Hold(hold)) => {
+                let me = self.me().expect("transact has seen it");
+                let ground = Ground::of(mirror, hold.network.as_ref());
+                match ground.and_then(|ground| ipam::hold(mirror, draft, me, hold.is_v6, &ground)) {
+                    Ok(Some(address)) => {
+                        self.held.insert(address, now + HELD);
+                        self.finish(attachment, Answer::Held(address));
+                    }
+                    Ok(None) => written.jobs.push(attachment.clone()),
+                    Err(refusal) if refusal.is_a_lack() && job.news_by.is_some() => {}
+                    Err(refusal) => self.finish(attachment, Answer::Refused(refusal)),
+                }
+            }
+            (Stage::Waiting, Wish::Renew(renew)) => match wish::renewed(mirror, &self.identity.host, renew) {
+                None => self.finish(attachment, Answer::Detached(None)),
+                Some((former, endpoint)) if former == endpoint => self.renewed(attachment),
+                Some((_, endpoint)) if written.is_in_the_way_of(&endpoint) => {}
+                Some((former, endpoint)) => {
+                    written.renamed.extend((former.name != endpoint.name).then_some(former));
+                    written.put.push(endpoint);
+                    written.jobs.push(attachment.clone());
+                }
+            },
             (Stage::Waiting, Wish::Undo(_))
             | (Stage::Committing(_) | Stage::Wiring | Stage::Unwiring(_) | Stage::Releasing(..), _) => {}
         }
@@ -200,6 +228,7 @@ impl Node {
         for put in &transaction.puts {
             if let Object::Endpoint(endpoint) = put {
                 self.uncertain.remove(&endpoint.attachment);
+                self.held.retain(|address, _| !endpoint.addresses.contains(address));
             }
         }
     }
@@ -235,6 +264,8 @@ impl Node {
         for attachment in self.jobs.at(|stage| matches!(stage, Stage::Committing(waits) if *waits == id)) {
             match self.jobs.get_mut(&attachment).map(|job| &job.wish) {
                 Some(Wish::Detach) => self.departed(&attachment),
+                Some(Wish::Hold(_)) => self.set_stage(&attachment, Stage::Waiting),
+                Some(Wish::Renew(_)) => self.renewed(&attachment),
                 _ => self.set_stage(&attachment, Stage::Wiring),
             }
         }
@@ -243,16 +274,22 @@ impl Node {
         }
     }
 
+    /// An endpoint is known better. Whether it is still wired is another question, and none that could end it.
+    fn renewed(&mut self, attachment: &AttachmentId) {
+        let mirror = self.mirror.as_ref().expect("may_transact has seen it");
+        let endpoint = mirror.endpoint_on(attachment, &self.identity.host);
+        let answer = endpoint.map_or(Answer::Detached(None), |endpoint| Answer::Attached(self.promise(endpoint)));
+        self.finish(attachment, answer);
+    }
+
     /// Nothing is left of an attachment.
     fn departed(&mut self, attachment: &AttachmentId) {
         self.uncertain.remove(attachment);
         let Some(job) = self.jobs.end(attachment) else { return };
         let answer = match (job.wish, job.stage) {
             (Wish::Undo(refusal), _) => Answer::Refused(refusal),
-            (Wish::Detach | Wish::Attach(_), Stage::Leaving(endpoint) | Stage::Releasing(_, endpoint)) => {
-                Answer::Detached(Some(*endpoint))
-            }
-            (Wish::Detach | Wish::Attach(_), _) => Answer::Detached(None),
+            (_, Stage::Leaving(endpoint) | Stage::Releasing(_, endpoint)) => Answer::Detached(Some(*endpoint)),
+            _ => Answer::Detached(None),
         };
         self.answer(job.request, answer);
     }
@@ -264,6 +301,8 @@ struct Written {
     jobs: Vec<AttachmentId>,
     put: Vec<Endpoint>,
     deleted: Vec<Endpoint>,
+    /// Endpoints that go on under another name.
+    renamed: Vec<Endpoint>,
     /// Endpoints that are asked for only to hear that they do not exist.
     absent: Vec<ObjectKey>,
 }
@@ -281,14 +320,19 @@ fn compose(mirror: &Mirror, draft: Draft, written: &Written) -> Transaction {
         None => Compare::Absent(key),
         Some(version) => Compare::Unchanged(key, version),
     };
-    let endpoints =
-        written.put.iter().chain(&written.deleted).map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone()));
+    let endpoints = written
+        .put
+        .iter()
+        .chain(&written.deleted)
+        .chain(&written.renamed)
+        .map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone()));
     let mut compares: Vec<Compare> = draft.keys().chain(endpoints).map(unchanged).collect();
     compares.extend(written.absent.iter().cloned().map(Compare::Absent));
     let blocks: Vec<Object> = draft.into_blocks().map(Object::Block).collect();
     compares.extend(claimed_pools(mirror, &blocks).into_iter().map(unchanged));
     let puts = blocks.into_iter().chain(written.put.iter().cloned().map(Object::Endpoint)).collect();
-    let deletes = written.deleted.iter().map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone())).collect();
+    let gone = written.deleted.iter().chain(&written.renamed);
+    let deletes = gone.map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone())).collect();
     Transaction { compares, puts, deletes }
 }
 

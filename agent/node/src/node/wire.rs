@@ -1,6 +1,7 @@
 //! Brings the kernel to what should be, one batch at a time, and moves the requests that waited for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use poplin_policy::ruleset::Interface;
@@ -8,13 +9,15 @@ use poplin_policy::ruleset::Interface;
 use crate::action::{Action, Note};
 use crate::job::{Stage, Wish};
 use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
+use crate::mirror::Mirror;
 use crate::name::AttachmentId;
+use crate::network::{gateway_v4, gateway_v6};
 use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
 use crate::request::{Answer, Attached, Refusal};
 use crate::serving::lent_to;
-use crate::wish::mac_of;
+use crate::wish::{mac_of, waiting_name};
 
 use super::{Node, Role};
 
@@ -102,12 +105,18 @@ impl Node {
         let due = self.policing.due(mirror, local());
         let wiring = self.jobs.at(|stage| *stage == Stage::Wiring);
         let links: BTreeMap<Interface, DesiredLink> = local()
-            .map(|endpoint| (endpoint.interface.clone(), desired_link(endpoint, wiring.contains(&endpoint.attachment))))
+            .map(|endpoint| {
+                let is_wiring = wiring.contains(&endpoint.attachment);
+                (endpoint.interface.clone(), desired_link(mirror, endpoint, is_wiring))
+            })
             .collect();
         let rules = due.as_ref().map(|load| load.changes.clone());
         let is_lost = self.kernel.as_ref().is_some_and(|kernel| kernel.is_forwarding_off);
         let forwarding = is_lost || !self.is_forwarding;
-        let desired = Desired { rules: rules.unwrap_or_default(), links, routes, forwarding };
+        let networks: BTreeSet<_> = local().filter_map(|endpoint| endpoint.network.as_ref()).collect();
+        let networks = networks.into_iter().filter_map(|name| mirror.network(name));
+        let gateways = networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]).collect();
+        let desired = Desired { rules: rules.unwrap_or_default(), gateways, links, routes, forwarding };
         Some((desired, due))
     }
 
@@ -233,11 +242,20 @@ impl Node {
     /// What an attached container's side needs to know.
     pub(super) fn promise(&self, endpoint: &Endpoint) -> Attached {
         let key = crate::object::ObjectKey::Endpoint(endpoint.name.clone());
-        let gateway = |address: &std::net::IpAddr| if address.is_ipv4() { plan::GATEWAY_V4 } else { plan::GATEWAY_V6 };
+        let network =
+            self.mirror.as_ref().zip(endpoint.network.as_ref()).and_then(|(mirror, name)| mirror.network(name));
+        let gateway = |address: &IpAddr| match network {
+            Some(network) if address.is_ipv4() => gateway_v4(network.index),
+            Some(network) => IpAddr::V6(gateway_v6(network.index)),
+            None if address.is_ipv4() => plan::GATEWAY_V4,
+            None => plan::GATEWAY_V6,
+        };
         Attached {
             gateways: endpoint.addresses.iter().map(gateway).collect(),
             gateway_mac: mac_of(&endpoint.attachment, "host"),
             lent: self.mirror.as_ref().map(|mirror| lent_to(mirror, endpoint)).unwrap_or_default(),
+            subnets: network.map(|network| network.subnets.clone()).unwrap_or_default(),
+            waiting: endpoint.netns.as_os_str().is_empty().then(|| waiting_name(&endpoint.attachment)),
             version: self.mirror.as_ref().and_then(|mirror| mirror.version(&key)).unwrap_or_default(),
             endpoint: endpoint.clone(),
         }
@@ -268,14 +286,19 @@ impl Node {
     }
 }
 
-fn desired_link(endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
+fn desired_link(mirror: &Mirror, endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
+    let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
     let create = is_wiring.then(|| NewLink {
         interface: endpoint.interface.clone(),
         mac: mac_of(&endpoint.attachment, "host"),
-        container_interface: endpoint.attachment.interface.clone(),
+        container_interface: match endpoint.netns.as_os_str().is_empty() {
+            true => waiting_name(&endpoint.attachment),
+            false => endpoint.attachment.interface.clone(),
+        },
         container_mac: endpoint.mac,
         netns: endpoint.netns.clone(),
         mtu_bytes: endpoint.mtu_bytes,
+        gateway_v6: network.map(|network| gateway_v6(network.index)),
     });
     let has_loopback = endpoint.published.iter().any(|port| port.concerns(false));
     DesiredLink { create, addresses: endpoint.addresses.clone(), container_mac: endpoint.mac, has_loopback }

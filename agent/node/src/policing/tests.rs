@@ -1,10 +1,125 @@
-use super::*;
-use crate::name::ServiceName;
-use crate::object::{Host, Pool, Versioned};
+//! A network, told step by step, makes the rules that a fresh start makes.
+
 use poplin_policy::label::Labels;
 use poplin_policy::nat::Outgoing;
 use poplin_policy::ruleset::SourceNat;
 use poplin_policy::selector::Selector;
+
+use super::*;
+use crate::kernel::Mac;
+use crate::name::{AttachmentId, NetworkName, ServiceName};
+use crate::object::{Host, Network, Pool, Versioned};
+
+/// A host's rules, and the store they follow.
+struct Desk {
+    mirror: Mirror,
+    policing: Policing,
+    revision: i64,
+}
+
+impl Desk {
+    fn put(&mut self, object: Object) {
+        self.revision += 1;
+        let key = object.key();
+        self.mirror.change(self.revision, vec![Versioned { value: object, version: self.revision }], vec![]);
+        self.policing.touch_object(key, true);
+    }
+
+    fn delete(&mut self, key: ObjectKey) {
+        self.revision += 1;
+        self.mirror.change(self.revision, vec![], vec![key.clone()]);
+        self.policing.touch_object(key, true);
+    }
+
+    /// The rules as they are now, which are those of a fresh start.
+    fn rules(&mut self) -> Ruleset {
+        let local: Vec<Endpoint> = self.mirror.endpoints_on(&host()).cloned().collect();
+        let rules = ruleset(&mut self.policing, &self.mirror, &local);
+        assert_eq!(rules, ruleset(&mut Policing::of(host()), &self.mirror, &local), "the road does not matter");
+        rules
+    }
+}
+
+fn ruleset(policing: &mut Policing, mirror: &Mirror, local: &[Endpoint]) -> Ruleset {
+    if let Some(load) = policing.due(mirror, local.iter()) {
+        policing.load(&load);
+    }
+    policing.compiler.ruleset().clone()
+}
+
+fn host() -> HostName {
+    HostName::new("h1")
+}
+
+fn endpoint(last: u8, network: Option<&str>) -> Object {
+    let name = format!("e{last}");
+    Object::Endpoint(Endpoint {
+        labels: Labels::default(),
+        namespace: network.map(str::to_owned),
+        ports: Vec::new(),
+        published: Vec::new(),
+        host: host(),
+        attachment: AttachmentId { container: name.clone(), interface: "eth0".to_owned() },
+        addresses: BTreeSet::from([IpAddr::from([10, 77, 0, last])]),
+        interface: Interface::new(format!("pop{last}")).unwrap(),
+        mac: Mac([2, 0, 0, 0, 0, last]),
+        netns: "/run/netns/x".into(),
+        mtu_bytes: 1500,
+        network: network.map(NetworkName::new),
+        name: EndpointName::new(name),
+    })
+}
+
+fn network(name: &str, is_open_outside: bool) -> Object {
+    let labels = Labels::try_from_pairs([("team", "blue")]).unwrap();
+    Object::Network(Network {
+        name: NetworkName::new(name),
+        circle: Circle { name: name.to_owned(), labels, is_open_within: true, is_open_outside },
+        subnets: BTreeSet::new(),
+        ranges: BTreeSet::new(),
+        reserved: BTreeSet::new(),
+        mtu_bytes: None,
+        index: 513,
+    })
+}
+
+#[test]
+fn a_network_that_comes_changes_and_goes_leaves_the_rules_of_a_fresh_start() {
+    let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+    desk.put(endpoint(1, Some("shop")));
+    desk.put(endpoint(2, None));
+    let before = desk.rules();
+
+    desk.put(network("shop", true));
+    let open = desk.rules();
+    desk.put(network("shop", false));
+    let internal = desk.rules();
+    desk.put(endpoint(3, Some("shop")));
+    desk.rules();
+    desk.delete(ObjectKey::Endpoint(EndpointName::new("e3")));
+    desk.delete(ObjectKey::Network(NetworkName::new("shop")));
+
+    assert_ne!(before, open);
+    assert_ne!(open, internal);
+    assert_eq!(desk.rules(), before);
+}
+
+#[test]
+fn a_policy_of_the_name_stands_in_the_place_of_what_the_network_brings_along() {
+    let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+    desk.put(endpoint(1, Some("shop")));
+    desk.put(network("shop", true));
+    let usual = desk.rules();
+    let Object::Network(shop) = network("shop", true) else { panic!("it is one") };
+    let own = poplin_policy::model::Policy { ingress: Some(Vec::new()), ..shop.circle.policy() };
+
+    desk.put(Object::Policy(own.clone()));
+    let replaced = desk.rules();
+    desk.delete(ObjectKey::Policy(own.name));
+
+    assert_ne!(replaced, usual);
+    assert_eq!(desk.rules(), usual);
+}
 
 #[test]
 fn who_reads_everything_again_finds_nothing_to_change() {

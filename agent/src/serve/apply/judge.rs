@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use poplin_manifest::Document;
 use poplin_manifest::field::Invalid;
 use poplin_node::name::RouteMapName;
-use poplin_node::object::{Object, ObjectKey, Pool, RouteMaps};
+use poplin_node::network::overlap;
+use poplin_node::object::{Network, Object, ObjectKey, Pool, RouteMaps};
 use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
@@ -38,6 +39,7 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
         Object::Policy(_) => matches!(key, ObjectKey::Tier(_) | ObjectKey::AddressSet(_)),
         Object::Tier(_) => matches!(key, ObjectKey::Tier(_)),
         Object::Peer(_) | Object::Fabric(_) => matches!(key, ObjectKey::RouteMap(_)),
+        Object::Network(_) => matches!(key, ObjectKey::Network(_) | ObjectKey::Pool(_) | ObjectKey::Endpoint(_)),
         Object::Block(_)
         | Object::Host(_)
         | Object::Endpoint(_)
@@ -68,6 +70,7 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             Object::Tier(tier) => builtin_tier(&tier.name),
             Object::Peer(peer) => unknown_map(["spec.import", "spec.export"], &peer.maps, &after),
             Object::Fabric(fabric) => unknown_map(["spec.meshImport", "spec.meshExport"], &fabric.routing.mesh, &after),
+            Object::Network(network) => fits_networks(network, &after).or_else(|| keeps_endpoints(network, &standing)),
             Object::AddressSet(_)
             | Object::RouteMap(_)
             | Object::StaticRoute(_)
@@ -123,6 +126,43 @@ fn fits_pools(pool: &Pool, after: &BTreeMap<ObjectKey, Object>) -> Option<Invali
         Invalid::new("spec.cidr", "POOL_OVERLAP", message)
             .advice("take a range no other pool has; see `poplin get pools`"),
     )
+}
+
+/// A network has a number and subnets of its own, and these lie in pools.
+fn fits_networks(network: &Network, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    let mut others = after.values().filter_map(|object| <&Network>::try_from(object).ok());
+    let pools = || after.values().filter_map(|object| <&Pool>::try_from(object).ok());
+    for subnet in &network.subnets {
+        if !pools().any(|pool| pool.cidr.contains(subnet)) {
+            let message = format!("{subnet} lies in no pool");
+            return Some(Invalid::new("spec.subnets", "NO_POOL", message).advice("apply a Pool that has it first"));
+        }
+    }
+    let shares = |other: &&Network| {
+        other.name != network.name
+            && (other.index == network.index
+                || network.subnets.iter().any(|subnet| other.subnets.iter().any(|one| overlap(one, subnet))))
+    };
+    let other = others.find(shares)?;
+    let message = format!("network {} has a subnet or the index of it already", other.name);
+    Some(
+        Invalid::new("spec.subnets", "NETWORK_OVERLAP", message)
+            .advice("take a prefix no network has, or none and have one chosen; see `poplin get networks`"),
+    )
+}
+
+/// What its endpoints were promised holds a network to its number and subnets.
+fn keeps_endpoints(network: &Network, standing: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+    let Some(Object::Network(now)) = standing.get(&ObjectKey::Network(network.name.clone())) else { return None };
+    if (now.index, &now.subnets) == (network.index, &network.subnets) {
+        return None;
+    }
+    let is_its =
+        |object: &&Object| matches!(object, Object::Endpoint(one) if one.network.as_ref() == Some(&network.name));
+    let count = standing.values().filter(is_its).count();
+    let message =
+        format!("network {} has {count} endpoints, so neither its subnets nor its index can change", now.name);
+    (count > 0).then(|| Invalid::new("spec.subnets", "NETWORK_IN_USE", message).advice("make another network"))
 }
 
 /// Blocks in use hold a pool to its range.

@@ -1,0 +1,96 @@
+//! Which network of the fabric each network of this host's Docker is. dockerd tells once and never again, so it is written down in the store
+//! before dockerd is answered.
+//!
+//! ```text
+//! /poplin/v1/d/HOST/DOCKER-ID   {"network": "shop", "dockerName": "shop", "wish": {…}}
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::wish::Wish;
+use crate::resource::ROOT;
+use crate::serve::Desk;
+use crate::store::{Operation, Transaction};
+
+/// What is known of one network of this Docker.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Binding {
+    /// The network of the fabric; absent while nobody knows what Docker calls it.
+    pub network: Option<String>,
+    /// What Docker calls it.
+    pub docker_name: String,
+    /// What its author wanted.
+    pub wish: Wish,
+}
+
+/// Below which key all of a host stand.
+pub(crate) fn root_of(host: &str) -> String {
+    format!("{ROOT}d/{host}/")
+}
+
+/// All of this host. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Bindings {
+    desk: Desk,
+    known: Arc<Mutex<Option<BTreeMap<String, Binding>>>>,
+}
+
+impl Bindings {
+    pub fn new(desk: Desk) -> Self {
+        Self { desk, known: Arc::default() }
+    }
+
+    fn root(&self) -> String {
+        root_of(&self.desk.host)
+    }
+
+    /// All of them, by Docker's ids. Read from the store once: nobody else writes them.
+    pub async fn all(&self) -> Result<BTreeMap<String, Binding>, String> {
+        if let Some(known) = self.lock().clone() {
+            return Ok(known);
+        }
+        let root = self.root();
+        let snapshot = self.desk.store.snapshot(&root).await.map_err(|error| error.story())?;
+        let read = |entry: &crate::store::Entry| {
+            let id = entry.key.strip_prefix(&root)?.to_owned();
+            Some((id, serde_json::from_slice(&entry.value).ok()?))
+        };
+        let all: BTreeMap<String, Binding> = snapshot.entries.iter().filter_map(read).collect();
+        *self.lock() = Some(all.clone());
+        Ok(all)
+    }
+
+    /// One of them.
+    pub async fn get(&self, id: &str) -> Result<Binding, String> {
+        let unknown = || format!("network {id} is not known here; remove it and make it anew");
+        self.all().await?.remove(id).ok_or_else(unknown)
+    }
+
+    /// Writes one down.
+    pub async fn put(&self, id: &str, binding: &Binding) -> Result<(), String> {
+        let value = serde_json::to_vec(binding).map_err(|error| error.to_string())?;
+        self.write(Operation::Put { key: self.root() + id, value, lease: None }).await?;
+        self.lock().get_or_insert_default().insert(id.to_owned(), binding.clone());
+        Ok(())
+    }
+
+    /// Forgets one.
+    pub async fn remove(&self, id: &str) -> Result<(), String> {
+        self.write(Operation::Delete(self.root() + id)).await?;
+        self.lock().get_or_insert_default().remove(id);
+        Ok(())
+    }
+
+    async fn write(&self, operation: Operation) -> Result<(), String> {
+        let transaction = Transaction { compares: Vec::new(), operations: vec![operation] };
+        self.desk.store.transact(transaction).await.map(|_| ()).map_err(|error| error.story())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<BTreeMap<String, Binding>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

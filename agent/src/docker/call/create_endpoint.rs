@@ -1,0 +1,64 @@
+//! An endpoint is made: it gets its link, its address, its route and its rules, and the far end waits for dockerd. Whose it is comes later;
+//! until then it has the labels of its network, and those that were given with `--driver-opt` or `driver-opt=`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use ipnet::IpNet;
+use poplin_node::request::{Answer, Attach};
+use poplin_policy::label::Labels;
+use serde_json::{Value, json};
+
+use super::portmap;
+use crate::docker::driver::{Driver, Outcome, attachment};
+use crate::docker::naming::usable;
+use crate::docker::wire::{network, read};
+use crate::serve::Call;
+
+/// How driver options begin that are labels.
+const LABEL: &str = "poplin.label.";
+
+pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
+    let request: network::CreateEndpoint = read(body)?;
+    let given = request.interface.unwrap_or_default();
+    let attach = Attach {
+        attachment: attachment(&request.endpoint_id),
+        name: None,
+        labels: labels(request.options.as_ref()),
+        namespace: None,
+        ports: Vec::new(),
+        published: portmap::published(request.options.as_ref())?,
+        netns: PathBuf::new(),
+        addresses: addresses([&given.address, &given.address_ipv6])?,
+        has_all_addresses: true,
+        mac: crate::resource::mac(&given.mac_address),
+        network: Some(driver.network_of(&request.network_id).await?),
+    };
+    driver.remember(|memory| memory.made.insert(attach.attachment.clone(), Instant::now()));
+    let mac = match driver.ask(|answer| Call::Attach(attach, answer)).await? {
+        Answer::Attached(attached) => attached.endpoint.mac.to_string(),
+        other => return Err(format!("the head answered another question: {other:?}")),
+    };
+    // What dockerd gave may not be said again.
+    let mac_address = if given.mac_address.is_empty() { mac } else { String::new() };
+    Ok(json!({"Interface": network::Interface { mac_address, ..network::Interface::default() }}))
+}
+
+fn labels(options: Option<&BTreeMap<String, Value>>) -> Labels {
+    let options = options.into_iter().flatten();
+    let pair =
+        |(key, value): (&String, &Value)| Some((key.strip_prefix(LABEL)?.to_owned(), value.as_str()?.to_owned()));
+    let pairs = usable(&options.filter_map(pair).collect());
+    Labels::try_from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap_or_default()
+}
+
+fn addresses(texts: [&String; 2]) -> Result<BTreeSet<IpAddr>, String> {
+    let parse = |text: &String| {
+        text.parse::<IpNet>()
+            .map(|net| net.addr())
+            .map_err(|_| format!("{text:?} is not an address with its prefix length"))
+    };
+    texts.into_iter().filter(|text| !text.is_empty()).map(parse).collect()
+}

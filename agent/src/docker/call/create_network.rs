@@ -1,0 +1,39 @@
+//! A network is made, and its name not told. What it should be like is checked and written down now, so that who makes it hears what is wrong; it
+//! becomes a network of the fabric once its name is known.
+
+use std::collections::BTreeMap;
+
+use crate::docker::binding::Binding;
+use crate::docker::driver::{Driver, Outcome, done};
+use crate::docker::wire::{network, read};
+use crate::docker::wish::Wish;
+
+pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
+    let request: network::CreateNetwork = read(body)?;
+    let ranges = driver.remember(|memory| memory.ranges.clone());
+    let mut wish = Wish::of(&request, &ranges)?;
+    let mut binding = Binding::default();
+    match &wish.network {
+        Some(name) => {
+            driver.declare(name, name, &wish, &BTreeMap::new(), false).await?;
+            binding.network = Some(name.clone());
+        }
+        None => {
+            wish.spec.index = free_of(driver, &wish).await?;
+            let short: String = request.network_id.chars().take(12).collect();
+            driver.declare(&format!("docker-{short}"), "", &wish, &BTreeMap::new(), true).await?;
+        }
+    }
+    binding.wish = wish;
+    driver.bindings.put(&request.network_id, &binding).await?;
+    done()
+}
+
+/// The first number its ranges were given out with becomes the network's own, unless another network was faster; 0 = any.
+async fn free_of(driver: &Driver, wish: &Wish) -> Result<u32, String> {
+    let networks = driver.networks().await?;
+    let is_free = |number: &&u16| {
+        !networks.iter().any(|one| one.spec.as_ref().is_some_and(|spec| spec.index == u32::from(**number)))
+    };
+    Ok(wish.numbers.iter().find(is_free).copied().map_or(0, u32::from))
+}

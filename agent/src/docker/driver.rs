@@ -1,0 +1,123 @@
+//! Which call of dockerd is answered where, and what the calls share: the head, the store, and what is known of Docker's networks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use ipnet::IpNet;
+use poplin_node::name::AttachmentId;
+use poplin_node::request::Answer;
+use poplin_proto::Failure;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::binding::Bindings;
+use super::call;
+use crate::config::Docker;
+use crate::serve::{Call, Desk, refused};
+
+/// What Docker's endpoints have for an interface's name: Docker numbers them itself, and does not tell.
+pub(super) const INTERFACE: &str = "docker";
+
+/// What was asked is done, or why not, for people.
+pub(super) type Outcome = Result<Value, String>;
+
+/// Answers dockerd. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Driver {
+    pub desk: Desk,
+    pub api: Api,
+    pub bindings: Bindings,
+    /// What dockerd calls us.
+    pub name: String,
+    pub memory: Arc<Mutex<Memory>>,
+    /// Networks are named one after the other: two calls may need the name of one.
+    pub naming: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What matters for moments only, and may be lost.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// `--ip-range` of subnets that were asked for: told with the range, and not with the network.
+    pub ranges: BTreeMap<IpNet, IpNet>,
+    /// Numbers given out with ranges that nobody named.
+    pub numbers: Vec<u16>,
+    /// Endpoints that were made in this life, and when: dockerd lists them some moments later only.
+    pub made: BTreeMap<AttachmentId, Instant>,
+}
+
+impl Driver {
+    pub fn new(settings: &Docker, desk: Desk) -> Self {
+        let name = settings.plugin.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Self {
+            api: Api::new(settings.socket.clone()),
+            bindings: Bindings::new(desk.clone()),
+            desk,
+            name: name.unwrap_or_default(),
+            memory: Arc::default(),
+            naming: Arc::default(),
+        }
+    }
+
+    /// Answers one call; nothing if there is no such call.
+    pub async fn call(&self, path: &str, body: &[u8]) -> Option<Outcome> {
+        Some(match path {
+            "Plugin.Activate" => Ok(json!({"Implements": ["NetworkDriver", "IpamDriver"]})),
+            // Local, for dockerd shares what is global by Swarm only, which has no plugins of this kind; the network is shared by us.
+            "NetworkDriver.GetCapabilities" => Ok(json!({"Scope": "local", "ConnectivityScope": "global"})),
+            "NetworkDriver.CreateNetwork" => call::create_network::answer(self, body).await,
+            "NetworkDriver.DeleteNetwork" => call::delete_network::answer(self, body).await,
+            "NetworkDriver.CreateEndpoint" => call::create_endpoint::answer(self, body).await,
+            "NetworkDriver.EndpointOperInfo" => Ok(json!({"Value": {}})),
+            "NetworkDriver.DeleteEndpoint" => call::delete_endpoint::answer(self, body).await,
+            "NetworkDriver.Join" => call::join::answer(self, body).await,
+            "NetworkDriver.Leave"
+            | "NetworkDriver.ProgramExternalConnectivity"
+            | "NetworkDriver.RevokeExternalConnectivity"
+            | "NetworkDriver.DiscoverNew"
+            | "NetworkDriver.DiscoverDelete"
+            | "IpamDriver.ReleasePool" => done(),
+            "IpamDriver.GetCapabilities" => Ok(json!({"RequiresMACAddress": false, "RequiresRequestReplay": false})),
+            // One for both: with two, dockerd 29 looks for a pool that no host route overlaps, and every one is overlapped by ours.
+            "IpamDriver.GetDefaultAddressSpaces" => {
+                Ok(json!({"LocalDefaultAddressSpace": "poplin", "GlobalDefaultAddressSpace": "poplin"}))
+            }
+            "IpamDriver.RequestPool" => call::request_pool::answer(self, body).await,
+            "IpamDriver.RequestAddress" => call::request_address::answer(self, body).await,
+            "IpamDriver.ReleaseAddress" => call::release_address::answer(self, body).await,
+            _ => return None,
+        })
+    }
+
+    /// Asks the head; what it refuses comes with what to try.
+    pub async fn ask(&self, call: impl FnOnce(tokio::sync::oneshot::Sender<Answer>) -> Call) -> Result<Answer, String> {
+        match self.desk.ask(call).await.map_err(|failure| told_failure(&failure))? {
+            Answer::Refused(refusal) => Err(told_failure(&refused(&refusal))),
+            other => Ok(other),
+        }
+    }
+
+    pub fn remember<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> T {
+        change(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A failure in one line, with what to try.
+pub(super) fn told_failure(failure: &Failure) -> String {
+    let advice = failure.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+    format!("{}{advice}", failure.message)
+}
+
+/// By what the head knows an endpoint of Docker.
+pub(super) fn attachment(endpoint_id: &str) -> AttachmentId {
+    AttachmentId { container: endpoint_id.to_owned(), interface: INTERFACE.to_owned() }
+}
+
+pub(super) fn done() -> Outcome {
+    Ok(json!({}))
+}
+
+pub(super) fn told(answer: &impl Serialize) -> Outcome {
+    serde_json::to_value(answer).map_err(|error| error.to_string())
+}

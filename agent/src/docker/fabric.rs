@@ -1,0 +1,88 @@
+//! What the fabric has of networks, and how a Docker network becomes one of them.
+
+use std::collections::BTreeMap;
+
+use poplin_node::name::NetworkName;
+use poplin_proto::Failure;
+use poplin_proto::v1::resource::Object;
+use poplin_proto::v1::{ApplyRequest, Network, Resource};
+
+use super::driver::{Driver, told_failure};
+use super::naming::{documents, fits, plain};
+use super::wish::Wish;
+use crate::resource::{decode_resource, kind_prefix};
+use crate::serve::apply;
+
+impl Driver {
+    /// The network of the fabric that a Docker network is. If its name was not known yet, dockerd is asked for it.
+    pub async fn network_of(&self, docker_id: &str) -> Result<NetworkName, String> {
+        if let Some(network) = self.bindings.get(docker_id).await?.network {
+            return Ok(NetworkName::new(network));
+        }
+        let _turn = self.naming.lock().await;
+        let mut binding = self.bindings.get(docker_id).await?;
+        if let Some(network) = binding.network {
+            return Ok(NetworkName::new(network));
+        }
+        let told = self.api.get(&format!("/networks/{docker_id}")).await?;
+        let docker_name = told["Name"].as_str().unwrap_or_default();
+        let labels = serde_json::from_value(told["Labels"].clone()).unwrap_or_default();
+        let name = plain(docker_name);
+        self.declare(&name, docker_name, &binding.wish, &labels, false).await?;
+        binding.network = Some(name.clone());
+        docker_name.clone_into(&mut binding.docker_name);
+        self.bindings.put(docker_id, &binding).await?;
+        tracing::info!("Docker's network {docker_name} is network {name}");
+        Ok(NetworkName::new(name))
+    }
+
+    /// Makes a network of the fabric, unless it is there and as wished.
+    pub async fn declare(
+        &self,
+        name: &str,
+        docker_name: &str,
+        wish: &Wish,
+        labels: &BTreeMap<String, String>,
+        dry_run: bool,
+    ) -> Result<(), String> {
+        let networks = self.networks().await?;
+        if let Some(standing) = networks.iter().find(|one| called(one) == name) {
+            return fits(standing, docker_name, wish);
+        }
+        let mut wish = wish.clone();
+        if networks.iter().any(|one| one.spec.as_ref().is_some_and(|spec| spec.index == wish.spec.index)) {
+            wish.spec.index = 0; // another network was faster
+        }
+        let pools = self.stored("Pool").await?.into_iter().filter_map(|resource| match resource.object? {
+            Object::Pool(pool) => pool.spec?.cidr.parse().ok(),
+            _ => None,
+        });
+        let resources = documents(name, docker_name, &wish, labels, &pools.collect::<Vec<_>>());
+        let request = ApplyRequest { resources, dry_run, ..ApplyRequest::default() };
+        apply(&*self.desk.store, &self.desk.host, &request)
+            .await
+            .map(|_| ())
+            .map_err(|status| Failure::all_from_status(&status).iter().map(told_failure).collect::<Vec<_>>().join("; "))
+    }
+
+    /// The networks of the fabric.
+    pub async fn networks(&self) -> Result<Vec<Network>, String> {
+        let of_kind = |resource: Resource| match resource.object {
+            Some(Object::Network(network)) => Some(network),
+            _ => None,
+        };
+        Ok(self.stored("Network").await?.into_iter().filter_map(of_kind).collect())
+    }
+
+    /// All objects of a kind.
+    pub async fn stored(&self, kind: &str) -> Result<Vec<Resource>, String> {
+        let prefix = kind_prefix(kind).ok_or_else(|| format!("{kind} is no kind"))?;
+        let snapshot = self.desk.store.snapshot(&prefix).await.map_err(|error| error.story())?;
+        Ok(snapshot.entries.iter().filter_map(|entry| decode_resource(entry).ok()).collect())
+    }
+}
+
+/// The name of a network.
+pub(super) fn called(network: &Network) -> &str {
+    network.metadata.as_ref().map_or("", |metadata| &metadata.name)
+}

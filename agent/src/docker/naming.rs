@@ -1,0 +1,155 @@
+//! Which network of the fabric a Docker network is: that of the same name, made if there is none.
+//!
+//! In: what its author wished, and its name once dockerd tells. Out: documents to apply, or why it cannot be. Decides, and does nothing.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use poplin_policy::label::Labels;
+use poplin_proto::v1::{Metadata, Network, NetworkSpec, Pool, PoolSpec, Resource};
+
+use super::wish::Wish;
+
+/// Annotation: what Docker calls the network, where that is no name for an object.
+pub(super) const DOCKER_NAME: &str = "poplin.dev/docker-name";
+/// Annotation: `docker`, where `docker network create` made it; it goes when a Docker removes it.
+pub(super) const ORIGIN: &str = "poplin.dev/origin";
+/// Annotation of a pool: the network it was made for, and goes with.
+pub(super) const MADE_FOR: &str = "poplin.dev/made-for-network";
+
+/// Bits by which blocks are longer than a pool made for one network: 16 of them, unless that is more than one address each.
+const BLOCK_BITS: u8 = 4;
+
+/// The longest blocks such a pool gets by itself: 64 addresses.
+const LARGEST_BLOCK_HOST_BITS: u8 = 6;
+
+/// A name that objects may have, of any that Docker takes.
+pub(super) fn plain(docker_name: &str) -> String {
+    let keep = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
+    let labels = docker_name.to_ascii_lowercase().chars().map(keep).collect::<String>();
+    let labels = labels.split('.').map(|label| label.trim_matches('-')).filter(|label| !label.is_empty());
+    labels.collect::<Vec<_>>().join(".")
+}
+
+/// What Docker calls a network of the fabric.
+pub(super) fn docker_name(metadata: &Metadata) -> &str {
+    metadata.annotations.get(DOCKER_NAME).map_or(&metadata.name, String::as_str)
+}
+
+/// Whether a network that stands is what somebody wished who named it too.
+pub(super) fn fits(standing: &Network, docker_name_wished: &str, wish: &Wish) -> Result<(), String> {
+    let (metadata, spec) = (standing.metadata.clone().unwrap_or_default(), standing.spec.clone().unwrap_or_default());
+    let name = docker_name(&metadata);
+    if wish.network.is_none() && name != docker_name_wished {
+        return Err(format!("network {docker_name_wished} cannot be told from {name}; name it differently"));
+    }
+    let is_prefix = |subnet: &&String| subnet.contains('/');
+    let mut wished = wish.spec.subnets.iter().filter(is_prefix);
+    match wished.any(|subnet| !spec.subnets.contains(subnet)) {
+        true => Err(format!(
+            "network {name} of the fabric has the subnets {}, not {}; leave --subnet out, or name the network differently",
+            spec.subnets.join(" "),
+            wish.spec.subnets.join(" ")
+        )),
+        false => Ok(()),
+    }
+}
+
+/// A network, and pools for those of its subnets that no pool has.
+pub(super) fn documents(
+    name: &str,
+    docker_name: &str,
+    wish: &Wish,
+    labels: &BTreeMap<String, String>,
+    pools: &[IpNet],
+) -> Vec<Resource> {
+    let mut annotations = BTreeMap::from([(ORIGIN.to_owned(), "docker".to_owned())]);
+    if docker_name != name {
+        annotations.insert(DOCKER_NAME.to_owned(), docker_name.to_owned());
+    }
+    let subnets = wish.spec.subnets.iter().filter_map(|text| text.parse().ok());
+    let bare = subnets.filter(|subnet| !pools.iter().any(|pool| pool.contains(subnet)));
+    let mut all: Vec<Resource> = bare.map(|subnet| pool(name, subnet).into()).collect();
+    let labels = usable(labels);
+    let metadata = Metadata { name: name.to_owned(), labels, annotations, ..Metadata::default() };
+    let spec: NetworkSpec = wish.spec.clone();
+    all.push(Network { metadata: Some(metadata), spec: Some(spec), ..Network::default() }.into());
+    all
+}
+
+fn pool(network: &str, subnet: IpNet) -> Pool {
+    let name = match subnet {
+        IpNet::V4(_) => network.to_owned(),
+        IpNet::V6(_) => format!("{network}-v6"),
+    };
+    let most = subnet.max_prefix_len();
+    let bits = (subnet.prefix_len() + BLOCK_BITS).clamp(most - LARGEST_BLOCK_HOST_BITS, most);
+    let annotations = BTreeMap::from([(MADE_FOR.to_owned(), network.to_owned())]);
+    let metadata = Metadata { name, annotations, ..Metadata::default() };
+    let spec = PoolSpec { cidr: subnet.to_string(), block_size: Some(bits.into()), ..PoolSpec::default() };
+    Pool { metadata: Some(metadata), spec: Some(spec), ..Pool::default() }
+}
+
+/// Docker's labels as far as they are labels here: others are longer, or say things no selector can.
+pub(super) fn usable(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let is_label = |key: &str, value: &str| Labels::try_from_pairs([(key, value)]).is_ok();
+    let usable = labels.iter().filter(|(key, value)| is_label(key, value)).take(MOST_LABELS);
+    usable.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// How many labels of Docker are taken over: an object may have 64, and inherits some.
+const MOST_LABELS: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use poplin_proto::v1::resource::Object;
+
+    use super::*;
+
+    #[test]
+    fn any_name_of_docker_becomes_one_of_an_object() {
+        for (docker, object) in [("shop", "shop"), ("My_App_default", "my-app-default"), ("a._b-", "a.b")] {
+            assert_eq!(plain(docker), object);
+        }
+    }
+
+    #[test]
+    fn a_subnet_that_no_pool_has_gets_a_pool_that_goes_with_the_network() {
+        let spec =
+            NetworkSpec { subnets: vec!["10.99.0.0/24".to_owned(), "fd77::/64".to_owned()], ..NetworkSpec::default() };
+        let wish = Wish { spec, ..Wish::default() };
+
+        let documents = documents("shop", "Shop", &wish, &BTreeMap::new(), &["fd77::/48".parse().unwrap()]);
+
+        let [pool, network] = &documents[..] else { panic!("{documents:?}") };
+        let Some(Object::Pool(Pool { spec: Some(spec), metadata: Some(metadata), .. })) = &pool.object else {
+            panic!()
+        };
+        assert_eq!(
+            (spec.cidr.as_str(), spec.block_size, metadata.annotations[MADE_FOR].as_str()),
+            ("10.99.0.0/24", Some(28), "shop")
+        );
+        assert_eq!(docker_name(network.metadata().unwrap()), "Shop");
+    }
+
+    #[test]
+    fn two_docker_names_never_mean_one_network() {
+        let metadata = Metadata {
+            name: "a-b".to_owned(),
+            annotations: BTreeMap::from([(DOCKER_NAME.to_owned(), "a_b".to_owned())]),
+            ..Metadata::default()
+        };
+        let standing = Network { metadata: Some(metadata), ..Network::default() };
+
+        assert_eq!(fits(&standing, "a_b", &Wish::default()), Ok(()));
+        assert!(fits(&standing, "a-b", &Wish::default()).unwrap_err().contains("cannot be told from a_b"));
+    }
+
+    #[test]
+    fn labels_that_no_selector_can_ask_for_stay_with_docker() {
+        let all = BTreeMap::from([("app", "web"), ("notes", "a {json} value"), ("com.docker.compose.project", "shop")]);
+        let all = all.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+
+        assert_eq!(usable(&all).keys().collect::<Vec<_>>(), ["app", "com.docker.compose.project"]);
+    }
+}
