@@ -18,20 +18,20 @@ pub(crate) async fn make(probe: &Probe) -> Result<(), String> {
 async fn ask(probe: &Probe) -> Result<(), String> {
     let stream = TcpStream::connect(probe.target()).await.map_err(|error| error.to_string())?;
     let Some(path) = &probe.check.http_path else { return Ok(()) };
-    match fetch(stream, probe, path).await.map_err(|error| error.to_string())? {
-        status if status.is_success() || status.is_redirection() => Ok(()),
-        status => Err(format!("it answers {status}")),
-    }
-}
-
-async fn fetch(stream: TcpStream, probe: &Probe, path: &str) -> hyper::Result<StatusCode> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
         .header(HOST, probe.target().to_string())
         .header(USER_AGENT, "poplin")
         .header(CONNECTION, "close")
         .body(String::new())
-        .expect("the path was checked when the service was declared");
+        .map_err(|error| error.to_string())?;
+    match fetch(stream, request).await.map_err(|error| error.to_string())? {
+        status if status.is_success() || status.is_redirection() => Ok(()),
+        status => Err(format!("it answers {status}")),
+    }
+}
+
+async fn fetch(stream: TcpStream, request: Request<String>) -> hyper::Result<StatusCode> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let answer = sender.send_request(request);
     tokio::pin!(answer);
     let answer = tokio::select! {

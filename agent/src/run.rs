@@ -64,7 +64,7 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
     let host = config.identity.host.to_string();
     let stations = Stations::new(&host, config.identity.addresses.clone(), events.clone());
     let flows = match role {
-        Role::Host => Some(keep_host(&host, &store, &drops, &calls, &events)?),
+        Role::Host => Some(keep_host(doors, &host, &store, &drops, &calls, &events)?),
         Role::Speaker { .. } => None,
     };
     let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready };
@@ -173,6 +173,7 @@ impl Truth {
 
 /// Starts what only a host needs: flows, drops, and trials of policy.
 fn keep_host(
+    doors: &Handle,
     host: &str,
     store: &Arc<dyn Store>,
     feed: &Arc<Feed>,
@@ -181,8 +182,8 @@ fn keep_host(
 ) -> anyhow::Result<FlowKeeper> {
     let conntrack = Conntrack::open().context("cannot open a netlink socket for flows")?;
     let flows = FlowKeeper::start(conntrack, events.clone())?;
-    tokio::spawn(drops::listen(feed.clone(), host.to_owned(), calls.clone()));
-    tokio::spawn(trial::keep(store.clone(), host.to_owned()));
+    doors.spawn(drops::listen(feed.clone(), host.to_owned(), calls.clone()));
+    doors.spawn(trial::keep(store.clone(), host.to_owned()));
     Ok(flows)
 }
 

@@ -207,7 +207,7 @@ impl Node {
                 let attachment = renew.attachment.clone();
                 self.begin(now, request, attachment, Wish::Renew(renew));
             }
-            Event::HoldEnded(address) => drop(self.held.remove(&address)),
+            Event::HoldEnded(address) => self.let_go(now, address),
             Event::NeighbourMet { zone, address } => self.meet(now, zone, Address::on(address, zone), How::Advertised),
             Event::Probed(probe, outcome) => self.probed(now, &probe, outcome),
             Event::Bgp(event) => self.speaker_event(now, event),
@@ -238,7 +238,8 @@ impl Node {
         self.transact_after = self.transact_after.filter(|after| *after > now);
         self.apply_after = self.apply_after.filter(|after| *after > now);
         self.flows_after = self.flows_after.filter(|after| *after > now);
-        self.reflects_until = self.reflects_until.filter(|until| *until > now);
+        let lapsed = self.reflects_until.take_if(|until| *until <= now);
+        self.has_world_moved |= lapsed.is_some();
         self.jobs.forget_hope(now);
         self.end_adoption(now);
         self.expire_jobs(now);

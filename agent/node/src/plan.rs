@@ -58,6 +58,7 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
         steps.push(Step::ChangeRules(desired.rules.clone()));
     }
     let routes = desired_routes(desired, seen);
+    steps.extend(narrowed(seen, &routes));
     steps.extend(leaving(desired, due, seen, &routes));
     for (interface, link) in &desired.links {
         steps.extend(link_steps(interface, link, seen));
@@ -83,6 +84,18 @@ fn desired_routes(desired: &Desired, seen: &KernelState) -> BTreeMap<IpNet, Targ
         }
     }
     routes
+}
+
+/// Routes by several containers that lose some of them. The kernel drops the whole of such a route with the first link that goes
+/// (net/ipv4/fib_semantics.c, `fib_sync_down_dev`), so it comes before the links.
+fn narrowed(seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
+    let narrowed = routes.iter().filter(|(prefix, target)| match (target, seen.routes.get(prefix)) {
+        (Target::Endpoints(wanted), Some(Target::Endpoints(standing))) => {
+            wanted != standing && wanted.is_subset(standing)
+        }
+        _ => false,
+    });
+    narrowed.map(|(prefix, target)| Step::SetRoute { destination: *prefix, target: target.clone() }).collect()
 }
 
 /// Links and routes nobody wants any more. A link takes its routes with it.

@@ -53,6 +53,8 @@ pub struct Renew {
     pub names: Vec<EndpointName>,
     /// What policies select it by, over what it has.
     pub labels: Labels,
+    /// Ports of this host that lead to it from now on; absent = as before.
+    pub published: Option<Vec<Published>>,
 }
 
 /// The wish to know an address before anybody is there to have it: a runtime asks for it first, and says later what it is for.

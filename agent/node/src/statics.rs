@@ -73,7 +73,6 @@ impl Statics {
                 self.routes.entry(*prefix).or_default().extend(&route.next_hops);
             }
         }
-        self.views.retain(|next_hop, _| self.watched.contains_key(next_hop));
     }
 
     /// The ways to be watched.
@@ -81,11 +80,14 @@ impl Statics {
         self.watched.iter().map(|(next_hop, (settings, _))| (*next_hop, *settings)).collect()
     }
 
-    /// BFD tells of a way.
+    /// BFD tells of a way. One that somebody else had watched may be ours a moment later, and nothing is told again.
     pub fn saw(&mut self, view: &View) {
-        if self.watched.contains_key(&view.neighbour) {
-            self.views.insert(view.neighbour, view.clone());
-        }
+        self.views.insert(view.neighbour, view.clone());
+    }
+
+    /// Nothing is known any more of ways that nobody watches.
+    pub fn keep_views(&mut self, watched: &BTreeMap<Address, Settings>) {
+        self.views.retain(|way, _| watched.contains_key(way));
     }
 
     /// Each prefix, and its next hops that are to be used, if any.

@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use poplin_policy::label::Labels;
+use poplin_policy::nat::Published;
 use poplin_policy::ruleset::Interface;
 
 use crate::ground::Ground;
@@ -44,7 +46,7 @@ pub fn next_move(
     if is_standing && known.netns != attach.netns {
         return Err(Refusal::OtherNamespace { attachment: attach.attachment.clone(), netns: known.netns.clone() });
     }
-    fits_published(mirror, host, attach, &known.addresses)?;
+    fits_published(mirror, &host.name, (&attach.attachment, &known.addresses), &attach.published)?;
     let renewed = Endpoint {
         netns: attach.netns.clone(),
         labels: attach.labels.clone(),
@@ -58,12 +60,18 @@ pub fn next_move(
 }
 
 /// An endpoint of this host as it is, and as it is to be from now on; nothing if it is not there.
-pub fn renewed(mirror: &Mirror, host: &HostName, renew: &Renew) -> Option<(Endpoint, Endpoint)> {
-    let known = mirror.endpoint_on(&renew.attachment, host)?;
+pub fn renewed(mirror: &Mirror, host: &HostName, renew: &Renew) -> Result<Option<(Endpoint, Endpoint)>, Refusal> {
+    let Some(known) = mirror.endpoint_on(&renew.attachment, host) else { return Ok(None) };
+    let published = renew.published.as_ref().unwrap_or(&known.published).clone();
+    if published != known.published {
+        fits_published(mirror, host, (&known.attachment, &known.addresses), &published)?;
+    }
     let is_free = |name: &&EndpointName| mirror.endpoint(name).is_none_or(|other| other == known);
     let name = renew.names.iter().find(is_free).unwrap_or(&known.name).clone();
     let labels = renew.labels.over(&known.labels);
-    Some((known.clone(), Endpoint { name, labels, ..known.clone() }))
+    // Nobody could read an endpoint with more.
+    let labels = if labels.iter().count() > Labels::MAX_COUNT { renew.labels.clone() } else { labels };
+    Ok(Some((known.clone(), Endpoint { name, labels, published, ..known.clone() })))
 }
 
 /// Where it lives: whoever joins a network lives in the namespace of its name.
@@ -82,7 +90,7 @@ fn new_endpoint(
     let ground = Ground::of(mirror, attach.network.as_ref())?;
     let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, attach, &ground)?;
     let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).unwrap_or(mtu_bytes);
-    fits_published(mirror, host, attach, &addresses)?;
+    fits_published(mirror, &host.name, (&attach.attachment, &addresses), &attach.published)?;
     Ok(Endpoint {
         name,
         labels: attach.labels.clone(),
@@ -101,14 +109,18 @@ fn new_endpoint(
 }
 
 /// Whether what is to be published can be: nobody else on this host has it, and it leads somewhere.
-fn fits_published(mirror: &Mirror, host: &Host, attach: &Attach, addresses: &BTreeSet<IpAddr>) -> Result<(), Refusal> {
-    for wanted in &attach.published {
+fn fits_published(
+    mirror: &Mirror,
+    host: &HostName,
+    (attachment, addresses): (&AttachmentId, &BTreeSet<IpAddr>),
+    published: &[Published],
+) -> Result<(), Refusal> {
+    for wanted in published {
         if !addresses.iter().any(|address| wanted.concerns(address.is_ipv6())) {
-            let (wanted, attachment) = (wanted.clone(), attach.attachment.clone());
+            let (wanted, attachment) = (wanted.clone(), attachment.clone());
             return Err(Refusal::PortLeadsNowhere { wanted, attachment });
         }
-        let others = mirror.endpoints_on(&host.name).filter(|other| other.attachment != attach.attachment);
-        for other in others {
+        for other in mirror.endpoints_on(host).filter(|other| other.attachment != *attachment) {
             if let Some(held) = other.published.iter().find(|held| held.overlaps(wanted)) {
                 let (wanted, held, holder) = (wanted.clone(), held.clone(), other.name.clone());
                 return Err(Refusal::PortTaken { wanted, held, holder });
@@ -340,13 +352,13 @@ mod tests {
         mirror.change(3, vec![Versioned { value: Object::Endpoint(other), version: 3 }], vec![]);
         let names = ["web", "web.h1"].map(EndpointName::new).to_vec();
         let labels = Labels::try_from_pairs([("app", "web")]).unwrap();
-        let renew = Renew { attachment: endpoint.attachment.clone(), names, labels: labels.clone() };
+        let renew = Renew { attachment: endpoint.attachment.clone(), names, labels: labels.clone(), published: None };
 
-        let (former, now) = renewed(&mirror, &endpoint.host, &renew).unwrap();
+        let (former, now) = renewed(&mirror, &endpoint.host, &renew).unwrap().unwrap();
 
         assert_eq!(former, endpoint);
         assert_eq!(now, Endpoint { name: EndpointName::new("web.h1"), labels, ..endpoint.clone() });
         let nobody = Renew { attachment: wish("c3", "").attachment, ..renew };
-        assert_eq!(renewed(&mirror, &endpoint.host, &nobody), None);
+        assert_eq!(renewed(&mirror, &endpoint.host, &nobody), Ok(None));
     }
 }

@@ -466,7 +466,8 @@ fn who_is_known_better_is_another_endpoint_in_the_store_and_the_same_link() {
     let mut desk = Desk::at_rest(vec![pool("four", "10.77.0.0/24", 26)]);
     let before = desk.attach_wholly(wish("c1"));
     let labels = Labels::try_from_pairs([("app", "web")]).unwrap();
-    let renew = Renew { attachment: id("c1"), names: vec![EndpointName::new("web")], labels: labels.clone() };
+    let renew =
+        Renew { attachment: id("c1"), names: vec![EndpointName::new("web")], labels: labels.clone(), published: None };
 
     desk.tell(Event::RenewRequested(RequestId(77), renew.clone()));
     let renamed = desk.commit();

@@ -6,9 +6,10 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use super::wish::Wish;
 use crate::resource::ROOT;
@@ -32,11 +33,14 @@ pub(crate) fn root_of(host: &str) -> String {
     format!("{ROOT}d/{host}/")
 }
 
+type Known = BTreeMap<String, Binding>;
+
 /// All of this host. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Bindings {
     desk: Desk,
-    known: Arc<Mutex<Option<BTreeMap<String, Binding>>>>,
+    /// Held while the store is asked, so that nothing is read before a write and remembered after it.
+    known: Arc<Mutex<Option<Known>>>,
 }
 
 impl Bindings {
@@ -49,19 +53,22 @@ impl Bindings {
     }
 
     /// All of them, by Docker's ids. Read from the store once: nobody else writes them.
-    pub async fn all(&self) -> Result<BTreeMap<String, Binding>, String> {
-        if let Some(known) = self.lock().clone() {
-            return Ok(known);
+    pub async fn all(&self) -> Result<Known, String> {
+        let mut known = self.known.lock().await;
+        Ok(self.read(&mut known).await?.clone())
+    }
+
+    async fn read<'k>(&self, known: &'k mut Option<Known>) -> Result<&'k mut Known, String> {
+        if known.is_none() {
+            let root = self.root();
+            let snapshot = self.desk.store.snapshot(&root).await.map_err(|error| error.story())?;
+            let read = |entry: &crate::store::Entry| {
+                let id = entry.key.strip_prefix(&root)?.to_owned();
+                Some((id, serde_json::from_slice(&entry.value).ok()?))
+            };
+            *known = Some(snapshot.entries.iter().filter_map(read).collect());
         }
-        let root = self.root();
-        let snapshot = self.desk.store.snapshot(&root).await.map_err(|error| error.story())?;
-        let read = |entry: &crate::store::Entry| {
-            let id = entry.key.strip_prefix(&root)?.to_owned();
-            Some((id, serde_json::from_slice(&entry.value).ok()?))
-        };
-        let all: BTreeMap<String, Binding> = snapshot.entries.iter().filter_map(read).collect();
-        *self.lock() = Some(all.clone());
-        Ok(all)
+        Ok(known.get_or_insert_default())
     }
 
     /// One of them.
@@ -73,24 +80,24 @@ impl Bindings {
     /// Writes one down.
     pub async fn put(&self, id: &str, binding: &Binding) -> Result<(), String> {
         let value = serde_json::to_vec(binding).map_err(|error| error.to_string())?;
+        let mut known = self.known.lock().await;
+        let known = self.read(&mut known).await?;
         self.write(Operation::Put { key: self.root() + id, value, lease: None }).await?;
-        self.lock().get_or_insert_default().insert(id.to_owned(), binding.clone());
+        known.insert(id.to_owned(), binding.clone());
         Ok(())
     }
 
     /// Forgets one.
     pub async fn remove(&self, id: &str) -> Result<(), String> {
+        let mut known = self.known.lock().await;
+        let known = self.read(&mut known).await?;
         self.write(Operation::Delete(self.root() + id)).await?;
-        self.lock().get_or_insert_default().remove(id);
+        known.remove(id);
         Ok(())
     }
 
     async fn write(&self, operation: Operation) -> Result<(), String> {
         let transaction = Transaction { compares: Vec::new(), operations: vec![operation] };
         self.desk.store.transact(transaction).await.map(|_| ()).map_err(|error| error.story())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<BTreeMap<String, Binding>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -72,9 +72,9 @@ impl Driver {
             "NetworkDriver.EndpointOperInfo" => Ok(json!({"Value": {}})),
             "NetworkDriver.DeleteEndpoint" => call::delete_endpoint::answer(self, body).await,
             "NetworkDriver.Join" => call::join::answer(self, body).await,
+            "NetworkDriver.ProgramExternalConnectivity" => call::external::program(self, body).await,
+            "NetworkDriver.RevokeExternalConnectivity" => call::external::revoke(self, body).await,
             "NetworkDriver.Leave"
-            | "NetworkDriver.ProgramExternalConnectivity"
-            | "NetworkDriver.RevokeExternalConnectivity"
             | "NetworkDriver.DiscoverNew"
             | "NetworkDriver.DiscoverDelete"
             | "IpamDriver.ReleasePool" => done(),

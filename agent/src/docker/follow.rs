@@ -1,13 +1,13 @@
 //! Follows what happens in Docker and in the fabric, and brings each to what the other has. While dockerd is away, nothing is decided.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use poplin_node::name::AttachmentId;
 use poplin_node::request::Detach;
 use poplin_proto::v1::resource::Object;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::api::Events;
 use super::binding::Binding;
@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Between the two looks after which an endpoint that dockerd does not list is an orphan. One that is being started is listed within a second.
 const SECOND_LOOK: Duration = Duration::from_secs(5);
+
+/// Between all later looks: dockerd goes on although we could not do what it asked, and never asks again.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// How long one that was made in this life is left alone in any case.
 const YOUTH: Duration = Duration::from_secs(60);
@@ -53,14 +56,14 @@ async fn attend(driver: &Driver, mut events: Events) {
     let prefix = kind_prefix("Network").unwrap_or_default();
     let mut networks = store::follow(driver.desk.store.clone(), prefix);
     driver.desk.until_ready().await;
-    tell(catch_up(driver).await);
-    let mut suspects = Some(tell(orphans(driver).await).unwrap_or_default());
-    let second_look = sleep(SECOND_LOOK);
-    tokio::pin!(second_look);
+    let mut is_behind = tell(catch_up(driver).await).is_none();
+    let mut suspects = tell(suspects_of(driver).await).unwrap_or_default();
+    let look = sleep(SECOND_LOOK);
+    tokio::pin!(look);
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => heard(driver, &event).await,
+                Some(event) => is_behind |= tell(heard(driver, &event).await).is_none(),
                 None => return,
             },
             Some(news) = networks.recv() => {
@@ -68,8 +71,10 @@ async fn attend(driver: &Driver, mut events: Events) {
                     tell(meet(driver).await);
                 }
             }
-            () = &mut second_look, if suspects.is_some() => {
-                collect(driver, &suspects.take().unwrap_or_default()).await;
+            () = &mut look => {
+                suspects = tell(collect(driver, &suspects).await).unwrap_or_default();
+                is_behind = is_behind && tell(catch_up(driver).await).is_none();
+                look.as_mut().reset(Instant::now() + LOOK);
             }
         }
     }
@@ -77,11 +82,12 @@ async fn attend(driver: &Driver, mut events: Events) {
 
 /// What happened while nobody listened.
 async fn catch_up(driver: &Driver) -> Result<(), String> {
+    let mut outcome = Ok(());
     for id in ours(&driver.api.get("/networks").await?, &driver.name) {
         tell(adopt(driver, &id).await);
-        tell(introduce(driver, &id, None).await);
+        outcome = introduce(driver, &id, None).await.and(outcome);
     }
-    meet(driver).await
+    meet(driver).await.and(outcome)
 }
 
 /// A network of our driver that we know nothing of: it was made while our store was another, and is taken for what dockerd shows of it.
@@ -96,19 +102,33 @@ async fn adopt(driver: &Driver, id: &str) -> Result<(), String> {
     driver.bindings.put(id, &Binding { network, wish, ..Binding::default() }).await
 }
 
-async fn heard(driver: &Driver, event: &Value) {
+async fn heard(driver: &Driver, event: &Value) -> Result<(), String> {
     let actor = &event["Actor"];
     if actor["Attributes"]["type"] != driver.name.as_str() {
-        return;
+        return Ok(());
     }
     let id = actor["ID"].as_str().unwrap_or_default();
     match event["Action"].as_str().unwrap_or_default() {
-        "create" => drop(tell(driver.network_of(id).await)),
-        "connect" => drop(tell(introduce(driver, id, actor["Attributes"]["container"].as_str()).await)),
+        "create" => driver.network_of(id).await.map(|_| ()),
+        "connect" => introduce(driver, id, actor["Attributes"]["container"].as_str()).await,
         // One that the fabric has no more may go now that somebody has left it; one that a person removed may have to come back.
-        "disconnect" | "destroy" => drop(tell(meet(driver).await)),
-        _ => {}
+        "disconnect" | "destroy" => meet(driver).await,
+        _ => Ok(()),
     }
+}
+
+/// What dockerd does not list: endpoints, and networks we were once told of.
+#[derive(Default)]
+struct Suspects {
+    endpoints: BTreeSet<AttachmentId>,
+    networks: BTreeSet<String>,
+}
+
+async fn suspects_of(driver: &Driver) -> Result<Suspects, String> {
+    let endpoints = orphans(driver).await?;
+    let listed = ours(&driver.api.get("/networks").await?, &driver.name);
+    let networks = driver.bindings.all().await?.into_keys().filter(|id| !listed.contains(id)).collect();
+    Ok(Suspects { endpoints, networks })
 }
 
 /// Endpoints of this host that dockerd does not list.
@@ -119,7 +139,7 @@ async fn orphans(driver: &Driver) -> Result<BTreeSet<AttachmentId>, String> {
     });
     let mut own: BTreeSet<AttachmentId> = own.filter_map(|spec| AttachmentId::parse(&spec.attachment)).collect();
     own.retain(|attachment| attachment.interface == INTERFACE);
-    let now = Instant::now();
+    let now = std::time::Instant::now();
     driver.remember(|memory| {
         memory.made.retain(|_, made| now.duration_since(*made) < YOUTH);
         own.retain(|attachment| !memory.made.contains_key(attachment));
@@ -133,14 +153,19 @@ async fn orphans(driver: &Driver) -> Result<BTreeSet<AttachmentId>, String> {
     Ok(own)
 }
 
-/// Those that are orphans at the second look too leave: dockerd forgot them while we were away.
-async fn collect(driver: &Driver, suspects: &BTreeSet<AttachmentId>) {
-    let Some(orphans) = tell(orphans(driver).await) else { return };
-    for orphan in orphans.intersection(suspects) {
+/// Those that dockerd listed at neither of two looks leave: it forgot them while we were away, or could not do what it asked. Tells who is next.
+async fn collect(driver: &Driver, suspects: &Suspects) -> Result<Suspects, String> {
+    let now = suspects_of(driver).await?;
+    for orphan in now.endpoints.intersection(&suspects.endpoints) {
         tracing::info!("{orphan} is an orphan: no container of Docker has it");
         let detach = Detach::Attachment(orphan.clone());
         tell(driver.ask(|answer| Call::Detach(detach, answer)).await);
     }
+    for gone in now.networks.intersection(&suspects.networks) {
+        tracing::info!("Docker has no network {gone} any more");
+        tell(driver.bindings.remove(gone).await);
+    }
+    Ok(now)
 }
 
 fn tell<T>(outcome: Result<T, String>) -> Option<T> {

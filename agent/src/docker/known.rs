@@ -16,12 +16,14 @@ use crate::serve::Call;
 pub(super) async fn introduce(driver: &Driver, network_id: &str, container: Option<&str>) -> Result<(), String> {
     let network = driver.network_of(network_id).await?;
     let told = driver.api.get(&format!("/networks/{network_id}")).await?;
+    let mut outcome = Ok(());
     for (id, endpoint) in told["Containers"].as_object().into_iter().flatten() {
         if container.is_none_or(|wanted| wanted == id) {
-            introduce_one(driver, &network, id, endpoint["EndpointID"].as_str().unwrap_or_default()).await?;
+            let endpoint_id = endpoint["EndpointID"].as_str().unwrap_or_default();
+            outcome = introduce_one(driver, &network, id, endpoint_id).await.and(outcome);
         }
     }
-    Ok(())
+    outcome
 }
 
 async fn introduce_one(
@@ -44,7 +46,7 @@ fn renewal(listed: &Value, network: &NetworkName, host: &str, endpoint_id: &str)
     let labels: BTreeMap<String, String> = serde_json::from_value(listed["Labels"].clone()).unwrap_or_default();
     let labels = usable(&labels);
     let labels = Labels::try_from_pairs(labels.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-    Some(Renew { attachment: attachment(endpoint_id), names, labels: labels.unwrap_or_default() })
+    Some(Renew { attachment: attachment(endpoint_id), names, labels: labels.unwrap_or_default(), published: None })
 }
 
 #[cfg(test)]

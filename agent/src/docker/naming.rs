@@ -93,8 +93,11 @@ fn pool(network: &str, subnet: IpNet) -> Pool {
 /// Docker's labels as far as they are labels here: others are longer, or say things no selector can.
 pub(super) fn usable(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let is_label = |key: &str, value: &str| Labels::try_from_pairs([(key, value)]).is_ok();
-    let usable = labels.iter().filter(|(key, value)| is_label(key, value)).take(MOST_LABELS);
-    usable.map(|(key, value)| (key.clone(), value.clone())).collect()
+    let usable: Vec<_> = labels.iter().filter(|(key, value)| is_label(key, value)).collect();
+    if let Some((first, _)) = usable.get(MOST_LABELS) {
+        tracing::warn!("of {} labels {MOST_LABELS} are taken over, and none from {first} on", usable.len());
+    }
+    usable.into_iter().take(MOST_LABELS).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// How many labels of Docker are taken over: an object may have 64, and inherits some.

@@ -1,5 +1,7 @@
 //! The socket dockerd calls: handed over by systemd, so that calls wait while we start anew, or else made here.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -16,6 +18,8 @@ pub(crate) fn socket(path: &Path) -> anyhow::Result<UnixListener> {
     if address.as_pathname() != Some(path) {
         bail!("the socket that was handed over is {address:?}, and dockerd is to find us at {}", path.display());
     }
+    // Whoever may speak here publishes ports and gives labels. A unit that says nothing lets everybody (systemd.socket(5), SocketMode=).
+    fs::set_permissions(path, Permissions::from_mode(0o600)).context("cannot keep others from the socket")?;
     listener.set_nonblocking(true)?;
     Ok(UnixListener::from_std(listener)?)
 }

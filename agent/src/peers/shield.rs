@@ -88,10 +88,17 @@ impl Shield {
         }
     }
 
-    /// Reads the passwords of prefixes anew. One that cannot be read stays as it was, and is told when somebody calls.
+    /// Reads the passwords of those anew who are only waited for: the kernel drops them until the listener knows what they sign by. One that
+    /// cannot be read stays as it was, and is told when somebody calls.
     pub(super) fn renew_callers(&self) {
-        for (range, protection) in &*lock(&self.callers) {
+        let (callers, wanted) = (lock(&self.callers).clone(), lock(&self.wanted).clone());
+        for (range, protection) in &callers {
             let _ = self.sign_as_wanted(*range, protection);
+        }
+        for (neighbour, file) in
+            wanted.iter().filter_map(|(neighbour, wanted)| Some((neighbour, wanted.password_file.as_ref()?)))
+        {
+            let _ = Password::read(file).map(|password| self.sign_calls(*neighbour, Some(&password)));
         }
     }
 

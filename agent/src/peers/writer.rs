@@ -22,7 +22,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// Room that is kept when nothing waits.
 const ROOM_OCTETS: usize = 64 << 10;
 
-/// So much is written at once: one usual message. More is worth another thread, while the speaker thinks on.
+/// So much is written at once: one usual message. More waits until the speaker has said all, and is written together.
 const AT_ONCE_OCTETS: usize = 4096;
 
 /// The wire, and how much on its way there has been handed to the writing task and was not taken yet.

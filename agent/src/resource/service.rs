@@ -82,9 +82,10 @@ fn check_health(field: &str, health: &v1::HealthCheck) -> Result<HealthCheck, In
     }))
 }
 
-/// What can stand in the first line of a request as it is (RFC 9112 §3.2.1).
+/// What can stand in the first line of a request as it is (RFC 9112 §3.2.1), by the judgement of the library that sends it.
 fn http_path(field: &str, path: String) -> Result<String, Invalid> {
-    let is_fine = path.starts_with('/') && path.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'#');
+    let is_fine =
+        path.starts_with('/') && !path.contains('#') && path.parse::<hyper::http::uri::PathAndQuery>().is_ok();
     let refused = || Invalid::new(field, "BAD_PATH", format!("{path:?} is not the path of a page"));
     if is_fine {
         Ok(path)
@@ -128,6 +129,10 @@ mod tests {
             |health: &str| told(&format!(r#"{{"addresses":["198.51.100.7"],"endpoints":"all()","health":{health}}}"#));
         assert!(health("{}").contains("spec.health.port: 0 is below 1"));
         assert!(health(r#"{"port":80,"httpPath":"health"}"#).contains(r#""health" is not the path of a page"#));
+        for path in ["/a<b", "/a`", "/a b", "/a#b"] {
+            let told = health(&format!(r#"{{"port":80,"httpPath":"{path}"}}"#));
+            assert!(told.contains("is not the path of a page"), "{told}");
+        }
         assert!(health(r#"{"port":80,"failures":0}"#).contains("spec.health.failures: 0 in a row is below 1"));
     }
 }

@@ -34,3 +34,23 @@ fn a_published_port_leads_to_its_container_until_that_is_gone() {
     assert!(heir.status.success(), "{}", told(&heir));
     until("and leads to the next", answers);
 }
+
+#[test]
+fn a_container_of_two_networks_publishes_its_port_once_and_keeps_it() {
+    let Dockers { docker: [one, _], hosts: [host, other], .. } = &Dockers::start();
+    one.make_network("front", &[]);
+    one.make_network("back", &[]);
+    let address = host.status()["addresses"][0].as_str().and_then(|text| text.parse().ok()).expect("the host has one");
+    let answers = || other.namespace().connect(address, 8080).is_ok();
+    let arguments = ["run", "-d", "--name", "web", "--network", "front", "-p", "8080:80", poplin_lab::IMAGE];
+    one.run(&[&arguments[..], &SERVER].concat());
+    until("the other host reaches it", answers);
+
+    one.run(&["network", "connect", "back", "web"]);
+    until("it is reached in two networks", answers);
+    one.run(&["restart", "-t0", "web"]);
+
+    until("and after a restart", answers);
+    one.run(&["network", "disconnect", "back", "web"]);
+    until("and in one again", answers);
+}

@@ -60,7 +60,7 @@ impl Node {
 }
 
 /// Whether all that an object does is to bring an endpoint. Also what this node wrote itself and hears of again.
-fn is_newcomer(mirror: &Mirror, object: &Object) -> bool {
+pub(super) fn is_newcomer(mirror: &Mirror, object: &Object) -> bool {
     match object {
         Object::Endpoint(endpoint) => mirror.endpoint(&endpoint.name).is_none_or(|known| known == endpoint),
         _ => false,

@@ -25,7 +25,10 @@ impl Node {
         let is_demoted = before.is_some_and(|before| before.is_reflector) && !reflects(&mirror.fabric(), me);
         let reflects_until = if is_demoted { Some(now + LINGER) } else { self.reflects_until };
         let wanted = peering(mirror, me, kernel, before, reflects_until.is_some(), &self.callers, &self.met);
-        let origins = announced(mirror, me, kernel);
+        let mut origins = announced(mirror, me, kernel);
+        // A route that is being made anew, as one of those it led to has vanished, is no reason to say that nobody serves.
+        let served = self.origins.iter().filter(|prefix| !me.is_draining && self.serving.routes.contains_key(prefix));
+        origins.extend(served);
         let speaker = self.speaker.get_or_insert_with(|| Speaker::new(wanted.speaker));
         // What we announce comes first: neighbours of an earlier life forget what is missing when our table ends (RFC 4724 §4.2).
         if self.origins != origins {
@@ -67,6 +70,7 @@ impl Node {
         wanted.extend(self.bgp_ways.clone());
         if self.watched != wanted {
             self.watched.clone_from(&wanted);
+            self.statics.keep_views(&wanted);
             self.actions.push_back(Action::Bgp(poplin_bgp::Action::Watch(wanted)));
         }
     }

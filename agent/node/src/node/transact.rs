@@ -3,6 +3,7 @@
 //! A shared block is the unit of compare-and-swap, so two transactions of one host at once would only refuse each other; 100
 //! attachments in one transaction cost one round trip.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use poplin_policy::nat::Published;
@@ -19,6 +20,7 @@ use crate::transaction::{Compare, Transaction, TransactionId, TransactionOutcome
 use crate::wish::{self, Move};
 
 use super::Node;
+use super::hear::is_newcomer;
 
 /// Requests in one transaction. etcd takes 128 operations by default; one request needs at most three: an endpoint and two blocks.
 const MOST_JOBS: usize = 40;
@@ -28,6 +30,9 @@ const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long an address is held for who asked for it. Between the two calls of a runtime lie milliseconds.
 const HELD: Duration = Duration::from_secs(60);
+
+/// Between the two times that Docker lets an address go there is less.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// A container interface's MTU when neither the fabric nor the uplink names one: Ethernet's.
 const DEFAULT_MTU_BYTES: u32 = 1500;
@@ -151,10 +156,11 @@ impl Node {
                 }
             }
             (Stage::Waiting, Wish::Renew(renew)) => match wish::renewed(mirror, &self.identity.host, renew) {
-                None => self.finish(attachment, Answer::Detached(None)),
-                Some((former, endpoint)) if former == endpoint => self.renewed(attachment),
-                Some((_, endpoint)) if written.is_in_the_way_of(&endpoint) => {}
-                Some((former, endpoint)) => {
+                Err(refusal) => self.finish(attachment, Answer::Refused(refusal)),
+                Ok(None) => self.finish(attachment, Answer::Detached(None)),
+                Ok(Some((former, endpoint))) if former == endpoint => self.renewed(attachment),
+                Ok(Some((_, endpoint))) if written.is_in_the_way_of(&endpoint) => {}
+                Ok(Some((former, endpoint))) => {
                     written.renamed.extend((former.name != endpoint.name).then_some(former));
                     written.put.push(endpoint);
                     written.jobs.push(attachment.clone());
@@ -233,6 +239,13 @@ impl Node {
         }
     }
 
+    /// An address that was held is not wanted. One that is held since a moment is somebody else's by now: who detaches lets go twice.
+    pub(super) fn let_go(&mut self, now: Instant, address: IpAddr) {
+        if self.held.get(&address).is_some_and(|until| *until <= now + HELD - MOMENT) {
+            self.held.remove(&address);
+        }
+    }
+
     /// Whether the store may hold an endpoint of that attachment that was not heard of.
     pub(super) fn may_be_written(&self, attachment: &AttachmentId) -> bool {
         let is_its = |put: &Object| matches!(put, Object::Endpoint(endpoint) if endpoint.attachment == *attachment);
@@ -243,7 +256,8 @@ impl Node {
     fn committed(&mut self, id: TransactionId, revision: i64, in_flight: InFlight) {
         self.trust(&in_flight.transaction);
         for put in &in_flight.transaction.puts {
-            self.touch_rules(put.key(), false);
+            let is_newcomer = self.mirror.as_ref().is_some_and(|mirror| is_newcomer(mirror, put));
+            self.touch_rules(put.key(), !is_newcomer);
         }
         for key in &in_flight.transaction.deletes {
             self.touch_rules(key.clone(), true);

@@ -197,6 +197,7 @@ impl Node {
             job.wish = Wish::Undo(refusal);
             job.stage = Stage::Unwiring(Box::new(endpoint));
             self.policing.touch_local();
+            self.has_world_moved = true;
         }
     }
 

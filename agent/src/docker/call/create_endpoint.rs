@@ -23,13 +23,14 @@ const LABEL: &str = "poplin.label.";
 pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let request: network::CreateEndpoint = read(body)?;
     let given = request.interface.unwrap_or_default();
+    portmap::published(request.options.as_ref())?; // better refused now than when the container starts
     let attach = Attach {
         attachment: attachment(&request.endpoint_id),
         name: None,
         labels: labels(request.options.as_ref()),
         namespace: None,
         ports: Vec::new(),
-        published: portmap::published(request.options.as_ref())?,
+        published: Vec::new(),
         netns: PathBuf::new(),
         addresses: addresses([&given.address, &given.address_ipv6])?,
         has_all_addresses: true,

@@ -11,6 +11,8 @@ mod portmap;
 
 pub(super) mod join;
 
+pub(super) mod external;
+
 pub(super) mod delete_endpoint;
 
 pub(super) mod release_address;

@@ -1,6 +1,6 @@
-//! Ports that Docker wants published: `-p`, as it comes with a new endpoint.
+//! Ports that Docker wants published: `-p`, as it stands in the options of an endpoint.
 //!
-//! Docker asks for the first network a container joins, unless it is internal. A free port of the host, which `-p 80`, `-P` and a range of the
+//! A free port of the host, which `-p 80`, `-P` and a range of the
 //! host's for one port ask for, would be known to nobody: dockerd shows no ports of a remote driver. So those are refused.
 
 use std::collections::BTreeMap;
@@ -31,7 +31,16 @@ pub(super) fn published(options: Option<&BTreeMap<String, Value>>) -> Result<Vec
     let Some(value) = options.and_then(|options| options.get(OPTION)) else { return Ok(Vec::new()) };
     let bindings: Option<Vec<Binding>> =
         serde_json::from_value(value.clone()).map_err(|error| format!("{OPTION} is not what it should be: {error}"))?;
-    bindings.into_iter().flatten().map(|binding| binding.publish()).collect()
+    let mut published: Vec<Published> = Vec::new();
+    for port in bindings.into_iter().flatten().map(|binding| binding.publish()) {
+        let port = port?;
+        match published.iter().find(|other| other.overlaps(&port)) {
+            Some(other) if *other == port => {} // compose files are joined, and say some things twice
+            Some(other) => return Err(format!("{port} cannot be published beside {other} of the same container")),
+            None => published.push(port),
+        }
+    }
+    Ok(published)
 }
 
 impl Binding {
@@ -78,6 +87,15 @@ mod tests {
 
         assert_eq!(read(json!([web, dns])).unwrap(), ["8080:80/tcp", "[fd00::1]:53:53/udp"]);
         assert_eq!(read(Value::Null), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_said_twice_counts_once_and_what_overlaps_is_refused() {
+        let web = json!({"Proto": 6, "Port": 80, "HostIP": "", "HostPort": 8080, "HostPortEnd": 8080});
+        let here = json!({"Proto": 6, "Port": 80, "HostIP": "127.0.0.1", "HostPort": 8080, "HostPortEnd": 8080});
+
+        assert_eq!(read(json!([web, web])).unwrap(), ["8080:80/tcp"]);
+        assert!(read(json!([web, here])).unwrap_err().contains("cannot be published beside 8080:80/tcp"));
     }
 
     #[test]
