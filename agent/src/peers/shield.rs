@@ -75,7 +75,8 @@ impl Shield {
         }
     }
 
-    /// Calls from these prefixes, and no others, are to be protected before anybody knows who calls.
+    /// Calls from these prefixes are to be protected before anybody knows who calls. A neighbour with an address in one of them and no password
+    /// of its own cannot call either: the kernel knows no exception.
     pub(super) fn wants_callers(&self, wanted: BTreeMap<IpNet, Protection>) {
         let before = std::mem::replace(&mut *lock(&self.callers), wanted.clone());
         for range in before.keys().filter(|range| !wanted.contains_key(range)) {
