@@ -6,7 +6,7 @@
 //! The standard runs one state machine for each connection of a neighbour (§8.2.1), so the states are split likewise:
 //! what is true of a connection is in [`connection`], what is true between connections in [`dial`], what two rival
 //! connections mean to each other in `collision`, and what outlives them all in [`restart`] and [`long_lived`], what BFD says about the way
-//! in `path`, and what keeps strangers off in [`protection`].
+//! in `path`, what a changed configuration does in [`terms`], and what keeps strangers off in [`protection`].
 //!
 //! ```text
 //!   Idle ──rest over──> Connect ──connected──> OpenSent ──OPEN──> OpenConfirm ──KEEPALIVE──> Established
@@ -35,6 +35,7 @@ mod restart;
 mod role;
 mod send_hold;
 mod shutdown;
+mod terms;
 mod times;
 
 use std::{
@@ -123,20 +124,6 @@ impl Session {
         session
     }
 
-    /// Takes over settings that no agreement with the neighbour rests on.
-    pub(crate) fn adopt(&mut self, now: Instant, config: NeighbourConfig) {
-        let was_held_back = self.is_held_back();
-        let passive_changed = self.config.passive != config.passive;
-        let is_stopped = self.dial == Dial::Stopped;
-        let is_readmitted = is_stopped && self.config.limits != config.limits;
-        self.config = config;
-        self.shut_down(now);
-        let is_released = (was_held_back || is_readmitted) && !self.is_held_back();
-        if ((passive_changed && !is_stopped) || is_released) && self.connections.is_empty() {
-            self.call(now);
-        }
-    }
-
     /// A TCP connection stands; our OPEN on it says whether we have restarted.
     pub(crate) fn opened(
         &mut self,
@@ -164,7 +151,8 @@ impl Session {
         }
         self.replace_same_direction(now, outgoing);
         let open = our_open(self.us, &self.config, local, is_restarting);
-        self.connections.push(Connection::open(now, id, outgoing, succeeds, local, open.capabilities.clone()));
+        let terms = self.config.clone();
+        self.connections.push(Connection::open(now, id, outgoing, succeeds, local, open.capabilities.clone(), terms));
         let open = Message::from(open);
         self.say_first(id, &open);
         self.send(now, id, open);

@@ -22,6 +22,7 @@ fn roles_that_go_together_make_a_session_with_bird_and_others_are_told_apart() {
     world.until_established();
 
     world.peer(V4, "role: customer, strictRole: true");
+    world.host.poplin(&["bgp", "clear", "router"]);
     world.until_told(&["role mismatch (2/11)"]);
 
     world.bird(V4, "local role provider; require roles on;");

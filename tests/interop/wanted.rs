@@ -75,6 +75,69 @@ fn a_session_that_is_shut_down_at_bird_is_shown_in_birds_words() {
     world.until_established();
 }
 
+#[test]
+fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
+    let world = World::new();
+    world.password("secret");
+    world.peer(V4, "");
+    world.bird(V4, "");
+    world.until_established();
+    let since = established_since(&world);
+    let changes = [
+        ("holdTimeSeconds: 30", "hold time"),
+        ("keepaliveSeconds: 1", ""),
+        ("connectRetrySeconds: 7, sendHoldSeconds: 900", ""),
+        ("families: [ipv4]", "families"),
+        ("addPaths: both", "additional paths"),
+        ("role: customer", "role"),
+        ("extendedMessages: false", "extended messages"),
+        ("longLivedSeconds: 600", "long-lived restart"),
+        ("gracefulNotifications: true", "gentle notifications"),
+        ("passwordFile: FILE", "protection"),
+        ("ttlSecurityHops: 1", "protection"),
+        ("passive: true", ""),
+        ("transit: true", ""),
+        ("prefixLimits: {ipv4: 10}", ""),
+        ("bfd: {}", ""),
+    ];
+
+    for (change, waits_for) in changes {
+        world.peer(V4, change);
+        eventually("what waits is told", || match &world.session()["pending"] {
+            pending if pending[0].as_str().unwrap_or_default() == waits_for => Ok(()),
+            pending => Err(format!("{change}: {pending}")),
+        });
+    }
+    world.peer(V4, "holdTimeSeconds: 30, keepaliveSeconds: 1");
+    let received = keepalives_sent(&world);
+    until("BIRD hears from us each second", || keepalives_sent(&world) > received + 3);
+
+    assert_eq!((established_since(&world), world.session()["state"].as_str()), (since, Some("Established")));
+    let detail = world.host.poplin(&["bgp", "neighbor", "router"]);
+    assert!(
+        detail.contains("router: changed for the next session: hold time (poplin bgp clear router begins one)"),
+        "{detail}"
+    );
+    assert!(detail.contains("once") && !detail.contains("times\n"), "{detail}");
+    world.host.poplin(&["bgp", "clear", "router"]);
+    world.until_established();
+    assert!(world.host.poplin(&["bgp", "neighbor", "router"]).contains("30s of 30s proposed"));
+}
+
+/// BIRD's word for when the session began.
+fn established_since(world: &World) -> String {
+    let told = world.tor.borrow().birdc("show protocols fabric");
+    let line = told.lines().find(|line| line.starts_with("fabric")).unwrap_or_default();
+    line.split_whitespace().nth(4).unwrap_or_default().to_owned()
+}
+
+fn keepalives_sent(world: &World) -> u64 {
+    let detail = world.host.poplin(&["bgp", "neighbor", "router", "-o", "json"]);
+    let detail: serde_json::Value = serde_json::from_str(&detail).expect("JSON");
+    let keepalives = &detail["sent"]["keepalives"];
+    keepalives.as_u64().or_else(|| keepalives.as_str()?.parse().ok()).expect("a number")
+}
+
 fn is_foreign(route: &str) -> bool {
     route.starts_with("198.51.100.") && route.contains(" via ")
 }

@@ -116,6 +116,9 @@ fn hosts_know_one_another_by_a_password_and_strangers_on_the_segment_do_not_get_
         "{{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {{name: default}}, spec: {{hostSessions: {sessions}}}}}"
     ));
 
+    until("the session lasts, and waits", || fabric.hosts[0].status()["sessions"][0]["pending"][1] == "protection");
+    assert!(is_met(&fabric.hosts[0], "h2"));
+    fabric.hosts[0].poplin(&["bgp", "clear", "h2"]);
     eventually("the session is there again, signed", || {
         let neighbour = fabric.hosts[0].poplin(&["bgp", "neighbor", "h2", "-o", "json"]);
         let is_so = neighbour.contains("\"holdSeconds\": 9") && neighbour.contains("Established");

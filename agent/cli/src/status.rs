@@ -185,7 +185,17 @@ pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {
             &session.last_error,
         ])
     }));
-    aligned(&rows)
+    let mut text = aligned(&rows);
+    text.extend(sessions.iter().filter_map(pending));
+    text
+}
+
+/// What waits for the next session, and how to have it at once.
+fn pending(session: &SessionStatus) -> Option<String> {
+    let who = if session.name.is_empty() { &session.address } else { &session.name };
+    let settings = session.pending.join(", ");
+    let has_some = !session.pending.is_empty();
+    has_some.then(|| format!("{who}: changed for the next session: {settings} (poplin bgp clear {who} begins one)\n"))
 }
 
 /// One that is not known before the neighbour says it is nothing.

@@ -133,12 +133,13 @@ pub fn peering(
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
     let is_reflector = reflects(&fabric, me);
     let expects_callers = callers::may_call(mirror, me);
-    let (problems, stations) =
-        (terms.into_problems().into_iter().chain(missing).collect(), fabric.routing.stations.clone());
     let wanted = callers::links(mirror, me);
     let live = kernel.live.iter().filter(|(zone, _)| wanted.contains(zone));
     let links = live.map(|(zone, index)| (*zone, *index)).collect();
     let protected = callers::protected(mirror, me);
+    let shut_out = callers::shut_out(&neighbours, &names, &protected);
+    let problems = terms.into_problems().into_iter().chain(missing).chain(shut_out).collect();
+    let stations = fabric.routing.stations.clone();
     Peering { speaker, neighbours, names, problems, is_reflector, links, expects_callers, protected, stations }
 }
 

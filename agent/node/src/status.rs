@@ -71,6 +71,8 @@ pub struct Session {
     pub prefixes_sent: FamilyCount,
     /// Why the last session ended.
     pub last_error: Option<String>,
+    /// The settings that count from its next session on.
+    pub pending: Vec<&'static str>,
     /// How BFD sees the way to it, if it is asked.
     pub bfd: Option<Watched>,
 }

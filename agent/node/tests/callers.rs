@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent, wire::Family};
+use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent, Protection, wire::Family};
 use poplin_node::kernel::KernelState;
 use poplin_node::name::{HostName, PeerName};
 use poplin_node::object::{Host, Object, Peer, PeerAs, Place, RouteMaps, Versioned};
@@ -22,6 +22,10 @@ struct Called {
 
 impl Called {
     fn new() -> Self {
+        Self::with(vec![Object::Peer(racks())])
+    }
+
+    fn with(objects: Vec<Object>) -> Self {
         let host = HostName::new("rr1");
         let addresses = BTreeSet::from(["192.0.2.1".parse().unwrap()]);
         let record = Host {
@@ -35,7 +39,7 @@ impl Called {
         let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
         let mut node = Node::with_role(identity, Role::Speaker { installs: false });
         let now = Instant::now();
-        let values = [Object::Host(record), Object::Peer(racks())];
+        let values = std::iter::once(Object::Host(record)).chain(objects);
         let objects = values.into_iter().map(|value| Versioned { value, version: 1 }).collect();
         node.handle(now, Event::StoreRead { revision: 1, objects, unreadable: Vec::new() });
         node.handle(now, Event::KernelRead(KernelState::default()));
@@ -124,4 +128,25 @@ fn who_has_hung_up_is_forgotten_and_makes_room() {
 
     assert_eq!(called.names(), ["racks@192.0.2.12"]);
     assert!(called.call("192.0.2.13"));
+}
+
+#[test]
+fn a_neighbour_without_a_password_among_those_who_sign_is_told_that_it_cannot_call() {
+    let signed = |peer| {
+        let protection = Protection { password_file: Some("/etc/poplin/racks.key".into()), hops_max: None };
+        Peer { protection, ..peer }
+    };
+    let tor =
+        |name, address: &str| Peer { name: PeerName::new(name), place: Place::At(address.parse().unwrap()), ..racks() };
+    let peers =
+        [signed(racks()), tor("near", "192.0.2.9"), signed(tor("known", "192.0.2.8")), tor("far", "198.51.100.1")];
+
+    let called = Called::with(peers.map(Object::Peer).into());
+
+    assert_eq!(
+        called.node.status(called.now).routing_problems,
+        [
+            "near cannot call: 192.0.2.0/24, which it is in, signs by a password, and it has none. Give it a passwordFile of its own"
+        ]
+    );
 }

@@ -147,21 +147,6 @@ impl NeighbourConfig {
     pub(crate) fn connect_retry(&self) -> Duration {
         self.connect_retry.max(Duration::from_secs(1))
     }
-
-    /// Whether a change from the one to the other changes what was agreed on in a session.
-    pub(crate) fn needs_reset(&self, new: &Self) -> bool {
-        let agreed =
-            |config: &Self| (config.asn, config.hold_time, config.next_hop_v4, config.next_hop_v6, config.add_paths);
-        let told =
-            |config: &Self| (config.families.clone(), config.long_lived, config.gentle, config.extended_messages);
-        // A connection that stands would go on as it was protected when it was made.
-        agreed(self) != agreed(new)
-            || self.role != new.role
-            || self.extended_next_hop != new.extended_next_hop
-            || self.keepalive != new.keepalive
-            || told(self) != told(new)
-            || self.protection != new.protection
-    }
 }
 
 /// Where a session stands, RFC 4271 §8.2.2.

@@ -17,7 +17,7 @@ use crate::{
 use super::{
     NeighbourConfig, SessionState,
     monitor::Opens,
-    negotiate::{Agreed, next_hop},
+    negotiate::{Agreed, keepalive, next_hop},
 };
 
 /// How long to wait for the first OPEN: the large value that RFC 4271 §8.2.2 suggests.
@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) local: Address,
     /// What our OPEN on it says we can do.
     pub(super) capabilities: Vec<Capability>,
+    /// The configuration that our OPEN on it was made from.
+    pub(super) terms: NeighbourConfig,
     /// The first message of either side, for those who monitor.
     pub(super) opens: Opens,
     pub(super) framer: Framer,
@@ -69,6 +71,7 @@ impl Connection {
         succeeds: bool,
         local: Address,
         capabilities: Vec<Capability>,
+        terms: NeighbourConfig,
     ) -> Self {
         Self {
             id,
@@ -76,6 +79,7 @@ impl Connection {
             succeeds,
             local,
             capabilities,
+            terms,
             opens: Opens::default(),
             framer: Framer::default(),
             phase: Phase::OpenSent,
@@ -116,6 +120,14 @@ impl Connection {
     /// We showed that we are alive.
     pub(super) fn speak(&mut self, now: Instant) {
         self.keepalive_at = self.agreed().and_then(|agreed| agreed.keepalive).map(|time| now + time);
+    }
+
+    /// This is how long we may be silent from now on; a longer time counts after the next sign of life.
+    pub(super) fn keep_in_touch(&mut self, now: Instant, config: &NeighbourConfig) {
+        let (Phase::OpenConfirm(agreed) | Phase::Established { agreed, .. }) = &mut self.phase else { return };
+        agreed.keepalive = agreed.hold_time.map(|time| keepalive(config, time));
+        let due = agreed.keepalive.map(|time| now + time);
+        self.keepalive_at = self.keepalive_at.into_iter().chain(due).min();
     }
 
     pub(super) fn has_expired(&self, now: Instant) -> bool {
@@ -165,7 +177,8 @@ impl Connection {
         match &self.phase {
             Phase::OpenSent | Phase::OpenConfirm(_) => None,
             Phase::Established { agreed, .. } => {
-                Some(Established { id: self.id, local: self.local, opens: &self.opens, config, agreed })
+                let (opens, terms) = (&self.opens, &self.terms);
+                Some(Established { id: self.id, local: self.local, opens, config, terms, agreed })
             }
         }
     }
@@ -176,7 +189,10 @@ pub(crate) struct Established<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) local: Address,
     pub(crate) opens: &'a Opens,
+    /// What is to be.
     config: &'a NeighbourConfig,
+    /// What was to be when it was agreed on.
+    terms: &'a NeighbourConfig,
     agreed: &'a Agreed,
 }
 
@@ -209,9 +225,10 @@ impl Established<'_> {
         self.agreed.mixed_out
     }
 
-    /// The families exchanged, each with our next hop.
+    /// The families exchanged, each with our next hop; one that has none any more keeps the one it had.
     pub(crate) fn families(&self) -> impl Iterator<Item = (Family, Hop)> {
-        let with_hop = |&family| Some((family, next_hop(self.config, self.local, family, self.agreed.mixed_out)?));
+        let hop = |config, family| next_hop(config, self.local, family, self.agreed.mixed_out);
+        let with_hop = move |&family| Some((family, hop(self.config, family).or_else(|| hop(self.terms, family))?));
         self.agreed.families.iter().filter_map(with_hop)
     }
 }

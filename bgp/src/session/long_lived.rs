@@ -61,9 +61,10 @@ impl Session {
         }
     }
 
-    /// How long the routes heard over a connection may stay: what the neighbour says, within what we allow.
+    /// How long the routes heard over a connection may stay: what the neighbour says, within what we allow, if we spoke of it.
     pub(super) fn ages_of(&self, connection: &Connection) -> Ages {
-        let (Some(most), Some(agreed)) = (self.config.long_lived, connection.agreed()) else { return Ages::new() };
+        let most = connection.terms.long_lived.and(self.config.long_lived);
+        let (Some(most), Some(agreed)) = (most, connection.agreed()) else { return Ages::new() };
         let Some(long_lived) = &agreed.long_lived else { return Ages::new() };
         let said = long_lived.families.iter().filter(|(family, _)| agreed.families.contains(family));
         let ages = said.map(|(&family, said)| (family, most.min(Duration::from_secs(said.time_secs.into()))));

@@ -179,7 +179,7 @@ fn hold_time(config: &NeighbourConfig, open: &Open) -> Result<Option<Duration>, 
 }
 
 /// A third of the hold time is what RFC 4271 §4.4 suggests, and a bound.
-fn keepalive(config: &NeighbourConfig, hold_time: Duration) -> Duration {
+pub(super) fn keepalive(config: &NeighbourConfig, hold_time: Duration) -> Duration {
     let asked = config.keepalive.map(|time| time.max(Duration::from_secs(1)));
     asked.map_or(hold_time / 3, |asked| asked.min(hold_time / 3))
 }

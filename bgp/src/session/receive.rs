@@ -50,7 +50,7 @@ impl Session {
 
     fn take_open(&mut self, now: Instant, id: ConnectionId, open: &Open) {
         let Some(connection) = self.connection(id) else { return };
-        match agree(self.us, &self.config, connection.local, open) {
+        match agree(self.us, &connection.terms, connection.local, open) {
             Err(notification) => self.fail(now, id, notification),
             Ok(agreed) => {
                 self.supersede(now, id);

@@ -15,7 +15,8 @@ impl Speaker {
         self.end_superseded(now, &wanted, identity_changed);
         self.watch(&wanted);
         let terms = wanted.iter().map(|(&address, neighbour)| (address, neighbour.exchange.clone())).collect();
-        self.table.tell_several(wanted.values().any(|neighbour| neighbour.add_paths.send));
+        let tells_several = wanted.values().any(|neighbour| neighbour.add_paths.send);
+        self.table.tell_several(tells_several || self.sessions.values().any(Session::tells_several));
         let old = std::mem::replace(&mut self.terms, terms);
         self.protect(&wanted);
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
@@ -31,7 +32,7 @@ impl Speaker {
         let ends = self.sessions.iter().filter_map(|(&address, session)| {
             let fault = match wanted.get(&address) {
                 None => Fault::DECONFIGURED,
-                Some(new) if identity_changed || session.config().needs_reset(new) => Fault::CONFIGURATION_CHANGE,
+                Some(new) if identity_changed || session.is_with_another_than(new) => Fault::CONFIGURATION_CHANGE,
                 Some(_) => return None,
             };
             Some((address, fault))

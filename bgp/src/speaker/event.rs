@@ -29,7 +29,8 @@ pub enum Event {
     /// Time passed: the deadline named by [`Speaker::next_deadline`](crate::Speaker::next_deadline) is reached.
     Tick,
     /// This is the whole configuration from now on.
-    /// Sessions whose settings did not change are left alone; the others are ended with a reason, and begun anew.
+    /// No session ends but those with neighbours that are none any more, or are to be in another system: what an OPEN has said stays true until
+    /// the next one ([`NeighbourView::pending`](crate::NeighbourView::pending)).
     Reconfigure {
         /// Who we are; a change here ends every session.
         config: SpeakerConfig,

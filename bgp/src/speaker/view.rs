@@ -36,6 +36,8 @@ pub struct NeighbourView {
     pub prefixes_sent: FamilyCount,
     /// Why its last session or attempt ended; kept until the next one ends.
     pub last_error: Option<String>,
+    /// The settings that count from the next session on, because this one was agreed on under others.
+    pub pending: Vec<&'static str>,
     /// How BFD sees the way to it; `None` if nobody asks, or has not been answered yet.
     pub bfd: Option<bfd::View>,
 }
@@ -190,6 +192,7 @@ impl Speaker {
             limits: self.limits(session),
             prefixes_sent: self.sent(session),
             last_error: session.last_error().map(str::to_owned),
+            pending: session.pending(),
             bfd: self.paths.get(&address).cloned(),
         }
     }

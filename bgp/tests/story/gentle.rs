@@ -147,7 +147,7 @@ fn two_that_hear_nothing_of_each_other_for_longer_than_the_hold_time_lose_no_rou
         let mut world = World::mesh(&[64512, 64512], seed);
         for host in [0, 1] {
             world.hosts[host].neighbours[0].gentle = is_gentle;
-            world.configure(host);
+            world.renew(host);
         }
         world.originate(1, &["10.0.1.0/26"]);
         world.pass(30 * SECOND);

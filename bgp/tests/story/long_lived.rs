@@ -292,11 +292,11 @@ fn rfc9494_4_2_others_are_told_of_the_mark_and_4_6_those_who_do_not_know_it_othe
     for reflector in 0..2 {
         let known = world.hosts[reflector].neighbours.iter_mut().find(|one| one.address == address(4));
         known.unwrap().long_lived = None;
-        world.configure(reflector);
+        world.renew(reflector);
         let unaware = world.hosts[4].neighbours.iter_mut().find(|one| one.address == address(reflector));
         unaware.unwrap().long_lived = None;
     }
-    world.configure(4);
+    world.renew(4);
     world.pass(30 * SECOND);
 
     world.kill(3, true);
@@ -313,7 +313,7 @@ fn rfc9494_4_3_another_system_that_does_not_know_the_mark_is_not_told() {
     for (host, other) in [(0, 1), (1, 0)] {
         let neighbour = world.hosts[host].neighbours.iter_mut().find(|one| one.address == address(other));
         neighbour.unwrap().long_lived = Some(HOUR);
-        world.configure(host);
+        world.renew(host);
     }
     world.exchange(1, 0, |exchange| exchange.transit = true);
     world.exchange(1, 2, |exchange| exchange.transit = true);

@@ -61,7 +61,7 @@ fn rfc7911_4_both_must_want_it_else_one_path_is_told_as_ever() {
 }
 
 #[test]
-fn a_wish_for_more_paths_begins_a_new_session() {
+fn a_wish_for_more_paths_waits_for_the_next_session() {
     let mut world = reflectors_world();
     start(&mut world);
     assert_eq!(heard(&world).len(), 1);
@@ -69,9 +69,31 @@ fn a_wish_for_more_paths_begins_a_new_session() {
     wish(&mut world, 8);
     (0..2).for_each(|host| world.configure(host));
     world.pass(std::time::Duration::from_secs(10));
+    assert_eq!(heard(&world).len(), 1);
 
+    (0..2).for_each(|host| world.renew(host));
+    world.pass(std::time::Duration::from_secs(10));
     assert_eq!(heard(&world).len(), 2);
     assert_eq!(world.next_hops(0, PREFIX), [address(2), address(3)]);
+}
+
+#[test]
+fn a_wish_for_one_path_only_leaves_the_session_its_identifiers_until_the_next_one() {
+    let mut world = reflected(8);
+    assert_eq!(heard(&world).len(), 2);
+
+    of(&mut world, 0, 1).add_paths = AddPaths::default();
+    of(&mut world, 1, 0).add_paths = AddPaths::default();
+    (0..2).for_each(|host| world.configure(host));
+    world.settle();
+    assert_eq!(heard(&world).len(), 2);
+    world.originate(3, &[]);
+    world.settle();
+    assert_eq!(world.next_hops(0, PREFIX), [address(2)]);
+
+    (0..2).for_each(|host| world.renew(host));
+    world.pass(std::time::Duration::from_secs(10));
+    assert_eq!((heard(&world).len(), world.next_hops(0, PREFIX)), (1, vec![address(2)]));
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Watched {
                 let cluster = (host < 2 && !is_reflector(neighbour.address)).then(|| address(host));
                 neighbour.exchange.client_of = cluster.and_then(|cluster| cluster.to_string().parse().ok());
             }
-            lab.world.configure(host);
+            lab.world.renew(host);
         }
         (0..2).for_each(|host| lab.world.originate(host, &[]));
         lab.pass(30 * SECOND);

@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use poplin_bgp::{
     Action, Address, Asn, BestChange, CommunityChange, ConnectionId, Event, Exchange, Monitoring, NeighbourConfig,
-    NeighbourView, Note, PrefixLimits, Protection, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules,
+    NeighbourView, Note, Order, PrefixLimits, Protection, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules,
     SessionState, Speaker, SpeakerConfig, Verdict,
     bfd::Settings,
     wire::{AddPaths, AnyCommunity, Family},
@@ -157,6 +157,16 @@ impl World {
         let Host { config, neighbours, .. } = &self.hosts[host];
         let event = Event::Reconfigure { config: *config, neighbours: neighbours.clone() };
         self.handle(host, event);
+    }
+
+    /// Hands it its configuration, and begins the sessions anew that would wait for their next one to have all of it.
+    pub(crate) fn renew(&mut self, host: usize) {
+        self.configure(host);
+        let views = self.hosts[host].speaker.neighbours();
+        let pending: Vec<_> = views.filter(|view| !view.pending.is_empty()).map(|view| view.address).collect();
+        for neighbour in pending {
+            self.handle(host, Event::Ordered { neighbour, order: Order::Reset });
+        }
     }
 
     pub(crate) fn originate(&mut self, host: usize, prefixes: &[&str]) {

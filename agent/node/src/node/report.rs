@@ -84,6 +84,7 @@ impl Node {
             limits: view.limits,
             is_shut_down: view.is_shut_down,
             last_error: view.last_error,
+            pending: view.pending,
             bfd: watched(now, view.bfd),
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
-use poplin_bgp::{Address, Protection, Zone};
+use poplin_bgp::{Address, NeighbourConfig, Protection, Zone};
 
 use crate::mirror::Mirror;
 use crate::object::{Host, Peer, Place};
@@ -67,6 +67,27 @@ pub(super) fn protected(mirror: &Mirror, me: &Host) -> BTreeMap<IpNet, Protectio
         Place::At(_) | Place::On(_) => None,
     });
     protected.filter(|(_, protection)| *protection != Protection::default()).collect()
+}
+
+/// Neighbours with an address of their own and no password, within a prefix whose callers sign by one: the kernel knows no exception, one
+/// sentence each.
+pub(super) fn shut_out(
+    neighbours: &[NeighbourConfig],
+    names: &BTreeMap<Address, String>,
+    protected: &BTreeMap<IpNet, Protection>,
+) -> Vec<String> {
+    let signed = |address: Address| {
+        let around = protected.iter().filter(|(range, _)| range.contains(&address.ip()));
+        around.max_by_key(|(range, _)| range.prefix_len()).filter(|(_, protection)| protection.password_file.is_some())
+    };
+    let open = neighbours.iter().filter(|neighbour| neighbour.protection.password_file.is_none());
+    let shut_out = open.filter_map(|neighbour| Some((names.get(&neighbour.address)?, signed(neighbour.address)?.0)));
+    let sentence = |(name, range): (&String, &IpNet)| {
+        format!(
+            "{name} cannot call: {range}, which it is in, signs by a password, and it has none. Give it a passwordFile of its own"
+        )
+    };
+    shut_out.map(sentence).collect()
 }
 
 /// Whether anybody may call that is not known by an address.
