@@ -182,7 +182,8 @@ impl Speaker {
         if !self.sessions.contains_key(&neighbour) {
             self.ports_gone(connection);
             self.actions.push_back(Action::Close { connection });
-            self.actions.push_back(Action::Note(Note::Refused { neighbour, reason: "not a neighbour of ours".into() }));
+            let reason = "not a neighbour of ours".into();
+            self.actions.push_back(Action::Note(Note::Refused { neighbour, reason }.into()));
             return;
         }
         self.connections.insert(connection, neighbour);
@@ -266,9 +267,10 @@ impl Speaker {
 
     /// Turns changes of the table into routes for the kernel.
     fn install(&mut self, changes: &mut Vec<Change>) {
-        let moved = changes.drain(..).filter_map(|Change { prefix, next_hops, .. }| Some((prefix, next_hops?)));
-        self.actions.extend(moved.map(|(prefix, next_hops)| {
-            if next_hops.is_empty() { Action::Remove { prefix } } else { Action::Install { prefix, next_hops } }
+        let moved = changes.drain(..).filter_map(|Change { prefix, moved, .. }| Some((prefix, moved?)));
+        self.actions.extend(moved.map(|(prefix, next_hops)| match next_hops {
+            Some(next_hops) => Action::Install { prefix, next_hops },
+            None => Action::Remove { prefix },
         }));
     }
 }

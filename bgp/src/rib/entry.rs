@@ -2,7 +2,7 @@
 //!
 //! A table is a great many of these, nearly all with one path, so that is kept without anything beside it: 24 octets.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -30,25 +30,15 @@ pub(super) enum Entry {
 pub(super) struct Several {
     paths: Vec<Path>,
     choice: Option<Choice>,
-    /// Of those in use.
-    next_hops: Vec<Address>,
+    /// Of those in use; `None` if nothing is.
+    next_hops: Option<Arc<[Address]>>,
 }
 
 /// What was told of a prefix before something changed.
 #[derive(Debug)]
 pub(super) struct Told {
     offer: Offer,
-    /// Of several paths; that of one stands in the offer.
-    next_hops: Vec<Address>,
-}
-
-impl Told {
-    fn next_hops(&self) -> &[Address] {
-        match &self.offer {
-            Offer::Heard(path, _) if self.next_hops.is_empty() => std::slice::from_ref(&path.word.next_hop),
-            Offer::Nothing | Offer::Own | Offer::Heard(..) => &self.next_hops,
-        }
-    }
+    next_hops: Option<Arc<[Address]>>,
 }
 
 impl Entry {
@@ -77,13 +67,18 @@ impl Entry {
         }
     }
 
-    /// The next hops in use, sorted; empty if nothing is.
-    pub(super) fn next_hops(&self) -> &[Address] {
+    /// The next hops in use, sorted; `None` if nothing is.
+    pub(super) fn next_hops(&self) -> Option<&Arc<[Address]>> {
         match self {
-            Self::Alone(path) if path.is_admitted => std::slice::from_ref(&path.word.next_hop),
-            Self::Empty | Self::Alone(_) => &[],
-            Self::Several(several) => &several.next_hops,
+            Self::Alone(path) => Some(&path.word.ways).filter(|_| path.is_admitted),
+            Self::Empty => None,
+            Self::Several(several) => several.next_hops.as_ref(),
         }
+    }
+
+    /// The same, to be shown; empty if nothing is.
+    pub(super) fn used(&self) -> Vec<Address> {
+        self.next_hops().map(|next_hops| next_hops.to_vec()).unwrap_or_default()
     }
 
     fn winner(&self) -> Option<&Path> {
@@ -105,28 +100,24 @@ impl Entry {
 
     /// What is told of it as it stands.
     pub(super) fn told(&self, with_others: bool) -> Told {
-        let next_hops = match self {
-            Self::Empty | Self::Alone(_) => Vec::new(),
-            Self::Several(several) => several.next_hops.clone(),
-        };
-        Told { offer: self.offer(with_others), next_hops }
+        Told { offer: self.offer(with_others), next_hops: self.next_hops().cloned() }
     }
 
     /// Decides anew, and tells what changed; one of our own prefixes has no next hops.
     pub(super) fn settle(&mut self, prefix: IpNet, is_own: bool, before: Told, with_others: bool) -> Option<Change> {
         self.decide(is_own);
-        let is_moved = before.next_hops() != self.next_hops();
+        let is_moved = before.next_hops.as_ref() != self.next_hops();
         let after = self.offer(with_others);
         (is_moved || before.offer != after).then(|| {
-            let next_hops = is_moved.then(|| self.next_hops().to_vec());
-            Change { prefix, next_hops, before: before.offer, after }
+            let moved = is_moved.then(|| self.next_hops().cloned());
+            Change { prefix, moved, before: before.offer, after }
         })
     }
 
     fn decide(&mut self, is_own: bool) {
         if is_own {
             self.several().choice = None;
-            self.several().next_hops.clear();
+            self.several().next_hops = None;
             return;
         }
         let Self::Several(several) = self else { return };
@@ -135,7 +126,7 @@ impl Entry {
             return;
         }
         several.choice = decide(&several.paths);
-        several.next_hops = several.choice.as_ref().map(|choice| next_hops(&several.paths, choice)).unwrap_or_default();
+        several.next_hops = several.choice.as_ref().map(|choice| next_hops(&several.paths, choice).into());
     }
 }
 

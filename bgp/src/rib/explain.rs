@@ -45,7 +45,7 @@ impl Table {
 
     /// The next hops in use for exactly this prefix, and what decided.
     pub(crate) fn used(&self, prefix: &IpNet) -> (Vec<Address>, Option<Step>) {
-        let used = |entry: &Entry| (entry.next_hops().to_vec(), entry.choice().map(|choice| choice.step));
+        let used = |entry: &Entry| (entry.used(), entry.choice().map(|choice| choice.step));
         self.entries.get(prefix).map(used).unwrap_or_default()
     }
 
@@ -55,7 +55,7 @@ impl Table {
         let choice = entry.choice()?;
         let (winner, rivals): (Vec<_>, Vec<_>) = entry.routes(*prefix, false).partition(|route| route.best);
         let winner = winner.into_iter().next()?;
-        Some(Best { winner, step: choice.step, next_hops: entry.next_hops().to_vec(), rivals })
+        Some(Best { winner, step: choice.step, next_hops: entry.used(), rivals })
     }
 }
 

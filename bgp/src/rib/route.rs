@@ -36,6 +36,8 @@ pub(crate) struct Word {
     pub(crate) hop: Hop,
     /// The router's address that is used.
     pub(crate) next_hop: Address,
+    /// The same, as all next hops of a prefix with this path alone: shared by them, as a table holds so many of these.
+    pub(crate) ways: Arc<[Address]>,
     /// Whether import rules let it pass; else it is kept and never used, so that other rules can be tried on it.
     pub(crate) is_admitted: bool,
 }

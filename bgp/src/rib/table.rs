@@ -3,7 +3,10 @@
 //! In: paths that come and go by neighbour (Adj-RIB-In, RFC 4271 §3.2). Out: the changes to what is in use (Loc-RIB).
 //! A path may be stale; that changes when it goes, and nothing else (RFC 4724 §4.2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -15,8 +18,8 @@ use super::{Offer, Own, Path, entries::Entries, entry::Entry, touched::Touched};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Change {
     pub(crate) prefix: IpNet,
-    /// All its next hops now, none if it is gone; `None` if they are as they were.
-    pub(crate) next_hops: Option<Vec<Address>>,
+    /// All its next hops now, if they are others; `None` if it is gone.
+    pub(crate) moved: Option<Option<Arc<[Address]>>>,
     /// What could be told of it before.
     pub(crate) before: Offer,
     /// And now.
@@ -188,8 +191,8 @@ impl Table {
             let told = entry.told(self.tells_several);
             entry.settle(prefix, is_own, told, self.tells_several)
         });
-        let next_hops = change.and_then(|change| change.next_hops);
-        Change { prefix, next_hops, before, after: self.offer(&prefix) }
+        let moved = change.and_then(|change| change.moved);
+        Change { prefix, moved, before, after: self.offer(&prefix) }
     }
 }
 

@@ -44,7 +44,7 @@ impl Session {
     }
 
     pub(super) fn note(&mut self, note: Note) {
-        self.act(Action::Note(note));
+        self.act(Action::Note(note.into()));
     }
 
     /// Sends what reads the same in every dialect: everything but an UPDATE.

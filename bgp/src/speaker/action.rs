@@ -1,6 +1,6 @@
 //! Everything a speaker can ask for, on one page.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -34,7 +34,7 @@ pub enum Action {
         /// Whereto.
         prefix: IpNet,
         /// Equally good ways, sorted, without doubles, at least one.
-        next_hops: Vec<Address>,
+        next_hops: Arc<[Address]>,
     },
     /// No way to this prefix is known any more.
     Remove {
@@ -47,7 +47,7 @@ pub enum Action {
     /// A connection that cannot be protected is not to be made, nor accepted.
     Protect(BTreeMap<Address, Protection>),
     /// Another path is the best, or its next hops are others: told while somebody watches.
-    BestChanged(BestChange),
+    BestChanged(Box<BestChange>),
     /// These are all the monitoring stations to dial from now on, again and again until they listen; one whose terms are others now is
     /// hung up on first. Answered by `StationUp`, then `StationReady` each time all was written, and `StationDown`.
     Monitor(BTreeMap<SocketAddr, Monitoring>),
@@ -59,5 +59,5 @@ pub enum Action {
         octets: Vec<u8>,
     },
     /// Something worth a line in the log.
-    Note(Note),
+    Note(Box<Note>),
 }

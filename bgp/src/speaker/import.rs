@@ -41,7 +41,7 @@ impl Speaker {
         self.actions.extend(
             refused
                 .into_iter()
-                .map(|(refusal, prefixes)| Action::Note(Note::RoutesRefused { neighbour, prefixes, refusal })),
+                .map(|(refusal, prefixes)| Action::Note(Note::RoutesRefused { neighbour, prefixes, refusal }.into())),
         );
     }
 
@@ -110,6 +110,7 @@ impl<'a> Import<'a> {
                 attributes: Arc::clone(&attributes),
                 hop,
                 next_hop,
+                ways: Arc::new([next_hop]),
                 is_admitted: false, // until it is judged
             });
             self.changes.reserve(prefixes.len());

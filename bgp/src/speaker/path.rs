@@ -36,11 +36,11 @@ impl Speaker {
         let fall = view.fall.filter(|fall| known_fall.as_ref() != Some(fall));
         self.paths.insert(neighbour, view);
         if let Some(fall) = fall {
-            self.actions.push_back(Action::Note(Note::PathDown { neighbour, diagnostic }));
+            self.actions.push_back(Action::Note(Note::PathDown { neighbour, diagnostic }.into()));
             self.with_session(now, neighbour, |session| session.path_fell(now, &fall));
         }
         if is_up && (!was_up || fall.is_some()) {
-            self.actions.push_back(Action::Note(Note::PathUp { neighbour }));
+            self.actions.push_back(Action::Note(Note::PathUp { neighbour }.into()));
         }
         self.with_session(now, neighbour, |session| session.path_is(now, is_up));
     }

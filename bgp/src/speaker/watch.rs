@@ -63,7 +63,7 @@ impl Speaker {
     /// Tells of changes, if somebody watches.
     pub(super) fn report(&mut self, changes: &[Change]) {
         if self.is_watched {
-            let told = changes.iter().map(|change| Action::BestChanged(self.best_change(change)));
+            let told = changes.iter().map(|change| Action::BestChanged(self.best_change(change).into()));
             let told: Vec<_> = told.collect();
             self.actions.extend(told);
         }

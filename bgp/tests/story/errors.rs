@@ -162,7 +162,10 @@ fn fate_of(mut foreign: Foreign, attributes: &[u8], nlri: &[u8]) -> Fate {
 
 fn flaw(action: &Action) -> Option<(FlawKind, u8)> {
     match action {
-        Action::Note(Note::Malformed { flaw, .. }) => Some((flaw.kind, flaw.attribute)),
+        Action::Note(note) => match &**note {
+            Note::Malformed { flaw, .. } => Some((flaw.kind, flaw.attribute)),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -310,7 +310,7 @@ fn a_neighbour_that_talks_nonsense_takes_only_its_own_routes_along() {
     assert!(foreign.actions.contains(&Action::Remove { prefix: net("10.0.0.0/8") }));
     let states: Vec<_> = foreign.speaker.neighbours().map(|view| view.state).collect();
     assert_eq!(states, [SessionState::Idle, SessionState::Established]);
-    let down = |action: &Action| matches!(action, Action::Note(Note::SessionDown { .. }));
+    let down = |action: &Action| matches!(action, Action::Note(note) if matches!(**note, Note::SessionDown { .. }));
     assert_eq!(foreign.actions.iter().filter(|action| down(action)).count(), 1);
 }
 
@@ -323,7 +323,7 @@ fn a_stranger_is_turned_away() {
     foreign.handle(Event::ConnectionOpened { connection, neighbour: address(99), outgoing: false, local });
 
     assert_eq!(foreign.actions[0], Action::Close { connection });
-    assert!(matches!(foreign.actions[1], Action::Note(Note::Refused { .. })));
+    assert!(matches!(&foreign.actions[1], Action::Note(note) if matches!(**note, Note::Refused { .. })));
 }
 
 #[test]

@@ -28,7 +28,10 @@ fn with_route() -> Foreign {
 /// What is said to be wrong with the latest update.
 fn flaw_kinds(foreign: &Foreign) -> Vec<(FlawKind, u8)> {
     let flaws = foreign.actions.iter().filter_map(|action| match action {
-        Action::Note(Note::Malformed { flaw, .. }) => Some((flaw.kind, flaw.attribute)),
+        Action::Note(note) => match &**note {
+            Note::Malformed { flaw, .. } => Some((flaw.kind, flaw.attribute)),
+            _ => None,
+        },
         _ => None,
     });
     flaws.collect()
@@ -175,7 +178,7 @@ fn rfc4271_9_1_2_guards_refuse_what_a_neighbour_must_not_say() {
 
         assert!(!foreign.is_installed(PREFIX), "{refusal}");
         let note = Note::RoutesRefused { neighbour: address(1), prefixes: vec![net(PREFIX)], refusal };
-        assert!(foreign.actions.contains(&Action::Note(note)), "{:?}", foreign.actions);
+        assert!(foreign.actions.contains(&Action::Note(note.into())), "{:?}", foreign.actions);
     }
 }
 

@@ -262,7 +262,7 @@ impl Peer {
 
     pub(crate) fn notes(&self) -> Vec<Note> {
         let notes = self.actions.iter().filter_map(|action| match action {
-            Action::Note(note) => Some(note.clone()),
+            Action::Note(note) => Some(Note::clone(note)),
             _ => None,
         });
         notes.collect()

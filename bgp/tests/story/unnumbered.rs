@@ -117,7 +117,7 @@ impl Us {
     /// Over what a prefix is routed.
     fn routed(&self, prefix: &str) -> Vec<String> {
         let installed = self.actions.iter().rev().find_map(|action| match action {
-            Action::Install { prefix: of, next_hops } if *of == net(prefix) => Some(next_hops.clone()),
+            Action::Install { prefix: of, next_hops } if *of == net(prefix) => Some(next_hops.to_vec()),
             Action::Remove { prefix: of } if *of == net(prefix) => Some(Vec::new()),
             _ => None,
         });
@@ -200,7 +200,9 @@ fn rfc8950_3_a_global_router_is_used_as_it_is() {
     assert_eq!(us.routed("10.9.0.0/16"), ["2001:db8::2"]);
     assert_eq!(us.routed("10.8.0.0/16"), ["2001:db8::2"], "on which link the other address is nobody knows");
     assert_eq!(us.routed("10.7.0.0/16"), Vec::<String>::new());
-    let refused = |action: &Action| matches!(action, Action::Note(Note::RoutesRefused { prefixes, .. }) if *prefixes == [net("10.7.0.0/16")]);
+    let is_meant =
+        |note: &Note| matches!(note, Note::RoutesRefused { prefixes, .. } if *prefixes == [net("10.7.0.0/16")]);
+    let refused = |action: &Action| matches!(action, Action::Note(note) if is_meant(note));
     assert!(us.actions.iter().any(refused), "an address of some link is nobody's");
 }
 

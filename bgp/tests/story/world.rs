@@ -324,7 +324,7 @@ impl World {
             Action::Install { prefix, next_hops } => {
                 assert!(!next_hops.is_empty());
                 self.hosts[host].route_changes += 1;
-                self.hosts[host].routes.insert(prefix, next_hops);
+                self.hosts[host].routes.insert(prefix, next_hops.to_vec());
             }
             Action::Remove { prefix } => {
                 self.hosts[host].route_changes += 1;
@@ -332,12 +332,12 @@ impl World {
             }
             Action::Watch(paths) => self.hosts[host].watched = paths,
             Action::Protect(neighbours) => self.hosts[host].protected = neighbours,
-            Action::BestChanged(change) => self.hosts[host].best_changes.push(change),
+            Action::BestChanged(change) => self.hosts[host].best_changes.push(*change),
             Action::Monitor(stations) => self.hosts[host].stations = stations,
             Action::Report { connection, octets } => {
                 self.hosts[host].reports.entry(connection).or_default().extend(octets);
             }
-            Action::Note(note) => self.hosts[host].notes.push(note),
+            Action::Note(note) => self.hosts[host].notes.push(*note),
         }
     }
 

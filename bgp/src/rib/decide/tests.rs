@@ -32,6 +32,7 @@ fn path(n: u8) -> Path {
         attributes,
         hop: address.into(),
         next_hop: address.into(),
+        ways: Arc::new([address.into()]),
         is_admitted: true,
     };
     Path { word: Arc::new(word), id: 0, told_id: 0, is_stale: false }

@@ -86,6 +86,14 @@ impl<'a> Way<'a> {
         }
     }
 
+    /// Nothing goes back to whom it came from; said here, too, because that is asked most.
+    fn comes_from(self, neighbour: Address) -> bool {
+        match self {
+            Self::Own => false,
+            Self::Heard(path) => path.source.neighbour == neighbour,
+        }
+    }
+
     fn id(self) -> u32 {
         match self {
             Self::Own => OWN_ID,
@@ -139,11 +147,14 @@ impl<'a> Teller<'a> {
 
     /// `None`: it is not told of this way.
     fn told_of(&mut self, prefix: IpNet, way: Way<'_>) -> Option<Arc<Told>> {
+        let neighbour = self.session.source().neighbour;
+        if way.comes_from(neighbour) {
+            return None;
+        }
         let family = Family::of_prefix(&prefix);
         let own_hop = *self.next_hops.get(&family)?;
         let kin = kin(family, way);
         let draft = self.draft_of(kin, way)?;
-        let neighbour = self.session.source().neighbour;
         let ruling = self.exchange.export.judge(Subject { prefix, neighbour, attributes: &draft.attributes })?;
         if let Some(told) = self.told.get(&(kin, ruling)) {
             return told.clone();
