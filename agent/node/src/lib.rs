@@ -11,6 +11,7 @@
 pub mod action;
 pub mod event;
 
+mod cooling;
 pub mod discovery;
 pub mod drops;
 pub mod flows;
@@ -36,6 +37,7 @@ pub mod network;
 mod next_hop;
 pub mod object;
 pub mod prefix;
+pub mod range;
 pub mod removal;
 pub mod request;
 pub mod service;

@@ -13,6 +13,7 @@ mod report;
 mod role;
 mod route;
 mod serve;
+mod tidy;
 mod transact;
 mod wire;
 
@@ -25,6 +26,7 @@ use poplin_bgp::{Address, Asn, Speaker, Zone, bfd};
 use poplin_policy::label::Labels;
 
 use crate::action::{Action, Note};
+use crate::cooling::Cooling;
 use crate::event::Event;
 use crate::flows::Flows;
 use crate::groups::Groups;
@@ -103,6 +105,12 @@ pub struct Node {
     jobs: Jobs,
     /// Addresses that were promised, and until when nobody else gets them.
     held: BTreeMap<IpAddr, Instant>,
+    /// Addresses that were given back.
+    cooling: Cooling,
+    /// Whether a block may have become one to be given back.
+    is_untidy: bool,
+    /// When one will, if nothing happens.
+    tidy_at: Option<Instant>,
     /// Endpoints that may stand in the store unheard of: what wrote them was never answered.
     uncertain: BTreeMap<AttachmentId, ObjectKey>,
 
@@ -162,6 +170,9 @@ impl Node {
             health: Health::default(),
             jobs: Jobs::default(),
             held: BTreeMap::new(),
+            cooling: Cooling::default(),
+            is_untidy: false,
+            tidy_at: None,
             uncertain: BTreeMap::new(),
             speaker: None,
             peering: None,
@@ -223,7 +234,7 @@ impl Node {
     /// When [`Event::Tick`] is due, even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let speaker = self.speaker.as_ref().and_then(Speaker::next_deadline);
-        let after = [self.apply_after, self.transact_after, self.flows_after, self.reflects_until];
+        let after = [self.apply_after, self.transact_after, self.flows_after, self.reflects_until, self.tidy_at];
         let ends = [self.jobs.next_deadline(), self.adoption_ends(), self.health.next_deadline(), speaker];
         after.into_iter().chain(ends).flatten().min()
     }
@@ -241,6 +252,7 @@ impl Node {
         let lapsed = self.reflects_until.take_if(|until| *until <= now);
         self.has_world_moved |= lapsed.is_some();
         self.jobs.forget_hope(now);
+        self.note_freed(now);
         self.end_adoption(now);
         self.expire_jobs(now);
         self.register(now);
@@ -250,6 +262,7 @@ impl Node {
         self.apply(now);
         self.advance_wired();
         self.transact(now);
+        self.tidy(now);
         if std::mem::take(&mut self.has_world_moved) {
             self.peer(now);
         }
