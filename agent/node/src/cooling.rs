@@ -63,4 +63,9 @@ impl Resting {
     pub fn begin(&mut self, address: IpAddr) {
         self.fresh.insert(address);
     }
+
+    /// The addresses that rest.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.since.keys().copied().filter(|address| self.until(*address).is_some())
+    }
 }

@@ -11,6 +11,7 @@
 pub mod action;
 pub mod event;
 
+pub mod audit;
 mod cooling;
 pub mod discovery;
 pub mod drops;
@@ -20,6 +21,7 @@ pub mod groups;
 pub mod health;
 mod ipam;
 mod job;
+pub mod mend;
 pub mod node;
 pub mod outlook;
 mod peering;
@@ -28,6 +30,7 @@ pub mod policing;
 pub mod routing;
 mod serving;
 pub mod underlay;
+pub mod usage;
 mod wish;
 
 pub mod kernel;

@@ -15,6 +15,7 @@ mod route;
 mod serve;
 mod tidy;
 mod transact;
+mod truth;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -297,6 +298,10 @@ impl Node {
         };
         match departing(mirror, me, detach) {
             Err(refusal) => self.answer(request, Answer::Refused(refusal)),
+            Ok(Some(endpoint)) if self.is_alive(detach, endpoint) => {
+                let (name, interface) = (endpoint.name.clone(), endpoint.interface.to_string());
+                self.answer(request, Answer::Refused(Refusal::StillWired { name, interface }));
+            }
             Ok(Some(endpoint)) => {
                 let attachment = endpoint.attachment.clone();
                 self.begin(now, request, attachment, Wish::Detach);
@@ -307,8 +312,18 @@ impl Node {
                     let attachment = attachment.clone();
                     self.begin(now, request, attachment, Wish::Detach);
                 }
-                Detach::Endpoint(_) => self.answer(request, Answer::Detached(None)),
+                Detach::Endpoint(_) | Detach::Remains(_) => self.answer(request, Answer::Detached(None)),
             },
+        }
+    }
+
+    /// Whether only what is dead is to be cleared away, and this is not known to be.
+    fn is_alive(&self, detach: &Detach, endpoint: &Endpoint) -> bool {
+        match detach {
+            Detach::Attachment(_) | Detach::Endpoint(_) => false,
+            Detach::Remains(_) => {
+                self.kernel.as_ref().is_none_or(|kernel| kernel.links.contains_key(&endpoint.interface))
+            }
         }
     }
 

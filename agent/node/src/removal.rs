@@ -66,6 +66,14 @@ pub fn removal(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> Remov
     removal
 }
 
+/// Whether a host is written down, or something is that it holds.
+pub fn is_known(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> bool {
+    let mut blocks = standing.values().filter_map(|object| <&Block>::try_from(object).ok());
+    standing.contains_key(&ObjectKey::Host(host.clone()))
+        || endpoints(standing).any(|endpoint| endpoint.host == *host)
+        || blocks.any(|block| block.host == *host)
+}
+
 fn endpoints(standing: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &Endpoint> {
     standing.values().filter_map(|object| object.try_into().ok())
 }

@@ -79,6 +79,8 @@ pub enum Detach {
     Attachment(AttachmentId),
     /// By the endpoint's name.
     Endpoint(EndpointName),
+    /// By the endpoint's name, if nothing of it is left in the kernel.
+    Remains(EndpointName),
 }
 
 /// The answer to a request.
@@ -234,6 +236,14 @@ pub enum Refusal {
         /// Who asks.
         attachment: AttachmentId,
     },
+    /// An endpoint that was to be cleared away is alive.
+    #[error("endpoint {name} is not gone: its interface {interface} is there")]
+    StillWired {
+        /// Which.
+        name: EndpointName,
+        /// The interface.
+        interface: String,
+    },
     /// A port to be published leads to somebody else already.
     #[error("{wanted} cannot be published: endpoint {holder} publishes {held} on this host")]
     PortTaken {
@@ -326,6 +336,7 @@ impl Refusal {
             Refusal::AddressKept { .. } => "ask for another address, or end that: `poplin ipam release ADDRESS`",
             Refusal::AddressOfOtherHost { .. } => "attach it on that host, or ask for another address",
             Refusal::StickyWithoutName { .. } => "name the endpoint: its addresses are kept under that name",
+            Refusal::StillWired { .. } => "detach it: `poplin detach NAME`",
             Refusal::PortTaken { .. } => "publish another port, or detach that endpoint first; see `poplin ports`",
             Refusal::PortLeadsNowhere { .. } => {
                 "publish it at an address of the other family, or add a pool of this one"
@@ -356,6 +367,7 @@ impl Refusal {
             | Refusal::AddressKept { .. }
             | Refusal::AddressOfOtherHost { .. }
             | Refusal::StickyWithoutName { .. }
+            | Refusal::StillWired { .. }
             | Refusal::PortTaken { .. }
             | Refusal::PortLeadsNowhere { .. }
             | Refusal::TwoAddressesOfOneFamily { .. }

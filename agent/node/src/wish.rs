@@ -190,7 +190,7 @@ pub fn mac_of(attachment: &AttachmentId, side: &str) -> Mac {
 pub fn departing<'a>(mirror: &'a Mirror, host: &Host, detach: &Detach) -> Result<Option<&'a Endpoint>, Refusal> {
     match detach {
         Detach::Attachment(attachment) => Ok(mirror.endpoint_on(attachment, &host.name)),
-        Detach::Endpoint(name) => match mirror.endpoint(name) {
+        Detach::Endpoint(name) | Detach::Remains(name) => match mirror.endpoint(name) {
             Some(endpoint) if endpoint.host != host.name => {
                 Err(Refusal::DetachElsewhere { name: name.clone(), host: endpoint.host.clone() })
             }

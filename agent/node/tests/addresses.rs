@@ -314,3 +314,21 @@ fn a_pool_that_is_closed_gets_all_its_empty_blocks_back() {
 
     assert_eq!(desk.blocks(), Vec::<&Block>::new());
 }
+
+#[test]
+fn only_the_remains_of_an_endpoint_are_cleared_away() {
+    let mut desk = Desk::new(vec![pool("10.77.0.0/29", 29)]);
+    desk.attach(Attach { name: Some(EndpointName::new("web")), ..wish("a") });
+    let remains = || Event::DetachRequested(RequestId(3), Detach::Remains(EndpointName::new("web")));
+
+    let alive = desk.ask(remains());
+    assert!(matches!(alive, Answer::Refused(Refusal::StillWired { .. })), "{alive:?}");
+    assert_eq!(desk.node.truth(desk.now).unwrap().unwired, BTreeSet::new());
+
+    desk.tell(Event::KernelRead(KernelState::default()));
+    assert_eq!(desk.node.truth(desk.now).unwrap().unwired, BTreeSet::from([EndpointName::new("web")]));
+    let gone = desk.ask(remains());
+
+    assert!(matches!(gone, Answer::Detached(Some(_))), "{gone:?}");
+    assert!(desk.endpoints().is_empty() && desk.blocks()[0].taken.is_empty());
+}
