@@ -50,7 +50,13 @@ const DOCUMENTS: [&str; 40] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 23] = [
+const REPORTS: [&str; 29] = [
+    "ShowAddressesResponse",
+    "PoolUse",
+    "HostUse",
+    "AddressUse",
+    "CheckAddressesResponse",
+    "AddressFinding",
     "GetStatusResponse",
     "StoreStatus",
     "SessionStatus",

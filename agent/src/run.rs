@@ -302,6 +302,9 @@ impl Agent {
             Call::Check(attachment, answer) => {
                 let _ = answer.send(self.node.check(&attachment));
             }
+            Call::Truth(answer) => {
+                let _ = answer.send(self.node.truth(Instant::now()));
+            }
             Call::Status(answer) => {
                 let _ = answer.send(self.node.status(Instant::now()));
             }

@@ -138,19 +138,30 @@ impl World {
 
 /// Whether what lives in that namespace, or in none, is within a scope; the namespaces are those that were declared.
 pub(crate) fn is_in(declared: &BTreeMap<String, Labels>, scope: &Scope, namespace: Option<&str>) -> bool {
-    match (scope, namespace) {
-        (Scope::Anywhere, _) => true,
-        (Scope::Namespace(wanted), namespace) => namespace == Some(wanted),
-        (Scope::Namespaces(selector), Some(namespace)) => selector.admits(&namespace_labels(declared, namespace)),
-        (Scope::Namespaces(_), None) => false,
-        (Scope::Global, namespace) => namespace.is_none(),
+    scope.has(namespace, namespace.and_then(|name| declared.get(name)))
+}
+
+impl Scope {
+    /// Whether what lives in that namespace, or in none, is within it; `declared` are the labels the namespace was declared with, if it was.
+    pub fn has(&self, namespace: Option<&str>, declared: Option<&Labels>) -> bool {
+        match (self, namespace) {
+            (Self::Anywhere, _) => true,
+            (Self::Namespace(wanted), namespace) => namespace == Some(wanted),
+            (Self::Namespaces(selector), Some(namespace)) => selector.admits(&known_by(namespace, declared)),
+            (Self::Namespaces(_), None) => false,
+            (Self::Global, namespace) => namespace.is_none(),
+        }
     }
 }
 
 fn namespace_labels(declared: &BTreeMap<String, Labels>, namespace: &str) -> Labels {
+    known_by(namespace, declared.get(namespace))
+}
+
+fn known_by(namespace: &str, declared: Option<&Labels>) -> Labels {
     let names = NAMESPACE_NAME_KEYS.map(|key| (key, namespace));
     let named = Labels::try_from_pairs(names).unwrap_or_default();
-    declared.get(namespace).map_or(named.clone(), |declared| named.over(declared))
+    declared.map_or(named.clone(), |declared| named.over(declared))
 }
 
 /// Labels every namespace has: its name.

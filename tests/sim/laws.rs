@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_agent::resource::{ROOT, decode};
+use poplin_node::audit::{Standing, faults};
 use poplin_node::kernel::{KernelState, NextHop, Target};
 use poplin_node::name::AttachmentId;
 use poplin_node::object::{Block, Endpoint, Object};
@@ -57,6 +58,12 @@ pub fn stored(world: &World) -> Stored {
     stored
 }
 
+fn standing(world: &World) -> Standing {
+    let objects = world.store.snapshot(ROOT).entries.into_iter();
+    let objects = objects.map(|entry| decode(&entry).expect("no key but ours").expect("every value can be read").value);
+    objects.map(|object| (object.key(), object)).collect()
+}
+
 /// After every transaction: an address is one endpoint's, and taken in one block by its attachment; nothing else is taken.
 pub fn store(world: &World) {
     let Stored { blocks, endpoints } = stored(world);
@@ -76,6 +83,7 @@ pub fn store(world: &World) {
         assert_eq!(other, None, "{address} is taken in two blocks");
     }
     assert_eq!(held, taken, "addresses of endpoints, and those taken in blocks");
+    assert_eq!(faults(&standing(world), None), BTreeSet::new());
 }
 
 /// At every answer: it comes in time, and what it promises stands.

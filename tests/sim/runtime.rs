@@ -111,6 +111,7 @@ impl Runtime {
         // Some are twins: the runtime of another host believes it has the same container.
         let twin = index.checked_sub(1).filter(|_| chance.one_in(12));
         let name = chance.one_in(5).then(|| EndpointName::new(format!("n{}", chance.below(3))));
+        let is_sticky = name.is_some() && chance.one_in(2);
         let mut addresses = BTreeSet::new();
         if chance.one_in(4) {
             addresses.insert(IpAddr::from([10, 77, 0, u8::try_from(chance.below(16)).expect("it is below 16")]));
@@ -129,6 +130,9 @@ impl Runtime {
             has_all_addresses: false,
             mac: None,
             network: None,
+            pools: BTreeSet::new(),
+            is_sticky,
+            at: None,
         };
         if let Some(twin) = twin {
             attach.attachment = self.containers[twin].attach.attachment.clone();
@@ -442,7 +446,7 @@ impl Runtime {
         for index in 0..self.containers.len() {
             self.cue_soon(index, Ask::Leave);
         }
-        self.settle(Duration::from_secs(60));
+        self.settle(Duration::from_secs(140));
         laws::empty(&self.world);
     }
 

@@ -103,10 +103,13 @@ fn a_block_that_empties_stays_and_the_route_to_it_too() {
     let (web, db) = (fabric.container(1, "web"), fabric.container(2, "db"));
     until("db answers", || web.reaches(db.v4()));
 
+    let blocks = blocks_of(&fabric.hosts);
+
     fabric.hosts[1].cni_delete(&db);
     let heir = fabric.container(2, "heir");
 
-    assert_eq!(heir.v4(), db.v4());
+    assert_eq!(blocks_of(&fabric.hosts), blocks);
+    assert!(heir.v4() != db.v4() && heir.v6() != db.v6(), "an address that was given back rests");
     until("the heir answers", || web.reaches(heir.v4()) && web.reaches(heir.v6()));
 }
 

@@ -6,6 +6,7 @@ mod fabric;
 mod mesh;
 mod reflectors;
 
+mod addresses;
 mod bfd;
 mod death;
 mod drift;

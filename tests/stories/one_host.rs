@@ -104,8 +104,9 @@ fn detach_leaves_nothing_and_gives_the_address_back() {
     assert!(host.get(&["endpoints"]).as_array().is_none_or(Vec::is_empty));
     assert!(!web.namespace().output("ip", &["link", "show", "eth0"]).status.success(), "eth0 is gone");
     assert_eq!(host.status()["blocks"][0]["taken"].as_u64().unwrap_or(0), 0);
-    let heir = attached(&lab, &host, "heir", &[]);
-    assert_eq!(heir.v4(), address, "the address is free again");
+    let mut heir = lab.container("heir");
+    host.attach_with(&mut heir, &["--ip", &address.to_string()]);
+    assert_eq!(heir.v4(), address, "the address is free again for who asks for it");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use poplin_proto::connect;
 use poplin_proto::v1::bgp_service_client::BgpServiceClient;
+use poplin_proto::v1::ipam_service_client::IpamServiceClient;
 use poplin_proto::v1::policy_service_client::PolicyServiceClient;
 use poplin_proto::v1::resource_service_client::ResourceServiceClient;
 use poplin_proto::v1::status_service_client::StatusServiceClient;
@@ -30,6 +31,10 @@ pub(crate) async fn policies(socket: &Path) -> Result<PolicyServiceClient<Channe
 
 pub(crate) async fn statuses(socket: &Path) -> Result<StatusServiceClient<Channel>, Problem> {
     Ok(StatusServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+}
+
+pub(crate) async fn ipam(socket: &Path) -> Result<IpamServiceClient<Channel>, Problem> {
+    Ok(IpamServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
 }
 
 pub(crate) async fn bgp(socket: &Path) -> Result<BgpServiceClient<Channel>, Problem> {

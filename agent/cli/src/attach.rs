@@ -51,6 +51,12 @@ pub(crate) struct Attach {
     /// Wanted address, one a family; otherwise a pool gives one.
     #[arg(long = "ip", value_name = "ADDRESS")]
     addresses: Vec<IpAddr>,
+    /// Pool the address shall be of; may be given again, for the other family.
+    #[arg(long = "pool", value_name = "POOL")]
+    pools: Vec<String>,
+    /// Keep the address for an endpoint of this name when it is detached, and take the one that was kept.
+    #[arg(long)]
+    sticky: bool,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -88,6 +94,8 @@ impl Attach {
             published: self.published.clone(),
             addresses: self.addresses.iter().map(ToString::to_string).collect(),
             network: self.network.clone().unwrap_or_default(),
+            pools: self.pools.clone(),
+            sticky: self.sticky,
             mac: self.mac.clone().unwrap_or_default(),
         }
     }

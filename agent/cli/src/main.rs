@@ -21,6 +21,7 @@ mod explain;
 mod files;
 mod get;
 mod host;
+mod ipam;
 mod kind;
 mod lint;
 mod metrics;
@@ -71,6 +72,7 @@ enum Verb {
     Detach(detach::Detach),
     Ports(ports::Ports),
     Host(host::Host),
+    Ipam(ipam::Ipam),
     Status(status::Status),
     Routes(routes::Routes),
     Bgp(bgp::Bgp),
@@ -106,6 +108,7 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Detach(detach) => detach.run(&socket).await,
         Verb::Ports(ports) => ports.run(&socket).await,
         Verb::Host(host) => host.run(&socket).await,
+        Verb::Ipam(ipam) => ipam.run(&socket).await,
         Verb::Status(status) => status.run(&socket).await,
         Verb::Routes(routes) => routes.run(&socket).await,
         Verb::Bgp(bgp) => bgp.run(&socket).await,

@@ -33,7 +33,10 @@ fn line(row: &[String], widths: &[usize]) -> String {
 /// Column titles of the object's kind.
 pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
     let (usual, more): (&[&str], &[&str]) = match &resource.object {
-        Some(Object::Pool(_)) => (&["CIDR", "BLOCK", "HOSTS", "NAT", "DISABLED"], &[]),
+        Some(Object::Pool(_)) => (
+            &["CIDR", "BLOCK", "HOSTS", "NAT", "DISABLED"],
+            &["NAMESPACES", "NETWORKS", "MANUAL", "RESERVED", "STRICT", "MOST BLOCKS"],
+        ),
         Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID", "DRAIN"], &[]),
         Some(Object::Endpoint(_)) => (&["HOST", "ADDRESSES", "ATTACHMENT"], &["INTERFACE", "MAC", "MTU", "NETNS"]),
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
@@ -78,7 +81,11 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = pool.spec.unwrap_or_default();
             let block = spec.block_size.map(|bits| format!("/{bits}"));
             let nat = nat(spec.nat.as_ref());
-            (vec![text(&spec.cidr), or(block, NOTHING), any(&spec.hosts), nat, yes(spec.disabled)], Vec::new())
+            let usual = vec![text(&spec.cidr), or(block, NOTHING), any(&spec.hosts), nat, yes(spec.disabled)];
+            let most = or(spec.max_blocks_per_host, NOTHING);
+            let whose = [any(&spec.namespaces), any(&spec.networks), yes(spec.manual)];
+            let bounds = [list(&spec.reserved), yes(spec.strict_affinity), most];
+            (usual, whose.into_iter().chain(bounds).collect())
         }
         Some(Object::Host(host)) => {
             let spec = host.spec.unwrap_or_default();

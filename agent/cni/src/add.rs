@@ -36,6 +36,7 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
         addresses: conf.addresses(&sandbox.args),
         namespace: conf.namespace(&sandbox.args),
         published: conf.published(),
+        pools: conf.pools.clone().unwrap_or_default(),
         ..AttachRequest::default()
     }
 }

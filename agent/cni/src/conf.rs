@@ -30,6 +30,8 @@ pub(crate) struct Conf {
     pub(crate) socket: Option<PathBuf>,
     /// Labels of every endpoint of this network.
     labels: Option<BTreeMap<String, String>>,
+    /// Pools that addresses of this network are of; absent = any.
+    pub(crate) pools: Option<Vec<String>>,
     args: Option<Args>,
     runtime_config: Option<RuntimeConfig>,
     /// What the plugins before in the chain made; at CHECK and DEL, what the whole chain made.

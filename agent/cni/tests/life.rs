@@ -66,10 +66,11 @@ fn an_attachment_that_cannot_be_furnished_is_taken_back() {
 }
 
 #[test]
-fn labels_addresses_and_ports_reach_the_agent() {
+fn labels_addresses_pools_and_ports_reach_the_agent() {
     let Some(container) = Container::new() else { return };
     let mut conf = conf("1.0.0");
     conf["labels"] = json!({"app": "web"});
+    conf["pools"] = json!(["shop"]);
     conf["runtimeConfig"] =
         json!({"ips": ["10.77.0.5"], "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
 
@@ -81,6 +82,7 @@ fn labels_addresses_and_ports_reach_the_agent() {
     assert_eq!(labels, expected);
     assert_eq!(world.attached[0].addresses, ["10.77.0.5"]);
     assert_eq!(world.attached[0].published, ["8080:80/tcp"]);
+    assert_eq!(world.attached[0].pools, ["shop"]);
 }
 
 #[test]

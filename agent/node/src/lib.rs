@@ -11,6 +11,8 @@
 pub mod action;
 pub mod event;
 
+pub mod audit;
+mod cooling;
 pub mod discovery;
 pub mod drops;
 pub mod flows;
@@ -19,6 +21,7 @@ pub mod groups;
 pub mod health;
 mod ipam;
 mod job;
+pub mod mend;
 pub mod node;
 pub mod outlook;
 mod peering;
@@ -27,6 +30,7 @@ pub mod policing;
 pub mod routing;
 mod serving;
 pub mod underlay;
+pub mod usage;
 mod wish;
 
 pub mod kernel;
@@ -36,6 +40,7 @@ pub mod network;
 mod next_hop;
 pub mod object;
 pub mod prefix;
+pub mod range;
 pub mod removal;
 pub mod request;
 pub mod service;

@@ -31,6 +31,8 @@ pub struct Mirror {
     endpoints_on: BTreeMap<HostName, BTreeSet<EndpointName>>,
     /// The blocks of each host.
     blocks_of: BTreeMap<HostName, BTreeSet<(PoolName, IpNet)>>,
+    /// Blocks that came, changed or went since somebody asked.
+    altered: BTreeSet<(PoolName, IpNet)>,
 }
 
 impl Mirror {
@@ -127,6 +129,7 @@ impl Mirror {
             }
             Object::Block(block) => {
                 let key = (block.pool.clone(), block.cidr);
+                self.altered.insert(key.clone());
                 self.blocks_of.entry(block.host.clone()).or_default().insert(key);
             }
             Object::Pool(_)
@@ -157,9 +160,11 @@ impl Mirror {
                 }
             }
             Some(Object::Block(block)) => {
+                let key = (block.pool, block.cidr);
                 if let Some(keys) = self.blocks_of.get_mut(&block.host) {
-                    keys.remove(&(block.pool, block.cidr));
+                    keys.remove(&key);
                 }
+                self.altered.insert(key);
             }
             Some(
                 Object::Pool(_)
@@ -194,6 +199,11 @@ impl Mirror {
         &'m T: TryFrom<&'m Object>,
     {
         <&T>::try_from(&self.objects.get(key)?.value).ok()
+    }
+
+    /// The blocks that came, changed or went since this was asked last.
+    pub fn take_altered(&mut self) -> BTreeSet<(PoolName, IpNet)> {
+        std::mem::take(&mut self.altered)
     }
 
     /// The version of an object, if it exists.
@@ -364,6 +374,8 @@ mod tests {
             netns: "/run/netns/x".into(),
             mtu_bytes: 1500,
             network: None,
+            is_sticky: false,
+            since: None,
         })
     }
 

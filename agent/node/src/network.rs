@@ -42,7 +42,7 @@ pub fn free_index(name: &str, taken: &BTreeSet<u16>) -> Option<u16> {
     (0..=u16::MAX).map(|step| start.wrapping_add(step)).find(|index| is_usable(*index) && !taken.contains(index))
 }
 
-/// A prefix of a family for a network whose author named none: in a pool, in no other network, and without a block of anybody. Nothing: no pool
+/// A prefix of a family for a network whose author named none: in a pool that gives to whoever asks and not all reserved, in no other network, and without a block of anybody. Nothing: no pool
 /// has room.
 pub fn carve<'a>(
     is_v6: bool,
@@ -51,7 +51,7 @@ pub fn carve<'a>(
     networks: impl Iterator<Item = &'a Network> + Clone,
     blocks: impl Iterator<Item = &'a Block> + Clone,
 ) -> Option<IpNet> {
-    let of_family = |pool: &&Pool| matches!(pool.cidr, IpNet::V6(_)) == is_v6 && pool.is_enabled;
+    let of_family = |pool: &&Pool| matches!(pool.cidr, IpNet::V6(_)) == is_v6 && pool.is_enabled && !pool.is_manual;
     let is_free = |prefix: &IpNet| {
         let mut subnets = networks.clone().filter(|other| other.name != *name).flat_map(|other| &other.subnets);
         !subnets.any(|other| overlap(other, prefix)) && !blocks.clone().any(|block| overlap(&block.cidr, prefix))
@@ -60,12 +60,13 @@ pub fn carve<'a>(
         let bits = (pool.cidr.max_prefix_len() - HOST_BITS).max(pool.cidr.prefix_len());
         let count = block_count(pool.cidr, bits);
         let start = u128::from(hash64(&["subnet", name.as_str()])) % count;
-        (0..count.min(MOST_TRIES)).map(|step| block_at(pool.cidr, bits, (start + step) % count)).find(is_free)
+        let prefixes = pool.reserved.blocks_from(pool.cidr, bits, start).take(MOST_TRIES);
+        prefixes.map(|index| block_at(pool.cidr, bits, index)).find(is_free)
     })
 }
 
 /// How many places of a pool are looked at. Pools of IPv6 have more than anybody can look at, and are empty.
-const MOST_TRIES: u128 = 1 << 16;
+const MOST_TRIES: usize = 1 << 16;
 
 /// Whether two prefixes share an address.
 pub fn overlap(one: &IpNet, other: &IpNet) -> bool {
@@ -76,14 +77,12 @@ pub fn overlap(one: &IpNet, other: &IpNet) -> bool {
 mod tests {
     use poplin_policy::circle::Circle;
     use poplin_policy::label::Labels;
-    use poplin_policy::selector::Selector;
 
     use super::*;
     use crate::name::{HostName, PoolName};
 
     fn pool(cidr: &str) -> Pool {
-        let name = PoolName::new("main");
-        Pool { name, cidr: cidr.parse().unwrap(), block_bits: 26, hosts: Selector::all(), is_enabled: true, nat: None }
+        Pool::open(PoolName::new("main"), cidr.parse().unwrap(), 26)
     }
 
     fn network(name: &str, subnet: IpNet) -> Network {
@@ -116,12 +115,7 @@ mod tests {
     #[test]
     fn networks_get_what_no_network_has_and_no_host_has_claimed() {
         let main = pool("10.77.0.0/22");
-        let claimed = Block {
-            pool: main.name.clone(),
-            cidr: "10.77.2.64/26".parse().unwrap(),
-            host: HostName::new("h1"),
-            taken: std::collections::BTreeMap::new(),
-        };
+        let claimed = Block::empty(main.name.clone(), "10.77.2.64/26".parse().unwrap(), HostName::new("h1"));
         let mut networks = Vec::new();
         for number in 0..3 {
             let name = NetworkName::new(format!("n{number}"));

@@ -13,7 +13,9 @@ mod report;
 mod role;
 mod route;
 mod serve;
+mod tidy;
 mod transact;
+mod truth;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +27,7 @@ use poplin_bgp::{Address, Asn, Speaker, Zone, bfd};
 use poplin_policy::label::Labels;
 
 use crate::action::{Action, Note};
+use crate::cooling::Cooling;
 use crate::event::Event;
 use crate::flows::Flows;
 use crate::groups::Groups;
@@ -103,6 +106,12 @@ pub struct Node {
     jobs: Jobs,
     /// Addresses that were promised, and until when nobody else gets them.
     held: BTreeMap<IpAddr, Instant>,
+    /// Addresses that were given back.
+    cooling: Cooling,
+    /// Whether a block may have become one to be given back.
+    is_untidy: bool,
+    /// When one will, if nothing happens.
+    tidy_at: Option<Instant>,
     /// Endpoints that may stand in the store unheard of: what wrote them was never answered.
     uncertain: BTreeMap<AttachmentId, ObjectKey>,
 
@@ -162,6 +171,9 @@ impl Node {
             health: Health::default(),
             jobs: Jobs::default(),
             held: BTreeMap::new(),
+            cooling: Cooling::default(),
+            is_untidy: false,
+            tidy_at: None,
             uncertain: BTreeMap::new(),
             speaker: None,
             peering: None,
@@ -223,7 +235,7 @@ impl Node {
     /// When [`Event::Tick`] is due, even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let speaker = self.speaker.as_ref().and_then(Speaker::next_deadline);
-        let after = [self.apply_after, self.transact_after, self.flows_after, self.reflects_until];
+        let after = [self.apply_after, self.transact_after, self.flows_after, self.reflects_until, self.tidy_at];
         let ends = [self.jobs.next_deadline(), self.adoption_ends(), self.health.next_deadline(), speaker];
         after.into_iter().chain(ends).flatten().min()
     }
@@ -241,6 +253,7 @@ impl Node {
         let lapsed = self.reflects_until.take_if(|until| *until <= now);
         self.has_world_moved |= lapsed.is_some();
         self.jobs.forget_hope(now);
+        self.note_freed(now);
         self.end_adoption(now);
         self.expire_jobs(now);
         self.register(now);
@@ -250,6 +263,7 @@ impl Node {
         self.apply(now);
         self.advance_wired();
         self.transact(now);
+        self.tidy(now);
         if std::mem::take(&mut self.has_world_moved) {
             self.peer(now);
         }
@@ -284,6 +298,10 @@ impl Node {
         };
         match departing(mirror, me, detach) {
             Err(refusal) => self.answer(request, Answer::Refused(refusal)),
+            Ok(Some(endpoint)) if self.is_alive(detach, endpoint) => {
+                let (name, interface) = (endpoint.name.clone(), endpoint.interface.to_string());
+                self.answer(request, Answer::Refused(Refusal::StillWired { name, interface }));
+            }
             Ok(Some(endpoint)) => {
                 let attachment = endpoint.attachment.clone();
                 self.begin(now, request, attachment, Wish::Detach);
@@ -294,8 +312,18 @@ impl Node {
                     let attachment = attachment.clone();
                     self.begin(now, request, attachment, Wish::Detach);
                 }
-                Detach::Endpoint(_) => self.answer(request, Answer::Detached(None)),
+                Detach::Endpoint(_) | Detach::Remains(_) => self.answer(request, Answer::Detached(None)),
             },
+        }
+    }
+
+    /// Whether only what is dead is to be cleared away, and this is not known to be.
+    fn is_alive(&self, detach: &Detach, endpoint: &Endpoint) -> bool {
+        match detach {
+            Detach::Attachment(_) | Detach::Endpoint(_) => false,
+            Detach::Remains(_) => {
+                self.kernel.as_ref().is_none_or(|kernel| kernel.links.contains_key(&endpoint.interface))
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RemoteAs, R
 use poplin_policy::circle::Circle;
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
-use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Tier};
+use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Scope, Tier};
 use poplin_policy::nat::{Outgoing, Published};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
@@ -24,6 +24,8 @@ use crate::kernel::Mac;
 use crate::name::{
     AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
 };
+use crate::prefix::ordinal_of;
+use crate::range::Ranges;
 pub use crate::service::{HealthCheck, Service};
 pub use crate::statics::StaticRoute;
 use crate::{CONNECT_RETRY, HOLD_TIME};
@@ -174,10 +176,42 @@ pub struct Pool {
     pub block_bits: u8,
     /// Hosts that may claim blocks.
     pub hosts: Selector,
+    /// Where endpoints must live that get addresses of it.
+    pub namespaces: Scope,
+    /// Networks whose endpoints get addresses of it, and no others; absent = whoever, in a network or in none.
+    pub networks: Option<Selector>,
     /// Whether new addresses are taken from it.
     pub is_enabled: bool,
+    /// Whether it gives only to who asks for it or for one of its addresses.
+    pub is_manual: bool,
+    /// What of it nobody gets.
+    pub reserved: Ranges,
+    /// Whether hosts take addresses out of their own blocks only.
+    pub is_strict: bool,
+    /// How many blocks a host may hold; absent = any number.
+    pub max_blocks: Option<u32>,
     /// How packets from its addresses leave the fabric, if not as they are.
     pub nat: Option<Outgoing>,
+}
+
+impl Pool {
+    /// One that gives all it has to whoever asks.
+    pub fn open(name: PoolName, cidr: IpNet, block_bits: u8) -> Self {
+        Self {
+            name,
+            cidr,
+            block_bits,
+            hosts: Selector::all(),
+            namespaces: Scope::Anywhere,
+            networks: None,
+            is_enabled: true,
+            is_manual: false,
+            reserved: Ranges::default(),
+            is_strict: false,
+            max_blocks: None,
+            nat: None,
+        }
+    }
 }
 
 /// A part of a pool that one host holds, with the addresses taken from it. The unit of compare-and-swap.
@@ -191,6 +225,36 @@ pub struct Block {
     pub host: HostName,
     /// Ordinal of each taken address (0 = the first of the block) and whose it is.
     pub taken: BTreeMap<u32, AttachmentId>,
+    /// Ordinals that were given back, the first one first: for a while they go to nobody else.
+    pub freed: Vec<u32>,
+    /// Ordinals that wait for the endpoint of that name to come back.
+    pub kept: BTreeMap<u32, EndpointName>,
+}
+
+impl Block {
+    /// One that nothing was taken of.
+    pub fn empty(pool: PoolName, cidr: IpNet, host: HostName) -> Self {
+        Self { pool, cidr, host, taken: BTreeMap::new(), freed: Vec::new(), kept: BTreeMap::new() }
+    }
+
+    /// Where an address stands in it, if it does.
+    pub fn ordinal_of(&self, address: IpAddr) -> Option<u32> {
+        self.cidr.contains(&address).then(|| ordinal_of(self.cidr, address))
+    }
+
+    /// Gives an address back that this attachment has; kept for an endpoint that is to have it again, if one is named.
+    pub fn release(&mut self, ordinal: u32, holder: &AttachmentId, keeper: Option<&EndpointName>) -> bool {
+        if self.taken.get(&ordinal) != Some(holder) {
+            return false;
+        }
+        self.taken.remove(&ordinal);
+        self.freed.retain(|other| *other != ordinal);
+        match keeper {
+            Some(name) => drop(self.kept.insert(ordinal, name.clone())),
+            None => self.freed.push(ordinal),
+        }
+        true
+    }
 }
 
 /// A network of container runtimes.
@@ -258,6 +322,17 @@ pub struct Endpoint {
     pub mtu_bytes: u32,
     /// The network it was attached by.
     pub network: Option<NetworkName>,
+    /// Whether its addresses are kept for it when it goes.
+    pub is_sticky: bool,
+    /// When it was attached, in seconds since 1970; absent = nobody said.
+    pub since: Option<u64>,
+}
+
+impl Endpoint {
+    /// Who is to have its addresses again when it is gone.
+    pub fn keeper(&self) -> Option<&EndpointName> {
+        Some(&self.name).filter(|_| self.is_sticky)
+    }
 }
 
 /// A BGP neighbour that is not a host of the fabric.
@@ -465,6 +540,8 @@ pub struct Fabric {
     pub failsafe: Failsafe,
     /// How hosts exchange routes.
     pub routing: Routing,
+    /// How long an address that was given back goes to nobody else.
+    pub cooldown: Duration,
 }
 
 /// What becomes of established flows that policy comes to deny.
@@ -489,6 +566,12 @@ impl Default for Fabric {
             existing_flows: ExistingFlows::Recheck,
             failsafe: Failsafe::default(),
             routing: Routing::default(),
+            cooldown: COOLDOWN,
         }
     }
 }
+
+/// How long an address that was given back goes to nobody else by default: as long as Linux remembers a TCP connection that is over
+/// (include/net/tcp.h, `TCP_TIMEWAIT_LEN`), and longer than most names and neighbours are believed. Longer makes hosts with many short-lived
+/// containers claim more blocks.
+pub const COOLDOWN: Duration = Duration::from_secs(60);

@@ -292,7 +292,7 @@ mod tests {
     /// What h1 announces while it holds a block and the kernel has this route to it.
     fn announced_with(cidr: &str, route: Option<Target>) -> BTreeSet<IpNet> {
         let cidr: IpNet = cidr.parse().unwrap();
-        let block = Block { pool: PoolName::new("four"), cidr, host: me().name, taken: BTreeMap::new() };
+        let block = Block::empty(PoolName::new("four"), cidr, me().name);
         let mut mirror = Mirror::default();
         mirror.change(1, vec![Versioned { value: Object::Block(block), version: 1 }], vec![]);
         let mut kernel = KernelState::default();

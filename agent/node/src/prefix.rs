@@ -42,12 +42,18 @@ pub fn size_of(block: IpNet) -> u32 {
     1 << (block.max_prefix_len() - block.prefix_len()).min(31)
 }
 
+/// How many addresses a prefix has; one of 2^128 counts as 2^127.
+pub fn address_count(prefix: IpNet) -> u128 {
+    1 << (prefix.max_prefix_len() - prefix.prefix_len()).min(127)
+}
+
 /// The address alone, as a prefix.
 pub fn host_prefix(address: IpAddr) -> IpNet {
     IpNet::from(address)
 }
 
-fn number(address: IpAddr) -> u128 {
+/// The address as a number, within its family.
+pub(crate) fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(u32::from(address)),
         IpAddr::V6(address) => u128::from(address),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::name::{AttachmentId, EndpointName, HostName};
+use crate::name::{EndpointName, HostName};
 use crate::object::{Block, Endpoint, Object, ObjectKey};
 use crate::prefix::ordinal_of;
 
@@ -57,9 +57,21 @@ pub fn removal(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> Remov
         removal.endpoints.extend(some.iter().map(|endpoint| endpoint.name.clone()));
         removal.steps.push(plan.without(some, &mut removal.addresses_freed));
     }
-    plan.give_up_blocks(host, &others, &mut removal);
+    let heir = standing.keys().find_map(|key| match key {
+        ObjectKey::Host(name) if name != host => Some(name),
+        _ => None,
+    });
+    plan.give_up_blocks(host, &others, heir, &mut removal);
     removal.steps.push(Step { puts: Vec::new(), deletes: vec![ObjectKey::Host(host.clone())] });
     removal
+}
+
+/// Whether a host is written down, or something is that it holds.
+pub fn is_known(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> bool {
+    let mut blocks = standing.values().filter_map(|object| <&Block>::try_from(object).ok());
+    standing.contains_key(&ObjectKey::Host(host.clone()))
+        || endpoints(standing).any(|endpoint| endpoint.host == *host)
+        || blocks.any(|block| block.host == *host)
 }
 
 fn endpoints(standing: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &Endpoint> {
@@ -87,8 +99,15 @@ impl Plan {
         Step { puts, deletes: endpoints.iter().map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone())).collect() }
     }
 
-    /// The host's blocks go: those with addresses at other hosts to one of these, the others back to their pools.
-    fn give_up_blocks(&mut self, host: &HostName, others: &[&Endpoint], removal: &mut Removal) {
+    /// The host's blocks go: those with addresses at other hosts to one of these, those with addresses that are kept for somebody to an heir, the
+    /// others back to their pools.
+    fn give_up_blocks(
+        &mut self,
+        host: &HostName,
+        others: &[&Endpoint],
+        heir: Option<&HostName>,
+        removal: &mut Removal,
+    ) {
         let held: Vec<_> = self.blocks.iter_mut().filter(|(_, block)| block.host == *host).collect();
         let mut steps: Vec<Step> = Vec::new();
         for (index, (key, block)) in held.into_iter().enumerate() {
@@ -98,11 +117,12 @@ impl Plan {
             let step = steps.last_mut().expect("the first block begins a step");
             let users: BTreeMap<u32, &Endpoint> = users(block, others);
             removal.addresses_freed += block.taken.len() - users.len();
-            match users.values().next() {
-                Some(user) => {
+            let heir = heir.filter(|_| !block.kept.is_empty());
+            match users.values().next().map(|user| &user.host).or(heir) {
+                Some(next) => {
                     block.taken.retain(|ordinal, _| users.contains_key(ordinal));
-                    block.host = user.host.clone();
-                    removal.blocks_moved.insert(block.cidr, user.host.clone());
+                    block.host = next.clone();
+                    removal.blocks_moved.insert(block.cidr, next.clone());
                     step.puts.push(Object::Block(block.clone()));
                 }
                 None => {
@@ -116,11 +136,11 @@ impl Plan {
 }
 
 fn release(block: &mut Block, endpoint: &Endpoint) {
-    let within = endpoint.addresses.iter().filter(|address| block.cidr.contains(*address));
-    let ordinals: Vec<u32> = within.map(|address| ordinal_of(block.cidr, *address)).collect();
-    block
-        .taken
-        .retain(|ordinal, holder: &mut AttachmentId| !(ordinals.contains(ordinal) && *holder == endpoint.attachment));
+    for address in &endpoint.addresses {
+        if let Some(ordinal) = block.ordinal_of(*address) {
+            block.release(ordinal, &endpoint.attachment, endpoint.keeper());
+        }
+    }
 }
 
 /// Which of the endpoints have addresses of a block, by ordinal.

@@ -42,6 +42,12 @@ pub struct Attach {
     pub mac: Option<Mac>,
     /// The network it joins; it then lives in the namespace of that name.
     pub network: Option<NetworkName>,
+    /// Pools its addresses shall be of; a family of which none is named gets of any.
+    pub pools: BTreeSet<PoolName>,
+    /// Whether its addresses shall be kept for the endpoint of that name when it goes, and those be given that are.
+    pub is_sticky: bool,
+    /// When it asks, in seconds since 1970; absent = nobody says.
+    pub at: Option<u64>,
 }
 
 /// The wish that an endpoint be known better than when it was attached: a runtime tells late who it is.
@@ -73,6 +79,8 @@ pub enum Detach {
     Attachment(AttachmentId),
     /// By the endpoint's name.
     Endpoint(EndpointName),
+    /// By the endpoint's name, if nothing of it is left in the kernel.
+    Remains(EndpointName),
 }
 
 /// The answer to a request.
@@ -143,13 +151,35 @@ pub enum Refusal {
         network: NetworkName,
     },
     /// No pool is enabled for this host.
-    #[error("no enabled pool admits host {host}")]
+    #[error("no enabled pool admits host {host}{home}")]
     NoPool {
         /// This host.
         host: HostName,
+        /// Where who asks lives, in words; empty = in no namespace.
+        home: String,
+    },
+    /// A pool that was asked for does not admit who asks.
+    #[error("pool {pool} gives no address: {reason}")]
+    PoolRefuses {
+        /// The pool asked for.
+        pool: PoolName,
+        /// Why.
+        reason: &'static str,
+    },
+    /// This host may claim no more blocks, and those it holds are full.
+    #[error("host {host} may hold {most} blocks of pool {pool} and no more, and there is no other address for it")]
+    TooManyBlocks {
+        /// The last pool that was tried.
+        pool: PoolName,
+        /// This host.
+        host: HostName,
+        /// How many.
+        most: u32,
     },
     /// No pool has an address left for this host.
-    #[error("pool {pool} is full: all {blocks} blocks of {cidr} are claimed and this host's have no address left")]
+    #[error(
+        "pool {pool} is full: all {blocks} blocks of {cidr} are claimed and no address is left in those this host may use"
+    )]
     PoolFull {
         /// The last pool that was tried.
         pool: PoolName,
@@ -173,6 +203,46 @@ pub enum Refusal {
         address: IpAddr,
         /// Who has it.
         holder: AttachmentId,
+    },
+    /// A wanted address is nobody's ever.
+    #[error("address {address} is reserved in pool {pool}")]
+    AddressReserved {
+        /// The address asked for.
+        address: IpAddr,
+        /// Its pool.
+        pool: PoolName,
+    },
+    /// A wanted address waits for an endpoint to come back.
+    #[error("address {address} is kept for endpoint {endpoint}")]
+    AddressKept {
+        /// The address asked for.
+        address: IpAddr,
+        /// For whom.
+        endpoint: EndpointName,
+    },
+    /// A wanted address is in another host's block, and its pool is strict.
+    #[error("address {address} is in a block of host {host}, and pool {pool} has strictAffinity")]
+    AddressOfOtherHost {
+        /// The address asked for.
+        address: IpAddr,
+        /// Who holds the block.
+        host: HostName,
+        /// Its pool.
+        pool: PoolName,
+    },
+    /// Two keepers cannot be told apart.
+    #[error("{attachment} cannot be sticky: it has no name")]
+    StickyWithoutName {
+        /// Who asks.
+        attachment: AttachmentId,
+    },
+    /// An endpoint that was to be cleared away is alive.
+    #[error("endpoint {name} is not gone: its interface {interface} is there")]
+    StillWired {
+        /// Which.
+        name: EndpointName,
+        /// The interface.
+        interface: String,
     },
     /// A port to be published leads to somebody else already.
     #[error("{wanted} cannot be published: endpoint {holder} publishes {held} on this host")]
@@ -252,10 +322,21 @@ impl Refusal {
             Refusal::AttachedElsewhere { .. } | Refusal::DetachElsewhere { .. } => "run the command on that host",
             Refusal::OtherNamespace { .. } => "detach it first, or use another container id",
             Refusal::NoNetwork { .. } => "see `poplin get networks`",
-            Refusal::NoPool { .. } => "apply a Pool whose hosts selector admits this host; see `poplin get pools`",
-            Refusal::PoolFull { .. } => "add a pool, or detach containers that are gone; see `poplin get endpoints`",
+            Refusal::NoPool { .. } => {
+                "apply a Pool whose selectors admit it and which is not manual, or ask for a pool; see `poplin get pools`"
+            }
+            Refusal::PoolRefuses { .. } => "ask for another pool, or change that one; see `poplin get pools`",
+            Refusal::TooManyBlocks { .. } => {
+                "raise maxBlocksPerHost of the pool, or add another; see `poplin ipam show`"
+            }
+            Refusal::PoolFull { .. } => "add a pool, or see `poplin ipam show` for who has it and `poplin ipam leaks`",
             Refusal::AddressOutsidePools { .. } => "see `poplin get pools` for what may be asked for",
             Refusal::AddressTaken { .. } => "ask for another address, or for none to get any",
+            Refusal::AddressReserved { .. } => "ask for another address, or take it out of `reserved` of the pool",
+            Refusal::AddressKept { .. } => "ask for another address, or end that: `poplin ipam release ADDRESS`",
+            Refusal::AddressOfOtherHost { .. } => "attach it on that host, or ask for another address",
+            Refusal::StickyWithoutName { .. } => "name the endpoint: its addresses are kept under that name",
+            Refusal::StillWired { .. } => "detach it: `poplin detach NAME`",
             Refusal::PortTaken { .. } => "publish another port, or detach that endpoint first; see `poplin ports`",
             Refusal::PortLeadsNowhere { .. } => {
                 "publish it at an address of the other family, or add a pool of this one"
@@ -275,11 +356,18 @@ impl Refusal {
             Refusal::NoNetwork { .. }
             | Refusal::NoPool { .. }
             | Refusal::PoolFull { .. }
+            | Refusal::PoolRefuses { .. }
+            | Refusal::TooManyBlocks { .. }
             | Refusal::AddressOutsidePools { .. } => true,
             Refusal::NameTaken { .. }
             | Refusal::AttachedElsewhere { .. }
             | Refusal::OtherNamespace { .. }
             | Refusal::AddressTaken { .. }
+            | Refusal::AddressReserved { .. }
+            | Refusal::AddressKept { .. }
+            | Refusal::AddressOfOtherHost { .. }
+            | Refusal::StickyWithoutName { .. }
+            | Refusal::StillWired { .. }
             | Refusal::PortTaken { .. }
             | Refusal::PortLeadsNowhere { .. }
             | Refusal::TwoAddressesOfOneFamily { .. }

@@ -54,6 +54,7 @@ pub fn next_move(
         network: attach.network.clone(),
         ports: attach.ports.clone(),
         published: attach.published.clone(),
+        is_sticky: attach.is_sticky,
         ..known.clone()
     };
     Ok(if renewed == *known { Move::Wire } else { Move::Store(renewed) })
@@ -86,8 +87,11 @@ fn new_endpoint(
     mtu_bytes: u32,
     attach: &Attach,
 ) -> Result<Endpoint, Refusal> {
+    if attach.is_sticky && attach.name.is_none() {
+        return Err(Refusal::StickyWithoutName { attachment: attach.attachment.clone() });
+    }
     let name = endpoint_name(mirror, host, attach)?;
-    let ground = Ground::of(mirror, attach.network.as_ref())?;
+    let ground = Ground::of(mirror, attach.network.as_ref(), attach.namespace.as_deref())?;
     let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, attach, &ground)?;
     let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).unwrap_or(mtu_bytes);
     fits_published(mirror, &host.name, (&attach.attachment, &addresses), &attach.published)?;
@@ -105,6 +109,8 @@ fn new_endpoint(
         netns: attach.netns.clone(),
         mtu_bytes,
         attachment: attach.attachment.clone(),
+        is_sticky: attach.is_sticky,
+        since: attach.at,
     })
 }
 
@@ -184,7 +190,7 @@ pub fn mac_of(attachment: &AttachmentId, side: &str) -> Mac {
 pub fn departing<'a>(mirror: &'a Mirror, host: &Host, detach: &Detach) -> Result<Option<&'a Endpoint>, Refusal> {
     match detach {
         Detach::Attachment(attachment) => Ok(mirror.endpoint_on(attachment, &host.name)),
-        Detach::Endpoint(name) => match mirror.endpoint(name) {
+        Detach::Endpoint(name) | Detach::Remains(name) => match mirror.endpoint(name) {
             Some(endpoint) if endpoint.host != host.name => {
                 Err(Refusal::DetachElsewhere { name: name.clone(), host: endpoint.host.clone() })
             }
@@ -200,7 +206,6 @@ mod tests {
     use crate::name::PoolName;
     use crate::object::{Object, Pool, Versioned};
     use poplin_policy::label::Labels;
-    use poplin_policy::selector::Selector;
 
     fn host(name: &str) -> Host {
         Host {
@@ -226,19 +231,15 @@ mod tests {
             has_all_addresses: false,
             mac: None,
             network: None,
+            pools: BTreeSet::new(),
+            is_sticky: false,
+            at: None,
         }
     }
 
     fn mirror() -> Mirror {
         let mut mirror = Mirror::default();
-        let pool = Pool {
-            name: PoolName::new("four"),
-            cidr: "10.77.0.0/24".parse().unwrap(),
-            block_bits: 26,
-            hosts: Selector::all(),
-            is_enabled: true,
-            nat: None,
-        };
+        let pool = Pool::open(PoolName::new("four"), "10.77.0.0/24".parse().unwrap(), 26);
         mirror.change(1, vec![Versioned { value: Object::Pool(pool), version: 1 }], vec![]);
         mirror
     }

@@ -395,17 +395,15 @@ fn endpoint(name: &str, at: &str) -> Object {
         netns: format!("/run/netns/{name}").into(),
         mtu_bytes: 1500,
         network: None,
+        is_sticky: false,
+        since: None,
     })
 }
 
 fn masquerading(cidr: &str) -> Pool {
     Pool {
-        name: PoolName::new("four"),
-        cidr: cidr.parse().unwrap(),
-        block_bits: 26,
-        hosts: Selector::all(),
-        is_enabled: true,
         nat: Some(Outgoing { source: SourceNat::Masquerade, exclude: Vec::new() }),
+        ..Pool::open(PoolName::new("four"), cidr.parse().unwrap(), 26)
     }
 }
 

@@ -16,7 +16,6 @@ use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
 use poplin_node::{Action, Event, Identity, Node};
 use poplin_policy::delta::Change;
 use poplin_policy::label::Labels;
-use poplin_policy::selector::Selector;
 
 /// The wait after a first refusal of the kernel.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -182,12 +181,14 @@ fn wish(container: &str) -> Attach {
         has_all_addresses: false,
         mac: None,
         network: None,
+        pools: BTreeSet::new(),
+        is_sticky: false,
+        at: None,
     }
 }
 
 fn pool(name: &str, cidr: &str, block_bits: u8) -> Object {
-    let (name, cidr, hosts) = (PoolName::new(name), net(cidr), Selector::all());
-    Object::Pool(Pool { name, cidr, block_bits, hosts, is_enabled: true, nat: None })
+    Object::Pool(Pool::open(PoolName::new(name), net(cidr), block_bits))
 }
 
 fn four() -> Object {

@@ -29,7 +29,7 @@ fn world(holders: &[u8], taken: &[Taken]) -> BTreeMap<ObjectKey, Object> {
     let mut blocks: Vec<Block> = Vec::new();
     for (index, holder) in holders.iter().enumerate() {
         let cidr = format!("10.0.{index}.0/26").parse().unwrap();
-        blocks.push(Block { pool: PoolName::new("p"), cidr, host: host(*holder), taken: BTreeMap::new() });
+        blocks.push(Block::empty(PoolName::new("p"), cidr, host(*holder)));
     }
     let mut objects = Vec::new();
     for (number, (block, ordinal, user)) in taken.iter().enumerate() {
@@ -59,6 +59,8 @@ fn endpoint(number: usize, user: u8, block: &Block, ordinal: u32) -> Object {
         netns: format!("/run/netns/{number}").into(),
         mtu_bytes: 1500,
         network: None,
+        is_sticky: false,
+        since: None,
     })
 }
 

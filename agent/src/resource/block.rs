@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use poplin_node::name::{AttachmentId, HostName, PoolName};
+use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
 use poplin_node::object::Block;
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,26 @@ pub(super) struct StoredBlock {
     host: String,
     /// Ordinal of the address → `container/interface`.
     taken: BTreeMap<u32, String>,
+    /// Ordinals that were given back, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    freed: Vec<u32>,
+    /// Ordinal of the address → the endpoint it waits for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    kept: BTreeMap<u32, String>,
 }
 
 impl From<&Block> for StoredBlock {
     fn from(block: &Block) -> Self {
         let taken = block.taken.iter().map(|(ordinal, holder)| (*ordinal, holder.to_string())).collect();
-        Self { pool: block.pool.to_string(), cidr: block.cidr.to_string(), host: block.host.to_string(), taken }
+        let kept = block.kept.iter().map(|(ordinal, name)| (*ordinal, name.to_string())).collect();
+        Self {
+            pool: block.pool.to_string(),
+            cidr: block.cidr.to_string(),
+            host: block.host.to_string(),
+            taken,
+            freed: block.freed.clone(),
+            kept,
+        }
     }
 }
 
@@ -34,6 +48,8 @@ impl StoredBlock {
             cidr: self.cidr.parse().ok()?,
             host: HostName::new(self.host),
             taken,
+            freed: self.freed,
+            kept: self.kept.into_iter().map(|(ordinal, name)| (ordinal, EndpointName::new(name))).collect(),
         })
     }
 }

@@ -36,6 +36,8 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
         netns: spec.netns.into(),
         mtu_bytes: spec.mtu_bytes,
         network: Some(spec.network).filter(|name| !name.is_empty()).map(NetworkName::new),
+        is_sticky: spec.sticky,
+        since: Some(spec.attached_at).filter(|seconds| *seconds > 0),
     }))
 }
 
@@ -60,6 +62,8 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
             ports: endpoint.ports.iter().map(ToString::to_string).collect(),
             published: endpoint.published.iter().map(ToString::to_string).collect(),
             network: endpoint.network.as_ref().map(ToString::to_string).unwrap_or_default(),
+            sticky: endpoint.is_sticky,
+            attached_at: endpoint.since.unwrap_or_default(),
         }),
         ..v1::Endpoint::default()
     }

@@ -10,7 +10,7 @@ use poplin_manifest::field::{
     Findings, Invalid, Invalids, checked_labels, checked_name, parse, selector, show_labels, within, word,
 };
 use poplin_node::name::HostName;
-use poplin_node::object::{ExistingFlows, Fabric, Host, Routing};
+use poplin_node::object::{COOLDOWN, ExistingFlows, Fabric, Host, Routing};
 use poplin_policy::host::{Failsafe, WorkloadToHost};
 use poplin_policy::model::{PortMatch, PortProtocol};
 use poplin_proto::v1;
@@ -100,19 +100,34 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let inbound = failsafe(&mut findings, "spec.failsafeInbound", &spec.failsafe_inbound, default.failsafe.inbound);
     let outbound = failsafe(&mut findings, "spec.failsafeOutbound", &spec.failsafe_outbound, default.failsafe.outbound);
     let bfd = spec.bfd.map_or(default.bfd, |bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
+    let cooldown = findings.take(cooldown(spec.address_cooldown_seconds));
     let routing = findings.take_part(routing(&spec));
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
-    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows).zip(routing);
-    findings.finish(checked.map(|((((asn, mtu_bytes), workload_to_host), existing_flows), routing)| Fabric {
-        asn,
-        is_meshed,
-        bfd,
-        mtu_bytes,
-        workload_to_host,
-        existing_flows,
-        failsafe: Failsafe { inbound, outbound },
-        routing,
+    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows).zip(routing).zip(cooldown);
+    findings.finish(checked.map(|(((((asn, mtu_bytes), workload_to_host), existing_flows), routing), cooldown)| {
+        Fabric {
+            asn,
+            is_meshed,
+            bfd,
+            mtu_bytes,
+            workload_to_host,
+            existing_flows,
+            failsafe: Failsafe { inbound, outbound },
+            routing,
+            cooldown,
+        }
     }))
+}
+
+/// Longest rest of an address, in seconds: a day. Who wants longer wants it reserved.
+const LONGEST_COOLDOWN_SECONDS: u32 = 86_400;
+
+fn cooldown(seconds: Option<u32>) -> Result<Duration, Invalid> {
+    let checked = seconds.map(|seconds| {
+        within("spec.addressCooldownSeconds", seconds, 0, LONGEST_COOLDOWN_SECONDS, " s")
+            .map_err(|invalid| invalid.advice("take 60 for the usual, or 0 for none"))
+    });
+    Ok(checked.transpose()?.map_or(COOLDOWN, |seconds| Duration::from_secs(seconds.into())))
 }
 
 /// The longest time that a BGP neighbour can be told (RFC 9494 §3.1: 24 bits).

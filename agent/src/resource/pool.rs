@@ -1,10 +1,12 @@
 //! Pools.
 
 use ipnet::IpNet;
-use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector};
+use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector, within};
 use poplin_node::name::PoolName;
 use poplin_node::object::Pool;
 use poplin_node::prefix::MAX_BLOCK_HOST_BITS;
+use poplin_node::range::{Range, Ranges};
+use poplin_policy::model::Scope;
 use poplin_proto::v1;
 
 use super::nat;
@@ -18,12 +20,56 @@ pub(super) fn check(pool: &v1::Pool) -> Result<Pool, Invalids> {
     let cidr = findings.take(net("spec.cidr", &spec.cidr).and_then(usable));
     let block_bits = cidr.and_then(|cidr| findings.take(block_bits(cidr, spec.block_size)));
     let hosts = findings.take(selector("spec.hosts", &spec.hosts));
+    let namespaces = findings.take(namespaces(&spec.namespaces));
+    let networks = Some(spec.networks.as_str()).filter(|text| !text.trim().is_empty());
+    let networks = findings.take(networks.map(|text| selector("spec.networks", text)).transpose());
+    let reserved = cidr.map(|cidr| reserved(&mut findings, &spec.reserved, cidr));
+    let most = spec.max_blocks_per_host.map(|most| within("spec.maxBlocksPerHost", most, 1, u32::MAX, ""));
+    let max_blocks = findings.take(most.transpose().map_err(|invalid| {
+        invalid.advice("to take no new addresses from it set disabled: true; for no bound leave it out")
+    }));
     let name = PoolName::new(checked_name(pool.metadata.as_ref()));
     let nat = cidr.zip(spec.nat.as_ref()).and_then(|(cidr, nat)| nat::check(&mut findings, "spec.nat", nat, cidr));
-    let is_enabled = !spec.disabled;
-    let checked = cidr.zip(block_bits).zip(hosts);
-    let checked = checked.map(|((cidr, block_bits), hosts)| Pool { name, cidr, block_bits, hosts, is_enabled, nat });
-    findings.finish(checked)
+    let checked = cidr.zip(block_bits).zip(hosts).zip(namespaces).zip(networks).zip(reserved).zip(max_blocks);
+    findings.finish(checked.map(|((((((cidr, block_bits), hosts), namespaces), networks), reserved), max_blocks)| {
+        Pool {
+            hosts,
+            namespaces,
+            networks,
+            is_enabled: !spec.disabled,
+            is_manual: spec.manual,
+            reserved,
+            is_strict: spec.strict_affinity,
+            max_blocks,
+            nat,
+            ..Pool::open(name, cidr, block_bits)
+        }
+    }))
+}
+
+fn namespaces(text: &str) -> Result<Scope, Invalid> {
+    match text.trim() {
+        "" => Ok(Scope::Anywhere),
+        "global()" => Ok(Scope::Global),
+        text => selector("spec.namespaces", text).map(Scope::Namespaces),
+    }
+}
+
+/// Checks what nobody shall get: ranges, and all inside the pool.
+fn reserved(findings: &mut Findings, texts: &[String], cidr: IpNet) -> Ranges {
+    let check = |(index, text): (usize, &String)| {
+        let field = format!("spec.reserved[{index}]");
+        let range = text.parse::<Range>().map_err(|error| {
+            Invalid::new(&field, "BAD_RANGE", format!("{text:?}: {error}"))
+                .advice(format!("write a prefix, an address, or two with a dash: {0}-{0}", cidr.network()))
+        })?;
+        match range.is_within(cidr) {
+            true => Ok(range),
+            false => Err(Invalid::new(&field, "OUTSIDE_CIDR", format!("{range} is not inside {cidr}"))
+                .advice(format!("reserve what lies between {} and {}", cidr.network(), cidr.broadcast()))),
+        }
+    };
+    findings.take_all(texts.iter().enumerate().map(check)).into_iter().collect()
 }
 
 /// Containers cannot live where routers do not forward to.

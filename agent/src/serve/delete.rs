@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use poplin_node::name::{NetworkName, PoolName, RouteMapName};
-use poplin_node::object::{Network, Object, ObjectKey};
+use poplin_node::object::{Block, Network, Object, ObjectKey};
 use poplin_policy::model::{Policy, Rule};
 use poplin_proto::Failure;
 use poplin_proto::v1::{DeleteRequest, DeleteResponse};
@@ -77,7 +77,7 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         }
         ObjectKey::Pool(name) => {
             let blocks = standing.values().filter_map(|object| match object {
-                Object::Block(block) if block.pool == *name => Some(block.taken.len()),
+                Object::Block(block) if block.pool == *name => Some(block.taken.len() + block.kept.len()),
                 _ => None,
             });
             match blocks.sum::<usize>() {
@@ -85,7 +85,7 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
                     in_use(format!("pool {name} has the addresses of network {network}"), "delete the network first")
                 }),
                 taken => in_use(
-                    format!("pool {name} is in use: {taken} of its addresses are taken"),
+                    format!("pool {name} is in use: {taken} of its addresses are taken or kept"),
                     "set disabled: true so that no new ones are taken, and replace its containers",
                 ),
             }
@@ -151,9 +151,14 @@ fn policies(standing: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &Pol
 /// Blocks that go with their pool, or with the host that held them; they have no address taken.
 fn empty_blocks(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Vec<ObjectKey> {
     let goes_along = |object: &&Object| match (object, key) {
-        (Object::Block(block), ObjectKey::Pool(pool)) => block.pool == *pool && block.taken.is_empty(),
-        (Object::Block(block), ObjectKey::Host(host)) => block.host == *host && block.taken.is_empty(),
+        (Object::Block(block), ObjectKey::Pool(pool)) => block.pool == *pool && is_empty(block),
+        (Object::Block(block), ObjectKey::Host(host)) => block.host == *host && is_empty(block),
         _ => false,
     };
     standing.values().filter(goes_along).map(Object::key).collect()
+}
+
+/// Whether nobody has an address of it, and nobody waits for one.
+fn is_empty(block: &Block) -> bool {
+    block.taken.is_empty() && block.kept.is_empty()
 }

@@ -10,6 +10,7 @@ mod delete;
 mod drops;
 mod explain;
 mod host;
+mod ipam;
 mod list;
 mod listen;
 mod neighbour;
@@ -18,6 +19,7 @@ mod remove_host;
 mod resources;
 mod routes;
 mod status;
+mod usage;
 mod workloads;
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use poplin_bgp::{Address, Advertised, NeighbourDetail, Order, OrderRefusal};
 use poplin_node::Role;
+use poplin_node::audit::Truth;
 use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
 use poplin_node::policing::Passage;
@@ -69,6 +72,8 @@ pub enum Call {
     LetGo(IpAddr),
     /// What was promised to an attachment, and what of it does not hold.
     Check(AttachmentId, oneshot::Sender<Option<(Attached, Vec<String>)>>),
+    /// What only this host can know of addresses, if it knows.
+    Truth(oneshot::Sender<Option<Truth>>),
     /// This host at this moment.
     Status(oneshot::Sender<Status>),
     /// The routes the neighbours offer, to one prefix or to all.
@@ -172,6 +177,7 @@ pub async fn serve(listener: UnixListener, desk: Desk) -> Result<(), tonic::tran
         .add_service(v1::workload_service_server::WorkloadServiceServer::new(workloads::Workloads(desk.clone())))
         .add_service(v1::policy_service_server::PolicyServiceServer::new(explain::Policies(desk.clone())))
         .add_service(v1::status_service_server::StatusServiceServer::new(status::StatusDoor(desk.clone())))
+        .add_service(v1::ipam_service_server::IpamServiceServer::new(ipam::IpamDoor(desk.clone())))
         .add_service(v1::bgp_service_server::BgpServiceServer::new(bgp::BgpDoor(desk)))
         .serve_with_incoming(UnixListenerStream::new(listener))
         .await

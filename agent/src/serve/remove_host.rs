@@ -5,7 +5,7 @@
 
 use poplin_node::name::HostName;
 use poplin_node::object::{Object, ObjectKey};
-use poplin_node::removal::{Removal, Step, removal};
+use poplin_node::removal::{Removal, Step, is_known, removal};
 use poplin_node::status::Session;
 use poplin_proto::Failure;
 use poplin_proto::v1::{RemoveHostRequest, RemoveHostResponse};
@@ -80,12 +80,11 @@ async fn plan(store: &dyn Store, host: &HostName) -> Result<(Snapshot, Option<Re
     let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
     let bears = |key: &ObjectKey| matches!(key, ObjectKey::Host(_) | ObjectKey::Endpoint(_) | ObjectKey::Block(..));
     let standing = declared(&snapshot, bears);
-    let is_there = standing.contains_key(&ObjectKey::Host(host.clone()));
-    Ok((snapshot, is_there.then(|| removal(host, &standing))))
+    Ok((snapshot, is_known(host, &standing).then(|| removal(host, &standing))))
 }
 
 /// All that is touched must be as it was read.
-fn transaction(step: Step, snapshot: &Snapshot) -> Transaction {
+pub(super) fn transaction(step: Step, snapshot: &Snapshot) -> Transaction {
     let put = |object: Object| {
         let value = encode(&object).expect("agents write blocks");
         Operation::Put { key: path_of(&object.key()), value, lease: None }

@@ -116,6 +116,61 @@ async fn a_pool_too_small_for_one_block_is_told_the_sizes() {
 }
 
 #[tokio::test]
+async fn what_a_pool_reserves_is_inside_of_it_and_its_bounds_make_sense() {
+    let shelf = Shelf::new().await;
+    let with = |more: &str| {
+        format!("{{apiVersion: poplin.dev/v1, kind: Pool, metadata: {{name: p}}, spec: {{cidr: 10.1.0.0/24, {more}}}}}")
+    };
+    let wrong = [
+        ("reserved: [10.1.0.9, 10.1.1.0-10.1.1.9]", "spec.reserved[1]: 10.1.1.0-10.1.1.9 is not inside 10.1.0.0/24"),
+        ("reserved: [10.1.0.9-10.1.0.2]", "spec.reserved[0]: \"10.1.0.9-10.1.0.2\": it ends before it begins"),
+        ("reserved: [10.1.0.9/28]", "spec.reserved[0]: \"10.1.0.9/28\": it has host bits: the prefix is 10.1.0.0/28"),
+        (
+            "reserved: [some]",
+            "spec.reserved[0]: \"some\": it is neither a prefix nor two addresses with a dash between them",
+        ),
+        ("maxBlocksPerHost: 0", "spec.maxBlocksPerHost: 0 is below 1"),
+        ("namespaces: team =", "spec.namespaces: column 6: "),
+        ("networks: team =", "spec.networks: column 6: "),
+    ];
+    for (more, message) in wrong {
+        let failure = shelf.refused(&with(more)).await;
+        assert!(failure.message.contains(message), "{more}: {}", failure.message);
+        assert!(failure.advice.is_some(), "{more}");
+    }
+    let good = "reserved: [10.1.0.0, 10.1.0.64/26, 10.1.0.1-10.1.0.9], namespaces: global(), networks: all(), manual: true, \
+                strictAffinity: true, maxBlocksPerHost: 2";
+    shelf.apply(&with(good)).await.unwrap();
+}
+
+#[tokio::test]
+async fn addresses_rest_for_a_day_at_most() {
+    let shelf = Shelf::new().await;
+    let config = |seconds: u32| {
+        format!(
+            "{{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {{name: default}}, spec: {{addressCooldownSeconds: {seconds}}}}}"
+        )
+    };
+
+    let failure = shelf.refused(&config(86_401)).await;
+
+    assert!(failure.message.contains("spec.addressCooldownSeconds: 86401 s is above 86400"), "{}", failure.message);
+    shelf.apply(&config(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pool_of_which_an_address_is_kept_is_in_use() {
+    let shelf = Shelf::new().await;
+    shelf.apply(&pool("main", "10.1.0.0/16")).await.unwrap();
+    let block = r#"{"pool":"main","cidr":"10.1.0.0/26","host":"h1","taken":{},"freed":[3],"kept":{"2":"db"}}"#;
+    shelf.claim("/poplin/v1/b/main/10.1.0.0-26", block).await;
+
+    let refused = shelf.delete("Pool", "main").await.unwrap_err();
+
+    assert!(refused.message.contains("1 of its addresses are taken or kept"), "{}", refused.message);
+}
+
+#[tokio::test]
 async fn a_pool_whose_blocks_are_claimed_keeps_its_range_and_is_deleted_only_when_empty() {
     let shelf = Shelf::new().await;
     shelf.apply(&pool("main", "10.1.0.0/16")).await.unwrap();
@@ -129,7 +184,7 @@ async fn a_pool_whose_blocks_are_claimed_keeps_its_range_and_is_deleted_only_whe
     shelf.delete("Pool", "main").await.unwrap();
 
     assert_eq!(moved.reason, "POOL_IN_USE");
-    assert_eq!(in_use.message, "pool main is in use: 1 of its addresses are taken");
+    assert_eq!(in_use.message, "pool main is in use: 1 of its addresses are taken or kept");
     assert!(shelf.store.snapshot("/poplin/v1/b/").await.unwrap().entries.is_empty(), "its empty blocks go with it");
 }
 

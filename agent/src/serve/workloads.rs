@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::SystemTime;
 
 use poplin_manifest::field::{Findings, Invalids, labels, named_ports, object_name, published_ports};
 use poplin_node::kernel::Mac;
-use poplin_node::name::{AttachmentId, EndpointName, NetworkName};
+use poplin_node::name::{AttachmentId, EndpointName, NetworkName, PoolName};
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal};
 use poplin_policy::model::NamedPort;
 use poplin_policy::nat::Published;
@@ -90,6 +91,7 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
     }
     let labels = labels("labels", &request.labels).map_err(|invalid| invalid.into_failure("attach"))?;
     let name = Some(request.name).filter(|name| !name.is_empty());
+    let is_named = name.is_some();
     Ok(Attach {
         attachment: attachment(request.container, request.container_interface)?,
         name: name.map(|name| endpoint_name(&name)).transpose()?,
@@ -102,7 +104,27 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         has_all_addresses: false,
         mac: mac(&request.mac)?,
         network: network(&request.network, &request.namespace)?,
+        pools: pools(&request.pools)?,
+        is_sticky: sticky(request.sticky, is_named)?,
+        at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs()),
     })
+}
+
+fn pools(names: &[String]) -> Result<BTreeSet<PoolName>, Failure> {
+    let check = |(index, name): (usize, &String)| {
+        object_name(&format!("pools[{index}]"), name).map_err(|invalid| invalid.into_failure("attach"))?;
+        Ok(PoolName::new(name))
+    };
+    names.iter().enumerate().map(check).collect()
+}
+
+/// What is kept is kept under a name.
+fn sticky(wanted: bool, is_named: bool) -> Result<bool, Failure> {
+    match wanted && !is_named {
+        true => Err(bad("sticky", "NO_NAME", "a sticky endpoint needs a name".to_owned())
+            .advice("name it: its addresses are kept under that name")),
+        false => Ok(wanted),
+    }
 }
 
 /// Who joins a network lives in its namespace and in no other.
@@ -210,9 +232,16 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::OtherNamespace { .. } => (Code::AlreadyExists, "ALREADY_ATTACHED"),
         Refusal::NoNetwork { .. } => (Code::NotFound, "NO_NETWORK"),
         Refusal::NoPool { .. } => (Code::FailedPrecondition, "NO_POOL"),
+        Refusal::PoolRefuses { .. } => (Code::FailedPrecondition, "POOL_REFUSES"),
         Refusal::PoolFull { .. } => (Code::ResourceExhausted, "POOL_FULL"),
+        Refusal::TooManyBlocks { .. } => (Code::ResourceExhausted, "TOO_MANY_BLOCKS"),
         Refusal::AddressOutsidePools { .. } => (Code::InvalidArgument, "ADDRESS_OUTSIDE_POOLS"),
         Refusal::AddressTaken { .. } => (Code::AlreadyExists, "ADDRESS_TAKEN"),
+        Refusal::AddressReserved { .. } => (Code::InvalidArgument, "ADDRESS_RESERVED"),
+        Refusal::AddressKept { .. } => (Code::AlreadyExists, "ADDRESS_KEPT"),
+        Refusal::AddressOfOtherHost { .. } => (Code::FailedPrecondition, "ADDRESS_OF_OTHER_HOST"),
+        Refusal::StickyWithoutName { .. } => (Code::InvalidArgument, "NO_NAME"),
+        Refusal::StillWired { .. } => (Code::FailedPrecondition, "STILL_WIRED"),
         Refusal::PortTaken { .. } => (Code::AlreadyExists, "PORT_TAKEN"),
         Refusal::PortLeadsNowhere { .. } => (Code::FailedPrecondition, "PORT_LEADS_NOWHERE"),
         Refusal::TwoAddressesOfOneFamily { .. } => (Code::InvalidArgument, "TWO_OF_ONE_FAMILY"),

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::{Result as Applied, result::Outcome};
 use poplin_proto::v1::bgp_service_server::{BgpService, BgpServiceServer};
+use poplin_proto::v1::ipam_service_server::{IpamService, IpamServiceServer};
 use poplin_proto::v1::policy_service_server::{PolicyService, PolicyServiceServer};
 use poplin_proto::v1::resource_service_server::{ResourceService, ResourceServiceServer};
 use poplin_proto::v1::status_service_server::{StatusService, StatusServiceServer};
@@ -38,6 +39,8 @@ pub(crate) struct World {
     pub(crate) detached: Vec<DetachRequest>,
     pub(crate) attached: Vec<AttachRequest>,
     pub(crate) findings: Vec<String>,
+    pub(crate) addresses: ShowAddressesResponse,
+    pub(crate) audit: CheckAddressesResponse,
 }
 
 #[derive(Clone, Default)]
@@ -66,6 +69,7 @@ impl Agent {
                 .add_service(PolicyServiceServer::new(service.clone()))
                 .add_service(StatusServiceServer::new(service.clone()))
                 .add_service(BgpServiceServer::new(service.clone()))
+                .add_service(IpamServiceServer::new(service.clone()))
                 .serve_with_incoming(UnixListenerStream::new(listener)),
         );
         Self { service, directory, _runtime: runtime }
@@ -335,5 +339,24 @@ impl BgpService for Service {
             sender.send(Ok(change)).await.unwrap();
         }
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+#[tonic::async_trait]
+impl IpamService for Service {
+    async fn show(&self, _: Request<ShowAddressesRequest>) -> Result<Response<ShowAddressesResponse>, Status> {
+        Ok(Response::new(self.world().addresses.clone()))
+    }
+
+    async fn check(&self, request: Request<CheckAddressesRequest>) -> Result<Response<CheckAddressesResponse>, Status> {
+        let mut audit = self.world().audit.clone();
+        for finding in audit.findings.iter_mut().filter(|finding| !finding.mending.is_empty()) {
+            finding.mended = request.get_ref().fix;
+        }
+        Ok(Response::new(audit))
+    }
+
+    async fn release(&self, _: Request<ReleaseAddressRequest>) -> Result<Response<ReleaseAddressResponse>, Status> {
+        Ok(Response::new(ReleaseAddressResponse::default()))
     }
 }

@@ -1,11 +1,16 @@
 //! Addresses against one plain map, and what networks and promises change about them.
 
+use poplin_policy::model::Scope;
 use proptest::prelude::*;
 
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::name::NetworkName;
+use crate::cooling::Resting;
+use crate::name::{HostName, NetworkName, PoolName};
 use crate::object::{Object, Versioned};
 use crate::prefix::host_prefix;
+use crate::range::Range;
 use crate::transaction::Transaction;
 
 fn id(number: usize) -> AttachmentId {
@@ -24,14 +29,7 @@ fn host(number: usize) -> Host {
 }
 
 fn pool(name: &str, cidr: &str, block_bits: u8) -> Pool {
-    Pool {
-        name: PoolName::new(name),
-        cidr: cidr.parse().unwrap(),
-        block_bits,
-        hosts: poplin_policy::selector::Selector::all(),
-        is_enabled: true,
-        nat: None,
-    }
+    Pool::open(PoolName::new(name), cidr.parse().unwrap(), block_bits)
 }
 
 fn wish(holder: usize) -> Attach {
@@ -47,6 +45,9 @@ fn wish(holder: usize) -> Attach {
         has_all_addresses: false,
         mac: None,
         network: None,
+        pools: BTreeSet::new(),
+        is_sticky: false,
+        at: None,
     }
 }
 
@@ -73,11 +74,14 @@ impl Shelf {
     }
 
     fn choose(&mut self, on: usize, holder: usize, wanted: &[&str]) -> Result<BTreeSet<IpAddr>, Refusal> {
-        let wanted = wanted.iter().map(|text| text.parse().unwrap()).collect();
+        let addresses = wanted.iter().map(|text| text.parse().unwrap()).collect();
+        self.grant(on, &Attach { addresses, ..wish(holder) })
+    }
+
+    fn grant(&mut self, on: usize, attach: &Attach) -> Result<BTreeSet<IpAddr>, Refusal> {
         let mut draft = Draft::default();
-        let attach = Attach { addresses: wanted, ..wish(holder) };
-        let ground = Ground::of(&self.mirror, None).expect("no network is asked for");
-        let chosen = choose(&self.mirror, &mut draft, &host(on), &attach, &ground)?;
+        let ground = Ground::of(&self.mirror, None, attach.namespace.as_deref()).expect("no network is asked for");
+        let chosen = choose(&self.mirror, &mut draft, &host(on), attach, &ground)?;
         self.keep(draft);
         Ok(chosen)
     }
@@ -87,7 +91,7 @@ impl Shelf {
         let name = NetworkName::new(network);
         let attach = Attach { addresses, network: Some(name.clone()), ..wish(holder) };
         let mut draft = Draft::default();
-        let ground = Ground::of(&self.mirror, Some(&name))?;
+        let ground = Ground::of(&self.mirror, Some(&name), None)?;
         let chosen = choose(&self.mirror, &mut draft, &host(on), &attach, &ground)?;
         self.keep(draft);
         Ok(chosen.into_iter().next().unwrap())
@@ -97,8 +101,8 @@ impl Shelf {
     fn hold(&mut self, on: usize, network: &str) -> Result<IpAddr, Refusal> {
         let name = NetworkName::new(network);
         loop {
-            let mut draft = Draft::beside(self.held.clone());
-            let ground = Ground::of(&self.mirror, Some(&name))?;
+            let mut draft = Draft::beside(self.held.clone(), Resting::default());
+            let ground = Ground::of(&self.mirror, Some(&name), None)?;
             if let Some(address) = hold(&self.mirror, &mut draft, &host(on), false, &ground)? {
                 self.held.insert(address);
                 return Ok(address);
@@ -109,7 +113,14 @@ impl Shelf {
 
     fn release(&mut self, holder: usize, addresses: &BTreeSet<IpAddr>) {
         let mut draft = Draft::default();
-        addresses.iter().for_each(|address| draft.release(&self.mirror, *address, &id(holder)));
+        addresses.iter().for_each(|address| draft.release(&self.mirror, *address, &id(holder), None));
+        self.keep(draft);
+    }
+
+    /// An endpoint goes, and its addresses are kept for one of its name.
+    fn part(&mut self, holder: usize, addresses: &BTreeSet<IpAddr>, name: &str) {
+        let (mut draft, name) = (Draft::default(), EndpointName::new(name));
+        addresses.iter().for_each(|address| draft.release(&self.mirror, *address, &id(holder), Some(&name)));
         self.keep(draft);
     }
 
@@ -299,6 +310,202 @@ proptest! {
                 }
             }
             prop_assert_eq!(shelf.taken(), model.clone());
+        }
+    }
+}
+
+fn reserving(pool: Pool, ranges: &[&str]) -> Pool {
+    Pool { reserved: ranges.iter().map(|text| text.parse::<Range>().unwrap()).collect(), ..pool }
+}
+
+#[test]
+fn what_a_pool_reserves_is_nobodys_and_a_block_of_nothing_else_is_never_claimed() {
+    let four = reserving(pool("four", "10.77.0.0/29", 30), &["10.77.0.0-10.77.0.4", "10.77.0.7"]);
+    let mut shelf = Shelf::with([four]);
+
+    let mut had: Vec<IpAddr> = (0..2).flat_map(|holder| shelf.choose(1, holder, &[]).unwrap()).collect();
+    had.sort();
+
+    assert_eq!(had, [address("10.77.0.5"), address("10.77.0.6")]);
+    assert_eq!(shelf.mirror.blocks().count(), 1);
+    assert!(matches!(shelf.choose(1, 2, &[]), Err(Refusal::PoolFull { .. })));
+    let asked = shelf.choose(1, 2, &["10.77.0.7"]);
+    assert!(matches!(asked, Err(Refusal::AddressReserved { .. })), "{asked:?}");
+}
+
+#[test]
+fn who_has_an_address_that_is_reserved_later_keeps_it_and_gives_it_back() {
+    let mut shelf = Shelf::with([pool("four", "10.77.0.0/30", 30)]);
+    let chosen = shelf.choose(1, 1, &["10.77.0.1"]).unwrap();
+
+    shelf.write(vec![Object::Pool(reserving(pool("four", "10.77.0.0/30", 30), &["10.77.0.0/31"]))]);
+
+    assert_eq!(shelf.taken().len(), 1);
+    shelf.release(1, &chosen);
+    assert_eq!(shelf.taken().len(), 0);
+    assert!(!shelf.choose(1, 2, &[]).unwrap().contains(&address("10.77.0.1")));
+}
+
+#[test]
+fn a_manual_pool_gives_only_to_who_asks_for_it_or_for_an_address() {
+    let manual = Pool { is_manual: true, ..pool("a", "10.77.0.0/30", 30) };
+    let mut shelf = Shelf::with([manual, pool("b", "10.78.0.0/30", 30)]);
+    let of_pool = |names: &[&str]| Attach { pools: names.iter().map(|name| PoolName::new(*name)).collect(), ..wish(9) };
+
+    assert_eq!(shelf.choose(1, 1, &[]).unwrap(), BTreeSet::from([address("10.78.0.0")]));
+    assert_eq!(shelf.choose(1, 2, &["10.77.0.2"]).unwrap(), BTreeSet::from([address("10.77.0.2")]));
+    assert_eq!(shelf.grant(1, &of_pool(&["a"])).unwrap(), BTreeSet::from([address("10.77.0.0")]));
+    let unknown = shelf.grant(1, &of_pool(&["c"]));
+    assert!(matches!(unknown, Err(Refusal::PoolRefuses { reason: "it does not exist", .. })), "{unknown:?}");
+    shelf.write(vec![Object::Pool(Pool { is_enabled: false, ..pool("b", "10.78.0.0/30", 30) })]);
+    assert!(matches!(shelf.choose(1, 3, &[]), Err(Refusal::NoPool { .. })), "a manual one does not step in");
+}
+
+#[test]
+fn a_pool_is_for_the_namespaces_and_networks_it_selects() {
+    let blue = |text: &str| poplin_policy::selector::Selector::parse(text).unwrap();
+    let teams = Pool { namespaces: Scope::Namespaces(blue("team == 'blue'")), ..pool("a", "10.77.0.0/30", 30) };
+    let loners = Pool { namespaces: Scope::Global, ..pool("b", "10.78.0.0/30", 30) };
+    let networks = Pool { networks: Some(blue("tier == 'gold'")), ..pool("c", "10.79.0.0/24", 26) };
+    let mut shelf = Shelf::with([teams, loners, networks]);
+    let labels = poplin_policy::label::Labels::try_from_pairs([("team", "blue")]).unwrap();
+    let namespace = poplin_policy::model::Namespace { name: "shop".to_owned(), labels, ..Default::default() };
+    shelf.write(vec![Object::Namespace(namespace), network("plain", "10.79.0.0/26", &[], &[])]);
+    let living = |home: &str| Attach { namespace: Some(home.to_owned()), ..wish(1) };
+
+    assert_eq!(shelf.grant(1, &living("shop")).unwrap(), BTreeSet::from([address("10.77.0.0")]));
+    assert_eq!(shelf.grant(1, &wish(2)).unwrap(), BTreeSet::from([address("10.78.0.0")]));
+    let nobody = shelf.grant(1, &living("bank")).unwrap_err();
+    assert_eq!(nobody.to_string(), "no enabled pool admits host h1 and what lives in namespace bank");
+    assert!(matches!(shelf.choose_in(1, 3, "plain", &[]), Err(Refusal::NoPool { .. })));
+}
+
+#[test]
+fn where_all_is_claimed_a_single_address_of_another_host_does_unless_the_pool_is_strict() {
+    for is_strict in [false, true] {
+        let mut shelf = Shelf::with([Pool { is_strict, ..pool("four", "10.77.0.0/30", 30) }]);
+        shelf.choose(1, 1, &[]).unwrap();
+
+        let borrowed = shelf.choose(2, 2, &[]);
+        let wanted = shelf.choose(2, 3, &["10.77.0.1"]);
+
+        match is_strict {
+            false => {
+                assert_eq!(borrowed.unwrap(), BTreeSet::from([address("10.77.0.3")]), "the last of it");
+                assert!(wanted.is_ok());
+            }
+            true => {
+                assert!(matches!(borrowed, Err(Refusal::PoolFull { .. })));
+                assert!(matches!(wanted, Err(Refusal::AddressOfOtherHost { host, .. }) if host.as_str() == "h1"));
+            }
+        }
+        assert_eq!(shelf.mirror.blocks_of(&host(1).name).count(), 1);
+    }
+}
+
+#[test]
+fn a_host_holds_no_more_blocks_of_a_pool_than_it_may() {
+    let bounded = Pool { is_strict: true, max_blocks: Some(1), ..pool("four", "10.77.0.0/29", 31) };
+    let mut shelf = Shelf::with([bounded]);
+
+    let first = shelf.choose(1, 1, &[]).unwrap();
+    shelf.choose(1, 2, &[]).unwrap();
+    let third = shelf.choose(1, 3, &[]);
+    let elsewhere = if first.contains(&address("10.77.0.0")) { "10.77.0.2" } else { "10.77.0.0" };
+    let asked = shelf.choose(1, 3, &[elsewhere]);
+
+    for refused in [third, asked] {
+        assert!(matches!(refused, Err(Refusal::TooManyBlocks { most: 1, .. })), "{refused:?}");
+    }
+}
+
+#[test]
+fn both_families_are_given_or_neither() {
+    let mut shelf = Shelf::with([pool("four", "10.77.0.0/30", 30), pool("six", "fd77::/128", 128)]);
+    shelf.choose(1, 1, &[]).unwrap();
+
+    let second = shelf.choose(1, 2, &[]);
+
+    assert!(matches!(second, Err(Refusal::PoolFull { pool, .. }) if pool.as_str() == "six"));
+    assert_eq!(shelf.taken().len(), 2);
+}
+
+fn sticky(holder: usize, name: &str) -> Attach {
+    Attach { name: Some(EndpointName::new(name)), is_sticky: true, ..wish(holder) }
+}
+
+#[test]
+fn a_sticky_address_waits_for_its_name_and_comes_along_to_another_host() {
+    let mut shelf = Shelf::with([pool("four", "10.77.0.0/30", 30)]);
+    shelf.choose(1, 1, &[]).unwrap();
+    let had = shelf.grant(1, &sticky(2, "db")).unwrap();
+    shelf.part(2, &had, "db");
+
+    assert!(shelf.choose(1, 3, &[]).unwrap().is_disjoint(&had), "others get others");
+    let asked = shelf.choose(1, 4, &[&had.first().unwrap().to_string()]);
+    assert!(matches!(asked, Err(Refusal::AddressKept { .. })), "{asked:?}");
+
+    assert_eq!(shelf.grant(2, &sticky(5, "db")).unwrap(), had);
+    assert!(shelf.mirror.blocks().all(|block| block.kept.is_empty()));
+}
+
+#[test]
+fn a_sticky_address_that_cannot_be_had_any_more_is_let_go_for_another() {
+    let mut shelf = Shelf::with([pool("four", "10.77.0.0/30", 30)]);
+    let had = shelf.grant(1, &sticky(1, "db")).unwrap();
+    shelf.part(1, &had, "db");
+    let reserved = had.first().unwrap().to_string();
+    shelf.write(vec![Object::Pool(reserving(pool("four", "10.77.0.0/30", 30), &[&reserved]))]);
+
+    let other = shelf.grant(1, &sticky(2, "db")).unwrap();
+
+    assert!(other.is_disjoint(&had));
+    assert!(shelf.mirror.blocks().all(|block| block.kept.is_empty()));
+}
+
+proptest! {
+    /// Whatever a pool says holds for each address it gives, and none is given twice.
+    #[test]
+    fn no_pool_gives_what_it_does_not(
+        first in 0u8..16, length in 0u8..12, is_strict in any::<bool>(), max_blocks in prop::option::of(1u32..3),
+        operations in prop::collection::vec((0..3usize, 0..14usize, prop::option::of(0..16u8), any::<bool>()), 1..80),
+    ) {
+        let range = format!("10.77.0.{first}-10.77.0.{}", (first + length).min(15));
+        let four = reserving(pool("four", "10.77.0.0/28", 30), &[&range]);
+        let reserved = four.reserved.clone();
+        let mut shelf = Shelf::with([Pool { is_strict, max_blocks, ..four }]);
+        let mut held: BTreeMap<usize, (usize, BTreeSet<IpAddr>, bool)> = BTreeMap::new();
+        for (on, holder, wanted, is_sticky) in operations {
+            let name = format!("e{holder}");
+            if let Some((_, addresses, was_sticky)) = held.remove(&holder) {
+                match was_sticky {
+                    true => shelf.part(holder, &addresses, &name),
+                    false => shelf.release(holder, &addresses),
+                }
+                continue;
+            }
+            let addresses = wanted.iter().map(|last| IpAddr::from([10, 77, 0, *last])).collect();
+            let attach = Attach { addresses, name: Some(EndpointName::new(name.as_str())), is_sticky, ..wish(holder) };
+            let kept = kept_for(&shelf.mirror, &EndpointName::new(name.as_str()), false);
+            let Ok(chosen) = shelf.grant(on, &attach) else { continue };
+            let chosen_one = *chosen.first().unwrap();
+            prop_assert!(chosen.len() == 1 && !reserved.contains(chosen_one));
+            prop_assert!(wanted.is_none_or(|last| chosen_one == IpAddr::from([10, 77, 0, last])));
+            if is_sticky && wanted.is_none() && !is_strict && max_blocks.is_none() {
+                prop_assert!(kept.is_empty() || kept.contains(&chosen_one), "{kept:?} is kept");
+            }
+            prop_assert!(held.values().all(|(_, addresses, _)| addresses.is_disjoint(&chosen)));
+            held.insert(holder, (on, chosen, is_sticky));
+        }
+        let had: BTreeSet<IpAddr> = held.values().flat_map(|(_, addresses, _)| addresses).copied().collect();
+        prop_assert_eq!(had, shelf.taken().into_keys().collect::<BTreeSet<_>>());
+        for (on, addresses, _) in held.values().filter(|_| is_strict) {
+            let own: Vec<_> = shelf.mirror.blocks_of(&host(*on).name).collect();
+            prop_assert!(addresses.iter().all(|one| own.iter().any(|block| block.cidr.contains(one))));
+        }
+        for on in 0..3 {
+            let most = max_blocks.unwrap_or(u32::MAX) as usize;
+            prop_assert!(shelf.mirror.blocks_of(&host(on).name).count() <= most);
         }
     }
 }

@@ -11,10 +11,13 @@ impl Node {
     pub(super) fn store_read(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: &[ObjectKey]) {
         self.mirror.get_or_insert_with(Mirror::default).replace(revision, objects, unreadable);
         self.store_error = None;
+        self.is_untidy = true;
         self.policing.touch();
     }
 
     pub(super) fn store_changed(&mut self, revision: i64, puts: Vec<Versioned<Object>>, deletes: Vec<ObjectKey>) {
+        let keys = puts.iter().map(|put| put.value.key()).chain(deletes.iter().cloned());
+        self.is_untidy |= keys.into_iter().any(|key| bears_on_blocks(&key));
         for put in &puts {
             let is_newcomer = self.mirror.as_ref().is_some_and(|mirror| is_newcomer(mirror, &put.value));
             self.touch_rules(put.value.key(), !is_newcomer);
@@ -65,6 +68,11 @@ pub(super) fn is_newcomer(mirror: &Mirror, object: &Object) -> bool {
         Object::Endpoint(endpoint) => mirror.endpoint(&endpoint.name).is_none_or(|known| known == endpoint),
         _ => false,
     }
+}
+
+/// Whether an object can make a block one that is not needed. Blocks themselves are looked at wherever the news come from.
+fn bears_on_blocks(key: &ObjectKey) -> bool {
+    matches!(key, ObjectKey::Pool(_) | ObjectKey::Host(_) | ObjectKey::Fabric)
 }
 
 /// Whether an object can change what the compiler makes. Written out, so that a new kind asks to be thought of.

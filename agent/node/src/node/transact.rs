@@ -52,6 +52,8 @@ pub(super) enum Purpose {
     Register,
     /// Requests.
     Jobs,
+    /// Blocks that go back to their pools.
+    Tidy,
 }
 
 impl Node {
@@ -77,7 +79,7 @@ impl Node {
             return;
         }
         self.held.retain(|_, until| *until > now);
-        let mut draft = Draft::beside(self.held.keys().copied().collect());
+        let mut draft = Draft::beside(self.held.keys().copied().collect(), self.resting(now));
         let mut written = Written::default();
         for attachment in self.jobs.at(|stage| matches!(stage, Stage::Waiting | Stage::Leaving(_))) {
             if written.jobs.len() < MOST_JOBS {
@@ -114,7 +116,7 @@ impl Node {
                     return self.departed(attachment);
                 }
                 for address in &endpoint.addresses {
-                    draft.release(mirror, *address, attachment);
+                    draft.release(mirror, *address, attachment, endpoint.keeper());
                 }
                 written.deleted.push((**endpoint).clone());
                 written.jobs.push(attachment.clone());
@@ -144,7 +146,7 @@ impl Node {
             }
             (Stage::Waiting, Wish::Hold(hold)) => {
                 let me = self.me().expect("transact has seen it");
-                let ground = Ground::of(mirror, hold.network.as_ref());
+                let ground = Ground::of(mirror, hold.network.as_ref(), None);
                 match ground.and_then(|ground| ipam::hold(mirror, draft, me, hold.is_v6, &ground)) {
                     Ok(Some(address)) => {
                         self.held.insert(address, now + HELD);
@@ -214,6 +216,7 @@ impl Node {
             TransactionOutcome::Unknown { reason } => {
                 self.note(Note::Warning(format!("a transaction was not answered: {reason}; it will be tried again")));
                 self.transact_after = Some(now + UNKNOWN_PAUSE);
+                self.is_untidy |= matches!(in_flight.purpose, Purpose::Tidy);
                 self.doubt(&in_flight.transaction);
                 self.jobs.step_back(id);
             }
@@ -271,6 +274,7 @@ impl Node {
                 self.note(Note::Info(format!("host {host} is written down at revision {revision}")));
             }
             Purpose::Jobs => self.jobs_committed(id),
+            Purpose::Tidy => {}
         }
     }
 

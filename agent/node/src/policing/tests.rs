@@ -67,6 +67,8 @@ fn endpoint(last: u8, network: Option<&str>) -> Object {
         mtu_bytes: 1500,
         network: network.map(NetworkName::new),
         name: EndpointName::new(name),
+        is_sticky: false,
+        since: None,
     })
 }
 
@@ -133,12 +135,8 @@ fn who_reads_everything_again_finds_nothing_to_change() {
         health: None,
     };
     let pool = Pool {
-        name: PoolName::new("main"),
-        cidr: "10.77.0.0/16".parse().unwrap(),
-        block_bits: 26,
-        hosts: Selector::all(),
-        is_enabled: true,
         nat: Some(Outgoing { source: SourceNat::Masquerade, exclude: Vec::new() }),
+        ..Pool::open(PoolName::new("main"), "10.77.0.0/16".parse().unwrap(), 26)
     };
     let host = Host {
         name: HostName::new("h1"),

@@ -36,6 +36,9 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
         has_all_addresses: true,
         mac: crate::resource::mac(&given.mac_address),
         network: Some(driver.network_of(&request.network_id).await?),
+        pools: BTreeSet::new(),
+        is_sticky: false,
+        at: None,
     };
     driver.remember(|memory| memory.made.insert(attach.attachment.clone(), Instant::now()));
     let mac = match driver.ask(|answer| Call::Attach(attach, answer)).await? {

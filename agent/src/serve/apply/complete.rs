@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 
 use poplin_manifest::Document;
-use poplin_manifest::field::Invalid;
+use poplin_manifest::field::{Invalid, checked_labels};
 use poplin_node::name::{NetworkName, PoolName};
 use poplin_node::network::{carve, free_index};
 use poplin_node::object::{Block, Network, Object, ObjectKey, Pool};
+use poplin_policy::label::Labels;
 use poplin_proto::Failure;
 use poplin_proto::v1;
 use poplin_proto::v1::resource::Object as Message;
@@ -27,8 +28,9 @@ pub(super) fn complete(documents: &[Document], snapshot: &Snapshot) -> Result<Ve
     let mut failures = Vec::new();
     for document in &mut documents {
         let name = document.resource.name().to_owned();
+        let labels = checked_labels(document.resource.metadata()).unwrap_or_default(); // bad ones are told when it is checked
         let Some(Message::Network(network)) = &mut document.resource.object else { continue };
-        match known.finish(&name, network.spec.get_or_insert_default()) {
+        match known.finish((&name, &labels), network.spec.get_or_insert_default()) {
             Ok(()) => known.networks.extend(check(&document.resource).ok().and_then(network_in)),
             Err(invalid) => failures.push(document.failure(invalid)),
         }
@@ -74,8 +76,9 @@ impl Known {
     }
 
     /// Fills in what is left open.
-    fn finish(&self, name: &str, spec: &mut v1::NetworkSpec) -> Result<(), Invalid> {
+    fn finish(&self, (name, labels): (&str, &Labels), spec: &mut v1::NetworkSpec) -> Result<(), Invalid> {
         let name = NetworkName::new(name);
+        let any = |is_v6, former| self.any(is_v6, &name, labels, former);
         let former = self.networks.iter().find(|network| network.name == name);
         if spec.index == 0 {
             let taken: BTreeSet<u16> = self.networks.iter().map(|network| network.index).collect();
@@ -84,7 +87,7 @@ impl Known {
         }
         for subnet in &mut spec.subnets {
             if let Some(is_v6) = family(subnet) {
-                *subnet = self.any(is_v6, &name, former).ok_or_else(no_addresses)?;
+                *subnet = any(is_v6, former).ok_or_else(no_addresses)?;
             } else if let Some(pool) = self.pools.iter().find(|pool| pool.name == PoolName::new(subnet.as_str())) {
                 *subnet = pool.cidr.to_string();
             }
@@ -92,17 +95,19 @@ impl Known {
         if spec.subnets.is_empty() {
             spec.subnets = match former {
                 Some(network) => network.subnets.iter().map(ToString::to_string).collect(),
-                None => [false, true].into_iter().filter_map(|is_v6| self.any(is_v6, &name, None)).collect(),
+                None => [false, true].into_iter().filter_map(|is_v6| any(is_v6, None)).collect(),
             };
         }
         if spec.subnets.is_empty() { Err(no_addresses()) } else { Ok(()) }
     }
 
     /// What the network has of a family already, or else what is nobody's.
-    fn any(&self, is_v6: bool, name: &NetworkName, former: Option<&Network>) -> Option<String> {
+    fn any(&self, is_v6: bool, name: &NetworkName, labels: &Labels, former: Option<&Network>) -> Option<String> {
         let mut had = former.into_iter().flat_map(|network| &network.subnets);
         let had = had.find(|subnet| subnet.addr().is_ipv6() == is_v6).copied();
-        let carve = || carve(is_v6, name, self.pools.iter(), self.networks.iter(), self.blocks.iter());
+        let admits = |pool: &&Pool| pool.networks.as_ref().is_none_or(|networks| networks.admits(labels));
+        let pools = || self.pools.iter().filter(admits);
+        let carve = || carve(is_v6, name, pools(), self.networks.iter(), self.blocks.iter());
         had.or_else(carve).map(|subnet| subnet.to_string())
     }
 }
