@@ -129,6 +129,7 @@ impl Runtime {
             has_all_addresses: false,
             mac: None,
             network: None,
+            aliases: BTreeSet::new(),
         };
         if let Some(twin) = twin {
             attach.attachment = self.containers[twin].attach.attachment.clone();

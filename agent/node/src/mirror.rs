@@ -31,6 +31,8 @@ pub struct Mirror {
     endpoints_on: BTreeMap<HostName, BTreeSet<EndpointName>>,
     /// The blocks of each host.
     blocks_of: BTreeMap<HostName, BTreeSet<(PoolName, IpNet)>>,
+    /// What bears on names and has changed since somebody took it: at most one for each object there is or was.
+    renamed: BTreeSet<ObjectKey>,
 }
 
 impl Mirror {
@@ -145,7 +147,19 @@ impl Mirror {
         }
     }
 
+    fn rename(&mut self, key: &ObjectKey) {
+        if let ObjectKey::Endpoint(_) | ObjectKey::Network(_) | ObjectKey::Fabric = key {
+            self.renamed.insert(key.clone());
+        }
+    }
+
+    /// What bears on names and has changed since the last time.
+    pub fn take_renamed(&mut self) -> BTreeSet<ObjectKey> {
+        std::mem::take(&mut self.renamed)
+    }
+
     fn remove(&mut self, key: &ObjectKey) {
+        self.rename(key);
         match self.objects.remove(key).map(|object| object.value) {
             Some(Object::Endpoint(endpoint)) => {
                 let attached = (endpoint.attachment, endpoint.host);
@@ -364,6 +378,8 @@ mod tests {
             netns: "/run/netns/x".into(),
             mtu_bytes: 1500,
             network: None,
+            aliases: BTreeSet::new(),
+            container: None,
         })
     }
 

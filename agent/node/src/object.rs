@@ -24,6 +24,7 @@ use crate::kernel::Mac;
 use crate::name::{
     AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
 };
+pub use crate::names::{Naming, Records};
 pub use crate::service::{HealthCheck, Service};
 pub use crate::statics::StaticRoute;
 use crate::{CONNECT_RETRY, HOLD_TIME};
@@ -210,6 +211,8 @@ pub struct Network {
     pub mtu_bytes: Option<u32>,
     /// Its number in the fabric.
     pub index: u16,
+    /// Names its endpoints may ask for beside those of one another.
+    pub records: Records,
 }
 
 /// One host of the fabric.
@@ -258,6 +261,10 @@ pub struct Endpoint {
     pub mtu_bytes: u32,
     /// The network it was attached by.
     pub network: Option<NetworkName>,
+    /// Names it answers to beside its own, in lower case.
+    pub aliases: BTreeSet<String>,
+    /// The container it is an interface of, where its attachment does not tell.
+    pub container: Option<String>,
 }
 
 /// A BGP neighbour that is not a host of the fabric.
@@ -465,6 +472,8 @@ pub struct Fabric {
     pub failsafe: Failsafe,
     /// How hosts exchange routes.
     pub routing: Routing,
+    /// How containers find one another by name.
+    pub naming: Naming,
 }
 
 /// What becomes of established flows that policy comes to deny.
@@ -489,6 +498,7 @@ impl Default for Fabric {
             existing_flows: ExistingFlows::Recheck,
             failsafe: Failsafe::default(),
             routing: Routing::default(),
+            naming: Naming::default(),
         }
     }
 }

@@ -93,6 +93,8 @@ fn endpoint(name: &str, at: &str) -> Object {
         netns: format!("/run/netns/{name}").into(),
         mtu_bytes: 1500,
         network: None,
+        aliases: BTreeSet::new(),
+        container: None,
     })
 }
 

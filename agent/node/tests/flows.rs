@@ -322,6 +322,8 @@ impl Room {
                 Action::Answer(..)
                 | Action::Discover(_)
                 | Action::ProtectCallers(_)
+                | Action::ChangeNames(_)
+                | Action::OpenNameDoors(_)
                 | Action::Probe(_)
                 | Action::Bgp(_)
                 | Action::Note(_) => {}
@@ -395,6 +397,8 @@ fn endpoint(name: &str, at: &str) -> Object {
         netns: format!("/run/netns/{name}").into(),
         mtu_bytes: 1500,
         network: None,
+        aliases: BTreeSet::new(),
+        container: None,
     })
 }
 

@@ -59,6 +59,8 @@ fn endpoint(number: usize, user: u8, block: &Block, ordinal: u32) -> Object {
         netns: format!("/run/netns/{number}").into(),
         mtu_bytes: 1500,
         network: None,
+        aliases: BTreeSet::new(),
+        container: None,
     })
 }
 

@@ -15,9 +15,9 @@ use poplin_policy::host::{Failsafe, WorkloadToHost};
 use poplin_policy::model::{PortMatch, PortProtocol};
 use poplin_proto::v1;
 
-use super::bfd;
 use super::monitoring::stations;
 use super::route_map::named;
+use super::{bfd, naming};
 use super::{protection, timers};
 
 /// Name of the one `FabricConfig`.
@@ -102,8 +102,9 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let bfd = spec.bfd.map_or(default.bfd, |bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let routing = findings.take_part(routing(&spec));
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
-    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows).zip(routing);
-    findings.finish(checked.map(|((((asn, mtu_bytes), workload_to_host), existing_flows), routing)| Fabric {
+    let naming = findings.take_part(naming::check("spec.dns", spec.dns.as_ref()));
+    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows).zip(routing).zip(naming);
+    findings.finish(checked.map(|(((((asn, mtu_bytes), workload_to_host), existing_flows), routing), naming)| Fabric {
         asn,
         is_meshed,
         bfd,
@@ -112,6 +113,7 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
         existing_flows,
         failsafe: Failsafe { inbound, outbound },
         routing,
+        naming,
     }))
 }
 

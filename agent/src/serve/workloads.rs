@@ -37,6 +37,8 @@ impl WorkloadService for Workloads {
             Answer::Attached(attached) => Ok(Response::new(AttachResponse {
                 gateways: gateways(&attached),
                 gateway_mac: attached.gateway_mac.to_string(),
+                nameservers: attached.resolver.iter().map(|resolver| resolver.nameserver.clone()).collect(),
+                search_domains: attached.resolver.iter().flat_map(|resolver| resolver.search.clone()).collect(),
                 service_addresses: attached.lent.iter().map(ToString::to_string).collect(),
                 endpoint: Some(shown(&attached)),
             })),
@@ -102,7 +104,15 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         has_all_addresses: false,
         mac: mac(&request.mac)?,
         network: network(&request.network, &request.namespace)?,
+        aliases: aliases(&request.aliases)?,
     })
+}
+
+fn aliases(texts: &[String]) -> Result<BTreeSet<String>, Failure> {
+    let mut findings = Findings::default();
+    let aliases = crate::resource::aliases(&mut findings, "aliases", texts);
+    let first = |invalids: Invalids| invalids.0.into_iter().next().expect("what is refused is refused for something");
+    findings.finish(Some(aliases)).map_err(|invalids| first(invalids).into_failure("attach"))
 }
 
 /// Who joins a network lives in its namespace and in no other.

@@ -47,6 +47,7 @@ fn wish(holder: usize) -> Attach {
         has_all_addresses: false,
         mac: None,
         network: None,
+        aliases: BTreeSet::new(),
     }
 }
 
@@ -214,6 +215,7 @@ fn network(name: &str, subnet: &str, ranges: &[&str], reserved: &[&str]) -> Obje
         reserved: reserved.iter().map(|text| text.parse().unwrap()).collect(),
         mtu_bytes: None,
         index: 513,
+        records: crate::names::Records::new(),
     })
 }
 
