@@ -59,7 +59,7 @@ pub(crate) fn host(interfaces: BTreeMap<String, Interface>, workload_to_host: Wo
     let settings = Settings {
         interface_prefix: "pop".to_owned(),
         workload_to_host,
-        serves_names: false,
+        serves_names: true,
         failsafe: Failsafe::default(),
     };
     Host { interfaces, host_endpoints: BTreeMap::new(), edge: Edge::default(), settings }

@@ -79,6 +79,7 @@ fn a_host_that_serves_names_is_asked_for_them_and_for_nothing_else() {
         let packet = Packet::udp(from.parse().unwrap(), to.parse().unwrap(), (49152, port));
         walk(&compile(&world, host), &at(point, &interface_of("web"), None, &packet)) == Outcome::Accept
     };
+    host.settings.serves_names = false;
     let ways = [("10.77.0.1", "169.254.1.1"), ("fd77::1", "fe80::1"), ("fe80::7", "fe80::1:2801")];
     assert!(ways.iter().all(|(from, to)| !passes(&host, HookPoint::Input, from, to, 53)));
 
