@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 40] = [
+const DOCUMENTS: [&str; 42] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -31,6 +31,8 @@ const DOCUMENTS: [&str; 40] = [
     "FabricConfigSpec",
     "MonitoringStation",
     "HostSessions",
+    "Dns",
+    "NameRecord",
     "Namespace",
     "NamespaceSpec",
     "HostEndpoint",

@@ -107,6 +107,12 @@ struct Settings {
     /// Where dockerd finds us; its file name is the name of the driver [default: /run/docker/plugins/poplin.sock]
     #[arg(long, env = "POPLIND_DOCKER_PLUGIN", requires = "docker_socket")]
     docker_plugin: Option<PathBuf>,
+    /// Whether containers may ask this host for names [default: true, unless FabricConfig says otherwise]
+    #[arg(long, env = "POPLIND_DNS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    dns: Option<bool>,
+    /// Whom to ask for names outside of the fabric, such as 192.0.2.53 or [2001:db8::53]:5353 [default: the host's own resolvers]
+    #[arg(long, env = "POPLIND_DNS_UPSTREAM", value_delimiter = ',', value_name = "ADDRESS")]
+    dns_upstream: Vec<String>,
     /// Label of this host, key=value, used when it is first written down
     #[arg(long, env = "POPLIND_LABEL", value_delimiter = ',')]
     label: Vec<String>,
@@ -127,6 +133,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// The Docker whose containers may join, if any.
     pub docker: Option<Docker>,
+    /// Whom to ask for names outside of the fabric, empty = the host's own resolvers; absent = this host serves no names.
+    pub names: Option<Vec<SocketAddr>>,
 }
 
 /// Where we and a dockerd meet.
@@ -195,6 +203,7 @@ impl Config {
             bgp_listen: if lasting.listen.is_empty() { vec![everywhere()] } else { lasting.listen },
             metrics_listen: flags.settings.metrics_listen.or(lasting.metrics_listen),
             docker: None,
+            names: None,
         })
     }
 }
@@ -227,6 +236,8 @@ impl Settings {
             metrics_listen: self.metrics_listen.or(lower.metrics_listen),
             docker_socket: self.docker_socket.or(lower.docker_socket),
             docker_plugin: self.docker_plugin.or(lower.docker_plugin),
+            dns: self.dns.or(lower.dns),
+            dns_upstream: filled(self.dns_upstream, lower.dns_upstream),
             label: filled(self.label, lower.label),
         }
     }
@@ -247,6 +258,8 @@ impl Settings {
             ("bgp-listen", self.bgp_listen.is_some()),
             ("label", !self.label.is_empty()),
             ("docker-socket", self.docker_socket.is_some()),
+            ("dns", self.dns.is_some()),
+            ("dns-upstream", !self.dns_upstream.is_empty()),
         ];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }
@@ -293,9 +306,12 @@ impl Settings {
             asn: self.asn.map(Asn),
             router_id: self.router_id,
         };
+        let upstreams = self.dns_upstream.iter().map(|text| upstream(text)).collect::<anyhow::Result<_>>()?;
+        let names = self.dns.unwrap_or(true);
         let plugin = self.docker_plugin.unwrap_or_else(|| DEFAULT_PLUGIN.into());
         Ok(Config {
             identity,
+            names: names.then_some(upstreams),
             docker: self.docker_socket.map(|socket| Docker { socket, plugin }),
             role: Role::Host(store),
             socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
@@ -309,6 +325,17 @@ impl Settings {
 fn everywhere() -> SocketAddr {
     SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, BGP_PORT))
 }
+
+/// A resolver, by its address and perhaps its port.
+fn upstream(text: &str) -> anyhow::Result<SocketAddr> {
+    let bare = text.parse().map(|address: IpAddr| SocketAddr::new(address, NAMES_PORT));
+    bare.or_else(|_| text.parse()).map_err(|_| {
+        anyhow::anyhow!("dns-upstream: {text:?} is no address; name a resolver such as 192.0.2.53 or 192.0.2.53:5353")
+    })
+}
+
+/// Where names are asked for (RFC 1035 §4.2).
+const NAMES_PORT: u16 = 53;
 
 fn checked_host(name: String) -> anyhow::Result<String> {
     match object_name("host", &name) {
@@ -379,6 +406,18 @@ mod tests {
             let error = settings(text).check().unwrap_err();
             assert!(error.to_string().contains(missing), "{error}");
         }
+    }
+
+    #[test]
+    fn resolvers_are_named_with_or_without_their_port() {
+        let named = |text: &str| settings(text).check().map(|config| config.names);
+        let all = ["192.0.2.53:53", "[2001:db8::53]:53", "192.0.2.53:5353"].map(|text| text.parse().unwrap());
+
+        let config = named("dns-upstream = ['192.0.2.53', '2001:db8::53', '192.0.2.53:5353']");
+
+        assert_eq!(config.unwrap(), Some(all.to_vec()));
+        assert_eq!((named("").unwrap(), named("dns = false").unwrap()), (Some(Vec::new()), None));
+        assert!(named("dns-upstream = ['dns']").unwrap_err().to_string().contains("\"dns\" is no address"));
     }
 
     #[test]

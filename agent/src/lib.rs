@@ -19,5 +19,6 @@ mod docker;
 pub mod drops;
 mod execute;
 mod flows;
+pub mod names;
 mod probe;
 mod trial;

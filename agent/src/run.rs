@@ -28,6 +28,7 @@ use crate::flows::FlowKeeper;
 use crate::hear::{Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
 use crate::metrics::{Figures, door};
+use crate::names::{Nameserver, Upstreams};
 use crate::peers::Peers;
 use crate::probe;
 use crate::resource::ROOT;
@@ -67,6 +68,7 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
         Role::Host => Some(keep_host(doors, &host, &store, &drops, &calls, &events)?),
         Role::Speaker { .. } => None,
     };
+    let own_name = host.clone();
     let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready };
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
@@ -81,8 +83,11 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
     }
     let door = doors.spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
+    let names = config.names.map(|named| Nameserver::start(doors, &own_name, Upstreams::new(named)));
+    let node = Node::with_role(config.identity, role);
     let mut agent = Agent {
-        node: Node::with_role(config.identity, role),
+        node: if names.is_some() { node } else { node.without_names() },
+        names,
         store,
         executor,
         flows,
@@ -216,6 +221,8 @@ struct Agent {
     flows: Option<FlowKeeper>,
     peers: Peers,
     stations: Stations,
+    /// Absent: this node serves no names.
+    names: Option<Nameserver>,
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
     hearing: Hearing,
@@ -262,6 +269,8 @@ impl Agent {
                     let _ = events.send(Event::Probed(wanted, outcome)).await;
                 });
             }
+            Action::ChangeNames(changes) => self.names.iter().for_each(|names| names.change(changes.clone())),
+            Action::OpenNameDoors(wanted) => self.names.iter().for_each(|names| names.open(wanted.clone())),
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),

@@ -3,11 +3,28 @@
 //! In: what the network's author wished. Out: a namespace, and one policy of that namespace in the last tier, which decides where nobody else
 //! has said anything. Both are made anew from the network wherever somebody looks, so that every verdict comes from the same words.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
 use crate::label::Labels;
 use crate::model::{
-    Action, BASELINE_TIER, Direction, Hosts, Mode, Namespace, Peers, Policy, QualifiedName, Rule, Scope, Selection,
+    Action, BASELINE_TIER, Direction, Hosts, Mode, Namespace, Peers, Policy, PortMatch, PortProtocol, QualifiedName,
+    Rule, Scope, Selection,
 };
 use crate::selector::Selector;
+
+/// 169.254.0.0/16 and fe80::/10, where gateways are.
+const LINK_LOCAL: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
+];
+
+/// Where clouds tell machines about themselves, and answer for names.
+const CLOUDS: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 169, 0), 24)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 170, 0), 24)),
+];
 
 /// A network, as policy sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +65,9 @@ impl Circle {
             Peers { select: Some(Selection { labels, scope: Scope::Namespace(self.name.clone()) }), ..Peers::default() }
         };
         let outside = || Peers { outside: true, ..Peers::default() };
+        // Where each host answers for the names of its networks; clouds answer beside it at these addresses, and for more than that.
+        let hosts = || Peers { nets: LINK_LOCAL.to_vec(), not_nets: CLOUDS.to_vec(), ..Peers::default() };
+        let port = |protocol| PortMatch::Ports { protocol, range: 53..=53 };
         let allowed = |direction: Direction, name: &str, peers: Peers| {
             Rule::any(name, Action::Allow).with_peers(direction, peers)
         };
@@ -55,7 +75,14 @@ impl Circle {
         ingress.extend(self.is_open_within.then(|| allowed(Direction::Ingress, "members", members())));
         ingress.extend(self.is_open_outside.then(|| allowed(Direction::Ingress, "outside", outside())));
         ingress.push(Rule::any("others", Action::Deny));
-        let egress = vec![allowed(Direction::Egress, "members", members()), Rule::any("others", Action::Deny)];
+        let egress = vec![
+            allowed(Direction::Egress, "members", members()),
+            Rule {
+                ports: vec![port(PortProtocol::Udp), port(PortProtocol::Tcp)],
+                ..allowed(Direction::Egress, "names", hosts())
+            },
+            Rule::any("others", Action::Deny),
+        ];
         Policy {
             name: Self::policy_name(&self.name),
             tier: BASELINE_TIER.to_owned(),
@@ -132,5 +159,17 @@ mod tests {
         let open = reaches(&world(Circle { is_open_outside: false, ..circle("shop") }));
 
         assert_eq!(open.iter().filter(|(from, to)| *from < 3 || *to < 3).collect::<Vec<_>>(), [&(1, 2), &(2, 1)]);
+    }
+
+    #[test]
+    fn an_internal_network_asks_its_hosts_for_names_and_nobody_else() {
+        let world = world(Circle { is_open_outside: false, ..circle("shop") });
+        let asks = |to: &str, port| {
+            let packet = Packet::tcp(IpAddr::from([10, 77, 0, 1]), to.parse().unwrap(), (49152, port));
+            verdict(&world, &packet).allowed
+        };
+
+        assert!(asks("169.254.40.1", 53) && asks("169.254.1.1", 53));
+        assert!(!asks("169.254.40.1", 80) && !asks("169.254.169.253", 53) && !asks("192.0.2.53", 53));
     }
 }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub interface_prefix: String,
     /// What endpoints may open to the host itself.
     pub workload_to_host: WorkloadToHost,
+    /// Whether they may ask it for names whatever else they may open to it: at its link-local addresses, UDP and TCP, port 53.
+    pub serves_names: bool,
     /// What no policy of a host endpoint can close.
     pub failsafe: Failsafe,
 }
@@ -113,7 +115,7 @@ impl Default for Failsafe {
 pub enum WorkloadToHost {
     /// Everything.
     Accept,
-    /// ICMP and ICMPv6 echo requests only.
+    /// ICMP and ICMPv6 echo requests only, and names where the host serves them.
     #[default]
     Drop,
 }

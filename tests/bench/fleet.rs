@@ -105,6 +105,7 @@ fn host(endpoints: usize) -> Host {
         settings: Settings {
             interface_prefix: "pop".to_owned(),
             workload_to_host: WorkloadToHost::Drop,
+            serves_names: false,
             failsafe: Failsafe::default(),
         },
     }

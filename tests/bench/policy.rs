@@ -39,6 +39,7 @@ impl Room {
         let settings = Settings {
             interface_prefix: "pop".to_owned(),
             workload_to_host: WorkloadToHost::Drop,
+            serves_names: false,
             failsafe: Failsafe::default(),
         };
         Self { compiler: Compiler::new(settings), rules }

@@ -133,6 +133,7 @@ impl Runtime {
             pools: BTreeSet::new(),
             is_sticky,
             at: None,
+            aliases: BTreeSet::new(),
         };
         if let Some(twin) = twin {
             attach.attachment = self.containers[twin].attach.attachment.clone();

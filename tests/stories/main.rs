@@ -22,4 +22,5 @@ mod staged;
 mod bad_input;
 mod cni;
 mod docker;
+mod names;
 mod networks;

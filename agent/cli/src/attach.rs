@@ -36,6 +36,9 @@ pub(crate) struct Attach {
     /// Network it joins; it then lives in the namespace of that name.
     #[arg(long, conflicts_with = "namespace")]
     network: Option<String>,
+    /// Name it answers to beside its own; others may have it, too. May be given again.
+    #[arg(long = "alias", value_name = "NAME")]
+    aliases: Vec<String>,
     /// Wanted MAC of the interface inside.
     #[arg(long)]
     mac: Option<String>,
@@ -97,6 +100,7 @@ impl Attach {
             pools: self.pools.clone(),
             sticky: self.sticky,
             mac: self.mac.clone().unwrap_or_default(),
+            aliases: self.aliases.clone(),
         }
     }
 
@@ -118,7 +122,13 @@ impl Attach {
 
     fn report(&self, answer: &AttachResponse) -> String {
         let addresses = spec(answer).addresses.join(" ");
-        format!("{} attached: {} {addresses}\n", title("endpoint", &self.name), self.interface)
+        let attached = format!("{} attached: {} {addresses}\n", title("endpoint", &self.name), self.interface);
+        match &answer.nameservers[..] {
+            [] => attached,
+            servers => {
+                format!("{attached}nameserver {}, search {}\n", servers.join(" "), answer.search_domains.join(" "))
+            }
+        }
     }
 }
 

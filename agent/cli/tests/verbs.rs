@@ -571,7 +571,12 @@ fn attach_wires_the_namespace_and_takes_it_back_if_it_cannot() {
 
     assert_eq!(missing.code, 1);
     assert_eq!(missing.err, format!("error: interface eth0 is not in /run/netns/{}\n", netns.0));
-    assert_eq!((good.code, good.out.as_str()), (0, "endpoint/web attached: eth0 10.77.0.5/32\n"), "{}", good.err);
+    assert_eq!(
+        (good.code, good.out.as_str()),
+        (0, "endpoint/web attached: eth0 10.77.0.5/32\nnameserver 169.254.40.1, search poplin.internal\n"),
+        "{}",
+        good.err
+    );
     assert!(sh(&format!("ip -n {} addr show eth0", netns.0)).contains("10.77.0.5/32"));
     assert_eq!(gone.out, "endpoint/web detached\n");
     let world = agent.world();

@@ -15,7 +15,7 @@ pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniErro
     poplin_sandbox::netns::validate(&sandbox.netns).map_err(|error| CniError::netns(&error))?;
     let mut client = agent::workloads(conf).await?;
     let answer = client.attach(request(wish(sandbox, conf))).await.map_err(failure)?.into_inner();
-    let services = answer.service_addresses;
+    let (services, dns) = (answer.service_addresses, (answer.nameservers, answer.search_domains));
     let attached = Attached::new(answer.endpoint, answer.gateways, answer.gateway_mac);
     if let Err(error) = furnish(sandbox, &attached, &services) {
         return Err(match detach(&mut client, &sandbox.attachment).await {
@@ -23,7 +23,8 @@ pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniErro
             Err(_) => error.details("and the agent could not take the attachment back; DEL will"),
         });
     }
-    Ok(result::compose(&conf.cni_version, conf.prev_result.as_ref(), sandbox, &attached))
+    let result = result::compose(&conf.cni_version, conf.prev_result.as_ref(), sandbox, &attached);
+    Ok(result::with_dns(result, dns))
 }
 
 fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
@@ -37,6 +38,7 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
         namespace: conf.namespace(&sandbox.args),
         published: conf.published(),
         pools: conf.pools.clone().unwrap_or_default(),
+        aliases: conf.aliases(&sandbox.args),
         ..AttachRequest::default()
     }
 }

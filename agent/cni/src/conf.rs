@@ -75,6 +75,8 @@ struct RuntimeConfig {
     ips: Option<Vec<String>>,
     labels: Option<BTreeMap<String, String>>,
     port_mappings: Option<Vec<PortMapping>>,
+    /// By the name of the network, as podman gives them.
+    aliases: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// One port, as the capability `portMappings` has it. podman spells the keys so, containerd as Go's fields are called.
@@ -154,9 +156,30 @@ impl Conf {
         mappings.filter_map(PortMapping::published).collect()
     }
 
+    /// Names the container answers to: what its runtime calls it, and its aliases in this network. What is no name of DNS is none.
+    pub(crate) fn aliases(&self, args: &[(String, String)]) -> Vec<String> {
+        let called = args.iter().find(|(key, _)| key == "K8S_POD_NAME").map(|(_, name)| name);
+        let runtime =
+            self.runtime_config.iter().filter_map(|runtime| runtime.aliases.as_ref()?.get(&self.name)).flatten();
+        let mut aliases: Vec<String> = Vec::new();
+        for alias in called.into_iter().chain(runtime).map(|alias| alias.to_ascii_lowercase()) {
+            if is_dns_name(&alias) && !aliases.contains(&alias) {
+                aliases.push(alias);
+            }
+        }
+        aliases
+    }
+
     fn cni_args(&self) -> impl Iterator<Item = &CniArgs> {
         self.args.iter().filter_map(|args| args.cni.as_ref())
     }
+}
+
+/// Whether the agent takes it for an alias.
+fn is_dns_name(name: &str) -> bool {
+    let is_plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'-' | b'_');
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_plain);
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 impl PortMapping {
@@ -234,6 +257,15 @@ mod tests {
             {"ContainerPort":82},{"HostPort":443,"ContainerPort":443,"HostIP":"2001:db8::1"}]"#;
         assert_eq!(published(containerd), ["8080:80/tcp", "[2001:db8::1]:443:443/tcp"]);
         assert!(published("null").is_empty());
+    }
+
+    #[test]
+    fn a_container_is_called_what_its_runtime_calls_it_and_by_its_aliases_in_this_network() {
+        let conf =
+            conf(r#"{"name":"n","runtimeConfig":{"aliases":{"n":["DB","my_db.local","two words"],"other":["x"]}}}"#);
+
+        assert_eq!(conf.aliases(&args(&[("K8S_POD_NAME", "web-0")])), ["web-0", "db", "my_db.local"]);
+        assert_eq!(conf.aliases(&args(&[("K8S_POD_NAME", "db")])), ["db", "my_db.local"]);
     }
 
     #[test]

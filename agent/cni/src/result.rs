@@ -23,6 +23,15 @@ pub(crate) fn compose(version: &str, previous: Option<&Value>, sandbox: &Sandbox
     result
 }
 
+/// Tells where the container may ask for names, unless a plugin before us has told already.
+pub(crate) fn with_dns(mut result: Value, (nameservers, search): (Vec<String>, Vec<String>)) -> Value {
+    let is_told = result["dns"]["nameservers"].as_array().is_some_and(|servers| !servers.is_empty());
+    if !is_told && !nameservers.is_empty() {
+        result["dns"] = json!({"nameservers": nameservers, "search": search});
+    }
+    result
+}
+
 fn interfaces(version: &str, sandbox: &Sandbox, attached: &Attached) -> Vec<Value> {
     let spec = &attached.spec;
     let mut host_side = json!({"name": spec.interface, "mac": attached.gateway_mac});

@@ -22,6 +22,7 @@ fn a_container_lives_from_add_to_del_in_every_version() {
 
         assert_eq!((added["cniVersion"].as_str(), added["code"].as_u64()), (Some(version), None), "{added}");
         assert_eq!(added["ips"][0]["address"], "10.77.0.5/32");
+        assert_eq!(added["dns"], json!({"nameservers": ["169.254.40.1"], "search": ["poplin.internal"]}));
         assert!(sh(&format!("ip -n {} route", container.netns)).contains("default via 169.254.40.1 dev eth0"));
         assert_eq!(container.ask("ADD", conf(version)), added, "ADD twice is ADD once");
         if version >= "0.4.0" {

@@ -152,6 +152,24 @@ pub fn object_name(field: &str, name: &str) -> Result<(), Invalid> {
     }
 }
 
+/// Checks a name as DNS has it; Docker's may have underscores. In lower case from then on: DNS does not tell the cases apart.
+pub fn dns_name(field: &str, text: &str) -> Result<String, Invalid> {
+    let name = text.to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let inner = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'-' | b'_');
+        (1..=MAX_DNS_LABEL_OCTETS).contains(&label.len()) && label.bytes().all(inner)
+    };
+    match name.len() <= MAX_NAME_OCTETS && name.split('.').all(is_label) {
+        true => Ok(name),
+        false => Err(Invalid::new(field, "BAD_DNS_NAME", format!("{text:?} is no name of DNS")).advice(format!(
+            "use letters, digits, dashes, underscores and dots, at most {MAX_DNS_LABEL_OCTETS} between two dots, such as db.local"
+        ))),
+    }
+}
+
+/// The longest part of a name of DNS (RFC 1035 §2.3.4).
+const MAX_DNS_LABEL_OCTETS: usize = 63;
+
 /// Checks labels.
 pub fn labels(field: &str, labels: &BTreeMap<String, String>) -> Result<Labels, Invalid> {
     Labels::try_from_pairs(labels.iter().map(|(key, value)| (key.as_str(), value.as_str())))

@@ -8,6 +8,7 @@ use poplin_bgp::{Protection, Zone};
 
 use crate::flows::FlowHandle;
 use crate::kernel::Step;
+use crate::names::{NameChange, NameDoor};
 use crate::request::{Answer, RequestId};
 use crate::service::Probe;
 use crate::transaction::{Transaction, TransactionId};
@@ -34,6 +35,10 @@ pub enum Action {
     Probe(Probe),
     /// From now on calls from these prefixes are protected so, and all others as [`poplin_bgp::Action::Protect`] says.
     ProtectCallers(BTreeMap<IpNet, Protection>),
+    /// Names are not what they were.
+    ChangeNames(Vec<NameChange>),
+    /// These are all the places where containers may ask for names from now on.
+    OpenNameDoors(BTreeSet<NameDoor>),
     /// Do something with a BGP connection.
     Bgp(poplin_bgp::Action),
     /// Tell the log.

@@ -36,6 +36,7 @@ mod wish;
 pub mod kernel;
 mod mirror;
 pub mod name;
+pub mod names;
 pub mod network;
 mod next_hop;
 pub mod object;

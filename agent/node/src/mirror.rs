@@ -33,6 +33,8 @@ pub struct Mirror {
     blocks_of: BTreeMap<HostName, BTreeSet<(PoolName, IpNet)>>,
     /// Blocks that came, changed or went since somebody asked.
     altered: BTreeSet<(PoolName, IpNet)>,
+    /// What bears on names and has changed since somebody took it: at most one for each object there is or was.
+    renamed: BTreeSet<ObjectKey>,
 }
 
 impl Mirror {
@@ -148,7 +150,19 @@ impl Mirror {
         }
     }
 
+    fn rename(&mut self, key: &ObjectKey) {
+        if let ObjectKey::Endpoint(_) | ObjectKey::Network(_) | ObjectKey::Fabric = key {
+            self.renamed.insert(key.clone());
+        }
+    }
+
+    /// What bears on names and has changed since the last time.
+    pub fn take_renamed(&mut self) -> BTreeSet<ObjectKey> {
+        std::mem::take(&mut self.renamed)
+    }
+
     fn remove(&mut self, key: &ObjectKey) {
+        self.rename(key);
         match self.objects.remove(key).map(|object| object.value) {
             Some(Object::Endpoint(endpoint)) => {
                 let attached = (endpoint.attachment, endpoint.host);
@@ -376,6 +390,8 @@ mod tests {
             network: None,
             is_sticky: false,
             since: None,
+            aliases: BTreeSet::new(),
+            container: None,
         })
     }
 

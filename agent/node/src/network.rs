@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use crate::name::NetworkName;
 use crate::object::{Block, Network, Pool};
+use crate::plan::{GATEWAY_V4, GATEWAY_V6};
 use crate::prefix::{block_at, block_count};
 use crate::stable::hash64;
 
@@ -26,6 +27,16 @@ pub fn gateway_v4(index: u16) -> IpAddr {
 /// The next hop of a network's endpoints for IPv6; it stands on each link.
 pub fn gateway_v6(index: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, index)
+}
+
+/// The next hop of the endpoints of a network, or of those that are in none.
+pub fn gateway(network: Option<&Network>, is_v6: bool) -> IpAddr {
+    match (network, is_v6) {
+        (Some(network), false) => gateway_v4(network.index),
+        (Some(network), true) => IpAddr::V6(gateway_v6(network.index)),
+        (None, false) => GATEWAY_V4,
+        (None, true) => GATEWAY_V6,
+    }
 }
 
 /// Whether a number can be a network's. The first and the last 256 addresses are reserved (RFC 3927 §2.1), 169.254.1.1 is the gateway of
@@ -90,7 +101,16 @@ mod tests {
             Circle { name: name.to_owned(), labels: Labels::default(), is_open_within: true, is_open_outside: true };
         let (name, subnets) = (NetworkName::new(name), BTreeSet::from([subnet]));
         let (ranges, reserved) = (BTreeSet::new(), BTreeSet::new());
-        Network { name, circle, subnets, ranges, reserved, mtu_bytes: None, index: 513 }
+        Network {
+            name,
+            circle,
+            subnets,
+            ranges,
+            reserved,
+            mtu_bytes: None,
+            index: 513,
+            records: crate::names::Records::new(),
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod call;
 mod hear;
 mod inside;
+mod naming;
 mod recheck;
 mod register;
 mod report;
@@ -36,6 +37,7 @@ use crate::job::{Jobs, Wish};
 use crate::kernel::KernelState;
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, HostName};
+use crate::names::NameDoor;
 use crate::object::{Endpoint, Host, ObjectKey};
 use crate::peering::{How, Met, Peering};
 use crate::policing::Policing;
@@ -137,6 +139,11 @@ pub struct Node {
     /// Until when routes of an earlier life are kept; absent = the neighbours are not known yet.
     adopted_until: Option<Instant>,
 
+    /// Whether it serves names, if the fabric does.
+    serves_names: bool,
+    /// Where containers may ask for names, as was last told.
+    name_doors: BTreeSet<NameDoor>,
+
     /// Whether anything but BGP has happened since services and neighbours were last looked at.
     has_world_moved: bool,
     actions: VecDeque<Action>,
@@ -189,6 +196,8 @@ impl Node {
             origins: BTreeSet::new(),
             has_adopted: false,
             adopted_until: None,
+            serves_names: true,
+            name_doors: BTreeSet::new(),
             has_world_moved: true,
             actions: VecDeque::new(),
         }
@@ -259,6 +268,7 @@ impl Node {
         self.register(now);
         self.advance_jobs();
         self.serve(now);
+        self.name();
         self.transact(now);
         self.apply(now);
         self.advance_wired();

@@ -24,6 +24,7 @@ use crate::kernel::Mac;
 use crate::name::{
     AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
 };
+pub use crate::names::{Naming, Records};
 use crate::prefix::ordinal_of;
 use crate::range::Ranges;
 pub use crate::service::{HealthCheck, Service};
@@ -274,6 +275,8 @@ pub struct Network {
     pub mtu_bytes: Option<u32>,
     /// Its number in the fabric.
     pub index: u16,
+    /// Names its endpoints may ask for beside those of one another.
+    pub records: Records,
 }
 
 /// One host of the fabric.
@@ -326,6 +329,10 @@ pub struct Endpoint {
     pub is_sticky: bool,
     /// When it was attached, in seconds since 1970; absent = nobody said.
     pub since: Option<u64>,
+    /// Names it answers to beside its own, in lower case.
+    pub aliases: BTreeSet<String>,
+    /// The container it is an interface of, where its attachment does not tell.
+    pub container: Option<String>,
 }
 
 impl Endpoint {
@@ -542,6 +549,8 @@ pub struct Fabric {
     pub routing: Routing,
     /// How long an address that was given back goes to nobody else.
     pub cooldown: Duration,
+    /// How containers find one another by name.
+    pub naming: Naming,
 }
 
 /// What becomes of established flows that policy comes to deny.
@@ -567,6 +576,7 @@ impl Default for Fabric {
             failsafe: Failsafe::default(),
             routing: Routing::default(),
             cooldown: COOLDOWN,
+            naming: Naming::default(),
         }
     }
 }

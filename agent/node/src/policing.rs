@@ -27,6 +27,8 @@ use crate::outlook;
 /// The rules of this host: wanted and loaded.
 #[derive(Debug)]
 pub struct Policing {
+    /// Whether it serves names, if the fabric does.
+    serves_names: bool,
     /// Whose rules these are.
     host: HostName,
     compiler: Compiler,
@@ -89,7 +91,8 @@ impl Policing {
     pub fn of(host: HostName) -> Self {
         Self {
             host,
-            compiler: Compiler::new(settings(&Fabric::default())),
+            compiler: Compiler::new(settings(&Fabric::default(), true)),
+            serves_names: true,
             news: News::Anything,
             local: Arc::default(),
             lent: BTreeMap::new(),
@@ -97,6 +100,12 @@ impl Policing {
             waiting: Vec::new(),
             may_deny_more: true,
         }
+    }
+
+    /// This host serves no names, whatever the fabric does.
+    pub fn without_names(self) -> Self {
+        let compiler = Compiler::new(settings(&Fabric::default(), false));
+        Self { serves_names: false, compiler, ..self }
     }
 
     /// Anything may have changed.
@@ -257,7 +266,7 @@ impl Policing {
                 self.compiler.set_fabric_addresses(&end.to_string(), known.map(|service| service.addresses.clone()));
                 self.compiler.set_address_set(&end, known.map(Service::as_other_end));
             }
-            ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric())),
+            ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric(), self.serves_names)),
             ObjectKey::Pool(name) => self.compiler.set_pool(name.as_str(), mirror.pool(name).map(outlook::pool)),
             ObjectKey::Host(name) => {
                 let addresses = mirror.host(name).map(|host| host.addresses.clone());
@@ -355,10 +364,11 @@ fn namespace_of(mirror: &Mirror, endpoint: &Endpoint) -> Option<poplin_policy::m
     mirror.namespace(endpoint.namespace.as_ref()?)
 }
 
-fn settings(fabric: &Fabric) -> Settings {
+fn settings(fabric: &Fabric, serves_names: bool) -> Settings {
     Settings {
         interface_prefix: INTERFACE_PREFIX.to_owned(),
         workload_to_host: fabric.workload_to_host,
+        serves_names: serves_names && fabric.naming.is_served,
         failsafe: fabric.failsafe.clone(),
     }
 }

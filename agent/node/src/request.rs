@@ -11,6 +11,7 @@ use poplin_policy::nat::Published;
 
 use crate::kernel::Mac;
 use crate::name::{AttachmentId, EndpointName, HostName, NetworkName, PoolName};
+use crate::names::Resolver;
 use crate::object::Endpoint;
 
 /// Numbers a request, so that its answer finds its way back.
@@ -48,6 +49,8 @@ pub struct Attach {
     pub is_sticky: bool,
     /// When it asks, in seconds since 1970; absent = nobody says.
     pub at: Option<u64>,
+    /// Names it shall answer to beside its own, in lower case.
+    pub aliases: BTreeSet<String>,
 }
 
 /// The wish that an endpoint be known better than when it was attached: a runtime tells late who it is.
@@ -61,6 +64,10 @@ pub struct Renew {
     pub labels: Labels,
     /// Ports of this host that lead to it from now on; absent = as before.
     pub published: Option<Vec<Published>>,
+    /// Names it answers to, beside those it has.
+    pub aliases: BTreeSet<String>,
+    /// The container it is an interface of; absent = as before.
+    pub container: Option<String>,
 }
 
 /// The wish to know an address before anybody is there to have it: a runtime asks for it first, and says later what it is for.
@@ -109,6 +116,8 @@ pub struct Attached {
     pub gateway_mac: Mac,
     /// Addresses of services it is to answer to.
     pub lent: BTreeSet<IpAddr>,
+    /// Where it may ask for names, and which domains short ones are looked for in; absent = nowhere.
+    pub resolver: Option<Resolver>,
     /// Where the network's other endpoints are: reached by the gateway, whatever else the container is connected to.
     pub subnets: BTreeSet<IpNet>,
     /// What the container's side is called in the host's namespace, if the runtime is to take it from there.

@@ -52,6 +52,7 @@ pub fn next_move(
         labels: attach.labels.clone(),
         namespace: home(attach),
         network: attach.network.clone(),
+        aliases: attach.aliases.clone(),
         ports: attach.ports.clone(),
         published: attach.published.clone(),
         is_sticky: attach.is_sticky,
@@ -72,7 +73,9 @@ pub fn renewed(mirror: &Mirror, host: &HostName, renew: &Renew) -> Result<Option
     let labels = renew.labels.over(&known.labels);
     // Nobody could read an endpoint with more.
     let labels = if labels.iter().count() > Labels::MAX_COUNT { renew.labels.clone() } else { labels };
-    Ok(Some((known.clone(), Endpoint { name, labels, published, ..known.clone() })))
+    let aliases = &known.aliases | &renew.aliases;
+    let container = renew.container.clone().or_else(|| known.container.clone());
+    Ok(Some((known.clone(), Endpoint { name, labels, published, aliases, container, ..known.clone() })))
 }
 
 /// Where it lives: whoever joins a network lives in the namespace of its name.
@@ -108,6 +111,8 @@ fn new_endpoint(
         mac: attach.mac.unwrap_or_else(|| mac_of(&attach.attachment, "container")),
         netns: attach.netns.clone(),
         mtu_bytes,
+        aliases: attach.aliases.clone(),
+        container: None,
         attachment: attach.attachment.clone(),
         is_sticky: attach.is_sticky,
         since: attach.at,
@@ -234,6 +239,7 @@ mod tests {
             pools: BTreeSet::new(),
             is_sticky: false,
             at: None,
+            aliases: BTreeSet::new(),
         }
     }
 
@@ -353,12 +359,21 @@ mod tests {
         mirror.change(3, vec![Versioned { value: Object::Endpoint(other), version: 3 }], vec![]);
         let names = ["web", "web.h1"].map(EndpointName::new).to_vec();
         let labels = Labels::try_from_pairs([("app", "web")]).unwrap();
-        let renew = Renew { attachment: endpoint.attachment.clone(), names, labels: labels.clone(), published: None };
+        let renew = Renew {
+            attachment: endpoint.attachment.clone(),
+            names,
+            labels: labels.clone(),
+            published: None,
+            aliases: BTreeSet::from(["shop".to_owned()]),
+            container: Some("0815".to_owned()),
+        };
 
         let (former, now) = renewed(&mirror, &endpoint.host, &renew).unwrap().unwrap();
 
         assert_eq!(former, endpoint);
-        assert_eq!(now, Endpoint { name: EndpointName::new("web.h1"), labels, ..endpoint.clone() });
+        let (aliases, container) = (renew.aliases.clone(), renew.container.clone());
+        let name = EndpointName::new("web.h1");
+        assert_eq!(now, Endpoint { name, labels, aliases, container, ..endpoint.clone() });
         let nobody = Renew { attachment: wish("c3", "").attachment, ..renew };
         assert_eq!(renewed(&mirror, &endpoint.host, &nobody), Ok(None));
     }

@@ -71,6 +71,8 @@ impl Desk {
                 | Action::Probe(_)
                 | Action::Discover(_)
                 | Action::ProtectCallers(_)
+                | Action::ChangeNames(_)
+                | Action::OpenNameDoors(_)
                 | Action::Bgp(_)
                 | Action::Note(_) => {}
             }
@@ -166,6 +168,7 @@ fn wish(container: &str) -> Attach {
         pools: BTreeSet::new(),
         is_sticky: false,
         at: Some(1_800_000_000),
+        aliases: BTreeSet::new(),
     }
 }
 

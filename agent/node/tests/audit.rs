@@ -65,6 +65,8 @@ fn endpoint(number: usize, on: u8, address: IpAddr) -> Endpoint {
         network: None,
         is_sticky: false,
         since: Some(1_800_000_000),
+        aliases: BTreeSet::new(),
+        container: None,
     }
 }
 

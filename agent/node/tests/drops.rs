@@ -95,6 +95,8 @@ fn endpoint(name: &str, at: &str) -> Object {
         network: None,
         is_sticky: false,
         since: None,
+        aliases: BTreeSet::new(),
+        container: None,
     })
 }
 

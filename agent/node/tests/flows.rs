@@ -322,6 +322,8 @@ impl Room {
                 Action::Answer(..)
                 | Action::Discover(_)
                 | Action::ProtectCallers(_)
+                | Action::ChangeNames(_)
+                | Action::OpenNameDoors(_)
                 | Action::Probe(_)
                 | Action::Bgp(_)
                 | Action::Note(_) => {}
@@ -397,6 +399,8 @@ fn endpoint(name: &str, at: &str) -> Object {
         network: None,
         is_sticky: false,
         since: None,
+        aliases: BTreeSet::new(),
+        container: None,
     })
 }
 

@@ -72,7 +72,12 @@ impl Desk {
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
                 Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
-                Action::Discover(_) | Action::ProtectCallers(_) | Action::Bgp(_) | Action::Note(_) => {}
+                Action::Discover(_)
+                | Action::ProtectCallers(_)
+                | Action::ChangeNames(_)
+                | Action::OpenNameDoors(_)
+                | Action::Bgp(_)
+                | Action::Note(_) => {}
             }
         }
     }
@@ -184,6 +189,7 @@ fn wish(container: &str) -> Attach {
         pools: BTreeSet::new(),
         is_sticky: false,
         at: None,
+        aliases: BTreeSet::new(),
     }
 }
 
@@ -467,8 +473,14 @@ fn who_is_known_better_is_another_endpoint_in_the_store_and_the_same_link() {
     let mut desk = Desk::at_rest(vec![pool("four", "10.77.0.0/24", 26)]);
     let before = desk.attach_wholly(wish("c1"));
     let labels = Labels::try_from_pairs([("app", "web")]).unwrap();
-    let renew =
-        Renew { attachment: id("c1"), names: vec![EndpointName::new("web")], labels: labels.clone(), published: None };
+    let renew = Renew {
+        attachment: id("c1"),
+        names: vec![EndpointName::new("web")],
+        labels: labels.clone(),
+        published: None,
+        aliases: BTreeSet::new(),
+        container: None,
+    };
 
     desk.tell(Event::RenewRequested(RequestId(77), renew.clone()));
     let renamed = desk.commit();

@@ -61,6 +61,8 @@ fn endpoint(number: usize, user: u8, block: &Block, ordinal: u32) -> Object {
         network: None,
         is_sticky: false,
         since: None,
+        aliases: BTreeSet::new(),
+        container: None,
     })
 }
 

@@ -8,6 +8,7 @@ use poplin_policy::ruleset::Interface;
 use poplin_proto::v1;
 
 use super::mac::mac;
+use super::naming::aliases;
 
 pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
     let spec = endpoint.spec.clone().unwrap_or_default();
@@ -20,6 +21,7 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
     let attachment =
         findings.take(AttachmentId::parse(&spec.attachment).ok_or_else(|| bad("spec.attachment", &spec.attachment)));
     let published = published_ports(&mut findings, "spec.published", &spec.published);
+    let aliases = aliases(&mut findings, "spec.aliases", &spec.aliases);
     let mac = findings.take(mac(&spec.mac).ok_or_else(|| bad("spec.mac", &spec.mac)));
     let checked = known.zip(interface).zip(attachment).zip(mac);
     findings.finish(checked.map(|(((known, interface), attachment), mac)| Endpoint {
@@ -38,6 +40,8 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
         network: Some(spec.network).filter(|name| !name.is_empty()).map(NetworkName::new),
         is_sticky: spec.sticky,
         since: Some(spec.attached_at).filter(|seconds| *seconds > 0),
+        aliases,
+        container: Some(spec.container).filter(|container| !container.is_empty()),
     }))
 }
 
@@ -64,6 +68,8 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
             network: endpoint.network.as_ref().map(ToString::to_string).unwrap_or_default(),
             sticky: endpoint.is_sticky,
             attached_at: endpoint.since.unwrap_or_default(),
+            aliases: endpoint.aliases.iter().cloned().collect(),
+            container: endpoint.container.clone().unwrap_or_default(),
         }),
         ..v1::Endpoint::default()
     }

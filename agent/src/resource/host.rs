@@ -15,9 +15,9 @@ use poplin_policy::host::{Failsafe, WorkloadToHost};
 use poplin_policy::model::{PortMatch, PortProtocol};
 use poplin_proto::v1;
 
-use super::bfd;
 use super::monitoring::stations;
 use super::route_map::named;
+use super::{bfd, naming};
 use super::{protection, timers};
 
 /// Name of the one `FabricConfig`.
@@ -103,9 +103,11 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let cooldown = findings.take(cooldown(spec.address_cooldown_seconds));
     let routing = findings.take_part(routing(&spec));
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
-    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows).zip(routing).zip(cooldown);
-    findings.finish(checked.map(|(((((asn, mtu_bytes), workload_to_host), existing_flows), routing), cooldown)| {
-        Fabric {
+    let naming = findings.take_part(naming::check("spec.dns", spec.dns.as_ref()));
+    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows).zip(routing).zip(naming).zip(cooldown);
+    findings.finish(checked.map(
+        |((((((asn, mtu_bytes), workload_to_host), existing_flows), routing), naming), cooldown)| Fabric {
+            cooldown,
             asn,
             is_meshed,
             bfd,
@@ -114,9 +116,9 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
             existing_flows,
             failsafe: Failsafe { inbound, outbound },
             routing,
-            cooldown,
-        }
-    }))
+            naming,
+        },
+    ))
 }
 
 /// Longest rest of an address, in seconds: a day. Who wants longer wants it reserved.

@@ -11,6 +11,7 @@ mod key;
 mod limits;
 mod mac;
 mod monitoring;
+mod naming;
 mod nat;
 mod network;
 mod peer;
@@ -58,3 +59,4 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
 
 pub use endpoint::show as show_endpoint;
 pub use mac::mac;
+pub(crate) use naming::aliases;

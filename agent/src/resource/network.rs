@@ -13,6 +13,7 @@ use poplin_node::object::Network;
 use poplin_proto::v1;
 
 use super::host::{MAX_MTU_BYTES, MIN_MTU_BYTES};
+use super::naming::records;
 
 pub(super) fn check(network: &v1::Network) -> Result<Network, Invalids> {
     let spec = network.spec.clone().unwrap_or_default();
@@ -31,6 +32,7 @@ pub(super) fn check(network: &v1::Network) -> Result<Network, Invalids> {
     let mtu = spec.mtu_bytes.map(|mtu| within("spec.mtuBytes", mtu, MIN_MTU_BYTES, MAX_MTU_BYTES, " bytes"));
     let mtu_bytes = findings.take(mtu.transpose());
     let index = findings.take(index(spec.index));
+    let records = records(&mut findings, "spec.records", &spec.records);
     let name = NetworkName::new(checked_name(network.metadata.as_ref()));
     let checked = circle.zip(mtu_bytes).zip(index);
     findings.finish(checked.map(|((circle, mtu_bytes), index)| Network {
@@ -41,6 +43,7 @@ pub(super) fn check(network: &v1::Network) -> Result<Network, Invalids> {
         reserved,
         mtu_bytes,
         index,
+        records,
     }))
 }
 

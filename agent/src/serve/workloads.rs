@@ -38,6 +38,8 @@ impl WorkloadService for Workloads {
             Answer::Attached(attached) => Ok(Response::new(AttachResponse {
                 gateways: gateways(&attached),
                 gateway_mac: attached.gateway_mac.to_string(),
+                nameservers: attached.resolver.iter().map(|resolver| resolver.nameserver.clone()).collect(),
+                search_domains: attached.resolver.iter().flat_map(|resolver| resolver.search.clone()).collect(),
                 service_addresses: attached.lent.iter().map(ToString::to_string).collect(),
                 endpoint: Some(shown(&attached)),
             })),
@@ -107,6 +109,7 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         pools: pools(&request.pools)?,
         is_sticky: sticky(request.sticky, is_named)?,
         at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs()),
+        aliases: aliases(&request.aliases)?,
     })
 }
 
@@ -125,6 +128,13 @@ fn sticky(wanted: bool, is_named: bool) -> Result<bool, Failure> {
             .advice("name it: its addresses are kept under that name")),
         false => Ok(wanted),
     }
+}
+
+fn aliases(texts: &[String]) -> Result<BTreeSet<String>, Failure> {
+    let mut findings = Findings::default();
+    let aliases = crate::resource::aliases(&mut findings, "aliases", texts);
+    let first = |invalids: Invalids| invalids.0.into_iter().next().expect("what is refused is refused for something");
+    findings.finish(Some(aliases)).map_err(|invalids| first(invalids).into_failure("attach"))
 }
 
 /// Who joins a network lives in its namespace and in no other.

@@ -5,7 +5,7 @@
 //! fail-closed costs no look-up of its own: the jump is 25 ns, a membership test before the dispatch would be 100.
 
 use std::collections::BTreeSet;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::condition::{equals, is_of, look_up, member, when, within};
 use super::dispatch::{dispatch, sources_name};
@@ -14,7 +14,7 @@ use crate::gate::Lane;
 use crate::host::{Settings, WorkloadToHost};
 use crate::model::{Direction, IpVersion};
 use crate::nat::LOOPBACK_4;
-use crate::packet::{ICMP, ICMP6, TCP};
+use crate::packet::{ICMP, ICMP6, TCP, UDP};
 use crate::place::Place;
 use crate::ruleset::{
     Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookKind, HookPoint, Interface, Match, Name, Rule, Then,
@@ -41,6 +41,12 @@ const ON_LINK: u8 = 1;
 /// fe80::/10 (RFC 4291 §2.5.6), first and last.
 const LINK_LOCAL: (Ipv6Addr, Ipv6Addr) =
     (Ipv6Addr::from_bits(0xfe80 << 112), Ipv6Addr::from_bits((0xfebf << 112) | (u128::MAX >> 16)));
+
+/// 169.254.0.0/16 (RFC 3927 §2.1), first and last.
+const LINK_LOCAL_4: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(169, 254, 0, 0), Ipv4Addr::new(169, 254, 255, 255));
+
+/// Where names are asked for (RFC 1035 §4.2).
+const NAMES: u16 = 53;
 
 /// Base chains, the two they jump to, and where those send what begins no flow. Of some families, ports are published.
 pub(super) fn chains(settings: &Settings, publishing: &[IpVersion]) -> Vec<(Name, Chain)> {
@@ -171,6 +177,14 @@ fn prerouting(settings: &Settings) -> Vec<Rule> {
         let source = within(Field::Source6, Atom::Address6(low), Atom::Address6(high));
         rules.push(neighbour_discovery(vec![source]));
     }
+    // Who has IPv6 alone asks its gateway on the link for names, and from an address of the link.
+    if settings.serves_names {
+        let (low, high) = LINK_LOCAL;
+        let source = within(Field::Source6, Atom::Address6(low), Atom::Address6(high));
+        rules.extend(
+            questions(IpVersion::V6).map(|question| when([question, vec![source.clone()]].concat(), Verdict::Accept)),
+        );
+    }
     rules.extend(LISTENER_REPORTS.map(listener_report));
     rules.extend([log(Place::Spoof), drop()]);
     rules
@@ -200,6 +214,10 @@ fn input(settings: &Settings) -> Vec<Rule> {
         WorkloadToHost::Drop => {
             let echo_requests = IpVersion::BOTH.map(echo_request);
             rules.extend(echo_requests);
+            if settings.serves_names {
+                let questions = IpVersion::BOTH.into_iter().flat_map(questions);
+                rules.extend(questions.map(|question| when(question, Verdict::Accept)));
+            }
             rules.extend([log(Place::ToHost), drop()]);
         }
     }
@@ -255,6 +273,19 @@ fn echo_request(family: IpVersion) -> Rule {
     let mut matches = is_of(family, protocol);
     matches.push(equals(Field::IcmpType, Atom::Octet(kind)));
     when(matches, Verdict::Accept)
+}
+
+/// What asks a host for names, by UDP and by TCP, at addresses that mean this host on every host.
+fn questions(family: IpVersion) -> [Vec<Match>; 2] {
+    let link_local = match family {
+        IpVersion::V4 => within(Field::Destination4, Atom::Address4(LINK_LOCAL_4.0), Atom::Address4(LINK_LOCAL_4.1)),
+        IpVersion::V6 => within(Field::Destination6, Atom::Address6(LINK_LOCAL.0), Atom::Address6(LINK_LOCAL.1)),
+    };
+    [UDP, TCP].map(|protocol| {
+        let mut matches = is_of(family, protocol);
+        matches.extend([link_local.clone(), equals(Field::DestinationPort, Atom::Port(NAMES))]);
+        matches
+    })
 }
 
 fn known_flows() -> Match {

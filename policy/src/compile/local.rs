@@ -226,6 +226,7 @@ mod tests {
         let settings = Settings {
             interface_prefix: "pop".to_owned(),
             workload_to_host: WorkloadToHost::Drop,
+            serves_names: false,
             failsafe: Failsafe::default(),
         };
         let mut compiler = Compiler::new(settings);

@@ -23,6 +23,7 @@ fn host(local: &[&str]) -> Host {
         settings: Settings {
             interface_prefix: "pop-".to_owned(),
             workload_to_host: WorkloadToHost::Drop,
+            serves_names: false,
             failsafe: Failsafe::default(),
         },
     }

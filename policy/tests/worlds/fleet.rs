@@ -56,7 +56,12 @@ impl Fleet {
 }
 
 pub(crate) fn host(interfaces: BTreeMap<String, Interface>, workload_to_host: WorkloadToHost) -> Host {
-    let settings = Settings { interface_prefix: "pop".to_owned(), workload_to_host, failsafe: Failsafe::default() };
+    let settings = Settings {
+        interface_prefix: "pop".to_owned(),
+        workload_to_host,
+        serves_names: true,
+        failsafe: Failsafe::default(),
+    };
     Host { interfaces, host_endpoints: BTreeMap::new(), edge: Edge::default(), settings }
 }
 

@@ -2,8 +2,8 @@
 
 use poplin_policy::compile::compile;
 use poplin_policy::explain::explain;
-use poplin_policy::host::WorkloadToHost;
-use poplin_policy::model::Direction;
+use poplin_policy::host::{Host, WorkloadToHost};
+use poplin_policy::model::{Direction, Endpoint};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::ruleset::HookPoint;
 use poplin_policy::verdict::{By, direction_verdict, verdict};
@@ -67,4 +67,32 @@ proptest! {
             prop_assert_eq!(outcome == Outcome::Accept, allowed && (opens || is_echo), "{}", packet);
         }
     }
+}
+
+#[test]
+fn a_host_that_serves_names_is_asked_for_them_and_for_nothing_else() {
+    let mut world = World::default();
+    let addresses = vec!["10.77.0.1".parse().unwrap(), "fd77::1".parse().unwrap()];
+    world.endpoints.insert("web".to_owned(), Endpoint { addresses, ..Endpoint::default() });
+    let mut host = one_host(&world, WorkloadToHost::Drop);
+    let passes = |host: &Host, point, from: &str, to: &str, port| {
+        let packet = Packet::udp(from.parse().unwrap(), to.parse().unwrap(), (49152, port));
+        walk(&compile(&world, host), &at(point, &interface_of("web"), None, &packet)) == Outcome::Accept
+    };
+    host.settings.serves_names = false;
+    let ways = [("10.77.0.1", "169.254.1.1"), ("fd77::1", "fe80::1"), ("fe80::7", "fe80::1:2801")];
+    assert!(ways.iter().all(|(from, to)| !passes(&host, HookPoint::Input, from, to, 53)));
+
+    host.settings.serves_names = true;
+
+    for (from, to) in ways {
+        assert!(
+            passes(&host, HookPoint::Prerouting, from, to, 53) && passes(&host, HookPoint::Input, from, to, 53),
+            "{to}"
+        );
+        assert!(!passes(&host, HookPoint::Input, from, to, 54), "{to}");
+    }
+    assert!(!passes(&host, HookPoint::Input, "10.77.0.1", "172.31.0.1", 53), "that address may be another server's");
+    assert!(!passes(&host, HookPoint::Prerouting, "fe80::7", "fd77::2", 53), "from its link nobody asks farther off");
+    assert!(!passes(&host, HookPoint::Prerouting, "10.77.0.2", "169.254.1.1", 53), "nor by another's address");
 }

@@ -3,6 +3,7 @@
 mod between_hosts;
 mod hard_days;
 mod isolation;
+mod names;
 mod published;
 mod restarts;
 mod several_networks;

@@ -221,6 +221,8 @@ impl WorkloadService for Service {
         self.world().attached.push(request);
         Ok(Response::new(AttachResponse {
             service_addresses: Vec::new(),
+            nameservers: vec![GATEWAY.to_owned()],
+            search_domains: vec!["poplin.internal".to_owned()],
             endpoint: Some(endpoint()),
             gateways: vec![GATEWAY.to_owned()],
             gateway_mac: GATEWAY_MAC.to_owned(),

@@ -20,6 +20,7 @@ impl Machine {
             settings: Settings {
                 interface_prefix: "pop".to_owned(),
                 workload_to_host: WorkloadToHost::Drop,
+                serves_names: false,
                 failsafe: Failsafe::default(),
             },
             host_endpoints: BTreeMap::new(),

@@ -48,6 +48,7 @@ fn wish(holder: usize) -> Attach {
         pools: BTreeSet::new(),
         is_sticky: false,
         at: None,
+        aliases: BTreeSet::new(),
     }
 }
 
@@ -225,6 +226,7 @@ fn network(name: &str, subnet: &str, ranges: &[&str], reserved: &[&str]) -> Obje
         reserved: reserved.iter().map(|text| text.parse().unwrap()).collect(),
         mtu_bytes: None,
         index: 513,
+        records: crate::names::Records::new(),
     })
 }
 

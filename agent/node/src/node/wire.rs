@@ -11,7 +11,7 @@ use crate::job::{Stage, Wish};
 use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
-use crate::network::{gateway_v4, gateway_v6};
+use crate::network::{gateway, gateway_v4, gateway_v6};
 use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
@@ -245,16 +245,12 @@ impl Node {
         let key = crate::object::ObjectKey::Endpoint(endpoint.name.clone());
         let network =
             self.mirror.as_ref().zip(endpoint.network.as_ref()).and_then(|(mirror, name)| mirror.network(name));
-        let gateway = |address: &IpAddr| match network {
-            Some(network) if address.is_ipv4() => gateway_v4(network.index),
-            Some(network) => IpAddr::V6(gateway_v6(network.index)),
-            None if address.is_ipv4() => plan::GATEWAY_V4,
-            None => plan::GATEWAY_V6,
-        };
+        let gateway = |address: &IpAddr| gateway(network, address.is_ipv6());
         Attached {
             gateways: endpoint.addresses.iter().map(gateway).collect(),
             gateway_mac: mac_of(&endpoint.attachment, "host"),
             lent: self.mirror.as_ref().map(|mirror| lent_to(mirror, endpoint)).unwrap_or_default(),
+            resolver: self.resolver(endpoint, network),
             subnets: network.map(|network| network.subnets.clone()).unwrap_or_default(),
             waiting: endpoint.netns.as_os_str().is_empty().then(|| waiting_name(&endpoint.attachment)),
             version: self.mirror.as_ref().and_then(|mirror| mirror.version(&key)).unwrap_or_default(),

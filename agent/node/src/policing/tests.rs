@@ -66,6 +66,8 @@ fn endpoint(last: u8, network: Option<&str>) -> Object {
         netns: "/run/netns/x".into(),
         mtu_bytes: 1500,
         network: network.map(NetworkName::new),
+        aliases: BTreeSet::new(),
+        container: None,
         name: EndpointName::new(name),
         is_sticky: false,
         since: None,
@@ -82,6 +84,7 @@ fn network(name: &str, is_open_outside: bool) -> Object {
         reserved: BTreeSet::new(),
         mtu_bytes: None,
         index: 513,
+        records: crate::names::Records::new(),
     })
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use ipnet::IpNet;
+use poplin_manifest::field::dns_name;
 use poplin_node::request::{Answer, Attach};
 use poplin_policy::label::Labels;
 use serde_json::{Value, json};
@@ -19,6 +20,9 @@ use crate::serve::Call;
 
 /// How driver options begin that are labels.
 const LABEL: &str = "poplin.label.";
+
+/// The driver option that names aliases.
+const ALIAS: &str = "poplin.alias";
 
 pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let request: network::CreateEndpoint = read(body)?;
@@ -39,6 +43,7 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
         pools: BTreeSet::new(),
         is_sticky: false,
         at: None,
+        aliases: aliases(request.options.as_ref()),
     };
     driver.remember(|memory| memory.made.insert(attach.attachment.clone(), Instant::now()));
     let mac = match driver.ask(|answer| Call::Attach(attach, answer)).await? {
@@ -56,6 +61,12 @@ fn labels(options: Option<&BTreeMap<String, Value>>) -> Labels {
         |(key, value): (&String, &Value)| Some((key.strip_prefix(LABEL)?.to_owned(), value.as_str()?.to_owned()));
     let pairs = usable(&options.filter_map(pair).collect());
     Labels::try_from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap_or_default()
+}
+
+/// Names given with the driver option `poplin.alias`, with commas between them.
+fn aliases(options: Option<&BTreeMap<String, Value>>) -> BTreeSet<String> {
+    let given = options.and_then(|options| options.get(ALIAS)?.as_str()).unwrap_or_default();
+    given.split(',').filter_map(|name| dns_name(ALIAS, name.trim()).ok()).collect()
 }
 
 fn addresses(texts: [&String; 2]) -> Result<BTreeSet<IpAddr>, String> {

@@ -1,6 +1,8 @@
 //! The endpoint through which a container speaks to the world: of several networks dockerd chooses one, and there its ports are published. With each
 //! endpoint it tells of ports, with that of every network again; what counts is what it tells here.
 
+use std::collections::BTreeSet;
+
 use poplin_node::request::Renew;
 use poplin_policy::label::Labels;
 use poplin_policy::nat::Published;
@@ -23,7 +25,14 @@ pub(in crate::docker) async fn revoke(driver: &Driver, body: &[u8]) -> Outcome {
 
 async fn publish(driver: &Driver, endpoint_id: &str, published: Vec<Published>) -> Outcome {
     let (names, labels) = (Vec::new(), Labels::default());
-    let renew = Renew { attachment: attachment(endpoint_id), names, labels, published: Some(published) };
+    let renew = Renew {
+        attachment: attachment(endpoint_id),
+        names,
+        labels,
+        published: Some(published),
+        aliases: BTreeSet::new(),
+        container: None,
+    };
     driver.ask(|answer| Call::Renew(renew, answer)).await?;
     done()
 }

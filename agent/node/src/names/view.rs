@@ -1,0 +1,95 @@
+//! What one container sees of the names.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::{Home, Names};
+use crate::name::EndpointName;
+
+/// What a container that asks may know.
+#[derive(Debug)]
+pub struct View<'a> {
+    names: &'a Names,
+    homes: BTreeSet<&'a Home>,
+}
+
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is reached there; in both families, whichever was asked for.
+    Addresses(BTreeSet<IpAddr>),
+    /// It is the domain itself, or what stands between it and names: there are names below and no addresses.
+    Empty,
+    /// If anybody is called so, he who asks may not know.
+    Nobody,
+    /// It is no name of the fabric.
+    NotOurs,
+}
+
+impl Names {
+    /// What the container of an endpoint of this host sees.
+    pub fn seen_by(&self, endpoint: &EndpointName) -> Option<View<'_>> {
+        let holder = self.holders.get(endpoint)?;
+        let siblings = self.of_container.get(&holder.container)?.iter();
+        let homes = siblings.filter_map(|sibling| self.holders.get(sibling)).map(|sibling| &sibling.home).collect();
+        Some(View { names: self, homes })
+    }
+}
+
+impl View<'_> {
+    /// Who is called so; the name is in lower case and does not end with a dot.
+    pub fn find(&self, name: &str) -> Found {
+        let domain = self.names.naming.domain.as_str();
+        let inside = name.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
+        let addresses = self.addresses(inside.unwrap_or(name));
+        match inside {
+            _ if !addresses.is_empty() => Found::Addresses(addresses),
+            None if name == domain => Found::Empty,
+            Some(inside) if self.is_a_home(inside) => Found::Empty,
+            Some(_) => Found::Nobody,
+            None => Found::NotOurs,
+        }
+    }
+
+    /// What is at an address, in full; nothing if it is no endpoint's, and an empty list if he who asks may not know.
+    pub fn names_at(&self, address: IpAddr) -> Option<Vec<String>> {
+        let holders = self.names.at.get(&address)?.iter().filter_map(|name| self.names.holders.get(name));
+        let seen = holders.filter(|holder| self.homes.iter().any(|home| home.network == holder.home.network));
+        let full = seen.map(|holder| format!("{}.{}", holder.home.qualify(&holder.own), self.names.naming.domain));
+        Some(full.collect())
+    }
+
+    /// Whether it may ask for names outside of the fabric.
+    pub fn is_open_outside(&self) -> bool {
+        self.homes.iter().any(|home| match &home.network {
+            Some(network) => self.names.networks.get(network).is_some_and(|network| network.is_open_outside),
+            None => true,
+        })
+    }
+
+    fn addresses(&self, name: &str) -> BTreeSet<IpAddr> {
+        let at_home: BTreeSet<IpAddr> = self.homes.iter().flat_map(|home| self.at_home(home, name)).collect();
+        match at_home.is_empty() {
+            true => self.names.naming.records.get(name).cloned().unwrap_or_default(),
+            false => at_home,
+        }
+    }
+
+    /// Nearer names hide those farther off.
+    fn at_home(&self, home: &Home, name: &str) -> BTreeSet<IpAddr> {
+        let called = |name: String| self.names.called.get(&(home.network.clone(), name));
+        let nearest = called(home.qualify(name)).or_else(|| called(name.to_owned()));
+        let holders = nearest.into_iter().flatten().filter_map(|holder| self.names.holders.get(holder));
+        let mut addresses: BTreeSet<IpAddr> = holders.flat_map(|holder| holder.addresses.iter().copied()).collect();
+        if let Some(network) = &home.network {
+            let bare = name.strip_suffix(network.as_str()).and_then(|rest| rest.strip_suffix('.')).unwrap_or(name);
+            let records = self.names.networks.get(network).map(|network| &network.records);
+            addresses.extend(records.and_then(|records| records.get(bare)).into_iter().flatten());
+        }
+        addresses
+    }
+
+    fn is_a_home(&self, name: &str) -> bool {
+        self.homes.iter().any(|home| home.namespace.as_deref() == Some(name))
+    }
+}

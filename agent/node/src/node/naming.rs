@@ -1,0 +1,105 @@
+//! Names of containers: what of them has changed, and where this host can be asked.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::action::Action;
+use crate::mirror::Mirror;
+use crate::names::{Holder, NameChange, NameDoor, NetworkNames, Resolver};
+use crate::network::{gateway, gateway_v4};
+use crate::object::{Endpoint, Network, ObjectKey};
+use crate::plan;
+
+use super::{Node, Role};
+
+impl Node {
+    /// The same node, serving no names whatever the fabric's settings say.
+    #[must_use]
+    pub fn without_names(self) -> Self {
+        Self { serves_names: false, policing: self.policing.without_names(), ..self }
+    }
+
+    /// Tells what of the names has changed, and where they may be asked for.
+    pub(super) fn name(&mut self) {
+        let is_host = self.role == Role::Host;
+        let Some(mirror) = self.mirror.as_mut().filter(|_| is_host && self.serves_names) else { return };
+        let renamed = mirror.take_renamed();
+        if !renamed.is_empty() {
+            let changes = renamed.into_iter().filter_map(|key| change(mirror, key)).collect();
+            self.actions.push_back(Action::ChangeNames(changes));
+        }
+        if self.has_world_moved {
+            let doors = self.doors();
+            if doors != self.name_doors {
+                self.name_doors.clone_from(&doors);
+                self.actions.push_back(Action::OpenNameDoors(doors));
+            }
+        }
+    }
+
+    /// Every gateway on `lo`, and the gateway of each link whose endpoint has IPv6 alone.
+    fn doors(&self) -> BTreeSet<NameDoor> {
+        let (Some(mirror), Some(kernel)) = (&self.mirror, &self.kernel) else { return self.name_doors.clone() };
+        if !self.is_serving_names() {
+            return BTreeSet::new();
+        }
+        let local = || mirror.endpoints_on(&self.identity.host);
+        let networks: BTreeSet<_> = local().filter_map(|endpoint| endpoint.network.as_ref()).collect();
+        let networks = networks.into_iter().filter_map(|name| mirror.network(name));
+        let gateways = networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]);
+        let without_v4 = local().filter(|endpoint| !endpoint.addresses.iter().any(IpAddr::is_ipv4));
+        let links = without_v4.filter_map(|endpoint| {
+            let link = kernel.links.get(&endpoint.interface).filter(|link| link.is_up && link.index != 0)?;
+            let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
+            Some(NameDoor::Link(gateway(network, true), endpoint.interface.clone(), link.index))
+        });
+        gateways.map(NameDoor::Gateway).chain(links).collect()
+    }
+
+    fn is_serving_names(&self) -> bool {
+        self.serves_names && self.mirror.as_ref().is_some_and(|mirror| mirror.fabric().naming.is_served)
+    }
+
+    /// Where an endpoint may ask for names.
+    pub(super) fn resolver(&self, endpoint: &Endpoint, network: Option<&Network>) -> Option<Resolver> {
+        let mirror = self.mirror.as_ref().filter(|_| self.is_serving_names())?;
+        let is_v6 = !endpoint.addresses.iter().any(IpAddr::is_ipv4);
+        let address = gateway(network, is_v6);
+        let nameserver = match is_v6 {
+            true => format!("{address}%{}", endpoint.attachment.interface),
+            false => address.to_string(),
+        };
+        let domain = mirror.fabric().naming.domain;
+        let own = endpoint.namespace.as_ref().map(|namespace| format!("{namespace}.{domain}"));
+        Some(Resolver { nameserver, search: own.into_iter().chain([domain.clone()]).collect() })
+    }
+}
+
+fn change(mirror: &Mirror, key: ObjectKey) -> Option<NameChange> {
+    match key {
+        ObjectKey::Endpoint(name) => {
+            let holder = mirror.endpoint(&name).map(|endpoint| Box::new(Holder::of(endpoint)));
+            Some(NameChange::Endpoint(name, holder))
+        }
+        ObjectKey::Network(name) => {
+            let network = mirror.network(&name).map(|network| NetworkNames {
+                records: network.records.clone(),
+                is_open_outside: network.circle.is_open_outside,
+            });
+            Some(NameChange::Network(name, network))
+        }
+        ObjectKey::Fabric => Some(NameChange::Naming(mirror.fabric().naming)),
+        ObjectKey::Pool(_)
+        | ObjectKey::Block(..)
+        | ObjectKey::Host(_)
+        | ObjectKey::Policy(_)
+        | ObjectKey::Tier(_)
+        | ObjectKey::AddressSet(_)
+        | ObjectKey::Peer(_)
+        | ObjectKey::Namespace(_)
+        | ObjectKey::HostEndpoint(_)
+        | ObjectKey::RouteMap(_)
+        | ObjectKey::Service(_)
+        | ObjectKey::StaticRoute(_) => None,
+    }
+}
