@@ -2,6 +2,7 @@
 //!
 //! [`run`] is the one loop: it carries events to the head and actions from it. Everything else here is one kind of hand.
 
+pub mod alarm;
 pub mod bmp;
 pub mod config;
 pub mod hear;

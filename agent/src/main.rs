@@ -15,9 +15,11 @@ fn main() -> ExitCode {
     let outcome = Config::load(flags).and_then(|config| {
         let doors = Builder::new_multi_thread().worker_threads(2).thread_name("doors").enable_all().build()?;
         // The loop, the store's news and the neighbours share a thread: what is read is thought of where it was read, and nobody is woken for it.
-        let outcome = Builder::new_current_thread().enable_all().build()?.block_on(run(config, doors.handle()));
+        // It is a task like theirs, too: before what a runtime blocks on has its turn, the kernel is asked once more what there is to read.
+        let looped = Builder::new_current_thread().enable_all().build()?;
+        let outcome = looped.block_on(looped.spawn(run(config, doors.handle().clone()))).map_err(anyhow::Error::from);
         doors.shutdown_background();
-        outcome
+        outcome.flatten()
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

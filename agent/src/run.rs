@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::alarm::Alarm;
 use crate::bmp::Stations;
 use crate::changes::Changes;
 use crate::config::speaker::SpeakerFile;
@@ -44,7 +45,7 @@ const DEFAULT_POOL: &str =
     r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"default"},"spec":{"cidr":"10.77.0.0/16"}}"#;
 
 /// Runs the agent until it is told to stop. Whoever asks something is answered by the threads of `doors`: a long answer holds up no neighbour.
-pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
+pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let listener = {
         let _among_the_doors = doors.enter();
         listen(&config.socket)?
@@ -65,7 +66,7 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
     let host = config.identity.host.to_string();
     let stations = Stations::new(&host, config.identity.addresses.clone(), events.clone());
     let flows = match role {
-        Role::Host => Some(keep_host(doors, &host, &store, &drops, &calls, &events)?),
+        Role::Host => Some(keep_host(&doors, &host, &store, &drops, &calls, &events)?),
         Role::Speaker { .. } => None,
     };
     let own_name = host.clone();
@@ -83,7 +84,7 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
     }
     let door = doors.spawn(serve(listener, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
-    let names = config.names.map(|named| Nameserver::start(doors, &own_name, Upstreams::new(named)));
+    let names = config.names.map(|named| Nameserver::start(&doors, &own_name, Upstreams::new(named)));
     let node = Node::with_role(config.identity, role);
     let mut agent = Agent {
         node: if names.is_some() { node } else { node.without_names() },
@@ -105,19 +106,14 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tracing::info!("serving on {}", config.socket.display());
+    let mut alarm = Alarm::default();
     loop {
-        let deadline = agent.node.next_deadline().map(tokio::time::Instant::from_std);
-        let sleep = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
+        alarm.set(agent.node.next_deadline());
         tokio::select! {
             Some(event) = inbox.recv() => agent.handle(event),
             Some(call) = requests.recv() => agent.call(call),
             Some(followed) = news.recv() => { let event = agent.hearing.event(followed); agent.handle(event) }
-            () = sleep => agent.handle(Event::Tick),
+            () = alarm.ring() => agent.handle(Event::Tick),
             _ = hangup.recv() => truth.read_again(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

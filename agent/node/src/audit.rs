@@ -204,6 +204,10 @@ pub(crate) struct Ledger<'s> {
     endpoints: Vec<&'s Endpoint>,
     /// By address; the first by name.
     pub(crate) had: BTreeMap<IpAddr, Vec<&'s Endpoint>>,
+    /// By address, who has taken it in a block.
+    taken: BTreeMap<IpAddr, Vec<&'s AttachmentId>>,
+    /// Of all endpoints.
+    attachments: BTreeSet<&'s AttachmentId>,
 }
 
 impl<'s> Ledger<'s> {
@@ -213,7 +217,21 @@ impl<'s> Ledger<'s> {
         for endpoint in &endpoints {
             endpoint.addresses.iter().for_each(|address| had.entry(*address).or_default().push(endpoint));
         }
-        Self { blocks: standing.values().filter_map(|object| object.try_into().ok()).collect(), endpoints, had }
+        let attachments = endpoints.iter().map(|endpoint| &endpoint.attachment).collect();
+        let blocks: Vec<&Block> = standing.values().filter_map(|object| object.try_into().ok()).collect();
+        let mut taken: BTreeMap<IpAddr, Vec<&AttachmentId>> = BTreeMap::new();
+        for block in &blocks {
+            let its = block.taken.iter().filter(|(ordinal, _)| **ordinal < size_of(block.cidr));
+            for (ordinal, holder) in its {
+                taken.entry(address_at(block.cidr, *ordinal)).or_default().push(holder);
+            }
+        }
+        Self { blocks, endpoints, had, taken, attachments }
+    }
+
+    /// Whether an endpoint has this attachment.
+    pub(crate) fn is_known(&self, attachment: &AttachmentId) -> bool {
+        self.attachments.contains(attachment)
     }
 
     /// Who has an address.
@@ -273,8 +291,7 @@ impl<'s> Ledger<'s> {
     /// What is wrong if an endpoint's address is not taken by it. Of several that share it, only one can have taken it.
     fn untaken(&self, endpoint: &Endpoint, address: IpAddr) -> Option<Fault> {
         let (name, host) = (endpoint.name.clone(), endpoint.host.clone());
-        let holders = self.blocks.iter().filter_map(|block| block.taken.get(&block.ordinal_of(address)?));
-        let holders: Vec<&AttachmentId> = holders.collect();
+        let holders = self.taken.get(&address).map(Vec::as_slice).unwrap_or_default();
         if holders.contains(&&endpoint.attachment) {
             return None;
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 
 use crate::object::Block;
-use crate::prefix::address_at;
+use crate::prefix::{address_at, size_of};
 
 /// Since when addresses are known to be freed.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,9 @@ pub struct Cooling(Arc<BTreeMap<IpAddr, Instant>>);
 impl Cooling {
     /// A block is so now, or is nobody's any more.
     pub fn note(&mut self, now: Instant, cidr: IpNet, block: Option<&Block>) {
-        let freed = |block: &Block| block.freed.iter().map(|ordinal| address_at(cidr, *ordinal)).collect();
+        let is_its = |ordinal: &&u32| **ordinal < size_of(cidr);
+        let freed =
+            |block: &Block| block.freed.iter().filter(is_its).map(|ordinal| address_at(cidr, *ordinal)).collect();
         let freed: BTreeSet<IpAddr> = block.map(freed).unwrap_or_default();
         let known = self.0.range(cidr.network()..=cidr.broadcast()).map(|(address, _)| *address);
         let known: BTreeSet<IpAddr> = known.collect();

@@ -2,6 +2,7 @@
 //!
 //! In: the networks, and the one that is meant, if one is. Out: answers about pools, blocks and addresses. Knows nothing of what is taken.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -106,6 +107,22 @@ impl<'m> Ground<'m> {
             }
         };
         parts.into_iter()
+    }
+
+    /// Where in those parts a block is looked for that nobody has claimed: a network's ranges may be a speck in a part that nobody can search through.
+    pub fn places_of(&self, pool: &Pool) -> Vec<IpNet> {
+        let parts: Vec<IpNet> = self.parts_of(pool).collect();
+        let ranges = self.network().into_iter().flat_map(|network| &network.ranges);
+        let ranges: Vec<&IpNet> = ranges.filter(|range| pool.cidr.contains(*range)).collect();
+        if ranges.is_empty() {
+            return parts;
+        }
+        let whole = |range: &IpNet| match range.prefix_len() > pool.block_bits {
+            true => block_of(pool.cidr, pool.block_bits, range.network()),
+            false => *range,
+        };
+        let places: BTreeSet<IpNet> = ranges.into_iter().map(whole).collect();
+        places.into_iter().filter(|place| parts.iter().any(|part| part.contains(place))).collect()
     }
 
     /// Whether an address may be had by who names it.

@@ -42,6 +42,7 @@ pub fn choose(
             }
             (Some(address), None) => {
                 choose_wanted(place, draft, &of_family.admitting, attach, *address)?;
+                forget_former(place, draft, attach, is_v6);
                 chosen.insert(*address);
             }
             (None, _) if of_family.giving.is_empty() || attach.has_all_addresses => {}
@@ -190,16 +191,29 @@ fn choose_any(
     if let Some(name) = sticky(attach) {
         for address in kept_for(place.mirror, name, is_v6) {
             if choose_wanted(place, draft, &pools.giving, attach, address).is_ok() {
+                forget_former(place, draft, attach, is_v6);
                 return Ok(address);
             }
         }
-        draft.forget_kept(place.mirror, name, is_v6); // it cannot have what it had: a pool is closed to it by now
+        forget_former(place, draft, attach, is_v6); // it cannot have what it had: a pool is closed to it by now
     }
     let found = place.find(draft, &pools.giving);
     let (block, address) = found.ok_or_else(|| full(place, draft, &pools.giving))?;
     let holder: &AttachmentId = &attach.attachment;
     draft.take(block, address, holder);
     Ok(address)
+}
+
+/// Who has an address again, or cannot have it any more, needs none of those that were kept for it beside that.
+fn forget_former(place: Place<'_>, draft: &mut Draft, attach: &Attach, is_v6: bool) {
+    if let Some(name) = sticky(attach) {
+        draft.forget_kept(place.mirror, name, is_v6);
+    }
+}
+
+/// Whether any address is kept for who asks.
+pub fn is_kept_for(mirror: &Mirror, attach: &Attach) -> bool {
+    sticky(attach).is_some_and(|name| mirror.blocks().any(|block| block.kept.values().any(|other| other == name)))
 }
 
 /// The addresses of a family that are kept for an endpoint.

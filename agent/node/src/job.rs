@@ -39,6 +39,8 @@ pub struct Job {
     pub news_by: Option<Instant>,
     /// When it is given up.
     pub deadline: Instant,
+    /// Whether it is about a name for which nothing was kept before, so that nothing is to be kept if it fails.
+    pub is_first: bool,
 }
 
 /// What a job is for.
@@ -85,7 +87,14 @@ impl Jobs {
         }
         self.0.insert(
             attachment,
-            Job { request, wish, stage: Stage::Waiting, news_by: Some(now + NEWS), deadline: now + PATIENCE },
+            Job {
+                request,
+                wish,
+                stage: Stage::Waiting,
+                news_by: Some(now + NEWS),
+                deadline: now + PATIENCE,
+                is_first: false,
+            },
         );
         None
     }

@@ -98,13 +98,14 @@ impl Bench<'_> {
         self.blocks.insert(ObjectKey::Block(block.pool.clone(), block.cidr), Some(block));
     }
 
-    /// An endpoint of this host that is really there, and shares nothing.
+    /// An endpoint of this host that is really there, is not being detached, and shares nothing.
     fn own(&self, name: &EndpointName) -> Option<&'_ Endpoint> {
         let object = self.standing.get(&ObjectKey::Endpoint(name.clone()))?;
         let endpoint = <&Endpoint>::try_from(object).ok()?;
         let is_alone = endpoint.addresses.iter().all(|address| self.ledger.havers(*address).len() == 1);
         let is_there = endpoint.host == self.truth.host && !self.truth.unwired.contains(name);
-        (is_there && is_alone).then_some(endpoint)
+        let is_staying = !self.truth.busy.contains(&endpoint.attachment);
+        (is_there && is_staying && is_alone).then_some(endpoint)
     }
 
     /// The block of an address, claimed if need be, with the address taken; nothing if somebody else is known to have it.
@@ -115,9 +116,7 @@ impl Bench<'_> {
             None => self.unclaimed(address)?,
         };
         let ordinal = ordinal_of(block.cidr, address);
-        let is_known = |holder: &AttachmentId| {
-            self.truth.busy.contains(holder) || self.ledger.had.values().flatten().any(|one| one.attachment == *holder)
-        };
+        let is_known = |holder: &AttachmentId| self.truth.busy.contains(holder) || self.ledger.is_known(holder);
         if block.taken.get(&ordinal).is_some_and(is_known) {
             return None;
         }

@@ -26,9 +26,9 @@ pub fn block_of(pool: IpNet, block_bits: u8, address: IpAddr) -> IpNet {
     net(address, block_bits)
 }
 
-/// The address at an ordinal of a block.
+/// The address at an ordinal of a block. One that is none of its ordinals, as a damaged value may say, is answered by an address beyond it.
 pub fn address_at(block: IpNet, ordinal: u32) -> IpAddr {
-    from_number(number(block.network()) + u128::from(ordinal), block)
+    from_number(number(block.network()).saturating_add(u128::from(ordinal)), block)
 }
 
 /// Where in its block an address stands.
@@ -62,7 +62,7 @@ pub(crate) fn number(address: IpAddr) -> u128 {
 
 fn from_number(number: u128, family: IpNet) -> IpAddr {
     match family {
-        IpNet::V4(_) => IpAddr::V4(u32::try_from(number).expect("an IPv4 pool ends within 32 bits").into()),
+        IpNet::V4(_) => IpAddr::V4(u32::try_from(number).unwrap_or(u32::MAX).into()),
         IpNet::V6(_) => IpAddr::V6(number.into()),
     }
 }
@@ -91,6 +91,15 @@ mod tests {
             assert!(pool.contains(&last));
             assert_eq!(block_of(pool, bits, last), block);
             assert_eq!(ordinal_of(block, last), size_of(block) - 1);
+        }
+    }
+
+    #[test]
+    fn an_ordinal_that_is_none_names_no_address_of_the_block() {
+        for block in ["255.255.255.192/26", "10.77.0.0/26", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffc0/122"] {
+            let block: IpNet = block.parse().unwrap();
+            let beyond = address_at(block, u32::MAX);
+            assert!(!block.contains(&beyond) || beyond == block.broadcast(), "{beyond}");
         }
     }
 

@@ -81,7 +81,8 @@ fn pool_use<'s>(pool: &'s Pool, blocks: impl Iterator<Item = &'s Block>, resting
         let rests = |ordinal: &&u32| resting.contains(&address_at(block.cidr, **ordinal)) && !is_taken(ordinal);
         found.blocks += 1;
         found.used += block.taken.len() as u128;
-        found.reserved -= block.taken.keys().filter(|ordinal| !open(ordinal)).count() as u128;
+        let taken_of_it = block.taken.keys().filter(|ordinal| !open(ordinal)).count();
+        found.reserved = found.reserved.saturating_sub(taken_of_it as u128);
         found.kept += block.kept.keys().filter(open).count() as u128;
         found.cooling += block.freed.iter().filter(open).filter(rests).count() as u128;
     }

@@ -22,7 +22,7 @@ use crate::store::{Compare, Operation, Outcome, Snapshot, Store, Transaction};
 use crate::trial;
 
 use super::store_failure;
-pub(super) use judge::declared;
+pub(super) use judge::{all_readable, declared, unreadable};
 
 /// Objects in one call: what fits a transaction (etcd's default of 128 operations) with room to spare.
 const MOST_OBJECTS: usize = 100;

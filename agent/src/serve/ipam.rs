@@ -23,7 +23,7 @@ use poplin_proto::v1::{
 };
 use tonic::{Code, Request, Response, Status};
 
-use super::apply::{contended, declared};
+use super::apply::{all_readable, contended, declared, unreadable};
 use super::remove_host::transaction;
 use super::usage::{address_use, host_uses, pool_uses};
 use super::workloads::refused;
@@ -66,12 +66,16 @@ impl IpamService for IpamDoor {
         }
         let CheckAddressesRequest { fix, leaks_only } = request.into_inner();
         let first = self.look().await?;
+        if fix {
+            all_readable(&first.unreadable)?;
+        }
         let found = first.faults();
         let planned = mending(&found, &first.standing, &first.truth).of;
         let last = if fix && !planned.is_empty() { self.mend(first).await? } else { first };
         let left = last.faults();
         let all = found.union(&left).filter(|fault| !leaks_only || fault.is_leak());
-        let findings = all.map(|fault| finding(fault, planned.get(fault), !left.contains(fault))).collect();
+        let findings = all.map(|fault| finding(fault, planned.get(fault), !left.contains(fault)));
+        let findings = last.unreadable.iter().map(|key| unread(key)).chain(findings).collect();
         let count = |is_it: fn(&ObjectKey) -> bool| {
             u32::try_from(last.standing.keys().filter(|key| is_it(key)).count()).unwrap_or(u32::MAX)
         };
@@ -92,11 +96,14 @@ impl IpamService for IpamDoor {
         let address = asked_for(&request.get_ref().address)?;
         for _ in 0..TRIES {
             let seen = self.look().await?;
+            all_readable(&seen.unreadable)?;
             let done = match release(&seen.standing, &seen.truth, address).map_err(|kept| in_use(&kept))? {
                 Release::Nothing => String::new(),
                 Release::Detach(name) => {
                     let done = format!("endpoint {name}, of which nothing was left on this host, is detached");
-                    self.clear_away(name).await?;
+                    if !self.clear_away(name).await? {
+                        continue;
+                    }
                     done
                 }
                 Release::Write(step, words) => match self.write(step, &seen.snapshot).await? {
@@ -115,6 +122,8 @@ struct Seen {
     snapshot: Snapshot,
     standing: Standing,
     truth: Truth,
+    /// Keys of what bears on addresses and cannot be read here.
+    unreadable: Vec<String>,
 }
 
 impl Seen {
@@ -132,7 +141,8 @@ impl IpamDoor {
             matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Endpoint(_))
         };
         let standing = declared(&snapshot, bears);
-        Ok(Seen { snapshot, standing, truth: self.truth().await? })
+        let unreadable = unreadable(&snapshot, bears);
+        Ok(Seen { snapshot, standing, truth: self.truth().await?, unreadable })
     }
 
     /// The host's own truth, once its kernel has been read.
@@ -154,33 +164,42 @@ impl IpamDoor {
         tokio::time::timeout(most, reading).await.unwrap_or_else(|_| Err(unread()))
     }
 
-    /// Does what is safe, looking anew whenever another hand has come between.
+    /// Does what is safe, a step at a time, looking anew after each; another hand may come between now and then.
     async fn mend(&self, mut seen: Seen) -> Result<Seen, Failure> {
-        for _ in 0..TRIES {
+        let (mut tries, mut left) = (0, usize::MAX);
+        while tries < TRIES {
+            all_readable(&seen.unreadable)?;
             let planned = mending(&seen.faults(), &seen.standing, &seen.truth);
             if planned.of.is_empty() {
                 return Ok(seen);
             }
-            let has_remains = !planned.remains.is_empty();
-            for name in planned.remains {
-                self.clear_away(name).await?;
-            }
-            for step in planned.steps.into_iter().filter(|_| !has_remains) {
-                if !self.write(step, &seen.snapshot).await? {
-                    break;
+            // What does not become less is somebody else's doing, again and again.
+            tries = if planned.of.len() < left { 0 } else { tries + 1 };
+            left = planned.of.len();
+            match planned.remains.is_empty() {
+                false => {
+                    for name in planned.remains {
+                        self.clear_away(name).await?;
+                    }
+                }
+                true => {
+                    if let Some(step) = planned.steps.into_iter().next() {
+                        self.write(step, &seen.snapshot).await?;
+                    }
                 }
             }
             seen = self.look().await?;
         }
-        Err(contended())
+        let message = format!("others changed the same {TRIES} times in a row; {left} findings are left to be mended");
+        Err(Failure::new(Code::Aborted, "CONTENDED", message).advice("what was mended stays so; run it again"))
     }
 
-    /// Detaches an endpoint of which nothing is left. One that has come back to life meanwhile stays, and that is no failure.
-    async fn clear_away(&self, name: EndpointName) -> Result<(), Failure> {
+    /// Detaches an endpoint of which nothing is left, and whether it did. One that has come back to life meanwhile stays, and that is no failure.
+    async fn clear_away(&self, name: EndpointName) -> Result<bool, Failure> {
         match self.0.ask(|answer| Call::Detach(Detach::Remains(name), answer)).await? {
-            Answer::Refused(Refusal::StillWired { .. }) => Ok(()),
+            Answer::Refused(Refusal::StillWired { .. } | Refusal::Busy { .. }) => Ok(false),
             Answer::Refused(refusal) => Err(refused(&refusal)),
-            Answer::Detached(_) | Answer::Attached(_) | Answer::Held(_) => Ok(()),
+            Answer::Detached(_) | Answer::Attached(_) | Answer::Held(_) => Ok(true),
         }
     }
 
@@ -206,6 +225,15 @@ fn finding(fault: &Fault, mending: Option<&String>, is_mended: bool) -> AddressF
         advice: if is_mended { String::new() } else { fault.advice() },
         mending: mending.cloned().unwrap_or_default(),
         mended: is_mended,
+    }
+}
+
+fn unread(key: &str) -> AddressFinding {
+    AddressFinding {
+        reason: "UNREADABLE".to_owned(),
+        message: format!("{key} cannot be read by this agent; what it says of addresses is not counted here"),
+        advice: "upgrade this agent to the newest in the fabric, or mend the value".to_owned(),
+        ..AddressFinding::default()
     }
 }
 

@@ -3,6 +3,8 @@
 //! In: its name, and the word of a person that it does not run. Out: what went with it. What is done is planned by
 //! [`poplin_node::removal`], anew after each transaction, so that what others do meanwhile counts.
 
+use std::collections::BTreeMap;
+
 use poplin_node::name::HostName;
 use poplin_node::object::{Object, ObjectKey};
 use poplin_node::removal::{Removal, Step, is_known, removal};
@@ -11,7 +13,7 @@ use poplin_proto::Failure;
 use poplin_proto::v1::{RemoveHostRequest, RemoveHostResponse};
 use tonic::Code;
 
-use super::apply::{contended, declared, fence};
+use super::apply::{all_readable, contended, declared, fence, unreadable};
 use super::list::not_found;
 use super::store_failure;
 use crate::docker::bindings_of;
@@ -79,6 +81,7 @@ const MOST_KEYS: usize = 100;
 async fn plan(store: &dyn Store, host: &HostName) -> Result<(Snapshot, Option<Removal>), Failure> {
     let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
     let bears = |key: &ObjectKey| matches!(key, ObjectKey::Host(_) | ObjectKey::Endpoint(_) | ObjectKey::Block(..));
+    all_readable(&unreadable(&snapshot, bears))?;
     let standing = declared(&snapshot, bears);
     Ok((snapshot, is_known(host, &standing).then(|| removal(host, &standing))))
 }
@@ -91,12 +94,13 @@ pub(super) fn transaction(step: Step, snapshot: &Snapshot) -> Transaction {
     };
     let deletes = step.deletes.iter().map(|key| Operation::Delete(path_of(key)));
     let operations: Vec<Operation> = step.puts.into_iter().map(put).chain(deletes).collect();
-    let unchanged = |operation: &Operation| {
-        let key = operation.key();
-        let entry = snapshot.entries.iter().find(|entry| entry.key == key)?;
-        Some(Compare::Unchanged { key: key.to_owned(), mod_revision: entry.mod_revision })
+    let known: BTreeMap<&str, i64> =
+        snapshot.entries.iter().map(|entry| (entry.key.as_str(), entry.mod_revision)).collect();
+    let unchanged = |operation: &Operation| match known.get(operation.key()) {
+        Some(mod_revision) => Compare::Unchanged { key: operation.key().to_owned(), mod_revision: *mod_revision },
+        None => Compare::Absent(operation.key().to_owned()),
     };
-    let mut transaction = Transaction { compares: operations.iter().filter_map(unchanged).collect(), operations };
+    let mut transaction = Transaction { compares: operations.iter().map(unchanged).collect(), operations };
     fence(&mut transaction, snapshot);
     transaction
 }

@@ -21,10 +21,12 @@ struct Internet {
     links: Vec<(usize, usize)>,
 }
 
-/// Each system but the first has an uplink to an earlier one, and there are some more links.
-fn internet(systems: std::ops::Range<usize>) -> impl Strategy<Value = Internet> {
-    let systems_and_links = systems.prop_flat_map(|systems| {
-        let extra = vec((0..systems, 0..systems), systems / 4..systems);
+/// Each system but the first has an uplink to an earlier one, and there are some more links: at most one for so many systems. Who loses the
+/// last way tries all the others first, which there are exponentially many of in the number of circles: hundreds must have few.
+fn internet(systems: std::ops::Range<usize>, a_link_for: usize) -> impl Strategy<Value = Internet> {
+    let systems_and_links = systems.prop_flat_map(move |systems| {
+        let most = systems / a_link_for;
+        let extra = vec((0..systems, 0..systems), most / 4..most);
         (Just(systems), vec(any::<prop::sample::Index>(), systems - 1), extra)
     });
     systems_and_links.prop_map(|(systems, uplinks, extra)| {
@@ -173,7 +175,7 @@ proptest! {
 
     #[test]
     fn a_few_systems_find_the_shortest_ways_whatever_befalls_them(
-        seed in any::<u64>(), internet in internet(2..12), years in years(),
+        seed in any::<u64>(), internet in internet(2..12, 1), years in years(),
     ) {
         internet.live(seed, &years);
     }
@@ -183,7 +185,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2))]
 
     #[test]
-    fn so_do_two_hundred(seed in any::<u64>(), internet in internet(200..240), years in years()) {
+    fn so_do_two_hundred(seed in any::<u64>(), internet in internet(200..240, 4), years in years()) {
         internet.live(seed, &years);
     }
 }

@@ -66,7 +66,7 @@ impl Place<'_> {
             return None;
         }
         let (host, bits, closed) = (&self.host.name, pool.block_bits, self.ground.closed(pool));
-        self.ground.parts_of(pool).find_map(|part| {
+        self.ground.places_of(pool).into_iter().find_map(|part| {
             let start = u128::from(hash64(&[host.as_str(), pool.name.as_str()])) % block_count(part, bits);
             let blocks = closed.blocks_from(part, bits, start).map(|index| block_at(part, bits, index));
             let mut unclaimed = blocks.filter(|cidr| draft.get(self.mirror, &pool.name, *cidr).is_none());

@@ -3,10 +3,12 @@
 //! A host keeps some room in each pool that it may use, so that the next container finds it. It gives back only what it holds itself, and only under
 //! compare-and-swap: an address somebody took meanwhile keeps its block.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::cooling::Resting;
 use crate::mirror::Mirror;
+use crate::name::PoolName;
 use crate::object::{Block, Host, ObjectKey, Pool};
 use crate::prefix::{address_at, size_of};
 use crate::transaction::{Compare, Transaction};
@@ -63,15 +65,19 @@ impl Node {
 /// This host's empty blocks, as far as the others it holds of the same pool have room for a quarter of one; all, if the pool is none for it any more.
 fn dispensable<'m>(mirror: &'m Mirror, me: &Host) -> Vec<&'m Block> {
     let own: Vec<&Block> = mirror.blocks_of(&me.name).collect();
-    let mut spare: Vec<&Block> = Vec::new();
+    let size = |block: &Block| u64::from(size_of(block.cidr));
+    let mut room: BTreeMap<&PoolName, u64> = BTreeMap::new();
+    for block in &own {
+        *room.entry(&block.pool).or_default() += size(block).saturating_sub(block.taken.len() as u64);
+    }
+    let is_its = |pool: &Pool| pool.is_enabled && pool.hosts.admits(&me.labels);
+    let mut spare = Vec::new();
     for block in own.iter().filter(|block| block.taken.is_empty() && block.kept.is_empty()) {
-        let others = own.iter().filter(|other| other.pool == block.pool && other.cidr != block.cidr);
-        let stays = |other: &&&Block| !spare.iter().any(|one| one.cidr == other.cidr);
-        let room = |other: &&Block| size_of(other.cidr) as usize - other.taken.len();
-        let left: usize = others.filter(stays).map(room).sum();
-        let is_its = |pool: &Pool| pool.is_enabled && pool.hosts.admits(&me.labels);
-        if left >= size_of(block.cidr).div_ceil(4) as usize || !mirror.pool(&block.pool).is_some_and(is_its) {
-            spare.push(block);
+        let left = room.entry(&block.pool).or_default();
+        let without = left.saturating_sub(size(block));
+        if without >= size(block).div_ceil(4) || !mirror.pool(&block.pool).is_some_and(is_its) {
+            *left = without;
+            spare.push(*block);
         }
     }
     spare

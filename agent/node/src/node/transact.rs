@@ -115,8 +115,10 @@ impl Node {
                 if !is_still_there {
                     return self.departed(attachment);
                 }
+                let fails_at_once = job.is_first && matches!(job.wish, Wish::Undo(_));
+                let keeper = endpoint.keeper().filter(|_| !fails_at_once);
                 for address in &endpoint.addresses {
-                    draft.release(mirror, *address, attachment, endpoint.keeper());
+                    draft.release(mirror, *address, attachment, keeper);
                 }
                 written.deleted.push((**endpoint).clone());
                 written.jobs.push(attachment.clone());
@@ -136,6 +138,8 @@ impl Node {
                     Ok(Move::Wire) => self.set_stage(attachment, Stage::Wiring),
                     Ok(Move::Store(endpoint)) if written.is_in_the_way_of(&endpoint) => {} // the next transaction will see who has it
                     Ok(Move::Store(endpoint)) => {
+                        let is_first = !ipam::is_kept_for(mirror, attach);
+                        self.jobs.get_mut(attachment).into_iter().for_each(|job| job.is_first = is_first);
                         *draft = tried;
                         written.put.push(endpoint);
                         written.jobs.push(attachment.clone());

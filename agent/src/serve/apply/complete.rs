@@ -2,7 +2,7 @@
 //!
 //! In: the documents of a call, and the store. Out: the same documents, and of networks whole ones. What a network has once, it keeps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use poplin_manifest::Document;
 use poplin_manifest::field::{Invalid, checked_labels};
@@ -50,17 +50,21 @@ fn network_in(object: Object) -> Option<Network> {
 }
 
 /// What there is already, and in the same call.
+#[derive(Default)]
 struct Known {
     pools: Vec<Pool>,
     blocks: Vec<Block>,
     networks: Vec<Network>,
+    /// The labels of namespaces.
+    namespaces: BTreeMap<String, Labels>,
 }
 
 impl Known {
     fn of(documents: &[Document], snapshot: &Snapshot) -> Self {
-        let is_asked =
-            |key: &ObjectKey| matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Network(_));
-        let mut known = Self { pools: Vec::new(), blocks: Vec::new(), networks: Vec::new() };
+        let is_asked = |key: &ObjectKey| {
+            matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Network(_) | ObjectKey::Namespace(_))
+        };
+        let mut known = Self::default();
         let called = documents.iter().filter(|document| !is_network(document));
         let mut objects = declared(snapshot, is_asked);
         objects.extend(called.filter_map(|one| check(&one.resource).ok()).map(|object| (object.key(), object)));
@@ -69,6 +73,7 @@ impl Known {
                 Object::Pool(pool) => known.pools.push(pool),
                 Object::Block(block) => known.blocks.push(block),
                 Object::Network(network) => known.networks.push(network),
+                Object::Namespace(namespace) => _ = known.namespaces.insert(namespace.name, namespace.labels),
                 _ => {}
             }
         }
@@ -105,7 +110,12 @@ impl Known {
     fn any(&self, is_v6: bool, name: &NetworkName, labels: &Labels, former: Option<&Network>) -> Option<String> {
         let mut had = former.into_iter().flat_map(|network| &network.subnets);
         let had = had.find(|subnet| subnet.addr().is_ipv6() == is_v6).copied();
-        let admits = |pool: &&Pool| pool.networks.as_ref().is_none_or(|networks| networks.admits(labels));
+        let home = name.as_str();
+        let declared = self.namespaces.get(home);
+        let admits = |pool: &&Pool| {
+            pool.networks.as_ref().is_none_or(|networks| networks.admits(labels))
+                && pool.namespaces.has(Some(home), declared)
+        };
         let pools = || self.pools.iter().filter(admits);
         let carve = || carve(is_v6, name, pools(), self.networks.iter(), self.blocks.iter());
         had.or_else(carve).map(|subnet| subnet.to_string())

@@ -30,6 +30,21 @@ pub(in crate::serve) fn declared(
     wanted.filter_map(|entry| decode(entry)?.ok()).map(|object| (object.value.key(), object.value)).collect()
 }
 
+/// The keys of what is wanted and cannot be read here: a damaged value, or one that a newer agent wrote.
+pub(in crate::serve) fn unreadable(snapshot: &Snapshot, is_wanted: impl Fn(&ObjectKey) -> bool) -> Vec<String> {
+    let wanted = snapshot.entries.iter().filter(|entry| key_of(&entry.key).is_some_and(|key| is_wanted(&key)));
+    wanted.filter(|entry| matches!(decode(entry), Some(Err(_)))).map(|entry| entry.key.clone()).collect()
+}
+
+/// Refuses to free anything while it may be in use by what cannot be read.
+pub(in crate::serve) fn all_readable(unreadable: &[String]) -> Result<(), Failure> {
+    let [first, others @ ..] = unreadable else { return Ok(()) };
+    let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    let message = format!("{first}{more} cannot be read by this agent, and may say who uses which address");
+    Err(Failure::new(Code::FailedPrecondition, "UNREADABLE", message)
+        .advice("upgrade this agent to the newest in the fabric, or mend the value; nothing was changed"))
+}
+
 /// Whether judging an object takes knowing another. All others need not even be decoded: with 1,000 policies that was
 /// most of what a change of one label cost.
 fn bears_on(object: &Object, key: &ObjectKey) -> bool {

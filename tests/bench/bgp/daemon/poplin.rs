@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use poplin_agent::alarm::Alarm;
 use poplin_agent::peers::Peers;
 use poplin_bgp::wire::Family;
 use poplin_bgp::{
@@ -32,7 +33,8 @@ pub(super) fn start(bed: &Bed, task: Task) -> Process {
 /// What the other process does, until it is killed.
 pub(crate) fn speak(task: Task) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime starts").block_on(converse(task));
+    let runtime = runtime.expect("a runtime starts");
+    runtime.block_on(runtime.spawn(converse(task))).expect("it converses until it is killed");
 }
 
 async fn converse(task: Task) {
@@ -42,14 +44,15 @@ async fn converse(task: Task) {
     let mut speaker = Speaker::new(config);
     let neighbours = task.neighbours().map(|address| neighbour(address.into(), task)).collect();
     speaker.handle(Instant::now(), Event::Reconfigure { config, neighbours });
+    let mut alarm = Alarm::default();
     loop {
         while let Some(action) = speaker.next_action() {
             peers.act(action);
         }
-        let deadline = speaker.next_deadline().unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+        alarm.set(speaker.next_deadline());
         let event = tokio::select! {
             Some(event) = inbox.recv() => event,
-            () = tokio::time::sleep_until(deadline.into()) => poplin_node::Event::Bgp(Event::Tick),
+            () = alarm.ring() => poplin_node::Event::Bgp(Event::Tick),
         };
         let poplin_node::Event::Bgp(event) = event else { continue };
         if let Event::ConnectionClosed { connection, .. } = &event {
