@@ -3,9 +3,9 @@
 //! In: what the network's author wished. Out: a namespace, and one policy of that namespace in the last tier, which decides where nobody else
 //! has said anything. Both are made anew from the network wherever somebody looks, so that every verdict comes from the same words.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use crate::label::Labels;
 use crate::model::{
@@ -14,17 +14,16 @@ use crate::model::{
 };
 use crate::selector::Selector;
 
-/// 169.254.0.0/16 and fe80::/10, where gateways are.
-const LINK_LOCAL: [IpNet; 2] = [
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
-];
+/// The next hop of a network's endpoints for IPv4, on every host; RFC 3927 §2.1 keeps the first and the last 256 addresses of 169.254.0.0/16 apart.
+pub fn gateway_v4(index: u16) -> Ipv4Addr {
+    let [high, low] = index.to_be_bytes();
+    Ipv4Addr::new(169, 254, high, low)
+}
 
-/// Where clouds tell machines about themselves, and answer for names.
-const CLOUDS: [IpNet; 2] = [
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 169, 0), 24)),
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 170, 0), 24)),
-];
+/// The same for IPv6; it stands on each link.
+pub fn gateway_v6(index: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, index)
+}
 
 /// A network, as policy sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +32,8 @@ pub struct Circle {
     pub name: String,
     /// What the namespace is chosen by, and what its endpoints inherit.
     pub labels: Labels,
+    /// The network's number, which its gateways are made of; 0 = it has none yet.
+    pub index: u16,
     /// Whether its endpoints may talk to one another.
     pub is_open_within: bool,
     /// Whether what is no endpoint may talk to them, and they to it.
@@ -65,8 +66,9 @@ impl Circle {
             Peers { select: Some(Selection { labels, scope: Scope::Namespace(self.name.clone()) }), ..Peers::default() }
         };
         let outside = || Peers { outside: true, ..Peers::default() };
-        // Where each host answers for the names of its networks; clouds answer beside it at these addresses, and for more than that.
-        let hosts = || Peers { nets: LINK_LOCAL.to_vec(), not_nets: CLOUDS.to_vec(), ..Peers::default() };
+        // Where each host answers for the names of this network, and for those of an internal one no others.
+        let gateways: [IpAddr; 2] = [gateway_v4(self.index).into(), gateway_v6(self.index).into()];
+        let hosts = || Peers { nets: gateways.map(IpNet::from).to_vec(), ..Peers::default() };
         let port = |protocol| PortMatch::Ports { protocol, range: 53..=53 };
         let allowed = |direction: Direction, name: &str, peers: Peers| {
             Rule::any(name, Action::Allow).with_peers(direction, peers)
@@ -75,14 +77,13 @@ impl Circle {
         ingress.extend(self.is_open_within.then(|| allowed(Direction::Ingress, "members", members())));
         ingress.extend(self.is_open_outside.then(|| allowed(Direction::Ingress, "outside", outside())));
         ingress.push(Rule::any("others", Action::Deny));
-        let egress = vec![
-            allowed(Direction::Egress, "members", members()),
-            Rule {
-                ports: vec![port(PortProtocol::Udp), port(PortProtocol::Tcp)],
-                ..allowed(Direction::Egress, "names", hosts())
-            },
-            Rule::any("others", Action::Deny),
-        ];
+        let names = || Rule {
+            ports: vec![port(PortProtocol::Udp), port(PortProtocol::Tcp)],
+            ..allowed(Direction::Egress, "names", hosts())
+        };
+        let mut egress = vec![allowed(Direction::Egress, "members", members())];
+        egress.extend((self.index != 0).then(names));
+        egress.push(Rule::any("others", Action::Deny));
         Policy {
             name: Self::policy_name(&self.name),
             tier: BASELINE_TIER.to_owned(),
@@ -98,8 +99,6 @@ impl Circle {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
     use crate::model::Endpoint;
     use crate::packet::Packet;
@@ -107,7 +106,13 @@ mod tests {
     use crate::world::World;
 
     fn circle(name: &str) -> Circle {
-        Circle { name: name.to_owned(), labels: Labels::default(), is_open_within: true, is_open_outside: true }
+        Circle {
+            name: name.to_owned(),
+            labels: Labels::default(),
+            index: 0x2801,
+            is_open_within: true,
+            is_open_outside: true,
+        }
     }
 
     /// Two endpoints of `shop` at .1 and .2, one of `bank` at .3, one of no network at .4.
@@ -169,7 +174,8 @@ mod tests {
             verdict(&world, &packet).allowed
         };
 
-        assert!(asks("169.254.40.1", 53) && asks("169.254.1.1", 53));
+        assert!(asks("169.254.40.1", 53));
+        assert!(!asks("169.254.1.1", 53) && !asks("169.254.20.10", 53), "others answer for more than its names");
         assert!(!asks("169.254.40.1", 80) && !asks("169.254.169.253", 53) && !asks("192.0.2.53", 53));
     }
 }

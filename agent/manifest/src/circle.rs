@@ -12,5 +12,6 @@ pub fn check_circle(network: &v1::Network) -> Result<Circle, Invalids> {
     let labels = findings.take(checked_labels(network.metadata.as_ref()));
     let name = checked_name(network.metadata.as_ref());
     let (is_open_within, is_open_outside) = (spec.icc.unwrap_or(true), !spec.internal);
-    findings.finish(labels.map(|labels| Circle { name, labels, is_open_within, is_open_outside }))
+    let index = u16::try_from(spec.index).unwrap_or_default(); // one that is none is told by who checks all of it
+    findings.finish(labels.map(|labels| Circle { name, labels, index, is_open_within, is_open_outside }))
 }

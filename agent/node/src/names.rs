@@ -23,6 +23,9 @@ pub use holder::{Holder, Home};
 pub use table::{NameChange, Names, NetworkNames};
 pub use view::{Found, View};
 
+/// How many aliases one endpoint may have: Docker gives it two or three.
+pub const MOST_ALIASES: usize = 32;
+
 /// Names that people wrote down, in lower case, and their addresses.
 pub type Records = BTreeMap<String, BTreeSet<IpAddr>>;
 

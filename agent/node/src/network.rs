@@ -5,9 +5,10 @@
 //! can have but one route to one gateway.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
+use poplin_policy::circle;
 
 use crate::name::NetworkName;
 use crate::object::{Block, Network, Pool};
@@ -20,13 +21,12 @@ const HOST_BITS: u8 = 8;
 
 /// The next hop of a network's endpoints for IPv4.
 pub fn gateway_v4(index: u16) -> IpAddr {
-    let [high, low] = index.to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(169, 254, high, low))
+    circle::gateway_v4(index).into()
 }
 
 /// The next hop of a network's endpoints for IPv6; it stands on each link.
 pub fn gateway_v6(index: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, index)
+    circle::gateway_v6(index)
 }
 
 /// The next hop of the endpoints of a network, or of those that are in none.
@@ -97,8 +97,13 @@ mod tests {
     }
 
     fn network(name: &str, subnet: IpNet) -> Network {
-        let circle =
-            Circle { name: name.to_owned(), labels: Labels::default(), is_open_within: true, is_open_outside: true };
+        let circle = Circle {
+            name: name.to_owned(),
+            labels: Labels::default(),
+            index: 7,
+            is_open_within: true,
+            is_open_outside: true,
+        };
         let (name, subnets) = (NetworkName::new(name), BTreeSet::from([subnet]));
         let (ranges, reserved) = (BTreeSet::new(), BTreeSet::new());
         Network {

@@ -14,6 +14,7 @@ use crate::ipam::{self, Draft};
 use crate::kernel::{INTERFACE_PREFIX, KernelState, Mac};
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, EndpointName, HostName};
+use crate::names::MOST_ALIASES;
 use crate::object::{Endpoint, Host};
 use crate::request::{Attach, Detach, Refusal, Renew};
 use crate::stable::hash64;
@@ -73,7 +74,8 @@ pub fn renewed(mirror: &Mirror, host: &HostName, renew: &Renew) -> Result<Option
     let labels = renew.labels.over(&known.labels);
     // Nobody could read an endpoint with more.
     let labels = if labels.iter().count() > Labels::MAX_COUNT { renew.labels.clone() } else { labels };
-    let aliases = &known.aliases | &renew.aliases;
+    let all = &known.aliases | &renew.aliases;
+    let aliases = if all.len() > MOST_ALIASES { known.aliases.clone() } else { all };
     let container = renew.container.clone().or_else(|| known.container.clone());
     Ok(Some((known.clone(), Endpoint { name, labels, published, aliases, container, ..known.clone() })))
 }

@@ -51,7 +51,8 @@ impl Answering {
     /// Our own addresses are nobody to forward to.
     pub(super) fn know_own(&self, doors: &BTreeSet<NameDoor>) {
         let own = doors.iter().map(|door| match door {
-            NameDoor::Gateway(address) | NameDoor::Link(address, ..) => *address,
+            NameDoor::Gateway(address) => (*address, 0),
+            NameDoor::Link(address, _, link) => (*address, *link),
         });
         self.forwarder.upstreams.know_own(own.collect());
     }

@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
-/// How many answers are remembered: about 10 MB. Those that would be forgotten soonest make room.
+/// How many answers are remembered. Those that would be forgotten soonest make room.
 const MOST: usize = 10_000;
 
-/// Records of one answer that is remembered; longer ones are fetched again.
+/// Records and octets of one answer that is remembered; longer ones are fetched again. So whoever asks what, all of it is 40 MB on the wire at most.
 const MOST_RECORDS: usize = 64;
+const MOST_OCTETS: usize = 4096;
+
+/// How long a failure is remembered: RFC 9520 §3.2 asks for at least a second, and people who mended something do not wait.
+const FAILED: Duration = Duration::from_secs(2);
 
 /// The longest time an answer is remembered, and the longest for one that says there is nothing (RFC 2308 §5 suggests one to three hours;
 /// people who just made a name do not wait as long).
@@ -61,14 +65,31 @@ impl Cache {
 
     /// Remembers an answer, if it may be.
     pub(super) fn put(&mut self, key: Key, answer: &Message, now: Instant) {
-        let Some(life) = life(answer).filter(|life| !life.is_zero()) else { return };
+        let is_short = |answer: &Message| answer.to_vec().is_ok_and(|octets| octets.len() <= MOST_OCTETS);
+        if let Some(life) = life(answer).filter(|life| !life.is_zero() && is_short(answer)) {
+            self.keep(key, answer, (now, now + life));
+        }
+    }
+
+    /// Remembers that nobody could answer.
+    pub(super) fn put_failure(&mut self, key: Key, now: Instant) {
+        let failure = Message::error_msg(0, OpCode::Query, ResponseCode::ServFail);
+        self.keep(key, &failure, (now, now + FAILED));
+    }
+
+    /// What was said holds no more: it was said by others.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn keep(&mut self, key: Key, answer: &Message, (now, until): (Instant, Instant)) {
         self.remove(&key);
         while self.answers.len() >= MOST {
             let Some(((_, first), ())) = self.ends.pop_first() else { break };
             self.answers.remove(&first);
         }
-        self.ends.insert((now + life, key.clone()), ());
-        self.answers.insert(key, (now, now + life, answer.clone()));
+        self.ends.insert((until, key.clone()), ());
+        self.answers.insert(key, (now, until, answer.clone()));
     }
 
     fn remove(&mut self, key: &Key) {
@@ -101,7 +122,7 @@ fn life(answer: &Message) -> Option<Duration> {
 mod tests {
     use hickory_proto::op::Query;
     use hickory_proto::rr::Record;
-    use hickory_proto::rr::rdata::{A, SOA};
+    use hickory_proto::rr::rdata::{A, SOA, TXT};
 
     use super::*;
 
@@ -160,6 +181,22 @@ mod tests {
         cache.put(key("b.example."), &answer("b.example.", 0), now);
 
         assert!(cache.answers.is_empty());
+    }
+
+    #[test]
+    fn a_failure_is_remembered_for_a_moment_and_a_long_answer_not_at_all() {
+        let (mut cache, now) = (Cache::default(), Instant::now());
+        let mut long = answer("long.example.", 60);
+        let text = RData::TXT(TXT::new((0..20).map(|_| "x".repeat(250)).collect()));
+        long.add_answer(Record::from_rdata(Name::from_ascii("long.example.").unwrap(), 60, text));
+
+        cache.put(key("long.example."), &long, now);
+        cache.put_failure(key("a.example."), now);
+
+        assert!(cache.get(&key("long.example."), now).is_none());
+        let failed = cache.get(&key("a.example."), now + Duration::from_secs(1)).unwrap();
+        assert_eq!(failed.metadata.response_code, ResponseCode::ServFail);
+        assert!(cache.get(&key("a.example."), now + FAILED).is_none());
     }
 
     #[test]

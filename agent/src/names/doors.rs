@@ -43,7 +43,10 @@ pub(super) async fn keep(mut wanted: watch::Receiver<BTreeSet<NameDoor>>, answer
         complaints.retain(|(door, _)| doors.contains(door));
         for door in doors.iter().filter(|door| !open.contains_key(door)).cloned().collect::<Vec<_>>() {
             match self::open(&door, &answering) {
-                Ok(opened) => drop(open.insert(door, opened)),
+                Ok(opened) => {
+                    complaints.retain(|(other, _)| *other != door);
+                    open.insert(door, opened);
+                }
                 Err(error) if complaints.insert((door.clone(), error.kind())) => complain(&door, &error),
                 Err(_) => {}
             }

@@ -10,8 +10,8 @@ use hickory_proto::op::{Message, MessageType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
-/// The longest datagram there can be.
-const LONGEST: usize = 65_535;
+/// Longer than any datagram that may come: we say that 1,232 octets are the most.
+const LONGEST: usize = 4096;
 
 /// Asks until there is an answer; whoever waits sets the bound.
 pub(super) async fn ask(resolver: SocketAddr, question: &Message) -> io::Result<Message> {

@@ -15,14 +15,18 @@ const LONGEST_PLAIN_DATAGRAM: u16 = 512;
 
 /// A question; or what is to be said of one that cannot be read, if anything: what is itself an answer gets none, or two servers would never stop.
 pub(super) fn read(octets: &[u8]) -> Result<Message, Option<Message>> {
-    let [first, second, flags, ..] = octets else { return Err(None) };
+    let [first, second, flags, _, questions @ ..] = octets else { return Err(None) };
     if flags & 0x80 != 0 {
         return Err(None);
     }
-    Message::from_vec(octets).map_err(|_| {
-        let id = u16::from_be_bytes([*first, *second]);
-        (octets.len() >= 12).then(|| Message::error_msg(id, OpCode::Query, ResponseCode::FormErr))
-    })
+    let id = u16::from_be_bytes([*first, *second]);
+    let odd = || (octets.len() >= 12).then(|| Message::error_msg(id, OpCode::Query, ResponseCode::FormErr));
+    // RFC 9619: a query has one question. Looked at first, as room is made for as many as are promised.
+    let is_query = flags & 0x78 == 0;
+    if is_query && !questions.starts_with(&[0, 1]) {
+        return Err(odd());
+    }
+    Message::from_vec(octets).map_err(|_| odd())
 }
 
 /// An answer with nothing in it yet.

@@ -9,6 +9,7 @@ use poplin_node::name::EndpointName;
 use poplin_policy::ruleset::Interface;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::answer::Answering;
@@ -25,7 +26,9 @@ const LONGEST_QUESTION: u16 = 4096;
 
 /// Takes connections until the door is closed. `link` is where it stands, if it stands on one link alone.
 pub(super) async fn serve(listener: TcpListener, link: Option<Interface>, answering: Arc<Answering>) {
+    let mut attended = JoinSet::new(); // closed with the door
     loop {
+        while attended.try_join_next().is_some() {}
         let Ok((stream, from)) = listener.accept().await else {
             sleep(PAUSE).await;
             continue;
@@ -33,7 +36,7 @@ pub(super) async fn serve(listener: TcpListener, link: Option<Interface>, answer
         let Some(asker) = asker(&answering, link.as_ref(), from) else { continue };
         let Some(turn) = answering.bounds.connection(&asker) else { continue };
         let answering = answering.clone();
-        tokio::spawn(async move {
+        attended.spawn(async move {
             let _ = attend(stream, &asker, &answering).await; // it ends as it may
             drop(turn);
         });

@@ -115,7 +115,7 @@ fn what_is_no_question_gets_an_error_or_nothing() {
 
     assert_eq!((answer(&[]), answer(&[0, 1, 0x80]), answer(&answered.to_vec().unwrap())), (None, None, None));
     assert_eq!(answer(&[0, 1, 1, 0, 0, 9, 0, 0, 0, 0, 0, 0]), Some(ResponseCode::FormErr));
-    assert_eq!(answer(&two.to_vec().unwrap()), Some(ResponseCode::NotImp));
+    assert_eq!(answer(&two.to_vec().unwrap()), Some(ResponseCode::FormErr));
 }
 
 #[test]

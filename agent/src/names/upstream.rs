@@ -1,6 +1,7 @@
 //! Whom to ask for names that are not the fabric's: those who were named, else the host's own resolvers (resolv.conf(5)), read again when they change.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -30,8 +31,8 @@ pub struct Upstreams {
 struct Seen {
     at: Option<Instant>,
     resolvers: Vec<SocketAddr>,
-    /// Our own addresses: who asks there asks us.
-    own: BTreeSet<IpAddr>,
+    /// Our own addresses, those of a link with its index: who asks there asks us.
+    own: BTreeSet<(IpAddr, u32)>,
     told: Option<String>,
 }
 
@@ -41,7 +42,7 @@ impl Upstreams {
         Self { named, path: RESOLV_CONF.into(), seen: Mutex::default() }
     }
 
-    pub(super) fn know_own(&self, own: BTreeSet<IpAddr>) {
+    pub(super) fn know_own(&self, own: BTreeSet<(IpAddr, u32)>) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).own = own;
     }
 
@@ -50,8 +51,11 @@ impl Upstreams {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if self.named.is_empty() && seen.at.is_none_or(|at| now.saturating_duration_since(at) >= PATIENCE) {
             seen.at = Some(now);
-            let text = std::fs::read_to_string(&self.path).unwrap_or_default();
-            seen.resolvers = resolvers(&text);
+            match std::fs::read_to_string(&self.path) {
+                Ok(text) => seen.resolvers = resolvers(&text),
+                Err(error) if error.kind() == ErrorKind::NotFound => seen.resolvers.clear(),
+                Err(_) => {} // it is being written, perhaps
+            }
         }
         let Seen { resolvers, own, told, .. } = &mut *seen;
         let all = if self.named.is_empty() { &*resolvers } else { &self.named };
@@ -71,8 +75,12 @@ impl Upstreams {
     }
 }
 
-fn is_own(one: &SocketAddr, own: &BTreeSet<IpAddr>) -> bool {
-    one.port() == PORT && own.contains(&one.ip())
+fn is_own(one: &SocketAddr, own: &BTreeSet<(IpAddr, u32)>) -> bool {
+    let link = match one {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(address) => address.scope_id(),
+    };
+    one.port() == PORT && own.contains(&(one.ip(), link))
 }
 
 /// The resolvers a file in the form of resolv.conf(5) names.
@@ -113,7 +121,7 @@ mod tests {
     fn a_changed_file_is_followed_and_we_never_ask_ourselves() {
         let path = std::env::temp_dir().join(format!("poplin-resolv-{}", std::process::id()));
         let upstreams = Upstreams { path: path.clone(), ..Upstreams::new(Vec::new()) };
-        upstreams.know_own(["169.254.1.1".parse().unwrap()].into());
+        upstreams.know_own([("169.254.1.1".parse().unwrap(), 0), ("fe80::1".parse().unwrap(), 1)].into());
         let now = Instant::now();
         let at = |now| upstreams.now(now).iter().map(ToString::to_string).collect::<Vec<_>>();
 
@@ -122,6 +130,14 @@ mod tests {
 
         assert_eq!(at(now + PATIENCE), ["192.0.2.53:53"]);
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_router_of_another_link_with_our_address_is_not_ourselves() {
+        let own = BTreeSet::from([("fe80::1".parse().unwrap(), 7)]);
+        let at = |link| SocketAddrV6::new("fe80::1".parse().unwrap(), PORT, 0, link).into();
+
+        assert!(is_own(&at(7), &own) && !is_own(&at(3), &own));
     }
 
     #[test]

@@ -4,11 +4,8 @@ use std::collections::BTreeSet;
 
 use poplin_manifest::address::address;
 use poplin_manifest::field::{Findings, Invalid, Invalids, dns_name};
-use poplin_node::names::{Naming, Records};
+use poplin_node::names::{MOST_ALIASES, Naming, Records};
 use poplin_proto::v1;
-
-/// How many aliases one endpoint may have: Docker gives it two or three.
-const MOST_ALIASES: usize = 32;
 
 /// How many addresses one record may have: an answer by UDP has room for no more.
 const MOST_ADDRESSES: usize = 32;

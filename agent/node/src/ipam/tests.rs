@@ -215,6 +215,7 @@ fn network(name: &str, subnet: &str, ranges: &[&str], reserved: &[&str]) -> Obje
     let circle = poplin_policy::circle::Circle {
         name: name.to_owned(),
         labels: poplin_policy::label::Labels::default(),
+        index: 7,
         is_open_within: true,
         is_open_outside: true,
     };

@@ -22,8 +22,11 @@ impl Node {
     /// Tells what of the names has changed, and where they may be asked for.
     pub(super) fn name(&mut self) {
         let is_host = self.role == Role::Host;
-        let Some(mirror) = self.mirror.as_mut().filter(|_| is_host && self.serves_names) else { return };
-        let renamed = mirror.take_renamed();
+        let Some(mirror) = &mut self.mirror else { return };
+        let renamed = mirror.take_renamed(); // also where nobody asks: it would grow for ever
+        if !is_host || !self.serves_names {
+            return;
+        }
         if !renamed.is_empty() {
             let changes = renamed.into_iter().filter_map(|key| change(mirror, key)).collect();
             self.actions.push_back(Action::ChangeNames(changes));

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 use poplin_manifest::field::dns_name;
+use poplin_node::names::MOST_ALIASES;
 use poplin_node::request::{Answer, Attach};
 use poplin_policy::label::Labels;
 use serde_json::{Value, json};
@@ -66,7 +67,7 @@ fn labels(options: Option<&BTreeMap<String, Value>>) -> Labels {
 /// Names given with the driver option `poplin.alias`, with commas between them.
 fn aliases(options: Option<&BTreeMap<String, Value>>) -> BTreeSet<String> {
     let given = options.and_then(|options| options.get(ALIAS)?.as_str()).unwrap_or_default();
-    given.split(',').filter_map(|name| dns_name(ALIAS, name.trim()).ok()).collect()
+    given.split(',').filter_map(|name| dns_name(ALIAS, name.trim()).ok()).take(MOST_ALIASES).collect()
 }
 
 fn addresses(texts: [&String; 2]) -> Result<BTreeSet<IpAddr>, String> {
