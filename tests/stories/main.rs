@@ -9,6 +9,7 @@ mod reflectors;
 mod addresses;
 mod bfd;
 mod death;
+mod doctor;
 mod drift;
 mod drops;
 mod flows;

@@ -46,7 +46,11 @@ fn own_addresses(reading: &Reading) -> Vec<Finding> {
     for address in &reading.known_by {
         let Some(own) = reading.addresses.iter().find(|own| own.address == *address) else {
             let message = format!("{address}, by which others reach this host, stands on no interface");
-            findings.push(Finding::failure("address", message, format!("ip address add {address}/… dev …")));
+            findings.push(Finding::failure(
+                "address",
+                message,
+                format!("give it back: ip address add {address}/LENGTH dev INTERFACE"),
+            ));
             continue;
         };
         let link = reading.links.get(&own.interface).copied().unwrap_or_default();
