@@ -19,5 +19,6 @@ mod docker;
 pub mod drops;
 mod execute;
 mod flows;
+mod manager;
 mod probe;
 mod trial;

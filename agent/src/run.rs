@@ -27,6 +27,7 @@ use crate::execute::Executor;
 use crate::flows::FlowKeeper;
 use crate::hear::{Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
+use crate::manager::Manager;
 use crate::metrics::{Figures, door};
 use crate::peers::Peers;
 use crate::probe;
@@ -99,6 +100,8 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut manager = Manager::found();
+    manager.serving();
     tracing::info!("serving on {}", config.socket.display());
     loop {
         let deadline = agent.node.next_deadline().map(tokio::time::Instant::from_std);
@@ -113,11 +116,13 @@ pub async fn run(config: Config, doors: &Handle) -> anyhow::Result<()> {
             Some(call) = requests.recv() => agent.call(call),
             Some(followed) = news.recv() => { let event = agent.hearing.event(followed); agent.handle(event) }
             () = sleep => agent.handle(Event::Tick),
+            () = manager.asks() => manager.alive(),
             _ = hangup.recv() => truth.read_again(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
+    manager.stopping();
     door.abort();
     agent.stations.stop().await;
     tracing::info!("stopping; routes and rules stay in force");

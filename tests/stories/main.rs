@@ -19,6 +19,7 @@ mod published;
 mod services;
 mod spoof;
 mod staged;
+mod unprivileged;
 
 mod bad_input;
 mod cni;
