@@ -20,6 +20,7 @@ mod docker;
 pub mod drops;
 mod execute;
 mod flows;
+mod manager;
 pub mod names;
 mod probe;
 mod trial;

@@ -28,6 +28,7 @@ use crate::execute::Executor;
 use crate::flows::FlowKeeper;
 use crate::hear::{Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
+use crate::manager::Manager;
 use crate::metrics::{Figures, door};
 use crate::names::{Nameserver, Upstreams};
 use crate::peers::Peers;
@@ -105,6 +106,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut manager = Manager::found();
+    manager.serving();
     tracing::info!("serving on {}", config.socket.display());
     let mut alarm = Alarm::default();
     loop {
@@ -114,11 +117,13 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
             Some(call) = requests.recv() => agent.call(call),
             Some(followed) = news.recv() => { let event = agent.hearing.event(followed); agent.handle(event) }
             () = alarm.ring() => agent.handle(Event::Tick),
+            () = manager.asks() => manager.alive(),
             _ = hangup.recv() => truth.read_again(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
+    manager.stopping();
     door.abort();
     agent.stations.stop().await;
     tracing::info!("stopping; routes and rules stay in force");

@@ -81,6 +81,30 @@ impl Agent {
         self.process = Some(self.namespace.spawn(log, programs().join("poplind"), &arguments));
     }
 
+    /// Starts the agent as an ordinary user with the three capabilities it needs and no way to others, and does not wait.
+    pub fn launch_powerless(&mut self, user: u32) {
+        const CAPABILITIES: &str = "-all,+net_admin,+net_bind_service,+net_raw";
+        let program = self.directory.join(format!("{}-poplind", self.name));
+        std::fs::copy(programs().join("poplind"), &program).expect("where every user may run it");
+        let (user, program) = (user.to_string(), program.display().to_string());
+        let mut arguments = vec!["--reuid", &user, "--regid", &user, "--clear-groups", "--no-new-privs"];
+        for set in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
+            arguments.extend([set, CAPABILITIES]);
+        }
+        arguments.push(&program);
+        arguments.extend(self.arguments.iter().map(String::as_str));
+        let log = self.directory.join(format!("{}.log", self.name));
+        self.process = Some(self.namespace.spawn(log, "setpriv", &arguments));
+    }
+
+    /// Starts the agent as a service manager does that listens on this socket and wants to hear of it so often, and does not wait.
+    pub fn launch_managed(&mut self, socket: &std::path::Path, patience: std::time::Duration) {
+        let mut command = self.namespace.command(programs().join("poplind"));
+        command.args(&self.arguments).env("NOTIFY_SOCKET", socket);
+        command.env("WATCHDOG_USEC", patience.as_micros().to_string());
+        self.process = Some(Process::spawn(command, self.directory.join(format!("{}.log", self.name))));
+    }
+
     /// Has systemd's own program listen on a socket, which starts the agent when somebody calls there.
     pub fn launch_when_called(&mut self, socket: &str) {
         let program = programs().join("poplind").display().to_string();

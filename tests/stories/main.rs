@@ -9,6 +9,7 @@ mod reflectors;
 mod addresses;
 mod bfd;
 mod death;
+mod doctor;
 mod drift;
 mod drops;
 mod flows;
@@ -18,6 +19,7 @@ mod published;
 mod services;
 mod spoof;
 mod staged;
+mod unprivileged;
 
 mod bad_input;
 mod cni;

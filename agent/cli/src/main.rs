@@ -3,7 +3,7 @@
 //! In: arguments, files, the agent's answers. Out: text. Decides nothing: what is valid is asked at the agent, or, offline, at the
 //! crate the agent asks too.
 //! Exit codes: 0 done, healthy, allowed, equivalent · 1 failed, denied, different · 2 usage · 3 not found · 4 conflict · 5 agent or store
-//! unreachable · 6 permission denied · 7 status found problems · 8 timed out.
+//! unreachable · 6 permission denied · 7 status or doctor found problems · 8 timed out.
 
 mod agent;
 mod apply;
@@ -16,6 +16,7 @@ mod counters;
 mod delete;
 mod detach;
 mod diff;
+mod doctor;
 mod drops;
 mod explain;
 mod files;
@@ -74,6 +75,7 @@ enum Verb {
     Host(host::Host),
     Ipam(ipam::Ipam),
     Status(status::Status),
+    Doctor(doctor::Doctor),
     Routes(routes::Routes),
     Bgp(bgp::Bgp),
     Metrics(metrics::Metrics),
@@ -110,6 +112,7 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Host(host) => host.run(&socket).await,
         Verb::Ipam(ipam) => ipam.run(&socket).await,
         Verb::Status(status) => status.run(&socket).await,
+        Verb::Doctor(doctor) => doctor.run(&socket).await,
         Verb::Routes(routes) => routes.run(&socket).await,
         Verb::Bgp(bgp) => bgp.run(&socket).await,
         Verb::Metrics(metrics) => metrics.run(&socket).await,

@@ -67,6 +67,12 @@ impl Problem {
         self.exit
     }
 
+    /// What went wrong first, and what to try, for who tells it otherwise than [`Self::report`].
+    pub(crate) fn words(self) -> (String, String) {
+        let first = self.failures.into_iter().next();
+        first.map(|failure| (failure.message, failure.advice.unwrap_or_default())).unwrap_or_default()
+    }
+
     /// Prints everything that went wrong to stderr.
     pub(crate) fn report(self) -> ExitCode {
         for failure in &self.failures {

@@ -107,7 +107,7 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
 }
 
 /// Families of which a neighbour announces more than it may, and is only warned of.
-fn excesses(session: &SessionStatus) -> impl Iterator<Item = String> {
+pub(crate) fn excesses(session: &SessionStatus) -> impl Iterator<Item = String> {
     let excessive = session.prefix_limits.iter().filter(|count| count.received > count.limit);
     excessive.map(|count| {
         let PrefixCount { family, received, limit } = count;
@@ -115,11 +115,11 @@ fn excesses(session: &SessionStatus) -> impl Iterator<Item = String> {
     })
 }
 
-fn is_established(session: &SessionStatus) -> bool {
+pub(crate) fn is_established(session: &SessionStatus) -> bool {
     session.state == "Established"
 }
 
-fn neighbour(session: &SessionStatus) -> String {
+pub(crate) fn neighbour(session: &SessionStatus) -> String {
     match session.name.as_str() {
         "" => session.address.clone(),
         name => format!("{name} ({})", session.address),

@@ -126,7 +126,7 @@ mod tests {
             assert!(is_usable(index) && taken.insert(index));
         }
         for other in ["169.254.1.1", "169.254.169.254", "169.254.0.7", "169.254.255.7"] {
-            let other: Ipv4Addr = other.parse().unwrap();
+            let other: std::net::Ipv4Addr = other.parse().unwrap();
             assert!(!is_usable(u16::from_be_bytes([other.octets()[2], other.octets()[3]])), "{other}");
         }
         assert_eq!(gateway_v4(0x2801).to_string(), "169.254.40.1");

@@ -4,16 +4,17 @@ use poplin_bgp::bfd::{Diagnostic, Path};
 use poplin_bgp::wire::Family;
 use poplin_node::name::EndpointName;
 use poplin_node::statics::StaticNextHop;
-use poplin_node::status::{BlockUse, Member, ServiceUse, Session, Status as Host, Watched};
+use poplin_node::status::{BlockUse, Member as ServingMember, ServiceUse, Session, Status as Host, Watched};
 use poplin_proto::v1::status_service_server::StatusService;
 use poplin_proto::v1::{
-    BfdStatus, BlockStatus, GetMetricsRequest, GetMetricsResponse, GetStatusRequest, GetStatusResponse,
-    ListRoutesRequest, ListRoutesResponse, NextHopStatus, PrefixCount, ServiceMember, ServiceStatus, SessionStatus,
-    StoreStatus,
+    BfdStatus, BlockStatus, CredentialFile, ExamineStoreRequest, ExamineStoreResponse, GetMetricsRequest,
+    GetMetricsResponse, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse, NextHopStatus,
+    PrefixCount, ServiceMember, ServiceStatus, SessionStatus, StoreMember, StoreStatus,
 };
 use tonic::{Request, Response, Status};
 
 use super::{Call, Desk, routes};
+use crate::store::{self, Member};
 
 pub(super) struct StatusDoor(pub(super) Desk);
 
@@ -33,6 +34,12 @@ impl StatusService for StatusDoor {
 
     async fn get_metrics(&self, _: Request<GetMetricsRequest>) -> Result<Response<GetMetricsResponse>, Status> {
         Ok(Response::new(GetMetricsResponse { text: self.0.metrics().await? }))
+    }
+
+    async fn examine_store(&self, _: Request<ExamineStoreRequest>) -> Result<Response<ExamineStoreResponse>, Status> {
+        let examined = self.0.store.examine().await;
+        let members = examined.members.into_iter().map(member).collect();
+        Ok(Response::new(ExamineStoreResponse { members, files: examined.files.into_iter().map(file).collect() }))
     }
 
     async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {
@@ -126,7 +133,7 @@ fn next_hop((next_hop, watched): (StaticNextHop, Option<Watched>)) -> NextHopSta
 }
 
 fn service(service: ServiceUse) -> ServiceStatus {
-    let member = |(endpoint, member): (EndpointName, Member)| ServiceMember {
+    let member = |(endpoint, member): (EndpointName, ServingMember)| ServiceMember {
         endpoint: endpoint.to_string(),
         healthy: member.is_healthy,
         complaint: member.complaint.unwrap_or_default(),
@@ -136,6 +143,28 @@ fn service(service: ServiceUse) -> ServiceStatus {
         addresses: service.addresses.iter().map(ToString::to_string).collect(),
         announced: service.is_announced,
         members: service.members.into_iter().map(member).collect(),
+    }
+}
+
+fn member(member: Member) -> StoreMember {
+    let [octets, octets_in_use, octets_allowed] = member.octets;
+    StoreMember {
+        location: member.location,
+        version: member.version.unwrap_or_default(),
+        latency_microseconds: u64::try_from(member.latency.as_micros()).unwrap_or(u64::MAX),
+        octets,
+        octets_in_use,
+        octets_allowed,
+        alarms: member.alarms,
+        error: member.error.unwrap_or_default(),
+    }
+}
+
+fn file(file: store::CredentialFile) -> CredentialFile {
+    CredentialFile {
+        path: file.path.display().to_string(),
+        setting: file.setting.to_owned(),
+        error: file.error.unwrap_or_default(),
     }
 }
 

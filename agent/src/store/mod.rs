@@ -16,6 +16,7 @@ pub mod core;
 pub mod embedded;
 mod error;
 pub mod etcd;
+mod examine;
 mod file;
 pub mod follow;
 mod location;
@@ -27,6 +28,7 @@ pub use content::{Batch, Change, Entry, Revision, Snapshot};
 pub use embedded::Embedded;
 pub use error::{Cause, StoreError};
 pub use etcd::{Credentials, Etcd, IdentityFiles, User};
+pub use examine::{CredentialFile, Examined, Member};
 pub use file::{FileStore, Values};
 pub(crate) use follow::Backoff;
 pub use follow::{Followed, follow};
@@ -73,4 +75,9 @@ pub trait Store: Send + Sync {
 
     /// Forgets history up to and including revision `at`; what lives then stays. A revision already forgotten is no error.
     async fn compact(&self, at: Revision) -> Result<(), StoreError>;
+
+    /// Looks at each member now. What does not answer is part of the answer.
+    async fn examine(&self) -> Examined {
+        examine::alone(self.location(), self.snapshot(examine::NOTHING)).await
+    }
 }

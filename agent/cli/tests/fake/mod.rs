@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) objects: BTreeMap<(String, String), Resource>,
     pub(crate) failures: Vec<Failure>,
     pub(crate) status: GetStatusResponse,
+    pub(crate) examined: ExamineStoreResponse,
     pub(crate) counters: Vec<RuleCounter>,
     pub(crate) explanation: ExplainResponse,
     pub(crate) drops: Vec<Drop>,
@@ -288,6 +289,10 @@ impl StatusService for Service {
 
     async fn get_metrics(&self, _: Request<GetMetricsRequest>) -> Result<Response<GetMetricsResponse>, Status> {
         Ok(Response::new(GetMetricsResponse { text: "poplin_bgp_peer_up 1\n".to_owned() }))
+    }
+
+    async fn examine_store(&self, _: Request<ExamineStoreRequest>) -> Result<Response<ExamineStoreResponse>, Status> {
+        Ok(Response::new(self.world().examined.clone()))
     }
 
     async fn list_routes(&self, _: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {

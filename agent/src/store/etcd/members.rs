@@ -78,6 +78,23 @@ impl Members {
         }
     }
 
+    /// Asks the member in this place of the configuration, and nobody else if it does not answer.
+    pub(super) async fn ask_this<T, F>(&self, place: usize, question: impl Fn(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let asked = async { question(self.members[place].client(&self.credentials).await?).await };
+        match tokio::time::timeout(ANSWER_TIME, asked).await {
+            Ok(answer) => answer.map_err(Failure::Told),
+            Err(_) => Err(Failure::Silence),
+        }
+    }
+
+    /// What we were given to be known by.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
     async fn ask_one<T, F>(&self, question: impl Fn(Client) -> F, end: Instant) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Error>>,

@@ -5,6 +5,7 @@
 
 mod access;
 mod ask;
+mod examine;
 mod explain;
 mod feed;
 mod members;
@@ -13,7 +14,7 @@ mod read;
 pub use access::{Credentials, IdentityFiles, User};
 pub use members::ANSWER_TIME;
 
-use super::{Cause, LeaseId, Outcome, Revision, Snapshot, Store, StoreError, Transaction, Watch};
+use super::{Cause, Examined, LeaseId, Outcome, Revision, Snapshot, Store, StoreError, Transaction, Watch};
 use async_trait::async_trait;
 use etcd_client::{Client, Error, KvClient};
 use explain::About;
@@ -125,5 +126,9 @@ impl Store for Etcd {
             Err(StoreError::Compacted { .. }) => Ok(()),
             compacted => compacted.map(drop),
         }
+    }
+
+    async fn examine(&self) -> Examined {
+        self.examined().await
     }
 }

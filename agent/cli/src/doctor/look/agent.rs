@@ -1,0 +1,87 @@
+//! Asks the agent for all that it knows. One that takes a call and says nothing is as silent as one that is not there.
+
+use std::path::Path;
+use std::time::Duration;
+
+use poplin_proto::v1::resource::Object;
+use poplin_proto::v1::{CheckAddressesRequest, ExamineStoreRequest, GetStatusRequest, ShowAddressesRequest};
+
+use crate::agent::{all, ipam, resources, statuses};
+use crate::doctor::finding::Unseen;
+use crate::doctor::reading::Told;
+use crate::problem::Problem;
+
+/// What it knows by heart takes it microseconds.
+const BY_HEART: Duration = Duration::from_secs(3);
+
+/// What it asks the store takes at most the five seconds that a store may take, for each of several questions.
+const BY_STORE: Duration = Duration::from_secs(12);
+
+/// All of it, or why it says nothing and what to try.
+pub(super) async fn asked(socket: &Path, unseen: &mut Vec<Unseen>) -> Result<Told, (String, String)> {
+    let status = tokio::time::timeout(BY_HEART, async {
+        Ok::<_, Problem>(statuses(socket).await?.get_status(GetStatusRequest {}).await?.into_inner())
+    });
+    let status = match status.await {
+        Ok(Ok(status)) => status,
+        Ok(Err(problem)) => return Err(problem.words()),
+        Err(_) => {
+            let advice = "see its log; kill -9 and a new start harm no traffic";
+            return Err((format!("{} takes calls and says nothing", socket.display()), advice.to_owned()));
+        }
+    };
+    let mut told = Told { status, ..Told::default() };
+    bounded("the store's members", unseen, store(socket, &mut told)).await;
+    bounded("what is declared", unseen, declared(socket, &mut told)).await;
+    bounded("the records of addresses", unseen, addresses(socket, &mut told)).await;
+    Ok(told)
+}
+
+async fn bounded(what: &'static str, unseen: &mut Vec<Unseen>, asked: impl Future<Output = Result<(), Problem>>) {
+    let reason = match tokio::time::timeout(BY_STORE, asked).await {
+        Ok(Ok(())) => return,
+        Ok(Err(problem)) => problem.words().0,
+        Err(_) => "the agent did not answer in time".to_owned(),
+    };
+    unseen.push(Unseen { what, reason });
+}
+
+async fn store(socket: &Path, told: &mut Told) -> Result<(), Problem> {
+    told.store = statuses(socket).await?.examine_store(ExamineStoreRequest {}).await?.into_inner();
+    Ok(())
+}
+
+async fn declared(socket: &Path, told: &mut Told) -> Result<(), Problem> {
+    let mut client = resources(socket).await?;
+    for kind in ["Host", "FabricConfig", "Endpoint"] {
+        for resource in all(&mut client, kind, "").await? {
+            let name = resource.name().to_owned();
+            take(told, name, resource.object);
+        }
+    }
+    Ok(())
+}
+
+fn take(told: &mut Told, name: String, object: Option<Object>) {
+    match object {
+        Some(Object::Host(host)) => {
+            let addresses = host.spec.unwrap_or_default().addresses;
+            let first = addresses.iter().find_map(|address| address.parse().ok());
+            told.hosts.extend(first.map(|address| (name, address)));
+        }
+        Some(Object::FabricConfig(fabric)) => told.fabric = fabric.spec.unwrap_or_default(),
+        Some(Object::Endpoint(endpoint)) => {
+            let spec = endpoint.spec.unwrap_or_default();
+            let is_here = spec.host == told.status.host;
+            told.endpoints.extend(is_here.then_some((name, spec)));
+        }
+        _ => {} // nothing else was asked for
+    }
+}
+
+async fn addresses(socket: &Path, told: &mut Told) -> Result<(), Problem> {
+    let mut client = ipam(socket).await?;
+    told.pools = client.show(ShowAddressesRequest::default()).await?.into_inner().pools;
+    told.addresses = client.check(CheckAddressesRequest::default()).await?.into_inner().findings;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! What was seen, before anybody says what it means. What could not be looked at is absent, and named in `unseen`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+use poplin_proto::v1::{
+    AddressFinding, CredentialFile, EndpointSpec, ExamineStoreResponse, FabricConfigSpec, GetStatusResponse, PoolUse,
+};
+use serde_json::Value;
+
+use super::finding::Unseen;
+
+/// One look around.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reading {
+    /// Seconds since 1970 on this host.
+    pub(super) now: u64,
+    /// What the agent says, or why it says nothing and what to try.
+    pub(super) agent: Option<Result<Told, (String, String)>>,
+    pub(super) switches: Switches,
+    pub(super) links: BTreeMap<String, Link>,
+    pub(super) addresses: Vec<OwnAddress>,
+    /// The addresses others reach this host by.
+    pub(super) known_by: Vec<IpAddr>,
+    pub(super) routes: Vec<Route>,
+    /// What stands in nftables; absent = it could not be asked.
+    pub(super) rules: Option<Rules>,
+    /// What `iptables-legacy -S` says, if that kind of rules is in use.
+    pub(super) legacy_rules: Option<String>,
+    pub(super) certificates: Vec<Certificate>,
+    /// Ways to others that were probed.
+    pub(super) ways: Vec<Way>,
+    /// Who else answers for an address of ours: address, interface, its MAC.
+    pub(super) rivals: Vec<(Ipv4Addr, String, String)>,
+    /// Whether the port answers of each neighbour without a session.
+    pub(super) doors: BTreeMap<String, Door>,
+    /// Stores that the configuration names, when there is no agent to ask: endpoint, and why it cannot be reached.
+    pub(super) stores: Vec<(String, Option<String>)>,
+    /// Space of the embedded store: path, free octets, all.
+    pub(super) space: Option<(String, u64, u64)>,
+    /// Whether systemd-networkd runs and removes routes it did not make.
+    pub(super) networkd_removes_routes: bool,
+    pub(super) unseen: Vec<Unseen>,
+}
+
+/// What the agent told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub(super) status: GetStatusResponse,
+    pub(super) store: ExamineStoreResponse,
+    pub(super) fabric: FabricConfigSpec,
+    pub(super) pools: Vec<PoolUse>,
+    /// Endpoints of this host, by name.
+    pub(super) endpoints: BTreeMap<String, EndpointSpec>,
+    /// IPv4 addresses of the other hosts, by name.
+    pub(super) hosts: BTreeMap<String, Ipv4Addr>,
+    /// What `poplin ipam check` finds.
+    pub(super) addresses: Vec<AddressFinding>,
+}
+
+/// Numbers in /proc; absent = there is no such file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Switches {
+    /// Such as `6.1.0-13-amd64`.
+    pub(super) release: String,
+    pub(super) forwarding4: Option<u64>,
+    pub(super) forwarding6: Option<u64>,
+    pub(super) disable_ipv6: Option<u64>,
+    /// The greater of `all` and the interface's own, by interface (Documentation/networking/ip-sysctl.rst, `rp_filter`).
+    pub(super) rp_filter: BTreeMap<String, u64>,
+    /// Flows the kernel follows, and how many it may.
+    pub(super) flows: Option<(u64, u64)>,
+    /// Neighbours in the table of each family, and how many there may be.
+    pub(super) neighbours: BTreeMap<&'static str, (u64, u64)>,
+}
+
+/// One interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Link {
+    /// Whether somebody raised it, and whether it has a carrier.
+    pub(super) is_up: bool,
+    pub(super) has_carrier: bool,
+    pub(super) mtu: u32,
+}
+
+/// One address of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnAddress {
+    pub(super) address: IpAddr,
+    pub(super) interface: String,
+    /// The kernel found that somebody else has it (RFC 4862 §5.4).
+    pub(super) is_duplicate: bool,
+}
+
+/// One route of the main table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) prefix: IpNet,
+    pub(super) interface: String,
+    pub(super) metric: u32,
+    pub(super) has_gateway: bool,
+}
+
+/// What `nft -j` says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    /// Objects of `list chains`.
+    pub(super) chains: Vec<Value>,
+    /// Rules of tables that others hooked where our packets pass, as `list table` gives them.
+    pub(super) rules: Vec<Value>,
+}
+
+/// A file with certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Certificate {
+    pub(super) setting: String,
+    pub(super) path: String,
+    pub(super) content: Result<Held, String>,
+}
+
+/// What a credential file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Of each certificate, whose it is, and from when to when it counts, in seconds since 1970.
+    Certificates(Vec<(String, i64, i64)>),
+    /// A secret, and its mode.
+    Secret(u32),
+}
+
+/// A way to another machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) name: String,
+    pub(super) address: Option<Ipv4Addr>,
+    /// What a container's packet may be, and the largest that came through; absent = not even a small one was answered.
+    pub(super) wanted: u32,
+    pub(super) passed: Option<u32>,
+    /// How far its clock is ahead of ours.
+    pub(super) ahead_milliseconds: Option<i64>,
+}
+
+/// What became of a call at port 179.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    Open,
+    Refused,
+    Silent,
+    NoWay(String),
+}
+
+impl Reading {
+    /// What the agent told, if it did.
+    pub(super) fn told(&self) -> Option<&Told> {
+        self.agent.as_ref().and_then(|told| told.as_ref().ok())
+    }
+
+    /// Files the agent uses, or that its configuration names.
+    pub(super) fn files(told: Option<&Told>, configured: Vec<CredentialFile>) -> Vec<CredentialFile> {
+        told.map_or(configured, |told| told.store.files.clone())
+    }
+
+    /// Interfaces that lead out: with a route by a gateway, and no container's.
+    pub(super) fn uplinks(&self) -> Vec<&str> {
+        let leading_out = self.routes.iter().filter(|route| route.has_gateway && !is_ours(&route.interface));
+        let mut uplinks: Vec<&str> = leading_out.map(|route| route.interface.as_str()).collect();
+        uplinks.sort_unstable();
+        uplinks.dedup();
+        uplinks
+    }
+}
+
+/// What links of containers begin with.
+pub(super) const PREFIX: &str = poplin_policy::host::INTERFACE_PREFIX;
+
+/// Whether an interface is a container's.
+pub(super) fn is_ours(interface: &str) -> bool {
+    interface.starts_with(PREFIX)
+}
