@@ -20,7 +20,12 @@ mod spoof;
 mod staged;
 
 mod bad_input;
+mod chains;
 mod cni;
+mod containerd;
 mod docker;
 mod names;
 mod networks;
+mod pages;
+mod podman;
+mod run;
