@@ -31,6 +31,7 @@ need_packages() {
       frr) systemctl --quiet disable --now frr.service ;;
       gobgpd) systemctl --quiet disable --now gobgpd.service ;;
       docker.io) systemctl --quiet disable --now docker.service docker.socket containerd.service ;;
+      podman) systemctl --quiet disable --now podman.service podman.socket podman-auto-update.timer podman-restart.service ;;
       exabgp) systemctl --quiet disable --now exabgp.service ;;
       pmacct) systemctl --quiet disable --now pmacctd.service nfacctd.service sfacctd.service uacctd.service ;;
     esac
@@ -52,4 +53,4 @@ need_cargo() {
 
 BUILD_PACKAGES=(build-essential protobuf-compiler)
 LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl iputils-ping procps)
-INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump docker.io systemd)
+INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump docker.io containerd runc podman containernetworking-plugins systemd)

@@ -1,7 +1,7 @@
 //! One host with its agent, driven the way people and runtimes drive it: by `poplin` and `poplin-cni`.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
@@ -231,6 +231,22 @@ impl Agent {
         plugin.arg(format!("CNI_COMMAND={command}")).arg(format!("CNI_CONTAINERID={container}"));
         plugin.arg(format!("CNI_NETNS={netns}"));
         plugin.args(["CNI_IFNAME=eth0", "CNI_PATH=/usr/lib/cni"]).arg(programs().join("poplin-cni"));
+        feed(plugin, &configuration.to_string())
+    }
+
+    /// Calls any plugin for one interface of a container.
+    pub fn plugin(
+        &self,
+        command: &str,
+        container: &Container,
+        interface: &str,
+        program: &Path,
+        configuration: &Value,
+    ) -> Output {
+        let mut plugin = self.namespace.command("env");
+        plugin.arg(format!("CNI_COMMAND={command}")).arg(format!("CNI_CONTAINERID={}", container.name()));
+        plugin.arg(format!("CNI_NETNS={}", container.namespace().path().display()));
+        plugin.arg(format!("CNI_IFNAME={interface}")).arg("CNI_PATH=/usr/lib/cni").arg(program);
         feed(plugin, &configuration.to_string())
     }
 

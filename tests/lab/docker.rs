@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::{Agent, Lab, Process, eventually, run};
+use crate::{Agent, Lab, Process, eventually, rootfs, run};
 
 /// The image every container is made of.
 pub const IMAGE: &str = "busybox:lab";
@@ -201,13 +201,7 @@ impl Docker {
     /// Makes the image of what this machine has: static busybox under each of its names.
     fn import(&self) {
         let root = self.directory.join("image");
-        for place in ["bin", "etc", "proc", "sys", "dev", "tmp"] {
-            std::fs::create_dir_all(root.join(place)).expect("the directory is there");
-        }
-        std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
-        for name in ["sh", "sleep", "ip", "ping", "nc", "cat"] {
-            let _ = std::os::unix::fs::symlink("busybox", root.join("bin").join(name));
-        }
+        rootfs::fill(&root);
         let tar = self.directory.join("image.tar").display().to_string();
         run("tar", &["-C", &root.display().to_string(), "-cf", &tar, "."]);
         self.run(&["import", &tar, IMAGE]);

@@ -127,6 +127,7 @@ impl Runtime {
             published: published.iter().map(|text| text.parse().expect("it is a port")).collect(),
             netns: PathBuf::from(format!("/run/netns/c{index}")),
             addresses,
+            preferred: Vec::new(),
             has_all_addresses: false,
             mac: None,
             network: None,

@@ -22,7 +22,12 @@ mod staged;
 mod unprivileged;
 
 mod bad_input;
+mod chains;
 mod cni;
+mod containerd;
 mod docker;
 mod names;
 mod networks;
+mod pages;
+mod podman;
+mod run;

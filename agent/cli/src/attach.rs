@@ -1,139 +1,72 @@
 //! `poplin attach`: gives a network namespace an interface, an address and its policy.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use poplin_proto::v1::workload_service_client::WorkloadServiceClient;
-use poplin_proto::v1::{AttachRequest, AttachResponse, DetachRequest, EndpointSpec};
-use poplin_sandbox::{SandboxError, Wiring};
-use tonic::transport::Channel;
+use poplin_proto::v1::AttachResponse;
 
 use crate::agent;
-use crate::kind::title;
+use crate::joining::{Joining, Wishes};
 use crate::output::print;
-use crate::problem::Problem;
+use crate::problem::{Exit, Problem};
 
 /// Attach a network namespace of this host.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   ip netns add web && poplin attach --netns web --name web --label app=web
   poplin attach --netns web --name web -p 8080:80 -p 192.0.2.1:53:53/udp
-  poplin attach --netns /proc/4711/ns/net --name db --ip 10.77.0.9")]
+  poplin attach --pid 4711 --name db --ip 10.77.0.9")]
 pub(crate) struct Attach {
-    /// Path of the namespace, or its name under /run/netns.
-    #[arg(long, value_name = "PATH")]
-    netns: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Name of the endpoint.
     #[arg(long)]
     name: String,
-    /// Label of the endpoint; may be given again.
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
-    /// Namespace the endpoint lives in, as policies see it.
-    #[arg(long)]
-    namespace: Option<String>,
-    /// Network it joins; it then lives in the namespace of that name.
-    #[arg(long, conflicts_with = "namespace")]
-    network: Option<String>,
-    /// Name it answers to beside its own; others may have it, too. May be given again.
-    #[arg(long = "alias", value_name = "NAME")]
-    aliases: Vec<String>,
-    /// Wanted MAC of the interface inside.
-    #[arg(long)]
-    mac: Option<String>,
-    /// Name of one of its ports, for rules; may be given again.
-    #[arg(long = "port", value_name = "NAME=PROTO/PORT")]
-    ports: Vec<String>,
-    /// Port of this host that leads to one of its own, TCP unless /udp or /sctp is said; may be given again.
-    #[arg(short, long = "publish", value_name = "[HOSTIP:]HOSTPORT:PORT[/PROTO]")]
-    published: Vec<String>,
-    /// Name of the interface inside.
-    #[arg(long, default_value = "eth0")]
-    interface: String,
-    /// Wanted address, one a family; otherwise a pool gives one.
-    #[arg(long = "ip", value_name = "ADDRESS")]
-    addresses: Vec<IpAddr>,
-    /// Pool the address shall be of; may be given again, for the other family.
-    #[arg(long = "pool", value_name = "POOL")]
-    pools: Vec<String>,
-    /// Keep the address for an endpoint of this name when it is detached, and take the one that was kept.
-    #[arg(long)]
-    sticky: bool,
+    #[command(flatten)]
+    wishes: Wishes,
 }
 
-fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
+/// Which namespace is meant.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Place {
+    /// Path of the namespace, or its name under /run/netns.
+    #[arg(long, value_name = "PATH")]
+    netns: Option<PathBuf>,
+    /// A process in it.
+    #[arg(long)]
+    pid: Option<u32>,
 }
 
 impl Attach {
-    /// Policy and routes stand before the inside rises. If it cannot be furnished, the attachment is taken back.
     pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let netns = netns_path(&self.netns)?;
+        let netns = self.place.path()?;
         poplin_sandbox::netns::validate(&netns)?;
-        let mut client = agent::workloads(socket).await?;
-        let answer = client.attach(self.wish(&netns)).await?.into_inner();
-        if let Err(error) = self.furnish(&netns, &answer) {
-            let problem = Problem::from(error);
-            return Err(match self.take_back(&mut client).await {
-                Ok(()) => problem,
-                Err(other) => problem.and(other),
-            });
-        }
-        print(&self.report(&answer))?;
+        let joining = Joining { container: self.name.clone(), name: self.name, netns, wishes: self.wishes };
+        let answer = joining.join(&mut agent::workloads(socket).await?).await?;
+        print(&(joining.told(&answer) + &nameservers(&answer)))?;
         Ok(ExitCode::SUCCESS)
     }
+}
 
-    fn wish(&self, netns: &Path) -> AttachRequest {
-        AttachRequest {
-            container: self.name.clone(),
-            container_interface: self.interface.clone(),
-            netns: netns.display().to_string(),
-            name: self.name.clone(),
-            labels: self.labels.iter().cloned().collect(),
-            namespace: self.namespace.clone().unwrap_or_default(),
-            ports: self.ports.clone(),
-            published: self.published.clone(),
-            addresses: self.addresses.iter().map(ToString::to_string).collect(),
-            network: self.network.clone().unwrap_or_default(),
-            pools: self.pools.clone(),
-            sticky: self.sticky,
-            mac: self.mac.clone().unwrap_or_default(),
-            aliases: self.aliases.clone(),
-        }
-    }
-
-    fn furnish(&self, netns: &Path, answer: &AttachResponse) -> Result<(), SandboxError> {
-        let addresses = spec(answer).addresses;
-        let wiring = Wiring::parse(netns, &self.interface, &addresses, &answer.gateways, &answer.gateway_mac)?;
-        poplin_sandbox::wire(&wiring.serving(&answer.service_addresses)?)
-    }
-
-    async fn take_back(&self, client: &mut WorkloadServiceClient<Channel>) -> Result<(), Problem> {
-        let request = DetachRequest {
-            container: self.name.clone(),
-            container_interface: self.interface.clone(),
-            name: String::new(),
-        };
-        client.detach(request).await?;
-        Ok(())
-    }
-
-    fn report(&self, answer: &AttachResponse) -> String {
-        let addresses = spec(answer).addresses.join(" ");
-        let attached = format!("{} attached: {} {addresses}\n", title("endpoint", &self.name), self.interface);
-        match &answer.nameservers[..] {
-            [] => attached,
-            servers => {
-                format!("{attached}nameserver {}, search {}\n", servers.join(" "), answer.search_domains.join(" "))
+impl Place {
+    fn path(&self) -> Result<PathBuf, Problem> {
+        match (&self.netns, self.pid) {
+            (_, Some(pid)) if !Path::new(&format!("/proc/{pid}")).exists() => {
+                Err(Problem::new(Exit::NotFound, format!("--pid {pid}: there is no such process")))
             }
+            (_, Some(pid)) => Ok(format!("/proc/{pid}/ns/net").into()),
+            (Some(given), None) => netns_path(given),
+            (None, None) => Err(Problem::usage("no namespace is named").advice("--netns PATH, or --pid PID")),
         }
     }
 }
 
-fn spec(answer: &AttachResponse) -> EndpointSpec {
-    answer.endpoint.as_ref().and_then(|endpoint| endpoint.spec.clone()).unwrap_or_default()
+fn nameservers(answer: &AttachResponse) -> String {
+    match &answer.nameservers[..] {
+        [] => String::new(),
+        servers => format!("nameserver {}, search {}\n", servers.join(" "), answer.search_domains.join(" ")),
+    }
 }
 
 /// A bare name is one of `ip netns`; other paths are made absolute, for the agent runs elsewhere.
@@ -156,8 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_pairs() {
-        assert_eq!(label("app=web=1"), Ok(("app".to_owned(), "web=1".to_owned())));
-        assert!(label("app").is_err());
+    fn a_process_is_in_the_namespace_of_its_entry_in_proc() {
+        let place = |pid| Place { netns: None, pid: Some(pid) }.path();
+
+        assert_eq!(place(1).unwrap(), Path::new("/proc/1/ns/net"));
+        assert_eq!(place(u32::MAX).unwrap_err().exit(), Exit::NotFound);
     }
 }

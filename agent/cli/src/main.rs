@@ -3,12 +3,13 @@
 //! In: arguments, files, the agent's answers. Out: text. Decides nothing: what is valid is asked at the agent, or, offline, at the
 //! crate the agent asks too.
 //! Exit codes: 0 done, healthy, allowed, equivalent · 1 failed, denied, different · 2 usage · 3 not found · 4 conflict · 5 agent or store
-//! unreachable · 6 permission denied · 7 status or doctor found problems · 8 timed out.
+//! unreachable · 6 permission denied · 7 status or doctor found problems · 8 timed out. `run` ends as its command does, or with 125, 126 or 127.
 
 mod agent;
 mod apply;
 mod attach;
 mod bgp;
+mod cni;
 mod completion;
 mod confirm;
 mod convert;
@@ -23,16 +24,20 @@ mod files;
 mod get;
 mod host;
 mod ipam;
+mod joining;
 mod kind;
 mod lint;
 mod metrics;
 mod moment;
 mod offline;
 mod output;
+#[cfg(test)]
+mod pages;
 mod ports;
 mod problem;
 mod promote;
 mod routes;
+mod run;
 mod status;
 mod table;
 mod test;
@@ -71,6 +76,8 @@ enum Verb {
     Delete(delete::Delete),
     Attach(attach::Attach),
     Detach(detach::Detach),
+    Run(run::Run),
+    Cni(cni::Cni),
     Ports(ports::Ports),
     Host(host::Host),
     Ipam(ipam::Ipam),
@@ -108,6 +115,8 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Delete(delete) => delete.run(&socket).await,
         Verb::Attach(attach) => attach.run(&socket).await,
         Verb::Detach(detach) => detach.run(&socket).await,
+        Verb::Run(run) => run.run(&socket).await,
+        Verb::Cni(cni) => cni.run(&socket),
         Verb::Ports(ports) => ports.run(&socket).await,
         Verb::Host(host) => host.run(&socket).await,
         Verb::Ipam(ipam) => ipam.run(&socket).await,

@@ -21,6 +21,10 @@ pub(crate) enum Exit {
     Denied = 6,
     Unhealthy = 7,
     TimedOut = 8,
+    /// Of `run`, as env(1) has them: it failed itself, its command cannot be executed, its command is not there.
+    NotRun = 125,
+    NotExecutable = 126,
+    NoCommand = 127,
 }
 
 impl From<Exit> for ExitCode {

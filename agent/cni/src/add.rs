@@ -1,7 +1,7 @@
 //! ADD: a container gets its interface, its address and its policy.
 
 use poplin_proto::v1::AttachRequest;
-use poplin_sandbox::Wiring;
+use poplin_sandbox::{Shape, Wiring};
 use serde_json::Value;
 
 use crate::agent::{self, Attached, detach, failure, request};
@@ -13,18 +13,22 @@ use crate::result;
 /// Policy and routes stand before the container's side rises. If it cannot be furnished, the attachment is taken back.
 pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniError> {
     poplin_sandbox::netns::validate(&sandbox.netns).map_err(|error| CniError::netns(&error))?;
+    let shape = conf.shape()?;
     let mut client = agent::workloads(conf).await?;
     let answer = client.attach(request(wish(sandbox, conf))).await.map_err(failure)?.into_inner();
     let (services, dns) = (answer.service_addresses, (answer.nameservers, answer.search_domains));
     let attached = Attached::new(answer.endpoint, answer.gateways, answer.gateway_mac);
-    if let Err(error) = furnish(sandbox, &attached, &services) {
+    if let Err(error) = furnish(sandbox, &attached, &services, &shape) {
         return Err(match detach(&mut client, &sandbox.attachment).await {
             Ok(()) => error,
             Err(_) => error.details("and the agent could not take the attachment back; DEL will"),
         });
     }
     let result = result::compose(&conf.cni_version, conf.prev_result.as_ref(), sandbox, &attached);
-    Ok(result::with_dns(result, dns))
+    Ok(match conf.dns() {
+        Some(wanted) => result::with_wanted_dns(result, wanted),
+        None => result::with_dns(result, dns),
+    })
 }
 
 fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
@@ -39,15 +43,19 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
         published: conf.published(),
         pools: conf.pools.clone().unwrap_or_default(),
         aliases: conf.aliases(&sandbox.args),
+        preferred_names: conf.preferred_names(&sandbox.args, &sandbox.attachment.interface),
+        mac: conf.mac(&sandbox.args),
+        network: conf.network.clone().unwrap_or_default(),
         ..AttachRequest::default()
     }
 }
 
-fn furnish(sandbox: &Sandbox, attached: &Attached, services: &[String]) -> Result<(), CniError> {
-    wiring(sandbox, attached)
-        .and_then(|wiring| wiring.serving(services))
-        .and_then(|wiring| poplin_sandbox::wire(&wiring))
-        .map_err(|error| CniError::sandbox(&error))
+fn furnish(sandbox: &Sandbox, attached: &Attached, services: &[String], shape: &Shape) -> Result<(), CniError> {
+    let furnished = wiring(sandbox, attached).and_then(|wiring| wiring.serving(services)).and_then(|wiring| {
+        poplin_sandbox::wire(&wiring)?;
+        poplin_sandbox::shape(&wiring, &attached.spec.interface, shape)
+    });
+    furnished.map_err(|error| CniError::sandbox(&error))
 }
 
 pub(crate) fn wiring(sandbox: &Sandbox, attached: &Attached) -> Result<Wiring, poplin_sandbox::SandboxError> {

@@ -42,8 +42,10 @@ fn run(version: &mut String) -> Result<Option<Value>, CniError> {
         return Ok(Some(version::answer(&input)));
     }
     let conf = Conf::parse(&input)?;
+    if version::is_known(&conf.cni_version) {
+        version.clone_from(&conf.cni_version);
+    }
     version::demand(&conf.cni_version, invocation.since())?;
-    version.clone_from(&conf.cni_version);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CniError::io)?;
     runtime.block_on(serve(invocation, &conf))
 }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use crate::agent::Attached;
+use crate::conf::Dns;
 use crate::invocation::Sandbox;
 use crate::version::is_at_least;
 
@@ -28,6 +29,17 @@ pub(crate) fn with_dns(mut result: Value, (nameservers, search): (Vec<String>, V
     let is_told = result["dns"]["nameservers"].as_array().is_some_and(|servers| !servers.is_empty());
     if !is_told && !nameservers.is_empty() {
         result["dns"] = json!({"nameservers": nameservers, "search": search});
+    }
+    result
+}
+
+/// What the runtime wants said comes before anything that is known otherwise.
+pub(crate) fn with_wanted_dns(mut result: Value, wanted: &Dns) -> Value {
+    let entries = [("nameservers", &wanted.servers), ("search", &wanted.searches), ("options", &wanted.options)];
+    for (key, values) in entries {
+        if let Some(values) = values.as_ref().filter(|values| !values.is_empty()) {
+            result["dns"][key] = json!(values);
+        }
     }
     result
 }

@@ -13,7 +13,7 @@ pub(crate) const NEWEST: &str = "1.1.0";
 /// The answer to VERSION. It repeats the version asked for, if it is known here; the input may be anything.
 pub(crate) fn answer(input: &[u8]) -> Value {
     let asked = serde_json::from_slice::<Value>(input).unwrap_or_default();
-    let asked = asked["cniVersion"].as_str().filter(|version| rank(version).is_some());
+    let asked = asked["cniVersion"].as_str().filter(|version| is_known(version));
     json!({"cniVersion": asked.unwrap_or(NEWEST), "supportedVersions": SUPPORTED})
 }
 
@@ -26,6 +26,11 @@ pub(crate) fn demand(version: &str, since: &str) -> Result<(), CniError> {
         return Err(CniError::version(format!("this command needs cniVersion {since} or later, not {version}")));
     }
     Ok(())
+}
+
+/// Whether it is spoken here.
+pub(crate) fn is_known(version: &str) -> bool {
+    rank(version).is_some()
 }
 
 /// Whether `version` is at least `bound`; both are supported ones.

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test that cannot go on ends the test")]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+mod plugin;
 
-use serde_json::{Value, json};
-
-const NOWHERE: &str = "/run/nobody-listens-here/api.sock";
+use plugin::{NOWHERE, conf, del, plugin};
+use serde_json::json;
 
 #[test]
 fn missing_variables_are_all_named() {
@@ -94,26 +92,4 @@ fn version_is_answered_whatever_the_input() {
         assert_eq!(answer["cniVersion"], version);
         assert_eq!(answer["supportedVersions"], json!(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]));
     }
-}
-
-fn del() -> [(&'static str, &'static str); 3] {
-    [("CNI_COMMAND", "DEL"), ("CNI_CONTAINERID", "c1"), ("CNI_IFNAME", "eth0")]
-}
-
-fn conf(version: &str, socket: &str) -> String {
-    json!({"cniVersion": version, "name": "fabric", "type": "poplin-cni", "socket": socket}).to_string()
-}
-
-fn plugin(variables: &[(&str, &str)], input: &str) -> (i32, Value) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_poplin-cni"))
-        .env_clear()
-        .envs(variables.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // The plugin may answer and end before it has read; that closes the pipe.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap())
 }

@@ -25,6 +25,8 @@ pub struct Attach {
     pub attachment: AttachmentId,
     /// Name wanted for the endpoint; absent = made of host, container and interface.
     pub name: Option<EndpointName>,
+    /// Names it would like if none is wanted, the best first; the first that is nobody's.
+    pub preferred: Vec<EndpointName>,
     /// What policies select it by.
     pub labels: Labels,
     /// Where it shall live, if in a namespace.

@@ -143,10 +143,13 @@ fn fits_published(
     Ok(())
 }
 
-/// The wanted name if it is free; else one made of host, container and interface.
+/// The wanted name if it is free; where none is wanted, the first of the preferred ones that is, else one made of host, container and interface.
 fn endpoint_name(mirror: &Mirror, host: &Host, attach: &Attach) -> Result<EndpointName, Refusal> {
     let AttachmentId { container, interface } = &attach.attachment;
     let Some(name) = &attach.name else {
+        if let Some(name) = attach.preferred.iter().find(|name| mirror.endpoint(name).is_none()) {
+            return Ok(name.clone());
+        }
         let short: String = container.chars().take(12).collect();
         let made = match interface.as_str() {
             "eth0" => plain(&format!("{}-{short}", host.name)),
@@ -229,6 +232,7 @@ mod tests {
         Attach {
             attachment: AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() },
             name: None,
+            preferred: Vec::new(),
             labels: Labels::default(),
             namespace: None,
             ports: Vec::new(),
@@ -351,6 +355,22 @@ mod tests {
         assert!(matches!(taken, Err(Refusal::NameTaken { .. })));
         let Ok(Move::Store(made)) = made else { panic!("a name is found for it") };
         assert!(made.name.as_str().starts_with("h1-c1-"));
+    }
+
+    #[test]
+    fn a_preferred_name_is_had_if_nobody_has_it_and_no_reason_to_refuse() {
+        let (mirror, endpoint) = with(&wish("c1", "/run/netns/a"));
+        let second = EndpointName::new("web-0.shop");
+        let preferring = |names: &[&EndpointName]| Attach {
+            preferred: names.iter().map(|name| (*name).clone()).collect(),
+            ..wish("c2", "/run/netns/b")
+        };
+
+        let next = decide(&mirror, &KernelState::default(), "h1", &preferring(&[&endpoint.name, &second]));
+        let made = decide(&mirror, &KernelState::default(), "h1", &preferring(&[&endpoint.name]));
+
+        assert!(matches!(next, Ok(Move::Store(next)) if next.name == second));
+        assert!(matches!(made, Ok(Move::Store(made)) if made.name.as_str() == "h1-c2"));
     }
 
     #[test]

@@ -162,6 +162,7 @@ fn wish(container: &str) -> Attach {
         published: Vec::new(),
         netns: format!("/run/netns/{container}").into(),
         addresses: BTreeSet::new(),
+        preferred: Vec::new(),
         has_all_addresses: false,
         mac: None,
         network: None,

@@ -9,19 +9,24 @@
 //!   host                          container
 //!   pop1234  <----- veth ----->   eth0   10.77.0.5/32
 //!                                        169.254.40.1 dev eth0 scope link      neighbour: gateway_mac, permanent
-//!                                        default via 169.254.40.1 dev eth0     only if there is no default yet
+//!                                        default via 169.254.40.1 dev eth0     only if there is no default yet; else in a table of its own,
+//!                                                                              for what is sent from 10.77.0.5
 //!                                 lo     198.51.100.7/32                       if it serves that
 //! ```
 
+mod fresh;
 pub mod netns;
 mod seen;
+mod shape;
 mod wire;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub use fresh::Fresh;
 pub use netns::NetnsError;
 pub use seen::Finding;
+pub use shape::{Rate, Shape, inspect_shape, shape};
 
 /// What the container's side shall be. The interface already lies in the namespace, named and with its MAC and MTU.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +105,12 @@ pub enum SandboxError {
         /// The namespace it was looked for in.
         netns: PathBuf,
     },
+    /// An interface is not there that was made a moment ago.
+    #[error("interface {interface} is missing")]
+    Missing {
+        /// The name looked for.
+        interface: String,
+    },
     /// The kernel refused one step.
     #[error("cannot {step}: {}", spoken(source))]
     Kernel {
@@ -108,6 +119,12 @@ pub enum SandboxError {
         /// The kernel's answer.
         source: rtnetlink::Error,
     },
+    /// No namespace could be made.
+    #[error("cannot make a network namespace: {0}")]
+    Fresh(#[source] std::io::Error),
+    /// Nameservers could not be told inside.
+    #[error("cannot lay nameservers over /etc/resolv.conf: {0}")]
+    Resolver(#[source] std::io::Error),
     /// The thread or its runtime could not be started.
     #[error("cannot talk to the kernel")]
     Start(#[source] std::io::Error),
@@ -124,7 +141,7 @@ fn spoken(error: &rtnetlink::Error) -> String {
 /// Furnishes the container's side: loopback and interface up, addresses, the gateway's neighbour entry, routes.
 ///
 /// Idempotent: what already stands is left or replaced by the same. A default route over another interface stays the
-/// default, as with a second network of the same container; only the gateway is then reachable over this one.
+/// default, as with a second network of the same container; over this one goes what is sent from its own addresses, answers among it, and the gateway.
 /// Needs `CAP_SYS_ADMIN` to enter and `CAP_NET_ADMIN` in the namespace.
 pub fn wire(wiring: &Wiring) -> Result<(), SandboxError> {
     netns::within(&wiring.netns, |handle| async move { wire::wire(&handle, wiring).await })

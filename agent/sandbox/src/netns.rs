@@ -61,10 +61,23 @@ where
     J: FnOnce(rtnetlink::Handle) -> F + Send,
 {
     let netns = open(path)?;
-    let visit = || {
+    on_a_thread(|| {
         enter(&netns, path)?;
         visit(job)
-    };
+    })
+}
+
+/// The same in the caller's own namespace.
+pub(crate) fn here<T, F, J>(job: J) -> Result<T, SandboxError>
+where
+    T: Send,
+    F: Future<Output = Result<T, SandboxError>>,
+    J: FnOnce(rtnetlink::Handle) -> F + Send,
+{
+    on_a_thread(|| visit(job))
+}
+
+fn on_a_thread<T: Send>(visit: impl FnOnce() -> Result<T, SandboxError> + Send) -> Result<T, SandboxError> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, visit);
         thread

@@ -46,6 +46,12 @@ pub enum Finding {
         /// The gateway.
         gateway: IpAddr,
     },
+    /// The interface sends as fast as it can, and should not.
+    #[error("interface {interface} has lost its bandwidth limit")]
+    Unbound {
+        /// Its name.
+        interface: String,
+    },
     /// There is no default route of the gateway's family, over any interface.
     #[error("there is no default route for the family of {gateway}")]
     NoDefault {
@@ -54,20 +60,26 @@ pub enum Finding {
     },
 }
 
-/// A route of the main table, cut down to what a wiring is about.
+/// A route of the main table, or of one for an interface of ours, cut down to what a wiring is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     /// None for a default route.
     pub(crate) destination: Option<IpAddr>,
     /// Index of the interface it leaves by; None for blackholes and multipath routes.
     pub(crate) interface: Option<u32>,
+    table: u32,
     is_ipv4: bool,
 }
 
 impl Route {
     /// Whether it is the default of the family of `gateway`.
     pub(crate) fn is_default_for(&self, gateway: IpAddr) -> bool {
-        self.destination.is_none() && self.is_ipv4 == gateway.is_ipv4()
+        self.is_main() && self.destination.is_none() && self.is_ipv4 == gateway.is_ipv4()
+    }
+
+    /// Whether everything is looked up by it, and not only what is sent from one address.
+    pub(crate) fn is_main(&self) -> bool {
+        self.table == u32::from(RouteHeader::RT_TABLE_MAIN)
     }
 }
 
@@ -106,6 +118,12 @@ fn gateway_findings(routes: &[Route], neighbours: &[(IpAddr, Vec<u8>)], index: u
         }
     }
     findings
+}
+
+/// The table of what is sent from the addresses of an interface beside which another has the default; far above tables with names.
+pub(crate) fn own_table(index: u32) -> u32 {
+    const FIRST: u32 = 77_000;
+    FIRST + index
 }
 
 /// Whether every interface reaches the address without a route of its own: fe80::/10, RFC 4291 §2.5.6.
@@ -162,7 +180,7 @@ fn neighbour(message: &NeighbourMessage) -> Option<(IpAddr, Vec<u8>)> {
     address.zip(mac)
 }
 
-/// Host routes and defaults of both families in the main table.
+/// Host routes and defaults of both families in the main table, and in those of single interfaces.
 pub(crate) async fn routes(handle: &Handle) -> Result<Vec<Route>, SandboxError> {
     let families = [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()];
     let mut routes = Vec::new();
@@ -183,19 +201,21 @@ fn route(message: &RouteMessage) -> Option<Route> {
     let is_ipv4 = message.header.address_family == netlink_packet_route::AddressFamily::Inet;
     let host_bits = if is_ipv4 { 32 } else { 128 };
     let bits = message.header.destination_prefix_length;
-    if message.header.table != RouteHeader::RT_TABLE_MAIN || (bits != 0 && bits != host_bits) {
+    if bits != 0 && bits != host_bits {
         return None;
     }
-    let mut route = Route { destination: None, interface: None, is_ipv4 };
+    let mut route = Route { destination: None, interface: None, table: message.header.table.into(), is_ipv4 };
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(RouteAddress::Inet(found)) => route.destination = Some(IpAddr::V4(*found)),
             RouteAttribute::Destination(RouteAddress::Inet6(found)) => route.destination = Some(IpAddr::V6(*found)),
             RouteAttribute::Oif(index) => route.interface = Some(*index),
+            RouteAttribute::Table(table) => route.table = *table,
             _ => {}
         }
     }
-    Some(route)
+    let is_own = route.interface.is_some_and(|index| route.table == own_table(index));
+    (route.is_main() || is_own).then_some(route)
 }
 
 pub(crate) fn failed(step: String, source: rtnetlink::Error) -> SandboxError {

@@ -5,10 +5,11 @@
 use std::net::IpAddr;
 
 use netlink_packet_route::address::AddressHeaderFlags;
-use netlink_packet_route::route::{RouteMessage, RouteScope};
+use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteScope};
+use netlink_packet_route::rule::RuleAction;
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
-use crate::seen::{failed, is_link_local_v6, link, routes};
+use crate::seen::{failed, is_link_local_v6, link, own_table, routes};
 use crate::{SandboxError, Wiring};
 
 /// Addresses come before the link, so that none is tentative when it rises; routes after it, for they need it up.
@@ -25,8 +26,7 @@ pub(crate) async fn wire(handle: &Handle, wiring: &Wiring) -> Result<(), Sandbox
     raise(handle, interface, &wiring.interface).await?;
     for gateway in wiring.gateways.iter().copied() {
         add_neighbour(handle, interface, gateway, wiring.gateway_mac).await?;
-        add_gateway_route(handle, interface, gateway).await?;
-        add_default(handle, interface, gateway).await?;
+        lead_out(handle, wiring, interface, gateway).await?;
     }
     Ok(())
 }
@@ -58,23 +58,69 @@ async fn add_neighbour(handle: &Handle, index: u32, gateway: IpAddr, mac: [u8; 6
     request.execute().await.map_err(|source| failed(format!("add neighbour {gateway}"), source))
 }
 
+/// A default over another interface belongs to another network of this container, or to another interface in the same, and stays; so does the
+/// way to a gateway they share. What is sent from our addresses then has a table of its own.
+async fn lead_out(handle: &Handle, wiring: &Wiring, index: u32, gateway: IpAddr) -> Result<(), SandboxError> {
+    let routes = routes(handle).await?;
+    let foreign = || routes.iter().filter(|route| route.is_main() && route.interface != Some(index));
+    let is_shared = foreign().any(|route| route.destination == Some(gateway));
+    let is_second = foreign().any(|route| route.is_default_for(gateway));
+    let main = u32::from(RouteHeader::RT_TABLE_MAIN);
+    if !is_shared {
+        add_gateway_route(handle, index, gateway, main).await?;
+    }
+    if !is_second {
+        return add_default(handle, index, gateway, main).await;
+    }
+    let table = own_table(index);
+    add_gateway_route(handle, index, gateway, table).await?;
+    add_default(handle, index, gateway, table).await?;
+    let own = wiring.addresses.iter().copied().filter(|address| address.is_ipv4() == gateway.is_ipv4());
+    for address in own {
+        add_rule(handle, address, table).await?;
+    }
+    Ok(())
+}
+
 /// A link-local IPv6 gateway is on every link already.
-async fn add_gateway_route(handle: &Handle, index: u32, gateway: IpAddr) -> Result<(), SandboxError> {
+async fn add_gateway_route(handle: &Handle, index: u32, gateway: IpAddr, table: u32) -> Result<(), SandboxError> {
     if is_link_local_v6(gateway) {
         return Ok(());
     }
-    put(handle, gateway_route(index, gateway)).await.map_err(|source| failed(format!("add route to {gateway}"), source))
+    let route = within(gateway_route(index, gateway), table);
+    put(handle, route).await.map_err(|source| failed(format!("add route to {gateway}"), source))
 }
 
-/// A default over another interface belongs to another network of this container, and stays.
-async fn add_default(handle: &Handle, index: u32, gateway: IpAddr) -> Result<(), SandboxError> {
-    let is_foreign = |route: &crate::seen::Route| route.is_default_for(gateway) && route.interface != Some(index);
-    if routes(handle).await?.iter().any(is_foreign) {
-        return Ok(());
+async fn add_default(handle: &Handle, index: u32, gateway: IpAddr, table: u32) -> Result<(), SandboxError> {
+    let route = within(default_route(index, gateway), table);
+    put(handle, route).await.map_err(|source| failed(format!("add default route via {gateway}"), source))
+}
+
+fn within(mut route: RouteMessage, table: u32) -> RouteMessage {
+    match u8::try_from(table) {
+        Ok(table) => route.header.table = table,
+        Err(_) => {
+            route.header.table = RouteHeader::RT_TABLE_UNSPEC;
+            route.attributes.push(RouteAttribute::Table(table));
+        }
     }
-    put(handle, default_route(index, gateway))
-        .await
-        .map_err(|source| failed(format!("add default route via {gateway}"), source))
+    route
+}
+
+/// What is sent from the address leaves by the table: over another interface its host would drop it as forged.
+async fn add_rule(handle: &Handle, address: IpAddr, table: u32) -> Result<(), SandboxError> {
+    const EEXIST: i32 = -17;
+    // Before the main table's, 32766; one that the kernel chooses would be another each time, and never there already.
+    const PRIORITY: u32 = 7_700;
+    let rule = handle.rule().add().table_id(table).priority(PRIORITY).action(RuleAction::ToTable);
+    let added = match address {
+        IpAddr::V4(address) => rule.v4().source_prefix(address, 32).execute().await,
+        IpAddr::V6(address) => rule.v6().source_prefix(address, 128).execute().await,
+    };
+    match added {
+        Err(rtnetlink::Error::NetlinkError(answer)) if answer.raw_code() == EEXIST => Ok(()),
+        added => added.map_err(|source| failed(format!("add a rule for what is sent from {address}"), source)),
+    }
 }
 
 fn gateway_route(index: u32, gateway: IpAddr) -> RouteMessage {

@@ -58,6 +58,23 @@ fn a_default_route_of_another_interface_stays() {
 }
 
 #[test]
+fn beside_another_default_what_is_sent_from_its_own_address_leaves_by_itself() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run("ip link add other type veth peer name beyond");
+    pair.run("ip addr add 192.0.2.2/24 dev other");
+    pair.run("ip link set other up");
+    pair.run("ip route add default via 192.0.2.1");
+
+    wire(&pair.wiring()).unwrap();
+    wire(&pair.wiring()).unwrap();
+
+    assert_eq!(pair.ip("route get 198.51.100.1 from 10.77.0.5")[0]["gateway"], "169.254.40.1");
+    let rules = pair.ip("rule show");
+    let own = rules.as_array().unwrap().iter().filter(|rule| rule["src"] == "10.77.0.5");
+    assert_eq!(own.count(), 1, "{rules}");
+}
+
+#[test]
 fn inspection_finds_what_someone_took_away() {
     let Some(pair) = Pair::new() else { return };
     wire(&pair.wiring()).unwrap();

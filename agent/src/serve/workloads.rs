@@ -97,6 +97,7 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
     Ok(Attach {
         attachment: attachment(request.container, request.container_interface)?,
         name: name.map(|name| endpoint_name(&name)).transpose()?,
+        preferred: request.preferred_names.iter().map(|name| endpoint_name(name)).collect::<Result<_, _>>()?,
         labels,
         namespace: namespace(&request.namespace)?,
         ports: ports(&request.ports)?,

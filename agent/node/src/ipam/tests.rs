@@ -42,6 +42,7 @@ fn wish(holder: usize) -> Attach {
         published: Vec::new(),
         netns: "/run/netns/x".into(),
         addresses: BTreeSet::new(),
+        preferred: Vec::new(),
         has_all_addresses: false,
         mac: None,
         network: None,

@@ -38,6 +38,7 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
         published: Vec::new(),
         netns: PathBuf::new(),
         addresses: addresses([&given.address, &given.address_ipv6])?,
+        preferred: Vec::new(),
         has_all_addresses: true,
         mac: crate::resource::mac(&given.mac_address),
         network: Some(driver.network_of(&request.network_id).await?),

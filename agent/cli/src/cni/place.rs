@@ -1,0 +1,91 @@
+//! Puts files where others read them: each is the old one or the new one, at any time and after any crash.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::problem::{Exit, Problem};
+
+/// The specification's own pattern; the name becomes part of a path.
+pub(super) fn is_name(name: &str) -> Result<(), Problem> {
+    let is_inner = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-');
+    match name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && name.chars().all(is_inner) {
+        true => Ok(()),
+        false => Err(Problem::usage(format!("--name {name:?} is no name of a CNI network"))
+            .advice("begin with a letter or digit; letters, digits, _ . - may follow")),
+    }
+}
+
+/// Two configurations of one name: runtimes would take either.
+pub(super) fn is_only(directory: &Path, own: &Path, name: &str) -> Result<(), Problem> {
+    let files = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_read = |path: &PathBuf| {
+        path != own && path.extension().is_some_and(|end| end == "conf" || end == "conflist" || end == "json")
+    };
+    let is_so_called = |path: &PathBuf| {
+        let text = fs::read(path).unwrap_or_default();
+        serde_json::from_slice::<Value>(&text).is_ok_and(|configuration| configuration["name"] == name)
+    };
+    match files.filter(is_read).find(is_so_called) {
+        Some(other) => Err(Problem::new(Exit::Conflict, format!("{} has a network {name} already", other.display()))
+            .advice("another --name, or remove that file")),
+        None => Ok(()),
+    }
+}
+
+/// Writes a file unless it is there as it should be, and says which.
+pub(super) fn put(path: &Path, content: &[u8], mode: u32) -> Result<String, Problem> {
+    if is_there(path, content, mode) {
+        return Ok(format!("{} unchanged\n", path.display()));
+    }
+    write(path, content, mode).map_err(|error| refused(path, &error))?;
+    Ok(format!("{} written\n", path.display()))
+}
+
+/// The same of a file that people may have changed: what was there stays beside it, under a name that runtimes do not read.
+pub(super) fn put_keeping(path: &Path, content: &[u8]) -> Result<String, Problem> {
+    const MODE: u32 = 0o644;
+    let former = match fs::read(path) {
+        Ok(former) if former != content => former,
+        Ok(_) | Err(_) => return put(path, content, MODE),
+    };
+    let beside = path.with_extension("conflist.before");
+    write(&beside, &former, MODE).map_err(|error| refused(&beside, &error))?;
+    Ok(format!("{}; what was there is in {}\n", put(path, content, MODE)?.trim_end(), beside.display()))
+}
+
+fn is_there(path: &Path, content: &[u8], mode: u32) -> bool {
+    let has_mode = |found: fs::Metadata| found.permissions().mode() & 0o777 == mode;
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && has_mode(found))
+        && fs::read(path).is_ok_and(|found| found == content)
+}
+
+/// Under another name first, and on the disk, before it takes its place.
+fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = directory.join(format!(".{name}.{}", std::process::id()));
+    let written = fill(&draft, content, mode).and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
+    File::open(directory)?.sync_all()
+}
+
+fn fill(draft: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let _ = fs::remove_file(draft); // of a run that was killed and had our number
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn refused(path: &Path, error: &io::Error) -> Problem {
+    let exit = if error.kind() == io::ErrorKind::PermissionDenied { Exit::Denied } else { Exit::Failed };
+    Problem::new(exit, format!("cannot write {}: {error}", path.display()))
+}
