@@ -49,6 +49,7 @@ fn a_route_with_a_great_many_tags_passes_from_bird_to_frr_where_messages_may_be_
     assert!(told.lines().any(|line| line.starts_with("both can") && line.contains("extended messages")), "{told}");
 
     speaker.reconfigure(&SPEAKER.replace("asn = 65002", "asn = 65002\nextendedMessages = false"));
+    speaker.poplin(&["bgp", "clear", "frr"]); // what was agreed on stays so until the next session
 
     until_told(&frr, &[PLAIN]);
 }

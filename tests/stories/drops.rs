@@ -106,8 +106,8 @@ fn a_flood_of_drops_neither_fills_the_agent_nor_silences_the_feed() {
     let grown = resident_kib(&mut host).saturating_sub(before);
     assert!(grown < 16 * 1024, "{grown} KiB more");
     until("the next drop is told", || {
-        datagrams(&web, "169.254.1.1:53", 1);
-        all(&host, &[]).iter().any(|drop| drop["destinationPort"] == 53)
+        datagrams(&web, "169.254.1.1:54", 1);
+        all(&host, &[]).iter().any(|drop| drop["destinationPort"] == 54)
     });
     assert!(web.reaches(db.v4()), "and nobody else noticed");
 }

@@ -6,10 +6,11 @@
 mod signals;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
 
 use poplin_proto::v1::AttachResponse;
 use poplin_sandbox::Fresh;
@@ -19,6 +20,9 @@ use crate::agent;
 use crate::joining::{Joining, Wishes};
 use crate::problem::{Exit, Problem};
 use signals::Signals;
+
+/// How long the agent may take: longer than it gives itself, as runtimes do.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Run a command in a network namespace of its own, attached while it runs.
 #[derive(Debug, clap::Args)]
@@ -43,11 +47,15 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
         let own = |problem: Problem| problem.exiting(Exit::NotRun);
-        let (joining, fresh, signals, command) = self.prepared().map_err(own)?;
-        let answer = arrive(socket, &joining, command.is_quiet).await.map_err(own)?;
-        let status = match start(&fresh, &command.words, &answer) {
-            Ok(child) => signals::attend(child, signals).await.map_err(Problem::from).map_err(own),
-            Err(problem) => Err(problem),
+        let (joining, fresh, mut signals, command) = self.prepared().map_err(own)?;
+        let (answer, ended) = signals.meanwhile(arrive(socket, &joining, command.is_quiet)).await;
+        let answer = answer.map_err(own)?;
+        let status = match ended {
+            Some(signal) => Ok(ExitStatus::from_raw(signal.as_raw())),
+            None => match start(&fresh, &command.words, &answer) {
+                Ok(child) => signals::attend(child, signals).await.map_err(Problem::from).map_err(own),
+                Err(problem) => Err(problem),
+            },
         };
         let left = leave(socket, &joining).await;
         match (status, left) {
@@ -80,10 +88,17 @@ struct Wanted {
 }
 
 async fn arrive(socket: &Path, joining: &Joining, is_quiet: bool) -> Result<AttachResponse, Problem> {
-    let mut client = agent::workloads(socket).await?;
-    let answer = joining.join(&mut client).await?;
+    let joined = async {
+        let mut client = agent::workloads(socket).await?;
+        joining.join(&mut client).await
+    };
+    let late = |_| {
+        let message = format!("the agent did not answer within {} s", PATIENCE.as_secs());
+        Problem::new(Exit::NotRun, message).advice(format!("poplin detach {}", joining.name))
+    };
+    let answer = tokio::time::timeout(PATIENCE, joined).await.map_err(late)??;
     if !is_quiet {
-        eprint!("{}", joining.told(&answer));
+        let _ = io::stderr().write_all(joining.told(&answer).as_bytes()); // nobody may read it
     }
     Ok(answer)
 }
@@ -100,7 +115,8 @@ fn start(fresh: &Fresh, words: &[OsString], answer: &AttachResponse) -> Result<C
         let _inside = runtime.enter();
         command.spawn()
     });
-    started?.map_err(|error| not_started(program, &error))
+    let started = started.map_err(|error| Problem::from(error).exiting(Exit::NotRun))?;
+    started.map_err(|error| not_started(program, &error))
 }
 
 fn not_started(program: &OsString, error: &io::Error) -> Problem {

@@ -5,6 +5,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -58,7 +59,7 @@ impl Fresh {
 
     /// Has what is started inside ask these nameservers; the host's own file stays as it is.
     pub fn resolve_by(&self, text: String) -> Result<(), SandboxError> {
-        let path = std::env::temp_dir().join(format!(".poplin-resolv-{}", self.thread.as_raw_nonzero()));
+        let path = Path::new("/run").join(format!(".poplin-resolv-{}", self.thread.as_raw_nonzero()));
         self.within(move || lay_over(&path, &text))?.map_err(SandboxError::Resolver)
     }
 }
@@ -69,12 +70,23 @@ fn leave_the_host() -> io::Result<()> {
     Ok(mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?)
 }
 
-/// The file has no name of its own any more once it lies over the other.
+/// The file has no name of its own any more once it lies over the other. A host without one has nothing to lie over.
 fn lay_over(path: &Path, text: &str) -> io::Result<()> {
-    let written = OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes());
+    if !Path::new(RESOLV_CONF).exists() {
+        return Ok(());
+    }
+    let _ = std::fs::remove_file(path); // of a former life with our number
+    let written = write_for_all(path, text);
     let laid = written.and_then(|()| Ok(mount_bind(path, RESOLV_CONF)?));
     std::fs::remove_file(path)?;
     laid
+}
+
+/// Who is not root reads it, too, whatever our mask.
+fn write_for_all(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.write_all(text.as_bytes())
 }
 
 fn died() -> io::Error {

@@ -52,9 +52,17 @@ pub(super) fn put_keeping(path: &Path, content: &[u8]) -> Result<String, Problem
         Ok(former) if former != content => former,
         Ok(_) | Err(_) => return put(path, content, MODE),
     };
-    let beside = path.with_extension("conflist.before");
-    write(&beside, &former, MODE).map_err(|error| refused(&beside, &error))?;
+    let beside = free_beside(path);
+    let mode = fs::metadata(path).map_or(MODE, |found| found.permissions().mode() & 0o777);
+    write(&beside, &former, mode).map_err(|error| refused(&beside, &error))?;
     Ok(format!("{}; what was there is in {}\n", put(path, content, MODE)?.trim_end(), beside.display()))
+}
+
+/// A name beside it that nothing has: what was kept before stays, too.
+fn free_beside(path: &Path) -> PathBuf {
+    let numbered = (1..).map(|number| path.with_extension(format!("conflist.before.{number}")));
+    let mut names = std::iter::once(path.with_extension("conflist.before")).chain(numbered);
+    names.find(|name| fs::symlink_metadata(name).is_err()).unwrap_or_else(|| path.with_extension("conflist.before"))
 }
 
 fn is_there(path: &Path, content: &[u8], mode: u32) -> bool {

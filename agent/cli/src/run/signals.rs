@@ -30,6 +30,17 @@ impl Signals {
         })
     }
 
+    /// What comes of this, and the signal that came before it did, if one has: nothing is given up half done.
+    pub(super) async fn meanwhile<T>(&mut self, job: impl Future<Output = T>) -> (T, Option<Signal>) {
+        let (mut job, mut ended) = (std::pin::pin!(job), None);
+        loop {
+            tokio::select! {
+                outcome = &mut job => return (outcome, ended),
+                signal = self.next() => ended = Some(signal),
+            }
+        }
+    }
+
     async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::INT,

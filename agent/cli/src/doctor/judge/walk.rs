@@ -119,6 +119,10 @@ fn meant(name: &str, statement: &Value, packet: Packet<'_>) -> Meant {
 
 fn matched(statement: &Value, packet: Packet<'_>) -> Meant {
     let (left, right) = (&statement["left"], &statement["right"]);
+    // A set that has a name is not in the rule: what accepts by it may be meant for us.
+    if any(right, &|one| one.as_str().is_some_and(|name| name.starts_with('@'))) {
+        return Meant::ByAddress;
+    }
     let is_so = match (left["meta"]["key"].as_str(), left["payload"]["field"].as_str(), left["ct"]["key"].as_str()) {
         (Some("iifname" | "iif"), ..) => any(right, &|one| is_named(one, packet.from)),
         (Some("oifname" | "oif"), ..) => any(right, &|one| is_named(one, packet.to)),
