@@ -2,6 +2,8 @@
 
 use poplin_lab::{Agent, Fabric, Podman, until};
 
+use crate::run::DB_FOR_WEB;
+
 #[test]
 fn containers_of_two_podmans_talk_are_governed_and_leave_nothing() {
     let scene = Scene::new();
@@ -48,15 +50,6 @@ fn a_container_gets_the_address_and_mac_it_asks_for_several_interfaces_and_the_s
 
 const SLEEP: &[&str] = &["sleep", "100000"];
 const ANSWERS: &[&str] = &["nc", "-ll", "-p", "80", "-e", "cat"];
-
-const DB_FOR_WEB: &str = "
-apiVersion: poplin.dev/v1
-kind: Policy
-metadata: {name: db}
-spec:
-  subject: app == 'db'
-  ingress: [{action: allow, from: {select: app == 'web'}}]
-";
 
 /// Two hosts on a segment, each with a podman that has networks web, db and ci.
 struct Scene {

@@ -99,7 +99,8 @@ fn a_process_is_attached_by_its_number() {
     assert_eq!(nobody.status.code(), Some(3), "{nobody:?}");
 }
 
-const DB_FOR_WEB: &str = "
+/// Who is called db is reached by web alone.
+pub(crate) const DB_FOR_WEB: &str = "
 apiVersion: poplin.dev/v1
 kind: Policy
 metadata: {name: db}

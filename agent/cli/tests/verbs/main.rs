@@ -2,16 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test that cannot go on ends the test")]
 
+mod bgp;
+#[path = "../fake/mod.rs"]
 mod fake;
+mod ipam;
 
 use std::process::Command;
 
 use fake::Agent;
 use poplin_proto::Failure;
 use poplin_proto::v1::{
-    AddressFinding, AddressUse, BfdStatus, CheckAddressesResponse, DirectionTrace, Drop, ExplainResponse,
-    GetStatusResponse, HostUse, PoolUse, RouteChange, RouteStatus, SessionStatus, ShowAddressesResponse, SkippedRule,
-    StoreStatus,
+    BfdStatus, DirectionTrace, Drop, ExplainResponse, GetStatusResponse, SessionStatus, SkippedRule, StoreStatus,
 };
 use tonic::Code;
 
@@ -188,114 +189,6 @@ fn a_host_is_removed_only_on_the_word_that_it_is_gone() {
 }
 
 #[test]
-fn ipam_shows_pools_and_hosts_in_columns_and_an_address_in_lines() {
-    let agent = Agent::start();
-    let four = PoolUse {
-        name: "four".to_owned(),
-        cidr: "10.77.0.0/16".to_owned(),
-        block_size: 26,
-        addresses: 65536,
-        used: 2,
-        free: 65533,
-        cooling: 1,
-        blocks: 1,
-        blocks_total: 1024,
-        ..PoolUse::default()
-    };
-    let six = PoolUse {
-        name: "six".to_owned(),
-        cidr: "fd77::/48".to_owned(),
-        block_size: 122,
-        addresses: u64::MAX,
-        free: u64::MAX,
-        blocks_total: u64::MAX,
-        mode: "manual".to_owned(),
-        ..PoolUse::default()
-    };
-    let host = HostUse { host: "h1".to_owned(), pool: "four".to_owned(), blocks: 1, used: 2, borrowed: 0 };
-    agent.world().addresses =
-        ShowAddressesResponse { revision: 7, pools: vec![four, six], hosts: vec![host], address: None };
-
-    let shown = agent.poplin(&["ipam", "show"]);
-    agent.world().addresses.address = Some(AddressUse {
-        address: "10.77.0.9".to_owned(),
-        state: "taken".to_owned(),
-        pool: "four".to_owned(),
-        block: "10.77.0.0/26".to_owned(),
-        block_host: "h1".to_owned(),
-        attachment: "web/eth0".to_owned(),
-        endpoint: "web".to_owned(),
-        host: "h1".to_owned(),
-        since: 1_800_000_000,
-    });
-    let one = agent.poplin(&["ipam", "show", "10.77.0.9"]);
-
-    let columns = "\
-POOL  CIDR          BLOCKS                    SIZE          USED  FREE          RESERVED  KEPT  COOLING  MODE
-four  10.77.0.0/16  1 of 1024 (/26)           65536         2     65533         0         0     1        -
-six   fd77::/48     0 of 2^64 or more (/122)  2^64 or more  0     2^64 or more  0         0     0        manual
-
-HOST  POOL  BLOCKS  USED  BORROWED
-h1    four  1       2     0
-";
-    let lines = "\
-10.77.0.9: taken
-  endpoint   web
-  host       h1
-  since      2027-01-15T08:00:00.000Z
-  attachment web/eth0
-  pool       four
-  block      10.77.0.0/26 of host h1
-";
-    assert_eq!((shown.out.as_str(), one.out.as_str()), (columns, lines));
-}
-
-#[test]
-fn ipam_check_exits_1_for_what_is_not_mended_and_says_what_to_try() {
-    let agent = Agent::start();
-    let finding = |reason: &str, message: &str, mending: &str| AddressFinding {
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        advice: "look there".to_owned(),
-        mending: mending.to_owned(),
-        mended: false,
-    };
-    let leaked =
-        finding("LEAKED", "10.77.0.9 is taken by c1/eth0, and there is no such endpoint", "10.77.0.9 is freed");
-    let shared = finding("SHARED", "10.77.0.8 is that of endpoint a and of endpoint b", "");
-    let all = CheckAddressesResponse {
-        findings: vec![leaked, shared],
-        pools: 1,
-        blocks: 2,
-        endpoints: 3,
-        ..Default::default()
-    };
-    agent.world().audit = all;
-
-    let asked = agent.poplin(&["ipam", "check"]);
-    let fixed = agent.poplin(&["ipam", "check", "--fix"]);
-    agent.world().audit.findings.pop();
-    let clean = agent.poplin(&["ipam", "check", "--fix"]);
-
-    let asked_for = "\
-LEAKED: 10.77.0.9 is taken by c1/eth0, and there is no such endpoint
-    --fix would do: 10.77.0.9 is freed
-SHARED: 10.77.0.8 is that of endpoint a and of endpoint b
-    try: look there
-1 pools, 2 blocks, 3 endpoints: 2 wrong
-";
-    let done = "\
-LEAKED: 10.77.0.9 is taken by c1/eth0, and there is no such endpoint
-    mended: 10.77.0.9 is freed
-SHARED: 10.77.0.8 is that of endpoint a and of endpoint b
-    try: look there
-1 pools, 2 blocks, 3 endpoints: 1 wrong, 1 mended
-";
-    assert_eq!((asked.out.as_str(), fixed.out.as_str()), (asked_for, done));
-    assert_eq!((asked.code, fixed.code, clean.code), (1, 1, 0));
-}
-
-#[test]
 fn an_agent_that_is_not_there_is_exit_5_with_advice() {
     let run = run("/run/nobody/api.sock", &["get", "pools"]);
 
@@ -397,76 +290,6 @@ fn the_sessions_of_status_are_the_summary_of_bgp() {
         "{one:?}"
     );
     assert_eq!((nobody.code, nobody.err.as_str()), (3, "error: no BGP neighbour is called \"nobody\"\n"));
-}
-
-#[test]
-fn the_best_route_says_why_and_the_others_say_where_they_fell() {
-    let agent = Agent::start();
-    let route = |state: &str, reason: &str| RouteStatus {
-        prefix: "10.9.0.0/16".to_owned(),
-        neighbour: "192.0.2.2".to_owned(),
-        state: state.to_owned(),
-        reason: reason.to_owned(),
-        ..RouteStatus::default()
-    };
-    agent.world().routes = vec![route("best", "it has the shortest AS path"), route("unused", "its AS path is longer")];
-
-    let best = agent.poplin(&["bgp", "rib", "best", "10.9.0.0/16"]);
-    let routes = agent.poplin(&["routes", "10.9.0.0/16"]);
-    let out = agent.poplin(&["bgp", "rib", "out"]);
-
-    assert_eq!(best.out, routes.out);
-    let lines: Vec<_> = best.out.lines().collect();
-    assert!(lines[1].starts_with('*') && lines[1].ends_with("it has the shortest AS path"), "{best:?}");
-    assert!(lines[2].ends_with("its AS path is longer"), "{best:?}");
-    assert!(out.out.starts_with("PREFIX       TO "), "{out:?}");
-}
-
-#[test]
-fn clearing_softly_asks_or_tells_again_and_else_resets() {
-    let agent = Agent::start();
-
-    let runs = [
-        agent.poplin(&["bgp", "refresh", "tor"]),
-        agent.poplin(&["bgp", "clear", "tor", "--soft", "in"]),
-        agent.poplin(&["bgp", "clear", "tor", "--soft", "out"]),
-        agent.poplin(&["bgp", "clear", "tor"]),
-    ];
-
-    use poplin_proto::v1::order_neighbour_request::Order;
-    let orders: Vec<_> = agent.world().orders.iter().map(|request| request.order()).collect();
-    assert_eq!(orders, [Order::AskAgain, Order::AskAgain, Order::TellAgain, Order::Reset]);
-    assert_eq!(runs[0].out, "asked tor (192.0.2.9) for all its routes\n");
-    assert_eq!(runs[3].out, "ended the session with tor (192.0.2.9); it begins anew\n");
-}
-
-#[test]
-fn changes_are_told_a_line_each_and_the_end_of_the_feed_is_no_success() {
-    let agent = Agent::start();
-    let change =
-        RouteChange { prefix: "10.9.0.0/16".to_owned(), after: "self".to_owned(), lost: 3, ..Default::default() };
-    agent.world().changes = vec![change];
-
-    let run = agent.poplin(&["bgp", "watch"]);
-
-    assert_eq!(run.out, "1970-01-01T00:00:00.000Z  10.9.0.0/16  nobody -> self\n");
-    assert!(run.err.starts_with("3 changes are not listed: they came faster than they were read\n"), "{run:?}");
-    assert_eq!(run.code, 5);
-}
-
-#[test]
-fn a_table_is_written_to_a_file_or_onto_the_output() {
-    let agent = Agent::start();
-    let path = std::env::temp_dir().join(format!("poplin-dump-{}.mrt", std::process::id()));
-
-    let (file, output) = (agent.poplin(&["bgp", "dump", path.to_str().unwrap()]), agent.poplin(&["bgp", "dump", "-"]));
-    let nowhere = agent.poplin(&["bgp", "dump", "/nowhere/table.mrt"]);
-
-    assert_eq!(std::fs::read(&path).unwrap(), b"onetwo");
-    std::fs::remove_file(&path).unwrap();
-    assert_eq!((file.code, file.err), (0, format!("3 prefixes are in {}\n", path.display())));
-    assert_eq!((output.code, output.out.as_str(), output.err.as_str()), (0, "onetwo", ""));
-    assert!(nowhere.code == 1 && nowhere.err.starts_with("error: cannot write /nowhere/table.mrt: "), "{nowhere:?}");
 }
 
 #[test]
