@@ -14,6 +14,9 @@ use super::{
     table::Change,
 };
 
+/// What the first path to a prefix is told by; 1 stands for our own prefix.
+const FIRST_ID: u32 = 2;
+
 /// The paths to one prefix.
 #[derive(Debug, Default)]
 pub(super) enum Entry {
@@ -93,8 +96,10 @@ impl Entry {
     pub(super) fn offer(&self, with_others: bool) -> Offer {
         let Some(winner) = self.winner() else { return Offer::Nothing };
         let paths = self.paths();
-        let others = if with_others && paths.len() > 1 { ranked(paths) } else { Vec::new() };
-        let others = others.into_iter().skip(1).filter_map(|position| paths.get(position).cloned());
+        if !with_others || paths.len() < 2 {
+            return Offer::Heard(winner.clone(), Vec::new());
+        }
+        let others = ranked(paths).into_iter().skip(1).filter_map(|position| paths.get(position).cloned());
         Offer::Heard(winner.clone(), others.collect())
     }
 
@@ -168,13 +173,17 @@ impl Entry {
         &mut self.paths_mut()[range]
     }
 
-    /// The least identifier that no path here is told by; 1 stands for our own prefix.
+    /// The least identifier that no path here is told by.
     fn free_id(&self) -> u32 {
-        (2..).find(|id| self.paths().iter().all(|path| path.told_id != *id)).unwrap_or(u32::MAX)
+        (FIRST_ID..).find(|id| self.paths().iter().all(|path| path.told_id != *id)).unwrap_or(u32::MAX)
     }
 
     /// Whether the neighbour had none of this identifier before.
     pub(super) fn put(&mut self, path: Path) -> bool {
+        if let Self::Empty = self {
+            *self = Self::Alone(Path { told_id: FIRST_ID, ..path });
+            return true;
+        }
         match self.position(path.source.neighbour, path.id) {
             Ok(position) => {
                 let known = &mut self.paths_mut()[position];
@@ -183,10 +192,7 @@ impl Entry {
             }
             Err(position) => {
                 let path = Path { told_id: self.free_id(), ..path };
-                match self {
-                    Self::Empty => *self = Self::Alone(path),
-                    Self::Alone(_) | Self::Several(_) => self.several().paths.insert(position, path),
-                }
+                self.several().paths.insert(position, path);
                 true
             }
         }

@@ -78,13 +78,15 @@ fn leak(attributes: &Attributes, source: &Source) -> Option<Asn> {
     leaks.then_some(said)
 }
 
-/// Whether a prefix may be reached over this next hop.
-pub(crate) fn admits_prefix(prefix: IpNet, next_hop: Address, own: &[IpAddr]) -> Result<(), Refusal> {
+/// Whether anything may be reached over this next hop.
+pub(crate) fn admits_next_hop(next_hop: Address, own: &[IpAddr]) -> Result<(), Refusal> {
     // On a link that we know an address of that link is as good as any other.
     let is_usable = next_hop.zone().is_some() || is_routable(next_hop.ip());
-    if own.contains(&next_hop.ip()) || !is_usable {
-        return Err(Refusal::NextHop(next_hop));
-    }
+    if own.contains(&next_hop.ip()) || !is_usable { Err(Refusal::NextHop(next_hop)) } else { Ok(()) }
+}
+
+/// Whether a prefix may be reached over others at all.
+pub(crate) fn admits_prefix(prefix: IpNet) -> Result<(), Refusal> {
     let is_default = prefix.prefix_len() == 0;
     if is_default || is_routable(prefix.network()) { Ok(()) } else { Err(Refusal::Prefix) }
 }

@@ -3,16 +3,13 @@
 //! In: paths that come and go by neighbour (Adj-RIB-In, RFC 4271 §3.2). Out: the changes to what is in use (Loc-RIB).
 //! A path may be stale; that changes when it goes, and nothing else (RFC 4724 §4.2).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use ipnet::IpNet;
 
 use crate::{Address, wire::Family};
 
-use super::{Offer, Own, Path, entries::Entries, entry::Entry, touched::Touched};
+use super::{Offer, Own, Path, counts::Counts, entries::Entries, entry::Entry, touched::Touched};
 
 /// What became of one prefix; at least one of the two is a change.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +27,7 @@ pub(crate) struct Change {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(super) entries: Entries,
-    /// How many paths each neighbour has here, by family.
-    counts: BTreeMap<(Address, Family), usize>,
+    counts: Counts,
     pub(super) own: Own,
     /// Whether anybody may be told more than the best path.
     pub(super) tells_several: bool,
@@ -42,7 +38,7 @@ pub(crate) struct Table {
 impl Table {
     /// How many prefixes of a family this neighbour offers.
     pub(crate) fn count(&self, neighbour: Address, family: Family) -> usize {
-        self.counts.get(&(neighbour, family)).copied().unwrap_or(0)
+        self.counts.get(neighbour, family)
     }
 
     pub(crate) fn has_any(&self, neighbour: Address) -> bool {
@@ -62,7 +58,7 @@ impl Table {
         let before = entry.told(self.tells_several);
         self.touched.add(neighbour, prefix, path.id);
         if entry.put(path) {
-            *self.counts.entry((neighbour, Family::of_prefix(&prefix))).or_default() += 1;
+            self.counts.more(neighbour, Family::of_prefix(&prefix));
         }
         entry.settle(prefix, is_own, before, self.tells_several)
     }
@@ -76,7 +72,7 @@ impl Table {
             return None;
         }
         self.touched.add(neighbour, prefix, id);
-        less(&mut self.counts, neighbour, &prefix);
+        self.counts.less(neighbour, Family::of_prefix(&prefix));
         let change = entry.settle(prefix, is_own, before, self.tells_several);
         if entry.paths().is_empty() {
             self.entries.remove(&prefix);
@@ -141,7 +137,7 @@ impl Table {
             if entry.paths().len() == had {
                 return true;
             }
-            (entry.paths().len()..had).for_each(|_| less(&mut self.counts, neighbour, &prefix));
+            (entry.paths().len()..had).for_each(|_| self.counts.less(neighbour, Family::of_prefix(&prefix)));
             changes.extend(entry.settle(prefix, self.own.contains(&prefix), before, self.tells_several));
             !entry.paths().is_empty()
         });
@@ -193,16 +189,5 @@ impl Table {
         });
         let moved = change.and_then(|change| change.moved);
         Change { prefix, moved, before, after: self.offer(&prefix) }
-    }
-}
-
-/// One path less; a neighbour without any is not counted.
-fn less(counts: &mut BTreeMap<(Address, Family), usize>, neighbour: Address, prefix: &IpNet) {
-    let key = (neighbour, Family::of_prefix(prefix));
-    if let Some(count) = counts.get_mut(&key) {
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            counts.remove(&key);
-        }
     }
 }

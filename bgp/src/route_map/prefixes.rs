@@ -1,7 +1,7 @@
 //! Sets of prefixes, with the lengths that may stand in them: `10.77.0.0/16 ge 26 le 32`.
 //!
-//! A set is asked once for each route, so it is kept by prefix: as many look-ups as there are lengths among its entries, however
-//! many entries there are.
+//! A set is asked once for each route. A small one is looked through; a large one is kept by prefix: as many look-ups as there are lengths
+//! among its entries, however many entries there are.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -57,7 +57,6 @@ impl PrefixRange {
         self.least_bits..=self.most_bits
     }
 
-    #[cfg(test)]
     pub(super) fn admits(&self, prefix: IpNet) -> bool {
         self.net.contains(&prefix) && self.lengths().contains(&prefix.prefix_len())
     }
@@ -97,9 +96,14 @@ impl fmt::Display for PrefixRange {
     }
 }
 
+/// So many are looked through faster than one look-up takes.
+const FEW: usize = 8;
+
 /// Prefixes with lengths, made for asking.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prefixes {
+    /// Up to one more than a few of them.
+    first: Vec<PrefixRange>,
     ranges: BTreeMap<IpNet, Vec<RangeInclusive<u8>>>,
     /// The lengths of the prefixes in `ranges`.
     bits: BTreeSet<u8>,
@@ -112,6 +116,13 @@ impl Prefixes {
     }
 
     pub(super) fn admit(&self, prefix: IpNet) -> bool {
+        match self.first.len() {
+            ..=FEW => self.first.iter().any(|range| range.admits(prefix)),
+            _ => self.find(prefix),
+        }
+    }
+
+    pub(super) fn find(&self, prefix: IpNet) -> bool {
         let shorter = self.bits.range(..=prefix.prefix_len());
         shorter.filter_map(|&bits| IpNet::new(prefix.addr(), bits).ok()).any(|net| {
             let ranges = self.ranges.get(&net.trunc());
@@ -124,6 +135,9 @@ impl FromIterator<PrefixRange> for Prefixes {
     fn from_iter<I: IntoIterator<Item = PrefixRange>>(ranges: I) -> Self {
         let mut prefixes = Self::default();
         for range in ranges {
+            if prefixes.first.len() <= FEW {
+                prefixes.first.push(range);
+            }
             prefixes.bits.insert(range.net.prefix_len());
             prefixes.ranges.entry(range.net).or_default().push(range.lengths());
         }

@@ -63,7 +63,7 @@ impl Speaker {
         let concerned = Concerned::by(changes);
         let mut known: Vec<(Audience<'_>, Arc<Vec<Vec<u8>>>)> = Vec::new();
         let mut told = Vec::new();
-        for session in self.punctual() {
+        for session in self.punctual().filter(|session| !concerned.is_all_from(session.source().neighbour)) {
             let exchange = self.terms.get(&session.source().neighbour);
             let audience = exchange.and_then(|exchange| Audience::of(&session, exchange, &concerned));
             let shared = known.iter().find(|(other, _)| Some(other) == audience.as_ref());

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::{
     Action, Address, Note, Refusal, Refused,
-    rib::{Change, Path, Source, Table, Word, admits_attributes, admits_prefix},
+    rib::{Change, Path, Source, Table, Word, admits_attributes, admits_next_hop, admits_prefix},
     session::{Established, Session},
     wire::{Attributes, Family, Hop, Nlri, Update},
 };
@@ -113,9 +113,10 @@ impl<'a> Import<'a> {
                 ways: Arc::new([next_hop]),
                 is_admitted: false, // until it is judged
             });
+            let admitted = admitted.and_then(|()| admits_next_hop(next_hop, &self.own));
             self.changes.reserve(prefixes.len());
             for &Nlri { prefix, id } in prefixes {
-                match admitted.and_then(|()| admits_prefix(prefix, next_hop, &self.own)) {
+                match admitted.and_then(|()| admits_prefix(prefix)) {
                     // A family that was not agreed on is passed over in silence.
                     _ if !self.families.contains(&Family::of_prefix(&prefix)) => {}
                     Ok(()) => self.announce(prefix, id, &word),

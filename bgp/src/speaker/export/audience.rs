@@ -7,7 +7,7 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::{
-    Exchange, RouteRules,
+    Address, Exchange, RouteRules,
     rib::{Change, Offer, Source, Word},
     session::Established,
     wire::{Dialect, Family, Hop, Role},
@@ -52,14 +52,37 @@ impl<'a> Audience<'a> {
 pub(super) struct Concerned<'a> {
     /// What is said of the routes; what was said at once of many comes here once, as long as they stand together.
     words: Vec<&'a Arc<Word>>,
+    /// Whether some of them are about our own prefixes.
+    has_own: bool,
 }
 
 impl<'a> Concerned<'a> {
     pub(super) fn by(changes: &'a [Change]) -> Self {
-        let offers = changes.iter().flat_map(|change| [&change.before, &change.after]);
-        let mut words: Vec<_> = offers.flat_map(words).collect();
-        words.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        Self { words }
+        let mut concerned = Self { words: Vec::new(), has_own: false };
+        changes.iter().flat_map(|change| [&change.before, &change.after]).for_each(|offer| concerned.add(offer));
+        concerned
+    }
+
+    fn add(&mut self, offer: &'a Offer) {
+        match offer {
+            Offer::Nothing => {}
+            Offer::Own => self.has_own = true,
+            Offer::Heard(best, others) => {
+                self.add_word(&best.word);
+                others.iter().for_each(|path| self.add_word(&path.word));
+            }
+        }
+    }
+
+    fn add_word(&mut self, word: &'a Arc<Word>) {
+        if self.words.last().is_none_or(|last| !Arc::ptr_eq(last, word)) {
+            self.words.push(word);
+        }
+    }
+
+    /// Whether all of it came from this neighbour, to whom nothing of it goes back.
+    pub(super) fn is_all_from(&self, neighbour: Address) -> bool {
+        !self.has_own && self.words.iter().all(|word| word.source.neighbour == neighbour)
     }
 
     fn contains(&self, neighbour: &Source) -> bool {
@@ -69,12 +92,4 @@ impl<'a> Concerned<'a> {
                 || word.originator() == neighbour.router_id
         })
     }
-}
-
-fn words(offer: &Offer) -> impl Iterator<Item = &Arc<Word>> {
-    let (best, others) = match offer {
-        Offer::Nothing | Offer::Own => (None, &[][..]),
-        Offer::Heard(best, others) => (Some(best), &others[..]),
-    };
-    best.into_iter().chain(others).map(|path| &path.word)
 }

@@ -47,6 +47,11 @@ impl Batch {
     }
 
     fn announce(&mut self, prefix: Nlri, told: Arc<Told>) {
+        if let Some((last, prefixes)) = self.come.last_mut()
+            && Arc::ptr_eq(last, &told)
+        {
+            return prefixes.push(prefix);
+        }
         let next = self.come.len();
         let place = *self.places.entry(Arc::as_ptr(&told)).or_insert(next);
         match self.come.get_mut(place) {

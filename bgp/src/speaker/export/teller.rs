@@ -9,10 +9,10 @@ use ipnet::IpNet;
 
 use crate::{
     Address, Exchange, NextHop, SpeakerConfig,
-    rib::{Offer, Path},
+    rib::{Offer, Path, Word},
     route_map::{Ruling, Subject},
     session::Established,
-    wire::{AsPath, Attributes, Family, Hop, Origin, Role},
+    wire::{AsPath, Attributes, Family, Hop, Origin, PathFamilies, Role},
 };
 
 use super::{
@@ -86,11 +86,11 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Nothing goes back to whom it came from; said here, too, because that is asked most.
-    fn comes_from(self, neighbour: Address) -> bool {
+    /// What was heard, by its place in memory; null for our own.
+    fn word(self) -> *const Word {
         match self {
-            Self::Own => false,
-            Self::Heard(path) => path.source.neighbour == neighbour,
+            Self::Own => std::ptr::null(),
+            Self::Heard(path) => Arc::as_ptr(&path.word),
         }
     }
 
@@ -116,28 +116,52 @@ enum Kin {
     Heard { family: Family, attributes: *const Attributes, source: Address, hop: Hop },
 }
 
+/// What is said of offers of one kin.
+struct Known {
+    draft: Draft,
+    /// Our own next hop for their family.
+    own_hop: Hop,
+    /// By what the operator's rules say: few, and mostly one.
+    told: Vec<(Ruling, Option<Arc<Told>>)>,
+}
+
 /// Knows what one neighbour is told; made for some questions in a row, while nothing changes.
 pub(super) struct Teller<'a> {
     us: SpeakerConfig,
     terms: &'a Terms,
     exchange: Exchange,
     session: &'a Established<'a>,
+    /// Of which families it hears several paths.
+    several: PathFamilies,
     /// Our own next hops.
     next_hops: BTreeMap<Family, Hop>,
-    drafts: BTreeMap<Kin, Option<Arc<Draft>>>,
-    told: BTreeMap<(Kin, Ruling), Option<Arc<Told>>>,
+    /// `None`: it is told nothing of this kin.
+    known: Vec<Option<Known>>,
+    /// Where in `known` each kin stands.
+    places: BTreeMap<Kin, usize>,
+    /// Where the one asked for last stands: questions come in runs about what was heard at once.
+    last: Option<(Family, *const Word, usize)>,
 }
 
 impl<'a> Teller<'a> {
     pub(super) fn new(us: SpeakerConfig, terms: &'a Terms, session: &'a Established<'a>) -> Self {
         let exchange = terms.get(&session.source().neighbour).cloned().unwrap_or_default();
-        let next_hops = session.families().collect();
-        Self { us, terms, exchange, session, next_hops, drafts: BTreeMap::new(), told: BTreeMap::new() }
+        Self {
+            us,
+            terms,
+            exchange,
+            session,
+            several: session.dialect().ids_out,
+            next_hops: session.families().collect(),
+            known: Vec::new(),
+            places: BTreeMap::new(),
+            last: None,
+        }
     }
 
     /// Of several paths those come that it may be told, the best first, up to the agreed number.
     pub(super) fn told(&mut self, prefix: IpNet, offer: &Offer) -> TellAll {
-        if !self.session.dialect().ids_out.contains(Family::of_prefix(&prefix)) {
+        if !self.several.contains(Family::of_prefix(&prefix)) {
             return TellAll::Best(Way::best(offer).and_then(|way| self.told_of(prefix, way)));
         }
         let most = self.exchange.paths.max(1);
@@ -147,36 +171,48 @@ impl<'a> Teller<'a> {
 
     /// `None`: it is not told of this way.
     fn told_of(&mut self, prefix: IpNet, way: Way<'_>) -> Option<Arc<Told>> {
-        let neighbour = self.session.source().neighbour;
-        if way.comes_from(neighbour) {
-            return None;
-        }
         let family = Family::of_prefix(&prefix);
-        let own_hop = *self.next_hops.get(&family)?;
-        let kin = kin(family, way);
-        let draft = self.draft_of(kin, way)?;
-        let ruling = self.exchange.export.judge(Subject { prefix, neighbour, attributes: &draft.attributes })?;
-        if let Some(told) = self.told.get(&(kin, ruling)) {
+        let place = self.place(family, way);
+        let known = self.known.get(place)?.as_ref()?;
+        let subject =
+            Subject { prefix, neighbour: self.session.source().neighbour, attributes: &known.draft.attributes };
+        let ruling = self.exchange.export.judge(subject)?;
+        if let Some((_, told)) = known.told.iter().find(|(other, _)| *other == ruling) {
             return told.clone();
         }
-        let told =
-            self.finish(&draft, ruling, own_hop).filter(|told| self.can_hear(family, told.next_hop)).map(Arc::new);
-        self.told.insert((kin, ruling), told.clone());
+        let told = self.finish(&known.draft, ruling, known.own_hop);
+        let told = told.filter(|told| self.can_hear(family, told.next_hop)).map(Arc::new);
+        if let Some(Some(known)) = self.known.get_mut(place) {
+            known.told.push((ruling, told.clone()));
+        }
         told
     }
 
-    fn draft_of(&mut self, kin: Kin, way: Way<'_>) -> Option<Arc<Draft>> {
-        if let Some(draft) = self.drafts.get(&kin) {
-            return draft.clone();
+    fn place(&mut self, family: Family, way: Way<'_>) -> usize {
+        let word = way.word();
+        if let Some((_, _, place)) = self.last.filter(|(last, of, _)| (*last, *of) == (family, word)) {
+            return place;
         }
-        let draft = self.draft(way).map(Arc::new);
-        self.drafts.insert(kin, draft.clone());
-        draft
+        let next = self.known.len();
+        let place = *self.places.entry(kin(family, way)).or_insert(next);
+        if place == next {
+            let known = self.learn(family, way);
+            self.known.push(known);
+        }
+        self.last = Some((family, word, place));
+        place
+    }
+
+    fn learn(&self, family: Family, way: Way<'_>) -> Option<Known> {
+        let own_hop = *self.next_hops.get(&family)?;
+        Some(Known { draft: self.draft(way)?, own_hop, told: Vec::new() })
     }
 
     fn draft(&self, way: Way<'_>) -> Option<Draft> {
         match way {
             Way::Own => Some(self.own()),
+            // Nothing goes back to whom it came from; said here, too, because that is asked most.
+            Way::Heard(path) if path.source.neighbour == self.session.source().neighbour => None,
             Way::Heard(path) => self.heard(path),
         }
     }

@@ -25,7 +25,11 @@ use super::super::export::Terms;
 pub(super) struct Judge<'a> {
     rules: RouteRules,
     terms: &'a Terms,
-    known: BTreeMap<*const Word, Known>,
+    known: Vec<Known>,
+    /// Where in `known` each word stands, by its place in memory.
+    places: BTreeMap<*const Word, usize>,
+    /// The one asked for last: routes come in runs of which the same was heard.
+    last: Option<(*const Word, usize)>,
 }
 
 /// What was heard, kept so that its place in memory is its name, and what became of it.
@@ -42,15 +46,30 @@ impl<'a> Judge<'a> {
     /// For the routes of this neighbour.
     pub(super) fn new(neighbour: Address, terms: &'a Terms) -> Self {
         let rules = terms.get(&neighbour).map(|exchange| exchange.import.clone()).unwrap_or_default();
-        Self { rules, terms, known: BTreeMap::new() }
+        Self { rules, terms, known: Vec::new(), places: BTreeMap::new(), last: None }
     }
 
     /// The word with what is true of it for this prefix: whether it counts, and as what.
     pub(super) fn decide(&mut self, prefix: IpNet, word: &Arc<Word>) -> Arc<Word> {
-        let known = self.known.entry(Arc::as_ptr(word)).or_insert_with(|| Known::new(word, self.terms));
+        let place = self.place(word);
+        let known = &mut self.known[place];
         let subject = Subject { prefix, neighbour: word.source.neighbour, attributes: &known.before };
         let ruling = self.rules.judge(subject).filter(|_| !known.is_loop);
         known.after(ruling, &self.rules)
+    }
+
+    fn place(&mut self, word: &Arc<Word>) -> usize {
+        let name = Arc::as_ptr(word);
+        if let Some((_, place)) = self.last.filter(|(last, _)| *last == name) {
+            return place;
+        }
+        let next = self.known.len();
+        let place = *self.places.entry(name).or_insert(next);
+        if place == next {
+            self.known.push(Known::new(word, self.terms));
+        }
+        self.last = Some((name, place));
+        place
     }
 }
 
