@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::cache::{Cache, Key};
 use super::exchange;
+use super::joined::UnderWay;
 use super::reply::begin;
 use super::upstream::Upstreams;
 
@@ -36,6 +37,7 @@ const LONGEST_DATAGRAM: u16 = 1232;
 pub(super) struct Forwarder {
     pub(super) upstreams: Upstreams,
     cache: Mutex<Cache>,
+    under_way: UnderWay<Key, Result<Message, String>>,
     room: Semaphore,
     /// Who is asked, and who of them did not answer, and when.
     resolvers: Mutex<Resolvers>,
@@ -57,7 +59,13 @@ enum Failure {
 
 impl Forwarder {
     pub(super) fn new(upstreams: Upstreams) -> Self {
-        Self { upstreams, cache: Mutex::default(), room: Semaphore::new(UNDER_WAY), resolvers: Mutex::default() }
+        Self {
+            upstreams,
+            cache: Mutex::default(),
+            under_way: UnderWay::default(),
+            room: Semaphore::new(UNDER_WAY),
+            resolvers: Mutex::default(),
+        }
     }
 
     /// The answer, if it is known still.
@@ -68,15 +76,20 @@ impl Forwarder {
         Some(told(question, known))
     }
 
-    /// The answer of the first resolver that has one.
+    /// The answer of the first resolver that has one; of whoever asks the same already, if somebody does.
     pub(super) async fn ask(&self, question: &Message) -> Result<Message, String> {
+        let key = Key::of(question).ok_or("nothing was asked")?;
+        let said = self.under_way.ask(key.clone(), self.find_out(key, question)).await;
+        said.map(|said| told(question, said))
+    }
+
+    async fn find_out(&self, key: Key, question: &Message) -> Result<Message, String> {
         let _room = self.room.try_acquire().map_err(|_| format!("{UNDER_WAY} questions are under way already"))?;
         let late = || Err(format!("no resolver answered within {PATIENCE_WITH_ALL:?}"));
         let outcome = timeout(PATIENCE_WITH_ALL, self.ask_all(question)).await.unwrap_or_else(|_| late());
-        if outcome.is_err()
-            && let Some(key) = Key::of(question)
-        {
-            locked(&self.cache).put_failure(key, Instant::now());
+        match &outcome {
+            Ok(answer) => locked(&self.cache).put(key, answer, Instant::now()),
+            Err(_) => locked(&self.cache).put_failure(key, Instant::now()),
         }
         outcome
     }
@@ -126,10 +139,7 @@ impl Forwarder {
         if !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
             return Err(Failure::Said(format!("{resolver} answers {code}")));
         }
-        if let Some(key) = Key::of(question) {
-            locked(&self.cache).put(key, &answer, Instant::now());
-        }
-        Ok(told(question, answer))
+        Ok(answer)
     }
 }
 

@@ -17,6 +17,7 @@ mod cache;
 mod doors;
 mod exchange;
 mod forward;
+mod joined;
 mod reply;
 mod tcp;
 mod udp;

@@ -194,6 +194,19 @@ async fn other_names_are_asked_for_outside_once() {
 }
 
 #[tokio::test]
+async fn who_asks_the_same_at_once_asks_once_and_gets_his_own_answer() {
+    let (address, asked) = resolver(false).await;
+    let answering = answering(vec![address]);
+
+    let answers = tokio::join!(fetch(&answering, "example.com."), fetch(&answering, "EXAMPLE.com."));
+
+    let names = [&answers.0, &answers.1].map(|answer| answer.queries[0].name().to_string());
+    assert_eq!(names, ["example.com.", "EXAMPLE.com."], "each as it was asked");
+    assert_eq!((data(&answers.0), data(&answers.1)), (vec!["192.0.2.7".to_owned()], vec!["192.0.2.7".to_owned()]));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn an_answer_that_was_cut_short_is_fetched_by_tcp() {
     let (address, _) = resolver(true).await;
 
