@@ -50,9 +50,9 @@ impl Holder {
         }
     }
 
-    /// All its names, each as it is called from outside of its namespace.
-    pub fn names(&self) -> impl Iterator<Item = String> {
-        std::iter::once(&self.own).chain(&self.aliases).map(|name| self.home.qualify(name))
+    /// All its names, as it is called in its home.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.own).chain(&self.aliases)
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use poplin_policy::ruleset::Interface;
 
-use super::{Holder, Naming, Records};
+use super::{Holder, Home, Naming, Records};
 use crate::name::{EndpointName, HostName, NetworkName};
 
 /// Something about names is not as it was.
@@ -36,8 +36,8 @@ pub struct Names {
     pub(super) naming: Naming,
     pub(super) networks: BTreeMap<NetworkName, NetworkNames>,
     pub(super) holders: BTreeMap<EndpointName, Holder>,
-    /// By home and name.
-    pub(super) called: BTreeMap<(Option<NetworkName>, String), BTreeSet<EndpointName>>,
+    /// By home and name in it.
+    pub(super) called: BTreeMap<(Home, String), BTreeSet<EndpointName>>,
     pub(super) at: BTreeMap<IpAddr, BTreeSet<EndpointName>>,
     /// The endpoints of this host, by their containers.
     pub(super) of_container: BTreeMap<String, BTreeSet<EndpointName>>,
@@ -97,7 +97,7 @@ impl Names {
 
     fn learn(&mut self, name: EndpointName, holder: Holder) {
         for called in holder.names() {
-            self.called.entry((holder.home.network.clone(), called)).or_default().insert(name.clone());
+            self.called.entry((holder.home.clone(), called.clone())).or_default().insert(name.clone());
         }
         for address in &holder.addresses {
             self.at.entry(*address).or_default().insert(name.clone());
@@ -112,7 +112,7 @@ impl Names {
     fn forget(&mut self, name: &EndpointName) {
         let Some(holder) = self.holders.remove(name) else { return };
         for called in holder.names() {
-            leave(&mut self.called, &(holder.home.network.clone(), called), name);
+            leave(&mut self.called, &(holder.home.clone(), called.clone()), name);
         }
         for address in &holder.addresses {
             leave(&mut self.at, address, name);

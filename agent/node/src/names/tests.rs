@@ -93,6 +93,24 @@ fn who_is_in_no_network_sees_all_who_are_in_none_the_nearer_first() {
 }
 
 #[test]
+fn nobody_takes_a_name_of_a_namespace_from_outside_of_it() {
+    let mut thief = holder("db.shop", 3, None, None);
+    thief.aliases = ["web.shop".to_owned(), "free.shop".to_owned()].into();
+    let names = table([
+        holder("db", 1, None, Some("shop")),
+        holder("web", 2, None, Some("shop")),
+        thief,
+        holder("log", 4, None, None),
+        holder("log", 5, None, Some("blue")),
+    ]);
+
+    for last in [1, 4, 5] {
+        let view = names.seen_by(&endpoint(last)).unwrap();
+        assert_eq!((view.find("db.shop"), view.find("web.shop"), view.find("free.shop")), (at([1]), at([2]), at([3])));
+    }
+}
+
+#[test]
 fn a_container_in_two_networks_sees_both() {
     let mut second = member("both", 4, "bank");
     second.container = "c3".to_owned();

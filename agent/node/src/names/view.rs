@@ -75,11 +75,9 @@ impl View<'_> {
         }
     }
 
-    /// Nearer names hide those farther off.
     fn at_home(&self, home: &Home, name: &str) -> BTreeSet<IpAddr> {
-        let called = |name: String| self.names.called.get(&(home.network.clone(), name));
-        let nearest = called(home.qualify(name)).or_else(|| called(name.to_owned()));
-        let holders = nearest.into_iter().flatten().filter_map(|holder| self.names.holders.get(holder));
+        let nearest = self.nearest(home, name).into_iter().flatten();
+        let holders = nearest.filter_map(|holder| self.names.holders.get(holder));
         let mut addresses: BTreeSet<IpAddr> = holders.flat_map(|holder| holder.addresses.iter().copied()).collect();
         if let Some(network) = &home.network {
             let bare = name.strip_suffix(network.as_str()).and_then(|rest| rest.strip_suffix('.')).unwrap_or(name);
@@ -87,6 +85,18 @@ impl View<'_> {
             addresses.extend(records.and_then(|records| records.get(bare)).into_iter().flatten());
         }
         addresses
+    }
+
+    /// Nearer names hide those farther off: those of one's own namespace come first, then those that name another one, then those of none. So
+    /// nobody takes a name of a namespace by being called `db.shop` outside of it.
+    fn nearest(&self, home: &Home, name: &str) -> Option<&BTreeSet<EndpointName>> {
+        let called = |namespace: Option<&str>, name: &str| {
+            let home = Home { network: home.network.clone(), namespace: namespace.map(str::to_owned) };
+            self.names.called.get(&(home, name.to_owned()))
+        };
+        let own = home.namespace.as_deref().and_then(|own| called(Some(own), name));
+        let mut parts = name.match_indices('.').map(|(dot, _)| (&name[..dot], &name[dot + 1..]));
+        own.or_else(|| parts.find_map(|(name, namespace)| called(Some(namespace), name))).or_else(|| called(None, name))
     }
 
     fn is_a_home(&self, name: &str) -> bool {
