@@ -226,6 +226,22 @@ fn where_nothing_else_is_free_the_address_that_rests_longest_is_given() {
 }
 
 #[test]
+fn the_address_that_rests_longest_is_looked_for_in_all_blocks() {
+    let mut desk = Desk::new(vec![pool("10.77.0.0/30", 31)]);
+    let all: Vec<IpAddr> = ["a", "b", "c", "d"].map(|name| desk.attach(wish(name))).into();
+    assert_eq!(desk.blocks().len(), 2);
+
+    for name in ["d", "b", "c", "a"] {
+        desk.detach(name);
+        desk.wait(Duration::from_secs(1));
+    }
+
+    for place in [3, 1, 2, 0] {
+        assert_eq!(desk.attach(wish(&format!("again-{place}"))), all[place]);
+    }
+}
+
+#[test]
 fn an_agent_that_starts_again_lets_what_was_given_back_rest_again() {
     let mut desk = Desk::new(vec![pool("10.77.0.0/29", 29)]);
     let first = desk.attach(wish("a"));

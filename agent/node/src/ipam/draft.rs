@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Instant;
 
 use ipnet::IpNet;
 
@@ -84,6 +85,11 @@ impl Draft {
                 .min()
                 .map(|(_, address)| address),
         }
+    }
+
+    /// Until when an address rests; absent = it does not.
+    pub fn rests_until(&self, address: IpAddr) -> Option<Instant> {
+        self.resting.until(address)
     }
 
     /// Promises an address.

@@ -36,18 +36,21 @@ impl Place<'_> {
     }
 
     fn rested(&self, draft: &Draft, pool: &Pool) -> Option<Spot> {
-        self.own(draft, pool, Which::First)
-            .or_else(|| self.unclaimed(draft, pool))
-            .or_else(|| self.foreign(draft, pool, Which::Last))
-    }
-
-    fn resting(&self, draft: &Draft, pool: &Pool) -> Option<Spot> {
-        self.own(draft, pool, Which::LongestFreed).or_else(|| self.foreign(draft, pool, Which::LongestFreed))
-    }
-
-    fn own(&self, draft: &Draft, pool: &Pool, which: Which) -> Option<Spot> {
         let closed = self.ground.closed(pool);
-        self.held(draft, pool).find_map(|block| self.spot(draft, block, &closed, which))
+        let own = self.held(draft, pool).find_map(|block| self.spot(draft, block, &closed, Which::First));
+        own.or_else(|| self.unclaimed(draft, pool)).or_else(|| {
+            let mut foreign = self.foreign(draft, pool).into_iter();
+            foreign.find_map(|block| self.spot(draft, block, &closed, Which::Last))
+        })
+    }
+
+    /// The address that rests longest of all that this host holds, else of all that others do.
+    fn resting(&self, draft: &Draft, pool: &Pool) -> Option<Spot> {
+        let closed = self.ground.closed(pool);
+        let of = |block: &Block| self.spot(draft, block, &closed, Which::LongestFreed);
+        let by_age = |(_, address): &Spot| draft.rests_until(*address);
+        let own = self.held(draft, pool).filter_map(of).min_by_key(by_age);
+        own.or_else(|| self.foreign(draft, pool).into_iter().filter_map(of).min_by_key(by_age))
     }
 
     /// The blocks of a pool that this host holds.
@@ -78,11 +81,10 @@ impl Place<'_> {
     }
 
     /// Where no block is left to be claimed, a single address of another host's does, unless the pool is strict. It is then announced by itself.
-    fn foreign(&self, draft: &Draft, pool: &Pool, which: Which) -> Option<Spot> {
+    fn foreign<'b>(&'b self, draft: &'b Draft, pool: &Pool) -> Vec<&'b Block> {
         if pool.is_strict {
-            return None;
+            return Vec::new();
         }
-        let closed = self.ground.closed(pool);
         let parts: Vec<_> = self.ground.parts_of(pool).collect();
         let is_in = |block: &&Block| {
             block.pool == pool.name
@@ -92,7 +94,7 @@ impl Place<'_> {
         let mut others: Vec<&Block> = draft.over(self.mirror, self.mirror.blocks()).filter(is_in).collect();
         let start = u128::from(hash64(&[self.host.name.as_str(), "foreign"])) % others.len().max(1) as u128;
         others.rotate_left(usize::try_from(start).unwrap_or_default());
-        others.into_iter().find_map(|block| self.spot(draft, block, &closed, which))
+        others
     }
 
     fn spot(&self, draft: &Draft, block: &Block, closed: &crate::range::Ranges, which: Which) -> Option<Spot> {
