@@ -29,7 +29,8 @@ pub(super) fn open(path: &Path) -> Result<File, Trouble> {
             Errno::NXIO | Errno::ISDIR => StepFailureKind::NotANamespace,
             _ => StepFailureKind::Other,
         };
-        Trouble { kind, reason: format!("cannot open namespace {}: {}", path.display(), std::io::Error::from(errno)) }
+        let reason = format!("cannot open namespace {}: {}", path.display(), std::io::Error::from(errno));
+        Trouble { kind, reason: reason + advice(path, errno) }
     })?;
     let file_system = rustix::fs::fstatfs(&descriptor).map_err(|errno| {
         Trouble::other(format!("cannot examine {}: {}", path.display(), std::io::Error::from(errno)))
@@ -41,6 +42,17 @@ pub(super) fn open(path: &Path) -> Result<File, Trouble> {
         });
     }
     Ok(File::from(descriptor))
+}
+
+/// The way to a namespace through its process is closed to an agent with few rights (`ptrace` access mode checks, proc(5)); that by its name is not.
+fn advice(path: &Path, errno: Errno) -> &'static str {
+    let is_by_process = path.starts_with("/proc");
+    match errno {
+        Errno::ACCESS | Errno::PERM if is_by_process => {
+            "; an agent without CAP_SYS_PTRACE opens namespaces by name only: ip netns attach NAME PID, then poplin attach --netns NAME"
+        }
+        _ => "",
+    }
 }
 
 /// Whether a namespace is one of the network: only for such a one does the kernel have an id, or say that it has none.
