@@ -116,6 +116,9 @@ struct Settings {
     /// Whom to ask for names outside of the fabric, such as 192.0.2.53 or [2001:db8::53]:5353 [default: the host's own resolvers]
     #[arg(long, env = "POPLIND_DNS_UPSTREAM", value_delimiter = ',', value_name = "ADDRESS")]
     dns_upstream: Vec<String>,
+    /// Whether the kernel keeps others from changing our nftables table, where it can (Linux 6.9) [default: true]; without, it is put back
+    #[arg(long, env = "POPLIND_NFT_OWNER", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    nft_owner: Option<bool>,
     #[command(flatten)]
     api: ApiSettings,
     /// Label of this host, key=value, used when it is first written down
@@ -136,6 +139,8 @@ pub struct Config {
     pub allowed: Allowed,
     /// Where others than this host may ask, if anywhere.
     pub remote: Option<Remote>,
+    /// Whether others are kept from our nftables table, where the kernel can.
+    pub owns_rules: bool,
     /// Where to accept BGP connections.
     pub bgp_listen: Vec<SocketAddr>,
     /// Where to serve metrics, if anywhere.
@@ -212,6 +217,7 @@ impl Config {
             socket: flags.settings.socket.or(lasting.socket).unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             allowed,
             remote,
+            owns_rules: false,
             bgp_listen: if lasting.listen.is_empty() { vec![everywhere()] } else { lasting.listen },
             metrics_listen: flags.settings.metrics_listen.or(lasting.metrics_listen),
             docker: None,
@@ -250,6 +256,7 @@ impl Settings {
             docker_plugin: self.docker_plugin.or(lower.docker_plugin),
             dns: self.dns.or(lower.dns),
             dns_upstream: filled(self.dns_upstream, lower.dns_upstream),
+            nft_owner: self.nft_owner.or(lower.nft_owner),
             api: self.api.over(lower.api),
             label: filled(self.label, lower.label),
         }
@@ -272,6 +279,7 @@ impl Settings {
             ("label", !self.label.is_empty()),
             ("docker-socket", self.docker_socket.is_some()),
             ("dns", self.dns.is_some()),
+            ("nft-owner", self.nft_owner.is_some()),
             ("dns-upstream", !self.dns_upstream.is_empty()),
         ];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
@@ -331,6 +339,7 @@ impl Settings {
             socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             allowed,
             remote,
+            owns_rules: self.nft_owner.unwrap_or(true),
             bgp_listen: vec![self.bgp_listen.unwrap_or_else(everywhere)],
             metrics_listen: self.metrics_listen,
         })

@@ -58,7 +58,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let (role, truth) = truth(&config).await?;
     let store = truth.store();
     let hands = match role {
-        Role::Host => Hands::open(),
+        Role::Host if config.owns_rules => Hands::open(),
+        Role::Host => Hands::open_shared(),
         Role::Speaker { .. } => Hands::open_routes(),
     };
     let hands = hands.context("cannot take the kernel's network in hand")?;
