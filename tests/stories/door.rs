@@ -5,10 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
 
 use poplin_lab::{Agent, Lab, programs, told, until};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
     date_time_ymd,
 };
 
@@ -115,6 +117,43 @@ fn who_shows_no_certificate_a_foreign_one_or_one_that_has_ended_is_not_let_in() 
     let output = fleet.by(&misled, &["status"]);
     assert_eq!(output.status.code(), Some(5), "{}", told(&output));
     assert!(told(&output).contains("UnknownIssuer"), "{}", told(&output));
+}
+
+#[test]
+fn a_connection_ends_with_the_certificate_it_was_made_with() {
+    let fleet = Fleet::start(&[]);
+    let brief = Holder::write(&fleet.host, &fleet.authority, "brief", |params| {
+        params.distinguished_name.push(DnType::OrganizationName, "poplin:read");
+        params.not_after = (SystemTime::now() + Duration::from_secs(3)).into();
+    });
+
+    // Follows for ever, unless it is hung up on.
+    let followed = fleet.by(&brief, &["drops", "--follow"]);
+
+    assert_eq!(followed.status.code(), Some(5), "{}", told(&followed));
+    let is_known_to_have_ended = || told(&fleet.by(&brief, &["status"])).contains("CertificateExpired");
+    until("it does not come in again", is_known_to_have_ended);
+}
+
+#[test]
+fn a_certificate_its_authority_took_back_is_not_let_in_any_more() {
+    let path = std::env::temp_dir().join(format!("poplin-revoked-{}.pem", std::process::id()));
+    let authority = Authority::new();
+    std::fs::write(&path, authority.revoked(&[])).expect("a file can be written");
+    let fleet = Fleet::of(authority, &["--api-crl", &path.display().to_string()], |_| {});
+    let [good, bad] = [("good", 7), ("bad", 8)].map(|(name, number)| {
+        Holder::write(&fleet.host, &fleet.authority, name, |params| {
+            params.distinguished_name.push(DnType::OrganizationName, "poplin:read");
+            params.serial_number = Some(SerialNumber::from(number));
+        })
+    });
+    assert_done(&fleet.by(&bad, &["status"]));
+
+    std::fs::write(&path, fleet.authority.revoked(&[8])).expect("a file can be written");
+
+    assert_refused(&fleet.by(&bad, &["status"]), "CertificateRevoked");
+    assert_done(&fleet.by(&good, &["status"]));
+    let _ = std::fs::remove_file(&path);
 }
 
 #[test]
@@ -228,9 +267,30 @@ impl Authority {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let mut params = CertificateParams::new(Vec::new()).expect("it has no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, format!("authority {}", COUNT.fetch_add(1, Relaxed)));
         let key = KeyPair::generate().expect("there is chance");
         Self(CertifiedIssuer::self_signed(params, key).expect("the parameters are sound"))
+    }
+
+    /// The list of those it has taken back, by their numbers.
+    fn revoked(&self, numbers: &[u64]) -> String {
+        let (now, later) = (SystemTime::now(), SystemTime::now() + Duration::from_secs(3600));
+        let revoked = numbers.iter().map(|number| RevokedCertParams {
+            serial_number: SerialNumber::from(*number),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: now.into(),
+            next_update: later.into(),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.0).expect("the parameters are sound").pem().expect("a list can be written")
     }
 
     /// Certificate and key, both PEM.
@@ -284,7 +344,11 @@ impl Fleet {
     }
 
     fn with(arguments: &[&str], before: impl Fn(&Path)) -> Self {
-        let (lab, authority) = (open_lab(), Authority::new());
+        Self::of(Authority::new(), arguments, before)
+    }
+
+    fn of(authority: Authority, arguments: &[&str], before: impl Fn(&Path)) -> Self {
+        let lab = open_lab();
         let path = |name: &str| lab.directory().join(name).display().to_string();
         let (ca, certificate, key) = (path("ca.pem"), path("server.pem"), path("server.key"));
         show(lab.directory(), &authority);

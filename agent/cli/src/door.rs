@@ -129,6 +129,7 @@ pub(crate) fn advice(story: &str) -> &'static str {
     let known = [
         ("alert: UnknownCA", "show a certificate of the authority that api.ca of that poplind names"),
         ("alert: CertificateRequired", "show a certificate of the authority that api.ca of that poplind names"),
+        ("alert: CertificateRevoked", "its authority took the certificate back; show another"),
         ("alert: CertificateExpired", "renew the certificate that --cert names"),
         (
             "received fatal alert",

@@ -24,6 +24,9 @@ pub(super) struct ApiSettings {
     /// PEM file of its key
     #[arg(id = "api_key", long = "api-key", env = "POPLIND_API_KEY", value_name = "FILE")]
     key: Option<PathBuf>,
+    /// PEM file of the certificates that are revoked [default: none is]
+    #[arg(id = "api_crl", long = "api-crl", env = "POPLIND_API_CRL", value_name = "FILE")]
+    crl: Option<PathBuf>,
     /// Who may look: user:NAME, group:NAME, O=NAME, CN=NAME, URI=NAME [default: O=poplin:read]
     #[arg(id = "api_read", long = "api-read", env = "POPLIND_API_READ", value_delimiter = ',', value_name = "WHO")]
     read: Vec<String>,
@@ -50,6 +53,7 @@ impl ApiSettings {
             ca: self.ca.or(lower.ca),
             cert: self.cert.or(lower.cert),
             key: self.key.or(lower.key),
+            crl: self.crl.or(lower.crl),
             read: filled(self.read, lower.read),
             operate: filled(self.operate, lower.operate),
             admin: filled(self.admin, lower.admin),
@@ -67,7 +71,7 @@ impl ApiSettings {
 
     /// All of it, or nothing: there is no way in by TCP without certificates.
     fn remote(self) -> anyhow::Result<Option<Remote>> {
-        let files = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
+        let files = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key), ("crl", &self.crl)];
         let Some(address) = self.listen else {
             if let Some((name, _)) = files.iter().find(|(_, file)| file.is_some()) {
                 bail!("api.{name} is given without api.listen, such as 192.0.2.11:9470");
@@ -76,7 +80,7 @@ impl ApiSettings {
         };
         match (self.ca, self.cert, self.key) {
             (Some(ca), Some(certificate), Some(key)) => {
-                Ok(Some(Remote { address, files: ServerFiles { ca, certificate, key } }))
+                Ok(Some(Remote { address, files: ServerFiles { ca, certificate, key, revoked: self.crl } }))
             }
             _ => {
                 bail!("api.listen asks for api.ca, api.cert and api.key: nobody is let in by TCP without a certificate")

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use super::right::Right;
@@ -29,6 +30,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Octets for T {}
 pub struct Guest {
     octets: Box<dyn Octets>,
     caller: Caller,
+    /// Rings when its certificate ends, and the connection with it: a call may be a stream without end.
+    end: Option<Pin<Box<Sleep>>>,
     /// Given back when it hangs up; root and the agent's own user need none.
     _seat: Option<OwnedSemaphorePermit>,
 }
@@ -39,7 +42,8 @@ impl Guest {
         caller: Caller,
         seat: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { octets: Box::new(octets), caller, _seat: seat }
+        let left = caller.until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
+        Self { octets: Box::new(octets), caller, end: left.map(|left| Box::pin(sleep(left))), _seat: seat }
     }
 }
 
@@ -57,6 +61,9 @@ pub struct CallerInfo(pub(super) Caller);
 
 impl AsyncRead for Guest {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller's certificate has ended")));
+        }
         Pin::new(&mut self.octets).poll_read(cx, buffer)
     }
 }

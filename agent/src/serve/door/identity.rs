@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
@@ -23,6 +24,8 @@ pub struct ServerFiles {
     pub certificate: PathBuf,
     /// Its key, unencrypted.
     pub key: PathBuf,
+    /// Which certificates the authorities have taken back, if they say so.
+    pub revoked: Option<PathBuf>,
 }
 
 /// Why nobody can be let in.
@@ -32,7 +35,7 @@ pub(super) enum IdentityError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is not what it should be", path.display())]
     NotPem { path: PathBuf, source: pem::Error },
-    #[error("{} holds no certificate that may vouch for others", path.display())]
+    #[error("{} holds no certificate that may vouch for others, or what is revoked cannot be read", path.display())]
     NoAuthority { path: PathBuf, source: VerifierBuilderError },
     #[error("{} and its key do not go together, or cannot be used", path.display())]
     Unusable { path: PathBuf, source: rustls::Error },
@@ -49,6 +52,7 @@ struct Contents {
     ca: Vec<u8>,
     certificate: Vec<u8>,
     key: Vec<u8>,
+    revoked: Option<Vec<u8>>,
 }
 
 impl Identity {
@@ -82,6 +86,7 @@ impl Identity {
             ca: read(&self.files.ca)?,
             certificate: read(&self.files.certificate)?,
             key: read(&self.files.key)?,
+            revoked: self.files.revoked.as_deref().map(read).transpose()?,
         };
         match last {
             Some((known, settings)) if *known == contents => Ok((contents, settings.clone())),
@@ -91,23 +96,31 @@ impl Identity {
 
     /// TLS 1.3 alone, and no tickets: who comes again shows the certificate again.
     fn made_of(&self, contents: &Contents) -> Result<ServerConfig, IdentityError> {
-        let ServerFiles { ca, certificate, key: key_path } = &self.files;
-        let provider = Arc::new(default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca, &contents.ca)?), provider.clone())
-                .build()
-                .map_err(|source| IdentityError::NoAuthority { path: ca.clone(), source })?;
+        let ServerFiles { certificate, key: key_path, .. } = &self.files;
         let chain = certificates(certificate, &contents.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(not_pem(key_path))?;
         let unusable = |source| IdentityError::Unusable { path: certificate.clone(), source };
-        let builder =
-            ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]).map_err(unusable)?;
-        let mut settings =
-            builder.with_client_cert_verifier(verifier).with_single_cert(chain, key).map_err(unusable)?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_protocol_versions(&[&TLS13]).map_err(unusable)?;
+        let mut settings = builder
+            .with_client_cert_verifier(self.verifier(contents)?)
+            .with_single_cert(chain, key)
+            .map_err(unusable)?;
         settings.alpn_protocols = vec![b"h2".to_vec()];
         settings.session_storage = Arc::new(NoServerSessionStorage {});
         settings.send_tls13_tickets = 0;
         Ok(settings)
+    }
+
+    /// Where lists of revoked certificates are given, a certificate whose authority is in none is not believed.
+    fn verifier(&self, contents: &Contents) -> Result<Arc<dyn ClientCertVerifier>, IdentityError> {
+        let roots = Arc::new(roots(&self.files.ca, &contents.ca)?);
+        let mut builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::new(default_provider()));
+        if let (Some(path), Some(revoked)) = (&self.files.revoked, &contents.revoked) {
+            let lists = CertificateRevocationListDer::pem_slice_iter(revoked).collect::<Result<Vec<_>, _>>();
+            builder = builder.with_crls(lists.map_err(not_pem(path))?).only_check_end_entity_revocation();
+        }
+        builder.build().map_err(|source| IdentityError::NoAuthority { path: self.files.ca.clone(), source })
     }
 }
 
