@@ -114,3 +114,18 @@ fn pure_crates_name_no_clock_and_no_world() {
         assert!(lines.is_empty(), "{source} is pure, but: {lines:#?}");
     }
 }
+
+#[test]
+fn what_the_page_on_trust_says_that_a_test_shows_is_a_test() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let page = std::fs::read_to_string(format!("{root}/SECURITY.md")).expect("the page is there");
+    let named = page.split('`').skip(1).step_by(2).filter(|word| word.contains('_') && !word.contains([' ', '.', '$']));
+    let tests: BTreeSet<&str> = named.filter(|word| word.matches('_').count() > 2).collect();
+    assert!(tests.len() > 30, "the page names few tests: {tests:?}");
+
+    for name in tests {
+        let places = ["tests", "agent", "bgp", "policy"].map(|place| format!("{root}/{place}"));
+        let found = Command::new("grep").args(["-rqF", "--include=*.rs", &format!("fn {name}(")]).args(places).status();
+        assert!(found.expect("grep runs").success(), "SECURITY.md names {name}, which is no test");
+    }
+}

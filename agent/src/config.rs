@@ -3,6 +3,7 @@
 //! In: flags, environment, and a TOML file. Out: a [`Config`]. The nearer wins: flag, environment, file, default. A speaker alone has a
 //! file of another kind: see [`speaker`].
 
+mod api;
 pub mod speaker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,10 @@ use poplin_node::name::HostName;
 use poplin_node::{BGP_PORT, Identity};
 use serde::Deserialize;
 
+use crate::serve::door::{Allowed, Remote};
 use crate::store::{Credentials, IdentityFiles, Location, User, Values};
 
+use api::ApiSettings;
 use speaker::SpeakerFile;
 
 /// Where the file is looked for when nobody names one. It need not exist.
@@ -113,6 +116,11 @@ struct Settings {
     /// Whom to ask for names outside of the fabric, such as 192.0.2.53 or [2001:db8::53]:5353 [default: the host's own resolvers]
     #[arg(long, env = "POPLIND_DNS_UPSTREAM", value_delimiter = ',', value_name = "ADDRESS")]
     dns_upstream: Vec<String>,
+    /// Whether the kernel keeps others from changing our nftables table, where it can (Linux 6.9) [default: true]; without, it is put back
+    #[arg(long, env = "POPLIND_NFT_OWNER", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    nft_owner: Option<bool>,
+    #[command(flatten)]
+    api: ApiSettings,
     /// Label of this host, key=value, used when it is first written down
     #[arg(long, env = "POPLIND_LABEL", value_delimiter = ',')]
     label: Vec<String>,
@@ -127,6 +135,12 @@ pub struct Config {
     pub role: Role,
     /// Where to serve.
     pub socket: PathBuf,
+    /// Who may ask, beside root and our own user.
+    pub allowed: Allowed,
+    /// Where others than this host may ask, if anywhere.
+    pub remote: Option<Remote>,
+    /// Whether others are kept from our nftables table, where the kernel can.
+    pub owns_rules: bool,
     /// Where to accept BGP connections.
     pub bgp_listen: Vec<SocketAddr>,
     /// Where to serve metrics, if anywhere.
@@ -189,6 +203,7 @@ impl Config {
         let lasting = file.lasting.clone();
         let host = checked_host(flags.settings.host.or(lasting.host).map_or_else(system_name, Ok)?)?;
         let values = file.values(&host).with_context(|| format!("{} is not sound", path.display()))?;
+        let (allowed, remote) = flags.settings.api.over(lasting.api).check()?;
         let identity = Identity {
             host: HostName::new(host),
             labels: poplin_policy::label::Labels::default(),
@@ -200,6 +215,9 @@ impl Config {
             identity,
             role: Role::Speaker { path, values, installs: lasting.installs },
             socket: flags.settings.socket.or(lasting.socket).unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
+            allowed,
+            remote,
+            owns_rules: false,
             bgp_listen: if lasting.listen.is_empty() { vec![everywhere()] } else { lasting.listen },
             metrics_listen: flags.settings.metrics_listen.or(lasting.metrics_listen),
             docker: None,
@@ -238,6 +256,8 @@ impl Settings {
             docker_plugin: self.docker_plugin.or(lower.docker_plugin),
             dns: self.dns.or(lower.dns),
             dns_upstream: filled(self.dns_upstream, lower.dns_upstream),
+            nft_owner: self.nft_owner.or(lower.nft_owner),
+            api: self.api.over(lower.api),
             label: filled(self.label, lower.label),
         }
     }
@@ -259,6 +279,7 @@ impl Settings {
             ("label", !self.label.is_empty()),
             ("docker-socket", self.docker_socket.is_some()),
             ("dns", self.dns.is_some()),
+            ("nft-owner", self.nft_owner.is_some()),
             ("dns-upstream", !self.dns_upstream.is_empty()),
         ];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
@@ -307,6 +328,7 @@ impl Settings {
             router_id: self.router_id,
         };
         let upstreams = self.dns_upstream.iter().map(|text| upstream(text)).collect::<anyhow::Result<_>>()?;
+        let (allowed, remote) = self.api.check()?;
         let names = self.dns.unwrap_or(true);
         let plugin = self.docker_plugin.unwrap_or_else(|| DEFAULT_PLUGIN.into());
         Ok(Config {
@@ -315,6 +337,9 @@ impl Settings {
             docker: self.docker_socket.map(|socket| Docker { socket, plugin }),
             role: Role::Host(store),
             socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
+            allowed,
+            remote,
+            owns_rules: self.nft_owner.unwrap_or(true),
             bgp_listen: vec![self.bgp_listen.unwrap_or_else(everywhere)],
             metrics_listen: self.metrics_listen,
         })

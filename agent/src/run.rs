@@ -34,12 +34,16 @@ use crate::names::{Nameserver, Upstreams};
 use crate::peers::Peers;
 use crate::probe;
 use crate::resource::ROOT;
-use crate::serve::{Call, Desk, listen, serve};
+use crate::serve::door::{self as front, Remote};
+use crate::serve::{Call, Desk, serve};
 use crate::store::{Compare, FileStore, Location, Operation, Store, StoreError, Transaction, follow, open};
 use crate::trial;
 
 /// Events that may wait for the head. It handles one in microseconds, so a full queue means it is stuck, and senders wait.
 const QUEUE: usize = 1024;
+
+/// Connections that may wait to be spoken with.
+const GUESTS: usize = 16;
 
 /// The pool a single host begins with: private (RFC 1918), and in no default of Docker, libvirt or Kubernetes.
 const DEFAULT_POOL: &str =
@@ -49,12 +53,13 @@ const DEFAULT_POOL: &str =
 pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let listener = {
         let _among_the_doors = doors.enter();
-        listen(&config.socket)?
+        front::listen(&config.socket, &config.allowed)?
     };
     let (role, truth) = truth(&config).await?;
     let store = truth.store();
     let hands = match role {
-        Role::Host => Hands::open(),
+        Role::Host if config.owns_rules => Hands::open(),
+        Role::Host => Hands::open_shared(),
         Role::Speaker { .. } => Hands::open_routes(),
     };
     let hands = hands.context("cannot take the kernel's network in hand")?;
@@ -83,7 +88,14 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         };
         doors.spawn(docker::serve(socket, settings.clone(), desk.clone()));
     }
-    let door = doors.spawn(serve(listener, desk));
+    let (guests, who_came) = mpsc::channel(GUESTS);
+    let allowed = Arc::new(config.allowed);
+    if let Some(Remote { address, files }) = config.remote {
+        let bound = doors.spawn(front::bind(address)).await??;
+        doors.spawn(front::admit(bound, files, allowed.clone(), guests.clone()));
+    }
+    doors.spawn(front::receive(listener, allowed, guests));
+    let door = doors.spawn(serve(who_came, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let names = config.names.map(|named| Nameserver::start(&doors, &own_name, Upstreams::new(named)));
     let node = Node::with_role(config.identity, role);

@@ -51,7 +51,9 @@ impl ConnectError {
         match self {
             Self::Absent { .. } => "start poplind on this host, or name the socket it listens on",
             Self::Refused { .. } => "poplind is not running: see `journalctl -u poplind -n 20`, then start it",
-            Self::Denied { .. } => "run as root, or join the group that owns the socket",
+            Self::Denied { .. } => {
+                "run as root, or have the operator name you or a group of yours in api.read of poplind"
+            }
             Self::Other { .. } => "check that the path is the socket poplind listens on",
         }
     }

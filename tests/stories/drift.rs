@@ -1,5 +1,6 @@
 //! Somebody alters by hand what the agent made: it is put right within a second, and what is others' stays untouched.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use poplin_lab::{Agent, Container, Fabric, Lab, told, until};
@@ -101,23 +102,71 @@ fn a_container_whose_link_was_removed_is_told_of_by_check_and_attached_anew() {
     assert!(web.reaches("169.254.1.1".parse().expect("an address")));
 }
 
+/// On Linux 6.9 or newer; before, what is removed comes back.
 #[test]
-fn rules_removed_by_hand_come_back_or_cannot_be_removed() {
+fn nobody_else_changes_rules_while_the_agent_lives_and_they_stand_when_it_is_dead() {
     let lab = Lab::new();
-    let host = lab.host();
+    let mut host = lab.host();
+    let (web, db, _port) = closed_db(&lab, &host);
+    let nft = |host: &Agent, deed: &str| told(&host.namespace().output("nft", &[deed]));
+    let before = rules(&host);
+    assert!(before.iter().any(|line| line.contains("chain")), "{before:?}");
+    let refused = |host: &Agent, when: &str| {
+        for deed in ["delete table inet poplin", "flush table inet poplin", "add chain inet poplin x"] {
+            let answer = nft(host, deed);
+            assert!(answer.contains("Operation not permitted"), "{when}: {deed}: {answer}");
+        }
+        assert_eq!(nft(host, "flush ruleset"), "", "{when}: others may flush what is theirs");
+        assert_eq!(rules(host), before, "{when}");
+    };
+
+    refused(&host, "in its first life");
+    host.kill();
+    assert_eq!(rules(&host), before);
+    assert!(!web.connects(db.v4(), 5432), "no agent is needed for what it made");
+    // The kernel takes the owner's mark off with the owner: now a hand could reach it.
+    assert_eq!(nft(&host, "add chain inet poplin x"), "");
+    host.start();
+    until("what was done meanwhile is put back", || rules(&host) == before);
+    assert!(host.said().contains("the rules that stand are kept"), "{}", host.said());
+    refused(&host, "in its next life");
+}
+
+#[test]
+fn rules_that_others_may_change_come_back() {
+    let lab = Lab::new();
+    let mut host = Agent::new(&lab, lab.namespace("h1"), "h1").with(&["--nft-owner=false"]);
+    host.start();
+    let (web, db, _port) = closed_db(&lab, &host);
+    let before = rules(&host);
+
+    for deed in ["delete table inet poplin", "flush table inet poplin", "flush ruleset", "add chain inet poplin x"] {
+        repaired(&host, &format!("nft {deed}"), || rules(&host) == before);
+    }
+
+    assert!(!web.connects(db.v4(), 5432));
+}
+
+/// Two containers, of which one listens on port 5432 and may be reached by nobody.
+fn closed_db(lab: &Lab, host: &Agent) -> (Container, Container, TcpListener) {
     let (mut web, mut db) = (lab.container("web"), lab.container("db"));
     host.attach(&mut web, &["app=web"]);
     host.attach(&mut db, &["app=db"]);
-    let _port = db.listen(5432);
+    let port = db.listen(5432);
     host.apply(DB_FOR_NOBODY);
     until("db is closed", || !web.connects(db.v4(), 5432));
+    (web, db, port)
+}
 
-    let _ = host.namespace().output("nft", &["delete table inet poplin"]);
-    let _ = host.namespace().output("nft", &["flush table inet poplin"]);
-    let _ = host.namespace().output("nft", &["flush ruleset"]);
-
-    until("the table stands", || host.namespace().output("nft", &["list table inet poplin"]).status.success());
-    until("db is closed", || !web.connects(db.v4(), 5432));
+/// The lines of our table, in order: what is made anew is told in another. Without the flags, and the owner
+/// beside the table's name, which is another in each life.
+fn rules(host: &Agent) -> Vec<String> {
+    let listed = host.namespace().output("nft", &["-s", "list table inet poplin"]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let lines = listed.lines().filter(|line| !line.starts_with("table") && !line.trim().starts_with("flags"));
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod addresses;
 mod bfd;
 mod death;
 mod doctor;
+mod door;
 mod drift;
 mod drops;
 mod flows;

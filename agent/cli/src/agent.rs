@@ -1,8 +1,5 @@
 //! Opens the agent's services.
 
-use std::path::Path;
-
-use poplin_proto::connect;
 use poplin_proto::v1::bgp_service_client::BgpServiceClient;
 use poplin_proto::v1::ipam_service_client::IpamServiceClient;
 use poplin_proto::v1::policy_service_client::PolicyServiceClient;
@@ -12,33 +9,34 @@ use poplin_proto::v1::workload_service_client::WorkloadServiceClient;
 use poplin_proto::v1::{ListRequest, Resource};
 use tonic::transport::Channel;
 
+use crate::door::Door;
 use crate::problem::Problem;
 
 /// How large an answer may be. A page of 500 policies with long lists outgrows gRPC's usual 4 MiB.
 const ANSWER_OCTETS: usize = 64 << 20;
 
-pub(crate) async fn resources(socket: &Path) -> Result<ResourceServiceClient<Channel>, Problem> {
-    Ok(ResourceServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+pub(crate) async fn resources(door: &Door) -> Result<ResourceServiceClient<Channel>, Problem> {
+    Ok(ResourceServiceClient::new(door.open().await?).max_decoding_message_size(ANSWER_OCTETS))
 }
 
-pub(crate) async fn workloads(socket: &Path) -> Result<WorkloadServiceClient<Channel>, Problem> {
-    Ok(WorkloadServiceClient::new(connect(socket).await?))
+pub(crate) async fn workloads(door: &Door) -> Result<WorkloadServiceClient<Channel>, Problem> {
+    Ok(WorkloadServiceClient::new(door.open().await?))
 }
 
-pub(crate) async fn policies(socket: &Path) -> Result<PolicyServiceClient<Channel>, Problem> {
-    Ok(PolicyServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+pub(crate) async fn policies(door: &Door) -> Result<PolicyServiceClient<Channel>, Problem> {
+    Ok(PolicyServiceClient::new(door.open().await?).max_decoding_message_size(ANSWER_OCTETS))
 }
 
-pub(crate) async fn statuses(socket: &Path) -> Result<StatusServiceClient<Channel>, Problem> {
-    Ok(StatusServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+pub(crate) async fn statuses(door: &Door) -> Result<StatusServiceClient<Channel>, Problem> {
+    Ok(StatusServiceClient::new(door.open().await?).max_decoding_message_size(ANSWER_OCTETS))
 }
 
-pub(crate) async fn ipam(socket: &Path) -> Result<IpamServiceClient<Channel>, Problem> {
-    Ok(IpamServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+pub(crate) async fn ipam(door: &Door) -> Result<IpamServiceClient<Channel>, Problem> {
+    Ok(IpamServiceClient::new(door.open().await?).max_decoding_message_size(ANSWER_OCTETS))
 }
 
-pub(crate) async fn bgp(socket: &Path) -> Result<BgpServiceClient<Channel>, Problem> {
-    Ok(BgpServiceClient::new(connect(socket).await?).max_decoding_message_size(ANSWER_OCTETS))
+pub(crate) async fn bgp(door: &Door) -> Result<BgpServiceClient<Channel>, Problem> {
+    Ok(BgpServiceClient::new(door.open().await?).max_decoding_message_size(ANSWER_OCTETS))
 }
 
 /// Every object of a kind whose labels a selector admits, page by page.

@@ -1,11 +1,12 @@
 //! `poplin apply`: declares what files say, all of it or nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use poplin_proto::v1::apply_response::result::Outcome;
 use poplin_proto::v1::{ApplyRequest, ApplyResponse};
 
+use crate::door::Door;
 use crate::kind::title;
 use crate::output::print;
 use crate::problem::Problem;
@@ -42,11 +43,11 @@ fn seconds(text: &str) -> Result<u32, String> {
 }
 
 impl Apply {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let manifests = files::read(&self.files)?;
         let confirm_within_seconds = self.confirm_within.unwrap_or_default();
         let request = ApplyRequest { manifests, resources: Vec::new(), dry_run: self.dry_run, confirm_within_seconds };
-        let answer = agent::resources(socket).await?.apply(request).await?.into_inner();
+        let answer = agent::resources(door).await?.apply(request).await?.into_inner();
         print(&report(&answer, self.dry_run))?;
         if !answer.trial.is_empty() {
             let trial = &answer.trial;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use poplin_proto::v1::AttachResponse;
 
 use crate::agent;
+use crate::door::Door;
 use crate::joining::{Joining, Wishes};
 use crate::output::print;
 use crate::problem::{Exit, Problem};
@@ -39,11 +40,11 @@ struct Place {
 }
 
 impl Attach {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let netns = self.place.path()?;
         poplin_sandbox::netns::validate(&netns)?;
         let joining = Joining { container: self.name.clone(), name: self.name, netns, wishes: self.wishes };
-        let answer = joining.join(&mut agent::workloads(socket).await?).await?;
+        let answer = joining.join(&mut agent::workloads(door).await?).await?;
         print(&(joining.told(&answer) + &nameservers(&answer)))?;
         Ok(ExitCode::SUCCESS)
     }

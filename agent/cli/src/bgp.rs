@@ -9,12 +9,12 @@ mod order;
 mod rib;
 mod watch;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::GetStatusRequest;
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print};
 use crate::problem::Problem;
 use crate::status::{Form, sessions_table};
@@ -52,22 +52,22 @@ struct Summary {
 }
 
 impl Bgp {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         match self.verb {
-            Verb::Summary(summary) => summary.run(socket).await,
-            Verb::Neighbor(neighbour) => neighbour.run(socket).await,
-            Verb::Rib(rib) => rib.run(socket).await,
-            Verb::Refresh(refresh) => refresh.run(socket).await,
-            Verb::Clear(clear) => clear.run(socket).await,
-            Verb::Watch(watch) => watch.run(socket).await,
-            Verb::Dump(dump) => dump.run(socket).await,
+            Verb::Summary(summary) => summary.run(door).await,
+            Verb::Neighbor(neighbour) => neighbour.run(door).await,
+            Verb::Rib(rib) => rib.run(door).await,
+            Verb::Refresh(refresh) => refresh.run(door).await,
+            Verb::Clear(clear) => clear.run(door).await,
+            Verb::Watch(watch) => watch.run(door).await,
+            Verb::Dump(dump) => dump.run(door).await,
         }
     }
 }
 
 impl Summary {
-    async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let status = agent::statuses(socket).await?.get_status(GetStatusRequest {}).await?.into_inner();
+    async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let status = agent::statuses(door).await?.get_status(GetStatusRequest {}).await?.into_inner();
         print(&match self.output {
             Form::Text => sessions_table(&status.sessions),
             Form::Json => json(&status.sessions)?,

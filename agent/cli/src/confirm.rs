@@ -1,11 +1,11 @@
 //! `poplin confirm`: keeps what was applied on trial.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::ConfirmRequest;
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::print;
 use crate::problem::Problem;
 
@@ -18,8 +18,8 @@ pub(crate) struct Confirm {
 }
 
 impl Confirm {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let kept = agent::resources(socket).await?.confirm(ConfirmRequest { trial: self.trial }).await?.into_inner();
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let kept = agent::resources(door).await?.confirm(ConfirmRequest { trial: self.trial }).await?.into_inner();
         print(&format!("{} is kept\n", kept.trial))?;
         Ok(ExitCode::SUCCESS)
     }

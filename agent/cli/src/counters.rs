@@ -1,11 +1,11 @@
 //! `poplin counters`: how often each rule settled a flow on this host.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{ListCountersRequest, ListCountersResponse, RuleCounter};
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print};
 use crate::problem::Problem;
 use crate::status::Form;
@@ -30,9 +30,9 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let request = ListCountersRequest { policy: self.policy };
-        let mut answer = agent::policies(socket).await?.list_counters(request).await?.into_inner();
+        let mut answer = agent::policies(door).await?.list_counters(request).await?.into_inner();
         answer.counters.retain(|counter| counter.staged || !self.staged);
         print(&match self.output {
             Form::Text => table(&answer),

@@ -1,11 +1,12 @@
 //! `poplin delete`: removes objects by name, or those that files declare.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{DeleteRequest, Manifest};
 use serde::Deserialize;
 
+use crate::door::Door;
 use crate::kind::{Kind, title};
 use crate::output::print;
 use crate::problem::{Exit, Problem};
@@ -49,9 +50,9 @@ struct Name {
 
 impl Delete {
     /// Goes on after a failure: each object is its own, and what could be removed is.
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let targets = self.targets()?;
-        let mut client = agent::resources(socket).await?;
+        let mut client = agent::resources(door).await?;
         let mut problem: Option<Problem> = None;
         for (kind, name) in targets {
             let request = DeleteRequest {

@@ -1,11 +1,11 @@
 //! `poplin detach`: takes an endpoint of this host away.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::DetachRequest;
 
 use crate::agent;
+use crate::door::Door;
 use crate::kind::title;
 use crate::output::print;
 use crate::problem::Problem;
@@ -24,10 +24,10 @@ pub(crate) struct Detach {
 }
 
 impl Detach {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let name = self.name.or(self.flag).unwrap_or_default();
         let request = DetachRequest { name: name.clone(), ..DetachRequest::default() };
-        let answer = agent::workloads(socket).await?.detach(request).await?.into_inner();
+        let answer = agent::workloads(door).await?.detach(request).await?.into_inner();
         match answer.endpoint {
             Some(_) => print(&format!("{} detached\n", title("endpoint", &name)))?,
             None => eprintln!("{} was not attached", title("endpoint", &name)),

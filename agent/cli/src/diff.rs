@@ -1,6 +1,6 @@
 //! `poplin diff`: whose traffic a change of policies opens or closes, exactly.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use poplin_policy::crowd::Crowd;
@@ -8,6 +8,7 @@ use poplin_policy::diff::{Change, Concern, Turn, diff, told};
 use poplin_policy::world::World;
 use serde_json::{Value, json};
 
+use crate::door::Door;
 use crate::output::{json as printed, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
@@ -38,8 +39,8 @@ pub(crate) struct Diff {
 }
 
 impl Diff {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let (before, after) = self.worlds(socket).await?;
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let (before, after) = self.worlds(door).await?;
         if before.endpoints.is_empty() && after.endpoints.is_empty() {
             return Err(Problem::usage("there is no endpoint, so nobody's traffic can differ")
                 .advice("give --topology FILE, made by `poplin get endpoints -o yaml` or by hand"));
@@ -54,11 +55,11 @@ impl Diff {
     }
 
     /// Before and after.
-    async fn worlds(&self, socket: &Path) -> Result<(World, World), Problem> {
+    async fn worlds(&self, door: &Door) -> Result<(World, World), Problem> {
         let wanted = world::declared(&self.files)?;
         let (before, beneath) = match &self.against[..] {
             [] => {
-                let standing = world::live(socket, self.topology.as_ref()).await?;
+                let standing = world::live(door, self.topology.as_ref()).await?;
                 (standing.clone(), standing)
             }
             against => {

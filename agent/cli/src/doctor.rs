@@ -12,9 +12,10 @@ mod judge;
 mod look;
 mod reading;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::door::Door;
 use crate::output::{json, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
@@ -38,8 +39,8 @@ pub(crate) struct Doctor {
 }
 
 impl Doctor {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let reading = look::around(socket, &self.config).await;
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let reading = look::around(door, &self.config).await;
         let report = Report::of(judge::all(&reading), reading.unseen);
         print(&match self.output {
             Form::Text => report.text(),

@@ -1,11 +1,11 @@
 //! `poplin drops`: the packets this host dropped, and by whose word.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{Drop, WatchDropsRequest};
 
 use crate::agent;
+use crate::door::Door;
 use crate::moment::rfc3339;
 use crate::output::{print, unprintable};
 use crate::problem::{Exit, Problem};
@@ -30,13 +30,13 @@ pub(crate) struct Drops {
 }
 
 impl Drops {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let request = WatchDropsRequest {
             endpoint: self.endpoint.clone().unwrap_or_default(),
             follow: self.follow,
             ..WatchDropsRequest::default()
         };
-        let mut drops = agent::policies(socket).await?.watch_drops(request).await?.into_inner();
+        let mut drops = agent::policies(door).await?.watch_drops(request).await?.into_inner();
         let mut are_none = true;
         while let Some(drop) = drops.message().await? {
             are_none = false;

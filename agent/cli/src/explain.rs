@@ -1,7 +1,6 @@
 //! `poplin explain`: whether one may talk to another, and which rule says so.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +10,7 @@ use poplin_proto::v1::{
 use tokio::time::timeout;
 
 use crate::agent;
+use crate::door::Door;
 use crate::drops::written;
 use crate::offline::Offline;
 use crate::output::{json, print};
@@ -60,7 +60,7 @@ pub(crate) struct Explain {
 const RECENT: Duration = Duration::from_secs(60);
 
 impl Explain {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let request = ExplainRequest {
             source: self.source.clone(),
             destination: self.destination.clone(),
@@ -73,10 +73,10 @@ impl Explain {
         }
         let answer = match self.offline.is_asked() {
             true => self.offline.answer(&request)?,
-            false => agent::policies(socket).await?.explain(request).await?.into_inner(),
+            false => agent::policies(door).await?.explain(request).await?.into_inner(),
         };
         if self.live {
-            return self.of_a_real_packet(socket, &answer).await;
+            return self.of_a_real_packet(door, &answer).await;
         }
         print(&match self.output {
             Form::Text => self.rendered(&answer),
@@ -86,10 +86,10 @@ impl Explain {
     }
 
     /// The newest of the recent drops, or the first to come.
-    async fn of_a_real_packet(&self, socket: &Path, told: &ExplainResponse) -> Result<ExitCode, Problem> {
-        let drop = match self.dropped(socket, false).await? {
+    async fn of_a_real_packet(&self, door: &Door, told: &ExplainResponse) -> Result<ExitCode, Problem> {
+        let drop = match self.dropped(door, false).await? {
             Some(drop) => drop,
-            None => match timeout(Duration::from_secs(self.wait), self.dropped(socket, true)).await {
+            None => match timeout(Duration::from_secs(self.wait), self.dropped(door, true)).await {
                 Ok(outcome) => outcome?.ok_or_else(|| Problem::new(Exit::Unreachable, "the agent ended the feed"))?,
                 Err(_) => return Err(self.nothing_dropped(told)),
             },
@@ -99,7 +99,7 @@ impl Explain {
     }
 
     /// The last recent drop of this traffic, or the first of those that follow.
-    async fn dropped(&self, socket: &Path, follow: bool) -> Result<Option<Drop>, Problem> {
+    async fn dropped(&self, door: &Door, follow: bool) -> Result<Option<Drop>, Problem> {
         let request = WatchDropsRequest {
             source: self.source.clone(),
             destination: self.destination.clone(),
@@ -108,7 +108,7 @@ impl Explain {
             follow,
             ..WatchDropsRequest::default()
         };
-        let mut drops = agent::policies(socket).await?.watch_drops(request).await?.into_inner();
+        let mut drops = agent::policies(door).await?.watch_drops(request).await?.into_inner();
         let mut last = None;
         while let Some(drop) = drops.message().await? {
             last = Some(drop);

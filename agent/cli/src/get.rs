@@ -1,6 +1,5 @@
 //! `poplin get`: shows what is declared, once or as it changes.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::resource_service_client::ResourceServiceClient;
@@ -10,6 +9,7 @@ use serde_json::json;
 use tonic::transport::Channel;
 
 use crate::agent;
+use crate::door::Door;
 use crate::kind::{Kind, title};
 use crate::output::{Format, many, one, print, unprintable};
 use crate::problem::{Exit, Problem};
@@ -38,8 +38,8 @@ pub(crate) struct Get {
 }
 
 impl Get {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let mut client = agent::resources(socket).await?;
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let mut client = agent::resources(door).await?;
         if self.watch {
             return self.follow(&mut client).await;
         }

@@ -1,12 +1,12 @@
 //! `poplin host`: hosts that come and go.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::resource::Object;
 use poplin_proto::v1::{ApplyRequest, GetRequest, RemoveHostRequest, RemoveHostResponse};
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print};
 use crate::problem::Problem;
 use crate::status::Form;
@@ -56,19 +56,19 @@ struct Remove {
 }
 
 impl Host {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         match self.verb {
-            Verb::Drain(drain) => drain.run(socket, true).await,
-            Verb::Undrain(drain) => drain.run(socket, false).await,
-            Verb::Remove(remove) => remove.run(socket).await,
+            Verb::Drain(drain) => drain.run(door, true).await,
+            Verb::Undrain(drain) => drain.run(door, false).await,
+            Verb::Remove(remove) => remove.run(door).await,
         }
     }
 }
 
 impl Drain {
     /// The version that was read comes along, so that nobody's change in between is lost.
-    async fn run(self, socket: &Path, is_draining: bool) -> Result<ExitCode, Problem> {
-        let mut client = agent::resources(socket).await?;
+    async fn run(self, door: &Door, is_draining: bool) -> Result<ExitCode, Problem> {
+        let mut client = agent::resources(door).await?;
         let wanted = GetRequest { kind: "Host".to_owned(), name: self.name.clone() };
         let mut resource = client.get(wanted).await?.into_inner().resource.unwrap_or_default();
         let was_draining = match &mut resource.object {
@@ -84,9 +84,9 @@ impl Drain {
 }
 
 impl Remove {
-    async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let request = RemoveHostRequest { name: self.name.clone(), is_gone: self.gone };
-        let answer = agent::resources(socket).await?.remove_host(request).await?.into_inner();
+        let answer = agent::resources(door).await?.remove_host(request).await?.into_inner();
         print(&match self.output {
             Form::Text => self.told(&answer),
             Form::Json => json(&answer)?,

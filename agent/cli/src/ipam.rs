@@ -3,13 +3,13 @@
 mod told;
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{CheckAddressesRequest, ReleaseAddressRequest, ShowAddressesRequest};
 use serde::Serialize;
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print, unprintable};
 use crate::problem::Problem;
 
@@ -102,37 +102,37 @@ impl Report {
 }
 
 impl Ipam {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         match self.verb {
-            Verb::Show(show) => show.run(socket).await,
-            Verb::Check(Check { fix, output }) => check(socket, fix, false, output).await,
-            Verb::Leaks(Leaks { output }) => check(socket, false, true, output).await,
-            Verb::Release(release) => release.run(socket).await,
+            Verb::Show(show) => show.run(door).await,
+            Verb::Check(Check { fix, output }) => check(door, fix, false, output).await,
+            Verb::Leaks(Leaks { output }) => check(door, false, true, output).await,
+            Verb::Release(release) => release.run(door).await,
         }
     }
 }
 
 impl Show {
-    async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let address = self.address.map(|address| address.to_string()).unwrap_or_default();
-        let answer = agent::ipam(socket).await?.show(ShowAddressesRequest { address }).await?.into_inner();
+        let answer = agent::ipam(door).await?.show(ShowAddressesRequest { address }).await?.into_inner();
         print(&self.output.of(&answer, told::shown)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn check(socket: &Path, fix: bool, leaks_only: bool, output: Report) -> Result<ExitCode, Problem> {
+async fn check(door: &Door, fix: bool, leaks_only: bool, output: Report) -> Result<ExitCode, Problem> {
     let request = CheckAddressesRequest { fix, leaks_only };
-    let answer = agent::ipam(socket).await?.check(request).await?.into_inner();
+    let answer = agent::ipam(door).await?.check(request).await?.into_inner();
     print(&output.of(&answer, |answer| told::checked(answer, fix))?)?;
     let is_sound = answer.findings.iter().all(|finding| finding.mended);
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Release {
-    async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let request = ReleaseAddressRequest { address: self.address.to_string() };
-        let done = agent::ipam(socket).await?.release(request).await?.into_inner().done;
+        let done = agent::ipam(door).await?.release(request).await?.into_inner().done;
         print(&match done.as_str() {
             "" => format!("{} is free already\n", self.address),
             done => format!("{done}\n"),

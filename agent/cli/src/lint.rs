@@ -1,7 +1,7 @@
 //! `poplin lint`: what policies probably do not mean.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use poplin_manifest::Document;
@@ -9,6 +9,7 @@ use poplin_policy::lint::{Finding, Place, Severity, lint};
 use poplin_policy::model::QualifiedName;
 use serde_json::{Value, json};
 
+use crate::door::Door;
 use crate::output::{json as printed, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
@@ -33,8 +34,8 @@ pub(crate) struct Lint {
 }
 
 impl Lint {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let documents = world::asked(socket, &self.files, self.topology.as_ref()).await?;
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let documents = world::asked(door, &self.files, self.topology.as_ref()).await?;
         let world = world::world(&documents)?;
         if world.endpoints.is_empty() {
             eprintln!("there is no endpoint, so only the form of policies is looked at; see --topology");

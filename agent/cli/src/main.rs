@@ -18,6 +18,7 @@ mod delete;
 mod detach;
 mod diff;
 mod doctor;
+mod door;
 mod drops;
 mod explain;
 mod files;
@@ -44,7 +45,6 @@ mod test;
 mod version;
 mod world;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -55,9 +55,8 @@ use problem::Problem;
 #[derive(Debug, Parser)]
 #[command(name = "poplin", version, before_help = EXAMPLES)]
 struct CommandLine {
-    /// Socket of the agent on this host.
-    #[arg(long, global = true, env = "POPLIN_SOCKET", default_value = poplin_proto::DEFAULT_SOCKET, value_name = "PATH")]
-    socket: PathBuf,
+    #[command(flatten)]
+    place: door::Where,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -106,33 +105,34 @@ fn main() -> ExitCode {
     runtime.block_on(run(command_line)).unwrap_or_else(|problem| problem.report())
 }
 
-async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Problem> {
+async fn run(CommandLine { place, verb }: CommandLine) -> Result<ExitCode, Problem> {
+    let door = place.door()?;
     match verb {
-        Verb::Apply(apply) => apply.run(&socket).await,
-        Verb::Confirm(confirm) => confirm.run(&socket).await,
+        Verb::Apply(apply) => apply.run(&door).await,
+        Verb::Confirm(confirm) => confirm.run(&door).await,
         Verb::Convert(convert) => convert.run(),
-        Verb::Get(get) => get.run(&socket).await,
-        Verb::Delete(delete) => delete.run(&socket).await,
-        Verb::Attach(attach) => attach.run(&socket).await,
-        Verb::Detach(detach) => detach.run(&socket).await,
-        Verb::Run(run) => run.run(&socket).await,
-        Verb::Cni(cni) => cni.run(&socket),
-        Verb::Ports(ports) => ports.run(&socket).await,
-        Verb::Host(host) => host.run(&socket).await,
-        Verb::Ipam(ipam) => ipam.run(&socket).await,
-        Verb::Status(status) => status.run(&socket).await,
-        Verb::Doctor(doctor) => doctor.run(&socket).await,
-        Verb::Routes(routes) => routes.run(&socket).await,
-        Verb::Bgp(bgp) => bgp.run(&socket).await,
-        Verb::Metrics(metrics) => metrics.run(&socket).await,
-        Verb::Explain(explain) => explain.run(&socket).await,
-        Verb::Drops(drops) => drops.run(&socket).await,
-        Verb::Counters(counters) => counters.run(&socket).await,
-        Verb::Promote(promote) => promote.run(&socket).await,
-        Verb::Diff(diff) => diff.run(&socket).await,
-        Verb::Lint(lint) => lint.run(&socket).await,
-        Verb::Test(test) => test.run(&socket).await,
-        Verb::Version(version) => version.run(&socket).await,
+        Verb::Get(get) => get.run(&door).await,
+        Verb::Delete(delete) => delete.run(&door).await,
+        Verb::Attach(attach) => attach.run(door.here("attach")?).await,
+        Verb::Detach(detach) => detach.run(&door).await,
+        Verb::Run(run) => run.run(door.here("run")?).await,
+        Verb::Cni(cni) => cni.run(door.socket("cni")?),
+        Verb::Ports(ports) => ports.run(&door).await,
+        Verb::Host(host) => host.run(&door).await,
+        Verb::Ipam(ipam) => ipam.run(&door).await,
+        Verb::Status(status) => status.run(&door).await,
+        Verb::Doctor(doctor) => doctor.run(door.here("doctor")?).await,
+        Verb::Routes(routes) => routes.run(&door).await,
+        Verb::Bgp(bgp) => bgp.run(&door).await,
+        Verb::Metrics(metrics) => metrics.run(&door).await,
+        Verb::Explain(explain) => explain.run(&door).await,
+        Verb::Drops(drops) => drops.run(&door).await,
+        Verb::Counters(counters) => counters.run(&door).await,
+        Verb::Promote(promote) => promote.run(&door).await,
+        Verb::Diff(diff) => diff.run(&door).await,
+        Verb::Lint(lint) => lint.run(&door).await,
+        Verb::Test(test) => test.run(&door).await,
+        Verb::Version(version) => version.run(&door).await,
         Verb::Completion(completion) => completion.run(),
     }
 }

@@ -1,11 +1,11 @@
 //! `poplin metrics`: the figures of this host, as Prometheus reads them.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::GetMetricsRequest;
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::print;
 use crate::problem::Problem;
 
@@ -18,9 +18,9 @@ use crate::problem::Problem;
 pub(crate) struct Metrics {}
 
 impl Metrics {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let Self {} = self;
-        print(&agent::statuses(socket).await?.get_metrics(GetMetricsRequest {}).await?.into_inner().text)?;
+        print(&agent::statuses(door).await?.get_metrics(GetMetricsRequest {}).await?.into_inner().text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

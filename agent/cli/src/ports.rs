@@ -1,6 +1,5 @@
 //! `poplin ports`: which ports of which hosts lead where.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::Resource;
@@ -8,6 +7,7 @@ use poplin_proto::v1::resource::Object;
 use serde::Serialize;
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print, unprintable};
 use crate::problem::Problem;
 use crate::table::aligned;
@@ -54,8 +54,8 @@ struct Port {
 }
 
 impl Ports {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let mut client = agent::resources(socket).await?;
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let mut client = agent::resources(door).await?;
         let endpoints = agent::all(&mut client, "Endpoint", &self.selector).await?;
         let ports = ports(endpoints, &self.host);
         if ports.is_empty() && self.output == Form::Table {

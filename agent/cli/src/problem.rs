@@ -1,5 +1,6 @@
 //! Says how a run ended when it did not end well: words for the person, a number for the script.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
@@ -7,6 +8,8 @@ use std::process::ExitCode;
 use poplin_proto::{ConnectError, Failure};
 use poplin_sandbox::{NetnsError, SandboxError};
 use tonic::Code;
+
+use crate::door::{advice, exit_of};
 
 /// What the shell is told. Documented and stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,12 @@ impl Problem {
         first.map(|failure| (failure.message, failure.advice.unwrap_or_default())).unwrap_or_default()
     }
 
+    /// A call that no answer came to, because its connection broke or was never made.
+    fn broken(cause: &(dyn Error + 'static)) -> Self {
+        let story = with_causes(cause);
+        Self::new(exit_of(&story), format!("the connection to the agent broke: {story}")).advice(advice(&story))
+    }
+
     /// Prints everything that went wrong to stderr.
     pub(crate) fn report(self) -> ExitCode {
         for failure in &self.failures {
@@ -105,6 +114,9 @@ fn rendered(failure: &Failure) -> String {
 
 impl From<tonic::Status> for Problem {
     fn from(status: tonic::Status) -> Self {
+        if let Some(cause) = status.source() {
+            return Self::broken(cause);
+        }
         let exit = match status.code() {
             Code::NotFound => Exit::NotFound,
             Code::AlreadyExists | Code::Aborted => Exit::Conflict,
@@ -167,7 +179,7 @@ impl From<io::Error> for Problem {
 }
 
 /// The text of an error and of what caused it, each cause once.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

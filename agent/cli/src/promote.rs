@@ -1,12 +1,12 @@
 //! `poplin promote`: a staged policy is enforced from now on.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::resource::Object;
 use poplin_proto::v1::{ApplyRequest, GetRequest};
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::print;
 use crate::problem::{Exit, Problem};
 
@@ -22,8 +22,8 @@ pub(crate) struct Promote {
 
 impl Promote {
     /// What was read is written back with its version, so that nobody else's edit is lost.
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let mut client = agent::resources(socket).await?;
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let mut client = agent::resources(door).await?;
         let request = GetRequest { kind: "Policy".to_owned(), name: self.policy.clone() };
         let mut resource = client.get(request).await?.into_inner().resource.unwrap_or_default();
         let Some(Object::Policy(policy)) = &mut resource.object else {

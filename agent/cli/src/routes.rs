@@ -1,11 +1,11 @@
 //! `poplin routes`: what BGP neighbours offer this host, and what is used of it.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{ListRoutesRequest, ListRoutesResponse, RouteStatus};
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print};
 use crate::problem::Problem;
 use crate::status::Form;
@@ -30,10 +30,10 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let is_of_one = !self.prefix.is_empty();
         let request = ListRoutesRequest { prefix: self.prefix, neighbour: self.from };
-        let answer = agent::statuses(socket).await?.list_routes(request).await?.into_inner();
+        let answer = agent::statuses(door).await?.list_routes(request).await?.into_inner();
         print(&match self.output {
             Form::Text => table(&answer, is_of_one),
             Form::Json => json(&answer)?,

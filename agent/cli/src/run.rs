@@ -8,7 +8,6 @@ mod signals;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use poplin_sandbox::Fresh;
 use tokio::process::{Child, Command};
 
 use crate::agent;
+use crate::door::Door;
 use crate::joining::{Joining, Wishes};
 use crate::problem::{Exit, Problem};
 use signals::Signals;
@@ -45,10 +45,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let own = |problem: Problem| problem.exiting(Exit::NotRun);
         let (joining, fresh, mut signals, command) = self.prepared().map_err(own)?;
-        let (answer, ended) = signals.meanwhile(arrive(socket, &joining, command.is_quiet)).await;
+        let (answer, ended) = signals.meanwhile(arrive(door, &joining, command.is_quiet)).await;
         let answer = answer.map_err(own)?;
         let status = match ended {
             Some(signal) => Ok(ExitStatus::from_raw(signal.as_raw())),
@@ -57,7 +57,7 @@ impl Run {
                 Err(problem) => Err(problem),
             },
         };
-        let left = leave(socket, &joining).await;
+        let left = leave(door, &joining).await;
         match (status, left) {
             (Ok(status), Ok(())) => Ok(code(status)),
             (Ok(status), Err(problem)) => {
@@ -87,9 +87,9 @@ struct Wanted {
     is_quiet: bool,
 }
 
-async fn arrive(socket: &Path, joining: &Joining, is_quiet: bool) -> Result<AttachResponse, Problem> {
+async fn arrive(door: &Door, joining: &Joining, is_quiet: bool) -> Result<AttachResponse, Problem> {
     let joined = async {
-        let mut client = agent::workloads(socket).await?;
+        let mut client = agent::workloads(door).await?;
         joining.join(&mut client).await
     };
     let late = |_| {
@@ -136,9 +136,9 @@ fn resolv_conf(answer: &AttachResponse) -> String {
 }
 
 /// The agent may have been started anew meanwhile, so it is called anew.
-async fn leave(socket: &Path, joining: &Joining) -> Result<(), Problem> {
+async fn leave(door: &Door, joining: &Joining) -> Result<(), Problem> {
     let advice = || format!("poplin detach {}", joining.name);
-    let mut client = agent::workloads(socket).await.map_err(|problem| problem.advice(advice()))?;
+    let mut client = agent::workloads(door).await.map_err(|problem| problem.advice(advice()))?;
     joining.leave(&mut client).await.map_err(|problem| problem.advice(advice()))
 }
 

@@ -1,7 +1,6 @@
 //! `poplin status`: how this host is, on one screen.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use poplin_proto::v1::{
 use tokio::time::Instant;
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print};
 use crate::problem::{Exit, Problem};
 use crate::table::aligned;
@@ -45,10 +45,10 @@ pub(crate) enum Form {
 }
 
 impl Status {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let status = match self.wait {
-            Some(seconds) => wait(socket, Duration::from_secs(seconds)).await?,
-            None => ask(socket).await?,
+            Some(seconds) => wait(door, Duration::from_secs(seconds)).await?,
+            None => ask(door).await?,
         };
         print(&match self.output {
             Form::Text => rendered(&status),
@@ -62,15 +62,15 @@ impl Status {
     }
 }
 
-async fn ask(socket: &Path) -> Result<GetStatusResponse, Problem> {
-    Ok(agent::statuses(socket).await?.get_status(GetStatusRequest {}).await?.into_inner())
+async fn ask(door: &Door) -> Result<GetStatusResponse, Problem> {
+    Ok(agent::statuses(door).await?.get_status(GetStatusRequest {}).await?.into_inner())
 }
 
 /// An agent that is not there yet is waited for too.
-async fn wait(socket: &Path, patience: Duration) -> Result<GetStatusResponse, Problem> {
+async fn wait(door: &Door, patience: Duration) -> Result<GetStatusResponse, Problem> {
     let end = Instant::now() + patience;
     loop {
-        let missing = match tokio::time::timeout_at(end, ask(socket)).await {
+        let missing = match tokio::time::timeout_at(end, ask(door)).await {
             Ok(Ok(status)) if complaints(&status).is_empty() => return Ok(status),
             Ok(Ok(status)) => Problem::new(Exit::TimedOut, complaints(&status).join("; ")),
             Ok(Err(problem)) if problem.exit() == Exit::Unreachable => problem,

@@ -1,12 +1,13 @@
 //! `poplin test`: proves or refutes what people assert about who may talk to whom.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use poplin_manifest::test::{Test as Assertion, read};
 use poplin_policy::check::{Case, Finding, check};
 use serde_json::{Value, json};
 
+use crate::door::Door;
 use crate::output::{json as printed, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
@@ -33,8 +34,8 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let documents = world::asked(socket, &self.files, self.topology.as_ref()).await?;
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let documents = world::asked(door, &self.files, self.topology.as_ref()).await?;
         let world = world::world(&documents)?;
         let (mut tests, mut failures) = (Vec::new(), Vec::new());
         for manifest in files::read(&self.tests)? {

@@ -1,11 +1,11 @@
 //! `poplin version`: which program this is, and which agent it talks to.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::GetStatusRequest;
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::print;
 use crate::problem::Problem;
 
@@ -17,9 +17,9 @@ pub(crate) struct Version {}
 
 impl Version {
     /// An agent that is not there is a remark and no failure: the question was about versions.
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         print(&format!("poplin {}\n", env!("CARGO_PKG_VERSION")))?;
-        match agent_version(socket).await {
+        match agent_version(door).await {
             Ok(version) => print(&format!("poplind {version}\n"))?,
             Err(problem) => {
                 problem.report();
@@ -29,6 +29,6 @@ impl Version {
     }
 }
 
-async fn agent_version(socket: &Path) -> Result<String, Problem> {
-    Ok(agent::statuses(socket).await?.get_status(GetStatusRequest {}).await?.into_inner().version)
+async fn agent_version(door: &Door) -> Result<String, Problem> {
+    Ok(agent::statuses(door).await?.get_status(GetStatusRequest {}).await?.into_inner().version)
 }

@@ -3,13 +3,14 @@
 //! In: paths, or the agent's socket. Out: documents, each of which stands once, and what they mean to policy. Files of tests are
 //! no part of a world and are passed over.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use poplin_manifest::{Document, test, topology};
 use poplin_policy::world::World;
 use poplin_proto::Failure;
 use poplin_proto::v1::Manifest;
 
+use crate::door::Door;
 use crate::problem::{Exit, Problem};
 use crate::{agent, files};
 
@@ -40,9 +41,9 @@ pub(crate) fn with_topology(paths: &[PathBuf], topology: Option<&PathBuf>) -> Re
 }
 
 /// What the fabric has that a verdict depends on; with the endpoints of a topology in place of its own, if there is one.
-pub(crate) async fn live(socket: &Path, topology: Option<&PathBuf>) -> Result<Vec<Document>, Problem> {
+pub(crate) async fn live(door: &Door, topology: Option<&PathBuf>) -> Result<Vec<Document>, Problem> {
     let mut documents = with_topology(&[], topology)?;
-    let mut client = agent::resources(socket).await?;
+    let mut client = agent::resources(door).await?;
     for kind in KINDS.into_iter().filter(|kind| topology.is_none() || *kind != "Endpoint") {
         documents.extend(agent::all(&mut client, kind, "").await?.into_iter().map(Document::typed));
     }
@@ -51,12 +52,12 @@ pub(crate) async fn live(socket: &Path, topology: Option<&PathBuf>) -> Result<Ve
 
 /// What files declare, or, without files, what the fabric has.
 pub(crate) async fn asked(
-    socket: &Path,
+    door: &Door,
     files: &[PathBuf],
     topology: Option<&PathBuf>,
 ) -> Result<Vec<Document>, Problem> {
     match files {
-        [] => live(socket, topology).await,
+        [] => live(door, topology).await,
         files => with_topology(files, topology),
     }
 }

@@ -15,6 +15,7 @@ use poplin_proto::nearest;
 use poplin_proto::v1::{self, Resource};
 use serde::Deserialize;
 
+use super::api::ApiSettings;
 use crate::resource::{check, path_of};
 use crate::store::Values;
 
@@ -33,6 +34,9 @@ struct File {
     host: Option<String>,
     /// Where `poplin` asks; absent = /run/poplin/api.sock.
     socket: Option<PathBuf>,
+    /// Who may ask, and where by TLS.
+    #[serde(default)]
+    api: ApiSettings,
     /// Where BGP connections are accepted; absent = [::]:179.
     #[serde(default)]
     listen: Vec<SocketAddr>,
@@ -63,6 +67,8 @@ pub struct Lasting {
     pub host: Option<String>,
     /// Where to serve.
     pub socket: Option<PathBuf>,
+    /// Who may ask, and where by TLS.
+    pub(super) api: ApiSettings,
     /// Where BGP connections are accepted.
     pub listen: Vec<SocketAddr>,
     /// Where metrics are served.
@@ -93,6 +99,7 @@ impl SpeakerFile {
         let lasting = Lasting {
             host: file.host.clone(),
             socket: file.socket.clone(),
+            api: file.api.clone(),
             listen: file.listen.clone(),
             metrics_listen: file.metrics_listen,
             addresses: file.addresses.clone(),

@@ -66,6 +66,11 @@ impl Hands {
         Ok(Self { rules: Some(Rules::open()?), ..Self::open_routes()? })
     }
 
+    /// The same, and lets other programs change our table; what they change is put back.
+    pub fn open_shared() -> Result<Self, OpenError> {
+        Ok(Self { rules: Some(Rules::open_shared()?), ..Self::open_routes()? })
+    }
+
     /// Opens what links and routes need, and leaves rules alone.
     pub fn open_routes() -> Result<Self, OpenError> {
         Ok(Self { rules: None, route: Conversation::route().map_err(OpenError::Route)? })

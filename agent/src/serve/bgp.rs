@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Call, Desk, neighbour, peer, routes};
+use super::{Call, Desk, door, neighbour, routes};
 
 pub(super) struct BgpDoor(pub(super) Desk);
 
@@ -59,7 +59,7 @@ impl BgpService for BgpDoor {
         &self,
         request: Request<OrderNeighbourRequest>,
     ) -> Result<Response<OrderNeighbourResponse>, Status> {
-        peer::may_change(&request)?;
+        door::may_change(&request)?;
         let request = request.into_inner();
         let order = order(request.order())?;
         let address = self.address_of(&request.neighbour).await?;

@@ -27,7 +27,7 @@ use super::apply::{all_readable, contended, declared, unreadable};
 use super::remove_host::transaction;
 use super::usage::{address_use, host_uses, pool_uses};
 use super::workloads::refused;
-use super::{Call, Desk, peer, store_failure};
+use super::{Call, Desk, door, store_failure};
 use crate::resource::ROOT;
 use crate::store::{Outcome, Snapshot};
 
@@ -62,7 +62,7 @@ impl IpamService for IpamDoor {
 
     async fn check(&self, request: Request<CheckAddressesRequest>) -> Result<Response<CheckAddressesResponse>, Status> {
         if request.get_ref().fix {
-            peer::may_change(&request)?;
+            door::may_change(&request)?;
         }
         let CheckAddressesRequest { fix, leaks_only } = request.into_inner();
         let first = self.look().await?;
@@ -92,7 +92,7 @@ impl IpamService for IpamDoor {
         &self,
         request: Request<ReleaseAddressRequest>,
     ) -> Result<Response<ReleaseAddressResponse>, Status> {
-        peer::may_change(&request)?;
+        door::may_change(&request)?;
         let address = asked_for(&request.get_ref().address)?;
         for _ in 0..TRIES {
             let seen = self.look().await?;

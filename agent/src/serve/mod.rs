@@ -1,7 +1,9 @@
-//! The doors: gRPC on a unix socket. Each call is checked here, then either asks the store or the head.
+//! The doors: gRPC on a unix socket, and by TLS where that is wanted. Each call is checked here, then either asks the store or the head.
 //!
 //! In: calls of `poplin.v1`. Out: answers, or a [`Failure`](poplin_proto::Failure) that names the field and what to try.
 //! Objects go to the store directly, since every agent serves them alike; attachments go to the head of this host.
+
+pub mod door;
 
 mod apply;
 mod bgp;
@@ -12,9 +14,7 @@ mod explain;
 mod host;
 mod ipam;
 mod list;
-mod listen;
 mod neighbour;
-mod peer;
 mod remove_host;
 mod resources;
 mod routes;
@@ -27,10 +27,10 @@ mod tests;
 
 pub(crate) use apply::apply;
 pub(crate) use delete::delete;
-pub use listen::{ListenError, listen};
 pub(crate) use workloads::refused;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,14 +48,15 @@ use poplin_policy::compile::Counted;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
 use poplin_proto::{Failure, v1};
-use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio_stream::wrappers::UnixListenerStream;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 use crate::drops::Feed;
 use crate::metrics::{self, Figures};
 use crate::store::{Rejected, Store, StoreError};
+use door::Guest;
 
 /// What the doors ask of the loop that owns the head.
 #[derive(Debug)]
@@ -105,6 +106,12 @@ const STARTUP: Duration = Duration::from_secs(10);
 
 /// Largest request, in octets: a directory of manifests comes as one.
 const LARGEST_REQUEST: usize = 16 << 20;
+
+/// How long a call may take until it begins to answer. The longest is to remove a host, which may be asked for again and then goes on.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How many calls one connection may have under way.
+const CALLS_AT_ONCE: u32 = 128;
 
 /// The way from the doors to the head and the store. Cheap to clone.
 #[derive(Clone)]
@@ -158,8 +165,8 @@ impl Desk {
     }
 }
 
-/// Serves until the future is dropped.
-pub async fn serve(listener: UnixListener, desk: Desk) -> Result<(), tonic::transport::Error> {
+/// Serves whoever is told of by a door, until the future is dropped.
+pub async fn serve(guests: mpsc::Receiver<Guest>, desk: Desk) -> Result<(), tonic::transport::Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(poplin_proto::FILE_DESCRIPTOR_SET)
@@ -168,6 +175,9 @@ pub async fn serve(listener: UnixListener, desk: Desk) -> Result<(), tonic::tran
         .expect("the contract compiled, so its descriptors can be read");
     tokio::spawn(report_health(health, desk.ready.clone()));
     tonic::transport::Server::builder()
+        .timeout(DEADLINE)
+        .max_concurrent_streams(CALLS_AT_ONCE)
+        .layer(door::Guard)
         .add_service(health_service)
         .add_service(reflection)
         .add_service(
@@ -179,7 +189,7 @@ pub async fn serve(listener: UnixListener, desk: Desk) -> Result<(), tonic::tran
         .add_service(v1::status_service_server::StatusServiceServer::new(status::StatusDoor(desk.clone())))
         .add_service(v1::ipam_service_server::IpamServiceServer::new(ipam::IpamDoor(desk.clone())))
         .add_service(v1::bgp_service_server::BgpServiceServer::new(bgp::BgpDoor(desk)))
-        .serve_with_incoming(UnixListenerStream::new(listener))
+        .serve_with_incoming(ReceiverStream::new(guests).map(Ok::<_, Infallible>))
         .await
 }
 

@@ -10,7 +10,7 @@ use poplin_proto::v1::{
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::{Call, Desk, apply, delete, list, peer, remove_host};
+use super::{Call, Desk, apply, delete, door, list, remove_host};
 use crate::trial;
 
 pub(super) struct Resources(pub(super) Desk);
@@ -36,27 +36,27 @@ impl ResourceService for Resources {
 
     async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<ApplyResponse>, Status> {
         if !request.get_ref().dry_run {
-            peer::may_change(&request)?;
+            door::may_change(&request)?;
         }
         Ok(Response::new(apply::apply(&*self.0.store, &self.0.host, request.get_ref()).await?))
     }
 
     async fn confirm(&self, request: Request<ConfirmRequest>) -> Result<Response<ConfirmResponse>, Status> {
-        peer::may_change(&request)?;
+        door::may_change(&request)?;
         let trial = trial::confirm(&*self.0.store, &request.get_ref().trial).await?;
         Ok(Response::new(ConfirmResponse { trial }))
     }
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
         if !request.get_ref().dry_run {
-            peer::may_change(&request)?;
+            door::may_change(&request)?;
         }
         Ok(Response::new(delete::delete(&*self.0.store, request.get_ref()).await?))
     }
 
     async fn remove_host(&self, request: Request<RemoveHostRequest>) -> Result<Response<RemoveHostResponse>, Status> {
         if request.get_ref().is_gone {
-            peer::may_change(&request)?;
+            door::may_change(&request)?;
         }
         let sessions = self.0.ask(Call::Status).await?.sessions;
         remove_host::check_is_no_other(&self.0.host, &sessions, &request.get_ref().name)?;

@@ -361,7 +361,11 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
     let (is_ready, ready) = tokio::sync::watch::channel(false);
     let (store, host, role) = (shelf.store.clone(), "h1".to_owned(), poplin_node::Role::Host);
     let desk = super::Desk { calls, store, host, drops: Arc::default(), role, ready };
-    let door = tokio::spawn(super::serve(super::listen(&socket).unwrap(), desk));
+    let (guests, who_came) = tokio::sync::mpsc::channel(1);
+    let allowed = Arc::new(super::door::Allowed::default());
+    let listener = super::door::listen(&socket, &allowed).unwrap();
+    tokio::spawn(super::door::receive(listener, allowed, guests));
+    let door = tokio::spawn(super::serve(who_came, desk));
     let channel = poplin_proto::connect(&socket).await.unwrap();
 
     let mut health = HealthClient::new(channel.clone());

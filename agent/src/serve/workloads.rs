@@ -19,7 +19,7 @@ use poplin_proto::v1::{
 };
 use tonic::{Code, Request, Response, Status};
 
-use super::{Call, Desk, peer};
+use super::{Call, Desk, door};
 use crate::resource::show_endpoint;
 
 /// Name of the container's interface when the caller names none.
@@ -30,7 +30,7 @@ pub(super) struct Workloads(pub(super) Desk);
 #[tonic::async_trait]
 impl WorkloadService for Workloads {
     async fn attach(&self, request: Request<AttachRequest>) -> Result<Response<AttachResponse>, Status> {
-        peer::may_change(&request)?;
+        door::may_change(&request)?;
         self.0.is_host()?;
         let attach = checked_attach(request.into_inner())?;
         // Not held back until the head is ready: an attachment waits in the head, and no longer than any request may.
@@ -49,7 +49,7 @@ impl WorkloadService for Workloads {
     }
 
     async fn detach(&self, request: Request<DetachRequest>) -> Result<Response<DetachResponse>, Status> {
-        peer::may_change(&request)?;
+        door::may_change(&request)?;
         self.0.is_host()?;
         let detach = checked_detach(request.into_inner())?;
         self.0.until_ready().await;

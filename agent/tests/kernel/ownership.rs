@@ -96,6 +96,32 @@ fn a_table_made_without_an_owner_is_owned_after_a_restart() {
 }
 
 #[test]
+fn a_table_that_shall_be_open_to_others_is_begun_anew_without_an_owner_and_with_one_when_it_shall_not() {
+    let host = Namespace::new();
+    let can_be_changed = || host.try_run("nft", "add chain inet poplin somebody").status.success();
+    host.within(|| Rules::open().unwrap().apply(&from_nothing(&small())).unwrap());
+    let before = rules_of(&host.table());
+
+    host.within(|| {
+        let mut rules = Rules::open_shared().unwrap();
+        assert!(!can_be_changed(), "until it is begun anew");
+        rules.apply(&from_nothing(&small())).unwrap();
+        assert_eq!(rules.ownership(), Ownership::Open);
+        assert_eq!(rules_of(&host.table()), before);
+        assert!(can_be_changed());
+        rules.apply(&from_nothing(&small())).unwrap();
+        assert_eq!(rules_of(&host.table()), before, "what others did is put back");
+    });
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&from_nothing(&small())).unwrap();
+        assert_eq!(rules.ownership(), Ownership::Owned);
+        assert!(!can_be_changed());
+        assert_eq!(rules_of(&host.table()), before);
+    });
+}
+
+#[test]
 fn a_second_agent_is_refused_while_the_first_lives() {
     let host = Namespace::new();
 

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use poplin_proto::v1::DumpTableRequest;
 
 use crate::agent;
+use crate::door::Door;
 use crate::problem::{Exit, Problem};
 
 /// Write the table of this moment to a file in MRT (TABLE_DUMP_V2), which bgpdump and others read: every path that import maps let
@@ -22,12 +23,12 @@ pub(crate) struct Dump {
 }
 
 impl Dump {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let is_output = self.file == Path::new("-");
         if is_output && io::stdout().is_terminal() {
             return Err(Problem::new(Exit::Usage, "a table in MRT is not for a terminal").advice("name a file"));
         }
-        let mut pieces = agent::bgp(socket).await?.dump_table(DumpTableRequest {}).await?.into_inner();
+        let mut pieces = agent::bgp(door).await?.dump_table(DumpTableRequest {}).await?.into_inner();
         let mut out: Box<dyn Write> = match is_output {
             true => Box::new(io::stdout().lock()),
             false => Box::new(BufWriter::new(File::create(&self.file).map_err(|error| self.unwritten(&error))?)),

@@ -1,11 +1,11 @@
 //! `poplin bgp neighbor`: all there is to know of one session.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{GetNeighbourRequest, GetNeighbourResponse, LastNotification, MessageCounts};
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print};
 use crate::problem::Problem;
 use crate::status::{Form, sessions_table, span};
@@ -24,9 +24,9 @@ pub(crate) struct Neighbour {
 }
 
 impl Neighbour {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let request = GetNeighbourRequest { neighbour: self.neighbour };
-        let answer = agent::bgp(socket).await?.get_neighbour(request).await?.into_inner();
+        let answer = agent::bgp(door).await?.get_neighbour(request).await?.into_inner();
         print(&match self.output {
             Form::Text => rendered(&answer),
             Form::Json => json(&answer)?,

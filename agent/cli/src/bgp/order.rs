@@ -1,12 +1,12 @@
 //! `poplin bgp refresh` and `poplin bgp clear`: what can be asked of one session.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::order_neighbour_request::Order;
 use poplin_proto::v1::{OrderNeighbourRequest, OrderNeighbourResponse};
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::print;
 use crate::problem::Problem;
 
@@ -36,25 +36,25 @@ enum Direction {
 }
 
 impl Refresh {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        give(socket, self.neighbour, Order::AskAgain).await
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        give(door, self.neighbour, Order::AskAgain).await
     }
 }
 
 impl Clear {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let order = match self.soft {
             None => Order::Reset,
             Some(Direction::In) => Order::AskAgain,
             Some(Direction::Out) => Order::TellAgain,
         };
-        give(socket, self.neighbour, order).await
+        give(door, self.neighbour, order).await
     }
 }
 
-async fn give(socket: &Path, neighbour: String, order: Order) -> Result<ExitCode, Problem> {
+async fn give(door: &Door, neighbour: String, order: Order) -> Result<ExitCode, Problem> {
     let request = OrderNeighbourRequest { neighbour, order: order.into() };
-    let answer = agent::bgp(socket).await?.order_neighbour(request).await?.into_inner();
+    let answer = agent::bgp(door).await?.order_neighbour(request).await?.into_inner();
     let OrderNeighbourResponse { address, name } = &answer;
     print(&match order {
         Order::AskAgain => format!("asked {name} ({address}) for all its routes\n"),

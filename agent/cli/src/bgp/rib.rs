@@ -1,11 +1,11 @@
 //! `poplin bgp rib`: what was heard, what is used of it and why, and what was told.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{ListAdvertisedRequest, ListRoutesRequest, ListRoutesResponse};
 
 use crate::agent;
+use crate::door::Door;
 use crate::output::{json, print};
 use crate::problem::{Exit, Problem};
 use crate::routes::{advertised_table, table};
@@ -40,8 +40,8 @@ enum Side {
 }
 
 impl Rib {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let answer = self.ask(socket).await?;
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let answer = self.ask(door).await?;
         print(&match (self.output, self.side) {
             (Form::Json, _) => json(&answer)?,
             (Form::Text, Side::Out) => advertised_table(&answer),
@@ -55,14 +55,14 @@ impl Rib {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn ask(&self, socket: &Path) -> Result<ListRoutesResponse, Problem> {
+    async fn ask(&self, door: &Door) -> Result<ListRoutesResponse, Problem> {
         let (prefix, neighbour) = (self.prefix.clone(), self.peer.clone());
         if self.side == Side::Out {
             let request = ListAdvertisedRequest { neighbour, prefix };
-            return Ok(agent::bgp(socket).await?.list_advertised(request).await?.into_inner());
+            return Ok(agent::bgp(door).await?.list_advertised(request).await?.into_inner());
         }
         let request = ListRoutesRequest { prefix, neighbour };
-        let mut answer = agent::statuses(socket).await?.list_routes(request).await?.into_inner();
+        let mut answer = agent::statuses(door).await?.list_routes(request).await?.into_inner();
         if self.side == Side::Best && self.prefix.is_empty() {
             answer.routes.retain(|route| route.state == "best" || route.state == "used");
         }

@@ -1,11 +1,11 @@
 //! `poplin bgp watch`: best paths as they change.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{RouteChange, WatchRoutesRequest};
 
 use crate::agent;
+use crate::door::Door;
 use crate::moment::rfc3339;
 use crate::output::{print, unprintable};
 use crate::problem::{Exit, Problem};
@@ -23,8 +23,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) async fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        let mut changes = agent::bgp(socket).await?.watch_routes(WatchRoutesRequest {}).await?.into_inner();
+    pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let mut changes = agent::bgp(door).await?.watch_routes(WatchRoutesRequest {}).await?.into_inner();
         while let Some(change) = changes.message().await? {
             if change.lost > 0 {
                 eprintln!("{} changes are not listed: they came faster than they were read", change.lost);

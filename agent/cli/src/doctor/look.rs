@@ -19,12 +19,14 @@ use super::finding::Unseen;
 use super::reading::{Reading, Told, Way};
 use files::Configured;
 
+use crate::door::Door;
+
 /// How many ways are probed; each takes a thread and some packets.
 const WAYS: usize = 32;
 
-pub(super) async fn around(socket: &Path, config: &Path) -> Reading {
+pub(super) async fn around(door: &Door, config: &Path) -> Reading {
     let mut unseen = Vec::new();
-    let told = agent::asked(socket, &mut unseen).await;
+    let told = agent::asked(door, &mut unseen).await;
     let mut reading = Reading { agent: Some(told), now: now(), ..Reading::default() };
     let configured = files::configured(config, &mut unseen);
     ground(&mut reading, &configured, &mut unseen);

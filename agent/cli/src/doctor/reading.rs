@@ -155,9 +155,11 @@ impl Reading {
         self.agent.as_ref().and_then(|told| told.as_ref().ok())
     }
 
-    /// Files the agent uses, or that its configuration names.
+    /// Files the agent uses, or that its configuration names. Of those of its API it does not tell.
     pub(super) fn files(told: Option<&Told>, configured: Vec<CredentialFile>) -> Vec<CredentialFile> {
-        told.map_or(configured, |told| told.store.files.clone())
+        let Some(told) = told else { return configured };
+        let of_api = configured.into_iter().filter(|file| file.setting.starts_with("api."));
+        told.store.files.iter().cloned().chain(of_api).collect()
     }
 
     /// Interfaces that lead out: with a route by a gateway, and no container's.

@@ -35,6 +35,18 @@ fn a_file_says_what_a_store_would_hold() {
 }
 
 #[test]
+fn who_may_ask_a_speaker_stands_in_its_file_as_in_a_hosts() {
+    let file =
+        format!("{FILE}\n[api]\nread = ['CN=grafana']\nlisten = '192.0.2.1:9470'\nca = 'a'\ncert = 'b'\nkey = 'c'");
+    let (allowed, remote) = SpeakerFile::parse(&file).unwrap().lasting.api.check().unwrap();
+
+    assert_eq!(allowed.read, vec!["CN=grafana".parse().unwrap()]);
+    assert!(remote.is_some());
+    let wrong = SpeakerFile::parse(&format!("{FILE}\n[api]\nlisen = '192.0.2.1:9470'")).unwrap_err();
+    assert!(format!("{wrong:#}").contains("lisen"), "{wrong:#}");
+}
+
+#[test]
 fn who_is_told_by_bmp_stands_in_the_file_and_is_checked() {
     let stations =
         "addresses = [\"192.0.2.1\"]\nmonitoringStations = [{ address = \"192.0.2.9\", views = [\"loc-rib\"] }]";

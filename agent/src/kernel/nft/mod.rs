@@ -61,7 +61,7 @@ pub enum Ownership {
     Unknown,
     /// The kernel refuses everybody else, and keeps the table when we die.
     Owned,
-    /// The kernel is older than 6.9: anybody may change the table, and we are told when they do.
+    /// The kernel is older than 6.9, or the operator wants it so: anybody may change the table, and we are told when they do.
     Open,
 }
 
@@ -125,6 +125,14 @@ impl Rules {
         conversation.widen(SEND_OCTETS, RECEIVE_OCTETS).map_err(RulesError::Socket)?;
         let mut rules = Self { conversation, ownership: Ownership::Unknown, is_owned: Arc::default() };
         rules.adopt()?;
+        Ok(rules)
+    }
+
+    /// The same, and leaves the table open to others. One that has an owner is ours until it is begun anew, for its flags cannot be taken off.
+    pub fn open_shared() -> Result<Self, RulesError> {
+        let mut rules = Self::open()?;
+        rules.ownership = Ownership::Open;
+        rules.is_owned.store(false, Ordering::Relaxed);
         Ok(rules)
     }
 

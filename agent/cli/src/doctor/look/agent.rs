@@ -1,6 +1,5 @@
 //! Asks the agent for all that it knows. One that takes a call and says nothing is as silent as one that is not there.
 
-use std::path::Path;
 use std::time::Duration;
 
 use poplin_proto::v1::resource::Object;
@@ -9,6 +8,7 @@ use poplin_proto::v1::{CheckAddressesRequest, ExamineStoreRequest, GetStatusRequ
 use crate::agent::{all, ipam, resources, statuses};
 use crate::doctor::finding::Unseen;
 use crate::doctor::reading::Told;
+use crate::door::Door;
 use crate::problem::Problem;
 
 /// What it knows by heart takes it microseconds.
@@ -18,22 +18,22 @@ const BY_HEART: Duration = Duration::from_secs(3);
 const BY_STORE: Duration = Duration::from_secs(12);
 
 /// All of it, or why it says nothing and what to try.
-pub(super) async fn asked(socket: &Path, unseen: &mut Vec<Unseen>) -> Result<Told, (String, String)> {
+pub(super) async fn asked(door: &Door, unseen: &mut Vec<Unseen>) -> Result<Told, (String, String)> {
     let status = tokio::time::timeout(BY_HEART, async {
-        Ok::<_, Problem>(statuses(socket).await?.get_status(GetStatusRequest {}).await?.into_inner())
+        Ok::<_, Problem>(statuses(door).await?.get_status(GetStatusRequest {}).await?.into_inner())
     });
     let status = match status.await {
         Ok(Ok(status)) => status,
         Ok(Err(problem)) => return Err(problem.words()),
         Err(_) => {
             let advice = "see its log; kill -9 and a new start harm no traffic";
-            return Err((format!("{} takes calls and says nothing", socket.display()), advice.to_owned()));
+            return Err((format!("{door} takes calls and says nothing"), advice.to_owned()));
         }
     };
     let mut told = Told { status, ..Told::default() };
-    bounded("the store's members", unseen, store(socket, &mut told)).await;
-    bounded("what is declared", unseen, declared(socket, &mut told)).await;
-    bounded("the records of addresses", unseen, addresses(socket, &mut told)).await;
+    bounded("the store's members", unseen, store(door, &mut told)).await;
+    bounded("what is declared", unseen, declared(door, &mut told)).await;
+    bounded("the records of addresses", unseen, addresses(door, &mut told)).await;
     Ok(told)
 }
 
@@ -46,13 +46,13 @@ async fn bounded(what: &'static str, unseen: &mut Vec<Unseen>, asked: impl Futur
     unseen.push(Unseen { what, reason });
 }
 
-async fn store(socket: &Path, told: &mut Told) -> Result<(), Problem> {
-    told.store = statuses(socket).await?.examine_store(ExamineStoreRequest {}).await?.into_inner();
+async fn store(door: &Door, told: &mut Told) -> Result<(), Problem> {
+    told.store = statuses(door).await?.examine_store(ExamineStoreRequest {}).await?.into_inner();
     Ok(())
 }
 
-async fn declared(socket: &Path, told: &mut Told) -> Result<(), Problem> {
-    let mut client = resources(socket).await?;
+async fn declared(door: &Door, told: &mut Told) -> Result<(), Problem> {
+    let mut client = resources(door).await?;
     for kind in ["Host", "FabricConfig", "Endpoint"] {
         for resource in all(&mut client, kind, "").await? {
             let name = resource.name().to_owned();
@@ -79,8 +79,8 @@ fn take(told: &mut Told, name: String, object: Option<Object>) {
     }
 }
 
-async fn addresses(socket: &Path, told: &mut Told) -> Result<(), Problem> {
-    let mut client = ipam(socket).await?;
+async fn addresses(door: &Door, told: &mut Told) -> Result<(), Problem> {
+    let mut client = ipam(door).await?;
     told.pools = client.show(ShowAddressesRequest::default()).await?.into_inner().pools;
     told.addresses = client.check(CheckAddressesRequest::default()).await?.into_inner().findings;
     Ok(())

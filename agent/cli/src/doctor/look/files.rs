@@ -26,6 +26,16 @@ pub(super) struct Configured {
     etcd_cert: Option<PathBuf>,
     etcd_key: Option<PathBuf>,
     etcd_password_file: Option<PathBuf>,
+    api: Api,
+}
+
+/// What others than this host know the agent by.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Api {
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 impl Configured {
@@ -35,6 +45,9 @@ impl Configured {
             ("etcd-cert", &self.etcd_cert),
             ("etcd-key", &self.etcd_key),
             ("etcd-password-file", &self.etcd_password_file),
+            ("api.ca", &self.api.ca),
+            ("api.cert", &self.api.cert),
+            ("api.key", &self.api.key),
         ];
         let named = all.into_iter().filter_map(|(setting, path)| Some((setting, path.as_ref()?)));
         let file = |(setting, path): (&str, &PathBuf)| CredentialFile {
@@ -63,7 +76,9 @@ pub(super) fn configured(path: &Path, unseen: &mut Vec<Unseen>) -> Configured {
 /// Certificates are read; of a secret only the mode is looked at.
 pub(super) fn certificate(file: &CredentialFile) -> Certificate {
     let content = match file.error.as_str() {
-        "" if file.setting == "etcd-ca" || file.setting == "etcd-cert" => certificates(&file.path),
+        "" if matches!(file.setting.as_str(), "etcd-ca" | "etcd-cert" | "api.ca" | "api.cert") => {
+            certificates(&file.path)
+        }
         "" => {
             fs::metadata(&file.path).map(|is| Held::Secret(is.permissions().mode())).map_err(|error| error.to_string())
         }

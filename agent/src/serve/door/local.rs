@@ -1,0 +1,169 @@
+//! The socket: who may use it, and who holds it already.
+//!
+//! In: a path. Out: guests, of whom the kernel has said which user they are; which groups a user is in, the system's own database says.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use tokio::net::unix::UCred;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::sleep;
+
+use super::allowed::Allowed;
+use super::guest::{Caller, Guest};
+use super::right::Right;
+use super::who::Who;
+
+/// Owner and group may speak, others may not.
+const MODE: u32 = 0o660;
+
+/// Everybody may speak, and each is asked who they are: where the operator has named users or groups.
+const MODE_FOR_ALL: u32 = 0o666;
+
+/// How many connections users other than root and our own may have, all together. A command has one for as long as it runs.
+const SEATS: usize = 256;
+
+/// Why the socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody answers there.
+    #[error("another program serves on {}", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The path cannot be used.
+    #[error("cannot open the socket {}", path.display())]
+    Path {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Opens the socket, taking the place of one whose program is gone. It is open to all where users or groups are let in.
+pub fn listen(path: &Path, allowed: &Allowed) -> Result<UnixListener, ListenError> {
+    if BlockingStream::connect(path).is_ok() {
+        return Err(ListenError::InUse { path: path.to_owned() });
+    }
+    let mode = if allowed.names_locals() { MODE_FOR_ALL } else { MODE };
+    open(path, mode).map_err(|source| ListenError::Path { path: path.to_owned(), source })
+}
+
+fn open(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    Ok(listener)
+}
+
+/// Tells of everybody who comes, until the future is dropped.
+pub async fn receive(listener: UnixListener, allowed: Arc<Allowed>, guests: mpsc::Sender<Guest>) {
+    let seats = Arc::new(Semaphore::new(SEATS));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => meet(stream, &allowed, &seats, &guests).await,
+            Err(error) => {
+                tracing::warn!("cannot accept a call: {error}");
+                sleep(Duration::from_millis(100)).await; // out of descriptors: do not spin
+            }
+        }
+    }
+}
+
+/// Root and our own user come in at once and always; who else comes when all seats are taken is hung up on.
+async fn meet(stream: UnixStream, allowed: &Arc<Allowed>, seats: &Arc<Semaphore>, guests: &mpsc::Sender<Guest>) {
+    let Ok(user) = stream.peer_cred() else { return };
+    if user.uid() == 0 || user.uid() == rustix::process::geteuid().as_raw() {
+        let caller = Caller { name: format!("user {}", user.uid()), right: Some(Right::Admin), until: None };
+        let _ = guests.send(Guest::new(stream, caller, None)).await; // the agent is stopping
+        return;
+    }
+    let Ok(seat) = seats.clone().try_acquire_owned() else { return };
+    tokio::spawn(look_up(stream, user, seat, allowed.clone(), guests.clone()));
+}
+
+/// The database may be far away, so nobody waits for it but who is looked for in it.
+async fn look_up(
+    stream: UnixStream,
+    user: UCred,
+    seat: OwnedSemaphorePermit,
+    allowed: Arc<Allowed>,
+    guests: mpsc::Sender<Guest>,
+) {
+    let caller = tokio::task::spawn_blocking(move || ordinary(user.uid(), user.gid(), &allowed)).await;
+    if let Ok(caller) = caller {
+        let _ = guests.send(Guest::new(stream, caller, Some(seat))).await; // the agent is stopping
+    }
+}
+
+fn ordinary(uid: u32, gid: u32, allowed: &Allowed) -> Caller {
+    let account = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    let groups = groups(gid, account.as_ref());
+    let right = allowed.of_local(|who| match who {
+        Who::User(name) => account.as_ref().is_some_and(|user| user.name == *name) || name.parse() == Ok(uid),
+        Who::Group(name) => group(name).is_some_and(|group| groups.contains(&group)),
+        Who::Organization(_) | Who::CommonName(_) | Who::Uri(_) => false,
+    });
+    let name = account.map_or_else(|| format!("user {uid}"), |user| format!("user {uid} ({})", user.name));
+    Caller { name, right, until: None }
+}
+
+/// The group the caller runs as, and all its user is in.
+fn groups(gid: u32, account: Option<&User>) -> Vec<Gid> {
+    let named = account.and_then(|user| std::ffi::CString::new(user.name.clone()).ok().zip(Some(user.gid)));
+    let mut groups = named.and_then(|(name, first)| getgrouplist(&name, first).ok()).unwrap_or_default();
+    groups.push(Gid::from_raw(gid));
+    groups
+}
+
+/// By number, or by name.
+fn group(name: &str) -> Option<Gid> {
+    match name.parse() {
+        Ok(number) => Some(Gid::from_raw(number)),
+        Err(_) => Group::from_name(name).ok().flatten().map(|group| group.gid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A user and a group that every Debian has.
+    const NOBODY: u32 = 65534;
+
+    fn right_of(uid: u32, gid: u32, who: &str) -> Option<Right> {
+        let allowed = Allowed { operate: vec![who.parse().unwrap()], ..Allowed::default() };
+        ordinary(uid, gid, &allowed).right
+    }
+
+    #[test]
+    fn a_user_is_meant_by_name_by_number_and_by_each_group() {
+        for who in ["user:nobody", "user:65534", "group:nogroup", "group:65534"] {
+            assert_eq!(right_of(NOBODY, NOBODY, who), Some(Right::Operate), "{who}");
+        }
+        assert_eq!(right_of(NOBODY, 4242, "group:4242"), Some(Right::Operate), "the group it runs as");
+        assert_eq!(right_of(NOBODY, 4242, "group:nogroup"), Some(Right::Operate), "its group in the database");
+    }
+
+    #[test]
+    fn a_user_of_another_name_or_group_is_not_meant() {
+        for who in ["user:daemon", "user:1", "group:daemon", "group:nobody-knows-it", "CN=nobody", "O=nogroup"] {
+            assert_eq!(right_of(NOBODY, NOBODY, who), None, "{who}");
+        }
+        assert_eq!(right_of(4_242_424, 4242, "user:nobody"), None, "one of whom the database knows nothing");
+    }
+}

@@ -1,0 +1,32 @@
+//! Who comes in by gRPC, and how far: a unix socket for this host, TLS over TCP for others where the operator wants it.
+//!
+//! In: connections. Out: calls that their caller may make, each with what it may do; all others are refused here, with words. The kernel says who
+//! is at the other end of a socket, an authority vouches for who shows a certificate; what either may do the operator has written down.
+//!
+//! ```text
+//! local  ─ user and groups ┐
+//!                          ├─ guest: a connection, and who it is ─ guard: may this caller call this?
+//! remote ─ certificate     ┘
+//! ```
+
+mod right;
+
+mod allowed;
+mod who;
+
+mod guest;
+mod identity;
+mod local;
+mod names;
+mod remote;
+
+mod guard;
+
+pub use allowed::Allowed;
+pub(super) use guard::{Guard, may_change};
+pub use guest::Guest;
+pub use identity::ServerFiles;
+pub use local::{ListenError, listen, receive};
+pub use remote::{Remote, RemoteError, admit, bind};
+pub use right::Right;
+pub use who::{Who, WhoError};

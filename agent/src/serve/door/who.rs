@@ -1,0 +1,88 @@
+//! Whom an operator means: a user or group of this host, or the holder of a certificate.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One entry of a list of those who are let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// `user:NAME`, or by number; over the socket.
+    User(String),
+    /// `group:NAME`, or by number; over the socket.
+    Group(String),
+    /// `O=NAME`: an organization of the certificate's subject, which is where Kubernetes has its groups.
+    Organization(String),
+    /// `CN=NAME`: the common name of the certificate's subject.
+    CommonName(String),
+    /// `URI=spiffe://…`: a name of that kind in the certificate (RFC 5280 §4.2.1.6).
+    Uri(String),
+}
+
+/// What a name of one kind means.
+type Form = fn(String) -> Who;
+
+/// The text names nobody.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names nobody; write user:NAME, group:NAME, O=NAME, CN=NAME or URI=NAME")]
+pub struct WhoError(String);
+
+impl Who {
+    /// Whether it means somebody of this host.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::User(_) | Self::Group(_) => true,
+            Self::Organization(_) | Self::CommonName(_) | Self::Uri(_) => false,
+        }
+    }
+}
+
+impl FromStr for Who {
+    type Err = WhoError;
+
+    fn from_str(text: &str) -> Result<Self, WhoError> {
+        let forms: [(&str, Form); 5] = [
+            ("user:", Self::User),
+            ("group:", Self::Group),
+            ("O=", Self::Organization),
+            ("CN=", Self::CommonName),
+            ("URI=", Self::Uri),
+        ];
+        let named = forms.into_iter().find_map(|(prefix, form)| Some((form, text.strip_prefix(prefix)?)));
+        match named {
+            Some((form, name)) if !name.is_empty() => Ok(form(name.to_owned())),
+            Some(_) | None => Err(WhoError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(f, "user:{name}"),
+            Self::Group(name) => write!(f, "group:{name}"),
+            Self::Organization(name) => write!(f, "O={name}"),
+            Self::CommonName(name) => write!(f, "CN={name}"),
+            Self::Uri(name) => write!(f, "URI={name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_is_read_as_it_is_written() {
+        for text in ["user:alice", "group:100", "O=poplin:admin", "CN=web 1, Berlin", "URI=spiffe://x/ns/y"] {
+            assert_eq!(text.parse::<Who>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_text_that_names_nobody_is_refused_with_the_forms_there_are() {
+        for text in ["", "alice", "user:", "O=", "o=x", "OU=x"] {
+            let error = text.parse::<Who>().unwrap_err().to_string();
+            assert!(error.contains(&format!("{text:?} names nobody; write user:NAME")), "{error}");
+        }
+    }
+}

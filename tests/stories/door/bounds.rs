@@ -1,0 +1,34 @@
+//! Those who come too often, and say too much.
+
+use poplin_lab::{told, until};
+
+use super::{Host, POLICY, READER, STRANGER};
+
+#[test]
+fn strangers_cannot_keep_the_operator_out_by_coming_often() {
+    const COME: &str = "use IO::Socket::UNIX; $| = 1;
+        push @s, IO::Socket::UNIX->new(Peer => $ARGV[0]) for 1..400; print qq(all came\n); sleep 600";
+    let host = Host::start(&["--api-read", "user:61001"]);
+    let socket = host.agent.socket().display().to_string();
+    let user = STRANGER.0.to_string();
+    let crowd = ["--reuid", &user, "--regid", &user, "--clear-groups", "perl", "-e", COME, &socket];
+
+    let crowd = host.agent.namespace().spawn(host.directory.join("crowd.log"), "setpriv", &crowd);
+    until("all came", || crowd.said().contains("all came"));
+
+    host.agent.poplin(&["status"]);
+    assert_eq!(host.by(READER, &["status"]).status.code(), Some(5), "there is no seat left for others");
+    drop(crowd);
+    until("the next has a seat", || host.by(READER, &["status"]).status.success());
+}
+
+#[test]
+fn a_request_that_is_too_long_is_refused_and_the_next_one_is_served() {
+    let host = Host::start(&[]);
+    let long = host.file("long.yaml", &format!("{POLICY}\n# {}\n", "x".repeat(17 << 20)));
+
+    let refused = host.agent.try_poplin(&["apply", "-f", &long]);
+
+    assert!(told(&refused).contains("16777216"), "{}", told(&refused));
+    host.agent.apply(POLICY);
+}
