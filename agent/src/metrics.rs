@@ -67,6 +67,15 @@ fn about_host(text: &mut Text, host: &Status) {
         "Whether the kernel refused the last step and it is tried again.",
     );
     text.sample(&[], u64::from(host.kernel_error.is_some()));
+    text.family(
+        "poplin_store_unreadable",
+        Kind::Gauge,
+        "Objects of the store that cannot be read, by whether their last good form is in force.",
+    );
+    for known in [true, false] {
+        let count = host.unreadable.iter().filter(|(_, is_known)| *is_known == known).count();
+        text.sample(&[("last_good", known.to_string())], count as u64);
+    }
     text.family("poplin_endpoints", Kind::Gauge, "Endpoints attached to this host.");
     text.sample(&[], host.endpoints as u64);
     text.family("poplin_policies", Kind::Gauge, "Policies of the fabric.");

@@ -20,6 +20,7 @@ mod services;
 mod spoof;
 mod staged;
 mod unprivileged;
+mod unreadable;
 
 mod bad_input;
 mod chains;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use poplin_proto::v1::{
     BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, NextHopStatus, PrefixCount, ServiceStatus,
-    SessionStatus, StoreStatus,
+    SessionStatus, StoreStatus, UnreadableObject,
 };
 use tokio::time::Instant;
 
@@ -93,6 +93,7 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
         Some(store) => complaints.push(format!("the store is not connected: {}", store.error)),
         None => complaints.push("there is no store yet".to_owned()),
     }
+    complaints.extend(status.unreadable.iter().map(unread));
     if !status.kernel_error.is_empty() {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
     }
@@ -104,6 +105,16 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
     }));
     complaints.extend(status.sessions.iter().flat_map(excesses));
     complaints
+}
+
+/// What cannot be read of the store, and what that means.
+pub(crate) fn unread(object: &UnreadableObject) -> String {
+    let UnreadableObject { key, reason, last_good_in_force, .. } = object;
+    let meanwhile = match last_good_in_force {
+        true => "its last good form stays in force",
+        false => "this host never knew a good form of it, and keeps closed what it may have closed",
+    };
+    format!("the value of {key} cannot be read: {reason}; {meanwhile}")
 }
 
 /// Families of which a neighbour announces more than it may, and is only warned of.

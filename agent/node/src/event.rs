@@ -7,6 +7,7 @@ use poplin_bgp::Zone;
 use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
 use crate::object::{Object, ObjectKey, Versioned};
+use crate::quarantine::Unreadable;
 use crate::request::{Attach, Detach, Hold, Renew, RequestId};
 use crate::service::Probe;
 use crate::transaction::{TransactionId, TransactionOutcome};
@@ -23,7 +24,7 @@ pub enum Event {
         /// Everything in it that can be read.
         objects: Vec<Versioned<Object>>,
         /// What stands there and cannot be read: its last good form, if one is known, stays in force.
-        unreadable: Vec<ObjectKey>,
+        unreadable: Vec<Unreadable>,
     },
     /// One transaction of somebody changed the store.
     StoreChanged {
@@ -31,6 +32,8 @@ pub enum Event {
         revision: i64,
         /// Written.
         puts: Vec<Versioned<Object>>,
+        /// Written so that it cannot be read.
+        unreadable: Vec<Unreadable>,
         /// Removed.
         deletes: Vec<ObjectKey>,
     },

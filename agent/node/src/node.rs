@@ -209,8 +209,10 @@ impl Node {
         self.has_world_moved |= !matches!(event, Event::Bgp(_));
         match event {
             Event::Tick => self.tick_speaker(now),
-            Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, &unreadable),
-            Event::StoreChanged { revision, puts, deletes } => self.store_changed(revision, puts, deletes),
+            Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, unreadable),
+            Event::StoreChanged { revision, puts, unreadable, deletes } => {
+                self.store_changed(revision, puts, unreadable, deletes);
+            }
             Event::StoreLost { reason } => self.store_lost(reason),
             Event::TransactionDone { id, outcome } => self.transaction_done(now, id, outcome),
             Event::KernelRead(state) => self.kernel_read(state),

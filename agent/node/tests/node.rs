@@ -355,7 +355,7 @@ fn a_name_that_is_somebody_elses_by_now_is_not_deleted() {
     other.host = HostName::new("h2");
     desk.revision += 2;
     let puts = vec![Versioned { value: Object::Endpoint(other), version: desk.revision }];
-    desk.tell(Event::StoreChanged { revision: desk.revision, puts, deletes: vec![] });
+    desk.tell(Event::StoreChanged { revision: desk.revision, puts, unreadable: vec![], deletes: vec![] });
     desk.wait(Duration::from_millis(500));
 
     assert_eq!(desk.transaction, None);
@@ -368,7 +368,7 @@ fn an_address_of_a_pool_that_is_gone_is_given_back() {
     desk.attach_wholly(wish("web"));
     desk.revision += 1;
     let deletes = vec![ObjectKey::Pool(PoolName::new("four"))];
-    desk.tell(Event::StoreChanged { revision: desk.revision, puts: vec![], deletes });
+    desk.tell(Event::StoreChanged { revision: desk.revision, puts: vec![], unreadable: vec![], deletes });
 
     desk.detach("web");
     desk.finish_batches();

@@ -151,7 +151,7 @@ impl ResourceService for Service {
         let all = self.all(&request.kind, &request.selector);
         let next = if start + 2 < all.len() { (start + 2).to_string() } else { String::new() };
         let resources = all.into_iter().skip(start).take(2).collect();
-        Ok(Response::new(ListResponse { resources, next_page_token: next, revision: 1 }))
+        Ok(Response::new(ListResponse { resources, next_page_token: next, revision: 1, unreadable: Vec::new() }))
     }
 
     /// What is there, then the first of it deleted, then the end.

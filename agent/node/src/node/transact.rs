@@ -209,10 +209,10 @@ impl Node {
         let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.id == id) else { return };
         match outcome {
             TransactionOutcome::Committed { revision } => self.committed(id, revision, in_flight),
-            TransactionOutcome::Refused { revision, current } => {
+            TransactionOutcome::Refused { revision, current, unreadable } => {
                 let compared = in_flight.transaction.compares.iter().map(|compare| compare.key().clone()).collect();
                 if let Some(mirror) = &mut self.mirror {
-                    mirror.correct(revision, compared, current);
+                    mirror.correct(revision, compared, current, unreadable);
                 }
                 self.policing.touch();
                 self.jobs.step_back(id);
