@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use poplin_node::Event;
-use poplin_node::object::{Object, Versioned};
+use poplin_node::object::{Object, ObjectKey, Versioned};
 use poplin_node::quarantine::Unreadable;
 use poplin_node::transaction::{Compare as TypedCompare, Transaction as TypedTransaction, TransactionOutcome};
 
+use crate::memory::Recalled;
 use crate::resource::{decode, encode, key_of, path_of};
 use crate::store::{Change, Compare, Entry, Followed, Operation, Outcome, Store, Transaction};
 
@@ -48,6 +49,11 @@ impl Hearing {
         }
     }
 
+    /// Whether the value of a key could not be read when it was last heard of.
+    pub(crate) fn is_unreadable(&self, key: &str) -> bool {
+        self.reported.contains_key(key)
+    }
+
     /// Each that cannot be read is told of once, and once more when it can be again.
     fn report(&mut self, objects: &[Versioned<Object>], unreadable: &[Unreadable]) {
         for one in unreadable {
@@ -67,6 +73,20 @@ impl Hearing {
                 tracing::info!("the value of {key} can be read again");
             }
         }
+    }
+}
+
+/// What an earlier life knew, as an event.
+pub(crate) fn recalled(recalled: Recalled) -> Event {
+    Event::StoreRecalled { revision: recalled.revision, objects: read(&recalled.entries).0 }
+}
+
+/// The key under which an earlier life may have known a good form of what cannot be read. A host's record its own agent writes anew, and
+/// nothing is applied before that is there.
+pub(crate) fn good_form_of(unreadable: &Unreadable) -> Option<String> {
+    match &unreadable.key {
+        ObjectKey::Host(_) => None,
+        key => Some(path_of(key)),
     }
 }
 

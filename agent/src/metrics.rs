@@ -67,6 +67,12 @@ fn about_host(text: &mut Text, host: &Status) {
         "Whether the kernel refused the last step and it is tried again.",
     );
     text.sample(&[], u64::from(host.kernel_error.is_some()));
+    let help = "Whether the host lives from what an earlier life knew of the store.";
+    text.family("poplin_store_from_memory", Kind::Gauge, help);
+    text.sample(&[], u64::from(host.is_recalled));
+    let help = "Endpoints that left while the store was away, and that it is still to be told of.";
+    text.family("poplin_store_owed", Kind::Gauge, help);
+    text.sample(&[], host.owed as u64);
     text.family(
         "poplin_store_unreadable",
         Kind::Gauge,

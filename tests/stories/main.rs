@@ -19,6 +19,7 @@ mod published;
 mod services;
 mod spoof;
 mod staged;
+mod store_away;
 mod unprivileged;
 mod unreadable;
 

@@ -1,11 +1,13 @@
 //! Everything that can happen to a node.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use poplin_bgp::Zone;
 
 use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
+use crate::name::AttachmentId;
 use crate::object::{Object, ObjectKey, Versioned};
 use crate::quarantine::Unreadable;
 use crate::request::{Attach, Detach, Hold, Renew, RequestId};
@@ -26,6 +28,16 @@ pub enum Event {
         /// What stands there and cannot be read: its last good form, if one is known, stays in force.
         unreadable: Vec<Unreadable>,
     },
+    /// The store has not answered yet, and an earlier life of this host wrote down what it knew of it. It counts until the store is read.
+    StoreRecalled {
+        /// The revision it was true at.
+        revision: i64,
+        /// Everything that could be read.
+        objects: Vec<Versioned<Object>>,
+    },
+    /// An earlier life let these attachments go while the store was away, and never told it: the last
+    /// [`Action::Owe`](crate::action::Action::Owe), before anything else.
+    DebtsRecalled(BTreeSet<AttachmentId>),
     /// One transaction of somebody changed the store.
     StoreChanged {
         /// Its revision.

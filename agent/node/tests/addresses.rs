@@ -70,6 +70,7 @@ impl Desk {
                 | Action::EndFlows(_)
                 | Action::Probe(_)
                 | Action::Discover(_)
+                | Action::Owe(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)

@@ -321,6 +321,7 @@ impl Room {
                 Action::Transact(_, transaction) => panic!("{transaction:?}"),
                 Action::Answer(..)
                 | Action::Discover(_)
+                | Action::Owe(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)

@@ -137,6 +137,7 @@ impl Desk {
                 Action::OpenNameDoors(doors) => self.doors = doors,
                 Action::Apply(_)
                 | Action::Transact(..)
+                | Action::Owe(_)
                 | Action::ReadFlows(_)
                 | Action::EndFlows(_)
                 | Action::Answer(..)

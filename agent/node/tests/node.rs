@@ -73,6 +73,7 @@ impl Desk {
                 Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
                 Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
                 Action::Discover(_)
+                | Action::Owe(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)
@@ -441,9 +442,8 @@ fn a_namespace_that_does_not_exist_is_told_and_leaves_nothing() {
 }
 
 #[test]
-fn a_removal_the_store_cannot_hear_of_is_refused_in_time() {
+fn a_removal_of_which_nobody_knows_whether_it_is_one_is_refused_in_time() {
     let mut desk = Desk::at_rest(vec![four()]);
-    desk.attach_wholly(wish("web"));
     desk.tell(Event::StoreLost { reason: "away".to_owned() });
 
     desk.detach("web");

@@ -33,7 +33,7 @@ pub(crate) use workloads::refused;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 use poplin_bgp::{Address, Advertised, NeighbourDetail, Order, OrderRefusal};
@@ -121,6 +121,8 @@ pub struct Desk {
     pub role: Role,
     /// Whether the head has read the store and the kernel.
     pub ready: watch::Receiver<bool>,
+    /// Until when an earlier life knew the store, if it wrote that down.
+    pub known_at: Option<SystemTime>,
 }
 
 impl Desk {

@@ -1,5 +1,7 @@
 //! StatusService: this host at this moment.
 
+use std::time::SystemTime;
+
 use poplin_bgp::bfd::{Diagnostic, Path};
 use poplin_bgp::wire::Family;
 use poplin_node::name::EndpointName;
@@ -30,6 +32,9 @@ impl StatusService for StatusDoor {
             connected: host.store_error.is_none(),
             revision: host.revision,
             error: host.store_error.clone().unwrap_or_default(),
+            from_memory: host.is_recalled,
+            memory_age_seconds: if host.is_recalled { age(self.0.known_at) } else { 0 },
+            owed: count(host.owed),
         };
         Ok(Response::new(response(host, store)))
     }
@@ -169,6 +174,10 @@ fn file(file: store::CredentialFile) -> CredentialFile {
         setting: file.setting.to_owned(),
         error: file.error.unwrap_or_default(),
     }
+}
+
+fn age(since: Option<SystemTime>) -> u64 {
+    since.and_then(|since| since.elapsed().ok()).map_or(0, |age| age.as_secs())
 }
 
 fn unreadable((one, is_known): (Unreadable, bool)) -> UnreadableObject {

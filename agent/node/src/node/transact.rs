@@ -201,6 +201,9 @@ impl Node {
     /// Ends a job with its answer.
     pub(super) fn finish(&mut self, attachment: &AttachmentId, answer: Answer) {
         if let Some(job) = self.jobs.end(attachment) {
+            if matches!(answer, Answer::Detached(_)) {
+                self.pay(attachment);
+            }
             self.answer(job.request, answer);
         }
     }
@@ -307,6 +310,7 @@ impl Node {
     /// Nothing is left of an attachment.
     fn departed(&mut self, attachment: &AttachmentId) {
         self.uncertain.remove(attachment);
+        self.pay(attachment);
         let Some(job) = self.jobs.end(attachment) else { return };
         let answer = match (job.wish, job.stage) {
             (Wish::Undo(refusal), _) => Answer::Refused(refusal),

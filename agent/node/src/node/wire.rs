@@ -95,7 +95,7 @@ impl Node {
 
     /// What the kernel should hold.
     fn desired(&mut self) -> Option<(Desired, Option<Load>)> {
-        let departing = self.jobs.departing();
+        let departing = self.departing();
         let mirror = self.mirror.as_ref()?;
         let own = mirror.blocks_of(&self.identity.host);
         let own = own.map(|block| (block.cidr, Target::Blackhole));
@@ -122,9 +122,10 @@ impl Node {
         Some((desired, due))
     }
 
-    /// Whether a link here may be that of an endpoint which nobody can know at this moment.
+    /// Whether a link here may be that of an endpoint which nobody can know at this moment: one that cannot be read, or that came after what
+    /// is recalled was written down.
     fn has_strangers(&self, mirror: &Mirror) -> bool {
-        mirror.unknown().any(|key| matches!(key, ObjectKey::Endpoint(_) | ObjectKey::Block(..)))
+        self.is_recalled || mirror.unknown().any(|key| matches!(key, ObjectKey::Endpoint(_) | ObjectKey::Block(..)))
     }
 
     pub(super) fn steps_done(&mut self, now: Instant, result: Result<(), StepFailure>) {
