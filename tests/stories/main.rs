@@ -20,6 +20,7 @@ mod services;
 mod spoof;
 mod staged;
 mod store_away;
+mod transfer;
 mod unprivileged;
 mod unreadable;
 

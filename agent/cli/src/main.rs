@@ -20,9 +20,11 @@ mod diff;
 mod doctor;
 mod drops;
 mod explain;
+mod export;
 mod files;
 mod get;
 mod host;
+mod import;
 mod ipam;
 mod joining;
 mod kind;
@@ -74,6 +76,8 @@ enum Verb {
     Convert(convert::Convert),
     Get(get::Get),
     Delete(delete::Delete),
+    Export(export::Export),
+    Import(import::Import),
     Attach(attach::Attach),
     Detach(detach::Detach),
     Run(run::Run),
@@ -113,6 +117,8 @@ async fn run(CommandLine { socket, verb }: CommandLine) -> Result<ExitCode, Prob
         Verb::Convert(convert) => convert.run(),
         Verb::Get(get) => get.run(&socket).await,
         Verb::Delete(delete) => delete.run(&socket).await,
+        Verb::Export(export) => export.run(&socket).await,
+        Verb::Import(import) => import.run(&socket).await,
         Verb::Attach(attach) => attach.run(&socket).await,
         Verb::Detach(detach) => detach.run(&socket).await,
         Verb::Run(run) => run.run(&socket).await,

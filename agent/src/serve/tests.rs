@@ -1,6 +1,7 @@
 //! What may be declared and deleted, tried against a real embedded store.
 
 mod networks;
+mod transfer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
