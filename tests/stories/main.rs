@@ -12,6 +12,8 @@ mod death;
 mod doctor;
 mod drift;
 mod drops;
+mod etcd_days;
+mod etcd_members;
 mod flows;
 mod host_endpoints;
 mod outgoing;
