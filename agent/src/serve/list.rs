@@ -50,7 +50,7 @@ pub(super) async fn list(store: &dyn Store, request: &ListRequest) -> Result<Lis
     let mut resources: Vec<Resource> = readable.filter(|one| admits(&selector, one)).take(size + 1).collect();
     let has_more = resources.len() > size;
     resources.truncate(size);
-    let last = resources.last().map(|one| one.name().to_owned());
+    let last = resources.last().map(Resource::qualified_name);
     let next_page_token = last.filter(|_| has_more).unwrap_or_default();
     Ok(ListResponse { resources, next_page_token, revision: snapshot.revision, unreadable })
 }

@@ -94,6 +94,28 @@ async fn a_file_with_one_bad_document_changes_nothing() {
 }
 
 #[tokio::test]
+async fn pages_of_what_lives_in_namespaces_have_an_end() {
+    let shelf = Shelf::new().await;
+    for name in ["{name: a, namespace: shop}", "{name: b, namespace: bank}", "{name: c}"] {
+        let text = format!("apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {name}\nspec: {{egress: []}}\n");
+        shelf.apply(&text).await.unwrap();
+    }
+
+    let mut request = ListRequest { kind: "Policy".to_owned(), page_size: 1, ..ListRequest::default() };
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        let page = list::list(&*shelf.store, &request).await.unwrap();
+        names.extend(page.resources.iter().map(poplin_proto::v1::Resource::qualified_name));
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+
+    assert_eq!(names, ["bank/b", "c", "shop/a"]);
+}
+
+#[tokio::test]
 async fn pools_that_overlap_are_refused_also_within_one_file() {
     let shelf = Shelf::new().await;
     shelf.apply(&pool("one", "10.1.0.0/16")).await.unwrap();
