@@ -52,7 +52,7 @@ const DOCUMENTS: [&str; 42] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 29] = [
+const REPORTS: [&str; 30] = [
     "ShowAddressesResponse",
     "PoolUse",
     "HostUse",
@@ -61,6 +61,7 @@ const REPORTS: [&str; 29] = [
     "AddressFinding",
     "GetStatusResponse",
     "StoreStatus",
+    "UnreadableObject",
     "SessionStatus",
     "BfdStatus",
     "PrefixCount",

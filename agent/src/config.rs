@@ -83,7 +83,7 @@ struct Settings {
     /// File with the password to it
     #[arg(long, env = "POPLIND_ETCD_PASSWORD_FILE")]
     etcd_password_file: Option<PathBuf>,
-    /// Directory of the embedded store [default: /var/lib/poplin]
+    /// Directory of the embedded store, or of what this host knows of etcd [default: /var/lib/poplin]
     #[arg(long, env = "POPLIND_DATA")]
     data: Option<PathBuf>,
     /// Unix socket to serve on [default: /run/poplin/api.sock]
@@ -133,6 +133,8 @@ pub struct Config {
     pub identity: Identity,
     /// What it is, and where its truth stands.
     pub role: Role,
+    /// Where what is known of the store is kept for a life that begins while it is away; absent = nowhere.
+    pub memory: Option<PathBuf>,
     /// Where to serve.
     pub socket: PathBuf,
     /// Who may ask, beside root and our own user.
@@ -214,6 +216,7 @@ impl Config {
         Ok(Config {
             identity,
             role: Role::Speaker { path, values, installs: lasting.installs },
+            memory: None,
             socket: flags.settings.socket.or(lasting.socket).unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             allowed,
             remote,
@@ -306,11 +309,13 @@ impl Settings {
 
     fn check(self) -> anyhow::Result<Config> {
         let credentials = self.credentials()?;
+        let data = self.data.unwrap_or_else(|| DEFAULT_DATA.into());
+        let is_afar = !self.etcd.is_empty();
         let store = match self.etcd.is_empty() {
             true if credentials != Credentials::default() => {
                 bail!("credentials for etcd are given and no etcd; name one with --etcd, such as https://10.0.0.1:2379")
             }
-            true => Location::Embedded(self.data.unwrap_or_else(|| DEFAULT_DATA.into()).join("store.redb")),
+            true => Location::Embedded(data.join("store.redb")),
             false => Location::Etcd { endpoints: self.etcd, credentials },
         };
         let addresses: BTreeSet<IpAddr> = self.address.iter().copied().collect();
@@ -332,9 +337,10 @@ impl Settings {
         let names = self.dns.unwrap_or(true);
         let plugin = self.docker_plugin.unwrap_or_else(|| DEFAULT_PLUGIN.into());
         Ok(Config {
-            identity,
             names: names.then_some(upstreams),
             docker: self.docker_socket.map(|socket| Docker { socket, plugin }),
+            memory: is_afar.then(|| data.join(format!("known-{}.redb", identity.host))),
+            identity,
             role: Role::Host(store),
             socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             allowed,

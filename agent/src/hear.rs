@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use poplin_node::Event;
-use poplin_node::object::{Object, Versioned};
+use poplin_node::object::{Object, ObjectKey, Versioned};
+use poplin_node::quarantine::Unreadable;
 use poplin_node::transaction::{Compare as TypedCompare, Transaction as TypedTransaction, TransactionOutcome};
 
+use crate::memory::Recalled;
 use crate::resource::{decode, encode, key_of, path_of};
 use crate::store::{Change, Compare, Entry, Followed, Operation, Outcome, Store, Transaction};
 
 /// Translates news, and remembers which values could not be read so that each is reported once.
 #[derive(Debug, Default)]
 pub struct Hearing {
-    unreadable: BTreeMap<String, i64>,
+    reported: BTreeMap<String, i64>,
 }
 
 impl Hearing {
@@ -21,40 +23,88 @@ impl Hearing {
     pub fn event(&mut self, news: Followed) -> Event {
         match news {
             Followed::Snapshot(snapshot) => {
-                let (mut objects, mut unreadable) = (Vec::new(), Vec::new());
-                for entry in &snapshot.entries {
-                    match self.object(entry) {
-                        Some(object) => objects.push(object),
-                        None => unreadable.extend(key_of(&entry.key)),
-                    }
-                }
+                let (objects, unreadable) = read(&snapshot.entries);
+                self.reported.retain(|key, _| snapshot.entries.iter().any(|entry| entry.key == *key));
+                self.report(&objects, &unreadable);
                 Event::StoreRead { revision: snapshot.revision, objects, unreadable }
             }
             Followed::Changes(batch) => {
-                let (mut puts, mut deletes) = (Vec::new(), Vec::new());
-                for change in &batch.changes {
-                    match change {
-                        Change::Put(entry) => puts.extend(self.object(entry)),
-                        Change::Deleted { key, .. } => deletes.extend(key_of(key)),
-                    }
-                }
-                Event::StoreChanged { revision: batch.revision, puts, deletes }
+                let entry = |change: &Change| match change {
+                    Change::Put(entry) => Some(entry.clone()),
+                    Change::Deleted { .. } => None,
+                };
+                let entries: Vec<Entry> = batch.changes.iter().filter_map(entry).collect();
+                let deleted = |change: &Change| match change {
+                    Change::Put(_) => None,
+                    Change::Deleted { key, .. } => Some(key.clone()),
+                };
+                let gone: Vec<String> = batch.changes.iter().filter_map(deleted).collect();
+                self.reported.retain(|key, _| !gone.contains(key));
+                let (puts, unreadable) = read(&entries);
+                self.report(&puts, &unreadable);
+                let deletes = gone.iter().filter_map(|key| key_of(key)).collect();
+                Event::StoreChanged { revision: batch.revision, puts, unreadable, deletes }
             }
             Followed::Lost { reason } => Event::StoreLost { reason },
         }
     }
 
-    fn object(&mut self, entry: &Entry) -> Option<Versioned<Object>> {
-        match decode(entry)? {
-            Ok(object) => Some(object),
-            Err(error) => {
-                if self.unreadable.insert(entry.key.clone(), entry.mod_revision) != Some(entry.mod_revision) {
-                    tracing::error!("{error}; its last good form stays in force");
-                }
-                None
+    /// Whether the value of a key could not be read when it was last heard of.
+    pub(crate) fn is_unreadable(&self, key: &str) -> bool {
+        self.reported.contains_key(key)
+    }
+
+    /// Each that cannot be read is told of once, and once more when it can be again.
+    fn report(&mut self, objects: &[Versioned<Object>], unreadable: &[Unreadable]) {
+        for one in unreadable {
+            let key = path_of(&one.key);
+            if self.reported.insert(key.clone(), one.version) != Some(one.version) {
+                tracing::error!(
+                    "the value of {key} cannot be read: {}; its last good form, if this host knew one, stays in force",
+                    one.reason
+                );
+            }
+        }
+        if self.reported.is_empty() {
+            return;
+        }
+        for key in objects.iter().map(|object| path_of(&object.value.key())) {
+            if self.reported.remove(&key).is_some() {
+                tracing::info!("the value of {key} can be read again");
             }
         }
     }
+}
+
+/// What an earlier life knew, as an event.
+pub(crate) fn recalled(recalled: Recalled) -> Event {
+    Event::StoreRecalled { revision: recalled.revision, objects: read(&recalled.entries).0 }
+}
+
+/// The key under which an earlier life may have known a good form of what cannot be read. A host's record its own agent writes anew, and
+/// nothing is applied before that is there.
+pub(crate) fn good_form_of(unreadable: &Unreadable) -> Option<String> {
+    match &unreadable.key {
+        ObjectKey::Host(_) => None,
+        key => Some(path_of(key)),
+    }
+}
+
+/// What can be read, and what cannot. Keys that this version does not know are neither.
+fn read(entries: &[Entry]) -> (Vec<Versioned<Object>>, Vec<Unreadable>) {
+    let (mut objects, mut unreadable) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match decode(entry) {
+            Some(Ok(object)) => objects.push(object),
+            Some(Err(error)) => unreadable.extend(key_of(&entry.key).map(|key| Unreadable {
+                key,
+                version: entry.mod_revision,
+                reason: error.reason,
+            })),
+            None => {}
+        }
+    }
+    (objects, unreadable)
 }
 
 /// Carries a transaction of the head to the store.
@@ -70,8 +120,8 @@ pub fn typed(outcome: Outcome) -> TransactionOutcome {
     match outcome {
         Outcome::Committed { revision } => TransactionOutcome::Committed { revision },
         Outcome::Refused { revision, current } => {
-            let current = current.iter().filter_map(|entry| decode(entry)?.ok()).collect();
-            TransactionOutcome::Refused { revision, current }
+            let (current, unreadable) = read(&current);
+            TransactionOutcome::Refused { revision, current, unreadable }
         }
     }
 }

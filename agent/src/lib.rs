@@ -21,6 +21,7 @@ pub mod drops;
 mod execute;
 mod flows;
 mod manager;
+mod memory;
 pub mod names;
 mod probe;
 mod trial;

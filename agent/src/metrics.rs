@@ -67,6 +67,21 @@ fn about_host(text: &mut Text, host: &Status) {
         "Whether the kernel refused the last step and it is tried again.",
     );
     text.sample(&[], u64::from(host.kernel_error.is_some()));
+    let help = "Whether the host lives from what an earlier life knew of the store.";
+    text.family("poplin_store_from_memory", Kind::Gauge, help);
+    text.sample(&[], u64::from(host.is_recalled));
+    let help = "Endpoints that left while the store was away, and that it is still to be told of.";
+    text.family("poplin_store_owed", Kind::Gauge, help);
+    text.sample(&[], host.owed as u64);
+    text.family(
+        "poplin_store_unreadable",
+        Kind::Gauge,
+        "Objects of the store that cannot be read, by whether their last good form is in force.",
+    );
+    for known in [true, false] {
+        let count = host.unreadable.iter().filter(|(_, is_known)| *is_known == known).count();
+        text.sample(&[("last_good", known.to_string())], count as u64);
+    }
     text.family("poplin_endpoints", Kind::Gauge, "Endpoints attached to this host.");
     text.sample(&[], host.endpoints as u64);
     text.family("poplin_policies", Kind::Gauge, "Policies of the fabric.");

@@ -3,8 +3,8 @@
 //! In: a configuration. Out: nothing, until the process is told to stop; then it goes without a word, as death is harmless:
 //! routes, rules and links stay, and the next life adopts them.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,9 +26,10 @@ use crate::docker;
 use crate::drops::{self, Feed};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
-use crate::hear::{Hearing, transact};
+use crate::hear::{self, Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
 use crate::manager::Manager;
+use crate::memory::{Memory, Recalled};
 use crate::metrics::{Figures, door};
 use crate::names::{Nameserver, Upstreams};
 use crate::peers::Peers;
@@ -36,7 +37,7 @@ use crate::probe;
 use crate::resource::ROOT;
 use crate::serve::door::{self as front, Remote};
 use crate::serve::{Call, Desk, serve};
-use crate::store::{Compare, FileStore, Location, Operation, Store, StoreError, Transaction, follow, open};
+use crate::store::{Compare, FileStore, Followed, Location, Operation, Store, StoreError, Transaction, follow, open};
 use crate::trial;
 
 /// Events that may wait for the head. It handles one in microseconds, so a full queue means it is stuck, and senders wait.
@@ -76,7 +77,12 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         Role::Speaker { .. } => None,
     };
     let own_name = host.clone();
-    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready };
+    let (memory, recalled) = match (&config.role, &config.memory) {
+        (ConfiguredRole::Host(Location::Etcd { endpoints, .. }), Some(path)) => remember(path, endpoints),
+        (ConfiguredRole::Host(_) | ConfiguredRole::Speaker { .. }, _) => (None, None),
+    };
+    let known_at = recalled.as_ref().map(|recalled| recalled.at);
+    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at };
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
         doors.spawn(door::serve(bound, desk.clone()));
@@ -110,11 +116,17 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         events,
         ready,
         hearing: Hearing::default(),
+        memory,
+        recalled: None,
         changes: Changes::default(),
         is_unwatched: false,
         waiting: BTreeMap::new(),
         requests: 0,
     };
+    if let Some(recalled) = recalled {
+        agent.handle(Event::DebtsRecalled(recalled.owed.clone()));
+        agent.recalled = Some(recalled);
+    }
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -127,7 +139,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         tokio::select! {
             Some(event) = inbox.recv() => agent.handle(event),
             Some(call) = requests.recv() => agent.call(call),
-            Some(followed) = news.recv() => { let event = agent.hearing.event(followed); agent.handle(event) }
+            Some(followed) = news.recv() => agent.hear(followed),
             () = alarm.ring() => agent.handle(Event::Tick),
             () = manager.asks() => manager.alive(),
             _ = hangup.recv() => truth.read_again(),
@@ -189,6 +201,17 @@ impl Truth {
     }
 }
 
+/// Opens what this host knows of the store. A host that cannot remember lives all the same, until it has to start while the store is away.
+fn remember(path: &Path, endpoints: &[String]) -> (Option<Memory>, Option<Recalled>) {
+    match Memory::open(path, endpoints) {
+        Ok((memory, recalled)) => (Some(memory), recalled),
+        Err(error) => {
+            tracing::error!("{error}; should the agent start while the store is away, it waits for the store");
+            (None, None)
+        }
+    }
+}
+
 /// Starts what only a host needs: flows, drops, and trials of policy.
 fn keep_host(
     doors: &Handle,
@@ -239,6 +262,10 @@ struct Agent {
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
     hearing: Hearing,
+    /// Absent: nothing is remembered for a later life.
+    memory: Option<Memory>,
+    /// What an earlier life knew, until the store has answered or is found not to.
+    recalled: Option<Recalled>,
     changes: Changes,
     /// Whether changes were told to nobody: the head may stop.
     is_unwatched: bool,
@@ -262,8 +289,46 @@ impl Agent {
         self.ready.send_if_modified(|ready| std::mem::replace(ready, is_ready) != is_ready);
     }
 
+    /// News of the store. Where it does not answer a first time, what an earlier life knew takes its place.
+    fn hear(&mut self, followed: Followed) {
+        let event = self.hearing.event(followed.clone());
+        if let Some(memory) = &self.memory {
+            memory.hear(&followed, self.store.cluster(), |key| self.hearing.is_unreadable(key));
+        }
+        if let Some(recalled) = self.recalled.take().and_then(|recalled| self.needed(recalled, &event)) {
+            self.handle(recalled);
+        }
+        self.handle(event);
+    }
+
+    /// What is needed of what an earlier life knew, before the first news: all of it if the store does not answer; else the last good forms of
+    /// what cannot be read.
+    fn needed(&self, recalled: Recalled, news: &Event) -> Option<Event> {
+        let is_other = self.store.cluster().zip(recalled.cluster).is_some_and(|(now, then)| now != then);
+        match news {
+            Event::StoreLost { .. } => {
+                tracing::warn!(
+                    "the store does not answer; this host goes on by what it knew of it at revision {}",
+                    recalled.revision
+                );
+                Some(hear::recalled(recalled))
+            }
+            Event::StoreRead { .. } if is_other => {
+                tracing::error!("the store is another cluster than it was; what was known of that one is forgotten");
+                None
+            }
+            Event::StoreRead { unreadable, .. } if !unreadable.is_empty() => {
+                let keys: BTreeSet<String> = unreadable.iter().filter_map(hear::good_form_of).collect();
+                let entries = recalled.entries.into_iter().filter(|entry| keys.contains(&entry.key)).collect();
+                Some(hear::recalled(Recalled { entries, ..recalled }))
+            }
+            _ => None,
+        }
+    }
+
     fn act(&mut self, action: Action) {
         match action {
+            Action::Owe(owed) => self.memory.iter().for_each(|memory| memory.owe(owed.clone())),
             Action::Apply(steps) => self.executor.apply(steps),
             Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
             Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),

@@ -65,7 +65,7 @@ start_tor() {
 
 start_agent() {
   start "h$1" ip netns exec "qs-h$1" "$BIN/poplind" --host "h$1" --label "host=h$1" --asn "6460$1" \
-    --etcd "$ETCD" --socket "$STATE/h$1.sock"
+    --etcd "$ETCD" --data "$STATE/h$1" --socket "$STATE/h$1.sock"
 }
 
 # poplin of a host: on HOST VERB...

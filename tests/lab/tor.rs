@@ -80,6 +80,23 @@ impl Tor {
         self.etcd = None;
     }
 
+    /// Sends etcd a signal.
+    pub fn signal_etcd(&self, signal: rustix::process::Signal) {
+        self.etcd.as_ref().expect("etcd was started").signal(signal);
+    }
+
+    /// Puts the data of a backup in the place of etcd's own; it does not run.
+    pub fn restore_etcd(&self, backup: &str) {
+        let data = self.directory.join("etcd");
+        std::fs::remove_dir_all(&data).expect("etcd's data are there");
+        let data = data.display().to_string();
+        let own = "lab=http://localhost:2380";
+        let arguments = ["snapshot", "restore", backup, "--name", "lab", "--initial-cluster", own, "--data-dir", &data];
+        let urls = ["--initial-advertise-peer-urls", "http://localhost:2380"];
+        let output = self.etcdctl(&[&arguments[..], &urls[..]].concat());
+        assert!(output.status.success(), "{}", crate::told(&output));
+    }
+
     /// Asks etcd as a person would.
     pub fn etcdctl(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = self.namespace().command("env");

@@ -19,7 +19,7 @@ use poplin_agent::store::core::Core;
 use poplin_agent::store::{Compare, Followed, Operation, Transaction};
 use poplin_bgp::{Action as BgpAction, ConnectionId, Event as BgpEvent};
 use poplin_node::kernel::{Step, StepFailure, StepFailureKind};
-use poplin_node::name::HostName;
+use poplin_node::name::{AttachmentId, HostName};
 use poplin_node::request::{Answer, Attach, Detach, RequestId};
 use poplin_node::transaction::{TransactionId, TransactionOutcome};
 use poplin_node::{Action, Event, Identity, Node, Note};
@@ -111,6 +111,8 @@ pub struct Host {
     known_drifts: u64,
     under_way: Option<poplin_node::transaction::Transaction>,
     is_applying: bool,
+    /// Who left, and the store is still to be told: on the host's disk.
+    pub owed: BTreeSet<AttachmentId>,
 }
 
 impl Host {
@@ -450,6 +452,8 @@ impl World {
         one.feed += 1;
         let life = one.life;
         self.tell(|| format!("host {host} starts, life {life}"));
+        let owed = self.hosts[host].owed.clone();
+        self.handle(host, Event::DebtsRecalled(owed));
         self.order(host, Order::Read);
         let delay = self.slow() + self.store_is_far_for;
         self.queue_up(host, life, self.now + delay, Happening::ReadStore);
@@ -489,6 +493,7 @@ impl World {
             Action::ChangeNames(_) | Action::OpenNameDoors(_) => {}
             Action::ProtectCallers(ranges) => panic!("nobody calls from {ranges:?} in this world"),
             Action::Probe(probe) => panic!("{probe} is of no service: this world has none"),
+            Action::Owe(owed) => self.hosts[host].owed = owed,
             Action::Apply(steps) => {
                 self.deeds += 1;
                 self.tell(|| format!("host {host} -> {}", describe(&steps)));
@@ -568,6 +573,7 @@ fn host(id: HostId, has_v6: bool) -> Host {
         known_drifts: 0,
         under_way: None,
         is_applying: false,
+        owed: BTreeSet::new(),
     }
 }
 

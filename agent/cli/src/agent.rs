@@ -49,6 +49,9 @@ pub(crate) async fn all(
     let mut resources = Vec::new();
     loop {
         let page = client.list(request.clone()).await?.into_inner();
+        for key in &page.unreadable {
+            eprintln!("warning: the value of {key} cannot be read, and is not listed; see `poplin status`");
+        }
         resources.extend(page.resources);
         if page.next_page_token.is_empty() {
             return Ok(resources);

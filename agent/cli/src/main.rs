@@ -21,9 +21,11 @@ mod doctor;
 mod door;
 mod drops;
 mod explain;
+mod export;
 mod files;
 mod get;
 mod host;
+mod import;
 mod ipam;
 mod joining;
 mod kind;
@@ -73,6 +75,8 @@ enum Verb {
     Convert(convert::Convert),
     Get(get::Get),
     Delete(delete::Delete),
+    Export(export::Export),
+    Import(import::Import),
     Attach(attach::Attach),
     Detach(detach::Detach),
     Run(run::Run),
@@ -113,6 +117,8 @@ async fn run(CommandLine { place, verb }: CommandLine) -> Result<ExitCode, Probl
         Verb::Convert(convert) => convert.run(),
         Verb::Get(get) => get.run(&door).await,
         Verb::Delete(delete) => delete.run(&door).await,
+        Verb::Export(export) => export.run(&door).await,
+        Verb::Import(import) => import.run(&door).await,
         Verb::Attach(attach) => attach.run(door.here("attach")?).await,
         Verb::Detach(detach) => detach.run(&door).await,
         Verb::Run(run) => run.run(door.here("run")?).await,

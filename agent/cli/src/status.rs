@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use poplin_proto::v1::{
     BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, NextHopStatus, PrefixCount, ServiceStatus,
-    SessionStatus, StoreStatus,
+    SessionStatus, StoreStatus, UnreadableObject,
 };
 use tokio::time::Instant;
 
@@ -93,6 +93,8 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
         Some(store) => complaints.push(format!("the store is not connected: {}", store.error)),
         None => complaints.push("there is no store yet".to_owned()),
     }
+    complaints.extend(status.store.as_ref().and_then(from_memory));
+    complaints.extend(status.unreadable.iter().map(unread));
     if !status.kernel_error.is_empty() {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
     }
@@ -104,6 +106,25 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
     }));
     complaints.extend(status.sessions.iter().flat_map(excesses));
     complaints
+}
+
+/// What a host lives from whose store has not answered yet.
+pub(crate) fn from_memory(store: &StoreStatus) -> Option<String> {
+    let StoreStatus { revision, memory_age_seconds, .. } = store;
+    let age = span(*memory_age_seconds);
+    store
+        .from_memory
+        .then(|| format!("this host lives from what it knew of the store {age} ago, at revision {revision}"))
+}
+
+/// What cannot be read of the store, and what that means.
+pub(crate) fn unread(object: &UnreadableObject) -> String {
+    let UnreadableObject { key, reason, last_good_in_force, .. } = object;
+    let meanwhile = match last_good_in_force {
+        true => "its last good form stays in force",
+        false => "this host never knew a good form of it, and keeps closed what it may have closed",
+    };
+    format!("the value of {key} cannot be read: {reason}; {meanwhile}")
 }
 
 /// Families of which a neighbour announces more than it may, and is only warned of.
@@ -165,7 +186,10 @@ fn rendered(status: &GetStatusResponse) -> String {
 
 fn store_line(store: &StoreStatus) -> String {
     let connected = if store.connected { "connected" } else { "not connected" };
-    format!("store {} {}  {connected}  revision {}\n", store.kind, store.location, store.revision)
+    let age = span(store.memory_age_seconds);
+    let memory = if store.from_memory { format!(", from this host's memory of {age} ago") } else { String::new() };
+    let owed = if store.owed == 0 { String::new() } else { format!("  {} who left still to be told", store.owed) };
+    format!("store {} {}  {connected}  revision {}{memory}{owed}\n", store.kind, store.location, store.revision)
 }
 
 pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {

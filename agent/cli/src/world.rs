@@ -102,7 +102,7 @@ fn is_all(manifest: &Manifest, kind: &str) -> bool {
 }
 
 /// A large file cut between documents; lines are then counted from where each piece begins.
-fn pieces(manifest: &Manifest) -> Vec<Manifest> {
+pub(crate) fn pieces(manifest: &Manifest) -> Vec<Manifest> {
     if manifest.text.len() <= PIECE_OCTETS {
         return vec![manifest.clone()];
     }

@@ -8,6 +8,7 @@ use poplin_bgp::{Protection, Zone};
 
 use crate::flows::FlowHandle;
 use crate::kernel::Step;
+use crate::name::AttachmentId;
 use crate::names::{NameChange, NameDoor};
 use crate::request::{Answer, RequestId};
 use crate::service::Probe;
@@ -18,6 +19,9 @@ use crate::transaction::{Transaction, TransactionId};
 pub enum Action {
     /// Ask the store. Answered by [`Event::TransactionDone`](crate::event::Event::TransactionDone).
     Transact(TransactionId, Transaction),
+    /// From now on these attachments of this host have left, and the store is still to be told. Before any later answer it must be where a later
+    /// life finds it, for [`Event::DebtsRecalled`](crate::event::Event::DebtsRecalled).
+    Owe(BTreeSet<AttachmentId>),
     /// Change the kernel, in order, stopping at the first failure. Answered by
     /// [`Event::StepsDone`](crate::event::Event::StepsDone) before the next one comes.
     Apply(Vec<Step>),

@@ -1,12 +1,15 @@
 //! Everything that can happen to a node.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use poplin_bgp::Zone;
 
 use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
+use crate::name::AttachmentId;
 use crate::object::{Object, ObjectKey, Versioned};
+use crate::quarantine::Unreadable;
 use crate::request::{Attach, Detach, Hold, Renew, RequestId};
 use crate::service::Probe;
 use crate::transaction::{TransactionId, TransactionOutcome};
@@ -23,14 +26,26 @@ pub enum Event {
         /// Everything in it that can be read.
         objects: Vec<Versioned<Object>>,
         /// What stands there and cannot be read: its last good form, if one is known, stays in force.
-        unreadable: Vec<ObjectKey>,
+        unreadable: Vec<Unreadable>,
     },
+    /// The store has not answered yet, and an earlier life of this host wrote down what it knew of it. It counts until the store is read.
+    StoreRecalled {
+        /// The revision it was true at.
+        revision: i64,
+        /// Everything that could be read.
+        objects: Vec<Versioned<Object>>,
+    },
+    /// An earlier life let these attachments go while the store was away, and never told it: the last
+    /// [`Action::Owe`](crate::action::Action::Owe), before anything else.
+    DebtsRecalled(BTreeSet<AttachmentId>),
     /// One transaction of somebody changed the store.
     StoreChanged {
         /// Its revision.
         revision: i64,
         /// Written.
         puts: Vec<Versioned<Object>>,
+        /// Written so that it cannot be read.
+        unreadable: Vec<Unreadable>,
         /// Removed.
         deletes: Vec<ObjectKey>,
     },

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use crate::ground::Ground;
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, EndpointName};
-use crate::object::{Block, Host, Pool};
+use crate::object::{Block, Host, ObjectKey, Pool};
 use crate::prefix::{address_at, block_count, block_of, ordinal_of};
 use crate::request::{Attach, Refusal};
 
@@ -151,6 +151,9 @@ fn choose_wanted(
         return Err(Refusal::AddressReserved { address, pool: pool.name.clone() });
     }
     let cidr = block_of(pool.cidr, pool.block_bits, address);
+    if place.mirror.is_unreadable(&ObjectKey::Block(pool.name.clone(), cidr)) {
+        return Err(Refusal::Unreadable { what: format!("block {cidr} of pool {}", pool.name) });
+    }
     let block = match (draft.get(place.mirror, &pool.name, cidr).cloned(), place.most_held(draft, pool)) {
         (Some(block), _) if pool.is_strict && block.host != *host => {
             return Err(Refusal::AddressOfOtherHost { address, host: block.host, pool: pool.name.clone() });

@@ -41,6 +41,7 @@ pub mod network;
 mod next_hop;
 pub mod object;
 pub mod prefix;
+pub mod quarantine;
 pub mod range;
 pub mod removal;
 pub mod request;

@@ -16,6 +16,7 @@ use crate::name::{
 use crate::object::{
     Block, Endpoint, Fabric, Host, Network, Object, ObjectKey, Peer, Pool, RouteMap, Service, StaticRoute, Versioned,
 };
+use crate::quarantine::{self, Quarantine, Unreadable, stand_in, stand_in_name};
 use crate::transaction::Transaction;
 
 /// The store as last heard.
@@ -35,6 +36,8 @@ pub struct Mirror {
     altered: BTreeSet<(PoolName, IpNet)>,
     /// What bears on names and has changed since somebody took it: at most one for each object there is or was.
     renamed: BTreeSet<ObjectKey>,
+    /// What stands in the store and cannot be read. Its last good form, if one is known, is among the objects.
+    quarantine: Quarantine,
 }
 
 impl Mirror {
@@ -45,23 +48,38 @@ impl Mirror {
 
     /// Everything was read at `revision`. What this node committed after that stays, and so does the last good form of
     /// what could not be read. A store that stands before what was watched is a restored backup: nothing newer is true in it.
-    pub fn replace(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: &[ObjectKey]) {
+    pub fn replace(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
         let went_back = revision < self.revision;
-        let stays = |key: &ObjectKey, version: i64| unreadable.contains(key) || (version > revision && !went_back);
+        let kept: BTreeSet<&ObjectKey> = unreadable.iter().map(|one| &one.key).collect();
+        let stays = |key: &ObjectKey, version: i64| kept.contains(key) || (version > revision && !went_back);
         let gone = self.objects.iter().filter(|(key, object)| !stays(key, object.version));
         for key in gone.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.remove(&key);
         }
         self.removed.retain(|_, removed_at| *removed_at > revision && !went_back);
         self.revision = revision;
+        self.quarantine = Quarantine::default();
         for object in objects {
             self.put(object);
+        }
+        for one in unreadable {
+            if let Some(known) = self.objects.get_mut(&one.key).filter(|_| went_back) {
+                known.version = known.version.min(one.version - 1); // its number was one of a history that never was
+            }
+            self.doubt(one);
         }
     }
 
     /// Somebody's transaction.
-    pub fn change(&mut self, revision: i64, puts: Vec<Versioned<Object>>, deletes: Vec<ObjectKey>) {
+    pub fn change(
+        &mut self,
+        revision: i64,
+        puts: Vec<Versioned<Object>>,
+        unreadable: Vec<Unreadable>,
+        deletes: Vec<ObjectKey>,
+    ) {
         self.revision = self.revision.max(revision);
+        unreadable.into_iter().for_each(|one| self.doubt(one));
         for object in puts {
             self.put(object);
         }
@@ -84,16 +102,25 @@ impl Mirror {
         }
     }
 
-    /// A refused transaction told how the compared objects are at `revision`.
-    pub fn correct(&mut self, revision: i64, compared: Vec<ObjectKey>, current: Vec<Versioned<Object>>) {
+    /// A refused transaction told how the compared objects are at `revision`. What is neither among those that can be read nor among
+    /// the others does not exist.
+    pub fn correct(
+        &mut self,
+        revision: i64,
+        compared: Vec<ObjectKey>,
+        current: Vec<Versioned<Object>>,
+        unreadable: Vec<Unreadable>,
+    ) {
         if revision <= self.revision {
             return;
         }
         for key in compared {
-            if !current.iter().any(|object| object.value.key() == key) {
+            let is_read = current.iter().any(|object| object.value.key() == key);
+            if !is_read && !unreadable.iter().any(|one| one.key == key) {
                 self.bury(key, revision);
             }
         }
+        unreadable.into_iter().for_each(|one| self.doubt(one));
         for object in current {
             self.put(object);
         }
@@ -105,9 +132,20 @@ impl Mirror {
             || self.objects.get(&key).is_some_and(|known| known.version > object.version);
         if !is_stale {
             self.removed.remove(&key);
+            self.quarantine.lift(&key, object.version);
             self.remove(&key);
             self.index(&object.value);
             self.objects.insert(key, object);
+        }
+    }
+
+    /// A value cannot be read: the object's last good form stays, whatever there is in its place by now.
+    fn doubt(&mut self, one: Unreadable) {
+        let is_stale = self.removed.get(&one.key).is_some_and(|removed_at| *removed_at >= one.version)
+            || self.version(&one.key).is_some_and(|known| known > one.version);
+        if !is_stale {
+            self.removed.remove(&one.key);
+            self.quarantine.put(one);
         }
     }
 
@@ -118,6 +156,7 @@ impl Mirror {
     }
 
     fn delete(&mut self, key: &ObjectKey, revision: i64) {
+        self.quarantine.lift(key, revision);
         if self.objects.get(key).is_some_and(|known| known.version <= revision) {
             self.remove(key);
         }
@@ -220,9 +259,24 @@ impl Mirror {
         std::mem::take(&mut self.altered)
     }
 
-    /// The version of an object, if it exists.
+    /// The version of an object, if it exists: also of one that cannot be read.
     pub fn version(&self, key: &ObjectKey) -> Option<i64> {
-        self.objects.get(key).map(|object| object.version)
+        self.quarantine.version(key).or_else(|| self.objects.get(key).map(|object| object.version))
+    }
+
+    /// Whether the object stands in the store and cannot be read.
+    pub fn is_unreadable(&self, key: &ObjectKey) -> bool {
+        self.quarantine.version(key).is_some()
+    }
+
+    /// Everything that cannot be read, and whether its last good form is known.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&Unreadable, bool)> {
+        self.quarantine.all().map(|one| (one, self.objects.contains_key(&one.key)))
+    }
+
+    /// Those of which no good form was ever known.
+    pub fn unknown(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.unreadable().filter(|(_, is_known)| !is_known).map(|(one, _)| &one.key)
     }
 
     /// Every object, by kind and name.
@@ -292,13 +346,17 @@ impl Mirror {
         self.of_kind(ObjectKey::Policy(QualifiedName::default()))
     }
 
-    /// The policy of that name, declared or made of a network.
+    /// The policy of that name: declared, made of a network, or standing in for what could never be read.
     pub fn policy(&self, name: &QualifiedName) -> Option<Policy> {
         let of_network = || {
             let network = name.namespace().filter(|_| name.name() == Circle::POLICY)?;
             self.network(&NetworkName::new(network)).map(|network| network.circle.policy())
         };
-        self.one(&ObjectKey::Policy(name.clone())).cloned().or_else(of_network)
+        let stands_in = || {
+            let mut names = self.unknown().filter_map(stand_in_name);
+            names.find(|other| other == name).map(stand_in)
+        };
+        self.one(&ObjectKey::Policy(name.clone())).cloned().or_else(of_network).or_else(stands_in)
     }
 
     /// The networks, by name.
@@ -311,9 +369,13 @@ impl Mirror {
         self.one(&ObjectKey::Network(name.clone()))
     }
 
-    /// The tier of that name, if it is declared.
-    pub fn tier(&self, name: &str) -> Option<&Tier> {
-        self.one(&ObjectKey::Tier(name.to_owned()))
+    /// The tier of that name, if it is declared, or is that of what stands in.
+    pub fn tier(&self, name: &str) -> Option<Tier> {
+        let stands_in = || {
+            let mut unknown = self.unknown();
+            (name == quarantine::TIER && unknown.any(|key| stand_in_name(key).is_some())).then(quarantine::tier)
+        };
+        self.one(&ObjectKey::Tier(name.to_owned())).cloned().or_else(stands_in)
     }
 
     /// The address set of that name.
@@ -403,6 +465,11 @@ mod tests {
         Versioned { value, version }
     }
 
+    /// The endpoint `web` as nobody can read it.
+    fn garbage(version: i64) -> Unreadable {
+        Unreadable { key: endpoint("web", "").key(), version, reason: "made so".to_owned() }
+    }
+
     fn names(mirror: &Mirror) -> Vec<&str> {
         let endpoints = mirror.all().filter_map(|object| <&Endpoint>::try_from(object).ok());
         endpoints.map(|endpoint| endpoint.name.as_str()).collect()
@@ -419,7 +486,7 @@ mod tests {
         let transaction = Transaction { puts: vec![endpoint("web", "h2")], ..Transaction::default() };
         mirror.commit(12, transaction);
 
-        mirror.change(11, vec![at(11, endpoint("web", "h1"))], vec![]);
+        mirror.change(11, vec![at(11, endpoint("web", "h1"))], vec![], vec![]);
 
         assert_eq!(mirror.version(&endpoint("web", "").key()), Some(12));
         assert!(mirror.endpoint_on(&id("web"), &HostName::new("h2")).is_some());
@@ -432,15 +499,15 @@ mod tests {
         for is_told_by_refusal in [false, true] {
             let mut mirror = Mirror::default();
             match is_told_by_refusal {
-                true => mirror.correct(12, vec![web.key()], vec![]),
+                true => mirror.correct(12, vec![web.key()], vec![], vec![]),
                 false => mirror.commit(12, removal_of(&web)),
             }
 
-            mirror.change(11, vec![at(11, web.clone())], vec![]);
-            mirror.replace(11, vec![at(11, web.clone())], &[]);
+            mirror.change(11, vec![at(11, web.clone())], vec![], vec![]);
+            mirror.replace(11, vec![at(11, web.clone())], vec![]);
             assert_eq!(names(&mirror), Vec::<&str>::new());
 
-            mirror.change(13, vec![at(13, web.clone())], vec![]);
+            mirror.change(13, vec![at(13, web.clone())], vec![], vec![]);
             assert_eq!(names(&mirror), vec!["web"]);
         }
     }
@@ -449,11 +516,11 @@ mod tests {
     fn an_answer_the_watch_has_overtaken_changes_nothing() {
         let mut mirror = Mirror::default();
         let web = endpoint("web", "h1");
-        mirror.change(12, vec![at(12, web.clone())], vec![]);
-        mirror.change(13, vec![], vec![web.key()]);
+        mirror.change(12, vec![at(12, web.clone())], vec![], vec![]);
+        mirror.change(13, vec![], vec![], vec![web.key()]);
 
         mirror.commit(12, Transaction { puts: vec![web.clone()], ..Transaction::default() });
-        mirror.correct(12, vec![web.key()], vec![at(12, web)]);
+        mirror.correct(12, vec![web.key()], vec![at(12, web)], vec![]);
 
         assert_eq!(names(&mirror), Vec::<&str>::new());
     }
@@ -461,9 +528,9 @@ mod tests {
     #[test]
     fn a_restored_backup_is_believed() {
         let mut mirror = Mirror::default();
-        mirror.change(20, vec![at(20, endpoint("late", "h1"))], vec![]);
+        mirror.change(20, vec![at(20, endpoint("late", "h1"))], vec![], vec![]);
 
-        mirror.replace(15, vec![at(9, endpoint("early", "h1"))], &[]);
+        mirror.replace(15, vec![at(9, endpoint("early", "h1"))], vec![]);
 
         assert_eq!(names(&mirror), vec!["early"]);
         assert_eq!(mirror.endpoints_on(&HostName::new("h1")).count(), 1);
@@ -472,11 +539,81 @@ mod tests {
     #[test]
     fn what_cannot_be_read_keeps_its_last_good_form() {
         let mut mirror = Mirror::default();
-        mirror.change(20, vec![at(20, endpoint("web", "h1"))], vec![]);
+        mirror.change(20, vec![at(20, endpoint("web", "h1"))], vec![], vec![]);
 
-        mirror.replace(25, vec![], &[endpoint("web", "h1").key()]);
+        mirror.replace(25, vec![], vec![garbage(24)]);
 
         assert_eq!(names(&mirror), vec!["web"]);
+        assert_eq!(mirror.version(&garbage(24).key), Some(24));
+    }
+
+    #[test]
+    fn what_a_refusal_shows_as_unreadable_is_not_gone() {
+        let mut mirror = Mirror::default();
+        mirror.change(20, vec![at(20, endpoint("web", "h1"))], vec![], vec![]);
+
+        mirror.correct(25, vec![garbage(24).key], vec![], vec![garbage(24)]);
+        mirror.change(24, vec![], vec![garbage(24)], vec![]);
+
+        assert_eq!(names(&mirror), vec!["web"]);
+        assert!(mirror.is_unreadable(&garbage(24).key));
+    }
+
+    #[test]
+    fn mended_or_deleted_it_is_as_if_nothing_had_been() {
+        for is_mended in [true, false] {
+            let mut mirror = Mirror::default();
+            mirror.change(20, vec![at(20, endpoint("web", "h1"))], vec![], vec![]);
+            mirror.change(24, vec![], vec![garbage(24)], vec![]);
+
+            mirror.change(23, vec![at(23, endpoint("web", "h2"))], vec![], vec![]);
+            assert!(mirror.is_unreadable(&garbage(24).key), "older news mend nothing");
+
+            match is_mended {
+                true => mirror.change(26, vec![at(26, endpoint("web", "h3"))], vec![], vec![]),
+                false => mirror.change(26, vec![], vec![], vec![garbage(24).key]),
+            }
+            assert!(!mirror.is_unreadable(&garbage(24).key));
+            assert_eq!(mirror.version(&garbage(24).key), is_mended.then_some(26));
+        }
+    }
+
+    #[test]
+    fn a_damage_that_was_overtaken_is_none() {
+        let mut mirror = Mirror::default();
+        mirror.change(26, vec![at(26, endpoint("web", "h1"))], vec![], vec![]);
+        mirror.change(24, vec![], vec![garbage(24)], vec![]);
+        assert!(!mirror.is_unreadable(&garbage(24).key));
+
+        mirror.commit(28, removal_of(&endpoint("web", "h1")));
+        mirror.change(27, vec![], vec![garbage(27)], vec![]);
+        assert!(!mirror.is_unreadable(&garbage(27).key));
+    }
+
+    #[test]
+    fn a_restored_backup_with_a_damage_keeps_the_last_good_form_and_is_mended_by_any_later_write() {
+        let mut mirror = Mirror::default();
+        mirror.change(50, vec![at(50, endpoint("web", "h1"))], vec![], vec![]);
+
+        mirror.replace(15, vec![], vec![garbage(9)]);
+        assert_eq!(names(&mirror), vec!["web"]);
+        mirror.change(16, vec![at(16, endpoint("web", "h2"))], vec![], vec![]);
+
+        assert_eq!(mirror.version(&garbage(9).key), Some(16));
+    }
+
+    #[test]
+    fn a_policy_that_was_never_read_well_closes_its_namespace() {
+        let mut mirror = Mirror::default();
+        let name = QualifiedName::within("shop", "db");
+        let key = ObjectKey::Policy(name.clone());
+        mirror.replace(25, vec![], vec![Unreadable { key, ..garbage(24) }]);
+
+        let policy = mirror.policy(&name).expect("something stands in for it");
+
+        assert_eq!(policy.subject.scope, poplin_policy::model::Scope::Namespace("shop".to_owned()));
+        assert!(policy.ingress.is_some() && policy.egress.is_some());
+        assert_eq!(mirror.policy(&QualifiedName::within("shop", "web")), None);
     }
 
     #[test]
@@ -486,7 +623,7 @@ mod tests {
             Object::Endpoint(endpoint) => Object::Endpoint(Endpoint { attachment: id("c"), ..endpoint }),
             other => other,
         };
-        mirror.change(5, vec![at(5, twin("a", "h1")), at(5, twin("b", "h2"))], vec![]);
+        mirror.change(5, vec![at(5, twin("a", "h1")), at(5, twin("b", "h2"))], vec![], vec![]);
 
         let seen_from = |host| mirror.endpoint_of(&id("c"), &HostName::new(host)).map(|one| one.name.as_str());
 

@@ -2,9 +2,10 @@
 //!
 //! In: [`Event`]s. Out: [`Action`]s. At any time at most one transaction and one batch of kernel steps are under way; what
 //! becomes due meanwhile coalesces into the next one, so nothing here grows with the length of a wait.
-//! Nothing is applied before the store and the kernel have both been read once.
+//! Nothing is applied before the store, or what an earlier life wrote down of it, and the kernel have both been read once.
 
 mod call;
+mod debt;
 mod hear;
 mod inside;
 mod naming;
@@ -84,6 +85,10 @@ pub struct Node {
     mirror: Option<Mirror>,
     /// Why the store is out of reach, if it is.
     store_error: Option<String>,
+    /// Whether the mirror is what an earlier life knew, and the store was not read since.
+    is_recalled: bool,
+    /// Who left while the store was away, and still stands in it.
+    owed: BTreeSet<AttachmentId>,
     in_flight: Option<InFlight>,
     transactions: u64,
     /// No transaction before then: the last one's outcome is unknown.
@@ -163,6 +168,8 @@ impl Node {
             identity,
             mirror: None,
             store_error: Some("it has not been read yet".to_owned()),
+            is_recalled: false,
+            owed: BTreeSet::new(),
             in_flight: None,
             transactions: 0,
             transact_after: None,
@@ -209,8 +216,12 @@ impl Node {
         self.has_world_moved |= !matches!(event, Event::Bgp(_));
         match event {
             Event::Tick => self.tick_speaker(now),
-            Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, &unreadable),
-            Event::StoreChanged { revision, puts, deletes } => self.store_changed(revision, puts, deletes),
+            Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, unreadable),
+            Event::StoreRecalled { revision, objects } => self.store_recalled(revision, objects),
+            Event::DebtsRecalled(owed) => self.owed = owed,
+            Event::StoreChanged { revision, puts, unreadable, deletes } => {
+                self.store_changed(revision, puts, unreadable, deletes);
+            }
             Event::StoreLost { reason } => self.store_lost(reason),
             Event::TransactionDone { id, outcome } => self.transaction_done(now, id, outcome),
             Event::KernelRead(state) => self.kernel_read(state),
@@ -266,12 +277,14 @@ impl Node {
         self.end_adoption(now);
         self.expire_jobs(now);
         self.register(now);
+        self.settle_debts(now);
         self.advance_jobs();
         self.serve(now);
         self.name();
         self.transact(now);
         self.apply(now);
         self.advance_wired();
+        self.go_into_debt();
         self.transact(now);
         self.tidy(now);
         if std::mem::take(&mut self.has_world_moved) {
@@ -296,6 +309,9 @@ impl Node {
     }
 
     fn begin(&mut self, now: Instant, request: RequestId, attachment: AttachmentId, wish: Wish) {
+        if self.owed.contains(&attachment) {
+            return self.answer(request, Answer::Refused(Refusal::Busy { attachment }));
+        }
         if let Some(answer) = self.jobs.begin(now, attachment, request, wish) {
             self.answer(request, answer);
         }
@@ -308,6 +324,10 @@ impl Node {
         };
         match departing(mirror, me, detach) {
             Err(refusal) => self.answer(request, Answer::Refused(refusal)),
+            Ok(Some(endpoint)) if self.owed.contains(&endpoint.attachment) => {
+                let left = endpoint.clone();
+                self.answer(request, Answer::Detached(Some(left)));
+            }
             Ok(Some(endpoint)) if self.is_alive(detach, endpoint) => {
                 let (name, interface) = (endpoint.name.clone(), endpoint.interface.to_string());
                 self.answer(request, Answer::Refused(Refusal::StillWired { name, interface }));
@@ -338,7 +358,9 @@ impl Node {
     }
 
     fn answer(&mut self, request: RequestId, answer: Answer) {
-        self.actions.push_back(Action::Answer(request, answer));
+        if request != debt::NOBODY {
+            self.actions.push_back(Action::Answer(request, answer));
+        }
     }
 
     fn note(&mut self, note: Note) {

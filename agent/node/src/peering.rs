@@ -294,7 +294,7 @@ mod tests {
         let cidr: IpNet = cidr.parse().unwrap();
         let block = Block::empty(PoolName::new("four"), cidr, me().name);
         let mut mirror = Mirror::default();
-        mirror.change(1, vec![Versioned { value: Object::Block(block), version: 1 }], vec![]);
+        mirror.change(1, vec![Versioned { value: Object::Block(block), version: 1 }], vec![], vec![]);
         let mut kernel = KernelState::default();
         kernel.routes.extend(route.map(|target| (cidr, target)));
         announced(&mirror, &me(), &kernel)
@@ -328,7 +328,7 @@ mod tests {
             is_gentle: false,
         };
         let mut mirror = Mirror::default();
-        mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![]);
+        mirror.change(1, vec![Versioned { value: Object::Peer(tor), version: 1 }], vec![], vec![]);
         let mut kernel = KernelState::default();
         kernel.underlay.extend(route.map(|route| ("172.31.1.0/24".parse().unwrap(), route)));
         let peering = peering(&mirror, &me(), &kernel, before, false, &BTreeSet::new(), &Met::default());

@@ -30,6 +30,9 @@ pub struct Desired {
     pub gateways: BTreeSet<IpAddr>,
     /// Our links.
     pub links: BTreeMap<Interface, DesiredLink>,
+    /// Where whose links stand here is not wholly known, those that are to go all the same: the others stay, closed by the rules. Absent = what
+    /// is not desired goes.
+    pub only_leaving: Option<BTreeSet<Interface>>,
     /// Routes into the void.
     pub routes: BTreeMap<IpNet, Target>,
     /// Whether forwarding still has to be switched on.
@@ -100,14 +103,17 @@ fn narrowed(seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
 
 /// Links and routes nobody wants any more. A link takes its routes with it.
 fn leaving(desired: &Desired, due: &Due, seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
-    let is_leaving = |interface: &Interface| !desired.links.contains_key(interface);
+    let is_stranger =
+        |interface: &Interface| desired.only_leaving.as_ref().is_some_and(|leaving| !leaving.contains(interface));
+    let is_leaving = |interface: &Interface| !desired.links.contains_key(interface) && !is_stranger(interface);
     let links = seen.links.keys().filter(|interface| is_leaving(interface));
-    let goes_with_its_link = |target: &Target| match target {
-        Target::Link(interface) => is_leaving(interface),
-        Target::Endpoints(_) | Target::Gateways(_) | Target::Group(_) | Target::Blackhole => false,
+    let goes_with_its_link_or_stays = |target: &Target| match target {
+        Target::Link(interface) => !desired.links.contains_key(interface),
+        Target::Blackhole => desired.only_leaving.is_some(),
+        Target::Endpoints(_) | Target::Gateways(_) | Target::Group(_) => false,
     };
     let is_wanted = |prefix: &IpNet| routes.contains_key(prefix) || due.routes.get(prefix).is_some_and(Option::is_some);
-    let lost = seen.routes.iter().filter(|(prefix, target)| !is_wanted(prefix) && !goes_with_its_link(target));
+    let lost = seen.routes.iter().filter(|(prefix, target)| !is_wanted(prefix) && !goes_with_its_link_or_stays(target));
     let unlearned = due.routes.iter().filter(|(prefix, target)| target.is_none() && !routes.contains_key(prefix));
     let unlearned = unlearned.filter(|(prefix, _)| seen.learned.contains_key(prefix));
     let lost = lost.map(|(prefix, _)| prefix).chain(unlearned.map(|(prefix, _)| prefix));
@@ -231,6 +237,7 @@ mod tests {
             rules: vec![Change::Restart],
             gateways: BTreeSet::from([GATEWAY_V4]),
             links: BTreeMap::from([(interface, link)]),
+            only_leaving: None,
             routes: BTreeMap::from([("10.77.0.0/26".parse().unwrap(), Target::Blackhole)]),
             forwarding: true,
         }

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poplin_policy::circle::Circle;
 use poplin_policy::compile::{Compiler, Counted, Form, HOST_ENDPOINTS, Mark, Past};
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::{HostEndpoint, Settings};
@@ -23,6 +22,7 @@ use crate::mirror::Mirror;
 use crate::name::{EndpointName, HostName, PoolName};
 use crate::object::{Endpoint, Fabric, Object, ObjectKey, Service};
 use crate::outlook;
+use crate::quarantine::{self, stand_in_name};
 
 /// The rules of this host: wanted and loaded.
 #[derive(Debug)]
@@ -225,7 +225,7 @@ impl Policing {
         let gone = gone.chain(known.pools.into_iter().map(|name| ObjectKey::Pool(PoolName::new(name))));
         let hosts = known.hosts.into_iter().filter(|name| !other_ends.contains(&QualifiedName::global(name.as_str())));
         let gone = gone.chain(hosts.map(|name| ObjectKey::Host(HostName::new(name))));
-        let keys = mirror.all().map(Object::key).flat_map(told_as);
+        let keys = mirror.all().map(Object::key).chain(mirror.unknown().cloned()).flat_map(told_as);
         // Namespaces and sets come before those who live in them or are selected by them: each is then told once.
         let keys: BTreeSet<(u8, ObjectKey)> = gone.chain(keys).map(|key| (rank(&key), key)).collect();
         for (_, key) in keys {
@@ -243,7 +243,7 @@ impl Policing {
             }
             ObjectKey::Policy(name) => self.compiler.set_policy(name, mirror.policy(name)),
             ObjectKey::AddressSet(name) => self.compiler.set_address_set(name, mirror.address_set(name).cloned()),
-            ObjectKey::Tier(name) => self.compiler.set_tier(name, mirror.tier(name).cloned()),
+            ObjectKey::Tier(name) => self.compiler.set_tier(name, mirror.tier(name)),
             ObjectKey::Namespace(name) => {
                 let declared = mirror.namespace(name);
                 self.compiler.set_namespace(name, declared.as_ref().map(|namespace| namespace.labels.clone()));
@@ -349,15 +349,14 @@ fn rank(key: &ObjectKey) -> u8 {
     }
 }
 
-/// A network is to the compiler what is made of it.
+/// A network is to the compiler what is made of it; and what could never be read well is a policy that stands in for it, or is not any more.
 fn told_as(key: ObjectKey) -> Vec<ObjectKey> {
-    match key {
-        ObjectKey::Network(name) => {
-            let policy = ObjectKey::Policy(Circle::policy_name(name.as_str()));
-            vec![ObjectKey::Namespace(name.to_string()), policy]
-        }
-        other => vec![other],
-    }
+    let Some(stand_in) = stand_in_name(&key).map(ObjectKey::Policy) else { return vec![key] };
+    let first = match key {
+        ObjectKey::Network(name) => ObjectKey::Namespace(name.to_string()),
+        other => other,
+    };
+    vec![ObjectKey::Tier(quarantine::TIER.to_owned()), first, stand_in]
 }
 
 fn namespace_of(mirror: &Mirror, endpoint: &Endpoint) -> Option<poplin_policy::model::Namespace> {

@@ -317,6 +317,12 @@ pub enum Refusal {
         /// Who.
         attachment: AttachmentId,
     },
+    /// What stands in the way cannot be read.
+    #[error("{what} cannot be read in the store")]
+    Unreadable {
+        /// The object.
+        what: String,
+    },
     /// The store was never read, or is gone.
     #[error("the store cannot be reached: {reason}")]
     StoreUnreachable {
@@ -357,6 +363,7 @@ impl Refusal {
             Refusal::InterfaceExists { .. } => "choose another interface name, or remove that interface",
             Refusal::Wiring { .. } => "see the agent's log; the address was given back",
             Refusal::Busy { .. } => "wait for it, then ask again",
+            Refusal::Unreadable { .. } => "see `poplin status` for what is wrong with it, and mend or delete it",
             Refusal::StoreUnreachable { .. } => "see `poplin status`; running containers are not affected",
         }
     }
@@ -387,6 +394,7 @@ impl Refusal {
             | Refusal::Wiring { .. }
             | Refusal::DetachElsewhere { .. }
             | Refusal::Busy { .. }
+            | Refusal::Unreadable { .. }
             | Refusal::StoreUnreachable { .. } => false,
         }
     }

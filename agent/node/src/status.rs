@@ -9,6 +9,7 @@ use poplin_bgp::wire::Family;
 use poplin_bgp::{Address, Asn, FamilyCount, Route, bfd};
 
 use crate::name::{EndpointName, HostName, PoolName, ServiceName};
+use crate::quarantine::Unreadable;
 use crate::statics::StaticNextHop;
 
 /// One host, at one moment.
@@ -26,6 +27,12 @@ pub struct Status {
     pub revision: i64,
     /// Whether the store has been read and is being watched; else why not.
     pub store_error: Option<String>,
+    /// Whether all this is what an earlier life knew of the store, which has not answered since.
+    pub is_recalled: bool,
+    /// How many endpoints left while the store was away and still stand in it.
+    pub owed: usize,
+    /// What stands in the store and cannot be read, and whether its last good form is known and stays in force.
+    pub unreadable: Vec<(Unreadable, bool)>,
     /// BGP sessions, by address.
     pub sessions: Vec<Session>,
     /// Own blocks, by prefix.

@@ -1,6 +1,7 @@
 //! What the head asks of the store, and what it may answer.
 
 use crate::object::{Object, ObjectKey, Versioned};
+use crate::quarantine::Unreadable;
 
 /// Numbers a transaction, so that its outcome finds its way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,8 +48,10 @@ pub enum TransactionOutcome {
     Refused {
         /// The revision it was judged at.
         revision: i64,
-        /// The compared objects that exist, as they are. Those not listed do not exist.
+        /// The compared objects that exist and can be read, as they are.
         current: Vec<Versioned<Object>>,
+        /// Those that exist and cannot be read. What is in neither list does not exist.
+        unreadable: Vec<Unreadable>,
     },
     /// The store could not be asked, or did not answer in time: it may have happened or not.
     Unknown {

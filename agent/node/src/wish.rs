@@ -15,7 +15,7 @@ use crate::kernel::{INTERFACE_PREFIX, KernelState, Mac};
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, EndpointName, HostName};
 use crate::names::MOST_ALIASES;
-use crate::object::{Endpoint, Host};
+use crate::object::{Endpoint, Host, ObjectKey};
 use crate::request::{Attach, Detach, Refusal, Renew};
 use crate::stable::hash64;
 
@@ -69,7 +69,7 @@ pub fn renewed(mirror: &Mirror, host: &HostName, renew: &Renew) -> Result<Option
     if published != known.published {
         fits_published(mirror, host, (&known.attachment, &known.addresses), &published)?;
     }
-    let is_free = |name: &&EndpointName| mirror.endpoint(name).is_none_or(|other| other == known);
+    let is_free = |name: &&EndpointName| **name == known.name || !stands(mirror, name);
     let name = renew.names.iter().find(is_free).unwrap_or(&known.name).clone();
     let labels = renew.labels.over(&known.labels);
     // Nobody could read an endpoint with more.
@@ -147,7 +147,7 @@ fn fits_published(
 fn endpoint_name(mirror: &Mirror, host: &Host, attach: &Attach) -> Result<EndpointName, Refusal> {
     let AttachmentId { container, interface } = &attach.attachment;
     let Some(name) = &attach.name else {
-        if let Some(name) = attach.preferred.iter().find(|name| mirror.endpoint(name).is_none()) {
+        if let Some(name) = attach.preferred.iter().find(|name| !stands(mirror, name)) {
             return Ok(name.clone());
         }
         let short: String = container.chars().take(12).collect();
@@ -155,11 +155,12 @@ fn endpoint_name(mirror: &Mirror, host: &Host, attach: &Attach) -> Result<Endpoi
             "eth0" => plain(&format!("{}-{short}", host.name)),
             other => plain(&format!("{}-{short}-{other}", host.name)),
         };
-        let is_taken = mirror.endpoint(&EndpointName::new(made.as_str())).is_some();
+        let is_taken = stands(mirror, &EndpointName::new(made.as_str()));
         let suffix = format!("-{:012x}", hash64(&[container, interface]) & 0xffff_ffff_ffff);
         return Ok(EndpointName::new(if is_taken { made + &suffix } else { made }));
     };
     match mirror.endpoint(name) {
+        None if stands(mirror, name) => Err(Refusal::Unreadable { what: format!("endpoint {name}") }),
         None => Ok(name.clone()),
         Some(other) => Err(Refusal::NameTaken {
             name: name.clone(),
@@ -167,6 +168,11 @@ fn endpoint_name(mirror: &Mirror, host: &Host, attach: &Attach) -> Result<Endpoi
             host: other.host.clone(),
         }),
     }
+}
+
+/// Whether an endpoint of that name stands in the store, readable or not.
+fn stands(mirror: &Mirror, name: &EndpointName) -> bool {
+    mirror.version(&ObjectKey::Endpoint(name.clone())).is_some()
 }
 
 /// Lower case letters, digits, dots and dashes only, as object names are.
@@ -252,7 +258,7 @@ mod tests {
     fn mirror() -> Mirror {
         let mut mirror = Mirror::default();
         let pool = Pool::open(PoolName::new("four"), "10.77.0.0/24".parse().unwrap(), 26);
-        mirror.change(1, vec![Versioned { value: Object::Pool(pool), version: 1 }], vec![]);
+        mirror.change(1, vec![Versioned { value: Object::Pool(pool), version: 1 }], vec![], vec![]);
         mirror
     }
 
@@ -267,7 +273,7 @@ mod tests {
             panic!("a first wish is to be written down")
         };
         let value = Object::Endpoint(endpoint.clone());
-        mirror.change(2, vec![Versioned { value, version: 2 }], vec![]);
+        mirror.change(2, vec![Versioned { value, version: 2 }], vec![], vec![]);
         (mirror, endpoint)
     }
 
@@ -378,7 +384,7 @@ mod tests {
         let (mut mirror, endpoint) = with(&wish("c1", "/run/netns/a"));
         let other =
             Endpoint { name: EndpointName::new("web"), attachment: wish("c2", "").attachment, ..endpoint.clone() };
-        mirror.change(3, vec![Versioned { value: Object::Endpoint(other), version: 3 }], vec![]);
+        mirror.change(3, vec![Versioned { value: Object::Endpoint(other), version: 3 }], vec![], vec![]);
         let names = ["web", "web.h1"].map(EndpointName::new).to_vec();
         let labels = Labels::try_from_pairs([("app", "web")]).unwrap();
         let renew = Renew {

@@ -53,7 +53,7 @@ impl Desk {
         self.revision += 1;
         self.keep(value.clone());
         let puts = vec![Versioned { value, version: self.revision }];
-        self.tell(Event::StoreChanged { revision: self.revision, puts, deletes: vec![] });
+        self.tell(Event::StoreChanged { revision: self.revision, puts, unreadable: vec![], deletes: vec![] });
     }
 
     fn tell(&mut self, event: Event) {
@@ -70,6 +70,7 @@ impl Desk {
                 | Action::EndFlows(_)
                 | Action::Probe(_)
                 | Action::Discover(_)
+                | Action::Owe(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)

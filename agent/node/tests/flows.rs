@@ -321,6 +321,7 @@ impl Room {
                 Action::Transact(_, transaction) => panic!("{transaction:?}"),
                 Action::Answer(..)
                 | Action::Discover(_)
+                | Action::Owe(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)
@@ -334,12 +335,17 @@ impl Room {
     fn put(&mut self, object: Object) {
         self.revision += 1;
         let puts = vec![Versioned { value: object, version: self.revision }];
-        self.tell(Event::StoreChanged { revision: self.revision, puts, deletes: vec![] });
+        self.tell(Event::StoreChanged { revision: self.revision, puts, unreadable: vec![], deletes: vec![] });
     }
 
     fn delete(&mut self, key: ObjectKey) {
         self.revision += 1;
-        self.tell(Event::StoreChanged { revision: self.revision, puts: vec![], deletes: vec![key] });
+        self.tell(Event::StoreChanged {
+            revision: self.revision,
+            puts: vec![],
+            unreadable: vec![],
+            deletes: vec![key],
+        });
     }
 
     /// The flows asked for are these.

@@ -111,12 +111,22 @@ impl Desk {
     fn put(&mut self, value: Object) {
         self.revision += 1;
         let version = self.revision;
-        self.tell(Event::StoreChanged { revision: version, puts: vec![Versioned { value, version }], deletes: vec![] });
+        self.tell(Event::StoreChanged {
+            revision: version,
+            puts: vec![Versioned { value, version }],
+            unreadable: vec![],
+            deletes: vec![],
+        });
     }
 
     fn forget(&mut self, key: ObjectKey) {
         self.revision += 1;
-        self.tell(Event::StoreChanged { revision: self.revision, puts: vec![], deletes: vec![key] });
+        self.tell(Event::StoreChanged {
+            revision: self.revision,
+            puts: vec![],
+            unreadable: vec![],
+            deletes: vec![key],
+        });
     }
 
     fn tell(&mut self, event: Event) {
@@ -127,6 +137,7 @@ impl Desk {
                 Action::OpenNameDoors(doors) => self.doors = doors,
                 Action::Apply(_)
                 | Action::Transact(..)
+                | Action::Owe(_)
                 | Action::ReadFlows(_)
                 | Action::EndFlows(_)
                 | Action::Answer(..)

@@ -73,6 +73,7 @@ impl Desk {
                 Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
                 Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
                 Action::Discover(_)
+                | Action::Owe(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)
@@ -355,7 +356,7 @@ fn a_name_that_is_somebody_elses_by_now_is_not_deleted() {
     other.host = HostName::new("h2");
     desk.revision += 2;
     let puts = vec![Versioned { value: Object::Endpoint(other), version: desk.revision }];
-    desk.tell(Event::StoreChanged { revision: desk.revision, puts, deletes: vec![] });
+    desk.tell(Event::StoreChanged { revision: desk.revision, puts, unreadable: vec![], deletes: vec![] });
     desk.wait(Duration::from_millis(500));
 
     assert_eq!(desk.transaction, None);
@@ -368,7 +369,7 @@ fn an_address_of_a_pool_that_is_gone_is_given_back() {
     desk.attach_wholly(wish("web"));
     desk.revision += 1;
     let deletes = vec![ObjectKey::Pool(PoolName::new("four"))];
-    desk.tell(Event::StoreChanged { revision: desk.revision, puts: vec![], deletes });
+    desk.tell(Event::StoreChanged { revision: desk.revision, puts: vec![], unreadable: vec![], deletes });
 
     desk.detach("web");
     desk.finish_batches();
@@ -441,9 +442,8 @@ fn a_namespace_that_does_not_exist_is_told_and_leaves_nothing() {
 }
 
 #[test]
-fn a_removal_the_store_cannot_hear_of_is_refused_in_time() {
+fn a_removal_of_which_nobody_knows_whether_it_is_one_is_refused_in_time() {
     let mut desk = Desk::at_rest(vec![four()]);
-    desk.attach_wholly(wish("web"));
     desk.tell(Event::StoreLost { reason: "away".to_owned() });
 
     desk.detach("web");

@@ -14,7 +14,7 @@ use poplin_manifest::Document;
 use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::Result as Line;
 use poplin_proto::v1::apply_response::result::Outcome as Told;
-use poplin_proto::v1::{ApplyRequest, ApplyResponse, Resource};
+use poplin_proto::v1::{ApplyRequest, ApplyResponse, Manifest, Resource};
 use tonic::{Code, Status};
 
 use crate::resource::{ROOT, check, path_of};
@@ -35,8 +35,10 @@ pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest)
     let within = confirm_within(request)?;
     for _ in 0..TRIES {
         let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
-        let whole = complete::complete(&documents, &snapshot).map_err(Failure::combine)?;
-        let mut work = Work::of(&whole, &snapshot).map_err(Failure::combine)?;
+        let mut work = Work::of(&documents, &snapshot).map_err(Failure::combine)?;
+        if !work.transaction.operations.is_empty() {
+            fence(&mut work.transaction, &snapshot);
+        }
         if request.dry_run || work.transaction.operations.is_empty() {
             return Ok(ApplyResponse { results: work.lines, revision: snapshot.revision, trial: String::new() });
         }
@@ -67,18 +69,21 @@ pub(super) fn contended() -> Failure {
 }
 
 /// Reads everything that was sent, or says what is wrong with all of it.
-fn documents(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
-    let mut documents: Vec<Document> = request.resources.iter().cloned().map(Document::typed).collect();
+pub(super) fn documents_in(manifests: &[Manifest], resources: &[Resource]) -> Result<Vec<Document>, Status> {
+    let mut documents: Vec<Document> = resources.iter().cloned().map(Document::typed).collect();
     let mut failures = Vec::new();
-    for manifest in &request.manifests {
+    for manifest in manifests {
         match poplin_manifest::read(manifest) {
             Ok(read) => documents.extend(read),
             Err(wrong) => failures.extend(wrong),
         }
     }
-    if !failures.is_empty() {
-        return Err(Failure::combine(failures));
-    }
+    if failures.is_empty() { Ok(documents) } else { Err(Failure::combine(failures)) }
+}
+
+/// The same, if it is something and goes into one transaction.
+fn documents(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
+    let documents = documents_in(&request.manifests, &request.resources)?;
     match documents.len() {
         0 => Err(Failure::new(Code::InvalidArgument, "EMPTY", "there is no object in what was sent")
             .advice("a document begins with apiVersion: poplin.dev/v1 and kind: …")
@@ -92,13 +97,17 @@ fn documents(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
 }
 
 /// What a call comes down to, given what the store holds.
-struct Work {
-    transaction: Transaction,
-    lines: Vec<Line>,
+pub(super) struct Work {
+    /// A compare for each object, and a write for each that differs.
+    pub(super) transaction: Transaction,
+    /// What becomes of each object, in the order given.
+    pub(super) lines: Vec<Line>,
 }
 
 impl Work {
-    fn of(documents: &[Document], snapshot: &Snapshot) -> Result<Self, Vec<Failure>> {
+    /// Completes, checks and judges all of it.
+    pub(super) fn of(documents: &[Document], snapshot: &Snapshot) -> Result<Self, Vec<Failure>> {
+        let documents = &complete::complete(documents, snapshot)?;
         let mut failures = Vec::new();
         let mut objects = Vec::new();
         for document in documents {
@@ -116,9 +125,6 @@ impl Work {
         let mut work = Self { transaction: Transaction::default(), lines: Vec::new() };
         for (document, object) in &objects {
             work.include(&path_of(&object.key()), document, snapshot);
-        }
-        if !work.transaction.operations.is_empty() {
-            fence(&mut work.transaction, snapshot);
         }
         Ok(work)
     }

@@ -42,14 +42,17 @@ pub(super) async fn list(store: &dyn Store, request: &ListRequest) -> Result<Lis
         size => size.min(LARGEST_PAGE),
     };
     let snapshot = store.snapshot(&prefix).await.map_err(|error| store_failure(&error))?;
+    let damaged =
+        snapshot.entries.iter().filter(|entry| request.page_token.is_empty() && decode_resource(entry).is_err());
+    let unreadable = damaged.map(|entry| entry.key.clone()).collect();
     let rest = snapshot.entries.iter().filter(|entry| entry.key[prefix.len()..] > *request.page_token);
     let readable = rest.filter_map(|entry| decode_resource(entry).ok());
     let mut resources: Vec<Resource> = readable.filter(|one| admits(&selector, one)).take(size + 1).collect();
     let has_more = resources.len() > size;
     resources.truncate(size);
-    let last = resources.last().map(|one| one.name().to_owned());
+    let last = resources.last().map(Resource::qualified_name);
     let next_page_token = last.filter(|_| has_more).unwrap_or_default();
-    Ok(ListResponse { resources, next_page_token, revision: snapshot.revision })
+    Ok(ListResponse { resources, next_page_token, revision: snapshot.revision, unreadable })
 }
 
 /// Everything, then SYNCED, then changes. After a break in the store the difference is told, as if nothing had happened.

@@ -11,7 +11,9 @@ mod count;
 mod delete;
 mod drops;
 mod explain;
+mod export;
 mod host;
+mod import;
 mod ipam;
 mod list;
 mod neighbour;
@@ -33,7 +35,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 use poplin_bgp::{Address, Advertised, NeighbourDetail, Order, OrderRefusal};
@@ -128,6 +130,8 @@ pub struct Desk {
     pub role: Role,
     /// Whether the head has read the store and the kernel.
     pub ready: watch::Receiver<bool>,
+    /// Until when an earlier life knew the store, if it wrote that down.
+    pub known_at: Option<SystemTime>,
 }
 
 impl Desk {

@@ -4,19 +4,22 @@ use std::pin::Pin;
 
 use poplin_proto::v1::resource_service_server::ResourceService;
 use poplin_proto::v1::{
-    ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse, DeleteRequest, DeleteResponse, GetRequest,
-    GetResponse, ListRequest, ListResponse, RemoveHostRequest, RemoveHostResponse, WatchRequest, WatchResponse,
+    ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse, DeleteRequest, DeleteResponse, ExportRequest,
+    ExportResponse, GetRequest, GetResponse, ImportRequest, ImportResponse, ListRequest, ListResponse,
+    RemoveHostRequest, RemoveHostResponse, WatchRequest, WatchResponse,
 };
 use tokio_stream::Stream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Call, Desk, apply, delete, door, list, remove_host};
+use super::import::Import;
+use super::{Call, Desk, apply, delete, door, export, import, list, remove_host};
 use crate::trial;
 
 pub(super) struct Resources(pub(super) Desk);
 
 #[tonic::async_trait]
 impl ResourceService for Resources {
+    type ExportStream = Pin<Box<dyn Stream<Item = Result<ExportResponse, Status>> + Send>>;
     type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
@@ -32,6 +35,22 @@ impl ResourceService for Resources {
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let stream = list::watch(self.0.store.clone(), request.into_inner())?;
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn export(&self, request: Request<ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        let answers = export::export(&*self.0.store, request.get_ref()).await?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers.into_iter().map(Ok)))))
+    }
+
+    async fn import(&self, request: Request<Streaming<ImportRequest>>) -> Result<Response<ImportResponse>, Status> {
+        door::may_change(&request)?;
+        let mut requests = request.into_inner();
+        let mut wanted: Option<Import> = None;
+        while let Some(ImportRequest { manifest, record, merge, dry_run }) = requests.message().await? {
+            let wanted = wanted.get_or_insert_with(|| Import::with(merge, dry_run));
+            wanted.take(manifest, record)?;
+        }
+        Ok(Response::new(import::import(&*self.0.store, &wanted.unwrap_or_default()).await?))
     }
 
     async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<ApplyResponse>, Status> {

@@ -1,19 +1,23 @@
 //! StatusService: this host at this moment.
 
+use std::time::SystemTime;
+
 use poplin_bgp::bfd::{Diagnostic, Path};
 use poplin_bgp::wire::Family;
 use poplin_node::name::EndpointName;
+use poplin_node::quarantine::Unreadable;
 use poplin_node::statics::StaticNextHop;
 use poplin_node::status::{BlockUse, Member as ServingMember, ServiceUse, Session, Status as Host, Watched};
 use poplin_proto::v1::status_service_server::StatusService;
 use poplin_proto::v1::{
     BfdStatus, BlockStatus, CredentialFile, ExamineStoreRequest, ExamineStoreResponse, GetMetricsRequest,
     GetMetricsResponse, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse, NextHopStatus,
-    PrefixCount, ServiceMember, ServiceStatus, SessionStatus, StoreMember, StoreStatus,
+    PrefixCount, ServiceMember, ServiceStatus, SessionStatus, StoreMember, StoreStatus, UnreadableObject,
 };
 use tonic::{Request, Response, Status};
 
 use super::{Call, Desk, routes};
+use crate::resource::path_of;
 use crate::store::{self, Member};
 
 pub(super) struct StatusDoor(pub(super) Desk);
@@ -28,6 +32,9 @@ impl StatusService for StatusDoor {
             connected: host.store_error.is_none(),
             revision: host.revision,
             error: host.store_error.clone().unwrap_or_default(),
+            from_memory: host.is_recalled,
+            memory_age_seconds: if host.is_recalled { age(self.0.known_at) } else { 0 },
+            owed: count(host.owed),
         };
         Ok(Response::new(response(host, store)))
     }
@@ -68,6 +75,7 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
         services: host.services.into_iter().map(service).collect(),
         static_next_hops: host.static_next_hops.into_iter().map(next_hop).collect(),
         draining: host.is_draining,
+        unreadable: host.unreadable.into_iter().map(unreadable).collect(),
     }
 }
 
@@ -166,6 +174,14 @@ fn file(file: store::CredentialFile) -> CredentialFile {
         setting: file.setting.to_owned(),
         error: file.error.unwrap_or_default(),
     }
+}
+
+fn age(since: Option<SystemTime>) -> u64 {
+    since.and_then(|since| since.elapsed().ok()).map_or(0, |age| age.as_secs())
+}
+
+fn unreadable((one, is_known): (Unreadable, bool)) -> UnreadableObject {
+    UnreadableObject { key: path_of(&one.key), reason: one.reason, revision: one.version, last_good_in_force: is_known }
 }
 
 fn count(number: usize) -> u32 {

@@ -1,6 +1,7 @@
 //! What may be declared and deleted, tried against a real embedded store.
 
 mod networks;
+mod transfer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,6 +91,28 @@ async fn a_file_with_one_bad_document_changes_nothing() {
         "Pool bad: spec.cidr: \"10.2.0.0/33\" is not a prefix such as 10.4.0.0/16 or fd00:4::/48"
     );
     assert!(shelf.names("Pool").await.is_empty());
+}
+
+#[tokio::test]
+async fn pages_of_what_lives_in_namespaces_have_an_end() {
+    let shelf = Shelf::new().await;
+    for name in ["{name: a, namespace: shop}", "{name: b, namespace: bank}", "{name: c}"] {
+        let text = format!("apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {name}\nspec: {{egress: []}}\n");
+        shelf.apply(&text).await.unwrap();
+    }
+
+    let mut request = ListRequest { kind: "Policy".to_owned(), page_size: 1, ..ListRequest::default() };
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        let page = list::list(&*shelf.store, &request).await.unwrap();
+        names.extend(page.resources.iter().map(poplin_proto::v1::Resource::qualified_name));
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+
+    assert_eq!(names, ["bank/b", "c", "shop/a"]);
 }
 
 #[tokio::test]
@@ -360,7 +383,7 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
     let (calls, _head) = tokio::sync::mpsc::channel(1);
     let (is_ready, ready) = tokio::sync::watch::channel(false);
     let (store, host, role) = (shelf.store.clone(), "h1".to_owned(), poplin_node::Role::Host);
-    let desk = super::Desk { calls, store, host, drops: Arc::default(), role, ready };
+    let desk = super::Desk { calls, store, host, drops: Arc::default(), role, ready, known_at: None };
     let (guests, who_came) = tokio::sync::mpsc::channel(1);
     let allowed = Arc::new(super::door::Allowed::default());
     let listener = super::door::listen(&socket, &allowed).unwrap();

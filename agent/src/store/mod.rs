@@ -76,6 +76,11 @@ pub trait Store: Send + Sync {
     /// Forgets history up to and including revision `at`; what lives then stays. A revision already forgotten is no error.
     async fn compact(&self, at: Revision) -> Result<(), StoreError>;
 
+    /// Which cluster answered last, if the store is one that says so.
+    fn cluster(&self) -> Option<u64> {
+        None
+    }
+
     /// Looks at each member now. What does not answer is part of the answer.
     async fn examine(&self) -> Examined {
         examine::alone(self.location(), self.snapshot(examine::NOTHING)).await

@@ -19,7 +19,7 @@ use poplin_proto::v1::watch_response::Change;
 use poplin_proto::v1::workload_service_server::{WorkloadService, WorkloadServiceServer};
 use poplin_proto::v1::*;
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 pub(crate) const GATEWAY: &str = "169.254.40.1";
 pub(crate) const GATEWAY_MAC: &str = "02:00:00:00:00:01";
@@ -134,6 +134,7 @@ fn documents(manifest: &Manifest) -> Vec<Resource> {
 
 #[tonic::async_trait]
 impl ResourceService for Service {
+    type ExportStream = ReceiverStream<Result<ExportResponse, Status>>;
     type WatchStream = ReceiverStream<Result<WatchResponse, Status>>;
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
@@ -151,7 +152,7 @@ impl ResourceService for Service {
         let all = self.all(&request.kind, &request.selector);
         let next = if start + 2 < all.len() { (start + 2).to_string() } else { String::new() };
         let resources = all.into_iter().skip(start).take(2).collect();
-        Ok(Response::new(ListResponse { resources, next_page_token: next, revision: 1 }))
+        Ok(Response::new(ListResponse { resources, next_page_token: next, revision: 1, unreadable: Vec::new() }))
     }
 
     /// What is there, then the first of it deleted, then the end.
@@ -189,6 +190,14 @@ impl ResourceService for Service {
             results.push(Applied { kind, name, outcome: outcome.into(), written_as: String::new() });
         }
         Ok(Response::new(ApplyResponse { results, revision: 1, trial: String::new() }))
+    }
+
+    async fn export(&self, _: Request<ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
+    async fn import(&self, _: Request<Streaming<ImportRequest>>) -> Result<Response<ImportResponse>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
     }
 
     async fn confirm(&self, request: Request<ConfirmRequest>) -> Result<Response<ConfirmResponse>, Status> {

@@ -59,13 +59,15 @@ impl Draft {
         self.blocks.get(&(pool.clone(), cidr)).or_else(|| mirror.block(pool, cidr))
     }
 
-    /// Blocks of the mirror as they will be, and then those that are in none.
+    /// Blocks of the mirror as they will be, and then those that are in none. One that cannot be read is not there: who has its addresses
+    /// is not known, and what stands in its place is nobody's to write over.
     pub fn over<'a>(
         &'a self,
         mirror: &'a Mirror,
         known: impl Iterator<Item = &'a Block>,
     ) -> impl Iterator<Item = &'a Block> {
         let is_new = |block: &&Block| mirror.block(&block.pool, block.cidr).is_none();
+        let known = known.filter(|block| !mirror.is_unreadable(&key_of(block)));
         let known = known.map(|block| self.get(mirror, &block.pool, block.cidr).unwrap_or(block));
         known.chain(self.blocks.values().filter(is_new))
     }
@@ -106,10 +108,10 @@ impl Draft {
         self.put(block);
     }
 
-    /// Gives an address back, to the block it was taken from: its pool may be gone, or have other blocks by now.
+    /// Gives an address back, to the block it was taken from: its pool may be gone, or have other blocks by now. Of a block that cannot be
+    /// read it stays taken; `poplin ipam check` finds it once the block is mended.
     pub fn release(&mut self, mirror: &Mirror, address: IpAddr, holder: &AttachmentId, keeper: Option<&EndpointName>) {
-        let known = mirror.blocks().map(|block| self.get(mirror, &block.pool, block.cidr).unwrap_or(block));
-        let released = known.into_iter().find_map(|block| {
+        let released = self.over(mirror, mirror.blocks()).find_map(|block| {
             let ordinal = block.ordinal_of(address).filter(|ordinal| block.taken.get(ordinal) == Some(holder))?;
             let mut block = block.clone();
             block.release(ordinal, holder, keeper).then_some(block)
@@ -137,4 +139,8 @@ impl Draft {
         block.freed.retain(|ordinal| self.resting.until(address_at(cidr, *ordinal)).is_some());
         self.blocks.insert((block.pool.clone(), cidr), block);
     }
+}
+
+fn key_of(block: &Block) -> ObjectKey {
+    ObjectKey::Block(block.pool.clone(), block.cidr)
 }

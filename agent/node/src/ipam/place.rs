@@ -5,10 +5,12 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::ground::Ground;
 use crate::mirror::Mirror;
 use crate::network::overlap;
-use crate::object::{Block, Host, Pool};
+use crate::object::{Block, Host, ObjectKey, Pool};
 use crate::prefix::{block_at, block_count};
 use crate::stable::hash64;
 
@@ -72,7 +74,9 @@ impl Place<'_> {
         self.ground.places_of(pool).into_iter().find_map(|part| {
             let start = u128::from(hash64(&[host.as_str(), pool.name.as_str()])) % block_count(part, bits);
             let blocks = closed.blocks_from(part, bits, start).map(|index| block_at(part, bits, index));
-            let mut unclaimed = blocks.filter(|cidr| draft.get(self.mirror, &pool.name, *cidr).is_none());
+            let stands = |cidr| self.mirror.version(&ObjectKey::Block(pool.name.clone(), cidr)).is_some();
+            let is_free = |cidr: &IpNet| draft.get(self.mirror, &pool.name, *cidr).is_none() && !stands(*cidr);
+            let mut unclaimed = blocks.filter(is_free);
             unclaimed.find_map(|cidr| {
                 let block = Block::empty(pool.name.clone(), cidr, host.clone());
                 self.spot(draft, &block, &closed, Which::First)

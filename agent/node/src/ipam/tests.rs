@@ -72,7 +72,7 @@ impl Shelf {
         self.revision += 1;
         let version = self.revision;
         let puts = objects.into_iter().map(|value| Versioned { value, version }).collect();
-        self.mirror.change(version, puts, vec![]);
+        self.mirror.change(version, puts, vec![], vec![]);
     }
 
     fn choose(&mut self, on: usize, holder: usize, wanted: &[&str]) -> Result<BTreeSet<IpAddr>, Refusal> {

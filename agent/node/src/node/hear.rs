@@ -4,29 +4,49 @@ use crate::action::Note;
 use crate::kernel::KernelState;
 use crate::mirror::Mirror;
 use crate::object::{Object, ObjectKey, Versioned};
+use crate::quarantine::Unreadable;
 
 use super::Node;
 
 impl Node {
-    pub(super) fn store_read(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: &[ObjectKey]) {
+    pub(super) fn store_read(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
         self.mirror.get_or_insert_with(Mirror::default).replace(revision, objects, unreadable);
         self.store_error = None;
+        self.is_recalled = false;
         self.is_untidy = true;
         self.policing.touch();
     }
 
-    pub(super) fn store_changed(&mut self, revision: i64, puts: Vec<Versioned<Object>>, deletes: Vec<ObjectKey>) {
+    /// What an earlier life knew. Whoever has read the store knows better.
+    pub(super) fn store_recalled(&mut self, revision: i64, objects: Vec<Versioned<Object>>) {
+        if self.mirror.is_some() {
+            return;
+        }
+        let mut mirror = Mirror::default();
+        mirror.replace(revision, objects, Vec::new());
+        self.mirror = Some(mirror);
+        self.is_recalled = true;
+        self.policing.touch();
+    }
+
+    pub(super) fn store_changed(
+        &mut self,
+        revision: i64,
+        puts: Vec<Versioned<Object>>,
+        unreadable: Vec<Unreadable>,
+        deletes: Vec<ObjectKey>,
+    ) {
         let keys = puts.iter().map(|put| put.value.key()).chain(deletes.iter().cloned());
         self.is_untidy |= keys.into_iter().any(|key| bears_on_blocks(&key));
         for put in &puts {
             let is_newcomer = self.mirror.as_ref().is_some_and(|mirror| is_newcomer(mirror, &put.value));
             self.touch_rules(put.value.key(), !is_newcomer);
         }
-        for key in &deletes {
+        for key in deletes.iter().chain(unreadable.iter().map(|one| &one.key)) {
             self.touch_rules(key.clone(), true);
         }
         if let Some(mirror) = &mut self.mirror {
-            mirror.change(revision, puts, deletes);
+            mirror.change(revision, puts, unreadable, deletes);
         }
     }
 

@@ -17,10 +17,11 @@ impl Node {
             return;
         }
         let (Some(mirror), Some(wanted)) = (&self.mirror, self.own_record()) else { return };
-        if mirror.host(&wanted.name) == Some(&wanted) {
+        let key = ObjectKey::Host(wanted.name.clone());
+        // It is this host's to write, so what cannot be read of it is mended here, with the labels last known.
+        if mirror.host(&wanted.name) == Some(&wanted) && !mirror.is_unreadable(&key) {
             return;
         }
-        let key = ObjectKey::Host(wanted.name.clone());
         let compare = match mirror.version(&key) {
             None => Compare::Absent(key),
             Some(version) => Compare::Unchanged(key, version),

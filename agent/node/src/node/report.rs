@@ -34,6 +34,13 @@ impl Node {
             addresses: me.map(|me| me.addresses.clone()).unwrap_or_default(),
             revision: mirror.map_or(0, |mirror| mirror.revision()),
             store_error: self.store_error.clone(),
+            is_recalled: self.is_recalled,
+            owed: self.owed.len(),
+            unreadable: mirror
+                .iter()
+                .flat_map(|one| one.unreadable())
+                .map(|(one, known)| (one.clone(), known))
+                .collect(),
             sessions: self.sessions(now),
             blocks: mirror
                 .iter()

@@ -25,7 +25,7 @@ impl Node {
         if mirror.services().next().is_none() && self.serving == Serving::default() {
             return;
         }
-        let departing = self.jobs.departing();
+        let departing = self.departing();
         let find =
             |health: &Health| serving(mirror, Self::local(mirror, &self.identity.host, &departing), kernel, health);
         let wanted = find(&self.health).probes;

@@ -64,7 +64,8 @@ impl Node {
 
 /// This host's empty blocks, as far as the others it holds of the same pool have room for a quarter of one; all, if the pool is none for it any more.
 fn dispensable<'m>(mirror: &'m Mirror, me: &Host) -> Vec<&'m Block> {
-    let own: Vec<&Block> = mirror.blocks_of(&me.name).collect();
+    let is_readable = |block: &&Block| !mirror.is_unreadable(&ObjectKey::Block(block.pool.clone(), block.cidr));
+    let own: Vec<&Block> = mirror.blocks_of(&me.name).filter(is_readable).collect();
     let size = |block: &Block| u64::from(size_of(block.cidr));
     let mut room: BTreeMap<&PoolName, u64> = BTreeMap::new();
     for block in &own {

@@ -201,6 +201,9 @@ impl Node {
     /// Ends a job with its answer.
     pub(super) fn finish(&mut self, attachment: &AttachmentId, answer: Answer) {
         if let Some(job) = self.jobs.end(attachment) {
+            if matches!(answer, Answer::Detached(_)) {
+                self.pay(attachment);
+            }
             self.answer(job.request, answer);
         }
     }
@@ -209,10 +212,10 @@ impl Node {
         let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.id == id) else { return };
         match outcome {
             TransactionOutcome::Committed { revision } => self.committed(id, revision, in_flight),
-            TransactionOutcome::Refused { revision, current } => {
+            TransactionOutcome::Refused { revision, current, unreadable } => {
                 let compared = in_flight.transaction.compares.iter().map(|compare| compare.key().clone()).collect();
                 if let Some(mirror) = &mut self.mirror {
-                    mirror.correct(revision, compared, current);
+                    mirror.correct(revision, compared, current, unreadable);
                 }
                 self.policing.touch();
                 self.jobs.step_back(id);
@@ -307,6 +310,7 @@ impl Node {
     /// Nothing is left of an attachment.
     fn departed(&mut self, attachment: &AttachmentId) {
         self.uncertain.remove(attachment);
+        self.pay(attachment);
         let Some(job) = self.jobs.end(attachment) else { return };
         let answer = match (job.wish, job.stage) {
             (Wish::Undo(refusal), _) => Answer::Refused(refusal),

@@ -13,9 +13,9 @@ use super::Node;
 impl Node {
     /// What only this host can know; absent while the store or the kernel is being read.
     pub fn truth(&self, now: Instant) -> Option<Truth> {
-        let (mirror, kernel) = (self.mirror.as_ref()?, self.kernel.as_ref()?);
+        let (mirror, kernel) = (self.mirror.as_ref().filter(|_| !self.is_recalled)?, self.kernel.as_ref()?);
         let host = self.identity.host.clone();
-        let busy = self.jobs.at(|_| true).into_iter().collect::<BTreeSet<_>>();
+        let busy = self.jobs.at(|_| true).into_iter().chain(self.owed.clone()).collect::<BTreeSet<_>>();
         let unwired = mirror
             .endpoints_on(&host)
             .filter(|endpoint| !kernel.links.contains_key(&endpoint.interface) && !busy.contains(&endpoint.attachment));

@@ -12,7 +12,7 @@ use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
 use crate::network::{gateway, gateway_v4, gateway_v6};
-use crate::object::Endpoint;
+use crate::object::{Endpoint, ObjectKey};
 use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
 use crate::request::{Answer, Attached, Refusal};
@@ -95,7 +95,7 @@ impl Node {
 
     /// What the kernel should hold.
     fn desired(&mut self) -> Option<(Desired, Option<Load>)> {
-        let departing = self.jobs.departing();
+        let departing = self.departing();
         let mirror = self.mirror.as_ref()?;
         let own = mirror.blocks_of(&self.identity.host);
         let own = own.map(|block| (block.cidr, Target::Blackhole));
@@ -116,8 +116,16 @@ impl Node {
         let networks: BTreeSet<_> = local().filter_map(|endpoint| endpoint.network.as_ref()).collect();
         let networks = networks.into_iter().filter_map(|name| mirror.network(name));
         let gateways = networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]).collect();
-        let desired = Desired { rules: rules.unwrap_or_default(), gateways, links, routes, forwarding };
+        let leaving = || mirror.endpoints_on(&self.identity.host).filter(|one| departing.contains(&one.attachment));
+        let only_leaving = self.has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
+        let desired = Desired { rules: rules.unwrap_or_default(), gateways, links, only_leaving, routes, forwarding };
         Some((desired, due))
+    }
+
+    /// Whether a link here may be that of an endpoint which nobody can know at this moment: one that cannot be read, or that came after what
+    /// is recalled was written down.
+    fn has_strangers(&self, mirror: &Mirror) -> bool {
+        self.is_recalled || mirror.unknown().any(|key| matches!(key, ObjectKey::Endpoint(_) | ObjectKey::Block(..)))
     }
 
     pub(super) fn steps_done(&mut self, now: Instant, result: Result<(), StepFailure>) {

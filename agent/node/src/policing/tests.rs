@@ -1,5 +1,6 @@
 //! A network, told step by step, makes the rules that a fresh start makes.
 
+use poplin_policy::circle::Circle;
 use poplin_policy::label::Labels;
 use poplin_policy::nat::Outgoing;
 use poplin_policy::ruleset::SourceNat;
@@ -9,6 +10,7 @@ use super::*;
 use crate::kernel::Mac;
 use crate::name::{AttachmentId, NetworkName, ServiceName};
 use crate::object::{Host, Network, Pool, Versioned};
+use crate::quarantine::Unreadable;
 
 /// A host's rules, and the store they follow.
 struct Desk {
@@ -21,14 +23,30 @@ impl Desk {
     fn put(&mut self, object: Object) {
         self.revision += 1;
         let key = object.key();
-        self.mirror.change(self.revision, vec![Versioned { value: object, version: self.revision }], vec![]);
+        self.mirror.change(self.revision, vec![Versioned { value: object, version: self.revision }], vec![], vec![]);
         self.policing.touch_object(key, true);
     }
 
     fn delete(&mut self, key: ObjectKey) {
         self.revision += 1;
-        self.mirror.change(self.revision, vec![], vec![key.clone()]);
+        self.mirror.change(self.revision, vec![], vec![], vec![key.clone()]);
         self.policing.touch_object(key, true);
+    }
+
+    /// Somebody writes what nobody can read.
+    fn damage(&mut self, key: &ObjectKey) {
+        self.revision += 1;
+        let garbage = Unreadable { key: key.clone(), version: self.revision, reason: "made so".to_owned() };
+        self.mirror.change(self.revision, vec![], vec![garbage], vec![]);
+        self.policing.touch_object(key.clone(), true);
+    }
+
+    /// Whether somebody far away reaches an endpoint.
+    fn admits(&mut self, last: u8) -> bool {
+        self.rules();
+        let to = IpAddr::from([10, 77, 0, last]);
+        let packet = Packet::tcp(IpAddr::from([192, 0, 2, 1]), to, (40_000, 80));
+        self.policing.now().admits(&packet, false).expect("an end is here")
     }
 
     /// The rules as they are now, which are those of a fresh start.
@@ -150,7 +168,7 @@ fn who_reads_everything_again_finds_nothing_to_change() {
         is_draining: false,
     };
     let objects = [Object::Service(service), Object::Pool(pool), Object::Host(host)];
-    mirror.change(1, objects.map(|value| Versioned { value, version: 1 }).into(), vec![]);
+    mirror.change(1, objects.map(|value| Versioned { value, version: 1 }).into(), vec![], vec![]);
     let mut policing = Policing::of(HostName::new("h1"));
     let load = policing.due(&mirror, std::iter::empty()).expect("a table is to be made");
     policing.load(&load);
@@ -158,4 +176,44 @@ fn who_reads_everything_again_finds_nothing_to_change() {
     policing.touch();
 
     assert!(policing.due(&mirror, std::iter::empty()).is_none());
+}
+
+#[test]
+fn what_was_never_read_well_closes_whom_it_may_have_closed_until_it_is_mended_or_deleted() {
+    let within = |name| QualifiedName::within("shop", name);
+    for (key, closes_all) in [
+        (ObjectKey::Policy(QualifiedName::global("db")), true),
+        (ObjectKey::Policy(within("db")), false),
+        (ObjectKey::AddressSet(QualifiedName::global("office")), true),
+        (ObjectKey::AddressSet(within("office")), false),
+        (ObjectKey::Namespace("shop".to_owned()), false),
+        (ObjectKey::Network(NetworkName::new("shop")), false),
+        (ObjectKey::Tier("front".to_owned()), true),
+    ] {
+        let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+        desk.put(endpoint(1, Some("shop")));
+        desk.put(endpoint(2, None));
+        let before = desk.rules();
+        assert!(desk.admits(1) && desk.admits(2));
+
+        desk.damage(&key);
+        assert_eq!((desk.admits(1), desk.admits(2)), (false, !closes_all), "{key:?}");
+
+        desk.delete(key);
+        assert_eq!(desk.rules(), before);
+    }
+}
+
+#[test]
+fn what_was_read_well_once_stays_as_it_was_read() {
+    let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+    desk.put(endpoint(1, Some("shop")));
+    desk.put(network("shop", true));
+    let before = desk.rules();
+
+    desk.damage(&ObjectKey::Network(NetworkName::new("shop")));
+    assert_eq!(desk.rules(), before);
+
+    desk.put(network("shop", false));
+    assert_ne!(desk.rules(), before);
 }

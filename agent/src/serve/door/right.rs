@@ -42,13 +42,15 @@ const MENDS: Asked = Asked { least: Right::Read, to_change: Right::Operate };
 const TRIES: Asked = Asked { least: Right::Read, to_change: Right::Admin };
 
 /// Every call there is.
-const CALLS: [(&str, Asked); 28] = [
+const CALLS: [(&str, Asked); 30] = [
     ("/poplin.v1.ResourceService/Get", LOOKS),
     ("/poplin.v1.ResourceService/List", LOOKS),
     ("/poplin.v1.ResourceService/Watch", LOOKS),
     ("/poplin.v1.ResourceService/Apply", TRIES),
     ("/poplin.v1.ResourceService/Delete", TRIES),
     ("/poplin.v1.ResourceService/Confirm", DECLARES),
+    ("/poplin.v1.ResourceService/Export", LOOKS),
+    ("/poplin.v1.ResourceService/Import", DECLARES),
     ("/poplin.v1.ResourceService/RemoveHost", TRIES),
     ("/poplin.v1.WorkloadService/Attach", OPERATES),
     ("/poplin.v1.WorkloadService/Detach", OPERATES),

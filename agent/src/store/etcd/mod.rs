@@ -20,6 +20,7 @@ use etcd_client::{Client, Error, KvClient};
 use explain::About;
 use members::Members;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The largest answer taken: a page of a thousand values, or a watch that catches up. gRPC's own bound of 4 MiB fits 8,000 small keys.
@@ -29,6 +30,8 @@ const MOST_ANSWER_BYTES: usize = 64 << 20;
 pub struct Etcd {
     endpoints: Vec<String>,
     members: Members,
+    /// Which cluster was read last; 0 = none yet.
+    cluster: AtomicU64,
 }
 
 impl Etcd {
@@ -41,7 +44,7 @@ impl Etcd {
         let endpoints = whole.collect::<Result<Vec<_>, _>>()?;
         let members = Members::of(&endpoints, credentials).await;
         let members = members.map_err(|(endpoint, error)| bad_location(&endpoint, error))?;
-        Ok(Self { endpoints, members })
+        Ok(Self { endpoints, members, cluster: AtomicU64::new(0) })
     }
 
     /// What messages call it.
@@ -126,6 +129,10 @@ impl Store for Etcd {
             Err(StoreError::Compacted { .. }) => Ok(()),
             compacted => compacted.map(drop),
         }
+    }
+
+    fn cluster(&self) -> Option<u64> {
+        Some(self.cluster.load(Ordering::Relaxed)).filter(|cluster| *cluster != 0)
     }
 
     async fn examine(&self) -> Examined {

@@ -5,6 +5,7 @@ use super::{Etcd, kv};
 use crate::store::{Entry, Revision, Snapshot, StoreError};
 use etcd_client::{Client, Error, GetOptions, GetResponse, KeyValue};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
@@ -41,6 +42,7 @@ impl Etcd {
         let mut entries = Vec::new();
         loop {
             let page = self.read_page(&mut rest).await?;
+            self.cluster.store(page.header().map_or(0, |header| header.cluster_id()), Ordering::Relaxed);
             entries.extend(page.kvs().iter().map(entry));
             if !rest.shrink(&page) {
                 return Ok(Snapshot { revision: rest.revision, entries });

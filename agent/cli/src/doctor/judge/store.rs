@@ -5,6 +5,7 @@ use poplin_proto::v1::StoreMember;
 use super::octets;
 use crate::doctor::finding::Finding;
 use crate::doctor::reading::{Reading, Told};
+use crate::status::{from_memory, unread};
 
 /// An answer within a data centre takes a few milliseconds; etcd itself calls a request slow that takes 100 ms.
 const SLOW_MICROSECONDS: u64 = 100_000;
@@ -43,6 +44,17 @@ fn told_by(told: &Told) -> Vec<Finding> {
         let message = format!("the agent does not follow the store: {}", store.error);
         findings.push(Finding::failure("store", message, "see the agent's log; what it knew stays in force"));
     }
+    findings.extend(from_memory(&store).map(|message| {
+        let advice = "bring the store back: what was declared since is not in force here, and nothing can be attached";
+        Finding::failure("store-memory", message, advice)
+    }));
+    findings.extend(told.status.unreadable.iter().map(|object| {
+        let advice = "write it anew (poplin apply) or delete it; if a later version wrote it, upgrade this agent";
+        match object.last_good_in_force {
+            true => Finding::warning("store-unreadable", unread(object), advice),
+            false => Finding::failure("store-unreadable", unread(object), advice),
+        }
+    }));
     let all = told.store.members.len();
     findings.extend(silent.iter().map(|member| {
         let message = format!("{} does not answer: {}", member.location, member.error);
@@ -109,7 +121,7 @@ fn version(member: &StoreMember, asks_who_comes: bool) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::doctor::finding::Weight;
-    use poplin_proto::v1::{CredentialFile, ExamineStoreResponse, GetStatusResponse, StoreStatus};
+    use poplin_proto::v1::{CredentialFile, ExamineStoreResponse, GetStatusResponse, StoreStatus, UnreadableObject};
 
     fn found(member: StoreMember, has_credentials: bool) -> Vec<(&'static str, Weight)> {
         let files = if has_credentials { vec![CredentialFile::default()] } else { Vec::new() };
@@ -156,6 +168,18 @@ mod tests {
     fn a_member_that_is_silent_is_a_failure_when_it_is_the_only_one() {
         let silent = StoreMember { error: "timeout".to_owned(), ..StoreMember::default() };
         assert_eq!(found(silent, false), [("store", Weight::Failure)]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_failure_only_where_no_good_form_of_it_is_known() {
+        let weight = |last_good_in_force| {
+            let unreadable = vec![UnreadableObject { last_good_in_force, ..UnreadableObject::default() }];
+            let store = Some(StoreStatus { connected: true, ..StoreStatus::default() });
+            let status = GetStatusResponse { store, unreadable, ..GetStatusResponse::default() };
+            let told = Told { status, ..Told::default() };
+            judge(&Reading { agent: Some(Ok(told)), ..Reading::default() })[0].weight
+        };
+        assert_eq!([weight(true), weight(false)], [Weight::Warning, Weight::Failure]);
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn peering(mirror: &Mirror, me: &Host, before: Option<&Peering>, lingers: bool) 
 fn world(objects: impl IntoIterator<Item = Object>) -> Mirror {
     let mut mirror = Mirror::default();
     let objects = objects.into_iter().map(|value| Versioned { value, version: 1 });
-    mirror.change(1, objects.collect(), vec![]);
+    mirror.change(1, objects.collect(), vec![], vec![]);
     mirror
 }
 
@@ -127,7 +127,7 @@ fn neighbours_of_the_mesh_retire_when_reflectors_come() {
 fn a_reflector_no_more_goes_on_reflecting_for_those_that_retire() {
     let before = peering(&rack(REFLECTORS), &host(1, "role=reflector"), None, false);
     let mut mirror = rack(REFLECTORS);
-    mirror.change(2, vec![Versioned { value: Object::Host(host(1, "")), version: 2 }], vec![]);
+    mirror.change(2, vec![Versioned { value: Object::Host(host(1, "")), version: 2 }], vec![], vec![]);
 
     let after = peering(&mirror, &host(1, ""), Some(&before), false);
 
@@ -151,7 +151,7 @@ fn a_reflector_no_more_lingers_when_the_mesh_returns() {
 fn hosts_of_another_system_are_joined_all_the_same() {
     let stranger = Host { asn: Some(Asn(64601)), ..host(4, "") };
     let mut mirror = rack(REFLECTORS);
-    mirror.change(2, vec![Versioned { value: Object::Host(stranger), version: 2 }], vec![]);
+    mirror.change(2, vec![Versioned { value: Object::Host(stranger), version: 2 }], vec![], vec![]);
 
     let three = peering(&mirror, &host(3, ""), None, false);
 

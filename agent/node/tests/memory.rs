@@ -1,0 +1,305 @@
+//! The store is away: who leaves is let go and owed, and a life that begins meanwhile goes on by what an earlier one knew.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use poplin_node::kernel::{KernelState, LinkState, Mac, Step, Target};
+use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
+use poplin_node::object::{Object, ObjectKey, Pool, Versioned};
+use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
+use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
+use poplin_node::{Action, Event, Identity, Node};
+use poplin_policy::label::Labels;
+use poplin_policy::ruleset::Interface;
+
+/// One host, over several lives: its kernel's links, what it wrote down, and the store.
+struct Desk {
+    node: Node,
+    now: Instant,
+    kernel: KernelState,
+    stored: Vec<Versioned<Object>>,
+    revision: i64,
+    owed: BTreeSet<AttachmentId>,
+    transaction: Option<(TransactionId, Transaction)>,
+    answers: Vec<Answer>,
+    done: Vec<Step>,
+}
+
+impl Desk {
+    fn at_rest() -> Self {
+        let mut desk = Self {
+            node: node(),
+            now: Instant::now(),
+            kernel: KernelState::default(),
+            stored: vec![Versioned { value: pool(), version: 1 }],
+            revision: 1,
+            owed: BTreeSet::new(),
+            transaction: None,
+            answers: vec![],
+            done: vec![],
+        };
+        desk.tell(Event::KernelRead(desk.kernel.clone()));
+        desk.read();
+        desk.commit();
+        desk
+    }
+
+    /// The agent is killed, and the next life reads the kernel.
+    fn dies(&mut self) {
+        (self.node, self.transaction) = (node(), None);
+        self.answers.clear();
+        self.done.clear();
+        self.tell(Event::DebtsRecalled(self.owed.clone()));
+        self.tell(Event::KernelRead(self.kernel.clone()));
+    }
+
+    fn recalls(&mut self) {
+        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone() });
+        self.loses_store();
+    }
+
+    fn loses_store(&mut self) {
+        self.tell(Event::StoreLost { reason: "away".to_owned() });
+    }
+
+    fn read(&mut self) {
+        let (revision, objects) = (self.revision, self.stored.clone());
+        self.tell(Event::StoreRead { revision, objects, unreadable: vec![] });
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.node.handle(self.now, event);
+        let mut steps = Vec::new();
+        while let Some(action) = self.node.next_action() {
+            match action {
+                Action::Apply(batch) => steps.extend(batch),
+                Action::Transact(id, transaction) => assert_eq!(self.transaction.replace((id, transaction)), None),
+                Action::Answer(_, answer) => self.answers.push(answer),
+                Action::Owe(owed) => {
+                    assert!(self.answers.is_empty(), "it is written down before anybody is told");
+                    self.owed = owed;
+                }
+                _ => {}
+            }
+        }
+        if !steps.is_empty() {
+            for step in &steps {
+                poplin_node::plan::advance(&mut self.kernel, step);
+            }
+            self.done.extend(steps);
+            self.tell(Event::StepsDone(Ok(())));
+        }
+    }
+
+    fn commit(&mut self) -> Transaction {
+        let (id, transaction) = self.transaction.take().expect("a transaction is under way");
+        self.revision += 1;
+        self.stored.retain(|object| !transaction.deletes.contains(&object.value.key()));
+        for put in &transaction.puts {
+            self.stored.retain(|object| object.value.key() != put.key());
+            self.stored.push(Versioned { value: put.clone(), version: self.revision });
+        }
+        self.tell(Event::TransactionDone { id, outcome: TransactionOutcome::Committed { revision: self.revision } });
+        transaction
+    }
+
+    fn attach(&mut self, container: &str) -> Attached {
+        self.tell(Event::AttachRequested(RequestId(1), attach(container)));
+        self.commit();
+        match self.answers.pop() {
+            Some(Answer::Attached(attached)) => attached,
+            other => panic!("it was answered with {other:?}"),
+        }
+    }
+
+    fn detach(&mut self, container: &str) -> Option<Answer> {
+        self.tell(Event::DetachRequested(RequestId(2), Detach::Attachment(id(container))));
+        self.answers.pop()
+    }
+
+    fn stands(&self, container: &str) -> bool {
+        let key = ObjectKey::Endpoint(EndpointName::new(container));
+        self.stored.iter().any(|object| object.value.key() == key)
+    }
+}
+
+#[test]
+fn who_leaves_while_the_store_is_away_is_let_go_and_the_store_is_told_later() {
+    for dies in [false, true] {
+        let mut desk = Desk::at_rest();
+        desk.attach("a");
+        desk.loses_store();
+
+        assert!(matches!(desk.detach("a"), Some(Answer::Detached(Some(_)))));
+        assert!(desk.kernel.links.is_empty() && desk.stands("a"));
+        assert_eq!(desk.owed, BTreeSet::from([id("a")]));
+        assert!(matches!(desk.detach("a"), Some(Answer::Detached(Some(_)))), "who asks again is told again");
+
+        if dies {
+            desk.dies();
+        }
+        desk.read();
+        desk.commit();
+
+        assert!(!desk.stands("a"));
+        assert_eq!((desk.owed.len(), desk.node.status(desk.now).owed), (0, 0));
+        assert!(desk.answers.is_empty(), "nobody is told twice");
+        desk.attach("a");
+    }
+}
+
+#[test]
+fn who_left_and_is_owed_cannot_come_again_before_the_store_knows() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    desk.loses_store();
+    desk.detach("a");
+
+    desk.tell(Event::AttachRequested(RequestId(3), attach("a")));
+
+    assert_eq!(desk.answers.pop(), Some(Answer::Refused(Refusal::Busy { attachment: id("a") })));
+}
+
+#[test]
+fn a_debt_whose_payment_is_not_answered_is_paid_again() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    desk.loses_store();
+    desk.detach("a");
+    desk.read();
+    let (lost, _) = desk.transaction.take().unwrap();
+
+    let outcome = TransactionOutcome::Unknown { reason: "no answer".to_owned() };
+    desk.tell(Event::TransactionDone { id: lost, outcome });
+    desk.loses_store();
+    assert_eq!(desk.owed.len(), 1);
+    desk.now += Duration::from_secs(30);
+    desk.tell(Event::Tick);
+    desk.read();
+    desk.commit();
+
+    assert!(desk.owed.is_empty() && !desk.stands("a"));
+}
+
+#[test]
+fn a_life_that_begins_while_the_store_is_away_changes_nothing_and_lets_go() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    desk.attach("b");
+    let before = desk.kernel.clone();
+
+    desk.dies();
+    assert!(desk.done.is_empty(), "nothing is known yet");
+    desk.recalls();
+
+    assert_eq!((&desk.kernel.links, &desk.kernel.routes), (&before.links, &before.routes));
+    let status = desk.node.status(desk.now);
+    assert!(status.is_recalled && status.store_error.is_some());
+    assert_eq!((status.endpoints, status.blocks.len(), status.revision), (2, 1, desk.revision));
+    assert!(matches!(desk.detach("b"), Some(Answer::Detached(Some(_)))));
+    assert_eq!(desk.kernel.links.len(), 1);
+    assert!(desk.transaction.is_none());
+
+    desk.read();
+    desk.commit();
+    assert!(!desk.node.status(desk.now).is_recalled && desk.stands("a") && !desk.stands("b"));
+}
+
+#[test]
+fn nobody_joins_by_what_is_only_recalled() {
+    let mut desk = Desk::at_rest();
+    desk.dies();
+    desk.recalls();
+
+    desk.tell(Event::AttachRequested(RequestId(1), attach("a")));
+    desk.now += Duration::from_secs(11);
+    desk.tell(Event::Tick);
+
+    assert!(matches!(desk.answers.pop(), Some(Answer::Refused(Refusal::StoreUnreachable { .. }))));
+    assert!(desk.kernel.links.is_empty() && desk.transaction.is_none());
+}
+
+#[test]
+fn a_link_that_came_after_it_was_written_down_stays_until_the_store_is_read() {
+    let mut desk = Desk::at_rest();
+    let stale = desk.stored.clone();
+    let attached = desk.attach("a");
+    let truth = std::mem::replace(&mut desk.stored, stale);
+
+    desk.dies();
+    desk.recalls();
+
+    assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
+    assert!(desk.kernel.routes.values().any(|target| matches!(target, Target::Link(_))));
+    desk.stored = truth;
+    desk.read();
+    assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
+    assert!(!desk.done.iter().any(|step| matches!(step, Step::DeleteLink(_) | Step::RemoveRoute(_))));
+}
+
+#[test]
+fn a_link_of_nobody_goes_once_the_store_is_read() {
+    let mut desk = Desk::at_rest();
+    let interface = Interface::new("pop0123456789ab").unwrap();
+    let (mac, mtu_bytes) = (Mac([2, 0, 0, 0, 0, 1]), 1500);
+    let link = LinkState { index: 7, is_up: true, mac, mtu_bytes, is_configured: true, has_loopback: false };
+    desk.kernel.links.insert(interface.clone(), link);
+
+    desk.dies();
+    desk.recalls();
+    assert!(desk.kernel.links.contains_key(&interface));
+    desk.read();
+    assert!(!desk.kernel.links.contains_key(&interface));
+}
+
+#[test]
+fn a_store_that_was_read_is_not_forgotten_for_what_was_known_before() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+
+    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![] });
+
+    assert_eq!(desk.node.status(desk.now).endpoints, 1);
+    assert!(!desk.node.status(desk.now).is_recalled);
+}
+
+fn node() -> Node {
+    Node::new(Identity {
+        host: HostName::new("h1"),
+        labels: Labels::default(),
+        addresses: BTreeSet::from(["172.31.0.1".parse().unwrap()]),
+        asn: None,
+        router_id: None,
+    })
+}
+
+fn pool() -> Object {
+    Object::Pool(Pool::open(PoolName::new("p"), "10.9.0.0/16".parse().unwrap(), 26))
+}
+
+fn id(container: &str) -> AttachmentId {
+    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
+}
+
+fn attach(container: &str) -> Attach {
+    Attach {
+        attachment: id(container),
+        name: Some(EndpointName::new(container)),
+        preferred: vec![],
+        labels: Labels::default(),
+        namespace: None,
+        ports: vec![],
+        published: vec![],
+        netns: format!("/run/netns/{container}").into(),
+        addresses: BTreeSet::new(),
+        has_all_addresses: false,
+        mac: None,
+        network: None,
+        pools: BTreeSet::new(),
+        is_sticky: false,
+        at: None,
+        aliases: BTreeSet::new(),
+    }
+}

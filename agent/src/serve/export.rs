@@ -1,0 +1,82 @@
+//! Export: everything that was declared, at one revision, and on demand the records of hosts and addresses.
+//!
+//! In: the store. Out: documents as `apply` reads them, and records as they stand. What cannot be read is named, and not in it.
+
+use poplin_node::object::ObjectKey;
+use poplin_proto::Failure;
+use poplin_proto::v1::{ExportRequest, ExportResponse, Record};
+
+use super::store_failure;
+use crate::resource::{ROOT, decode, decode_resource, key_of};
+use crate::store::{Entry, Store};
+
+pub(super) async fn export(store: &dyn Store, request: &ExportRequest) -> Result<Vec<ExportResponse>, Failure> {
+    let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
+    let known = snapshot.entries.iter().filter_map(|entry| Some((key_of(&entry.key)?, entry)));
+    let mut wanted: Vec<(ObjectKey, &Entry)> = known.filter(|(key, _)| request.all || is_declared(key)).collect();
+    wanted.sort_by_key(|(key, entry)| (rank(key), &entry.key));
+    let mut answers = vec![ExportResponse { revision: snapshot.revision, ..ExportResponse::default() }];
+    answers.extend(wanted.iter().map(|(key, entry)| answer(key, entry)));
+    Ok(answers)
+}
+
+fn answer(key: &ObjectKey, entry: &Entry) -> ExportResponse {
+    let unreadable = |reason: String| ExportResponse {
+        unreadable: format!("the value of {} cannot be read: {reason}", entry.key),
+        ..ExportResponse::default()
+    };
+    match decode(entry) {
+        Some(Ok(_)) if is_declared(key) => match decode_resource(entry) {
+            Ok(mut resource) => {
+                if let Some(metadata) = resource.metadata_mut() {
+                    metadata.uid.clear();
+                    metadata.resource_version = 0;
+                }
+                ExportResponse { resource: Some(resource), ..ExportResponse::default() }
+            }
+            Err(error) => unreadable(error.reason),
+        },
+        Some(Ok(_)) => ExportResponse { record: record(entry), ..ExportResponse::default() },
+        Some(Err(error)) => unreadable(error.reason),
+        None => unreadable("its kind is not known".to_owned()),
+    }
+}
+
+fn record(entry: &Entry) -> Option<Record> {
+    let key = entry.key.strip_prefix(ROOT)?.to_owned();
+    Some(Record { key, value: String::from_utf8(entry.value.clone()).ok()? })
+}
+
+/// Whether people write it. Hosts and endpoints have documents too, but they are their agents' to write.
+pub(super) fn is_declared(key: &ObjectKey) -> bool {
+    match key {
+        ObjectKey::Pool(_)
+        | ObjectKey::Policy(_)
+        | ObjectKey::Tier(_)
+        | ObjectKey::AddressSet(_)
+        | ObjectKey::Peer(_)
+        | ObjectKey::Fabric
+        | ObjectKey::Namespace(_)
+        | ObjectKey::HostEndpoint(_)
+        | ObjectKey::RouteMap(_)
+        | ObjectKey::Network(_)
+        | ObjectKey::Service(_)
+        | ObjectKey::StaticRoute(_) => true,
+        ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Endpoint(_) => false,
+    }
+}
+
+/// In which order objects are written where they do not go at once: rules come before those they govern, neighbours after the rules for
+/// routes, and who has an address after the block it is of.
+pub(super) fn rank(key: &ObjectKey) -> u8 {
+    match key {
+        ObjectKey::Namespace(_) | ObjectKey::Tier(_) | ObjectKey::AddressSet(_) | ObjectKey::RouteMap(_) => 0,
+        ObjectKey::Policy(_) | ObjectKey::HostEndpoint(_) => 1,
+        ObjectKey::Fabric | ObjectKey::Pool(_) => 2,
+        ObjectKey::Network(_) => 3,
+        ObjectKey::Service(_) | ObjectKey::StaticRoute(_) | ObjectKey::Peer(_) => 4,
+        ObjectKey::Host(_) => 5,
+        ObjectKey::Block(..) => 6,
+        ObjectKey::Endpoint(_) => 7,
+    }
+}

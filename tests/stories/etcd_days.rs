@@ -1,0 +1,148 @@
+//! etcd's hard days, under traffic that is allowed and traffic that is not: nothing is lost, and nothing gets through.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+
+use poplin_lab::{Container, Fabric, Flow, eventually, told, until};
+use rustix::process::Signal;
+
+/// A fabric under probes: a flow that may go on, and dials that may not come through.
+struct Watched {
+    fabric: Fabric,
+    web: Container,
+    db: Container,
+    flow: Flow,
+    dials: Dials,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let fabric = Fabric::under_a_tor(2);
+        let (web, db, other) = (fabric.container(1, "web"), fabric.container(2, "db"), fabric.container(1, "other"));
+        fabric.hosts[0].apply(&db_for(&["web"], 1));
+        until("the policy is in force", || web.reaches(db.v4()) && !other.reaches(db.v4()));
+        let flow = Flow::open(&web, &db, db.v4(), 5432);
+        let dials = Dials::start(other, db.v4());
+        Self { fabric, web, db, flow, dials }
+    }
+
+    /// Whether each agent follows the store.
+    fn is_followed(&self) -> bool {
+        self.fabric.hosts.iter().all(|host| host.status()["store"]["connected"] == true)
+    }
+
+    /// All is as it was: nothing lost, nothing through, changes arrive, and addresses are accounted for.
+    fn ends_well(self) {
+        until("the store is followed", || self.is_followed());
+        self.flow.goes_on();
+        let late = self.fabric.container(1, "late");
+        until("who comes is reached", || late.reaches(self.web.v4()) && !late.reaches(self.db.v4()));
+        self.fabric.hosts[0].apply(&db_for(&["web", "late"], 2));
+        until("what is declared arrives", || late.reaches(self.db.v4()));
+        self.fabric.hosts[0].apply(&db_for(&["web"], 3));
+        until("and is taken back", || !late.reaches(self.db.v4()));
+        for host in &self.fabric.hosts {
+            eventually("addresses are all accounted for", || match host.try_poplin(&["ipam", "check"]) {
+                output if output.status.success() => Ok(()),
+                output => Err(told(&output)),
+            });
+        }
+        self.flow.end().expect("the flow never breaks");
+        let (tried, through) = self.dials.end();
+        assert!(tried > 0);
+        assert_eq!(through, 0, "of {tried} dials that are denied");
+    }
+}
+
+/// Dials one after the other, all of which should fail.
+pub(crate) struct Dials {
+    is_over: Arc<AtomicBool>,
+    counts: Arc<[AtomicU32; 2]>,
+    thread: JoinHandle<()>,
+}
+
+impl Dials {
+    pub(crate) fn start(from: Container, to: IpAddr) -> Self {
+        let (is_over, counts) = (Arc::new(AtomicBool::new(false)), Arc::new([AtomicU32::new(0), AtomicU32::new(0)]));
+        let (ends, counted) = (is_over.clone(), counts.clone());
+        let thread = std::thread::spawn(move || {
+            while !ends.load(Ordering::Relaxed) {
+                let is_through = from.reaches(to);
+                counted[0].fetch_add(1, Ordering::Relaxed);
+                counted[1].fetch_add(is_through.into(), Ordering::Relaxed);
+            }
+        });
+        Self { is_over, counts, thread }
+    }
+
+    pub(crate) fn end(self) -> (u32, u32) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.join().expect("dialling does not panic");
+        (self.counts[0].load(Ordering::Relaxed), self.counts[1].load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn an_etcd_that_hangs_is_noticed_and_found_again() {
+    let watched = Watched::new();
+
+    watched.fabric.tor.signal_etcd(Signal::STOP);
+    until("both agents notice", || {
+        watched.fabric.hosts.iter().all(|host| host.status()["store"]["connected"] == false)
+    });
+    watched.flow.goes_on();
+    watched.fabric.tor.signal_etcd(Signal::CONT);
+
+    watched.ends_well();
+}
+
+#[test]
+fn what_etcd_forgot_while_an_agent_was_away_is_listed_anew() {
+    let mut watched = Watched::new();
+    let before = watched.fabric.hosts[1].routes();
+
+    watched.fabric.hosts[1].kill();
+    for round in 0..20 {
+        watched.fabric.hosts[0].apply(&db_for(&["web"], 10 + round));
+    }
+    let revision = watched.fabric.hosts[0].status()["store"]["revision"].to_string();
+    let output = watched.fabric.tor.etcdctl(&["compact", &revision]);
+    assert!(output.status.success(), "{}", told(&output));
+    watched.fabric.hosts[1].start();
+
+    watched.fabric.until_established(1);
+    assert_eq!(watched.fabric.hosts[1].routes(), before);
+    watched.ends_well();
+}
+
+#[test]
+fn an_etcd_that_is_restored_from_an_old_backup_is_believed_and_no_container_suffers() {
+    let mut watched = Watched::new();
+    let backup = watched.fabric.lab.directory().join("backup.db").display().to_string();
+    let output = watched.fabric.tor.etcdctl(&["snapshot", "save", &backup]);
+    assert!(output.status.success(), "{}", told(&output));
+    for round in 0..20 {
+        watched.fabric.hosts[0].apply(&db_for(&["web"], 10 + round));
+    }
+
+    watched.fabric.tor.stop_etcd();
+    watched.fabric.tor.restore_etcd(&backup);
+    watched.fabric.tor.start_etcd();
+
+    until("the backup counts", || {
+        let orders = watched.fabric.hosts[0].get(&["policy", "db"]);
+        orders["spec"]["order"] == 1.0
+    });
+    watched.ends_well();
+}
+
+/// Of a policy whose order tells one from the other: who may talk to db.
+pub(crate) fn db_for(apps: &[&str], order: u32) -> String {
+    let apps = apps.join("', '");
+    format!(
+        "apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{name: db}}\n\
+         spec: {{subject: app == 'db', order: {order}, ingress: [{{action: allow, from: {{select: \"app in {{'{apps}'}}\"}}}}]}}\n"
+    )
+}
