@@ -2,7 +2,8 @@
 
 use poplin_lab::{told, until};
 
-use super::{Host, POLICY, READER, STRANGER};
+use super::authority::Fleet;
+use super::{Host, POLICY, READER, STRANGER, assert_done};
 
 #[test]
 fn strangers_cannot_keep_the_operator_out_by_coming_often() {
@@ -31,4 +32,23 @@ fn a_request_that_is_too_long_is_refused_and_the_next_one_is_served() {
 
     assert!(told(&refused).contains("16777216"), "{}", told(&refused));
     host.agent.apply(POLICY);
+}
+
+#[test]
+fn who_says_nothing_by_tls_cannot_keep_the_operator_out() {
+    // Each that is hung up on comes again at once.
+    const COME: &str = "use IO::Socket::INET; use IO::Select; $| = 1; $SIG{PIPE} = 'IGNORE';
+        sub come { IO::Socket::INET->new(PeerAddr => '127.0.0.1:9470', LocalAddr => '127.0.0.66') || die $! }
+        my $s = IO::Select->new(map { come() } 1..300); print qq(all came\n);
+        while (my @gone = $s->can_read) { for (@gone) { $s->remove($_); close $_; $s->add(come()) } }";
+    let fleet = Fleet::start(&[]);
+    let admin = fleet.holder("deploy", "poplin:admin");
+
+    let log = fleet.host.directory.join("crowd.log");
+    let crowd = fleet.host.agent.namespace().spawn(log, "perl", &["-e", COME]);
+    until("all came", || crowd.said().contains("all came"));
+
+    for _ in 0..5 {
+        assert_done(&fleet.by(&admin, &["status"]));
+    }
 }

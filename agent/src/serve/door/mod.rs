@@ -16,6 +16,7 @@ mod who;
 
 mod guest;
 mod identity;
+mod lobby;
 mod local;
 mod names;
 mod remote;

@@ -4,13 +4,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -18,14 +18,15 @@ use tokio_rustls::server::TlsStream;
 use super::allowed::Allowed;
 use super::guest::{Caller, Guest};
 use super::identity::{Identity, ServerFiles, story};
+use super::lobby::Lobby;
 use super::names::Names;
 
 /// How many may be at their handshake at once, and how many may be connected.
 const HANDSHAKES: usize = 64;
 const SEATS: usize = 256;
 
-/// How long a handshake may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a handshake may take: three round trips at most, each well below a second.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long one that is refused may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -57,22 +58,19 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, RemoteError> {
 
 /// Tells of everybody who is let in, until the future is dropped.
 pub async fn admit(listener: TcpListener, files: ServerFiles, allowed: Arc<Allowed>, guests: mpsc::Sender<Guest>) {
-    let reception =
-        Arc::new(Reception { identity: Identity::new(files), allowed, guests, seats: Arc::new(Semaphore::new(SEATS)) });
+    let reception = Arc::new(Reception {
+        identity: Identity::new(files),
+        allowed,
+        guests,
+        lobby: Mutex::new(Lobby::of(HANDSHAKES)),
+        seats: Arc::new(Semaphore::new(SEATS)),
+    });
     if let Err(error) = reception.identity.settings() {
         tracing::error!("nobody is let in by TLS: {}; the files are read again for each connection", story(&error));
     }
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
-        let Ok(turn) = handshakes.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, from)) => {
-                let reception = reception.clone();
-                tokio::spawn(async move {
-                    reception.receive(stream, from).await;
-                    drop(turn);
-                });
-            }
+            Ok((stream, from)) => meet(&reception, stream, from),
             Err(error) => {
                 tracing::warn!("cannot accept a connection for the API: {error}");
                 sleep(Duration::from_millis(100)).await; // out of descriptors: do not spin
@@ -81,23 +79,47 @@ pub async fn admit(listener: TcpListener, files: ServerFiles, allowed: Arc<Allow
     }
 }
 
+/// Everybody may begin a handshake; when too many are at theirs, one of them is hung up on.
+fn meet(reception: &Arc<Reception>, stream: TcpStream, from: SocketAddr) {
+    let (stays, is_shown_out) = oneshot::channel();
+    let (number, shown_out) = reception.lobby().enter(from.ip(), stays);
+    drop(shown_out);
+    let reception = reception.clone();
+    tokio::spawn(async move {
+        let outcome = tokio::select! {
+            outcome = reception.receive(stream, from) => outcome,
+            _ = is_shown_out => None,
+        };
+        reception.lobby().leave(number);
+        if let Some(stream) = outcome {
+            reception.seat(stream).await;
+        }
+    });
+}
+
 struct Reception {
     identity: Identity,
     allowed: Arc<Allowed>,
     guests: mpsc::Sender<Guest>,
+    /// Whoever is dropped from it is hung up on.
+    lobby: Mutex<Lobby<oneshot::Sender<()>>>,
     seats: Arc<Semaphore>,
 }
 
 impl Reception {
-    async fn receive(&self, stream: TcpStream, from: SocketAddr) {
+    fn lobby(&self) -> std::sync::MutexGuard<'_, Lobby<oneshot::Sender<()>>> {
+        self.lobby.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn receive(&self, stream: TcpStream, from: SocketAddr) -> Option<TlsStream<TcpStream>> {
         let kept = TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE).with_retries(3);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&kept); // else a dead one is found when it is written to
         let _ = stream.set_nodelay(true);
-        match timeout(PATIENCE, self.shake_hands(stream)).await {
-            Ok(Some(stream)) => self.seat(stream).await,
-            Ok(None) => tracing::debug!("{from} was not let in"),
-            Err(_) => tracing::debug!("{from} did not end its handshake within {PATIENCE:?}"),
+        let outcome = timeout(PATIENCE, self.shake_hands(stream)).await.unwrap_or_default();
+        if outcome.is_none() {
+            tracing::debug!("{from} was not let in, or did not end its handshake within {PATIENCE:?}");
         }
+        outcome
     }
 
     async fn shake_hands(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
