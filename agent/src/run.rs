@@ -34,7 +34,7 @@ use crate::names::{Nameserver, Upstreams};
 use crate::peers::Peers;
 use crate::probe;
 use crate::resource::ROOT;
-use crate::serve::door::{self as front, Remote};
+use crate::serve::door as front;
 use crate::serve::{Call, Desk, serve};
 use crate::store::{Compare, FileStore, Location, Operation, Store, StoreError, Transaction, follow, open};
 use crate::trial;
@@ -90,9 +90,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     }
     let (guests, who_came) = mpsc::channel(GUESTS);
     let allowed = Arc::new(config.allowed);
-    if let Some(Remote { address, files }) = config.remote {
-        let bound = doors.spawn(front::bind(address)).await??;
-        doors.spawn(front::admit(bound, files, allowed.clone(), guests.clone()));
+    if let Some(remote) = config.remote {
+        doors.spawn(front::admit(remote, allowed.clone(), guests.clone()));
     }
     doors.spawn(front::receive(listener, allowed, guests));
     let door = doors.spawn(serve(who_came, desk));

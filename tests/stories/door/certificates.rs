@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use poplin_lab::{told, until};
 use rcgen::{DnType, SanType, SerialNumber, date_time_ymd};
 
-use super::authority::{Authority, Fleet, Holder, show};
+use super::authority::{Authority, Fleet, Holder, LATE, show};
 use super::{POLICY, assert_done, assert_refused};
 
 #[test]
@@ -139,4 +139,17 @@ fn an_agent_starts_without_its_certificates_and_lets_in_when_they_come() {
     show(&fleet.host.directory, &fleet.authority);
 
     until("it is let in", || fleet.by(&reader, &["status"]).status.success());
+}
+
+#[test]
+fn an_agent_whose_address_is_not_there_yet_serves_its_host_and_takes_it_when_it_comes() {
+    let fleet = Fleet::at(LATE, Authority::new(), &[], |_| {});
+    let reader = fleet.holder("reader", "poplin:read");
+    let told = "nobody can come by TLS: cannot listen on 192.0.2.11:9470";
+    assert_eq!(fleet.host.agent.said().matches(told).count(), 1, "{}", fleet.host.agent.said());
+    fleet.host.agent.poplin(&["status"]);
+
+    fleet.host.agent.ip(&format!("address add {LATE}/32 dev lo"));
+
+    until("it lets in", || fleet.by(&reader, &["status"]).status.success());
 }

@@ -28,6 +28,6 @@ pub(super) use guard::{Guard, may_change};
 pub use guest::Guest;
 pub use identity::ServerFiles;
 pub use local::{ListenError, listen, receive};
-pub use remote::{Remote, RemoteError, admit, bind};
+pub use remote::{Remote, admit};
 pub use right::Right;
 pub use who::{Who, WhoError};

@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long one that is refused may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Before an address that cannot be had is tried again: it may come up late, or be another's for a while.
+const BEFORE_THE_NEXT_TRY: Duration = Duration::from_secs(1);
+
 /// Silence after which the kernel asks whether the other end is still there; it asks three times.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -43,21 +46,9 @@ pub struct Remote {
     pub files: ServerFiles,
 }
 
-/// The address cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot serve on {address}; choose another with --api-listen")]
-pub struct RemoteError {
-    address: SocketAddr,
-    source: io::Error,
-}
-
-/// Takes the address.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, RemoteError> {
-    TcpListener::bind(address).await.map_err(|source| RemoteError { address, source })
-}
-
-/// Tells of everybody who is let in, until the future is dropped.
-pub async fn admit(listener: TcpListener, files: ServerFiles, allowed: Arc<Allowed>, guests: mpsc::Sender<Guest>) {
+/// Tells of everybody who is let in, until the future is dropped. Nobody waits for the address: what else the agent does needs none.
+pub async fn admit(Remote { address, files }: Remote, allowed: Arc<Allowed>, guests: mpsc::Sender<Guest>) {
+    let listener = bind(address).await;
     let reception = Arc::new(Reception {
         identity: Identity::new(files),
         allowed,
@@ -76,6 +67,37 @@ pub async fn admit(listener: TcpListener, files: ServerFiles, allowed: Arc<Allow
                 sleep(Duration::from_millis(100)).await; // out of descriptors: do not spin
             }
         }
+    }
+}
+
+/// Takes the address when it is there to be had, and says once why it is not, as long as it is the same.
+async fn bind(address: SocketAddr) -> TcpListener {
+    let mut told: Option<io::ErrorKind> = None;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                tracing::info!("serving on {address} by TLS");
+                return listener;
+            }
+            Err(error) if told == Some(error.kind()) => {}
+            Err(error) => {
+                tracing::error!("nobody can come by TLS: cannot listen on {address}: {error}; {}", advice(&error));
+                told = Some(error.kind());
+            }
+        }
+        sleep(BEFORE_THE_NEXT_TRY).await;
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program has it; end it, or choose another in api.listen. It is tried again each second"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface has it; add it, or choose another in api.listen. It is tried again each second"
+        }
+        _ => "choose another in api.listen. It is tried again each second",
     }
 }
 
