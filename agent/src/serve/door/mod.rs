@@ -20,8 +20,10 @@ mod lobby;
 mod local;
 mod names;
 mod remote;
+mod seats;
 
 mod guard;
+mod quiet;
 
 pub use allowed::Allowed;
 pub(super) use guard::{Guard, may_change};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -20,10 +20,10 @@ use super::guest::{Caller, Guest};
 use super::identity::{Identity, ServerFiles, story};
 use super::lobby::Lobby;
 use super::names::Names;
+use super::seats::Hall;
 
-/// How many may be at their handshake at once, and how many may be connected.
+/// How many may be at their handshake at once.
 const HANDSHAKES: usize = 64;
-const SEATS: usize = 256;
 
 /// How long a handshake may take: three round trips at most, each well below a second.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -54,7 +54,7 @@ pub async fn admit(Remote { address, files }: Remote, allowed: Arc<Allowed>, gue
         allowed,
         guests,
         lobby: Mutex::new(Lobby::of(HANDSHAKES)),
-        seats: Arc::new(Semaphore::new(SEATS)),
+        hall: Hall::new(),
     });
     if let Err(error) = reception.identity.settings() {
         tracing::error!("nobody is let in by TLS: {}; the files are read again for each connection", story(&error));
@@ -125,7 +125,7 @@ struct Reception {
     guests: mpsc::Sender<Guest>,
     /// Whoever is dropped from it is hung up on.
     lobby: Mutex<Lobby<oneshot::Sender<()>>>,
-    seats: Arc<Semaphore>,
+    hall: Hall,
 }
 
 impl Reception {
@@ -162,13 +162,13 @@ impl Reception {
         }
     }
 
-    /// Who comes when all seats are taken is hung up on.
+    /// Who comes when their seats are taken is hung up on.
     async fn seat(&self, stream: TlsStream<TcpStream>) {
-        let Ok(seat) = self.seats.clone().try_acquire_owned() else { return };
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let names = certificate.map(|certificate| Names::of(certificate)).unwrap_or_default();
         let right = self.allowed.of_certificate(&names);
         let caller = Caller { name: names.told(), right, until: Some(names.until) };
+        let Some(seat) = self.hall.seat(&caller) else { return };
         let _ = self.guests.send(Guest::new(stream, caller, Some(seat))).await; // the agent is stopping
     }
 }
