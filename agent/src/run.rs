@@ -34,7 +34,7 @@ use crate::names::{Nameserver, Upstreams};
 use crate::peers::Peers;
 use crate::probe;
 use crate::resource::ROOT;
-use crate::serve::door as front;
+use crate::serve::door::{self as front, Wholes};
 use crate::serve::{Call, Desk, serve};
 use crate::store::{Compare, FileStore, Location, Operation, Store, StoreError, Transaction, follow, open};
 use crate::trial;
@@ -76,7 +76,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         Role::Speaker { .. } => None,
     };
     let own_name = host.clone();
-    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready };
+    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, wholes: Wholes::default() };
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
         doors.spawn(door::serve(bound, desk.clone()));

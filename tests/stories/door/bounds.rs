@@ -72,3 +72,17 @@ fn who_says_nothing_by_tls_cannot_keep_the_operator_out() {
         assert_done(&fleet.by(&admin, &["status"]));
     }
 }
+
+#[test]
+fn who_may_only_look_tries_a_megabyte_and_no_more() {
+    let host = Host::start(&["--api-read", "user:61001"]);
+    let file = |name: &str| host.file(name, &format!("{POLICY}\n# {}\n", "x".repeat(900_000)));
+    let (one, two) = (file("one.yaml"), host.file("two.yaml", &format!("# {}\n", "x".repeat(900_000))));
+
+    assert_done(&host.by(READER, &["apply", "--dry-run", "-f", &one]));
+    let refused = host.by(READER, &["apply", "--dry-run", "-f", &one, "-f", &two]);
+
+    assert!(told(&refused).contains("the request is longer than 1048576 octets"), "{}", told(&refused));
+    host.agent.poplin(&["apply", "-f", &one, "-f", &two]);
+    assert!(host.agent.said().contains("user 0 calls ResourceService/Apply"), "{}", host.agent.said());
+}

@@ -22,8 +22,10 @@ mod names;
 mod remote;
 mod seats;
 
+mod bounded;
 mod guard;
 mod quiet;
+mod whole;
 
 pub use allowed::Allowed;
 pub(super) use guard::{Guard, may_change};
@@ -33,3 +35,5 @@ pub use local::{ListenError, listen, receive};
 pub use remote::{Remote, admit};
 pub use right::Right;
 pub use who::{Who, WhoError};
+pub(super) use whole::Turn;
+pub use whole::Wholes;
