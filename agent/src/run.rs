@@ -90,6 +90,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     }
     let (guests, who_came) = mpsc::channel(GUESTS);
     let allowed = Arc::new(config.allowed);
+    doors.spawn(front::advise(allowed.clone(), config.socket.clone(), config.remote.is_some()));
     if let Some(remote) = config.remote {
         doors.spawn(front::admit(remote, allowed.clone(), guests.clone()));
     }

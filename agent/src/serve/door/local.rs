@@ -140,7 +140,10 @@ fn ordinary(uid: u32, gid: u32, allowed: &Allowed) -> Caller {
     let account = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     let groups = groups(gid, account.as_ref());
     let right = allowed.of_local(|who| match who {
-        Who::User(name) => account.as_ref().is_some_and(|user| user.name == *name) || name.parse() == Ok(uid),
+        Who::User(name) => match number(name) {
+            Some(number) => number == uid,
+            None => account.as_ref().is_some_and(|user| user.name == *name),
+        },
         Who::Group(name) => group(name).is_some_and(|group| groups.contains(&group)),
         Who::Organization(_) | Who::CommonName(_) | Who::Uri(_) => false,
     });
@@ -157,19 +160,24 @@ fn groups(gid: u32, account: Option<&User>) -> Vec<Gid> {
 }
 
 /// By number, or by name.
-fn group(name: &str) -> Option<Gid> {
-    match name.parse() {
-        Ok(number) => Some(Gid::from_raw(number)),
-        Err(_) => Group::from_name(name).ok().flatten().map(|group| group.gid),
+pub(super) fn group(name: &str) -> Option<Gid> {
+    match number(name) {
+        Some(number) => Some(Gid::from_raw(number)),
+        None => Group::from_name(name).ok().flatten().map(|group| group.gid),
     }
+}
+
+/// Digits alone are a number, even where somebody is called so.
+pub(super) fn number(name: &str) -> Option<u32> {
+    name.bytes().all(|octet| octet.is_ascii_digit()).then(|| name.parse().ok()).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A user and a group that every Debian has.
-    const NOBODY: u32 = 65534;
+    /// A user and a group that every Linux has.
+    const DAEMON: u32 = 1;
 
     fn right_of(uid: u32, gid: u32, who: &str) -> Option<Right> {
         let allowed = Allowed { operate: vec![who.parse().unwrap()], ..Allowed::default() };
@@ -178,18 +186,28 @@ mod tests {
 
     #[test]
     fn a_user_is_meant_by_name_by_number_and_by_each_group() {
-        for who in ["user:nobody", "user:65534", "group:nogroup", "group:65534"] {
-            assert_eq!(right_of(NOBODY, NOBODY, who), Some(Right::Operate), "{who}");
+        for who in ["user:daemon", "user:1", "group:daemon", "group:1"] {
+            assert_eq!(right_of(DAEMON, DAEMON, who), Some(Right::Operate), "{who}");
         }
-        assert_eq!(right_of(NOBODY, 4242, "group:4242"), Some(Right::Operate), "the group it runs as");
-        assert_eq!(right_of(NOBODY, 4242, "group:nogroup"), Some(Right::Operate), "its group in the database");
+        assert_eq!(right_of(DAEMON, 4242, "group:4242"), Some(Right::Operate), "the group it runs as");
+        assert_eq!(right_of(DAEMON, 4242, "group:daemon"), Some(Right::Operate), "its group in the database");
     }
 
     #[test]
     fn a_user_of_another_name_or_group_is_not_meant() {
-        for who in ["user:daemon", "user:1", "group:daemon", "group:nobody-knows-it", "CN=nobody", "O=nogroup"] {
-            assert_eq!(right_of(NOBODY, NOBODY, who), None, "{who}");
+        for who in
+            ["user:bin", "user:2", "user:+1", "group:bin", "group:+1", "group:nobody-knows-it", "CN=daemon", "O=daemon"]
+        {
+            assert_eq!(right_of(DAEMON, DAEMON, who), None, "{who}");
         }
-        assert_eq!(right_of(4_242_424, 4242, "user:nobody"), None, "one of whom the database knows nothing");
+        assert_eq!(right_of(4_242_424, 4242, "user:daemon"), None, "one of whom the database knows nothing");
+    }
+
+    #[test]
+    fn digits_are_a_number() {
+        assert_eq!(
+            [number("0"), number("100"), number("99999999999"), number("a1"), number("+1")],
+            [Some(0), Some(100), None, None, None]
+        );
     }
 }

@@ -11,6 +11,7 @@
 
 mod right;
 
+mod advice;
 mod allowed;
 mod who;
 
@@ -27,6 +28,7 @@ mod guard;
 mod quiet;
 mod whole;
 
+pub use advice::advise;
 pub use allowed::Allowed;
 pub(super) use guard::{Guard, may_change};
 pub use guest::Guest;
