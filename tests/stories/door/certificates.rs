@@ -105,27 +105,28 @@ fn a_certificate_its_authority_took_back_is_not_let_in_any_more() {
 
     std::fs::write(&path, fleet.authority.revoked(&[8])).expect("a file can be written");
 
+    until("the list counts", || !fleet.by(&bad, &["status"]).status.success());
     assert_refused(&fleet.by(&bad, &["status"]), "CertificateRevoked");
     assert_done(&fleet.by(&good, &["status"]));
     let _ = std::fs::remove_file(&path);
 }
 
 #[test]
-fn certificates_that_are_renewed_in_place_count_from_the_next_connection_on() {
+fn certificates_that_are_renewed_in_place_count_a_second_later() {
     let fleet = Fleet::start(&[]);
     let old = fleet.holder("old", "poplin:read");
     assert_done(&fleet.by(&old, &["status"]));
     let next = Authority::new();
 
     std::fs::write(&fleet.key, "half a f").expect("the directory is there");
+    until("it is told", || fleet.host.agent.said().contains("the certificate of before is shown"));
     assert_done(&fleet.by(&old, &["status"]));
-    assert!(fleet.host.agent.said().contains("the certificate of before is shown"), "{}", fleet.host.agent.said());
 
     show(&fleet.host.directory, &next);
     let new = Holder::write(&fleet.host, &next, "new", |params| {
         params.distinguished_name.push(DnType::OrganizationName, "poplin:read");
     });
-    assert_done(&fleet.by(&new, &["status"]));
+    until("the new ones count", || fleet.by(&new, &["status"]).status.success());
     assert_refused(&fleet.by(&old, &["status"]), "UnknownCA");
 }
 

@@ -5,19 +5,19 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::allowed::Allowed;
 use super::guest::{Caller, Guest};
-use super::identity::{Identity, ServerFiles, story};
+use super::identity::{Identity, ServerFiles, Shown};
 use super::lobby::Lobby;
 use super::names::Names;
 use super::seats::Hall;
@@ -34,6 +34,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Before an address that cannot be had is tried again: it may come up late, or be another's for a while.
 const BEFORE_THE_NEXT_TRY: Duration = Duration::from_secs(1);
 
+/// Between two readings of the files: what is renewed in place counts after that.
+const BEFORE_THE_NEXT_READING: Duration = Duration::from_secs(1);
+
 /// Silence after which the kernel asks whether the other end is still there; it asks three times.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -48,17 +51,34 @@ pub struct Remote {
 
 /// Tells of everybody who is let in, until the future is dropped. Nobody waits for the address: what else the agent does needs none.
 pub async fn admit(Remote { address, files }: Remote, allowed: Arc<Allowed>, guests: mpsc::Sender<Guest>) {
-    let listener = bind(address).await;
-    let reception = Arc::new(Reception {
-        identity: Identity::new(files),
-        allowed,
-        guests,
-        lobby: Mutex::new(Lobby::of(HANDSHAKES)),
-        hall: Hall::new(),
-    });
-    if let Err(error) = reception.identity.settings() {
-        tracing::error!("nobody is let in by TLS: {}; the files are read again for each connection", story(&error));
+    let (shows, shown) = watch::channel(Shown::default());
+    let reception =
+        Arc::new(Reception { shown, allowed, guests, lobby: Mutex::new(Lobby::of(HANDSHAKES)), hall: Hall::new() });
+    tokio::select! {
+        () = renew(Identity::new(files), shows) => {}
+        () = accept(address, reception) => {}
     }
+}
+
+/// Reads the files again and again, beside the threads that answer: they may be far away.
+async fn renew(mut identity: Identity, shows: watch::Sender<Shown>) {
+    loop {
+        let read = tokio::task::spawn_blocking(move || {
+            let shown = identity.renew(Instant::now());
+            (identity, shown)
+        });
+        let Ok((back, shown)) = read.await else { return };
+        identity = back;
+        shows.send_replace(shown);
+        sleep(BEFORE_THE_NEXT_READING).await;
+    }
+}
+
+async fn accept(address: SocketAddr, mut reception: Arc<Reception>) {
+    if let Some(reception) = Arc::get_mut(&mut reception) {
+        let _ = reception.shown.changed().await; // who comes first finds the files read
+    }
+    let listener = bind(address).await;
     loop {
         match listener.accept().await {
             Ok((stream, from)) => meet(&reception, stream, from),
@@ -120,7 +140,7 @@ fn meet(reception: &Arc<Reception>, stream: TcpStream, from: SocketAddr) {
 }
 
 struct Reception {
-    identity: Identity,
+    shown: watch::Receiver<Shown>,
     allowed: Arc<Allowed>,
     guests: mpsc::Sender<Guest>,
     /// Whoever is dropped from it is hung up on.
@@ -145,13 +165,7 @@ impl Reception {
     }
 
     async fn shake_hands(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let settings = match self.identity.settings() {
-            Ok(settings) => settings,
-            Err(error) => {
-                tracing::warn!("nobody is let in by TLS: {}", story(&error));
-                return None;
-            }
-        };
+        let settings = self.shown.borrow().at(Instant::now())?;
         match TlsAcceptor::from(settings).accept(stream).into_fallible().await {
             Ok(stream) => Some(stream),
             Err((error, stream)) => {
