@@ -15,6 +15,7 @@ mod advice;
 mod allowed;
 mod who;
 
+mod files;
 mod guest;
 mod identity;
 mod lobby;
@@ -30,9 +31,9 @@ mod whole;
 
 pub use advice::advise;
 pub use allowed::Allowed;
+pub use files::ServerFiles;
 pub(super) use guard::{Guard, may_change};
 pub use guest::Guest;
-pub use identity::ServerFiles;
 pub use local::{ListenError, listen, receive};
 pub use remote::{Remote, admit};
 pub use right::Right;

@@ -16,8 +16,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::allowed::Allowed;
+use super::files::ServerFiles;
 use super::guest::{Caller, Guest};
-use super::identity::{Identity, ServerFiles, Shown};
+use super::identity::{Identity, Shown};
 use super::lobby::Lobby;
 use super::names::Names;
 use super::seats::Hall;
@@ -74,10 +75,8 @@ async fn renew(mut identity: Identity, shows: watch::Sender<Shown>) {
     }
 }
 
-async fn accept(address: SocketAddr, mut reception: Arc<Reception>) {
-    if let Some(reception) = Arc::get_mut(&mut reception) {
-        let _ = reception.shown.changed().await; // who comes first finds the files read
-    }
+async fn accept(address: SocketAddr, reception: Arc<Reception>) {
+    let _ = reception.shown.clone().changed().await; // who comes first finds the files read
     let listener = bind(address).await;
     loop {
         match listener.accept().await {

@@ -69,10 +69,16 @@ impl FromStr for Who {
         ];
         let named = forms.into_iter().find_map(|(prefix, form)| Some((form, text.strip_prefix(prefix)?)));
         match named {
-            Some((form, name)) if !name.is_empty() => Ok(form(name.to_owned())),
+            Some((form, name)) if is_name(name, &form(String::new())) => Ok(form(name.to_owned())),
             Some(_) | None => Err(WhoError::Unknown(text.to_owned())),
         }
     }
+}
+
+/// Something, and if it is a number of a user or group, one that there can be.
+fn is_name(name: &str, form: &Who) -> bool {
+    let is_number = name.bytes().all(|octet| octet.is_ascii_digit());
+    !name.is_empty() && (!form.is_local() || !is_number || name.parse::<u32>().is_ok())
 }
 
 impl fmt::Display for Who {
@@ -100,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_text_that_names_nobody_is_refused_with_the_forms_there_are() {
-        for text in ["", "alice", "user:", "O=", "o=x", "OU=x"] {
+        for text in ["", "alice", "user:", "O=", "o=x", "OU=x", "user:99999999999"] {
             let error = text.parse::<Who>().unwrap_err().to_string();
             assert!(error.contains(&format!("{text:?} names nobody; write user:NAME")), "{error}");
         }
