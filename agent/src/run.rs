@@ -35,7 +35,7 @@ use crate::names::{Nameserver, Upstreams};
 use crate::peers::Peers;
 use crate::probe;
 use crate::resource::ROOT;
-use crate::serve::door::{self as front, Remote};
+use crate::serve::door::{self as front, Wholes};
 use crate::serve::{Call, Desk, serve};
 use crate::store::{Compare, FileStore, Followed, Location, Operation, Store, StoreError, Transaction, follow, open};
 use crate::trial;
@@ -82,7 +82,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         (ConfiguredRole::Host(_) | ConfiguredRole::Speaker { .. }, _) => (None, None),
     };
     let known_at = recalled.as_ref().map(|recalled| recalled.at);
-    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at };
+    let desk =
+        Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at, wholes: Wholes::default() };
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
         doors.spawn(door::serve(bound, desk.clone()));
@@ -96,9 +97,9 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     }
     let (guests, who_came) = mpsc::channel(GUESTS);
     let allowed = Arc::new(config.allowed);
-    if let Some(Remote { address, files }) = config.remote {
-        let bound = doors.spawn(front::bind(address)).await??;
-        doors.spawn(front::admit(bound, files, allowed.clone(), guests.clone()));
+    doors.spawn(front::advise(allowed.clone(), config.socket.clone(), config.remote.is_some()));
+    if let Some(remote) = config.remote {
+        doors.spawn(front::admit(remote, allowed.clone(), guests.clone()));
     }
     doors.spawn(front::receive(listener, allowed, guests));
     let door = doors.spawn(serve(who_came, desk));

@@ -102,7 +102,13 @@ fn a_container_whose_link_was_removed_is_told_of_by_check_and_attached_anew() {
     assert!(web.reaches("169.254.1.1".parse().expect("an address")));
 }
 
-/// On Linux 6.9 or newer; before, what is removed comes back.
+/// Linux 6.9 or newer; before, tables have no owner that outlives them, and what is removed comes back.
+fn knows_owners() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux has a release");
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.trim().parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 9)
+}
+
 #[test]
 fn nobody_else_changes_rules_while_the_agent_lives_and_they_stand_when_it_is_dead() {
     let lab = Lab::new();
@@ -112,6 +118,9 @@ fn nobody_else_changes_rules_while_the_agent_lives_and_they_stand_when_it_is_dea
     let before = rules(&host);
     assert!(before.iter().any(|line| line.contains("chain")), "{before:?}");
     let refused = |host: &Agent, when: &str| {
+        if !knows_owners() {
+            return repaired(host, "nft delete table inet poplin", || rules(host) == before);
+        }
         for deed in ["delete table inet poplin", "flush table inet poplin", "add chain inet poplin x"] {
             let answer = nft(host, deed);
             assert!(answer.contains("Operation not permitted"), "{when}: {deed}: {answer}");

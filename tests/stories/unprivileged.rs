@@ -106,3 +106,21 @@ fn the_unit_is_sound_and_little_exposed() {
 fn path(path: &Path) -> String {
     path.display().to_string()
 }
+
+#[test]
+fn an_agent_that_may_not_write_rules_says_what_it_lacks_and_blames_no_other_process() {
+    let lab = poplin_lab::Lab::new();
+    let directory = lab.directory();
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777)).expect("it is ours");
+    let program = directory.join("poplind").display().to_string();
+    std::fs::copy(poplin_lab::programs().join("poplind"), &program).expect("where every user may run it");
+    let at = |name: &str| directory.join(name).display().to_string();
+    let (user, data, socket) = (USER.to_string(), at("data"), at("api.sock"));
+    let mut arguments = vec!["--reuid", &user, "--regid", &user, "--clear-groups", "--bounding-set=-all", &program];
+    arguments.extend(["--host", "h1", "--data", &data, "--socket", &socket]);
+
+    let ended = lab.namespace("h1").output("setpriv", &arguments);
+
+    assert_eq!(ended.status.code(), Some(1), "{}", told(&ended));
+    assert!(told(&ended).contains("CAP_NET_ADMIN") && !told(&ended).contains("another process"), "{}", told(&ended));
+}

@@ -16,11 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where to ask, as people say it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Where {
-    /// Socket of the agent on this host.
-    #[arg(long, global = true, env = "POPLIN_SOCKET", default_value = poplin_proto::DEFAULT_SOCKET, value_name = "PATH")]
-    socket: PathBuf,
-    /// Another host's agent, such as https://192.0.2.11:9470; asks for --ca, --cert and --key.
-    #[arg(long, global = true, env = "POPLIN_SERVER", value_name = "URL")]
+    /// Socket of the agent on this host [env: POPLIN_SOCKET] [default: /run/poplin/api.sock].
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Another host's agent, such as https://192.0.2.11:9470; asks for --ca, --cert and --key [env: POPLIN_SERVER].
+    #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// PEM file of those who may vouch for the server.
     #[arg(long, global = true, env = "POPLIN_CA", value_name = "FILE")]
@@ -51,7 +51,27 @@ pub(crate) struct Server {
 
 impl Where {
     pub(crate) fn door(self) -> Result<Door, Problem> {
-        let Some(url) = self.server else { return Ok(Door::Socket(self.socket)) };
+        self.chosen(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// What stands on the command line wins over the environment, also where the one names a socket and the other a server.
+    fn chosen(self, environment: impl Fn(&str) -> Option<String>) -> Result<Door, Problem> {
+        let url = match (self.socket, self.server) {
+            (Some(_), Some(_)) => {
+                let problem = Problem::usage("--socket and --server name two agents");
+                return Err(problem.advice("--socket is the one of this host, --server any by TLS; give one of them"));
+            }
+            (Some(socket), None) => return Ok(Door::Socket(socket)),
+            (None, Some(url)) => url,
+            (None, None) => match environment("POPLIN_SERVER") {
+                Some(url) => url,
+                None => {
+                    let socket =
+                        environment("POPLIN_SOCKET").unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.to_owned());
+                    return Ok(Door::Socket(socket.into()));
+                }
+            },
+        };
         if !url.starts_with("https://") {
             return Err(Problem::usage(format!("{url:?} is no server; write https://HOST:PORT")));
         }
@@ -152,15 +172,34 @@ fn read(option: &str, path: &Path) -> Result<Vec<u8>, Problem> {
 mod tests {
     use super::*;
 
-    fn asked(server: Option<&str>, is_known: bool) -> Result<Door, Problem> {
+    fn at(socket: Option<&str>, server: Option<&str>, is_known: bool) -> Where {
         let file = is_known.then(|| PathBuf::from("x.pem"));
         let server = server.map(str::to_owned);
-        Where { socket: "api.sock".into(), server, ca: file.clone(), cert: file.clone(), key: file }.door()
+        Where { socket: socket.map(PathBuf::from), server, ca: file.clone(), cert: file.clone(), key: file }
+    }
+
+    fn asked(server: Option<&str>, is_known: bool) -> Result<Door, Problem> {
+        at(None, server, is_known).chosen(|_| None)
+    }
+
+    #[test]
+    fn what_stands_on_the_command_line_wins_over_the_environment() {
+        let environment = |name: &str| match name {
+            "POPLIN_SERVER" => Some("https://h2:9470".to_owned()),
+            _ => Some("other.sock".to_owned()),
+        };
+
+        assert_eq!(at(Some("api.sock"), None, true).chosen(environment).unwrap(), Door::Socket("api.sock".into()));
+        let named = at(None, Some("https://h1:9470"), true).chosen(environment).unwrap();
+        assert_eq!(named.to_string(), "https://h1:9470");
+        assert_eq!(at(None, None, true).chosen(environment).unwrap().to_string(), "https://h2:9470");
+        let both = at(Some("api.sock"), Some("https://h1:9470"), true).chosen(environment);
+        assert_eq!(both.unwrap_err().exit(), Exit::Usage);
     }
 
     #[test]
     fn a_server_is_asked_by_tls_with_a_certificate_or_not_at_all() {
-        assert_eq!(asked(None, true).unwrap(), Door::Socket("api.sock".into()));
+        assert_eq!(asked(None, true).unwrap(), Door::Socket(poplin_proto::DEFAULT_SOCKET.into()));
         assert!(matches!(asked(Some("https://h1:9470"), true), Ok(Door::Server(_))));
         for (url, is_known) in [("https://h1:9470", false), ("http://h1:9470", true), ("h1", true)] {
             assert_eq!(asked(Some(url), is_known).unwrap_err().exit(), Exit::Usage, "{url}");

@@ -27,20 +27,14 @@ pub(super) struct ApiSettings {
     /// PEM file of the certificates that are revoked [default: none is]
     #[arg(id = "api_crl", long = "api-crl", env = "POPLIND_API_CRL", value_name = "FILE")]
     crl: Option<PathBuf>,
-    /// Who may look: user:NAME, group:NAME, O=NAME, CN=NAME, URI=NAME [default: O=poplin:read]
-    #[arg(id = "api_read", long = "api-read", env = "POPLIND_API_READ", value_delimiter = ',', value_name = "WHO")]
+    /// Who may look: user:NAME, group:NAME, O=NAME, CN=NAME or URI=NAME; may be repeated [default: O=poplin:read]
+    #[arg(id = "api_read", long = "api-read", env = "POPLIND_API_READ", value_name = "WHO")]
     read: Vec<String>,
     /// Who may attach, detach, mend addresses and order BGP sessions, too [default: O=poplin:operate]
-    #[arg(
-        id = "api_operate",
-        long = "api-operate",
-        env = "POPLIND_API_OPERATE",
-        value_delimiter = ',',
-        value_name = "WHO"
-    )]
+    #[arg(id = "api_operate", long = "api-operate", env = "POPLIND_API_OPERATE", value_name = "WHO")]
     operate: Vec<String>,
     /// Who may do everything, as root and the agent's own user always may [default: O=poplin:admin]
-    #[arg(id = "api_admin", long = "api-admin", env = "POPLIND_API_ADMIN", value_delimiter = ',', value_name = "WHO")]
+    #[arg(id = "api_admin", long = "api-admin", env = "POPLIND_API_ADMIN", value_name = "WHO")]
     admin: Vec<String>,
 }
 
@@ -125,5 +119,11 @@ mod tests {
         let (allowed, _) = flags.over(file).check().unwrap();
 
         assert_eq!((allowed.read, allowed.admin), (vec![Who::User("c".to_owned())], vec![Who::User("b".to_owned())]));
+    }
+
+    #[test]
+    fn an_entry_with_a_comma_is_not_taken_for_two() {
+        let error = format!("{:#}", checked("admin = ['CN=deploy,O=ops']").unwrap_err());
+        assert!(error.contains("CN=deploy,O=ops") && error.contains("repeating the flag"), "{error}");
     }
 }

@@ -15,6 +15,7 @@ use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::Result as Line;
 use poplin_proto::v1::apply_response::result::Outcome as Told;
 use poplin_proto::v1::{ApplyRequest, ApplyResponse, Manifest, Resource};
+use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use crate::resource::{ROOT, check, path_of};
@@ -27,12 +28,15 @@ pub(super) use judge::{all_readable, declared, unreadable};
 /// Objects in one call: what fits a transaction (etcd's default of 128 operations) with room to spare.
 const MOST_OBJECTS: usize = 100;
 
+/// How many calls are read at once: two cores have other things to do.
+const READERS: usize = 2;
+
 /// How often a transaction is tried against a store that others write to.
 const TRIES: usize = 5;
 
 pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
-    let documents = documents(request)?;
     let within = confirm_within(request)?;
+    let documents = read(request).await?;
     for _ in 0..TRIES {
         let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
         let mut work = Work::of(&documents, &snapshot).map_err(Failure::combine)?;
@@ -66,6 +70,15 @@ fn confirm_within(request: &ApplyRequest) -> Result<Option<Duration>, Failure> {
 pub(super) fn contended() -> Failure {
     Failure::new(Code::Aborted, "CONTENDED", format!("others changed the same objects {TRIES} times in a row"))
         .advice("nothing was changed; try again")
+}
+
+/// Megabytes of YAML take seconds, in which nobody else of the door's threads would be answered.
+async fn read(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
+    static TURNS: Semaphore = Semaphore::const_new(READERS);
+    let request = request.clone();
+    let _turn = TURNS.acquire().await.map_err(|error| Status::internal(error.to_string()))?;
+    let read = tokio::task::spawn_blocking(move || documents(&request)).await;
+    read.map_err(|error| Status::internal(error.to_string()))?
 }
 
 /// Reads everything that was sent, or says what is wrong with all of it.

@@ -45,14 +45,19 @@ impl BgpService for BgpDoor {
         &self,
         request: Request<ListAdvertisedRequest>,
     ) -> Result<Response<ListRoutesResponse>, Status> {
-        let ListAdvertisedRequest { neighbour, prefix } = request.into_inner();
-        let prefix = routes::prefix(&prefix)?;
+        let prefix = routes::prefix(&request.get_ref().prefix)?;
+        let turn = match prefix {
+            None => Some(self.0.wholes.turn(&request).await?),
+            Some(_) => None,
+        };
+        let neighbour = request.into_inner().neighbour;
         let neighbour = match neighbour.as_str() {
             "" => None,
             text => Some(self.address_of(text).await?),
         };
         let told = self.0.ask(|sender| Call::Advertised(neighbour, prefix, sender)).await?;
-        Ok(Response::new(ListRoutesResponse { routes: told.into_iter().map(routes::advertised).collect() }))
+        let routes = told.into_iter().map(routes::advertised).collect();
+        Ok(routes::within(turn, ListRoutesResponse { routes }))
     }
 
     async fn order_neighbour(
@@ -68,12 +73,13 @@ impl BgpService for BgpDoor {
         Ok(Response::new(OrderNeighbourResponse { address: address.to_string(), name }))
     }
 
-    async fn dump_table(&self, _: Request<DumpTableRequest>) -> Result<Response<Self::DumpTableStream>, Status> {
+    async fn dump_table(&self, request: Request<DumpTableRequest>) -> Result<Response<Self::DumpTableStream>, Status> {
         self.0.until_ready().await;
+        let turn = self.0.wholes.turn(&request).await?;
         let records = self.0.ask(Call::Dump).await?;
         let (sender, receiver) = mpsc::channel(UNDER_WAY);
         tokio::spawn(hand_over(records, sender));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        Ok(routes::within(Some(turn), ReceiverStream::new(receiver)))
     }
 
     async fn watch_routes(&self, _: Request<WatchRoutesRequest>) -> Result<Response<Self::WatchRoutesStream>, Status> {

@@ -58,7 +58,7 @@ use tonic::Code;
 use crate::drops::Feed;
 use crate::metrics::{self, Figures};
 use crate::store::{Rejected, Store, StoreError};
-use door::Guest;
+use door::{Guest, Wholes};
 
 /// What the doors ask of the loop that owns the head.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ pub enum Call {
 /// How long a call waits for an agent that has just started.
 const STARTUP: Duration = Duration::from_secs(10);
 
-/// Largest request, in octets: a directory of manifests comes as one.
+/// Largest request, in octets: a directory of manifests comes as one. Of who may only look it is less, see [`door`].
 const LARGEST_REQUEST: usize = 16 << 20;
 
 /// How long a call may take until it begins to answer. The longest is to remove a host, which may be asked for again and then goes on.
@@ -132,6 +132,8 @@ pub struct Desk {
     pub ready: watch::Receiver<bool>,
     /// Until when an earlier life knew the store, if it wrote that down.
     pub known_at: Option<SystemTime>,
+    /// Turns of those who want a whole table.
+    pub wholes: Wholes,
 }
 
 impl Desk {

@@ -7,7 +7,9 @@ use poplin_bgp::{Advertised, Route, wire::Attributes};
 use poplin_node::status::Heard;
 use poplin_proto::Failure;
 use poplin_proto::v1::{ListRoutesResponse, RouteStatus};
-use tonic::Code;
+use tonic::{Code, Response};
+
+use super::door::Turn;
 
 /// The prefix asked for, if one is.
 pub(super) fn prefix(text: &str) -> Result<Option<IpNet>, Failure> {
@@ -19,6 +21,15 @@ pub(super) fn prefix(text: &str) -> Result<Option<IpNet>, Failure> {
                 .advice("write a prefix such as 10.77.0.0/26")
         }),
     }
+}
+
+/// An answer that keeps the turn its caller has, if it took one.
+pub(super) fn within<T>(turn: Option<Turn>, answer: T) -> Response<T> {
+    let mut response = Response::new(answer);
+    if let Some(turn) = turn {
+        response.extensions_mut().insert(turn);
+    }
+    response
 }
 
 /// Those of one neighbour, by address or name, or of all.

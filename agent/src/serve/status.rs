@@ -50,10 +50,13 @@ impl StatusService for StatusDoor {
     }
 
     async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Result<Response<ListRoutesResponse>, Status> {
-        let request = request.into_inner();
-        let prefix = routes::prefix(&request.prefix)?;
+        let prefix = routes::prefix(&request.get_ref().prefix)?;
+        let turn = match prefix {
+            None => Some(self.0.wholes.turn(&request).await?),
+            Some(_) => None,
+        };
         let heard = self.0.ask(|sender| Call::Routes(prefix, sender)).await?;
-        Ok(Response::new(routes::response(heard, &request.neighbour)))
+        Ok(routes::within(turn, routes::response(heard, &request.get_ref().neighbour)))
     }
 }
 

@@ -13,6 +13,9 @@ use rcgen::{
 
 use super::{Host, open_lab};
 
+/// An address that no interface has when an agent starts.
+pub(super) const LATE: &str = "192.0.2.11";
+
 /// Who vouches for servers and their callers.
 pub(super) struct Authority(pub(super) CertifiedIssuer<'static, KeyPair>);
 
@@ -78,7 +81,7 @@ impl Holder {
 
 /// Writes what the agent shows, and whom it asks about others.
 pub(super) fn show(directory: &Path, authority: &Authority) {
-    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address is a name");
+    let params = CertificateParams::new(["127.0.0.1", LATE].map(str::to_owned).to_vec()).expect("addresses are names");
     let (certificate, key) = authority.vouch(&params);
     for (name, text) in [("ca.pem", authority.0.pem()), ("server.pem", certificate), ("server.key", key)] {
         std::fs::write(directory.join(name), text).expect("the directory is there");
@@ -90,6 +93,7 @@ pub(super) struct Fleet {
     pub(super) host: Host,
     pub(super) authority: Authority,
     pub(super) key: PathBuf,
+    address: String,
 }
 
 impl Fleet {
@@ -102,15 +106,20 @@ impl Fleet {
     }
 
     pub(super) fn of(authority: Authority, arguments: &[&str], before: impl Fn(&Path)) -> Self {
+        Self::at("127.0.0.1", authority, arguments, before)
+    }
+
+    pub(super) fn at(address: &str, authority: Authority, arguments: &[&str], before: impl Fn(&Path)) -> Self {
+        let address = format!("{address}:9470");
         let lab = open_lab();
         let path = |name: &str| lab.directory().join(name).display().to_string();
         let (ca, certificate, key) = (path("ca.pem"), path("server.pem"), path("server.key"));
         show(lab.directory(), &authority);
         before(lab.directory());
-        let mut all = vec!["--api-listen", "127.0.0.1:9470", "--api-ca", &ca, "--api-cert", &certificate];
+        let mut all = vec!["--api-listen", &address, "--api-ca", &ca, "--api-cert", &certificate];
         all.extend(["--api-key", &key]);
         all.extend(arguments);
-        Self { host: Host::started(lab, &all), authority, key: key.into() }
+        Self { host: Host::started(lab, &all), authority, key: key.into(), address }
     }
 
     pub(super) fn holder(&self, name: &str, organization: &str) -> Holder {
@@ -122,7 +131,7 @@ impl Fleet {
     /// Runs `poplin` by TLS.
     pub(super) fn by(&self, holder: &Holder, arguments: &[&str]) -> Output {
         let mut command = self.host.agent.namespace().command(programs().join("poplin"));
-        command.args(["--server", "https://127.0.0.1:9470", "--ca", &holder.ca]);
+        command.args(["--server", &format!("https://{}", self.address), "--ca", &holder.ca]);
         command.args(["--cert", &holder.certificate, "--key", &holder.key]).args(arguments);
         command.output().expect("poplin runs")
     }

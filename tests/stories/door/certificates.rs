@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use poplin_lab::{told, until};
 use rcgen::{DnType, SanType, SerialNumber, date_time_ymd};
 
-use super::authority::{Authority, Fleet, Holder, show};
+use super::authority::{Authority, Fleet, Holder, LATE, show};
 use super::{POLICY, assert_done, assert_refused};
 
 #[test]
@@ -105,27 +105,28 @@ fn a_certificate_its_authority_took_back_is_not_let_in_any_more() {
 
     std::fs::write(&path, fleet.authority.revoked(&[8])).expect("a file can be written");
 
+    until("the list counts", || !fleet.by(&bad, &["status"]).status.success());
     assert_refused(&fleet.by(&bad, &["status"]), "CertificateRevoked");
     assert_done(&fleet.by(&good, &["status"]));
     let _ = std::fs::remove_file(&path);
 }
 
 #[test]
-fn certificates_that_are_renewed_in_place_count_from_the_next_connection_on() {
+fn certificates_that_are_renewed_in_place_count_a_second_later() {
     let fleet = Fleet::start(&[]);
     let old = fleet.holder("old", "poplin:read");
     assert_done(&fleet.by(&old, &["status"]));
     let next = Authority::new();
 
     std::fs::write(&fleet.key, "half a f").expect("the directory is there");
+    until("it is told", || fleet.host.agent.said().contains("the certificate of before is shown"));
     assert_done(&fleet.by(&old, &["status"]));
-    assert!(fleet.host.agent.said().contains("the certificate of before is shown"), "{}", fleet.host.agent.said());
 
     show(&fleet.host.directory, &next);
     let new = Holder::write(&fleet.host, &next, "new", |params| {
         params.distinguished_name.push(DnType::OrganizationName, "poplin:read");
     });
-    assert_done(&fleet.by(&new, &["status"]));
+    until("the new ones count", || fleet.by(&new, &["status"]).status.success());
     assert_refused(&fleet.by(&old, &["status"]), "UnknownCA");
 }
 
@@ -139,4 +140,17 @@ fn an_agent_starts_without_its_certificates_and_lets_in_when_they_come() {
     show(&fleet.host.directory, &fleet.authority);
 
     until("it is let in", || fleet.by(&reader, &["status"]).status.success());
+}
+
+#[test]
+fn an_agent_whose_address_is_not_there_yet_serves_its_host_and_takes_it_when_it_comes() {
+    let fleet = Fleet::at(LATE, Authority::new(), &[], |_| {});
+    let reader = fleet.holder("reader", "poplin:read");
+    let told = "nobody can come by TLS: cannot listen on 192.0.2.11:9470";
+    assert_eq!(fleet.host.agent.said().matches(told).count(), 1, "{}", fleet.host.agent.said());
+    fleet.host.agent.poplin(&["status"]);
+
+    fleet.host.agent.ip(&format!("address add {LATE}/32 dev lo"));
+
+    until("it lets in", || fleet.by(&reader, &["status"]).status.success());
 }

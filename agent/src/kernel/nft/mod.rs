@@ -77,6 +77,11 @@ pub enum RulesError {
         /// Port of the owner's socket; often its process id.
         port: u32,
     },
+    /// The kernel asks for a capability that this process does not have here.
+    #[error(
+        "may not write nftables: that asks for CAP_NET_ADMIN in the network namespace; run poplind as root or by its systemd unit"
+    )]
+    Powerless,
     /// One change was refused, and so none was made.
     #[error("change {number} of {count} ({what}) was refused")]
     Refused {
@@ -235,7 +240,8 @@ impl Rules {
                 }
                 Outcome::Refused(_, refusal) if refusal.errno == Errno::PERM => {
                     if Instant::now() > deadline {
-                        return Err(RulesError::Taken { port: standing.owner.unwrap_or(0) });
+                        // A table whose owner is gone has none: then it is not for an owner's sake that we may not.
+                        return Err(standing.owner.map_or(RulesError::Powerless, |port| RulesError::Taken { port }));
                     }
                     thread::sleep(ADOPTION_PAUSE);
                 }
@@ -258,6 +264,8 @@ impl Rules {
         match answer {
             Ok(()) => Ok(standing),
             Err(refusal) if refusal.errno == Errno::NOENT => Ok(None),
+            // To read as much as to write (net/netfilter/nfnetlink.c): of an owner's sake nothing is refused here.
+            Err(refusal) if refusal.errno == Errno::PERM => Err(RulesError::Powerless),
             Err(refusal) => Err(RulesError::Socket(refusal.into())),
         }
     }
@@ -315,7 +323,9 @@ impl From<RulesError> for Trouble {
             RulesError::Socket(cause) => (StepFailureKind::Other, format!("{error}: {cause}")),
             // Whether it stands is not known, so what stands must be made anew.
             RulesError::Unanswered => (StepFailureKind::RulesOutOfStep, error.to_string()),
-            RulesError::Taken { .. } | RulesError::TooLarge { .. } => (StepFailureKind::Other, error.to_string()),
+            RulesError::Powerless | RulesError::Taken { .. } | RulesError::TooLarge { .. } => {
+                (StepFailureKind::Other, error.to_string())
+            }
         };
         Self { kind, reason }
     }

@@ -23,7 +23,7 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    fn entries(&self) -> impl Iterator<Item = (&Who, Right)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Who, Right)> {
         let lists = [(&self.read, Right::Read), (&self.operate, Right::Operate), (&self.admin, Right::Admin)];
         lists.into_iter().flat_map(|(list, right)| list.iter().map(move |who| (who, right)))
     }

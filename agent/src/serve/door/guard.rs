@@ -3,22 +3,24 @@
 //! In: a request, and who is at the other end. Out: the request with what its caller may do, or a refusal that says who was refused what.
 
 use std::future::{Ready, ready};
-use std::sync::Mutex;
+use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-use futures_util::future::Either;
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, Map};
+use hyper::body::{Bytes, Frame};
 use hyper::{Request, Response};
 use poplin_proto::Failure;
 use tonic::Code;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::bounded::Bounded;
 use super::guest::{Caller, CallerInfo};
+use super::quiet::Quiet;
 use super::right::{Asked, Right, asked};
-
-/// Between two lines in the log about refusals: whoever is refused may ask as often as they like.
-const QUIET: Duration = Duration::from_secs(1);
+use super::whole::Turn;
 
 /// Stands before all services.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,17 @@ struct Granted {
     caller: Caller,
     right: Right,
     asked: Asked,
+    /// `ResourceService/Apply`.
+    call: String,
 }
+
+impl Granted {
+    fn may_change(&self) -> bool {
+        self.right >= self.asked.to_change
+    }
+}
+
+type Outcome<E> = Result<Response<Body>, E>;
 
 impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
@@ -44,30 +56,59 @@ impl<S> Layer<S> for Guard {
     }
 }
 
-impl<S, B> Service<Request<B>> for Guarded<S>
+impl<S> Service<Request<Body>> for Guarded<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Either<Ready<Result<Response<Body>, S::Error>>, S::Future>;
+    type Future = Either<Ready<Outcome<S::Error>>, Map<S::Future, fn(Outcome<S::Error>) -> Outcome<S::Error>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let caller = request.extensions().get::<CallerInfo>();
         match granted(caller.map(|info| &info.0), request.uri().path(), SystemTime::now()) {
-            Ok(granted) => {
-                request.extensions_mut().insert(granted);
-                Either::Right(self.0.call(request))
-            }
+            Ok(granted) => Either::Right(self.0.call(let_in(request, granted)).map(|outcome| outcome.map(held))),
             Err(failure) => {
-                note(&failure);
+                note(caller.map_or("", |info| &info.0.name), &failure);
                 Either::Left(ready(Ok(failure.into_status().into_http())))
             }
         }
+    }
+}
+
+/// Of who may only look no more is read than a look takes.
+fn let_in(mut request: Request<Body>, granted: Granted) -> Request<Body> {
+    let may_change = granted.may_change();
+    request.extensions_mut().insert(granted);
+    match may_change {
+        true => request,
+        false => request.map(|body| Body::new(Bounded::new(body))),
+    }
+}
+
+/// A turn that was given lasts as long as the answer.
+fn held(mut response: Response<Body>) -> Response<Body> {
+    match response.extensions_mut().remove::<Turn>() {
+        Some(turn) => response.map(|body| Body::new(Held { body, _turn: turn })),
+        None => response,
+    }
+}
+
+struct Held {
+    body: Body,
+    _turn: Turn,
+}
+
+impl hyper::body::Body for Held {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 }
 
@@ -80,7 +121,7 @@ fn granted(caller: Option<&Caller>, path: &str, now: SystemTime) -> Result<Grant
     }
     let asked = asked(path);
     match caller.right {
-        Some(right) if right >= asked.least => Ok(Granted { caller: caller.clone(), right, asked }),
+        Some(right) if right >= asked.least => Ok(Granted { caller: caller.clone(), right, asked, call: short(path) }),
         right => Err(denied(caller, right, asked.least, path)),
     }
 }
@@ -90,8 +131,7 @@ fn unknown() -> Failure {
 }
 
 fn denied(caller: &Caller, right: Option<Right>, least: Right, path: &str) -> Failure {
-    let call = path.rsplit(['.', '/']).take(2).collect::<Vec<_>>();
-    let call = call.into_iter().rev().collect::<Vec<_>>().join("/");
+    let call = short(path);
     let has = right.map_or_else(|| "nothing here".to_owned(), |right| right.to_string());
     let message = format!("{} may not call {call}: it asks for {least}, and they may {has}", caller.name);
     let failure = Failure::new(Code::PermissionDenied, "PERMISSION_DENIED", message);
@@ -103,33 +143,44 @@ fn denied(caller: &Caller, right: Option<Right>, least: Right, path: &str) -> Fa
     })
 }
 
-/// Says in the log who was refused, at most once in a while.
-fn note(failure: &Failure) {
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let Ok(mut last) = LAST.lock() else { return };
-    let now = Instant::now();
-    if last.is_none_or(|last| now.duration_since(last) >= QUIET) {
-        *last = Some(now);
+/// `ResourceService/Apply` of `/poplin.v1.ResourceService/Apply`.
+fn short(path: &str) -> String {
+    let parts: Vec<&str> = path.rsplitn(3, ['.', '/']).take(2).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+}
+
+/// Says in the log who was refused, of each caller once in a while.
+fn note(caller: &str, failure: &Failure) {
+    static REFUSED: Quiet = Quiet::new();
+    if REFUSED.breaks(caller, Instant::now()) {
         tracing::warn!("refused: {}", failure.message);
     }
 }
 
-/// For calls that can also only tell what they would change: lets those go on who may change it.
+/// For calls that can also only tell what they would change: lets those go on who may change it, and says in the log who does.
 pub(in crate::serve) fn may_change<T>(request: &tonic::Request<T>) -> Result<(), Failure> {
-    let Some(Granted { caller, right, asked }) = request.extensions().get::<Granted>() else { return Err(unknown()) };
-    if *right >= asked.to_change {
-        tracing::debug!("{} changes something", caller.name);
+    let Some(granted) = request.extensions().get::<Granted>() else { return Err(unknown()) };
+    let Granted { caller, right, asked, call } = granted;
+    if granted.may_change() {
+        tracing::info!("{} calls {call}", caller.name);
         return Ok(());
     }
     let message = format!("{} may ask what this would change, but not change it", caller.name);
     let failure = Failure::new(Code::PermissionDenied, "PERMISSION_DENIED", message);
-    note(&failure);
+    note(&caller.name, &failure);
     let asked = asked.to_change;
     Err(failure.advice(format!("that asks for {asked}, and they may {right}; see api.{asked} of poplind")))
 }
 
+/// Whether the caller is held up by nobody.
+pub(super) fn may_do_everything<T>(request: &tonic::Request<T>) -> bool {
+    request.extensions().get::<Granted>().is_some_and(|granted| granted.right == Right::Admin)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const APPLY: &str = "/poplin.v1.ResourceService/Apply";

@@ -11,22 +11,32 @@
 
 mod right;
 
+mod advice;
 mod allowed;
 mod who;
 
+mod files;
 mod guest;
 mod identity;
+mod lobby;
 mod local;
 mod names;
 mod remote;
+mod seats;
 
+mod bounded;
 mod guard;
+mod quiet;
+mod whole;
 
+pub use advice::advise;
 pub use allowed::Allowed;
+pub use files::ServerFiles;
 pub(super) use guard::{Guard, may_change};
 pub use guest::Guest;
-pub use identity::ServerFiles;
 pub use local::{ListenError, listen, receive};
-pub use remote::{Remote, RemoteError, admit, bind};
+pub use remote::{Remote, admit};
 pub use right::Right;
 pub use who::{Who, WhoError};
+pub(super) use whole::Turn;
+pub use whole::Wholes;
