@@ -91,14 +91,17 @@ fn checked(length: u16, octet: u8, octets_max: usize) -> Result<(Kind, usize), N
     if kind.admits(octets) { Ok((kind, octets)) } else { Err(bad_length()) }
 }
 
-/// One whole message around `body`, which is at most as long as the longest message leaves room for.
-pub(super) fn framed(kind: Kind, body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(HEADER_OCTETS + body.len()).unwrap_or(u16::MAX);
-    let mut out = Vec::with_capacity(HEADER_OCTETS + body.len());
+/// Room for a usual message: one that grows is moved about.
+const USUAL_OCTETS: usize = 256;
+
+/// One whole message around what `body` writes, which is at most as long as the longest message leaves room for.
+pub(super) fn framed(kind: Kind, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(USUAL_OCTETS);
     out.extend(MARKER);
-    out.extend(length.to_be_bytes());
+    out.extend([0; 2]);
     out.push(kind as u8);
-    out.extend(body);
+    body(&mut out);
+    set_length(&mut out);
     out
 }
 

@@ -44,15 +44,13 @@ impl Message {
     /// The whole message in octets, header included.
     /// Its parts must fit into [`Dialect::octets_out`] together; [`pack_reach`](super::pack_reach) cuts updates to size.
     pub fn encode(&self, dialect: Dialect) -> Vec<u8> {
-        let mut body = Vec::new();
-        match self {
-            Self::Open(open) => open.encode(&mut body),
-            Self::Update(update) => update.encode(dialect, &mut body),
-            Self::Notification(notification) => notification.encode(&mut body),
+        framed(self.kind(), |out| match self {
+            Self::Open(open) => open.encode(out),
+            Self::Update(update) => update.encode(dialect, out),
+            Self::Notification(notification) => notification.encode(out),
             Self::Keepalive => {}
-            Self::RouteRefresh(refresh) => refresh.encode(&mut body),
-        }
-        framed(self.kind(), &body)
+            Self::RouteRefresh(refresh) => refresh.encode(out),
+        })
     }
 
     fn kind(&self) -> Kind {
@@ -127,7 +125,7 @@ impl RouteRefresh {
 
 /// Marks have an error of their own, which shows the whole message.
 fn bad_length(body: &[u8]) -> Notification {
-    let message = framed(Kind::RouteRefresh, body);
+    let message = framed(Kind::RouteRefresh, |out| out.extend(body));
     match body.get(2).copied().and_then(RefreshPart::of) {
         Some(RefreshPart::Begin | RefreshPart::End) => Fault::REFRESH_LENGTH.with(message),
         Some(RefreshPart::Request) | None => {

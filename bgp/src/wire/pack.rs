@@ -62,6 +62,10 @@ fn packed(
     dialect: Dialect,
     update: impl Fn(Vec<Nlri>) -> Update,
 ) -> Vec<Vec<u8>> {
+    let mut prefixes = prefixes.into_iter().peekable();
+    if prefixes.peek().is_none() {
+        return Vec::new();
+    }
     let encoded = |prefixes| Message::Update(update(prefixes)).encode(dialect);
     // An attribute grows by one octet when its length passes 255: kept free.
     let room_octets = dialect.octets_out().saturating_sub(encoded(Vec::new()).len() + 1);

@@ -66,3 +66,12 @@ impl<'a> Reader<'a> {
 pub(crate) fn length_u16(octets: &[u8]) -> [u8; 2] {
     u16::try_from(octets.len()).unwrap_or(u16::MAX).to_be_bytes()
 }
+
+/// Writes a field led by its length in two octets.
+pub(crate) fn counted_u16(out: &mut Vec<u8>, field: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend([0; 2]);
+    field(out);
+    let length = length_u16(&out[start + 2..]);
+    out[start..start + 2].copy_from_slice(&length);
+}

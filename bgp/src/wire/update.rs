@@ -8,7 +8,7 @@ use super::{
     attribute::{attribute, code, flag},
     collect::Collected,
     prefix,
-    reader::{Reader, length_u16},
+    reader::{Reader, counted_u16},
 };
 
 /// What the two ends agreed on, as far as it changes how an UPDATE reads.
@@ -119,30 +119,23 @@ impl Update {
     }
 
     pub(super) fn encode(&self, dialect: Dialect, out: &mut Vec<u8>) {
-        let mut withdrawn = Vec::new();
-        prefix::encode_all(&self.withdrawn, dialect.ids_out, &mut withdrawn);
-        out.extend(length_u16(&withdrawn));
-        out.extend(withdrawn);
-        let attributes = self.encode_attributes(dialect);
-        out.extend(length_u16(&attributes));
-        out.extend(attributes);
+        counted_u16(out, |out| prefix::encode_all(&self.withdrawn, dialect.ids_out, out));
+        counted_u16(out, |out| self.encode_attributes(dialect, out));
         prefix::encode_all(&self.announced, dialect.ids_out, out);
     }
 
     /// The prefixes lead, so that a flaw further on leaves them readable: RFC 7606 §5.1.
-    fn encode_attributes(&self, dialect: Dialect) -> Vec<u8> {
+    fn encode_attributes(&self, dialect: Dialect, out: &mut Vec<u8>) {
         const MULTIPROTOCOL: u8 = flag::OPTIONAL;
-        let mut out = Vec::new();
         if let Some(reach) = &self.reach {
-            attribute(MULTIPROTOCOL, code::MP_REACH, &reach.encode(dialect.ids_out), &mut out);
+            attribute(MULTIPROTOCOL, code::MP_REACH, &reach.encode(dialect.ids_out), out);
         }
         if let Some(unreach) = &self.unreach {
-            attribute(MULTIPROTOCOL, code::MP_UNREACH, &unreach.encode(dialect.ids_out), &mut out);
+            attribute(MULTIPROTOCOL, code::MP_UNREACH, &unreach.encode(dialect.ids_out), out);
         }
         if let Some(attributes) = &self.attributes {
-            attributes.encode(dialect, &mut out);
+            attributes.encode(dialect, out);
         }
-        out
     }
 }
 
