@@ -272,12 +272,19 @@ async fn hear(shared: &Shared, connection: ConnectionId, neighbour: Address, rea
     read(shared, connection, reader).await
 }
 
+/// Room is taken when there is something to read, and no more kept than that: most connections are silent most of the time.
 async fn read(shared: &Shared, connection: ConnectionId, mut reader: OwnedReadHalf) -> String {
-    let mut buffer = vec![0; READ_OCTETS];
     loop {
-        match reader.read(&mut buffer).await {
+        if let Err(error) = reader.readable().await {
+            return error.to_string();
+        }
+        let mut octets = Vec::with_capacity(READ_OCTETS);
+        match reader.read_buf(&mut octets).await {
             Ok(0) => return "the neighbour closed the connection".to_owned(),
-            Ok(count) => shared.tell(BgpEvent::Received { connection, octets: buffer[..count].to_vec() }).await,
+            Ok(_) => {
+                octets.shrink_to_fit();
+                shared.tell(BgpEvent::Received { connection, octets }).await;
+            }
             Err(error) => return error.to_string(),
         }
     }

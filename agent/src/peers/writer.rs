@@ -19,8 +19,8 @@ use super::Shared;
 /// How long a closing connection may take to send its last words.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// Room that is kept when nothing waits.
-const ROOM_OCTETS: usize = 64 << 10;
+/// So much is gathered before it is written.
+const GATHERED_OCTETS: usize = 64 << 10;
 
 /// So much is written at once: one usual message. More waits until the speaker has said all, and is written together.
 const AT_ONCE_OCTETS: usize = 4096;
@@ -58,6 +58,7 @@ pub(super) struct Writer {
     connection: ConnectionId,
     line: Arc<Line>,
     inbox: UnboundedReceiver<Vec<u8>>,
+    /// No room is kept when nothing does: there may be many of us.
     waiting: Vec<u8>,
     /// How many leading octets of that are taken.
     taken: usize,
@@ -103,7 +104,7 @@ impl Writer {
     async fn receive(&mut self) -> bool {
         let more = self.inbox.recv().await;
         let is_open = self.put(more);
-        while self.left() < ROOM_OCTETS
+        while self.left() < GATHERED_OCTETS
             && let Ok(more) = self.inbox.try_recv()
         {
             self.waiting.extend(more);
@@ -122,7 +123,12 @@ impl Writer {
     }
 
     fn put(&mut self, more: Option<Vec<u8>>) -> bool {
-        more.map(|more| self.waiting.extend(more)).is_some()
+        let Some(more) = more else { return false };
+        match self.waiting.is_empty() {
+            true => self.waiting = more,
+            false => self.waiting.extend(more),
+        }
+        true
     }
 
     /// What is taken goes, once it is worth the move.
@@ -130,8 +136,7 @@ impl Writer {
         self.taken += count;
         self.line.unwritten.fetch_sub(count, Ordering::AcqRel);
         if self.left() == 0 {
-            self.waiting.clear();
-            self.waiting.shrink_to(ROOM_OCTETS);
+            self.waiting = Vec::new();
             self.taken = 0;
         } else if self.taken > self.waiting.len() / 2 {
             self.waiting.drain(..self.taken);
