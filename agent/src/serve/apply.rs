@@ -72,13 +72,19 @@ pub(super) fn contended() -> Failure {
         .advice("nothing was changed; try again")
 }
 
-/// Megabytes of YAML take seconds, in which nobody else of the door's threads would be answered.
+/// Megabytes of YAML take seconds, in which nobody else of the door's threads would be answered. Who hangs up keeps the turn until it is read.
 async fn read(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
     static TURNS: Semaphore = Semaphore::const_new(READERS);
+    if request.manifests.is_empty() {
+        return documents(request);
+    }
     let request = request.clone();
-    let _turn = TURNS.acquire().await.map_err(|error| Status::internal(error.to_string()))?;
-    let read = tokio::task::spawn_blocking(move || documents(&request)).await;
-    read.map_err(|error| Status::internal(error.to_string()))?
+    let turn = TURNS.acquire().await.map_err(|error| Status::internal(error.to_string()))?;
+    let read = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        documents(&request)
+    });
+    read.await.map_err(|error| Status::internal(error.to_string()))?
 }
 
 /// Reads everything that was sent, or says what is wrong with all of it.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::guest::Caller;
+use super::quiet::Quiet;
 
 /// Connections of those who may do something, all together. A command has one for as long as it runs.
 pub(super) const SEATS: usize = 256;
@@ -40,6 +42,7 @@ impl Seats {
         let mut taken = self.taken();
         let own = taken.get(holder).copied().unwrap_or_default();
         if own >= self.of_one || taken.values().sum::<usize>() >= self.all {
+            tell_of_fullness(holder, own);
             return None;
         }
         taken.insert(holder.to_owned(), own + 1);
@@ -48,6 +51,16 @@ impl Seats {
 
     fn taken(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever is hung up on sees a connection that ended, and nothing else.
+fn tell_of_fullness(holder: &str, own: usize) {
+    static QUIET: Quiet = Quiet::new();
+    if QUIET.breaks(holder, Instant::now()) {
+        tracing::warn!(
+            "no seat is left for {holder}, who has {own} connections to the API; more of theirs are hung up on"
+        );
     }
 }
 
