@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use poplin_node::Event;
-use poplin_node::object::{Object, ObjectKey, Versioned};
+use poplin_node::object::{Object, Versioned};
 use poplin_node::quarantine::Unreadable;
 use poplin_node::transaction::{Compare as TypedCompare, Transaction as TypedTransaction, TransactionOutcome};
 
@@ -76,18 +76,26 @@ impl Hearing {
     }
 }
 
-/// What an earlier life knew, as an event.
+/// What an earlier life knew, as an event: it counts until the store is read.
 pub(crate) fn recalled(recalled: Recalled) -> Event {
-    Event::StoreRecalled { revision: recalled.revision, objects: read(&recalled.entries).0 }
+    Event::StoreRecalled { revision: recalled.revision, objects: known(&recalled) }
 }
 
-/// The key under which an earlier life may have known a good form of what cannot be read. A host's record its own agent writes anew, and
-/// nothing is applied before that is there.
-pub(crate) fn good_form_of(unreadable: &Unreadable) -> Option<String> {
-    match &unreadable.key {
-        ObjectKey::Host(_) => None,
-        key => Some(path_of(key)),
-    }
+/// What an earlier life knew, as an event: to be compared with what is read.
+pub(crate) fn remembered(recalled: Recalled) -> Event {
+    Event::StoreRemembered { revision: recalled.revision, objects: known(&recalled) }
+}
+
+/// What could be read, and what the store had forgotten, which is of no version.
+fn known(recalled: &Recalled) -> Vec<Versioned<Object>> {
+    let mut objects = read(&recalled.entries).0;
+    objects.extend(read(&recalled.kept).0);
+    objects
+}
+
+/// The keys of what the store forgot, each with its value, if it is one that agents write.
+pub(crate) fn kept(objects: &[Object]) -> Vec<(String, Option<Vec<u8>>)> {
+    objects.iter().map(|object| (path_of(&object.key()), encode(object))).collect()
 }
 
 /// What can be read, and what cannot. Keys that this version does not know are neither.

@@ -3,7 +3,7 @@
 //! In: a configuration. Out: nothing, until the process is told to stop; then it goes without a word, as death is harmless:
 //! routes, rules and links stay, and the next life adopts them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -119,6 +119,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         hearing: Hearing::default(),
         memory,
         recalled: None,
+        cluster: None,
         changes: Changes::default(),
         is_unwatched: false,
         waiting: BTreeMap::new(),
@@ -126,6 +127,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     };
     if let Some(recalled) = recalled {
         agent.handle(Event::DebtsRecalled(recalled.owed.clone()));
+        agent.cluster = recalled.cluster;
         agent.recalled = Some(recalled);
     }
     let mut hangup = signal(SignalKind::hangup())?;
@@ -267,11 +269,21 @@ struct Agent {
     memory: Option<Memory>,
     /// What an earlier life knew, until the store has answered or is found not to.
     recalled: Option<Recalled>,
+    /// Which cluster was listed last, if it said.
+    cluster: Option<u64>,
     changes: Changes,
     /// Whether changes were told to nobody: the head may stop.
     is_unwatched: bool,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
+}
+
+/// What an earlier life knew, before the first news.
+fn before(recalled: Recalled, news: &Event) -> Event {
+    let Event::StoreLost { .. } = news else { return hear::remembered(recalled) };
+    let revision = recalled.revision;
+    tracing::warn!("the store does not answer; this host goes on by what it knew of it at revision {revision}");
+    hear::recalled(recalled)
 }
 
 impl Agent {
@@ -290,46 +302,33 @@ impl Agent {
         self.ready.send_if_modified(|ready| std::mem::replace(ready, is_ready) != is_ready);
     }
 
-    /// News of the store. Where it does not answer a first time, what an earlier life knew takes its place.
+    /// News of the store. What an earlier life knew takes its place where it does not answer a first time, and is compared with what it says where it does.
     fn hear(&mut self, followed: Followed) {
         let event = self.hearing.event(followed.clone());
+        self.recognise(&event);
+        if let Some(recalled) = self.recalled.take() {
+            self.handle(before(recalled, &event));
+        }
+        self.handle(event);
+        // Last: what the store forgot is in the memory before what it says now.
         if let Some(memory) = &self.memory {
             memory.hear(&followed, self.store.cluster(), |key| self.hearing.is_unreadable(key));
         }
-        if let Some(recalled) = self.recalled.take().and_then(|recalled| self.needed(recalled, &event)) {
-            self.handle(recalled);
-        }
-        self.handle(event);
     }
 
-    /// What is needed of what an earlier life knew, before the first news: all of it if the store does not answer; else the last good forms of
-    /// what cannot be read.
-    fn needed(&self, recalled: Recalled, news: &Event) -> Option<Event> {
-        let is_other = self.store.cluster().zip(recalled.cluster).is_some_and(|(now, then)| now != then);
-        match news {
-            Event::StoreLost { .. } => {
-                tracing::warn!(
-                    "the store does not answer; this host goes on by what it knew of it at revision {}",
-                    recalled.revision
-                );
-                Some(hear::recalled(recalled))
-            }
-            Event::StoreRead { .. } if is_other => {
-                tracing::error!("the store is another cluster than it was; what was known of that one is forgotten");
-                None
-            }
-            Event::StoreRead { unreadable, .. } if !unreadable.is_empty() => {
-                let keys: BTreeSet<String> = unreadable.iter().filter_map(hear::good_form_of).collect();
-                let entries = recalled.entries.into_iter().filter(|entry| keys.contains(&entry.key)).collect();
-                Some(hear::recalled(Recalled { entries, ..recalled }))
-            }
-            _ => None,
+    /// Tells the head if what is listed is another cluster than was listed before.
+    fn recognise(&mut self, news: &Event) {
+        let Some(now) = self.store.cluster().filter(|_| matches!(news, Event::StoreRead { .. })) else { return };
+        if self.cluster.replace(now).is_some_and(|then| then != now) {
+            tracing::error!("the store is another cluster than it was");
+            self.handle(Event::StoreIsAnother);
         }
     }
 
     fn act(&mut self, action: Action) {
         match action {
             Action::Owe(owed) => self.memory.iter().for_each(|memory| memory.owe(owed.clone())),
+            Action::Keep(objects) => self.memory.iter().for_each(|memory| memory.keep(hear::kept(&objects))),
             Action::Apply(steps) => self.executor.apply(steps),
             Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
             Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),

@@ -85,6 +85,11 @@ impl Tor {
         self.etcd.as_ref().expect("etcd was started").signal(signal);
     }
 
+    /// Takes etcd's data away; it does not run.
+    pub fn empty_etcd(&self) {
+        std::fs::remove_dir_all(self.directory.join("etcd")).expect("etcd's data are there");
+    }
+
     /// Puts the data of a backup in the place of etcd's own; it does not run.
     pub fn restore_etcd(&self, backup: &str) {
         let data = self.directory.join("etcd");

@@ -50,3 +50,16 @@ fn a_fabric_in_trouble_keeps_its_laws_and_comes_to_rest() {
         runtime.lose_host(0);
     });
 }
+
+#[test]
+fn a_store_that_is_restored_costs_no_container_its_address() {
+    in_many_worlds(|runtime| {
+        runtime.be_restored();
+        runtime.calm();
+        if !runtime.world.was_contested {
+            runtime.assert_all_go_on();
+        }
+        runtime.restart_all();
+        runtime.empty();
+    });
+}

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use poplin_node::kernel::{Step, Target};
+use poplin_node::kernel::{NewLink, Step, Target};
 use poplin_node::name::{AttachmentId, EndpointName};
 use poplin_node::object::LONG_LIVED;
 use poplin_node::request::{Answer, Attach, Detach, Refusal};
@@ -69,6 +69,8 @@ pub struct Runtime {
     is_policed: bool,
     is_closed: bool,
     has_v6: bool,
+    /// Whether the store is saved and restored in the course of the trouble.
+    is_restored: bool,
 }
 
 impl Runtime {
@@ -77,8 +79,15 @@ impl Runtime {
         let hosts = 2 + usize::try_from(seed % 3).expect("it is below 3");
         let has_v6 = seed % 2 == 1;
         let world = World::new(seed, hosts, has_v6);
-        let mut runtime =
-            Self { world, containers: Vec::new(), is_calm: false, is_policed: false, is_closed: false, has_v6 };
+        let mut runtime = Self {
+            world,
+            containers: Vec::new(),
+            is_calm: false,
+            is_policed: false,
+            is_closed: false,
+            has_v6,
+            is_restored: false,
+        };
         runtime.declare_pools();
         for index in 0..24 {
             runtime.plan_container(index);
@@ -246,7 +255,8 @@ impl Runtime {
         };
         let is_owed = host.owed.contains(&one.attach.attachment);
         let left = laws::stored(&self.world).endpoints.into_iter().find(|endpoint| is_its(endpoint) && !is_owed);
-        assert_eq!(left, None, "c{index} was told that nothing is left");
+        let is_brought_back = self.world.is_forgetful; // the host may not have noticed
+        assert!(is_brought_back || left.is_none(), "c{index} was told that nothing is left, and there is {left:?}");
         self.set_phase(index, Phase::Gone);
         self.lose_namespace(index);
     }
@@ -280,7 +290,8 @@ impl Runtime {
             return;
         }
         let host = self.world.chance.below(self.world.hosts.len());
-        match self.world.chance.below(16) {
+        let ways = if self.is_restored { 20 } else { 16 };
+        match self.world.chance.below(ways) {
             0 | 1 => self.kill(host),
             2 => {
                 let during = self.world.chance.between_ms(200, 14_000);
@@ -311,6 +322,12 @@ impl Runtime {
             14 => {
                 if let Some(index) = self.any(host, Phase::Joined) {
                     self.ask(index, Ask::JoinAgain);
+                }
+            }
+            16 | 17 => self.world.save(),
+            18 | 19 => {
+                if self.world.chance.one_in(2) {
+                    self.world.restore();
                 }
             }
             _ => {
@@ -384,6 +401,7 @@ impl Runtime {
             self.world.start(host, Duration::ZERO);
             self.world.notice(host);
         }
+        self.evict();
         self.settle(Duration::from_secs(240));
         for one in self.containers.iter().filter(|one| one.phase == Phase::Joined && !one.is_bare) {
             let interface = laws::stored(&self.world)
@@ -394,6 +412,44 @@ impl Runtime {
                 .interface;
             let links = &self.world.hosts[one.host].kernel.state.links;
             assert!(links.contains_key(&interface), "{} lost its link", one.attach.attachment);
+        }
+    }
+
+    /// The store is saved and restored in the course of the trouble.
+    pub fn be_restored(&mut self) {
+        self.is_restored = true;
+    }
+
+    /// Whose address is another's since the store was restored is asked to leave.
+    fn evict(&mut self) {
+        if !self.world.is_forgetful {
+            return;
+        }
+        let end = self.world.now() + Duration::from_secs(60);
+        self.run_until(end);
+        for host in 0..self.world.hosts.len() {
+            for one in self.world.contested(host) {
+                let is_its = |it: &Container| it.host == host && it.attach.attachment == one.endpoint.attachment;
+                let index = self.containers.iter().position(is_its).expect("it is a container's");
+                self.cue_soon(index, Ask::Leave);
+            }
+        }
+    }
+
+    /// No container that runs lost its link or a route to it, whatever the store said.
+    pub fn assert_all_go_on(&self) {
+        for one in self.containers.iter().filter(|one| one.phase == Phase::Joined && !one.is_bare) {
+            let done = &self.world.hosts[one.host].done;
+            let is_made = |step: &Step| matches!(step, Step::CreateLink(new) if new.netns == one.attach.netns);
+            let Some(from) = done.iter().rposition(is_made) else { continue };
+            let Step::CreateLink(NewLink { interface, .. }) = &done[from] else { continue };
+            let own = done[from..].iter().filter_map(|step| match step {
+                Step::SetRoute { destination, target: Target::Link(to), .. } if to == interface => Some(*destination),
+                _ => None,
+            });
+            let own: BTreeSet<_> = own.collect();
+            let is_lost = |step: &&Step| matches!(step, Step::RemoveRoute(prefix) if own.contains(prefix));
+            assert_eq!(done[from..].iter().find(is_lost), None, "{} was cut off", one.attach.attachment);
         }
     }
 

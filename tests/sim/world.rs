@@ -6,6 +6,7 @@
 //! The laws are checked elsewhere; this is how the world goes.
 
 mod connections;
+mod forgetting;
 mod hands;
 mod store;
 
@@ -20,6 +21,7 @@ use poplin_agent::store::{Compare, Followed, Operation, Transaction};
 use poplin_bgp::{Action as BgpAction, ConnectionId, Event as BgpEvent};
 use poplin_node::kernel::{Step, StepFailure, StepFailureKind};
 use poplin_node::name::{AttachmentId, HostName};
+use poplin_node::object::Object;
 use poplin_node::request::{Answer, Attach, Detach, RequestId};
 use poplin_node::transaction::{TransactionId, TransactionOutcome};
 use poplin_node::{Action, Event, Identity, Node, Note};
@@ -28,6 +30,7 @@ use poplin_policy::label::Labels;
 use crate::chance::Chance;
 use crate::kernel::Kernel;
 use crate::laws;
+use forgetting::Memory;
 
 /// How many lines of the story are kept to be told when a law is broken.
 const STORY: usize = 400;
@@ -113,6 +116,10 @@ pub struct Host {
     is_applying: bool,
     /// Who left, and the store is still to be told: on the host's disk.
     pub owed: BTreeSet<AttachmentId>,
+    /// What the store forgot and it goes by all the same: on the host's disk.
+    kept: Vec<Object>,
+    /// What it last heard of the store: on the host's disk.
+    memory: Memory,
 }
 
 impl Host {
@@ -164,6 +171,12 @@ pub struct World {
     pub unkind: Unkindness,
     /// The one store.
     pub store: Core,
+    /// The store as it was when somebody saved it.
+    backup: Option<Core>,
+    /// Whether the store was restored, and not all has come right since.
+    pub is_forgetful: bool,
+    /// Whether an address was another's by the time a host noticed that the store forgot.
+    pub was_contested: bool,
     /// All hosts.
     pub hosts: Vec<Host>,
     /// Everyone who waits.
@@ -196,6 +209,9 @@ impl World {
             chance: Chance::new(seed),
             unkind: Unkindness { slowness_ms: 20, ..Unkindness::default() },
             store: Core::new(),
+            backup: None,
+            is_forgetful: false,
+            was_contested: false,
             hosts: (0..hosts).map(|id| host(id, has_v6)).collect(),
             requests: BTreeMap::new(),
             store_is_far_for: Duration::ZERO,
@@ -454,6 +470,7 @@ impl World {
         self.tell(|| format!("host {host} starts, life {life}"));
         let owed = self.hosts[host].owed.clone();
         self.handle(host, Event::DebtsRecalled(owed));
+        self.remember(host);
         self.order(host, Order::Read);
         let delay = self.slow() + self.store_is_far_for;
         self.queue_up(host, life, self.now + delay, Happening::ReadStore);
@@ -474,8 +491,10 @@ impl World {
             Event::StoreRead { revision, .. } => self.tell(|| format!("host {host} <- the store, read at {revision}")),
             other => self.tell(|| format!("host {host} <- {other:?}")),
         }
+        let heard = event.clone();
         let node = self.hosts[host].node.as_mut().expect("it was just seen");
         node.handle(now, event);
+        self.hosts[host].memory.hear(&heard);
         while let Some(action) = self.hosts[host].node.as_mut().and_then(Node::next_action) {
             self.act(host, action);
         }
@@ -484,7 +503,10 @@ impl World {
     fn act(&mut self, host: HostId, action: Action) {
         match action {
             Action::Note(Note::Info(text)) => self.tell(|| format!("host {host} says: {text}")),
-            Action::Note(Note::Warning(text)) => self.tell(|| format!("host {host} warns: {text}")),
+            Action::Note(Note::Warning(text)) => {
+                self.was_contested |= text.contains("closed off");
+                self.tell(|| format!("host {host} warns: {text}"));
+            }
             Action::Bgp(action) => self.act_bgp(host, action),
             // Nobody talks in this world.
             Action::ReadFlows(_) => self.send(host, Source::Kernel, Event::FlowsDone(Ok(()))),
@@ -494,6 +516,7 @@ impl World {
             Action::ProtectCallers(ranges) => panic!("nobody calls from {ranges:?} in this world"),
             Action::Probe(probe) => panic!("{probe} is of no service: this world has none"),
             Action::Owe(owed) => self.hosts[host].owed = owed,
+            Action::Keep(kept) => self.hosts[host].kept = kept,
             Action::Apply(steps) => {
                 self.deeds += 1;
                 self.tell(|| format!("host {host} -> {}", describe(&steps)));
@@ -574,6 +597,8 @@ fn host(id: HostId, has_v6: bool) -> Host {
         under_way: None,
         is_applying: false,
         owed: BTreeSet::new(),
+        kept: Vec::new(),
+        memory: Memory::default(),
     }
 }
 

@@ -33,6 +33,27 @@ impl Watched {
         self.fabric.hosts.iter().all(|host| host.status()["store"]["connected"] == true)
     }
 
+    /// A backup of etcd, as it is now.
+    fn save(&self) -> String {
+        let backup = self.fabric.lab.directory().join("backup.db").display().to_string();
+        let output = self.fabric.tor.etcdctl(&["snapshot", "save", &backup]);
+        assert!(output.status.success(), "{}", told(&output));
+        backup
+    }
+
+    /// What the store forgot, as the agents see it.
+    fn forgotten(&self) -> Vec<String> {
+        let of = |host: &poplin_lab::Agent| host.status()["store"]["forgotten"].as_array().cloned().unwrap_or_default();
+        let all = self.fabric.hosts.iter().flat_map(of);
+        all.map(|key| key.as_str().expect("it is a key").to_owned()).collect()
+    }
+
+    /// How many endpoints stand in etcd.
+    fn endpoints(&self) -> usize {
+        let output = self.fabric.tor.etcdctl(&["get", "--prefix", "--keys-only", "/poplin/v1/e/"]);
+        String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.is_empty()).count()
+    }
+
     /// All is as it was: nothing lost, nothing through, changes arrive, and addresses are accounted for.
     fn ends_well(self) {
         until("the store is followed", || self.is_followed());
@@ -120,9 +141,7 @@ fn what_etcd_forgot_while_an_agent_was_away_is_listed_anew() {
 #[test]
 fn an_etcd_that_is_restored_from_an_old_backup_is_believed_and_no_container_suffers() {
     let mut watched = Watched::new();
-    let backup = watched.fabric.lab.directory().join("backup.db").display().to_string();
-    let output = watched.fabric.tor.etcdctl(&["snapshot", "save", &backup]);
-    assert!(output.status.success(), "{}", told(&output));
+    let backup = watched.save();
     for round in 0..20 {
         watched.fabric.hosts[0].apply(&db_for(&["web"], 10 + round));
     }
@@ -135,6 +154,60 @@ fn an_etcd_that_is_restored_from_an_old_backup_is_believed_and_no_container_suff
         let orders = watched.fabric.hosts[0].get(&["policy", "db"]);
         orders["spec"]["order"] == 1.0
     });
+    watched.ends_well();
+}
+
+#[test]
+fn who_came_after_the_backup_and_who_left_are_told_again_to_an_etcd_that_is_restored() {
+    let mut watched = Watched::new();
+    let left = watched.fabric.container(1, "left");
+    watched.fabric.hosts[0].apply(&db_for(&["web", "api"], 1));
+    let backup = watched.save();
+    let (one, two) = (watched.fabric.container(1, "api"), watched.fabric.container(2, "one"));
+    watched.fabric.hosts[0].cni_delete(&left);
+    until("they are reached", || {
+        one.reaches(watched.db.v4()) && one.reaches(two.v4()) && !two.reaches(watched.db.v4())
+    });
+    let flow = Flow::open(&one, &two, two.v4(), 5433);
+    let denied = Dials::start(two, watched.db.v4());
+
+    watched.fabric.tor.stop_etcd();
+    watched.fabric.tor.restore_etcd(&backup);
+    watched.fabric.tor.start_etcd();
+
+    until("all is told again", || watched.is_followed() && watched.forgotten().is_empty() && watched.endpoints() == 5);
+    flow.goes_on();
+    flow.end().expect("the flow of who came after the backup never breaks");
+    watched.ends_well();
+    assert_eq!(denied.end().1, 0, "who may not reach db never does");
+}
+
+#[test]
+fn an_etcd_that_comes_back_empty_takes_nothing_away_and_opens_nothing() {
+    let mut watched = Watched::new();
+    let exported = watched.fabric.hosts[0].poplin(&["export"]);
+
+    watched.fabric.tor.stop_etcd();
+    watched.fabric.tor.empty_etcd();
+    watched.fabric.tor.start_etcd();
+
+    until("hosts and endpoints are told again", || watched.is_followed() && watched.endpoints() == 3);
+    watched.flow.goes_on();
+    until("only what people declared is missing", || {
+        let forgotten = watched.forgotten();
+        !forgotten.is_empty() && forgotten.iter().all(|key| key.contains("/c/"))
+    });
+    let words = told(&watched.fabric.hosts[0].try_poplin(&["status"]));
+    assert!(words.contains("the store forgot") && words.contains("/poplin/v1/c/policy/db"), "{words}");
+    watched.fabric.hosts[1].kill();
+    watched.fabric.hosts[1].start();
+    until("the next life knows it too", || watched.is_followed() && watched.forgotten().len() > 1);
+
+    let file = watched.fabric.lab.directory().join("fabric.yaml");
+    std::fs::write(&file, exported).expect("it can be written");
+    let output = watched.fabric.hosts[0].try_poplin(&["import", "--merge", "-f", &file.display().to_string()]);
+    assert!(output.status.success(), "{}", told(&output));
+    until("nothing is missing", || watched.forgotten().is_empty());
     watched.ends_well();
 }
 

@@ -94,6 +94,7 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
         None => complaints.push("there is no store yet".to_owned()),
     }
     complaints.extend(status.store.as_ref().and_then(from_memory));
+    complaints.extend(status.store.iter().flat_map(forgotten));
     complaints.extend(status.unreadable.iter().map(unread));
     if !status.kernel_error.is_empty() {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
@@ -115,6 +116,22 @@ pub(crate) fn from_memory(store: &StoreStatus) -> Option<String> {
     store
         .from_memory
         .then(|| format!("this host lives from what it knew of the store {age} ago, at revision {revision}"))
+}
+
+/// How many keys of what a store forgot are named.
+const NAMED: usize = 5;
+
+/// What a store forgot that was restored or emptied.
+pub(crate) fn forgotten(store: &StoreStatus) -> Vec<String> {
+    let named: Vec<&str> = store.forgotten.iter().take(NAMED).map(String::as_str).collect();
+    let more = if store.forgotten.len() > NAMED { ", …" } else { "" };
+    let count = store.forgotten.len();
+    let all = (count > 0).then(|| {
+        let keys = named.join(", ");
+        format!("the store forgot {count} objects that stay in force as last known, until they are applied or imported: {keys}{more}")
+    });
+    let contested = store.contested.iter().map(|one| format!("{one}; it is closed off until that has left"));
+    all.into_iter().chain(contested).collect()
 }
 
 /// What cannot be read of the store, and what that means.

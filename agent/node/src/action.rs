@@ -10,6 +10,7 @@ use crate::flows::FlowHandle;
 use crate::kernel::Step;
 use crate::name::AttachmentId;
 use crate::names::{NameChange, NameDoor};
+use crate::object::Object;
 use crate::request::{Answer, RequestId};
 use crate::service::Probe;
 use crate::transaction::{Transaction, TransactionId};
@@ -22,6 +23,9 @@ pub enum Action {
     /// From now on these attachments of this host have left, and the store is still to be told. Before any later answer it must be where a later
     /// life finds it, for [`Event::DebtsRecalled`](crate::event::Event::DebtsRecalled).
     Owe(BTreeSet<AttachmentId>),
+    /// From now on the store lacks these objects, or has them in an older form, and this host goes by them all the same. A later life should
+    /// find them.
+    Keep(Vec<Object>),
     /// Change the kernel, in order, stopping at the first failure. Answered by
     /// [`Event::StepsDone`](crate::event::Event::StepsDone) before the next one comes.
     Apply(Vec<Step>),

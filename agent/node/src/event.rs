@@ -35,6 +35,17 @@ pub enum Event {
         /// Everything that could be read.
         objects: Vec<Versioned<Object>>,
     },
+    /// What an earlier life of this host wrote down of the store, before it is read a first time: not applied, but compared with what is read.
+    /// An object at version 0 is one that the store had forgotten already, as the last [`Action::Keep`](crate::action::Action::Keep) told;
+    /// so it is in [`Event::StoreRecalled`].
+    StoreRemembered {
+        /// The revision it was true at.
+        revision: i64,
+        /// Everything that could be read.
+        objects: Vec<Versioned<Object>>,
+    },
+    /// The store that is read next is another one than was read last, whatever its revision.
+    StoreIsAnother,
     /// An earlier life let these attachments go while the store was away, and never told it: the last
     /// [`Action::Owe`](crate::action::Action::Owe), before anything else.
     DebtsRecalled(BTreeSet<AttachmentId>),

@@ -19,6 +19,10 @@ use crate::object::{
 use crate::quarantine::{self, Quarantine, Unreadable, stand_in, stand_in_name};
 use crate::transaction::Transaction;
 
+mod lapse;
+
+pub use lapse::owner;
+
 /// The store as last heard.
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
@@ -38,6 +42,10 @@ pub struct Mirror {
     renamed: BTreeSet<ObjectKey>,
     /// What stands in the store and cannot be read. Its last good form, if one is known, is among the objects.
     quarantine: Quarantine,
+    /// What the store forgot: here as last known, with what the store has in its place, if anything.
+    lapsed: BTreeMap<ObjectKey, Option<Versioned<Object>>>,
+    /// Whether that has changed since somebody asked.
+    is_lapse_news: bool,
 }
 
 impl Mirror {
@@ -51,7 +59,19 @@ impl Mirror {
     pub fn replace(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
         let went_back = revision < self.revision;
         let kept: BTreeSet<&ObjectKey> = unreadable.iter().map(|one| &one.key).collect();
-        let stays = |key: &ObjectKey, version: i64| kept.contains(key) || (version > revision && !went_back);
+        let listed: BTreeSet<ObjectKey> = match self.lapsed.is_empty() {
+            true => BTreeSet::new(),
+            false => objects.iter().map(|object| object.value.key()).collect(),
+        };
+        if !self.lapsed.is_empty() {
+            self.vacate(|key| !listed.contains(key));
+        }
+        let is_lapsed = |key: &ObjectKey| match self.lapsed.get(key) {
+            Some(in_place) => in_place.is_none() || listed.contains(key),
+            None => false,
+        };
+        let stays =
+            |key: &ObjectKey, version: i64| kept.contains(key) || is_lapsed(key) || (version > revision && !went_back);
         let gone = self.objects.iter().filter(|(key, object)| !stays(key, object.version));
         for key in gone.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.remove(&key);
@@ -91,6 +111,12 @@ impl Mirror {
 
     /// This node's own transaction was committed. News the watch has passed already is no news: others may have gone on.
     pub fn commit(&mut self, revision: i64, transaction: Transaction) {
+        // What the store lacks already goes without a revision of its own.
+        for key in
+            transaction.deletes.iter().filter(|key| self.lapsed.get(key) == Some(&None)).cloned().collect::<Vec<_>>()
+        {
+            self.remove(&key);
+        }
         if revision <= self.revision {
             return;
         }
@@ -116,7 +142,8 @@ impl Mirror {
         }
         for key in compared {
             let is_read = current.iter().any(|object| object.value.key() == key);
-            if !is_read && !unreadable.iter().any(|one| one.key == key) {
+            let is_known_to_lack = self.lapsed.get(&key).is_some_and(Option::is_none);
+            if !is_read && !is_known_to_lack && !unreadable.iter().any(|one| one.key == key) {
                 self.bury(key, revision);
             }
         }
@@ -129,7 +156,8 @@ impl Mirror {
     fn put(&mut self, object: Versioned<Object>) {
         let key = object.value.key();
         let is_stale = self.removed.get(&key).is_some_and(|removed_at| *removed_at >= object.version)
-            || self.objects.get(&key).is_some_and(|known| known.version > object.version);
+            || self.objects.get(&key).is_some_and(|known| known.version > object.version)
+            || self.in_place(&key).is_some_and(|one| one.version >= object.version);
         if !is_stale {
             self.removed.remove(&key);
             self.quarantine.lift(&key, object.version);
@@ -158,7 +186,10 @@ impl Mirror {
     fn delete(&mut self, key: &ObjectKey, revision: i64) {
         self.quarantine.lift(key, revision);
         if self.objects.get(key).is_some_and(|known| known.version <= revision) {
-            self.remove(key);
+            self.vacate(|other| other == key);
+            if self.lapsed.get(key) != Some(&None) {
+                self.remove(key);
+            }
         }
     }
 
@@ -202,6 +233,7 @@ impl Mirror {
 
     fn remove(&mut self, key: &ObjectKey) {
         self.rename(key);
+        self.is_lapse_news |= self.lapsed.remove(key).is_some();
         match self.objects.remove(key).map(|object| object.value) {
             Some(Object::Endpoint(endpoint)) => {
                 let attached = (endpoint.attachment, endpoint.host);
@@ -261,7 +293,11 @@ impl Mirror {
 
     /// The version of an object, if it exists: also of one that cannot be read.
     pub fn version(&self, key: &ObjectKey) -> Option<i64> {
-        self.quarantine.version(key).or_else(|| self.objects.get(key).map(|object| object.version))
+        let in_store = || match self.lapsed.get(key) {
+            Some(in_place) => in_place.as_ref().map(|object| object.version),
+            None => self.objects.get(key).map(|object| object.version),
+        };
+        self.quarantine.version(key).or_else(in_store)
     }
 
     /// Whether the object stands in the store and cannot be read.
@@ -317,6 +353,11 @@ impl Mirror {
     /// The endpoint of that name.
     pub fn endpoint(&self, name: &EndpointName) -> Option<&Endpoint> {
         self.one(&ObjectKey::Endpoint(name.clone()))
+    }
+
+    /// All endpoints, by name.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.of_kind(ObjectKey::Endpoint(EndpointName::new("")))
     }
 
     /// The endpoints of one host, by name.

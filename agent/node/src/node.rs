@@ -9,6 +9,7 @@ mod debt;
 mod hear;
 mod inside;
 mod naming;
+mod reassert;
 mod recheck;
 mod register;
 mod report;
@@ -51,6 +52,7 @@ use crate::wish::departing;
 
 pub use role::Role;
 
+use reassert::Reassertion;
 use transact::InFlight;
 use wire::Batch;
 
@@ -89,6 +91,10 @@ pub struct Node {
     is_recalled: bool,
     /// Who left while the store was away, and still stands in it.
     owed: BTreeSet<AttachmentId>,
+    /// What an earlier life knew, to be compared with the first listing.
+    remembered: Option<Mirror>,
+    /// What is done since the store forgot.
+    reassertion: Reassertion,
     in_flight: Option<InFlight>,
     transactions: u64,
     /// No transaction before then: the last one's outcome is unknown.
@@ -170,6 +176,8 @@ impl Node {
             store_error: Some("it has not been read yet".to_owned()),
             is_recalled: false,
             owed: BTreeSet::new(),
+            remembered: None,
+            reassertion: Reassertion::default(),
             in_flight: None,
             transactions: 0,
             transact_after: None,
@@ -218,6 +226,8 @@ impl Node {
             Event::Tick => self.tick_speaker(now),
             Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, unreadable),
             Event::StoreRecalled { revision, objects } => self.store_recalled(revision, objects),
+            Event::StoreRemembered { revision, objects } => self.store_remembered(revision, objects),
+            Event::StoreIsAnother => self.reassertion.is_another_store = true,
             Event::DebtsRecalled(owed) => self.owed = owed,
             Event::StoreChanged { revision, puts, unreadable, deletes } => {
                 self.store_changed(revision, puts, unreadable, deletes);
@@ -276,6 +286,7 @@ impl Node {
         self.note_freed(now);
         self.end_adoption(now);
         self.expire_jobs(now);
+        self.reassert(now);
         self.register(now);
         self.settle_debts(now);
         self.advance_jobs();
@@ -292,6 +303,7 @@ impl Node {
         }
         self.apply(now);
         self.recheck();
+        self.keep_what_lapsed();
     }
 
     /// This host as the store has it.
@@ -311,6 +323,9 @@ impl Node {
     fn begin(&mut self, now: Instant, request: RequestId, attachment: AttachmentId, wish: Wish) {
         if self.owed.contains(&attachment) {
             return self.answer(request, Answer::Refused(Refusal::Busy { attachment }));
+        }
+        if let Wish::Attach(_) | Wish::Detach = wish {
+            self.give_up_contest(&attachment);
         }
         if let Some(answer) = self.jobs.begin(now, attachment, request, wish) {
             self.answer(request, answer);
@@ -340,6 +355,10 @@ impl Node {
                 // A container may be given up while its attachment is still under way, or while nobody knows what became of it.
                 Detach::Attachment(attachment) => {
                     let attachment = attachment.clone();
+                    self.begin(now, request, attachment, Wish::Detach);
+                }
+                Detach::Endpoint(name) if self.reassertion.contested.contains_key(name) => {
+                    let attachment = self.reassertion.contested[name].endpoint.attachment.clone();
                     self.begin(now, request, attachment, Wish::Detach);
                 }
                 Detach::Endpoint(_) | Detach::Remains(_) => self.answer(request, Answer::Detached(None)),

@@ -33,6 +33,8 @@ pub struct Desired {
     /// Where whose links stand here is not wholly known, those that are to go all the same: the others stay, closed by the rules. Absent = what
     /// is not desired goes.
     pub only_leaving: Option<BTreeSet<Interface>>,
+    /// Links of which an address is somebody else's: they stay, closed by the rules, and nothing leads to them.
+    pub closed: BTreeSet<Interface>,
     /// Routes into the void.
     pub routes: BTreeMap<IpNet, Target>,
     /// Whether forwarding still has to be switched on.
@@ -105,10 +107,13 @@ fn narrowed(seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
 fn leaving(desired: &Desired, due: &Due, seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
     let is_stranger =
         |interface: &Interface| desired.only_leaving.as_ref().is_some_and(|leaving| !leaving.contains(interface));
-    let is_leaving = |interface: &Interface| !desired.links.contains_key(interface) && !is_stranger(interface);
+    let is_closed = |interface: &Interface| desired.closed.contains(interface);
+    let is_leaving = |interface: &Interface| {
+        !desired.links.contains_key(interface) && !is_stranger(interface) && !is_closed(interface)
+    };
     let links = seen.links.keys().filter(|interface| is_leaving(interface));
     let goes_with_its_link_or_stays = |target: &Target| match target {
-        Target::Link(interface) => !desired.links.contains_key(interface),
+        Target::Link(interface) => !desired.links.contains_key(interface) && !is_closed(interface),
         Target::Blackhole => desired.only_leaving.is_some(),
         Target::Endpoints(_) | Target::Gateways(_) | Target::Group(_) => false,
     };
@@ -238,6 +243,7 @@ mod tests {
             gateways: BTreeSet::from([GATEWAY_V4]),
             links: BTreeMap::from([(interface, link)]),
             only_leaving: None,
+            closed: BTreeSet::new(),
             routes: BTreeMap::from([("10.77.0.0/26".parse().unwrap(), Target::Blackhole)]),
             forwarding: true,
         }

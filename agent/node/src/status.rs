@@ -9,6 +9,7 @@ use poplin_bgp::wire::Family;
 use poplin_bgp::{Address, Asn, FamilyCount, Route, bfd};
 
 use crate::name::{EndpointName, HostName, PoolName, ServiceName};
+use crate::object::{Endpoint, ObjectKey};
 use crate::quarantine::Unreadable;
 use crate::statics::StaticNextHop;
 
@@ -33,6 +34,10 @@ pub struct Status {
     pub owed: usize,
     /// What stands in the store and cannot be read, and whether its last good form is known and stays in force.
     pub unreadable: Vec<(Unreadable, bool)>,
+    /// Keys of what the store forgot, or has in an older form, and this host goes by all the same.
+    pub lapsed: Vec<ObjectKey>,
+    /// Endpoints of this host whose name or address is another's since the store forgot them.
+    pub contested: Vec<Contested>,
     /// BGP sessions, by address.
     pub sessions: Vec<Session>,
     /// Own blocks, by prefix.
@@ -53,6 +58,30 @@ pub struct Status {
     pub routing_problems: Vec<String>,
     /// The last step the kernel refused, while it is not mended.
     pub kernel_error: Option<String>,
+}
+
+/// An endpoint that cannot be told to a store which forgot it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contested {
+    /// The endpoint, as it was.
+    pub endpoint: Endpoint,
+    /// The address that is another's; absent = its name is.
+    pub address: Option<IpAddr>,
+    /// Whose.
+    pub rival: String,
+    /// Where that is.
+    pub host: HostName,
+}
+
+impl std::fmt::Display for Contested {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (endpoint, rival, host) = (&self.endpoint.name, &self.rival, &self.host);
+        write!(formatter, "the store forgot endpoint {endpoint}, and ")?;
+        match self.address {
+            Some(address) => write!(formatter, "its address {address} is by now that of {rival} on host {host}"),
+            None => write!(formatter, "its name is by now that of an endpoint on host {host}"),
+        }
+    }
 }
 
 /// One BGP session.

@@ -71,6 +71,7 @@ impl Desk {
                 | Action::Probe(_)
                 | Action::Discover(_)
                 | Action::Owe(_)
+                | Action::Keep(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)

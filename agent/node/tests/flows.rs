@@ -322,6 +322,7 @@ impl Room {
                 Action::Answer(..)
                 | Action::Discover(_)
                 | Action::Owe(_)
+                | Action::Keep(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)

@@ -138,6 +138,7 @@ impl Desk {
                 Action::Apply(_)
                 | Action::Transact(..)
                 | Action::Owe(_)
+                | Action::Keep(_)
                 | Action::ReadFlows(_)
                 | Action::EndFlows(_)
                 | Action::Answer(..)

@@ -74,6 +74,7 @@ impl Desk {
                 Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
                 Action::Discover(_)
                 | Action::Owe(_)
+                | Action::Keep(_)
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)

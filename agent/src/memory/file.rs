@@ -25,6 +25,8 @@ const ENDPOINTS: TableDefinition<&str, ()> = TableDefinition::new("endpoints");
 const ENTRIES: TableDefinition<&str, (i64, i64, &[u8])> = TableDefinition::new("entries");
 /// Container and interface of who left and still stands in the store.
 const OWED: TableDefinition<(&str, &str), ()> = TableDefinition::new("owed");
+/// Key, to value, of what the store had forgotten.
+const KEPT: TableDefinition<&str, &[u8]> = TableDefinition::new("kept");
 
 /// Why a host cannot remember.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +109,20 @@ impl File {
             let (container, interface) = key.value();
             owed.insert(AttachmentId { container: container.to_owned(), interface: interface.to_owned() });
         }
+        let mut kept = Vec::new();
+        match transaction.open_table(KEPT) {
+            Ok(rows) => {
+                for row in rows.iter()? {
+                    let (key, value) = row?;
+                    let (key, value) = (key.value().to_owned(), value.value().to_vec());
+                    kept.push(Entry { key, value, create_revision: 0, mod_revision: 0 });
+                }
+            }
+            Err(redb::TableError::TableDoesNotExist(_)) => {} // an earlier version wrote the file
+            Err(error) => return Err(error.into()),
+        }
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        Ok(Some(Recalled { revision, cluster: number("cluster")?.map(i64::cast_unsigned), at, entries, owed }))
+        Ok(Some(Recalled { revision, cluster: number("cluster")?.map(i64::cast_unsigned), at, entries, owed, kept }))
     }
 
     /// Writes what is pending, as one transaction.
@@ -124,6 +138,9 @@ impl File {
 
     fn put(&self, transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::Error> {
         let mut entries = transaction.open_table(ENTRIES)?;
+        if let Some(kept) = &pending.kept {
+            keep(transaction, &entries, kept)?;
+        }
         if let Some(whole) = &pending.whole {
             self.begin(transaction, pending.cluster)?;
             let mut gone = Vec::new();
@@ -173,6 +190,30 @@ impl File {
         self.endpoints.iter().try_for_each(|endpoint| endpoints.insert(endpoint.as_str(), ()).map(drop))?;
         Ok(())
     }
+}
+
+/// Writes down what the store forgot, before it is gone from among the entries.
+fn keep(
+    transaction: &WriteTransaction,
+    entries: &impl ReadableTable<&'static str, (i64, i64, &'static [u8])>,
+    kept: &[(String, Option<Vec<u8>>)],
+) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(KEPT)?;
+    let keys: BTreeSet<&str> = kept.iter().map(|(key, _)| key.as_str()).collect();
+    table.retain(|key, _| keys.contains(key))?;
+    for (key, value) in kept {
+        let is_there = table.get(key.as_str())?.is_some();
+        let written = || Ok::<_, redb::Error>(entries.get(key.as_str())?.map(|entry| entry.value().2.to_vec()));
+        let value = match value {
+            Some(value) => Some(value.clone()),
+            None if is_there => None,
+            None => written()?,
+        };
+        if let Some(value) = value {
+            table.insert(key.as_str(), value.as_slice())?;
+        }
+    }
+    Ok(())
 }
 
 /// The file and its directory; only their owner may read them, as the store's values are not everybody's.

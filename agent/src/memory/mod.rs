@@ -42,6 +42,8 @@ pub struct Recalled {
     pub entries: Vec<Entry>,
     /// Attachments of this host that left and still stand in the store.
     pub owed: BTreeSet<AttachmentId>,
+    /// What the store had forgotten, and this host went by all the same; of no revision.
+    pub kept: Vec<Entry>,
 }
 
 /// What is to be written.
@@ -54,6 +56,8 @@ struct Pending {
     revision: Option<Revision>,
     cluster: Option<u64>,
     owed: Option<BTreeSet<AttachmentId>>,
+    /// What the store forgot; absent value = what is written down of it.
+    kept: Option<Vec<(String, Option<Vec<u8>>)>>,
     is_over: bool,
 }
 
@@ -123,6 +127,13 @@ impl Memory {
         }
     }
 
+    /// What the store forgot, and this host goes by all the same, is this from now on. Of what comes without a value, what is written down at this
+    /// moment stays: so it is told before what the store says now.
+    pub fn keep(&self, kept: Vec<(String, Option<Vec<u8>>)>) {
+        self.pending().kept = Some(kept);
+        self.shared.1.notify_all();
+    }
+
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,7 +197,7 @@ fn wait(pending: &Mutex<Pending>, turn: &Condvar, rest_until: Instant) -> Option
     let mut pending = pending.lock().unwrap_or_else(PoisonError::into_inner);
     let mut gather_until = None;
     loop {
-        let is_waiting = pending.whole.is_some() || !pending.changes.is_empty();
+        let is_waiting = pending.whole.is_some() || !pending.changes.is_empty() || pending.kept.is_some();
         let now = Instant::now();
         let by = *gather_until.get_or_insert_with(|| rest_until.max(now + GATHER));
         let (pays, is_last) = (pending.owed.is_some(), pending.is_over);

@@ -35,6 +35,8 @@ impl StatusService for StatusDoor {
             from_memory: host.is_recalled,
             memory_age_seconds: if host.is_recalled { age(self.0.known_at) } else { 0 },
             owed: count(host.owed),
+            forgotten: host.lapsed.iter().map(path_of).collect(),
+            contested: host.contested.iter().map(ToString::to_string).collect(),
         };
         Ok(Response::new(response(host, store)))
     }

@@ -50,7 +50,9 @@ impl World {
         let before = self.store.revision();
         let outcome = typed(self.store.transact(transaction).expect("the head asks for no more than a store takes"));
         if self.store.revision() != before {
-            laws::store(self);
+            if !self.is_forgetful {
+                laws::store(self);
+            }
             for host in 0..self.hosts.len() {
                 if self.hosts[host].is_store_near {
                     let (feed, life) = (self.hosts[host].feed, self.hosts[host].life);

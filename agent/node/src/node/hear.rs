@@ -10,7 +10,13 @@ use super::Node;
 
 impl Node {
     pub(super) fn store_read(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
-        self.mirror.get_or_insert_with(Mirror::default).replace(revision, objects, unreadable);
+        self.take_up_memory(&unreadable);
+        let mirror = self.mirror.get_or_insert_with(Mirror::default);
+        let is_another = std::mem::take(&mut self.reassertion.is_another_store);
+        match is_another || mirror.has_forgotten(&self.identity.host, revision, &objects, &unreadable) {
+            true => self.store_forgot(revision, objects, unreadable),
+            false => mirror.replace(revision, objects, unreadable),
+        }
         self.store_error = None;
         self.is_recalled = false;
         self.is_untidy = true;
@@ -22,11 +28,22 @@ impl Node {
         if self.mirror.is_some() {
             return;
         }
-        let mut mirror = Mirror::default();
-        mirror.replace(revision, objects, Vec::new());
-        self.mirror = Some(mirror);
+        self.mirror = Some(Mirror::recalled(revision, objects));
         self.is_recalled = true;
         self.policing.touch();
+    }
+
+    /// What an earlier life knew, and is not to be applied: the store is there to be read.
+    pub(super) fn store_remembered(&mut self, revision: i64, objects: Vec<Versioned<Object>>) {
+        self.remembered = Some(Mirror::recalled(revision, objects)).filter(|_| self.mirror.is_none());
+    }
+
+    /// The first listing is compared with what an earlier life knew. A host's record its own agent writes anew, so no good form of it is wanted.
+    fn take_up_memory(&mut self, unreadable: &[Unreadable]) {
+        let Some(mut memory) = self.remembered.take().filter(|_| self.mirror.is_none()) else { return };
+        let hosts = unreadable.iter().map(|one| &one.key).filter(|key| matches!(key, ObjectKey::Host(_)));
+        hosts.for_each(|key| memory.believe(key));
+        self.mirror = Some(memory);
     }
 
     pub(super) fn store_changed(
@@ -36,6 +53,11 @@ impl Node {
         unreadable: Vec<Unreadable>,
         deletes: Vec<ObjectKey>,
     ) {
+        let is_emptied = puts.is_empty() && unreadable.is_empty();
+        if is_emptied && self.mirror.as_ref().is_some_and(|mirror| mirror.is_emptied_by(&deletes)) {
+            self.policing.touch();
+            return self.store_forgot(revision, Vec::new(), Vec::new());
+        }
         let keys = puts.iter().map(|put| put.value.key()).chain(deletes.iter().cloned());
         self.is_untidy |= keys.into_iter().any(|key| bears_on_blocks(&key));
         for put in &puts {
@@ -45,9 +67,11 @@ impl Node {
         for key in deletes.iter().chain(unreadable.iter().map(|one| &one.key)) {
             self.touch_rules(key.clone(), true);
         }
+        let spoken = self.who_speaks(&puts);
         if let Some(mirror) = &mut self.mirror {
             mirror.change(revision, puts, unreadable, deletes);
         }
+        self.believe_of(spoken);
     }
 
     /// An object has changed; the rules may depend on it.

@@ -17,9 +17,13 @@ impl Node {
             return;
         }
         let (Some(mirror), Some(wanted)) = (&self.mirror, self.own_record()) else { return };
+        if self.has_more_to_tell() {
+            return; // who writes itself down has told the store all it had to tell
+        }
         let key = ObjectKey::Host(wanted.name.clone());
         // It is this host's to write, so what cannot be read of it is mended here, with the labels last known.
-        if mirror.host(&wanted.name) == Some(&wanted) && !mirror.is_unreadable(&key) {
+        let is_doubtful = mirror.is_unreadable(&key) || mirror.is_lapsed(&key) || self.reassertion.is_to_be_told;
+        if mirror.host(&wanted.name) == Some(&wanted) && !is_doubtful {
             return;
         }
         let compare = match mirror.version(&key) {

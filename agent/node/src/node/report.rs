@@ -12,6 +12,7 @@ use poplin_policy::ruleset::Name;
 
 use crate::drops::{Account, Dropped};
 use crate::name::AttachmentId;
+use crate::object::Object;
 use crate::plan;
 use crate::policing::Passage;
 use crate::prefix::size_of;
@@ -41,6 +42,8 @@ impl Node {
                 .flat_map(|one| one.unreadable())
                 .map(|(one, known)| (one.clone(), known))
                 .collect(),
+            lapsed: mirror.iter().flat_map(|mirror| mirror.lapsed()).map(Object::key).collect(),
+            contested: self.reassertion.contested.values().cloned().collect(),
             sessions: self.sessions(now),
             blocks: mirror
                 .iter()

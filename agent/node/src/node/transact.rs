@@ -43,6 +43,14 @@ pub(super) struct InFlight {
     id: TransactionId,
     transaction: Transaction,
     purpose: Purpose,
+    /// Whether the store forgot since: in which of the two histories it was answered, nobody knows.
+    is_of_the_past: bool,
+}
+
+impl InFlight {
+    pub(super) fn leave_behind(&mut self) {
+        self.is_of_the_past = true;
+    }
 }
 
 /// What a transaction is for.
@@ -54,6 +62,8 @@ pub(super) enum Purpose {
     Jobs,
     /// Blocks that go back to their pools.
     Tidy,
+    /// What the store forgot of this host.
+    Reassert,
 }
 
 impl Node {
@@ -68,7 +78,7 @@ impl Node {
     pub(super) fn send(&mut self, transaction: Transaction, purpose: Purpose) -> TransactionId {
         self.transactions += 1;
         let id = TransactionId(self.transactions);
-        self.in_flight = Some(InFlight { id, transaction: transaction.clone(), purpose });
+        self.in_flight = Some(InFlight { id, transaction: transaction.clone(), purpose, is_of_the_past: false });
         self.actions.push_back(Action::Transact(id, transaction));
         id
     }
@@ -210,6 +220,13 @@ impl Node {
 
     pub(super) fn transaction_done(&mut self, now: Instant, id: TransactionId, outcome: TransactionOutcome) {
         let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.id == id) else { return };
+        let outcome = match outcome {
+            TransactionOutcome::Committed { .. } | TransactionOutcome::Refused { .. } if in_flight.is_of_the_past => {
+                let reason = "the store went back to an earlier state".to_owned();
+                TransactionOutcome::Unknown { reason }
+            }
+            other => other,
+        };
         match outcome {
             TransactionOutcome::Committed { revision } => self.committed(id, revision, in_flight),
             TransactionOutcome::Refused { revision, current, unreadable } => {
@@ -279,9 +296,10 @@ impl Node {
             Purpose::Register => {
                 let host = self.identity.host.clone();
                 self.note(Note::Info(format!("host {host} is written down at revision {revision}")));
+                self.reassertion.is_to_be_told = false;
             }
             Purpose::Jobs => self.jobs_committed(id),
-            Purpose::Tidy => {}
+            Purpose::Tidy | Purpose::Reassert => {}
         }
     }
 

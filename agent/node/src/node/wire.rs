@@ -118,7 +118,9 @@ impl Node {
         let gateways = networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]).collect();
         let leaving = || mirror.endpoints_on(&self.identity.host).filter(|one| departing.contains(&one.attachment));
         let only_leaving = self.has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
-        let desired = Desired { rules: rules.unwrap_or_default(), gateways, links, only_leaving, routes, forwarding };
+        let closed = self.reassertion.contested.values().map(|one| one.endpoint.interface.clone()).collect();
+        let rules = rules.unwrap_or_default();
+        let desired = Desired { rules, gateways, links, only_leaving, closed, routes, forwarding };
         Some((desired, due))
     }
 

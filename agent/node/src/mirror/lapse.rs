@@ -1,0 +1,290 @@
+//! A store that forgot: it was restored from a backup, or emptied. What was known goes on to count until somebody who may say so says otherwise.
+//!
+//! In: what was known, and a listing of another history. Out: a mirror of both, in which every object that lapsed stands as last known, at the version the
+//! store has in its place. So whatever is written of it is compared with what the store has, and nothing is written over unseen.
+//!
+//! ```text
+//!   known only ──────────────► as known, lapsed        listed only ──► as listed (ours: it has left since, and is revived)
+//!   both, ours or the same host's, older ─► as known, lapsed           any other ─► as listed
+//! ```
+//! What people declare and the store has in another form counts as the store has it: nobody can tell an old form from a new one.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Mirror;
+use crate::name::{AttachmentId, HostName};
+use crate::object::{Block, Endpoint, Object, ObjectKey, Versioned};
+use crate::quarantine::Unreadable;
+
+type Objects = BTreeMap<ObjectKey, Versioned<Object>>;
+
+/// What the store brought back of this host that is no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recollection {
+    /// Attachments that had left.
+    pub revived: BTreeSet<AttachmentId>,
+    /// Keys under which endpoints stood that have another name by now, each at its version.
+    pub former: BTreeMap<ObjectKey, i64>,
+    /// The last revision that the history before and this one are known to share.
+    pub shared: i64,
+}
+
+impl Mirror {
+    /// Whether a listing is of another history than what is known: it stands before it, an object in it does or was written otherwise at the same
+    /// revision, it has an endpoint of this host that was known to be gone, or it is empty.
+    pub fn has_forgotten(
+        &self,
+        me: &HostName,
+        revision: i64,
+        objects: &[Versioned<Object>],
+        unreadable: &[Unreadable],
+    ) -> bool {
+        let is_back = |object: &Versioned<Object>| {
+            let is_own = <&Endpoint>::try_from(&object.value).is_ok_and(|endpoint| endpoint.host == *me);
+            let is_known = |key: &ObjectKey| self.version(key).is_some() || self.removed.contains_key(key);
+            is_own && object.version <= self.revision && !is_known(&object.value.key())
+        };
+        let is_other = |object: &Versioned<Object>| {
+            let key = object.value.key();
+            let known = self.objects.get(&key).filter(|_| !self.lapsed.contains_key(&key));
+            let is_otherwise = known.is_some_and(|known| match object.version.cmp(&known.version) {
+                Ordering::Less => known.version <= revision,
+                Ordering::Equal => known.version <= self.revision && *known != *object,
+                Ordering::Greater => false,
+            });
+            is_otherwise || is_back(object)
+        };
+        let is_emptied = objects.is_empty() && unreadable.is_empty() && self.holds_any();
+        revision < self.revision || is_emptied || objects.iter().any(is_other)
+    }
+
+    /// Whether one change takes away everything that stood in the store, as no verb of ours does.
+    pub fn is_emptied_by(&self, deletes: &[ObjectKey]) -> bool {
+        let deletes: BTreeSet<&ObjectKey> = deletes.iter().collect();
+        let goes = |key: &ObjectKey| self.lapsed.contains_key(key) || deletes.contains(key);
+        deletes.len() > 1 && self.holds_any() && self.objects.keys().all(goes)
+    }
+
+    fn holds_any(&self) -> bool {
+        self.objects.keys().any(|key| !self.lapsed.contains_key(key))
+    }
+
+    /// What was written down earlier: at version 0, what the store had forgotten by then.
+    pub fn recalled(revision: i64, objects: Vec<Versioned<Object>>) -> Self {
+        let mut mirror = Self::default();
+        let (lapsed, known): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| object.version == 0);
+        mirror.replace(revision, known, Vec::new());
+        for object in lapsed {
+            let in_place = mirror.objects.get(&object.value.key()).cloned();
+            mirror.lapse(object.value, in_place);
+        }
+        mirror
+    }
+
+    /// Everything was read at `revision`, in a store that forgot. `me` is the host whose mirror this is.
+    pub fn forget(
+        &mut self,
+        me: &HostName,
+        revision: i64,
+        objects: Vec<Versioned<Object>>,
+        unreadable: Vec<Unreadable>,
+    ) -> Recollection {
+        let mut known = self.clear();
+        self.revision = revision;
+        for one in unreadable {
+            if let Some(good) = known.remove(&one.key) {
+                self.put(Versioned { value: good.value, version: good.version.min(one.version - 1) });
+            }
+            self.doubt(one);
+        }
+        let listed: Objects = objects.into_iter().map(|object| (object.value.key(), object)).collect();
+        let comparison = Comparison { me, known: &known, shared: shared(&known, &listed), listed: &listed };
+        let recollection = comparison.recollection();
+        let standing = listed.iter().filter(|(key, _)| !recollection.former.contains_key(key));
+        standing.for_each(|(_, object)| self.put(object.clone()));
+        for (key, object) in &known {
+            if let Some((value, in_place)) = comparison.lapse(key, object) {
+                self.lapse(value, in_place);
+            }
+        }
+        recollection
+    }
+
+    /// An object stands here that the store has not, or has otherwise.
+    pub fn lapse(&mut self, value: Object, in_place: Option<Versioned<Object>>) {
+        let key = value.key();
+        self.remove(&key);
+        self.index(&value);
+        let version = in_place.as_ref().map_or(0, |object| object.version);
+        self.objects.insert(key.clone(), Versioned { value, version });
+        self.lapsed.insert(key, in_place);
+        self.is_lapse_news = true;
+    }
+
+    /// That host has told the store all it has to tell: what is still missing of it has left meanwhile.
+    pub fn believe_of(&mut self, host: &HostName) {
+        let is_its = |key: &&ObjectKey| self.objects.get(key).is_some_and(|one| owner(&one.value) == Some(host));
+        for key in self.lapsed.keys().filter(is_its).cloned().collect::<Vec<_>>() {
+            self.believe(&key);
+        }
+    }
+
+    /// Of these keys, what somebody else's object had in the store is free again.
+    pub(super) fn vacate(&mut self, is_free: impl Fn(&ObjectKey) -> bool) {
+        let is_others = |(key, in_place): &(&ObjectKey, &Option<Versioned<Object>>)| {
+            let known = self.objects.get(*key).and_then(|object| owner(&object.value));
+            is_free(key) && in_place.as_ref().is_some_and(|object| owner(&object.value) != known)
+        };
+        let vacated: Vec<ObjectKey> = self.lapsed.iter().filter(is_others).map(|(key, _)| key.clone()).collect();
+        for object in vacated.iter().filter_map(|key| self.objects.get(key).cloned()).collect::<Vec<_>>() {
+            self.lapse(object.value, None);
+        }
+    }
+
+    /// What the store has in place of an object counts from now on.
+    pub fn believe(&mut self, key: &ObjectKey) {
+        let in_place = self.in_place(key).cloned();
+        self.remove(key);
+        in_place.into_iter().for_each(|object| self.put(object));
+    }
+
+    /// What the store has in place of an object that lapsed, if anything.
+    pub fn in_place(&self, key: &ObjectKey) -> Option<&Versioned<Object>> {
+        self.lapsed.get(key)?.as_ref()
+    }
+
+    /// Whether an object stands here as last known, and not as the store has it.
+    pub fn is_lapsed(&self, key: &ObjectKey) -> bool {
+        self.lapsed.contains_key(key)
+    }
+
+    /// All that lapsed, by kind and name.
+    pub fn lapsed(&self) -> impl Iterator<Item = &Object> {
+        self.lapsed.keys().filter_map(|key| self.objects.get(key)).map(|object| &object.value)
+    }
+
+    /// Whether what lapsed has changed since this was asked last.
+    pub fn take_lapse_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_lapse_news)
+    }
+
+    /// Takes everything out, as if it had been removed one by one.
+    fn clear(&mut self) -> Objects {
+        let known = self.objects.clone();
+        known.keys().for_each(|key| self.remove(key));
+        self.removed.clear();
+        self.quarantine = super::Quarantine::default();
+        known
+    }
+}
+
+/// The host whose an object is; absent = it is declared by people.
+pub fn owner(object: &Object) -> Option<&HostName> {
+    match object {
+        Object::Block(block) => Some(&block.host),
+        Object::Endpoint(endpoint) => Some(&endpoint.host),
+        Object::Host(host) => Some(&host.name),
+        Object::Pool(_)
+        | Object::Policy(_)
+        | Object::Tier(_)
+        | Object::AddressSet(_)
+        | Object::Peer(_)
+        | Object::Fabric(_)
+        | Object::Namespace(_)
+        | Object::HostEndpoint(_)
+        | Object::RouteMap(_)
+        | Object::Network(_)
+        | Object::Service(_)
+        | Object::StaticRoute(_) => None,
+    }
+}
+
+/// The last revision that both histories are known to share: that of an object which is the same in both.
+fn shared(known: &Objects, listed: &Objects) -> i64 {
+    let is_same = |(key, object): &(&ObjectKey, &Versioned<Object>)| known.get(*key) == Some(*object);
+    listed.iter().filter(is_same).map(|(_, object)| object.version).max().unwrap_or_default()
+}
+
+/// What was known beside what was listed.
+struct Comparison<'m> {
+    me: &'m HostName,
+    known: &'m Objects,
+    listed: &'m Objects,
+    shared: i64,
+}
+
+impl Comparison<'_> {
+    fn recollection(&self) -> Recollection {
+        let attached: BTreeSet<&AttachmentId> = self.known.values().filter_map(|one| self.own(one)).collect();
+        let mut recollection = Recollection { shared: self.shared, ..Recollection::default() };
+        for (key, object) in self.listed.iter().filter(|(key, _)| !self.known.contains_key(*key)) {
+            match self.own(object) {
+                Some(attachment) if attached.contains(attachment) => {
+                    recollection.former.insert(key.clone(), object.version);
+                }
+                Some(attachment) => {
+                    recollection.revived.insert(attachment.clone());
+                }
+                None => {}
+            }
+        }
+        recollection
+    }
+
+    /// The attachment of an endpoint of this host.
+    fn own<'o>(&self, object: &'o Versioned<Object>) -> Option<&'o AttachmentId> {
+        let endpoint = <&Endpoint>::try_from(&object.value).ok()?;
+        (endpoint.host == *self.me).then_some(&endpoint.attachment)
+    }
+
+    /// How an object goes on to stand, and what the store has in its place; nothing: the store is believed.
+    fn lapse(&self, key: &ObjectKey, known: &Versioned<Object>) -> Option<(Object, Option<Versioned<Object>>)> {
+        let owner_of_known = owner(&known.value);
+        let is_own = owner_of_known == Some(self.me);
+        let has_spoken = owner_of_known.is_some_and(|host| !is_own && self.has_spoken(host));
+        let Some(listed) = self.listed.get(key) else {
+            return (!has_spoken).then(|| (known.value.clone(), None));
+        };
+        let is_old = listed.version <= self.shared;
+        let is_same_hosts = owner_of_known.is_some() && owner(&listed.value) == owner_of_known;
+        let is_known_better = match (is_own, is_same_hosts) {
+            (true, true) => true,
+            (true, false) | (false, true) => is_old && !has_spoken,
+            (false, false) => false,
+        };
+        let value = self.merged(&known.value, &listed.value);
+        (is_known_better && value != listed.value).then(|| (value, Some(listed.clone())))
+    }
+
+    /// Whether a host has written itself down since, which it does when it has nothing more to tell.
+    fn has_spoken(&self, host: &HostName) -> bool {
+        let key = ObjectKey::Host(host.clone());
+        let is_known = |version: i64| self.known.get(&key).is_some_and(|known| known.version == version);
+        self.listed.get(&key).is_some_and(|listed| listed.version > self.shared && !is_known(listed.version))
+    }
+
+    /// A block as it was known, with what others have taken of it since. Anything else as it was known.
+    fn merged(&self, known: &Object, listed: &Object) -> Object {
+        let (Object::Block(known), Object::Block(listed)) = (known, listed) else { return known.clone() };
+        let mut merged = known.clone();
+        for (ordinal, holder) in &listed.taken {
+            match self.came_to(holder) {
+                Some(host) if host != self.me || !known.taken.contains_key(ordinal) => {
+                    merged.taken.insert(*ordinal, holder.clone());
+                }
+                Some(_) | None => {}
+            }
+        }
+        merged.kept.retain(|ordinal, _| !merged.taken.contains_key(ordinal));
+        merged.freed.retain(|ordinal| !merged.taken.contains_key(ordinal));
+        Object::Block(Block { host: known.host.clone(), ..merged })
+    }
+
+    /// The host on which an attachment was written down in the new history, if it was.
+    fn came_to(&self, holder: &AttachmentId) -> Option<&HostName> {
+        let new = self.listed.values().filter(|object| object.version > self.shared);
+        let mut endpoints = new.filter_map(|object| <&Endpoint>::try_from(&object.value).ok());
+        endpoints.find(|endpoint| endpoint.attachment == *holder).map(|endpoint| &endpoint.host)
+    }
+}

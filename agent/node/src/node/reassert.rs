@@ -1,0 +1,282 @@
+//! Tells a store that forgot what is this host's: its blocks, its endpoints, and last itself.
+//!
+//! In: what lapsed in the mirror, and the kernel. Out: transactions under compare-and-swap of everything they touch. Only what stands in this kernel is told; what
+//! the store brought back, or forgot, of somebody who is gone is asked to leave as anybody would be.
+//! Nothing is taken from who came since: an endpoint whose name or address is another's by now is contested. Its link stays, closed, and nothing leads to it, until
+//! the other has left. So no address is twice on the wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use crate::action::{Action, Note};
+use crate::cooling::Resting;
+use crate::ipam::Draft;
+use crate::mirror::{Mirror, owner};
+use crate::name::{AttachmentId, EndpointName, HostName};
+use crate::object::{Block, Endpoint, Object, ObjectKey, Versioned};
+use crate::prefix::ordinal_of;
+use crate::quarantine::Unreadable;
+use crate::status::Contested;
+use crate::transaction::{Compare, Transaction};
+
+use super::transact::Purpose;
+use super::{Node, Role};
+
+/// Endpoints in one transaction. Each may touch two blocks, and etcd takes 128 operations.
+const ENDPOINTS_AT_ONCE: usize = 30;
+
+/// Blocks that nobody has an address of, in one transaction.
+const BLOCKS_AT_ONCE: usize = 20;
+
+/// What is done since the store forgot.
+#[derive(Debug, Default)]
+pub(super) struct Reassertion {
+    /// Whether the next listing is of another store.
+    pub(super) is_another_store: bool,
+    /// Whether this host has not written itself down since, by which the others know that it has nothing more to tell.
+    pub(super) is_to_be_told: bool,
+    /// Who left, and is back in the store; it is not looked yet whether they are here.
+    revived: BTreeSet<AttachmentId>,
+    /// Names that endpoints of this host had once and have again in the store.
+    former: BTreeMap<ObjectKey, i64>,
+    /// What was written until then is of the history before: whose it was, of him was known whether he left.
+    shared: i64,
+    /// Endpoints of this host whose name or address is another's by now.
+    pub(super) contested: BTreeMap<EndpointName, Contested>,
+    /// What was last told to be kept is not what is to be kept.
+    is_kept_old: bool,
+}
+
+impl Node {
+    /// The store went back, or was emptied: what was known of it goes on to count, as far as nobody says otherwise.
+    pub(super) fn store_forgot(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
+        let Some(mirror) = &mut self.mirror else { return };
+        let before = mirror.revision();
+        for (_, one) in std::mem::take(&mut self.reassertion.contested) {
+            mirror.lapse(Object::Endpoint(one.endpoint), None);
+        }
+        let recollection = mirror.forget(&self.identity.host, revision, objects, unreadable);
+        let lapsed = mirror.lapsed().count();
+        self.reassertion.revived = recollection.revived;
+        self.reassertion.former = recollection.former;
+        self.reassertion.shared = recollection.shared;
+        self.reassertion.is_to_be_told = true;
+        self.in_flight.iter_mut().for_each(super::InFlight::leave_behind);
+        self.note(Note::Warning(format!(
+            "the store forgot: it stands at revision {revision}, and was known at {before}; {lapsed} objects it lacks, or has older, go on to count as \
+             they were, and what is this host's is told to it again"
+        )));
+    }
+
+    /// Whether something of this host is still to be told to a store that forgot it, beside the host itself.
+    pub(super) fn has_more_to_tell(&self) -> bool {
+        let Some(mirror) = self.mirror.as_ref().filter(|_| self.role == Role::Host) else { return false };
+        let is_own = |object: &Object| owner(object) == Some(&self.identity.host) && !matches!(object, Object::Host(_));
+        mirror.lapsed().any(is_own)
+    }
+
+    /// Tells the store what is this host's, a piece at a time.
+    pub(super) fn reassert(&mut self, now: Instant) {
+        if self.role != Role::Host || self.kernel.is_none() || !self.may_transact(now) {
+            return;
+        }
+        if !self.is_reasserting() {
+            return;
+        }
+        self.look_for_revived();
+        self.look_for_rivals();
+        if !self.has_more_to_tell() {
+            return;
+        }
+        let resting = self.resting(now);
+        if let Some(transaction) = self.assertion(resting) {
+            self.send(transaction, Purpose::Reassert);
+        }
+    }
+
+    fn is_reasserting(&self) -> bool {
+        let has_lapsed = self.mirror.as_ref().is_some_and(|mirror| mirror.lapsed().next().is_some());
+        has_lapsed || !self.reassertion.revived.is_empty() || !self.reassertion.contested.is_empty()
+    }
+
+    /// An attachment is asked for anew, or to leave: nothing of what it was is waited for.
+    pub(super) fn give_up_contest(&mut self, attachment: &AttachmentId) {
+        let before = self.reassertion.contested.len();
+        self.reassertion.contested.retain(|_, one| one.endpoint.attachment != *attachment);
+        self.reassertion.is_kept_old |= self.reassertion.contested.len() != before;
+    }
+
+    /// Who is not here any more is asked to leave, also in the store.
+    fn look_for_revived(&mut self) {
+        let revived = std::mem::take(&mut self.reassertion.revived);
+        let (Some(mirror), Some(kernel)) = (&self.mirror, &self.kernel) else { return };
+        let host = &self.identity.host;
+        let lapsed = mirror.endpoints_on(host).filter(|one| mirror.is_lapsed(&key_of(one)));
+        let returned = revived.iter().filter_map(|attachment| mirror.endpoint_on(attachment, host));
+        let is_gone = |one: &&Endpoint| !kernel.links.contains_key(&one.interface);
+        let gone: Vec<AttachmentId> =
+            lapsed.chain(returned).filter(is_gone).map(|one| one.attachment.clone()).collect();
+        let gone = gone.into_iter().filter(|one| self.jobs.get_mut(one).is_none()).collect::<Vec<_>>();
+        let before = self.owed.len();
+        self.owed.extend(gone);
+        if self.owed.len() != before {
+            self.actions.push_back(Action::Owe(self.owed.clone()));
+        }
+    }
+
+    /// Contests what is another's by now, and takes up again what is not any more.
+    fn look_for_rivals(&mut self) {
+        let (Some(mirror), shared) = (&mut self.mirror, self.reassertion.shared) else { return };
+        let is_free = |one: &&Contested| rival(mirror, shared, &one.endpoint).is_none();
+        let freed: Vec<Endpoint> =
+            self.reassertion.contested.values().filter(is_free).map(|one| one.endpoint.clone()).collect();
+        for endpoint in freed {
+            self.reassertion.contested.remove(&endpoint.name);
+            mirror.lapse(Object::Endpoint(endpoint), None);
+            self.policing.touch();
+        }
+        let lapsed = mirror.endpoints_on(&self.identity.host).filter(|one| mirror.is_lapsed(&key_of(one)));
+        let contested: Vec<Contested> = lapsed.filter_map(|one| rival(mirror, shared, one)).collect();
+        contested.iter().for_each(|one| mirror.believe(&key_of(&one.endpoint)));
+        contested.into_iter().for_each(|one| self.note_contest(one));
+    }
+
+    fn note_contest(&mut self, one: Contested) {
+        self.note(Note::Warning(format!("{one}; its container is closed off until that has left")));
+        self.reassertion.contested.insert(one.endpoint.name.clone(), one);
+        self.reassertion.is_kept_old = true;
+        self.policing.touch();
+        self.has_world_moved = true;
+    }
+
+    /// The next piece of what is to be told.
+    fn assertion(&mut self, resting: Resting) -> Option<Transaction> {
+        let departing = self.departing();
+        let mirror = self.mirror.as_ref()?;
+        let mut draft = Draft::beside(BTreeSet::new(), resting);
+        let own = mirror.endpoints_on(&self.identity.host);
+        let waits = |one: &Endpoint| departing.contains(&one.attachment) || in_place_of_other(mirror, one).is_some();
+        let due = own.filter(|one| mirror.is_lapsed(&key_of(one)) && !waits(one));
+        let endpoints: Vec<Endpoint> = due.take(ENDPOINTS_AT_ONCE).cloned().collect();
+        endpoints.iter().for_each(|endpoint| include(mirror, &mut draft, &self.identity.host, endpoint));
+        let idle = mirror.blocks_of(&self.identity.host).filter(|block| mirror.is_lapsed(&block_key(block)));
+        for block in idle.take(BLOCKS_AT_ONCE) {
+            if !draft.keys().any(|key| key == block_key(block)) {
+                draft.put(block.clone());
+            }
+        }
+        let former = std::mem::take(&mut self.reassertion.former);
+        let transaction = compose(mirror, draft, endpoints, former);
+        (!transaction.puts.is_empty()).then_some(transaction)
+    }
+
+    /// Of the hosts that write themselves down in these news, those that are others.
+    pub(super) fn who_speaks(&self, puts: &[Versioned<Object>]) -> Vec<HostName> {
+        let host = |object: &Versioned<Object>| {
+            <&crate::object::Host>::try_from(&object.value).ok().map(|host| host.name.clone())
+        };
+        puts.iter().filter_map(host).filter(|name| *name != self.identity.host).collect()
+    }
+
+    /// Those hosts have told all they have to tell.
+    pub(super) fn believe_of(&mut self, hosts: Vec<HostName>) {
+        let Some(mirror) = self.mirror.as_mut().filter(|mirror| mirror.lapsed().next().is_some()) else { return };
+        hosts.iter().for_each(|host| mirror.believe_of(host));
+        self.policing.touch();
+    }
+
+    /// A later life is to find what the store forgot.
+    pub(super) fn keep_what_lapsed(&mut self) {
+        let Some(mirror) = &mut self.mirror else { return };
+        if mirror.take_lapse_news() || std::mem::take(&mut self.reassertion.is_kept_old) {
+            let contested = self.reassertion.contested.values().map(|one| Object::Endpoint(one.endpoint.clone()));
+            let kept = mirror.lapsed().cloned().chain(contested).collect();
+            self.actions.push_back(Action::Keep(kept));
+        }
+    }
+}
+
+fn key_of(endpoint: &Endpoint) -> ObjectKey {
+    ObjectKey::Endpoint(endpoint.name.clone())
+}
+
+fn block_key(block: &Block) -> ObjectKey {
+    ObjectKey::Block(block.pool.clone(), block.cidr)
+}
+
+/// The endpoint of another host that has the name of one of ours in the store.
+fn in_place_of_other<'m>(mirror: &'m Mirror, endpoint: &Endpoint) -> Option<(&'m Endpoint, i64)> {
+    let in_place = mirror.in_place(&key_of(endpoint))?;
+    let other = <&Endpoint>::try_from(&in_place.value).ok()?;
+    (other.host != endpoint.host).then_some((other, in_place.version))
+}
+
+/// Who has the name or an address of an endpoint in the store, if that is somebody who came since. Whoever had left before the store forgot it is
+/// only still to be cleared away, by his host.
+fn rival(mirror: &Mirror, shared: i64, endpoint: &Endpoint) -> Option<Contested> {
+    let is_new = |other: &Endpoint| mirror.version(&key_of(other)).is_some_and(|version| version > shared);
+    let is_other = |other: &&Endpoint| {
+        other.host != endpoint.host
+            && !mirror.is_lapsed(&key_of(other))
+            && (other.name == endpoint.name || is_new(other))
+    };
+    let shares = |other: &Endpoint| endpoint.addresses.intersection(&other.addresses).next().copied();
+    let hidden =
+        || in_place_of_other(mirror, endpoint).filter(|(_, version)| *version > shared).map(|(other, _)| other);
+    let same_name = mirror.endpoint(&endpoint.name).filter(is_other).or_else(hidden);
+    let same_address = || mirror.endpoints().filter(is_other).find(|other| shares(other).is_some());
+    let by_block = || endpoint.addresses.iter().find_map(|address| held_by_other(mirror, endpoint, *address));
+    match same_name.or_else(same_address) {
+        Some(other) => {
+            let (address, rival, host) = (shares(other), other.name.to_string(), other.host.clone());
+            Some(Contested { endpoint: endpoint.clone(), address, rival, host })
+        }
+        None => by_block(),
+    }
+}
+
+/// Whether an address is taken in a block by somebody else, or lies in a block of another host whose pool gives only to that host.
+fn held_by_other(mirror: &Mirror, endpoint: &Endpoint, address: IpAddr) -> Option<Contested> {
+    let block = block_of(mirror.blocks(), address)?;
+    let holder = block.taken.get(&ordinal_of(block.cidr, address));
+    let contested = |rival: String| {
+        let (endpoint, host) = (endpoint.clone(), block.host.clone());
+        Some(Contested { endpoint, address: Some(address), rival, host })
+    };
+    let is_strict = || mirror.pool(&block.pool).is_some_and(|pool| pool.is_strict);
+    match holder {
+        Some(holder) if *holder != endpoint.attachment => contested(holder.to_string()),
+        None if block.host != endpoint.host && is_strict() => contested(format!("block {}", block.cidr)),
+        Some(_) | None => None,
+    }
+}
+
+fn block_of<'b>(mut blocks: impl Iterator<Item = &'b Block>, address: IpAddr) -> Option<&'b Block> {
+    blocks.find(|block| block.cidr.contains(&address))
+}
+
+/// Puts the blocks that an endpoint's addresses are of into the draft, as far as they are to be written. What another host has still to tell, it tells.
+fn include(mirror: &Mirror, draft: &mut Draft, host: &HostName, endpoint: &Endpoint) {
+    for address in &endpoint.addresses {
+        let Some(block) = block_of(draft.over(mirror, mirror.blocks()), *address).cloned() else { continue };
+        let is_lapsed = mirror.is_lapsed(&block_key(&block));
+        let is_taken = block.taken.contains_key(&ordinal_of(block.cidr, *address));
+        match (block.host == *host, is_lapsed, is_taken) {
+            (true, true, true) => draft.put(block),
+            (_, false, false) | (true, true, false) => draft.take(block, *address, &endpoint.attachment),
+            (_, false, true) | (false, true, _) => {}
+        }
+    }
+}
+
+fn compose(mirror: &Mirror, draft: Draft, endpoints: Vec<Endpoint>, former: BTreeMap<ObjectKey, i64>) -> Transaction {
+    let compare = |key: ObjectKey| match mirror.version(&key) {
+        None => Compare::Absent(key),
+        Some(version) => Compare::Unchanged(key, version),
+    };
+    let mut compares: Vec<Compare> = draft.keys().chain(endpoints.iter().map(key_of)).map(compare).collect();
+    compares.extend(former.iter().map(|(key, version)| Compare::Unchanged(key.clone(), *version)));
+    let puts = draft.into_blocks().map(Object::Block).chain(endpoints.into_iter().map(Object::Endpoint)).collect();
+    Transaction { compares, puts, deletes: former.into_keys().collect() }
+}
