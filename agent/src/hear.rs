@@ -77,15 +77,16 @@ impl Hearing {
 }
 
 /// What an earlier life knew, as an event.
-pub(crate) fn recalled(recalled: Recalled) -> Event {
-    Event::StoreRecalled { revision: recalled.revision, objects: read(&recalled.entries).0 }
+pub(crate) fn recalled(recalled: Recalled, rules_stand: bool) -> Event {
+    Event::StoreRecalled { revision: recalled.revision, objects: read(&recalled.entries).0, rules_stand }
 }
 
 /// The key under which an earlier life may have known a good form of what cannot be read. A host's record its own agent writes anew, and
-/// nothing is applied before that is there.
-pub(crate) fn good_form_of(unreadable: &Unreadable) -> Option<String> {
+/// nothing is applied before that is there. What that life knew of addresses ends with the boot.
+pub(crate) fn good_form_of(unreadable: &Unreadable, is_of_this_boot: bool) -> Option<String> {
     match &unreadable.key {
         ObjectKey::Host(_) => None,
+        ObjectKey::Endpoint(_) | ObjectKey::Block(..) if !is_of_this_boot => None,
         key => Some(path_of(key)),
     }
 }

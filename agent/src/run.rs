@@ -29,7 +29,7 @@ use crate::flows::FlowKeeper;
 use crate::hear::{self, Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
 use crate::manager::Manager;
-use crate::memory::{Memory, Recalled};
+use crate::memory::{self, Memory, Recalled};
 use crate::metrics::{Figures, door};
 use crate::names::{Nameserver, Upstreams};
 use crate::peers::Peers;
@@ -63,7 +63,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         Role::Host => Hands::open_shared(),
         Role::Speaker { .. } => Hands::open_routes(),
     };
-    let hands = hands.context("cannot take the kernel's network in hand")?;
+    let mut hands = hands.context("cannot take the kernel's network in hand")?;
+    let rules_stand = hands.rules_stand()?;
     let (events, mut inbox) = mpsc::channel(QUEUE);
     let (calls, mut requests) = mpsc::channel(QUEUE);
     let (ready, is_ready) = watch::channel(false);
@@ -118,6 +119,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         hearing: Hearing::default(),
         memory,
         recalled: None,
+        rules_stand,
         changes: Changes::default(),
         is_unwatched: false,
         waiting: BTreeMap::new(),
@@ -203,7 +205,7 @@ impl Truth {
 
 /// Opens what this host knows of the store. A host that cannot remember lives all the same, until it has to start while the store is away.
 fn remember(path: &Path, endpoints: &[String]) -> (Option<Memory>, Option<Recalled>) {
-    match Memory::open(path, endpoints) {
+    match Memory::open(path, endpoints, memory::boot().as_deref()) {
         Ok((memory, recalled)) => (Some(memory), recalled),
         Err(error) => {
             tracing::error!("{error}; should the agent start while the store is away, it waits for the store");
@@ -266,6 +268,8 @@ struct Agent {
     memory: Option<Memory>,
     /// What an earlier life knew, until the store has answered or is found not to.
     recalled: Option<Recalled>,
+    /// Whether rules of an earlier life stood when this one began.
+    rules_stand: bool,
     changes: Changes,
     /// Whether changes were told to nobody: the head may stop.
     is_unwatched: bool,
@@ -306,21 +310,29 @@ impl Agent {
     fn needed(&self, recalled: Recalled, news: &Event) -> Option<Event> {
         let is_other = self.store.cluster().zip(recalled.cluster).is_some_and(|(now, then)| now != then);
         match news {
+            Event::StoreLost { .. } if !recalled.is_of_this_boot => {
+                tracing::warn!(
+                    "the store does not answer, and what is known of it is of an earlier boot, whose links and rules are gone; \
+                     this host waits for the store"
+                );
+                None
+            }
             Event::StoreLost { .. } => {
                 tracing::warn!(
                     "the store does not answer; this host goes on by what it knew of it at revision {}",
                     recalled.revision
                 );
-                Some(hear::recalled(recalled))
+                Some(hear::recalled(recalled, self.rules_stand))
             }
             Event::StoreRead { .. } if is_other => {
                 tracing::error!("the store is another cluster than it was; what was known of that one is forgotten");
                 None
             }
             Event::StoreRead { unreadable, .. } if !unreadable.is_empty() => {
-                let keys: BTreeSet<String> = unreadable.iter().filter_map(hear::good_form_of).collect();
+                let keys: BTreeSet<String> =
+                    unreadable.iter().filter_map(|one| hear::good_form_of(one, recalled.is_of_this_boot)).collect();
                 let entries = recalled.entries.into_iter().filter(|entry| keys.contains(&entry.key)).collect();
-                Some(hear::recalled(Recalled { entries, ..recalled }))
+                Some(hear::recalled(Recalled { entries, ..recalled }, self.rules_stand))
             }
             _ => None,
         }

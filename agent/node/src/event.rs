@@ -29,11 +29,14 @@ pub enum Event {
         unreadable: Vec<Unreadable>,
     },
     /// The store has not answered yet, and an earlier life of this host wrote down what it knew of it. It counts until the store is read.
+    /// The kernel has not been started anew since.
     StoreRecalled {
         /// The revision it was true at.
         revision: i64,
         /// Everything that could be read.
         objects: Vec<Versioned<Object>>,
+        /// Whether our table of rules stands as an earlier life left it: then it stays so.
+        rules_stand: bool,
     },
     /// An earlier life let these attachments go while the store was away, and never told it: the last
     /// [`Action::Owe`](crate::action::Action::Owe), before anything else.

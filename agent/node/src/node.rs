@@ -9,6 +9,7 @@ mod debt;
 mod hear;
 mod inside;
 mod naming;
+mod recall;
 mod recheck;
 mod register;
 mod report;
@@ -87,6 +88,8 @@ pub struct Node {
     store_error: Option<String>,
     /// Whether the mirror is what an earlier life knew, and the store was not read since.
     is_recalled: bool,
+    /// Whether rules of an earlier life stand, and stay as they are until then.
+    keeps_rules: bool,
     /// Who left while the store was away, and still stands in it.
     owed: BTreeSet<AttachmentId>,
     in_flight: Option<InFlight>,
@@ -169,6 +172,7 @@ impl Node {
             mirror: None,
             store_error: Some("it has not been read yet".to_owned()),
             is_recalled: false,
+            keeps_rules: false,
             owed: BTreeSet::new(),
             in_flight: None,
             transactions: 0,
@@ -217,7 +221,9 @@ impl Node {
         match event {
             Event::Tick => self.tick_speaker(now),
             Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, unreadable),
-            Event::StoreRecalled { revision, objects } => self.store_recalled(revision, objects),
+            Event::StoreRecalled { revision, objects, rules_stand } => {
+                self.store_recalled(revision, objects, rules_stand);
+            }
             Event::DebtsRecalled(owed) => self.owed = owed,
             Event::StoreChanged { revision, puts, unreadable, deletes } => {
                 self.store_changed(revision, puts, unreadable, deletes);

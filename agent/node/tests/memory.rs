@@ -56,7 +56,13 @@ impl Desk {
     }
 
     fn recalls(&mut self) {
-        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone() });
+        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone(), rules_stand: true });
+        self.loses_store();
+    }
+
+    /// The same, and no rules of an earlier life stand.
+    fn recalls_without_rules(&mut self) {
+        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone(), rules_stand: false });
         self.loses_store();
     }
 
@@ -208,6 +214,53 @@ fn a_life_that_begins_while_the_store_is_away_changes_nothing_and_lets_go() {
 }
 
 #[test]
+fn rules_that_stand_stay_as_they_are_until_the_store_is_read_and_those_that_do_not_are_made() {
+    let makes_rules = |desk: &Desk| desk.done.iter().any(|step| matches!(step, Step::ChangeRules(_)));
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+
+    desk.dies();
+    desk.recalls();
+    assert!(!makes_rules(&desk), "what was written down may be older than they are");
+    desk.detach("a");
+    assert!(!makes_rules(&desk) && desk.kernel.links.is_empty());
+    desk.read();
+    assert!(makes_rules(&desk));
+
+    desk.dies();
+    desk.recalls_without_rules();
+    assert!(makes_rules(&desk));
+
+    desk.dies();
+    desk.recalls();
+    desk.tell(Event::RulesAltered);
+    assert!(makes_rules(&desk), "another hand was at them");
+}
+
+#[test]
+fn by_what_is_only_recalled_no_route_and_no_link_becomes_another() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    let mut stale = desk.stored.clone();
+    for object in &mut stale {
+        match &mut object.value {
+            Object::Endpoint(endpoint) => endpoint.addresses = BTreeSet::from(["10.9.9.9".parse().unwrap()]),
+            Object::Block(block) => block.cidr = "10.9.9.0/26".parse().unwrap(),
+            _ => {}
+        }
+    }
+    let before = desk.kernel.clone();
+
+    desk.dies();
+    desk.tell(Event::StoreRecalled { revision: 1, objects: stale, rules_stand: true });
+
+    assert_eq!(desk.kernel, before);
+    assert!(desk.done.iter().all(|step| *step == Step::EnableForwarding), "{:?}", desk.done);
+    desk.read();
+    assert_eq!(desk.kernel.routes, before.routes);
+}
+
+#[test]
 fn nobody_joins_by_what_is_only_recalled() {
     let mut desk = Desk::at_rest();
     desk.dies();
@@ -259,7 +312,7 @@ fn a_store_that_was_read_is_not_forgotten_for_what_was_known_before() {
     let mut desk = Desk::at_rest();
     desk.attach("a");
 
-    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![] });
+    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![], rules_stand: true });
 
     assert_eq!(desk.node.status(desk.now).endpoints, 1);
     assert!(!desk.node.status(desk.now).is_recalled);

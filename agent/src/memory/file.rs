@@ -21,6 +21,8 @@ const FORMAT: i64 = 1;
 const META: TableDefinition<&str, i64> = TableDefinition::new("meta");
 /// Where the store was asked, one row each.
 const ENDPOINTS: TableDefinition<&str, ()> = TableDefinition::new("endpoints");
+/// The boot of the kernel under which it was true, in one row.
+const BOOT: TableDefinition<&str, ()> = TableDefinition::new("boot");
 /// Key, to create revision, last revision, and value.
 const ENTRIES: TableDefinition<&str, (i64, i64, &[u8])> = TableDefinition::new("entries");
 /// Container and interface of who left and still stands in the store.
@@ -49,13 +51,20 @@ pub(super) struct File {
     path: PathBuf,
     database: Database,
     endpoints: Vec<String>,
+    boot: Option<String>,
 }
 
 impl File {
     /// Opens the file, or begins it. What is in it is nothing where it belongs to another store.
-    pub(super) fn open(path: &Path, endpoints: &[String]) -> Result<(Self, Option<Recalled>), MemoryError> {
+    pub(super) fn open(
+        path: &Path,
+        endpoints: &[String],
+        boot: Option<&str>,
+    ) -> Result<(Self, Option<Recalled>), MemoryError> {
         let failed = |source: redb::Error| MemoryError::File { path: path.to_owned(), source: Box::new(source) };
-        let file = |database| Self { path: path.to_owned(), database, endpoints: endpoints.to_vec() };
+        let boot = boot.map(str::to_owned);
+        let file =
+            |database| Self { path: path.to_owned(), database, endpoints: endpoints.to_vec(), boot: boot.clone() };
         let opened = database(path).map(file).and_then(|file| Ok((file.read()?, file)));
         match opened {
             Ok((recalled, file)) => Ok((file, recalled)),
@@ -107,8 +116,14 @@ impl File {
             let (container, interface) = key.value();
             owed.insert(AttachmentId { container: container.to_owned(), interface: interface.to_owned() });
         }
+        let is_of_this_boot = match (transaction.open_table(BOOT), &self.boot) {
+            (Ok(boots), Some(boot)) => boots.get(boot.as_str())?.is_some(),
+            (Ok(_), None) | (Err(redb::TableError::TableDoesNotExist(_)), _) => false,
+            (Err(error), _) => return Err(error.into()),
+        };
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        Ok(Some(Recalled { revision, cluster: number("cluster")?.map(i64::cast_unsigned), at, entries, owed }))
+        let cluster = number("cluster")?.map(i64::cast_unsigned);
+        Ok(Some(Recalled { revision, cluster, is_of_this_boot, at, entries, owed }))
     }
 
     /// Writes what is pending, as one transaction.
@@ -170,6 +185,9 @@ impl File {
         drop(meta);
         let mut endpoints = transaction.open_table(ENDPOINTS)?;
         endpoints.retain(|_, ()| false)?;
+        let mut boots = transaction.open_table(BOOT)?;
+        boots.retain(|_, ()| false)?;
+        self.boot.iter().try_for_each(|boot| boots.insert(boot.as_str(), ()).map(drop))?;
         self.endpoints.iter().try_for_each(|endpoint| endpoints.insert(endpoint.as_str(), ()).map(drop))?;
         Ok(())
     }

@@ -12,6 +12,7 @@ mod file;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -36,6 +37,8 @@ pub struct Recalled {
     pub revision: Revision,
     /// Which cluster that was, if it said.
     pub cluster: Option<u64>,
+    /// Whether the kernel was not started anew since.
+    pub is_of_this_boot: bool,
     /// When it was known to be so.
     pub at: SystemTime,
     /// Everything, as far as it could be read; of the rest, its last good form.
@@ -74,8 +77,12 @@ pub struct Memory {
 
 impl Memory {
     /// Opens or begins the file, and reads what is in it. A damaged one is put aside, and told of.
-    pub fn open(path: &Path, endpoints: &[String]) -> Result<(Self, Option<Recalled>), MemoryError> {
-        let (file, recalled) = File::open(path, endpoints)?;
+    pub fn open(
+        path: &Path,
+        endpoints: &[String],
+        boot: Option<&str>,
+    ) -> Result<(Self, Option<Recalled>), MemoryError> {
+        let (file, recalled) = File::open(path, endpoints, boot)?;
         let shared = Arc::<(Mutex<Pending>, Condvar)>::default();
         let of_writer = shared.clone();
         let writer = thread::Builder::new().name("memory".to_owned()).spawn(move || write(&file, &of_writer));
@@ -136,6 +143,11 @@ impl Drop for Memory {
             let _ = writer.join();
         }
     }
+}
+
+/// What tells this boot of the kernel from any other (random(4)); absent where no kernel says so.
+pub fn boot() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
 }
 
 /// Writes what is pending, again and again.

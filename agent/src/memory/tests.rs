@@ -23,7 +23,7 @@ impl Place {
     }
 
     fn open(&self) -> (Memory, Option<Recalled>) {
-        Memory::open(&self.path(), &endpoints()).unwrap()
+        Memory::open(&self.path(), &endpoints(), Some(BOOT)).unwrap()
     }
 
     /// What a later life would know.
@@ -37,6 +37,8 @@ impl Drop for Place {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+const BOOT: &str = "a boot";
 
 fn endpoints() -> Vec<String> {
     vec!["http://192.0.2.1:2379".to_owned(), "http://192.0.2.2:2379".to_owned()]
@@ -71,6 +73,19 @@ fn a_later_life_knows_what_an_earlier_one_heard() {
     memory.hear(&whole(12, vec![entry("/c", "1", 5)]), None, |_| false);
     drop(memory);
     assert_eq!(place.recalled().unwrap().entries, [entry("/c", "1", 5)], "what a listing has not is gone");
+}
+
+#[test]
+fn it_is_known_whether_the_kernel_was_started_anew_since() {
+    let place = Place::new();
+    let (memory, _) = place.open();
+    memory.hear(&whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
+    drop(memory);
+
+    let of_this_boot = |boot| Memory::open(&place.path(), &endpoints(), boot).unwrap().1.unwrap().is_of_this_boot;
+
+    assert!(of_this_boot(Some(BOOT)));
+    assert!(!of_this_boot(Some("another")) && !of_this_boot(None));
 }
 
 #[test]
@@ -111,9 +126,9 @@ fn what_tells_of_another_store_is_not_used() {
     drop(memory);
 
     let moved = vec!["http://192.0.2.2:2379".to_owned(), "http://192.0.2.3:2379".to_owned()];
-    assert!(Memory::open(&place.path(), &moved).unwrap().1.is_some(), "a member came, one went");
+    assert!(Memory::open(&place.path(), &moved, Some(BOOT)).unwrap().1.is_some(), "a member came, one went");
     let other = vec!["http://198.51.100.1:2379".to_owned()];
-    assert_eq!(Memory::open(&place.path(), &other).unwrap().1, None);
+    assert_eq!(Memory::open(&place.path(), &other, Some(BOOT)).unwrap().1, None);
     assert!(place.recalled().is_some(), "whoever looked once with a wrong setting lost nothing");
 }
 

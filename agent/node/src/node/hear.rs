@@ -12,20 +12,8 @@ impl Node {
     pub(super) fn store_read(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
         self.mirror.get_or_insert_with(Mirror::default).replace(revision, objects, unreadable);
         self.store_error = None;
-        self.is_recalled = false;
+        (self.is_recalled, self.keeps_rules) = (false, false);
         self.is_untidy = true;
-        self.policing.touch();
-    }
-
-    /// What an earlier life knew. Whoever has read the store knows better.
-    pub(super) fn store_recalled(&mut self, revision: i64, objects: Vec<Versioned<Object>>) {
-        if self.mirror.is_some() {
-            return;
-        }
-        let mut mirror = Mirror::default();
-        mirror.replace(revision, objects, Vec::new());
-        self.mirror = Some(mirror);
-        self.is_recalled = true;
         self.policing.touch();
     }
 
@@ -76,6 +64,7 @@ impl Node {
     pub(super) fn rules_altered(&mut self) {
         self.note(Note::Warning("another program changed our rules; they are loaded anew".to_owned()));
         self.policing.forget();
+        self.keeps_rules = false;
         if let Some(batch) = &mut self.batch {
             batch.doubt_rules();
         }

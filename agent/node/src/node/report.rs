@@ -111,7 +111,7 @@ impl Node {
         let endpoint = self.mirror.as_ref()?.endpoint_on(attachment, &self.identity.host)?;
         let kernel = self.kernel.as_ref()?;
         let mut findings = plan::findings(&endpoint.interface, &endpoint.addresses, endpoint.mac, kernel);
-        if !self.policing.covers(&endpoint.interface) {
+        if !self.keeps_rules && !self.policing.covers(&endpoint.interface) {
             findings.push(format!("no policy is loaded for {}", endpoint.interface));
         }
         Some((self.promise(endpoint), findings))
