@@ -3,8 +3,8 @@
 //! In: a configuration. Out: nothing, until the process is told to stop; then it goes without a word, as death is harmless:
 //! routes, rules and links stay, and the next life adopts them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,12 +26,13 @@ use crate::docker;
 use crate::drops::{self, Feed};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
-use crate::hear::{self, Hearing, transact};
+use crate::hear::{Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
 use crate::manager::Manager;
-use crate::memory::{self, Memory, Recalled};
+use crate::memory::Complaints;
 use crate::metrics::{Figures, door};
 use crate::names::{Nameserver, Upstreams};
+use crate::past::Past;
 use crate::peers::Peers;
 use crate::probe;
 use crate::resource::ROOT;
@@ -78,12 +79,15 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         Role::Speaker { .. } => None,
     };
     let own_name = host.clone();
-    let (memory, recalled) = match (&config.role, &config.memory) {
-        (ConfiguredRole::Host(Location::Etcd { endpoints, .. }), Some(path)) => remember(path, endpoints),
-        (ConfiguredRole::Host(_) | ConfiguredRole::Speaker { .. }, _) => (None, None),
+    let complaints = Complaints::default();
+    let (past, recalled) = match (&config.role, &config.memory) {
+        (ConfiguredRole::Host(Location::Etcd { endpoints, .. }), Some(path)) => {
+            Past::remember(path, endpoints, complaints.clone(), rules_stand)
+        }
+        (ConfiguredRole::Host(_) | ConfiguredRole::Speaker { .. }, _) => (Past::default(), None),
     };
-    let known_at = recalled.as_ref().map(|recalled| recalled.at);
-    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at };
+    let known_at = past.known_at();
+    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at, complaints };
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
         doors.spawn(door::serve(bound, desk.clone()));
@@ -117,17 +121,14 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         events,
         ready,
         hearing: Hearing::default(),
-        memory,
-        recalled: None,
-        rules_stand,
+        past,
         changes: Changes::default(),
         is_unwatched: false,
         waiting: BTreeMap::new(),
         requests: 0,
     };
-    if let Some(recalled) = recalled {
-        agent.handle(Event::DebtsRecalled(recalled.owed.clone()));
-        agent.recalled = Some(recalled);
+    if let Some(debts) = recalled {
+        agent.handle(Event::DebtsRecalled(debts));
     }
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -203,17 +204,6 @@ impl Truth {
     }
 }
 
-/// Opens what this host knows of the store. A host that cannot remember lives all the same, until it has to start while the store is away.
-fn remember(path: &Path, endpoints: &[String]) -> (Option<Memory>, Option<Recalled>) {
-    match Memory::open(path, endpoints, memory::boot().as_deref()) {
-        Ok((memory, recalled)) => (Some(memory), recalled),
-        Err(error) => {
-            tracing::error!("{error}; should the agent start while the store is away, it waits for the store");
-            (None, None)
-        }
-    }
-}
-
 /// Starts what only a host needs: flows, drops, and trials of policy.
 fn keep_host(
     doors: &Handle,
@@ -264,12 +254,8 @@ struct Agent {
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
     hearing: Hearing,
-    /// Absent: nothing is remembered for a later life.
-    memory: Option<Memory>,
-    /// What an earlier life knew, until the store has answered or is found not to.
-    recalled: Option<Recalled>,
-    /// Whether rules of an earlier life stood when this one began.
-    rules_stand: bool,
+    /// What earlier lives knew, and what a later one will.
+    past: Past,
     changes: Changes,
     /// Whether changes were told to nobody: the head may stop.
     is_unwatched: bool,
@@ -296,51 +282,17 @@ impl Agent {
     /// News of the store. Where it does not answer a first time, what an earlier life knew takes its place.
     fn hear(&mut self, followed: Followed) {
         let event = self.hearing.event(followed.clone());
-        if let Some(memory) = &self.memory {
-            memory.hear(&followed, self.store.cluster(), |key| self.hearing.is_unreadable(key));
-        }
-        if let Some(recalled) = self.recalled.take().and_then(|recalled| self.needed(recalled, &event)) {
-            self.handle(recalled);
+        let cluster = self.store.cluster();
+        self.past.hear(&followed, cluster, |key| self.hearing.is_unreadable(key));
+        for before in self.past.before(&event, cluster) {
+            self.handle(before);
         }
         self.handle(event);
     }
 
-    /// What is needed of what an earlier life knew, before the first news: all of it if the store does not answer; else the last good forms of
-    /// what cannot be read.
-    fn needed(&self, recalled: Recalled, news: &Event) -> Option<Event> {
-        let is_other = self.store.cluster().zip(recalled.cluster).is_some_and(|(now, then)| now != then);
-        match news {
-            Event::StoreLost { .. } if !recalled.is_of_this_boot => {
-                tracing::warn!(
-                    "the store does not answer, and what is known of it is of an earlier boot, whose links and rules are gone; \
-                     this host waits for the store"
-                );
-                None
-            }
-            Event::StoreLost { .. } => {
-                tracing::warn!(
-                    "the store does not answer; this host goes on by what it knew of it at revision {}",
-                    recalled.revision
-                );
-                Some(hear::recalled(recalled, self.rules_stand))
-            }
-            Event::StoreRead { .. } if is_other => {
-                tracing::error!("the store is another cluster than it was; what was known of that one is forgotten");
-                None
-            }
-            Event::StoreRead { unreadable, .. } if !unreadable.is_empty() => {
-                let keys: BTreeSet<String> =
-                    unreadable.iter().filter_map(|one| hear::good_form_of(one, recalled.is_of_this_boot)).collect();
-                let entries = recalled.entries.into_iter().filter(|entry| keys.contains(&entry.key)).collect();
-                Some(hear::recalled(Recalled { entries, ..recalled }, self.rules_stand))
-            }
-            _ => None,
-        }
-    }
-
     fn act(&mut self, action: Action) {
         match action {
-            Action::Owe(owed) => self.memory.iter().for_each(|memory| memory.owe(owed.clone())),
+            Action::Owe(debts) => self.past.owe(debts, self.events.clone()),
             Action::Apply(steps) => self.executor.apply(steps),
             Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
             Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),

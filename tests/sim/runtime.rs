@@ -244,7 +244,7 @@ impl Runtime {
         let is_its = |endpoint: &poplin_node::object::Endpoint| {
             endpoint.attachment == one.attach.attachment && endpoint.host == host.identity.host
         };
-        let is_owed = host.owed.contains(&one.attach.attachment);
+        let is_owed = host.owed.iter().any(|debt| debt.attachment == one.attach.attachment);
         let left = laws::stored(&self.world).endpoints.into_iter().find(|endpoint| is_its(endpoint) && !is_owed);
         assert_eq!(left, None, "c{index} was told that nothing is left");
         self.set_phase(index, Phase::Gone);

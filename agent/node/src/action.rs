@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use poplin_bgp::{Protection, Zone};
 
+use crate::debt::Debt;
 use crate::flows::FlowHandle;
 use crate::kernel::Step;
-use crate::name::AttachmentId;
 use crate::names::{NameChange, NameDoor};
 use crate::request::{Answer, RequestId};
 use crate::service::Probe;
@@ -19,9 +19,10 @@ use crate::transaction::{Transaction, TransactionId};
 pub enum Action {
     /// Ask the store. Answered by [`Event::TransactionDone`](crate::event::Event::TransactionDone).
     Transact(TransactionId, Transaction),
-    /// From now on these attachments of this host have left, and the store is still to be told. Before any later answer it must be where a later
-    /// life finds it, for [`Event::DebtsRecalled`](crate::event::Event::DebtsRecalled).
-    Owe(BTreeSet<AttachmentId>),
+    /// From now on these are all the endpoints of this host whose containers have left while the store is still to be told. It is to be where a
+    /// later life finds it, for [`Event::DebtsRecalled`](crate::event::Event::DebtsRecalled), also after a loss of power. Answered by
+    /// [`Event::DebtsWritten`](crate::event::Event::DebtsWritten) before the next one comes.
+    Owe(BTreeSet<Debt>),
     /// Change the kernel, in order, stopping at the first failure. Answered by
     /// [`Event::StepsDone`](crate::event::Event::StepsDone) before the next one comes.
     Apply(Vec<Step>),

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use poplin_bgp::Zone;
 
+use crate::debt::Debt;
 use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
-use crate::name::AttachmentId;
 use crate::object::{Object, ObjectKey, Versioned};
 use crate::quarantine::Unreadable;
 use crate::request::{Attach, Detach, Hold, Renew, RequestId};
@@ -38,9 +38,13 @@ pub enum Event {
         /// Whether our table of rules stands as an earlier life left it: then it stays so.
         rules_stand: bool,
     },
-    /// An earlier life let these attachments go while the store was away, and never told it: the last
+    /// An earlier life let these endpoints go while the store was away, and never told it: the last
     /// [`Action::Owe`](crate::action::Action::Owe), before anything else.
-    DebtsRecalled(BTreeSet<AttachmentId>),
+    DebtsRecalled(BTreeSet<Debt>),
+    /// The outcome of [`Action::Owe`](crate::action::Action::Owe): it is on the disk, or why not.
+    DebtsWritten(Result<(), String>),
+    /// The store is another one than that to which something may be owed.
+    StoreReplaced,
     /// One transaction of somebody changed the store.
     StoreChanged {
         /// Its revision.

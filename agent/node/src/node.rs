@@ -52,6 +52,7 @@ use crate::wish::departing;
 
 pub use role::Role;
 
+use debt::Debts;
 use transact::InFlight;
 use wire::Batch;
 
@@ -91,7 +92,7 @@ pub struct Node {
     /// Whether rules of an earlier life stand, and stay as they are until then.
     keeps_rules: bool,
     /// Who left while the store was away, and still stands in it.
-    owed: BTreeSet<AttachmentId>,
+    debts: Debts,
     in_flight: Option<InFlight>,
     transactions: u64,
     /// No transaction before then: the last one's outcome is unknown.
@@ -173,7 +174,7 @@ impl Node {
             store_error: Some("it has not been read yet".to_owned()),
             is_recalled: false,
             keeps_rules: false,
-            owed: BTreeSet::new(),
+            debts: Debts::default(),
             in_flight: None,
             transactions: 0,
             transact_after: None,
@@ -224,7 +225,9 @@ impl Node {
             Event::StoreRecalled { revision, objects, rules_stand } => {
                 self.store_recalled(revision, objects, rules_stand);
             }
-            Event::DebtsRecalled(owed) => self.owed = owed,
+            Event::DebtsRecalled(debts) => self.debts.recall(debts),
+            Event::DebtsWritten(result) => self.debts_written(result),
+            Event::StoreReplaced => self.debts.forgive(),
             Event::StoreChanged { revision, puts, unreadable, deletes } => {
                 self.store_changed(revision, puts, unreadable, deletes);
             }
@@ -315,7 +318,7 @@ impl Node {
     }
 
     fn begin(&mut self, now: Instant, request: RequestId, attachment: AttachmentId, wish: Wish) {
-        if self.owed.contains(&attachment) {
+        if self.debts.contains(&attachment) {
             return self.answer(request, Answer::Refused(Refusal::Busy { attachment }));
         }
         if let Some(answer) = self.jobs.begin(now, attachment, request, wish) {
@@ -330,7 +333,7 @@ impl Node {
         };
         match departing(mirror, me, detach) {
             Err(refusal) => self.answer(request, Answer::Refused(refusal)),
-            Ok(Some(endpoint)) if self.owed.contains(&endpoint.attachment) => {
+            Ok(Some(endpoint)) if self.is_owed(endpoint) => {
                 let left = endpoint.clone();
                 self.answer(request, Answer::Detached(Some(left)));
             }

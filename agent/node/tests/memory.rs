@@ -5,9 +5,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use poplin_node::debt::Debt;
 use poplin_node::kernel::{KernelState, LinkState, Mac, Step, Target};
 use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
 use poplin_node::object::{Object, ObjectKey, Pool, Versioned};
+use poplin_node::quarantine::Unreadable;
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
 use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
 use poplin_node::{Action, Event, Identity, Node};
@@ -21,7 +23,9 @@ struct Desk {
     kernel: KernelState,
     stored: Vec<Versioned<Object>>,
     revision: i64,
-    owed: BTreeSet<AttachmentId>,
+    owed: BTreeSet<Debt>,
+    /// Why nothing can be written down, if nothing can.
+    disk_error: Option<String>,
     transaction: Option<(TransactionId, Transaction)>,
     answers: Vec<Answer>,
     done: Vec<Step>,
@@ -36,6 +40,7 @@ impl Desk {
             stored: vec![Versioned { value: pool(), version: 1 }],
             revision: 1,
             owed: BTreeSet::new(),
+            disk_error: None,
             transaction: None,
             answers: vec![],
             done: vec![],
@@ -77,7 +82,7 @@ impl Desk {
 
     fn tell(&mut self, event: Event) {
         self.node.handle(self.now, event);
-        let mut steps = Vec::new();
+        let (mut steps, mut writing) = (Vec::new(), None);
         while let Some(action) = self.node.next_action() {
             match action {
                 Action::Apply(batch) => steps.extend(batch),
@@ -85,10 +90,17 @@ impl Desk {
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Owe(owed) => {
                     assert!(self.answers.is_empty(), "it is written down before anybody is told");
-                    self.owed = owed;
+                    assert_eq!(writing.replace(owed), None, "one after the other");
                 }
                 _ => {}
             }
+        }
+        if let Some(owed) = writing {
+            let outcome = self.disk_error.clone().map_or(Ok(()), Err);
+            if outcome.is_ok() {
+                self.owed = owed;
+            }
+            self.tell(Event::DebtsWritten(outcome));
         }
         if !steps.is_empty() {
             for step in &steps {
@@ -97,6 +109,25 @@ impl Desk {
             self.done.extend(steps);
             self.tell(Event::StepsDone(Ok(())));
         }
+    }
+
+    /// Has the kernel do what is asked of it, and nothing be written down yet.
+    fn carried_out(&mut self) -> Vec<BTreeSet<Debt>> {
+        let (mut steps, mut owed) = (Vec::new(), Vec::new());
+        while let Some(action) = self.node.next_action() {
+            match action {
+                Action::Apply(batch) => steps.extend(batch),
+                Action::Owe(debts) => owed.push(debts),
+                Action::Answer(_, answer) => self.answers.push(answer),
+                _ => {}
+            }
+        }
+        if !steps.is_empty() {
+            steps.iter().for_each(|step| poplin_node::plan::advance(&mut self.kernel, step));
+            self.node.handle(self.now, Event::StepsDone(Ok(())));
+            owed.extend(self.carried_out());
+        }
+        owed
     }
 
     fn commit(&mut self) -> Transaction {
@@ -140,7 +171,7 @@ fn who_leaves_while_the_store_is_away_is_let_go_and_the_store_is_told_later() {
 
         assert!(matches!(desk.detach("a"), Some(Answer::Detached(Some(_)))));
         assert!(desk.kernel.links.is_empty() && desk.stands("a"));
-        assert_eq!(desk.owed, BTreeSet::from([id("a")]));
+        assert_eq!(desk.owed.iter().map(|debt| &debt.attachment).collect::<Vec<_>>(), [&id("a")]);
         assert!(matches!(desk.detach("a"), Some(Answer::Detached(Some(_)))), "who asks again is told again");
 
         if dies {
@@ -187,6 +218,107 @@ fn a_debt_whose_payment_is_not_answered_is_paid_again() {
     desk.commit();
 
     assert!(desk.owed.is_empty() && !desk.stands("a"));
+}
+
+#[test]
+fn who_leaves_and_cannot_be_written_down_is_told_to_try_again_unless_the_store_comes_back() {
+    for comes_back in [false, true] {
+        let mut desk = Desk::at_rest();
+        desk.attach("a");
+        desk.loses_store();
+        desk.disk_error = Some("the disk is full".to_owned());
+
+        assert_eq!(desk.detach("a"), None);
+        assert_eq!((desk.owed.len(), desk.node.status(desk.now).owed), (0, 0));
+        if comes_back {
+            desk.read();
+            desk.commit();
+            assert!(matches!(desk.answers.pop(), Some(Answer::Detached(Some(_)))) && !desk.stands("a"));
+            continue;
+        }
+        desk.now += Duration::from_secs(11);
+        desk.tell(Event::Tick);
+        assert!(matches!(desk.answers.pop(), Some(Answer::Refused(Refusal::StoreUnreachable { .. }))));
+        desk.disk_error = None;
+        assert!(matches!(desk.detach("a"), Some(Answer::Detached(Some(_)))), "there is room again");
+        assert_eq!(desk.owed.len(), 1);
+    }
+}
+
+#[test]
+fn who_leaves_while_others_are_being_written_down_goes_with_the_next() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    desk.attach("b");
+    desk.attach("c");
+    desk.loses_store();
+    let mut owed = Vec::new();
+    for (number, container) in ["a", "b", "c"].into_iter().enumerate() {
+        let attachment = Detach::Attachment(id(container));
+        desk.node.handle(desk.now, Event::DetachRequested(RequestId(10 + number as u64), attachment));
+        owed.extend(desk.carried_out());
+    }
+    assert_eq!(owed.iter().map(BTreeSet::len).collect::<Vec<_>>(), [1], "one at a time");
+
+    desk.node.handle(desk.now, Event::DebtsWritten(Ok(())));
+    let next = desk.carried_out();
+    assert_eq!((desk.answers.len(), next.iter().map(BTreeSet::len).collect::<Vec<_>>()), (1, vec![3]));
+    desk.node.handle(desk.now, Event::DebtsWritten(Ok(())));
+    assert!(desk.carried_out().is_empty() && desk.answers.len() == 3);
+}
+
+#[test]
+fn a_debt_is_only_for_the_very_endpoint_that_left() {
+    let mut desk = Desk::at_rest();
+    let attached = desk.attach("a");
+    let stale = |name: &str, version| Debt { attachment: id("a"), endpoint: EndpointName::new(name), version };
+    let version = desk.revision;
+    for debt in [stale("a", version - 1), stale("other", version)] {
+        desk.owed = BTreeSet::from([debt]);
+
+        desk.dies();
+        desk.recalls();
+        assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
+        desk.read();
+
+        assert!(desk.kernel.links.contains_key(&attached.endpoint.interface) && desk.stands("a"));
+        assert_eq!((desk.transaction.is_none(), desk.owed.len()), (true, 0));
+    }
+}
+
+#[test]
+fn nothing_is_owed_to_another_store() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    desk.loses_store();
+    desk.detach("a");
+    desk.dies();
+
+    desk.tell(Event::StoreReplaced);
+
+    assert_eq!((desk.owed.len(), desk.node.status(desk.now).owed), (0, 0));
+}
+
+#[test]
+fn a_debt_for_what_cannot_be_read_stays() {
+    for was_known in [true, false] {
+        let mut desk = Desk::at_rest();
+        desk.attach("a");
+        desk.loses_store();
+        desk.detach("a");
+        if !was_known {
+            desk.dies();
+        }
+        let key = ObjectKey::Endpoint(EndpointName::new("a"));
+        let objects = desk.stored.iter().filter(|object| object.value.key() != key).cloned().collect();
+        let unreadable = vec![Unreadable { key, version: desk.revision + 1, reason: "garbage".to_owned() }];
+
+        desk.tell(Event::StoreRead { revision: desk.revision + 1, objects, unreadable });
+
+        assert!(desk.transaction.is_none());
+        assert_eq!((desk.owed.len(), desk.node.status(desk.now).owed), (1, 1));
+        assert!(desk.kernel.links.is_empty());
+    }
 }
 
 #[test]

@@ -56,6 +56,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 use crate::drops::Feed;
+use crate::memory::Complaints;
 use crate::metrics::{self, Figures};
 use crate::store::{Rejected, Store, StoreError};
 use door::Guest;
@@ -132,6 +133,8 @@ pub struct Desk {
     pub ready: watch::Receiver<bool>,
     /// Until when an earlier life knew the store, if it wrote that down.
     pub known_at: Option<SystemTime>,
+    /// Why what this host knows cannot be kept at the moment.
+    pub complaints: Complaints,
 }
 
 impl Desk {
@@ -159,7 +162,8 @@ impl Desk {
     /// The figures of this host, as text.
     pub(crate) async fn metrics(&self) -> Result<String, Failure> {
         let (status, sessions) = self.ask(Call::Figures).await?;
-        Ok(metrics::written(Instant::now(), &status, &sessions))
+        let is_forgetful = !self.complaints.text().is_empty();
+        Ok(metrics::written(Instant::now(), &status, &sessions, is_forgetful))
     }
 
     pub(crate) async fn until_ready(&self) {

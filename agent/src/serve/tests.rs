@@ -383,7 +383,16 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
     let (calls, _head) = tokio::sync::mpsc::channel(1);
     let (is_ready, ready) = tokio::sync::watch::channel(false);
     let (store, host, role) = (shelf.store.clone(), "h1".to_owned(), poplin_node::Role::Host);
-    let desk = super::Desk { calls, store, host, drops: Arc::default(), role, ready, known_at: None };
+    let desk = super::Desk {
+        calls,
+        store,
+        host,
+        drops: Arc::default(),
+        role,
+        ready,
+        known_at: None,
+        complaints: Default::default(),
+    };
     let (guests, who_came) = tokio::sync::mpsc::channel(1);
     let allowed = Arc::new(super::door::Allowed::default());
     let listener = super::door::listen(&socket, &allowed).unwrap();

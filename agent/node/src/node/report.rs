@@ -35,7 +35,7 @@ impl Node {
             revision: mirror.map_or(0, |mirror| mirror.revision()),
             store_error: self.store_error.clone(),
             is_recalled: self.is_recalled,
-            owed: self.owed.len(),
+            owed: self.debts.len(),
             unreadable: mirror
                 .iter()
                 .flat_map(|one| one.unreadable())
