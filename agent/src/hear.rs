@@ -9,7 +9,7 @@ use poplin_node::quarantine::Unreadable;
 use poplin_node::transaction::{Compare as TypedCompare, Transaction as TypedTransaction, TransactionOutcome};
 
 use crate::memory::Recalled;
-use crate::resource::{decode, encode, key_of, path_of};
+use crate::resource::{IMPORTING, decode, encode, key_of, path_of};
 use crate::store::{Change, Compare, Entry, Followed, Operation, Outcome, Store, Transaction};
 
 /// Translates news, and remembers which values could not be read so that each is reported once.
@@ -73,6 +73,18 @@ impl Hearing {
                 tracing::info!("the value of {key} can be read again");
             }
         }
+    }
+}
+
+/// Whether an import is under way by now, if the news tell.
+pub(crate) fn importing(news: &Followed) -> Option<bool> {
+    match news {
+        Followed::Snapshot(snapshot) => Some(snapshot.entries.iter().any(|entry| entry.key == IMPORTING)),
+        Followed::Changes(batch) => batch.changes.iter().rev().find_map(|change| match change {
+            Change::Put(entry) => (entry.key == IMPORTING).then_some(true),
+            Change::Deleted { key, .. } => (key == IMPORTING).then_some(false),
+        }),
+        Followed::Lost { .. } => None,
     }
 }
 

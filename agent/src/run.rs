@@ -26,7 +26,7 @@ use crate::docker;
 use crate::drops::{self, Feed};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
-use crate::hear::{Hearing, transact};
+use crate::hear::{self, Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
 use crate::manager::Manager;
 use crate::memory::Complaints;
@@ -48,7 +48,7 @@ const QUEUE: usize = 1024;
 const GUESTS: usize = 16;
 
 /// The pool a single host begins with: private (RFC 1918), and in no default of Docker, libvirt or Kubernetes.
-const DEFAULT_POOL: &str =
+pub(crate) const DEFAULT_POOL: &str =
     r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"default"},"spec":{"cidr":"10.77.0.0/16"}}"#;
 
 /// Runs the agent until it is told to stop. Whoever asks something is answered by the threads of `doors`: a long answer holds up no neighbour.
@@ -287,7 +287,18 @@ impl Agent {
         for before in self.past.before(&event, cluster) {
             self.handle(before);
         }
-        self.handle(event);
+        // It has begun before anything of it is heard, and is over after the last of it was.
+        match hear::importing(&followed) {
+            Some(true) => {
+                self.handle(Event::Importing(true));
+                self.handle(event);
+            }
+            Some(false) => {
+                self.handle(event);
+                self.handle(Event::Importing(false));
+            }
+            None => self.handle(event),
+        }
     }
 
     fn act(&mut self, action: Action) {

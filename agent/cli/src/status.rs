@@ -95,6 +95,7 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
     }
     complaints.extend(status.store.as_ref().and_then(from_memory));
     complaints.extend(status.store.as_ref().and_then(forgetful));
+    complaints.extend(status.store.as_ref().and_then(half_imported));
     complaints.extend(status.unreadable.iter().map(unread));
     if !status.kernel_error.is_empty() {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
@@ -116,6 +117,12 @@ pub(crate) fn from_memory(store: &StoreStatus) -> Option<String> {
     store
         .from_memory
         .then(|| format!("this host lives from what it knew of the store {age} ago, at revision {revision}"))
+}
+
+/// What keeps everybody from being attached while an import is under way.
+pub(crate) fn half_imported(store: &StoreStatus) -> Option<String> {
+    let text = "an import is under way, or was cut short: nobody is attached until it is over";
+    store.importing.then(|| text.to_owned())
 }
 
 /// What keeps a host from remembering.

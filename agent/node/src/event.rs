@@ -56,6 +56,8 @@ pub enum Event {
         /// Removed.
         deletes: Vec<ObjectKey>,
     },
+    /// Whether an import that takes more than one transaction is under way in the store: what stands there is not whole.
+    Importing(bool),
     /// The store is out of reach; it is being tried again.
     StoreLost {
         /// Why, for people.

@@ -91,6 +91,8 @@ pub struct Node {
     is_recalled: bool,
     /// Whether rules of an earlier life stand, and stay as they are until then.
     keeps_rules: bool,
+    /// Whether what stands in the store is not whole, because an import is under way.
+    is_importing: bool,
     /// Who left while the store was away, and still stands in it.
     debts: Debts,
     in_flight: Option<InFlight>,
@@ -174,6 +176,7 @@ impl Node {
             store_error: Some("it has not been read yet".to_owned()),
             is_recalled: false,
             keeps_rules: false,
+            is_importing: false,
             debts: Debts::default(),
             in_flight: None,
             transactions: 0,
@@ -227,6 +230,7 @@ impl Node {
             }
             Event::DebtsRecalled(debts) => self.debts.recall(debts),
             Event::DebtsWritten(result) => self.debts_written(result),
+            Event::Importing(is_under_way) => self.importing(is_under_way),
             Event::StoreReplaced => self.debts.forgive(),
             Event::StoreChanged { revision, puts, unreadable, deletes } => {
                 self.store_changed(revision, puts, unreadable, deletes);

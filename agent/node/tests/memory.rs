@@ -440,6 +440,27 @@ fn a_link_of_nobody_goes_once_the_store_is_read() {
 }
 
 #[test]
+fn while_an_import_is_under_way_nobody_joins_and_no_link_of_nobody_goes() {
+    let mut desk = Desk::at_rest();
+    let attached = desk.attach("a");
+    desk.dies();
+    desk.stored.retain(|object| !matches!(object.value, Object::Endpoint(_)));
+
+    desk.tell(Event::Importing(true));
+    desk.read();
+    desk.tell(Event::AttachRequested(RequestId(1), attach("b")));
+    assert_eq!(desk.answers.pop(), Some(Answer::Refused(Refusal::ImportUnderWay)));
+    assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
+    assert!(desk.node.status(desk.now).is_importing && desk.transaction.is_none());
+
+    desk.stored.push(Versioned { value: Object::Endpoint(attached.endpoint.clone()), version: desk.revision });
+    desk.read();
+    desk.tell(Event::Importing(false));
+    assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
+    desk.attach("b");
+}
+
+#[test]
 fn a_store_that_was_read_is_not_forgotten_for_what_was_known_before() {
     let mut desk = Desk::at_rest();
     desk.attach("a");

@@ -35,6 +35,7 @@ impl StatusService for StatusDoor {
             from_memory: host.is_recalled,
             memory_age_seconds: if host.is_recalled { age(self.0.known_at) } else { 0 },
             owed: count(host.owed),
+            importing: host.is_importing,
             memory_error: self.0.complaints.text(),
         };
         Ok(Response::new(response(host, store)))

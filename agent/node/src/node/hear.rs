@@ -17,6 +17,11 @@ impl Node {
         self.policing.touch();
     }
 
+    pub(super) fn importing(&mut self, is_under_way: bool) {
+        self.is_untidy |= self.is_importing && !is_under_way;
+        self.is_importing = is_under_way;
+    }
+
     pub(super) fn store_changed(
         &mut self,
         revision: i64,

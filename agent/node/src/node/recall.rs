@@ -96,9 +96,9 @@ impl Node {
             .is_none_or(|one| !departing.contains(&one.attachment) && (is_wanted() || !is_served()))
     }
 
-    /// Whether a link here may be that of an endpoint that cannot be read.
-    pub(super) fn has_strangers(mirror: &Mirror) -> bool {
-        mirror.unknown().any(|key| matches!(key, ObjectKey::Endpoint(_) | ObjectKey::Block(..)))
+    /// Whether a link here may be that of an endpoint that cannot be read, or is still to be imported.
+    pub(super) fn has_strangers(&self, mirror: &Mirror) -> bool {
+        self.is_importing || mirror.unknown().any(|key| matches!(key, ObjectKey::Endpoint(_) | ObjectKey::Block(..)))
     }
 }
 

@@ -35,6 +35,7 @@ impl Node {
             revision: mirror.map_or(0, |mirror| mirror.revision()),
             store_error: self.store_error.clone(),
             is_recalled: self.is_recalled,
+            is_importing: self.is_importing,
             owed: self.debts.len(),
             unreadable: mirror
                 .iter()

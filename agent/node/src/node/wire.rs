@@ -113,7 +113,7 @@ impl Node {
             .collect();
         let rules = due.as_ref().map(|load| load.changes.clone());
         let leaving = || mirror.endpoints_on(&self.identity.host).filter(|one| departing.contains(&one.attachment));
-        let only_leaving = Self::has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
+        let only_leaving = self.has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
         let (gateways, forwarding) = (self.gateways(mirror, &departing), self.needs_forwarding());
         let desired = Desired { rules: rules.unwrap_or_default(), gateways, links, only_leaving, routes, forwarding };
         Some((desired, due))
