@@ -9,7 +9,7 @@ use poplin_node::quarantine::Unreadable;
 use poplin_node::transaction::{Compare as TypedCompare, Transaction as TypedTransaction, TransactionOutcome};
 
 use crate::memory::Recalled;
-use crate::resource::{decode, encode, key_of, path_of};
+use crate::resource::{IMPORTING, decode, encode, key_of, path_of};
 use crate::store::{Change, Compare, Entry, Followed, Operation, Outcome, Store, Transaction};
 
 /// Translates news, and remembers which values could not be read so that each is reported once.
@@ -76,14 +76,29 @@ impl Hearing {
     }
 }
 
-/// What an earlier life knew, as an event: it counts until the store is read.
-pub(crate) fn recalled(recalled: Recalled) -> Event {
-    Event::StoreRecalled { revision: recalled.revision, objects: known(&recalled) }
+/// Whether an import is under way by now, if the news tell.
+pub(crate) fn importing(news: &Followed) -> Option<bool> {
+    match news {
+        Followed::Snapshot(snapshot) => Some(snapshot.entries.iter().any(|entry| entry.key == IMPORTING)),
+        Followed::Changes(batch) => batch.changes.iter().rev().find_map(|change| match change {
+            Change::Put(entry) => (entry.key == IMPORTING).then_some(true),
+            Change::Deleted { key, .. } => (key == IMPORTING).then_some(false),
+        }),
+        Followed::Lost { .. } => None,
+    }
 }
 
-/// What an earlier life knew, as an event: to be compared with what is read.
-pub(crate) fn remembered(recalled: Recalled) -> Event {
-    Event::StoreRemembered { revision: recalled.revision, objects: known(&recalled) }
+/// What an earlier life knew, as an event: it counts until the store is read.
+pub(crate) fn recalled(recalled: &Recalled, rules_stand: bool) -> Event {
+    Event::StoreRecalled { revision: recalled.revision, objects: known(recalled), rules_stand }
+}
+
+/// What an earlier life knew, as an event: to be compared with what is read. What it knew of addresses ends with the boot.
+pub(crate) fn remembered(recalled: &Recalled) -> Event {
+    let mut objects = known(recalled);
+    let is_of_a_boot = |object: &Object| matches!(object, Object::Endpoint(_) | Object::Block(_));
+    objects.retain(|object| recalled.is_of_this_boot || !is_of_a_boot(&object.value));
+    Event::StoreRemembered { revision: recalled.revision, objects }
 }
 
 /// What could be read, and what the store had forgotten, which is of no version.

@@ -23,5 +23,6 @@ mod flows;
 mod manager;
 mod memory;
 pub mod names;
+mod past;
 mod probe;
 mod trial;

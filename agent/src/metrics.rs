@@ -40,9 +40,12 @@ impl Who {
 }
 
 /// All figures.
-pub fn written(now: Instant, host: &Status, sessions: &[Figures]) -> String {
+pub fn written(now: Instant, host: &Status, sessions: &[Figures], is_forgetful: bool) -> String {
     let mut text = Text::default();
     about_host(&mut text, host);
+    let help = "Whether what this host knows of the store, or who left, cannot be kept on its disk.";
+    text.family("poplin_store_memory_failing", Kind::Gauge, help);
+    text.sample(&[], u64::from(is_forgetful));
     let sessions: Vec<(Who, &Figures)> = sessions.iter().map(|one| (who(&one.session), one)).collect();
     about_state(&mut text, &sessions);
     about_prefixes(&mut text, &sessions);

@@ -4,7 +4,7 @@
 //! routes, rules and links stay, and the next life adopts them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,9 +29,10 @@ use crate::flows::FlowKeeper;
 use crate::hear::{self, Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
 use crate::manager::Manager;
-use crate::memory::{Memory, Recalled};
+use crate::memory::Complaints;
 use crate::metrics::{Figures, door};
 use crate::names::{Nameserver, Upstreams};
+use crate::past::Past;
 use crate::peers::Peers;
 use crate::probe;
 use crate::resource::ROOT;
@@ -47,7 +48,7 @@ const QUEUE: usize = 1024;
 const GUESTS: usize = 16;
 
 /// The pool a single host begins with: private (RFC 1918), and in no default of Docker, libvirt or Kubernetes.
-const DEFAULT_POOL: &str =
+pub(crate) const DEFAULT_POOL: &str =
     r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"default"},"spec":{"cidr":"10.77.0.0/16"}}"#;
 
 /// Runs the agent until it is told to stop. Whoever asks something is answered by the threads of `doors`: a long answer holds up no neighbour.
@@ -63,7 +64,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         Role::Host => Hands::open_shared(),
         Role::Speaker { .. } => Hands::open_routes(),
     };
-    let hands = hands.context("cannot take the kernel's network in hand")?;
+    let mut hands = hands.context("cannot take the kernel's network in hand")?;
+    let rules_stand = hands.rules_stand()?;
     let (events, mut inbox) = mpsc::channel(QUEUE);
     let (calls, mut requests) = mpsc::channel(QUEUE);
     let (ready, is_ready) = watch::channel(false);
@@ -77,13 +79,16 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         Role::Speaker { .. } => None,
     };
     let own_name = host.clone();
-    let (memory, recalled) = match (&config.role, &config.memory) {
-        (ConfiguredRole::Host(Location::Etcd { endpoints, .. }), Some(path)) => remember(path, endpoints),
-        (ConfiguredRole::Host(_) | ConfiguredRole::Speaker { .. }, _) => (None, None),
+    let complaints = Complaints::default();
+    let (past, recalled) = match (&config.role, &config.memory) {
+        (ConfiguredRole::Host(Location::Etcd { endpoints, .. }), Some(path)) => {
+            Past::remember(path, endpoints, complaints.clone(), rules_stand)
+        }
+        (ConfiguredRole::Host(_) | ConfiguredRole::Speaker { .. }, _) => (Past::default(), None),
     };
-    let known_at = recalled.as_ref().map(|recalled| recalled.at);
-    let desk =
-        Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at, wholes: Wholes::default() };
+    let known_at = past.known_at();
+    let wholes = Wholes::default();
+    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at, wholes, complaints };
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
         doors.spawn(door::serve(bound, desk.clone()));
@@ -117,18 +122,14 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         events,
         ready,
         hearing: Hearing::default(),
-        memory,
-        recalled: None,
-        cluster: None,
+        past,
         changes: Changes::default(),
         is_unwatched: false,
         waiting: BTreeMap::new(),
         requests: 0,
     };
-    if let Some(recalled) = recalled {
-        agent.handle(Event::DebtsRecalled(recalled.owed.clone()));
-        agent.cluster = recalled.cluster;
-        agent.recalled = Some(recalled);
+    if let Some(debts) = recalled {
+        agent.handle(Event::DebtsRecalled(debts));
     }
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -204,17 +205,6 @@ impl Truth {
     }
 }
 
-/// Opens what this host knows of the store. A host that cannot remember lives all the same, until it has to start while the store is away.
-fn remember(path: &Path, endpoints: &[String]) -> (Option<Memory>, Option<Recalled>) {
-    match Memory::open(path, endpoints) {
-        Ok((memory, recalled)) => (Some(memory), recalled),
-        Err(error) => {
-            tracing::error!("{error}; should the agent start while the store is away, it waits for the store");
-            (None, None)
-        }
-    }
-}
-
 /// Starts what only a host needs: flows, drops, and trials of policy.
 fn keep_host(
     doors: &Handle,
@@ -265,25 +255,13 @@ struct Agent {
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
     hearing: Hearing,
-    /// Absent: nothing is remembered for a later life.
-    memory: Option<Memory>,
-    /// What an earlier life knew, until the store has answered or is found not to.
-    recalled: Option<Recalled>,
-    /// Which cluster was listed last, if it said.
-    cluster: Option<u64>,
+    /// What earlier lives knew, and what a later one will.
+    past: Past,
     changes: Changes,
     /// Whether changes were told to nobody: the head may stop.
     is_unwatched: bool,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
-}
-
-/// What an earlier life knew, before the first news.
-fn before(recalled: Recalled, news: &Event) -> Event {
-    let Event::StoreLost { .. } = news else { return hear::remembered(recalled) };
-    let revision = recalled.revision;
-    tracing::warn!("the store does not answer; this host goes on by what it knew of it at revision {revision}");
-    hear::recalled(recalled)
 }
 
 impl Agent {
@@ -305,30 +283,30 @@ impl Agent {
     /// News of the store. What an earlier life knew takes its place where it does not answer a first time, and is compared with what it says where it does.
     fn hear(&mut self, followed: Followed) {
         let event = self.hearing.event(followed.clone());
-        self.recognise(&event);
-        if let Some(recalled) = self.recalled.take() {
-            self.handle(before(recalled, &event));
+        let cluster = self.store.cluster();
+        for before in self.past.before(&event, cluster) {
+            self.handle(before);
         }
-        self.handle(event);
+        // It has begun before anything of it is heard, and is over after the last of it was.
+        match hear::importing(&followed) {
+            Some(true) => {
+                self.handle(Event::Importing(true));
+                self.handle(event);
+            }
+            Some(false) => {
+                self.handle(event);
+                self.handle(Event::Importing(false));
+            }
+            None => self.handle(event),
+        }
         // Last: what the store forgot is in the memory before what it says now.
-        if let Some(memory) = &self.memory {
-            memory.hear(&followed, self.store.cluster(), |key| self.hearing.is_unreadable(key));
-        }
-    }
-
-    /// Tells the head if what is listed is another cluster than was listed before.
-    fn recognise(&mut self, news: &Event) {
-        let Some(now) = self.store.cluster().filter(|_| matches!(news, Event::StoreRead { .. })) else { return };
-        if self.cluster.replace(now).is_some_and(|then| then != now) {
-            tracing::error!("the store is another cluster than it was");
-            self.handle(Event::StoreIsAnother);
-        }
+        self.past.hear(&followed, cluster, |key| self.hearing.is_unreadable(key));
     }
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Owe(owed) => self.memory.iter().for_each(|memory| memory.owe(owed.clone())),
-            Action::Keep(objects) => self.memory.iter().for_each(|memory| memory.keep(hear::kept(&objects))),
+            Action::Owe(debts) => self.past.owe(debts, self.events.clone()),
+            Action::Keep(objects) => self.past.keep(hear::kept(&objects)),
             Action::Apply(steps) => self.executor.apply(steps),
             Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
             Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),

@@ -253,7 +253,7 @@ impl Runtime {
         let is_its = |endpoint: &poplin_node::object::Endpoint| {
             endpoint.attachment == one.attach.attachment && endpoint.host == host.identity.host
         };
-        let is_owed = host.owed.contains(&one.attach.attachment);
+        let is_owed = host.owed.iter().any(|debt| debt.attachment == one.attach.attachment);
         let left = laws::stored(&self.world).endpoints.into_iter().find(|endpoint| is_its(endpoint) && !is_owed);
         let is_brought_back = self.world.is_forgetful; // the host may not have noticed
         assert!(is_brought_back || left.is_none(), "c{index} was told that nothing is left, and there is {left:?}");

@@ -19,8 +19,9 @@ use poplin_agent::resource::ROOT;
 use poplin_agent::store::core::Core;
 use poplin_agent::store::{Compare, Followed, Operation, Transaction};
 use poplin_bgp::{Action as BgpAction, ConnectionId, Event as BgpEvent};
+use poplin_node::debt::Debt;
 use poplin_node::kernel::{Step, StepFailure, StepFailureKind};
-use poplin_node::name::{AttachmentId, HostName};
+use poplin_node::name::HostName;
 use poplin_node::object::Object;
 use poplin_node::request::{Answer, Attach, Detach, RequestId};
 use poplin_node::transaction::{TransactionId, TransactionOutcome};
@@ -115,7 +116,7 @@ pub struct Host {
     under_way: Option<poplin_node::transaction::Transaction>,
     is_applying: bool,
     /// Who left, and the store is still to be told: on the host's disk.
-    pub owed: BTreeSet<AttachmentId>,
+    pub owed: BTreeSet<Debt>,
     /// What the store forgot and it goes by all the same: on the host's disk.
     kept: Vec<Object>,
     /// What it last heard of the store: on the host's disk.
@@ -515,7 +516,10 @@ impl World {
             Action::ChangeNames(_) | Action::OpenNameDoors(_) => {}
             Action::ProtectCallers(ranges) => panic!("nobody calls from {ranges:?} in this world"),
             Action::Probe(probe) => panic!("{probe} is of no service: this world has none"),
-            Action::Owe(owed) => self.hosts[host].owed = owed,
+            Action::Owe(owed) => {
+                self.hosts[host].owed = owed;
+                self.send(host, Source::Kernel, Event::DebtsWritten(Ok(())));
+            }
             Action::Keep(kept) => self.hosts[host].kept = kept,
             Action::Apply(steps) => {
                 self.deeds += 1;

@@ -1,10 +1,11 @@
-//! Reads what people declared: files, directories, or stdin.
+//! Reads what people declared: files, directories, or stdin; and puts files where others read them.
 //!
 //! In: the paths given with `-f`. Out: manifests as their authors wrote them, in a stable order. A JSON array, which
 //! `get -o json` prints for several objects, becomes several documents.
 
-use std::fs;
-use std::io::Read as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use poplin_proto::v1::Manifest;
@@ -83,4 +84,26 @@ fn reason(error: &std::io::Error) -> String {
         std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// Under another name first, and on the disk, before it takes its place.
+pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = directory.join(format!(".{name}.{}", std::process::id()));
+    let written = fill(&draft, content, mode).and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
+    File::open(directory)?.sync_all()
+}
+
+fn fill(draft: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let _ = fs::remove_file(draft); // of a run that was killed and had our number
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.write_all(content)?;
+    file.sync_all()
 }

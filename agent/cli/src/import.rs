@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::door::Door;
 use crate::output::print;
 use crate::problem::{Exit, Problem};
-use crate::{agent, files, world};
+use crate::{agent, end, files, world};
 
 /// Write what an export holds into the store: an empty one, or with --merge any. All or nothing up to a hundred objects; beyond that, the
 /// same command again goes on where it was interrupted.
@@ -34,7 +34,8 @@ impl Import {
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let mut pieces = Vec::new();
         for manifest in files::read(std::slice::from_ref(&self.file))? {
-            pieces.extend(pieces_of(&manifest)?);
+            let text = end::whole(&manifest.text).map_err(|reason| cut_short(&manifest.name, &reason))?.to_owned();
+            pieces.extend(pieces_of(&Manifest { text, ..manifest })?);
         }
         let first = ImportRequest { merge: self.merge, dry_run: self.dry_run, ..ImportRequest::default() };
         let requests = std::iter::once(first).chain(pieces);
@@ -42,6 +43,12 @@ impl Import {
         print(&told(&answer.into_inner(), self.dry_run))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn cut_short(file: &str, reason: &str) -> Problem {
+    let message = format!("{file} is not imported: {reason}");
+    Problem::new(Exit::Failed, message)
+        .advice("take a whole export; what was written by hand goes in with `poplin apply`")
 }
 
 fn told(answer: &ImportResponse, is_dry_run: bool) -> String {

@@ -20,6 +20,7 @@ mod diff;
 mod doctor;
 mod door;
 mod drops;
+mod end;
 mod explain;
 mod export;
 mod files;

@@ -95,6 +95,8 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
     }
     complaints.extend(status.store.as_ref().and_then(from_memory));
     complaints.extend(status.store.iter().flat_map(forgotten));
+    complaints.extend(status.store.as_ref().and_then(forgetful));
+    complaints.extend(status.store.as_ref().and_then(half_imported));
     complaints.extend(status.unreadable.iter().map(unread));
     if !status.kernel_error.is_empty() {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
@@ -134,14 +136,34 @@ pub(crate) fn forgotten(store: &StoreStatus) -> Vec<String> {
     all.into_iter().chain(contested).collect()
 }
 
+/// What keeps everybody from being attached while an import is under way.
+pub(crate) fn half_imported(store: &StoreStatus) -> Option<String> {
+    let text = "an import is under way, or was cut short: nobody is attached until it is over";
+    store.importing.then(|| text.to_owned())
+}
+
+/// What keeps a host from remembering.
+pub(crate) fn forgetful(store: &StoreStatus) -> Option<String> {
+    let error = &store.memory_error;
+    (!error.is_empty()).then(|| format!("this host cannot write down what it knows of the store: {error}"))
+}
+
 /// What cannot be read of the store, and what that means.
 pub(crate) fn unread(object: &UnreadableObject) -> String {
     let UnreadableObject { key, reason, last_good_in_force, .. } = object;
     let meanwhile = match last_good_in_force {
         true => "its last good form stays in force",
-        false => "this host never knew a good form of it, and keeps closed what it may have closed",
+        false if closes(key) => "this host never knew a good form of it, and keeps closed what it may have closed",
+        false => "this host never knew a good form of it",
     };
     format!("the value of {key} cannot be read: {reason}; {meanwhile}")
+}
+
+/// Whether a host closes what an object of that key could have closed, as long as it knows no good form of it.
+fn closes(key: &str) -> bool {
+    let kinds = ["policy", "tier", "addressset", "namespace", "network"];
+    let kind = key.split_once("/c/").and_then(|(_, rest)| rest.split('/').next());
+    kind.is_some_and(|kind| kinds.contains(&kind))
 }
 
 /// Families of which a neighbour announces more than it may, and is only warned of.

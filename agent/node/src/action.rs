@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use poplin_bgp::{Protection, Zone};
 
+use crate::debt::Debt;
 use crate::flows::FlowHandle;
 use crate::kernel::Step;
-use crate::name::AttachmentId;
 use crate::names::{NameChange, NameDoor};
 use crate::object::Object;
 use crate::request::{Answer, RequestId};
@@ -20,9 +20,10 @@ use crate::transaction::{Transaction, TransactionId};
 pub enum Action {
     /// Ask the store. Answered by [`Event::TransactionDone`](crate::event::Event::TransactionDone).
     Transact(TransactionId, Transaction),
-    /// From now on these attachments of this host have left, and the store is still to be told. Before any later answer it must be where a later
-    /// life finds it, for [`Event::DebtsRecalled`](crate::event::Event::DebtsRecalled).
-    Owe(BTreeSet<AttachmentId>),
+    /// From now on these are all the endpoints of this host whose containers have left while the store is still to be told. It is to be where a
+    /// later life finds it, for [`Event::DebtsRecalled`](crate::event::Event::DebtsRecalled), also after a loss of power. Answered by
+    /// [`Event::DebtsWritten`](crate::event::Event::DebtsWritten) before the next one comes.
+    Owe(BTreeSet<Debt>),
     /// From now on the store lacks these objects, or has them in an older form, and this host goes by them all the same. A later life should
     /// find them.
     Keep(Vec<Object>),

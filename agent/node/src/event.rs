@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use poplin_bgp::Zone;
 
+use crate::debt::Debt;
 use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
-use crate::name::AttachmentId;
 use crate::object::{Object, ObjectKey, Versioned};
 use crate::quarantine::Unreadable;
 use crate::request::{Attach, Detach, Hold, Renew, RequestId};
@@ -29,11 +29,14 @@ pub enum Event {
         unreadable: Vec<Unreadable>,
     },
     /// The store has not answered yet, and an earlier life of this host wrote down what it knew of it. It counts until the store is read.
+    /// The kernel has not been started anew since.
     StoreRecalled {
         /// The revision it was true at.
         revision: i64,
         /// Everything that could be read.
         objects: Vec<Versioned<Object>>,
+        /// Whether our table of rules stands as an earlier life left it: then it stays so.
+        rules_stand: bool,
     },
     /// What an earlier life of this host wrote down of the store, before it is read a first time: not applied, but compared with what is read.
     /// An object at version 0 is one that the store had forgotten already, as the last [`Action::Keep`](crate::action::Action::Keep) told;
@@ -46,9 +49,13 @@ pub enum Event {
     },
     /// The store that is read next is another one than was read last, whatever its revision.
     StoreIsAnother,
-    /// An earlier life let these attachments go while the store was away, and never told it: the last
+    /// An earlier life let these endpoints go while the store was away, and never told it: the last
     /// [`Action::Owe`](crate::action::Action::Owe), before anything else.
-    DebtsRecalled(BTreeSet<AttachmentId>),
+    DebtsRecalled(BTreeSet<Debt>),
+    /// The outcome of [`Action::Owe`](crate::action::Action::Owe): it is on the disk, or why not.
+    DebtsWritten(Result<(), String>),
+    /// The store is another one than that to which something may be owed.
+    StoreReplaced,
     /// One transaction of somebody changed the store.
     StoreChanged {
         /// Its revision.
@@ -60,6 +67,8 @@ pub enum Event {
         /// Removed.
         deletes: Vec<ObjectKey>,
     },
+    /// Whether an import that takes more than one transaction is under way in the store: what stands there is not whole.
+    Importing(bool),
     /// The store is out of reach; it is being tried again.
     StoreLost {
         /// Why, for people.

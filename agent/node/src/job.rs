@@ -109,6 +109,11 @@ impl Jobs {
         self.0.remove(attachment)
     }
 
+    /// Every one.
+    pub fn all(&self) -> impl Iterator<Item = (&AttachmentId, &Job)> {
+        self.0.iter()
+    }
+
     /// Attachments at a stage.
     pub fn at(&self, is_at: impl Fn(&Stage) -> bool) -> Vec<AttachmentId> {
         self.0.iter().filter(|(_, job)| is_at(&job.stage)).map(|(attachment, _)| attachment.clone()).collect()

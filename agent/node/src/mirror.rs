@@ -300,6 +300,11 @@ impl Mirror {
         self.quarantine.version(key).or_else(in_store)
     }
 
+    /// The version of the form of an object that is known, whether or not it can still be read.
+    pub fn form(&self, key: &ObjectKey) -> Option<i64> {
+        self.objects.get(key).map(|object| object.version)
+    }
+
     /// Whether the object stands in the store and cannot be read.
     pub fn is_unreadable(&self, key: &ObjectKey) -> bool {
         self.quarantine.version(key).is_some()

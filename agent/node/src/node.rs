@@ -10,6 +10,7 @@ mod hear;
 mod inside;
 mod naming;
 mod reassert;
+mod recall;
 mod recheck;
 mod register;
 mod report;
@@ -52,6 +53,7 @@ use crate::wish::departing;
 
 pub use role::Role;
 
+use debt::Debts;
 use reassert::Reassertion;
 use transact::InFlight;
 use wire::Batch;
@@ -89,8 +91,12 @@ pub struct Node {
     store_error: Option<String>,
     /// Whether the mirror is what an earlier life knew, and the store was not read since.
     is_recalled: bool,
+    /// Whether rules of an earlier life stand, and stay as they are until then.
+    keeps_rules: bool,
+    /// Whether what stands in the store is not whole, because an import is under way.
+    is_importing: bool,
     /// Who left while the store was away, and still stands in it.
-    owed: BTreeSet<AttachmentId>,
+    debts: Debts,
     /// What an earlier life knew, to be compared with the first listing.
     remembered: Option<Mirror>,
     /// What is done since the store forgot.
@@ -175,7 +181,9 @@ impl Node {
             mirror: None,
             store_error: Some("it has not been read yet".to_owned()),
             is_recalled: false,
-            owed: BTreeSet::new(),
+            keeps_rules: false,
+            is_importing: false,
+            debts: Debts::default(),
             remembered: None,
             reassertion: Reassertion::default(),
             in_flight: None,
@@ -225,10 +233,15 @@ impl Node {
         match event {
             Event::Tick => self.tick_speaker(now),
             Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, unreadable),
-            Event::StoreRecalled { revision, objects } => self.store_recalled(revision, objects),
+            Event::StoreRecalled { revision, objects, rules_stand } => {
+                self.store_recalled(revision, objects, rules_stand);
+            }
+            Event::DebtsRecalled(debts) => self.debts.recall(debts),
+            Event::DebtsWritten(result) => self.debts_written(result),
+            Event::Importing(is_under_way) => self.importing(is_under_way),
+            Event::StoreReplaced => self.debts.forgive(),
             Event::StoreRemembered { revision, objects } => self.store_remembered(revision, objects),
             Event::StoreIsAnother => self.reassertion.is_another_store = true,
-            Event::DebtsRecalled(owed) => self.owed = owed,
             Event::StoreChanged { revision, puts, unreadable, deletes } => {
                 self.store_changed(revision, puts, unreadable, deletes);
             }
@@ -321,7 +334,7 @@ impl Node {
     }
 
     fn begin(&mut self, now: Instant, request: RequestId, attachment: AttachmentId, wish: Wish) {
-        if self.owed.contains(&attachment) {
+        if self.debts.contains(&attachment) {
             return self.answer(request, Answer::Refused(Refusal::Busy { attachment }));
         }
         if let Wish::Attach(_) | Wish::Detach = wish {
@@ -339,7 +352,7 @@ impl Node {
         };
         match departing(mirror, me, detach) {
             Err(refusal) => self.answer(request, Answer::Refused(refusal)),
-            Ok(Some(endpoint)) if self.owed.contains(&endpoint.attachment) => {
+            Ok(Some(endpoint)) if self.is_owed(endpoint) => {
                 let left = endpoint.clone();
                 self.answer(request, Answer::Detached(Some(left)));
             }

@@ -176,6 +176,13 @@ impl Policing {
         Some(load)
     }
 
+    /// Hears the news, and leaves our table as it is: what stands there is not known, so the whole is due when somebody asks.
+    pub fn look<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) {
+        self.tell(mirror, local);
+        self.compiler.take_changes();
+        self.forget();
+    }
+
     /// The changes were made.
     pub fn load(&mut self, load: &Load) {
         self.loaded = Some(load.local.clone());

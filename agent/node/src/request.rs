@@ -323,6 +323,9 @@ pub enum Refusal {
         /// The object.
         what: String,
     },
+    /// What stands in the store is not whole yet.
+    #[error("an import is under way")]
+    ImportUnderWay,
     /// The store was never read, or is gone.
     #[error("the store cannot be reached: {reason}")]
     StoreUnreachable {
@@ -363,6 +366,9 @@ impl Refusal {
             Refusal::InterfaceExists { .. } => "choose another interface name, or remove that interface",
             Refusal::Wiring { .. } => "see the agent's log; the address was given back",
             Refusal::Busy { .. } => "wait for it, then ask again",
+            Refusal::ImportUnderWay => {
+                "try again; if the import was cut short, give `poplin import` the same file again"
+            }
             Refusal::Unreadable { .. } => "see `poplin status` for what is wrong with it, and mend or delete it",
             Refusal::StoreUnreachable { .. } => "see `poplin status`; running containers are not affected",
         }
@@ -394,6 +400,7 @@ impl Refusal {
             | Refusal::Wiring { .. }
             | Refusal::DetachElsewhere { .. }
             | Refusal::Busy { .. }
+            | Refusal::ImportUnderWay
             | Refusal::Unreadable { .. }
             | Refusal::StoreUnreachable { .. } => false,
         }

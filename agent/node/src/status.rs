@@ -30,6 +30,8 @@ pub struct Status {
     pub store_error: Option<String>,
     /// Whether all this is what an earlier life knew of the store, which has not answered since.
     pub is_recalled: bool,
+    /// Whether an import is under way in the store, or was cut short.
+    pub is_importing: bool,
     /// How many endpoints left while the store was away and still stand in it.
     pub owed: usize,
     /// What stands in the store and cannot be read, and whether its last good form is known and stays in force.

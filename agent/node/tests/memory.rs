@@ -5,9 +5,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use poplin_node::debt::Debt;
 use poplin_node::kernel::{KernelState, LinkState, Mac, Step, Target};
 use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
 use poplin_node::object::{Object, ObjectKey, Pool, Versioned};
+use poplin_node::quarantine::Unreadable;
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
 use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
 use poplin_node::{Action, Event, Identity, Node};
@@ -21,7 +23,9 @@ struct Desk {
     kernel: KernelState,
     stored: Vec<Versioned<Object>>,
     revision: i64,
-    owed: BTreeSet<AttachmentId>,
+    owed: BTreeSet<Debt>,
+    /// Why nothing can be written down, if nothing can.
+    disk_error: Option<String>,
     transaction: Option<(TransactionId, Transaction)>,
     answers: Vec<Answer>,
     done: Vec<Step>,
@@ -36,6 +40,7 @@ impl Desk {
             stored: vec![Versioned { value: pool(), version: 1 }],
             revision: 1,
             owed: BTreeSet::new(),
+            disk_error: None,
             transaction: None,
             answers: vec![],
             done: vec![],
@@ -56,7 +61,13 @@ impl Desk {
     }
 
     fn recalls(&mut self) {
-        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone() });
+        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone(), rules_stand: true });
+        self.loses_store();
+    }
+
+    /// The same, and no rules of an earlier life stand.
+    fn recalls_without_rules(&mut self) {
+        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone(), rules_stand: false });
         self.loses_store();
     }
 
@@ -71,7 +82,7 @@ impl Desk {
 
     fn tell(&mut self, event: Event) {
         self.node.handle(self.now, event);
-        let mut steps = Vec::new();
+        let (mut steps, mut writing) = (Vec::new(), None);
         while let Some(action) = self.node.next_action() {
             match action {
                 Action::Apply(batch) => steps.extend(batch),
@@ -79,10 +90,17 @@ impl Desk {
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Owe(owed) => {
                     assert!(self.answers.is_empty(), "it is written down before anybody is told");
-                    self.owed = owed;
+                    assert_eq!(writing.replace(owed), None, "one after the other");
                 }
                 _ => {}
             }
+        }
+        if let Some(owed) = writing {
+            let outcome = self.disk_error.clone().map_or(Ok(()), Err);
+            if outcome.is_ok() {
+                self.owed = owed;
+            }
+            self.tell(Event::DebtsWritten(outcome));
         }
         if !steps.is_empty() {
             for step in &steps {
@@ -91,6 +109,25 @@ impl Desk {
             self.done.extend(steps);
             self.tell(Event::StepsDone(Ok(())));
         }
+    }
+
+    /// Has the kernel do what is asked of it, and nothing be written down yet.
+    fn carried_out(&mut self) -> Vec<BTreeSet<Debt>> {
+        let (mut steps, mut owed) = (Vec::new(), Vec::new());
+        while let Some(action) = self.node.next_action() {
+            match action {
+                Action::Apply(batch) => steps.extend(batch),
+                Action::Owe(debts) => owed.push(debts),
+                Action::Answer(_, answer) => self.answers.push(answer),
+                _ => {}
+            }
+        }
+        if !steps.is_empty() {
+            steps.iter().for_each(|step| poplin_node::plan::advance(&mut self.kernel, step));
+            self.node.handle(self.now, Event::StepsDone(Ok(())));
+            owed.extend(self.carried_out());
+        }
+        owed
     }
 
     fn commit(&mut self) -> Transaction {
@@ -134,7 +171,7 @@ fn who_leaves_while_the_store_is_away_is_let_go_and_the_store_is_told_later() {
 
         assert!(matches!(desk.detach("a"), Some(Answer::Detached(Some(_)))));
         assert!(desk.kernel.links.is_empty() && desk.stands("a"));
-        assert_eq!(desk.owed, BTreeSet::from([id("a")]));
+        assert_eq!(desk.owed.iter().map(|debt| &debt.attachment).collect::<Vec<_>>(), [&id("a")]);
         assert!(matches!(desk.detach("a"), Some(Answer::Detached(Some(_)))), "who asks again is told again");
 
         if dies {
@@ -184,6 +221,107 @@ fn a_debt_whose_payment_is_not_answered_is_paid_again() {
 }
 
 #[test]
+fn who_leaves_and_cannot_be_written_down_is_told_to_try_again_unless_the_store_comes_back() {
+    for comes_back in [false, true] {
+        let mut desk = Desk::at_rest();
+        desk.attach("a");
+        desk.loses_store();
+        desk.disk_error = Some("the disk is full".to_owned());
+
+        assert_eq!(desk.detach("a"), None);
+        assert_eq!((desk.owed.len(), desk.node.status(desk.now).owed), (0, 0));
+        if comes_back {
+            desk.read();
+            desk.commit();
+            assert!(matches!(desk.answers.pop(), Some(Answer::Detached(Some(_)))) && !desk.stands("a"));
+            continue;
+        }
+        desk.now += Duration::from_secs(11);
+        desk.tell(Event::Tick);
+        assert!(matches!(desk.answers.pop(), Some(Answer::Refused(Refusal::StoreUnreachable { .. }))));
+        desk.disk_error = None;
+        assert!(matches!(desk.detach("a"), Some(Answer::Detached(Some(_)))), "there is room again");
+        assert_eq!(desk.owed.len(), 1);
+    }
+}
+
+#[test]
+fn who_leaves_while_others_are_being_written_down_goes_with_the_next() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    desk.attach("b");
+    desk.attach("c");
+    desk.loses_store();
+    let mut owed = Vec::new();
+    for (number, container) in ["a", "b", "c"].into_iter().enumerate() {
+        let attachment = Detach::Attachment(id(container));
+        desk.node.handle(desk.now, Event::DetachRequested(RequestId(10 + number as u64), attachment));
+        owed.extend(desk.carried_out());
+    }
+    assert_eq!(owed.iter().map(BTreeSet::len).collect::<Vec<_>>(), [1], "one at a time");
+
+    desk.node.handle(desk.now, Event::DebtsWritten(Ok(())));
+    let next = desk.carried_out();
+    assert_eq!((desk.answers.len(), next.iter().map(BTreeSet::len).collect::<Vec<_>>()), (1, vec![3]));
+    desk.node.handle(desk.now, Event::DebtsWritten(Ok(())));
+    assert!(desk.carried_out().is_empty() && desk.answers.len() == 3);
+}
+
+#[test]
+fn a_debt_is_only_for_the_very_endpoint_that_left() {
+    let mut desk = Desk::at_rest();
+    let attached = desk.attach("a");
+    let stale = |name: &str, version| Debt { attachment: id("a"), endpoint: EndpointName::new(name), version };
+    let version = desk.revision;
+    for debt in [stale("a", version - 1), stale("other", version)] {
+        desk.owed = BTreeSet::from([debt]);
+
+        desk.dies();
+        desk.recalls();
+        assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
+        desk.read();
+
+        assert!(desk.kernel.links.contains_key(&attached.endpoint.interface) && desk.stands("a"));
+        assert_eq!((desk.transaction.is_none(), desk.owed.len()), (true, 0));
+    }
+}
+
+#[test]
+fn nothing_is_owed_to_another_store() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    desk.loses_store();
+    desk.detach("a");
+    desk.dies();
+
+    desk.tell(Event::StoreReplaced);
+
+    assert_eq!((desk.owed.len(), desk.node.status(desk.now).owed), (0, 0));
+}
+
+#[test]
+fn a_debt_for_what_cannot_be_read_stays() {
+    for was_known in [true, false] {
+        let mut desk = Desk::at_rest();
+        desk.attach("a");
+        desk.loses_store();
+        desk.detach("a");
+        if !was_known {
+            desk.dies();
+        }
+        let key = ObjectKey::Endpoint(EndpointName::new("a"));
+        let objects = desk.stored.iter().filter(|object| object.value.key() != key).cloned().collect();
+        let unreadable = vec![Unreadable { key, version: desk.revision + 1, reason: "garbage".to_owned() }];
+
+        desk.tell(Event::StoreRead { revision: desk.revision + 1, objects, unreadable });
+
+        assert!(desk.transaction.is_none());
+        assert_eq!((desk.owed.len(), desk.node.status(desk.now).owed), (1, 1));
+        assert!(desk.kernel.links.is_empty());
+    }
+}
+
+#[test]
 fn a_life_that_begins_while_the_store_is_away_changes_nothing_and_lets_go() {
     let mut desk = Desk::at_rest();
     desk.attach("a");
@@ -205,6 +343,53 @@ fn a_life_that_begins_while_the_store_is_away_changes_nothing_and_lets_go() {
     desk.read();
     desk.commit();
     assert!(!desk.node.status(desk.now).is_recalled && desk.stands("a") && !desk.stands("b"));
+}
+
+#[test]
+fn rules_that_stand_stay_as_they_are_until_the_store_is_read_and_those_that_do_not_are_made() {
+    let makes_rules = |desk: &Desk| desk.done.iter().any(|step| matches!(step, Step::ChangeRules(_)));
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+
+    desk.dies();
+    desk.recalls();
+    assert!(!makes_rules(&desk), "what was written down may be older than they are");
+    desk.detach("a");
+    assert!(!makes_rules(&desk) && desk.kernel.links.is_empty());
+    desk.read();
+    assert!(makes_rules(&desk));
+
+    desk.dies();
+    desk.recalls_without_rules();
+    assert!(makes_rules(&desk));
+
+    desk.dies();
+    desk.recalls();
+    desk.tell(Event::RulesAltered);
+    assert!(makes_rules(&desk), "another hand was at them");
+}
+
+#[test]
+fn by_what_is_only_recalled_no_route_and_no_link_becomes_another() {
+    let mut desk = Desk::at_rest();
+    desk.attach("a");
+    let mut stale = desk.stored.clone();
+    for object in &mut stale {
+        match &mut object.value {
+            Object::Endpoint(endpoint) => endpoint.addresses = BTreeSet::from(["10.9.9.9".parse().unwrap()]),
+            Object::Block(block) => block.cidr = "10.9.9.0/26".parse().unwrap(),
+            _ => {}
+        }
+    }
+    let before = desk.kernel.clone();
+
+    desk.dies();
+    desk.tell(Event::StoreRecalled { revision: 1, objects: stale, rules_stand: true });
+
+    assert_eq!(desk.kernel, before);
+    assert!(desk.done.iter().all(|step| *step == Step::EnableForwarding), "{:?}", desk.done);
+    desk.read();
+    assert_eq!(desk.kernel.routes, before.routes);
 }
 
 #[test]
@@ -255,11 +440,32 @@ fn a_link_of_nobody_goes_once_the_store_is_read() {
 }
 
 #[test]
+fn while_an_import_is_under_way_nobody_joins_and_no_link_of_nobody_goes() {
+    let mut desk = Desk::at_rest();
+    let attached = desk.attach("a");
+    desk.dies();
+    desk.stored.retain(|object| !matches!(object.value, Object::Endpoint(_)));
+
+    desk.tell(Event::Importing(true));
+    desk.read();
+    desk.tell(Event::AttachRequested(RequestId(1), attach("b")));
+    assert_eq!(desk.answers.pop(), Some(Answer::Refused(Refusal::ImportUnderWay)));
+    assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
+    assert!(desk.node.status(desk.now).is_importing && desk.transaction.is_none());
+
+    desk.stored.push(Versioned { value: Object::Endpoint(attached.endpoint.clone()), version: desk.revision });
+    desk.read();
+    desk.tell(Event::Importing(false));
+    assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
+    desk.attach("b");
+}
+
+#[test]
 fn a_store_that_was_read_is_not_forgotten_for_what_was_known_before() {
     let mut desk = Desk::at_rest();
     desk.attach("a");
 
-    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![] });
+    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![], rules_stand: true });
 
     assert_eq!(desk.node.status(desk.now).endpoints, 1);
     assert!(!desk.node.status(desk.now).is_recalled);

@@ -76,6 +76,11 @@ impl Hands {
         Ok(Self { rules: None, route: Conversation::route().map_err(OpenError::Route)? })
     }
 
+    /// Whether rules of ours stand, as a former agent left them.
+    pub fn rules_stand(&mut self) -> Result<bool, OpenError> {
+        Ok(self.rules.as_mut().map_or(Ok(false), Rules::stand)?)
+    }
+
     /// Carries out the steps in order, and stops at the first that fails. Routes go in pieces, and of a piece everything is tried.
     pub fn apply(&mut self, steps: &[Step]) -> Result<(), StepFailure> {
         let mut train = Train::new(&mut self.route);

@@ -8,10 +8,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use poplin_node::name::AttachmentId;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use poplin_node::debt::Debt;
+use poplin_node::object::{Endpoint, ObjectKey};
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
+};
 
-use super::{Pending, Recalled};
+use super::{DebtFile, Pending, Recalled};
+use crate::resource::{decode, key_of};
 use crate::store::Entry;
 
 /// The layout below. A file of another number is begun anew.
@@ -21,9 +25,11 @@ const FORMAT: i64 = 1;
 const META: TableDefinition<&str, i64> = TableDefinition::new("meta");
 /// Where the store was asked, one row each.
 const ENDPOINTS: TableDefinition<&str, ()> = TableDefinition::new("endpoints");
+/// The boot of the kernel under which it was true, in one row.
+const BOOT: TableDefinition<&str, ()> = TableDefinition::new("boot");
 /// Key, to create revision, last revision, and value.
 const ENTRIES: TableDefinition<&str, (i64, i64, &[u8])> = TableDefinition::new("entries");
-/// Container and interface of who left and still stands in the store.
+/// Container and interface of who left and still stands in the store, as it was before that had a file of its own. Only read.
 const OWED: TableDefinition<(&str, &str), ()> = TableDefinition::new("owed");
 /// Key, to value, of what the store had forgotten.
 const KEPT: TableDefinition<&str, &[u8]> = TableDefinition::new("kept");
@@ -47,38 +53,89 @@ pub enum MemoryError {
     },
 }
 
+/// Memory for pages: what a host knows is read once, and then only written.
+const CACHE_OCTETS: usize = 4 << 20;
+
 pub(super) struct File {
     path: PathBuf,
-    database: Database,
+    /// Absent: it could not be opened, or was given up after a failure, after which redb takes no more.
+    database: Option<Database>,
     endpoints: Vec<String>,
+    boot: Option<String>,
 }
 
 impl File {
-    /// Opens the file, or begins it. What is in it is nothing where it belongs to another store.
-    pub(super) fn open(path: &Path, endpoints: &[String]) -> Result<(Self, Option<Recalled>), MemoryError> {
-        let failed = |source: redb::Error| MemoryError::File { path: path.to_owned(), source: Box::new(source) };
-        let file = |database| Self { path: path.to_owned(), database, endpoints: endpoints.to_vec() };
-        let opened = database(path).map(file).and_then(|file| Ok((file.read()?, file)));
-        match opened {
-            Ok((recalled, file)) => Ok((file, recalled)),
-            Err(error @ (redb::Error::DatabaseAlreadyOpen | redb::Error::Io(_))) if !is_damage(&error) => {
-                Err(failed(error))
-            }
-            Err(damage) => {
-                let aside = path.with_extension("damaged");
-                tracing::error!(
-                    "what an earlier life knew of the store is damaged and not used: {damage}; {} is put aside as {}",
-                    path.display(),
-                    aside.display()
-                );
-                fs::rename(path, &aside).map_err(|cause| failed(cause.into()))?;
-                Ok((database(path).map(file).map_err(failed)?, None))
-            }
-        }
+    /// The file of that path.
+    pub(super) fn of(path: &Path, endpoints: &[String], boot: Option<&str>) -> Self {
+        let (path, boot) = (path.to_owned(), boot.map(str::to_owned));
+        Self { path, database: None, endpoints: endpoints.to_vec(), boot }
     }
 
-    fn read(&self) -> Result<Option<Recalled>, redb::Error> {
-        let transaction = self.database.begin_read()?;
+    /// Opens the file, or begins it. What is in it is nothing where it belongs to another store.
+    pub(super) fn read(&mut self) -> Result<Option<Recalled>, MemoryError> {
+        let read = self.opened().and_then(|database| self.read_from(&database).map(|recalled| (recalled, database)));
+        let outcome = match read {
+            Ok((recalled, database)) => {
+                self.database = Some(database);
+                Ok(recalled)
+            }
+            Err(error) if is_unusable(&error) => self.put_aside(&error).map(|()| None),
+            Err(error) => Err(error),
+        };
+        outcome.map_err(|source| self.failed(source))
+    }
+
+    fn opened(&self) -> Result<Database, redb::Error> {
+        self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
+        Ok(Builder::new().set_cache_size(CACHE_OCTETS).set_check_integrity_on_open(true).create(&self.path)?)
+    }
+
+    /// What nobody can use any more goes out of the way.
+    fn put_aside(&mut self, error: &redb::Error) -> Result<(), redb::Error> {
+        self.database = None;
+        let (aside, what) = match error {
+            redb::Error::UpgradeRequired(_) => (self.path.with_extension("old"), "of another version"),
+            _ => (self.path.with_extension("damaged"), "damaged"),
+        };
+        let (path, aside_path) = (self.path.display(), aside.display());
+        tracing::error!(
+            "what this host knew of the store is {what} and not used: {error}; {path} is put aside as {aside_path}"
+        );
+        fs::rename(&self.path, &aside)?;
+        self.database = Some(self.opened()?);
+        Ok(())
+    }
+
+    fn failed(&self, source: redb::Error) -> MemoryError {
+        MemoryError::File { path: self.path.clone(), source: Box::new(source) }
+    }
+
+    /// Writes what is pending, as one transaction. After a failure the file is opened anew.
+    pub(super) fn write(&mut self, pending: &Pending) -> Result<(), MemoryError> {
+        let outcome = self.try_to_write(pending);
+        if let Err(error) = &outcome {
+            self.database = None;
+            if is_unusable(error) {
+                let _ = self.put_aside(error); // what fails now fails again, and is told then
+            }
+        }
+        outcome.map_err(|source| self.failed(source))
+    }
+
+    fn try_to_write(&mut self, pending: &Pending) -> Result<(), redb::Error> {
+        if self.database.is_none() {
+            self.database = Some(self.opened()?);
+        }
+        let Some(database) = &self.database else { return Ok(()) };
+        let transaction = database.begin_write()?;
+        self.put(&transaction, pending)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn read_from(&self, database: &Database) -> Result<Option<Recalled>, redb::Error> {
+        let transaction = database.begin_read()?;
         let meta = match transaction.open_table(META) {
             Ok(meta) => meta,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None), // it was never written
@@ -103,12 +160,6 @@ impl File {
             let (create_revision, mod_revision, value) = content.value();
             entries.push(Entry { key: key.value().to_owned(), value: value.to_vec(), create_revision, mod_revision });
         }
-        let mut owed = BTreeSet::new();
-        for row in transaction.open_table(OWED)?.iter()? {
-            let (key, _) = row?;
-            let (container, interface) = key.value();
-            owed.insert(AttachmentId { container: container.to_owned(), interface: interface.to_owned() });
-        }
         let mut kept = Vec::new();
         match transaction.open_table(KEPT) {
             Ok(rows) => {
@@ -121,28 +172,32 @@ impl File {
             Err(redb::TableError::TableDoesNotExist(_)) => {} // an earlier version wrote the file
             Err(error) => return Err(error.into()),
         }
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        Ok(Some(Recalled { revision, cluster: number("cluster")?.map(i64::cast_unsigned), at, entries, owed, kept }))
-    }
-
-    /// Writes what is pending, as one transaction.
-    pub(super) fn write(&self, pending: &Pending) -> Result<(), MemoryError> {
-        let done = || {
-            let transaction = self.database.begin_write()?;
-            self.put(&transaction, pending)?;
-            transaction.commit()?;
-            Ok(())
+        let owed = match DebtFile::beside(&self.path, &self.endpoints).stands() {
+            true => BTreeSet::new(),
+            false => owed_before(&transaction, &entries)?,
         };
-        done().map_err(|source: redb::Error| MemoryError::File { path: self.path.clone(), source: Box::new(source) })
+        let is_of_this_boot = match (transaction.open_table(BOOT), &self.boot) {
+            (Ok(boots), Some(boot)) => boots.get(boot.as_str())?.is_some(),
+            (Ok(_), None) | (Err(redb::TableError::TableDoesNotExist(_)), _) => false,
+            (Err(error), _) => return Err(error.into()),
+        };
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let cluster = number("cluster")?.map(i64::cast_unsigned);
+        Ok(Some(Recalled { revision, cluster, is_of_this_boot, at, entries, owed, kept }))
     }
 
     fn put(&self, transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::Error> {
+        let mut meta = transaction.open_table(META)?;
+        if pending.whole.is_none() && meta.get("revision")?.is_none() {
+            return Ok(()); // changes of what was never told whole say nothing
+        }
+        meta.insert("format", FORMAT)?;
         let mut entries = transaction.open_table(ENTRIES)?;
         if let Some(kept) = &pending.kept {
             keep(transaction, &entries, kept)?;
         }
         if let Some(whole) = &pending.whole {
-            self.begin(transaction, pending.cluster)?;
+            self.begin(transaction, &mut meta, pending.cluster)?;
             let mut gone = Vec::new();
             for row in entries.iter()? {
                 let key = row?.0.value().to_owned();
@@ -162,31 +217,29 @@ impl File {
                 }
             }
         }
-        let mut meta = transaction.open_table(META)?;
-        if let Some(revision) = pending.revision {
-            meta.insert("revision", revision)?;
+        pending.revision.map(|revision| meta.insert("revision", revision).map(drop)).transpose()?;
+        if pending.is_heard || pending.revision.is_some() {
             meta.insert("at", now())?;
-        }
-        let mut owed = transaction.open_table(OWED)?;
-        if let Some(all) = &pending.owed {
-            owed.retain(|_, ()| false)?;
-            let keys = all.iter().map(|one| (one.container.as_str(), one.interface.as_str()));
-            keys.into_iter().try_for_each(|key| owed.insert(key, ()).map(drop))?;
         }
         Ok(())
     }
 
     /// Notes down whose truth this is.
-    fn begin(&self, transaction: &WriteTransaction, cluster: Option<u64>) -> Result<(), redb::Error> {
-        let mut meta = transaction.open_table(META)?;
-        meta.insert("format", FORMAT)?;
+    fn begin(
+        &self,
+        transaction: &WriteTransaction,
+        meta: &mut Table<'_, &str, i64>,
+        cluster: Option<u64>,
+    ) -> Result<(), redb::Error> {
         match cluster {
             Some(cluster) => meta.insert("cluster", cluster.cast_signed())?,
             None => meta.remove("cluster")?,
         };
-        drop(meta);
         let mut endpoints = transaction.open_table(ENDPOINTS)?;
         endpoints.retain(|_, ()| false)?;
+        let mut boots = transaction.open_table(BOOT)?;
+        boots.retain(|_, ()| false)?;
+        self.boot.iter().try_for_each(|boot| boots.insert(boot.as_str(), ()).map(drop))?;
         self.endpoints.iter().try_for_each(|endpoint| endpoints.insert(endpoint.as_str(), ()).map(drop))?;
         Ok(())
     }
@@ -216,17 +269,44 @@ fn keep(
     Ok(())
 }
 
-/// The file and its directory; only their owner may read them, as the store's values are not everybody's.
-fn database(path: &Path) -> Result<Database, redb::Error> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)?;
-    fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    Ok(Builder::new().set_check_integrity_on_open(true).create(path)?)
+/// Whether the content of a file is of no use any more. A disk that is full, read-only or gone says nothing of that.
+fn is_unusable(error: &redb::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match error {
+        redb::Error::Io(cause) => matches!(cause.kind(), InvalidData | UnexpectedEof),
+        redb::Error::Corrupted(_)
+        | redb::Error::RepairAborted
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. } => true,
+        _ => false,
+    }
 }
 
-/// Whether what the system says of a file tells of its content.
-fn is_damage(error: &redb::Error) -> bool {
-    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
-    matches!(error, redb::Error::Io(cause) if matches!(cause.kind(), InvalidData | UnexpectedEof))
+/// Who left, as it was noted down before there was a file for it. The entry tells which endpoint that was.
+fn owed_before(transaction: &ReadTransaction, entries: &[Entry]) -> Result<BTreeSet<Debt>, redb::Error> {
+    let owed = match transaction.open_table(OWED) {
+        Ok(owed) => owed,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(BTreeSet::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut keys = BTreeSet::new();
+    for row in owed.iter()? {
+        let (key, _) = row?;
+        let (container, interface) = key.value();
+        keys.insert((container.to_owned(), interface.to_owned()));
+    }
+    let endpoints =
+        entries.iter().filter(|entry| !keys.is_empty() && matches!(key_of(&entry.key), Some(ObjectKey::Endpoint(_))));
+    let debts = endpoints.filter_map(|entry| {
+        let object = decode(entry)?.ok()?;
+        let endpoint = <&Endpoint>::try_from(&object.value).ok()?;
+        let attachment = endpoint.attachment.clone();
+        let is_owed = keys.contains(&(attachment.container.clone(), attachment.interface.clone()));
+        is_owed.then(|| Debt { attachment, endpoint: endpoint.name.clone(), version: object.version })
+    });
+    Ok(debts.collect())
 }
 
 fn now() -> i64 {

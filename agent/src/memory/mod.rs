@@ -1,33 +1,46 @@
 //! What this host last knew of the store, on its own disk: a life that begins while the store is away begins with it.
 //!
-//! In: what a follower is told, and what this host owes the store. Out: what an earlier life knew. It decides nothing: the head is told of it
+//! In: what a follower is told. Out: what an earlier life knew; beside it stands what this host owes the store. It decides nothing: the head is told of it
 //! only when the store does not answer, and the first listing takes its place.
 //!
 //! ```text
 //!   follower ─► hear ─► pending (by key, so bounded) ─► a thread: one redb transaction, then a rest ─► known-HOST.redb
 //! ```
 
+mod complaint;
+mod debts;
 mod file;
+mod pending;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use poplin_node::name::AttachmentId;
+use poplin_node::debt::Debt;
 
 use crate::store::{Change, Entry, Followed, Revision};
+pub use complaint::Complaints;
+pub use debts::{DebtFile, Owed};
 use file::File;
 pub use file::MemoryError;
+use pending::Pending;
 
 /// How long changes are gathered. A host that dies within has its own newest attachment in the kernel, and a link that nobody knows stays.
 const GATHER: Duration = Duration::from_millis(50);
 
 /// After each writing, so many times as long as it took nothing is written: at most one part in twenty of a disk's time.
 const REST: u32 = 20;
+
+/// The pause after a failure: a disk that is full or gone is not asked all the time.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// How often it is noted down that the store is still heard, if nothing is heard of it: how old all this is counts from there.
+const RENEW: Duration = Duration::from_secs(60);
 
 /// What an earlier life knew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,53 +49,53 @@ pub struct Recalled {
     pub revision: Revision,
     /// Which cluster that was, if it said.
     pub cluster: Option<u64>,
-    /// When it was known to be so.
+    /// Whether the kernel was not started anew since.
+    pub is_of_this_boot: bool,
+    /// When the store was last heard.
     pub at: SystemTime,
     /// Everything, as far as it could be read; of the rest, its last good form.
     pub entries: Vec<Entry>,
-    /// Attachments of this host that left and still stand in the store.
-    pub owed: BTreeSet<AttachmentId>,
+    /// Endpoints of this host that left and still stand in the store, as files of before [`DebtFile`] told of them.
+    pub owed: BTreeSet<Debt>,
     /// What the store had forgotten, and this host went by all the same; of no revision.
     pub kept: Vec<Entry>,
-}
-
-/// What is to be written.
-#[derive(Debug, Default)]
-struct Pending {
-    /// The whole truth, before the changes.
-    whole: Option<BTreeMap<String, Option<Entry>>>,
-    /// What came or, absent, went since.
-    changes: BTreeMap<String, Option<Entry>>,
-    revision: Option<Revision>,
-    cluster: Option<u64>,
-    owed: Option<BTreeSet<AttachmentId>>,
-    /// What the store forgot; absent value = what is written down of it.
-    kept: Option<Vec<(String, Option<Vec<u8>>)>>,
-    is_over: bool,
-}
-
-impl Pending {
-    /// A value that is not on the disk yet.
-    fn good_form(&self, key: &str) -> Option<Entry> {
-        let in_whole = || self.whole.as_ref().and_then(|whole| whole.get(key));
-        self.changes.get(key).or_else(in_whole).cloned().flatten()
-    }
 }
 
 /// The memory of this host. Dropping it writes what is pending.
 #[derive(Debug)]
 pub struct Memory {
-    shared: Arc<(Mutex<Pending>, Condvar)>,
+    shared: Arc<Shared>,
     writer: Option<thread::JoinHandle<()>>,
 }
 
+#[derive(Debug, Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    turn: Condvar,
+}
+
 impl Memory {
-    /// Opens or begins the file, and reads what is in it. A damaged one is put aside, and told of.
-    pub fn open(path: &Path, endpoints: &[String]) -> Result<(Self, Option<Recalled>), MemoryError> {
-        let (file, recalled) = File::open(path, endpoints)?;
-        let shared = Arc::<(Mutex<Pending>, Condvar)>::default();
+    /// Opens or begins the file, and reads what is in it. A damaged one is put aside, and told of; one that cannot be opened is tried again with
+    /// the first news.
+    pub fn open(
+        path: &Path,
+        endpoints: &[String],
+        boot: Option<&str>,
+        complaints: Complaints,
+    ) -> Result<(Self, Option<Recalled>), MemoryError> {
+        let mut file = File::of(path, endpoints, boot);
+        let recalled = match file.read() {
+            Ok(recalled) => recalled,
+            Err(error) => {
+                tracing::error!("{error}; should the store be away, this host waits for it");
+                complaints.note("memory", Some(error.to_string()));
+                None
+            }
+        };
+        let shared = Arc::<Shared>::default();
         let of_writer = shared.clone();
-        let writer = thread::Builder::new().name("memory".to_owned()).spawn(move || write(&file, &of_writer));
+        let writer = thread::Builder::new().name("memory".to_owned());
+        let writer = writer.spawn(move || write(file, &of_writer, &complaints));
         let writer = writer.map_err(|source| MemoryError::Thread { source })?;
         Ok((Self { shared, writer: Some(writer) }, recalled))
     }
@@ -112,113 +125,94 @@ impl Memory {
                 }
                 pending.revision = Some(batch.revision);
             }
-            Followed::Lost { .. } => return,
+            Followed::Lost { .. } => return pending.is_heard = false,
         }
-        self.shared.1.notify_all();
-    }
-
-    /// What this host owes the store from now on. It is on the disk when this returns: whoever left is told so next.
-    pub fn owe(&self, owed: BTreeSet<AttachmentId>) {
-        let mut pending = self.pending();
-        pending.owed = Some(owed);
-        self.shared.1.notify_all();
-        while pending.owed.is_some() {
-            pending = self.shared.1.wait(pending).unwrap_or_else(PoisonError::into_inner);
-        }
+        pending.is_heard = true;
+        self.shared.turn.notify_all();
     }
 
     /// What the store forgot, and this host goes by all the same, is this from now on. Of what comes without a value, what is written down at this
     /// moment stays: so it is told before what the store says now.
     pub fn keep(&self, kept: Vec<(String, Option<Vec<u8>>)>) {
         self.pending().kept = Some(kept);
-        self.shared.1.notify_all();
+        self.shared.turn.notify_all();
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
         self.pending().is_over = true;
-        self.shared.1.notify_all();
+        self.shared.turn.notify_all();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
     }
 }
 
-/// Writes what is pending, again and again.
-fn write(file: &File, (pending, turn): &(Mutex<Pending>, Condvar)) {
+/// What tells this boot of the kernel from any other (random(4)); absent where no kernel says so.
+pub fn boot() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+}
+
+/// Writes what is pending, again and again. What fails is written with the next try, after the file was opened anew.
+fn write(mut file: File, shared: &Shared, complaints: &Complaints) {
     let mut rest_until = Instant::now();
-    let mut is_failing = false;
-    loop {
-        let Some(mut due) = wait(pending, turn, rest_until) else { return };
-        if is_failing && due.work.whole.is_none() {
-            // Changes were lost, so what stands there stays as it is until the next listing.
-            due.work = Pending { owed: due.work.owed, ..Pending::default() };
-        }
+    let mut lost = None;
+    while let Some(due) = wait(shared, rest_until, lost.is_some()) {
+        let is_last = due.is_over;
+        let work = match lost.take() {
+            Some(lost) => due.after(lost),
+            None => due,
+        };
         let began = Instant::now();
-        let outcome = file.write(&due.work);
+        let outcome = file.write(&work);
         rest_until = Instant::now() + began.elapsed() * REST;
-        match &outcome {
-            Ok(()) if is_failing && due.work.whole.is_some() => {
-                tracing::info!("what this host knows of the store is written down again")
-            }
-            Err(error) if !is_failing => {
-                tracing::error!(
-                    "{error}; should the agent start while the store is away, it begins with what was written before"
-                );
-            }
-            Ok(()) | Err(_) => {}
+        tell(complaints, outcome.as_ref().err());
+        if outcome.is_err() {
+            (lost, rest_until) = (Some(work), rest_until.max(began + RETRY));
         }
-        is_failing = outcome.is_err() || (is_failing && due.work.whole.is_none());
-        if due.pays {
-            let mut pending = pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.owed = None;
-            turn.notify_all();
-        }
-        if due.is_last {
+        if is_last {
             return;
         }
     }
 }
 
-/// What is written now.
-struct Due {
-    work: Pending,
-    pays: bool,
-    is_last: bool,
+fn tell(complaints: &Complaints, error: Option<&MemoryError>) {
+    let is_news = complaints.note("memory", error.map(ToString::to_string));
+    match error {
+        Some(error) if is_news => {
+            tracing::error!(
+                "{error}; it is tried again; should the agent start while the store is away, it begins with what was written before"
+            )
+        }
+        None if is_news => tracing::info!("what this host knows of the store is written down again"),
+        Some(_) | None => {}
+    }
 }
 
 /// Waits until something is due; absent = it is over, and nothing is.
-fn wait(pending: &Mutex<Pending>, turn: &Condvar, rest_until: Instant) -> Option<Due> {
-    let mut pending = pending.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut gather_until = None;
+fn wait(shared: &Shared, rest_until: Instant, has_lost: bool) -> Option<Pending> {
+    let mut pending = shared.pending.lock().unwrap_or_else(PoisonError::into_inner);
+    let began = Instant::now();
+    let mut heard_at = None;
     loop {
-        let is_waiting = pending.whole.is_some() || !pending.changes.is_empty() || pending.kept.is_some();
         let now = Instant::now();
-        let by = *gather_until.get_or_insert_with(|| rest_until.max(now + GATHER));
-        let (pays, is_last) = (pending.owed.is_some(), pending.is_over);
-        if pays || (is_waiting && (now >= by || is_last)) {
-            let owed = pending.owed.clone();
-            let work = Pending { owed, ..std::mem::take(&mut *pending) };
-            pending.owed.clone_from(&work.owed);
-            pending.is_over = is_last;
-            return Some(Due { work, pays, is_last });
-        }
-        if is_last {
-            return None;
-        }
-        pending = match is_waiting {
-            true => {
-                turn.wait_timeout(pending, by.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0
+        let gathered = pending.has_news().then(|| *heard_at.get_or_insert(now) + GATHER);
+        let renewed = pending.is_heard.then(|| began + RENEW);
+        let again = has_lost.then_some(rest_until);
+        let by = [gathered, renewed, again].into_iter().flatten().min().map(|by| by.max(rest_until));
+        match by {
+            None if pending.is_over => return None,
+            Some(by) if by <= now || pending.is_over => return Some(pending.take()),
+            Some(by) => {
+                let rest = by.saturating_duration_since(now);
+                pending = shared.turn.wait_timeout(pending, rest).unwrap_or_else(PoisonError::into_inner).0;
             }
-            false => {
-                gather_until = None;
-                turn.wait(pending).unwrap_or_else(PoisonError::into_inner)
-            }
-        };
+            None => pending = shared.turn.wait(pending).unwrap_or_else(PoisonError::into_inner),
+        }
     }
 }

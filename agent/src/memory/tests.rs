@@ -1,7 +1,9 @@
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use poplin_node::name::{AttachmentId, EndpointName};
+
+use super::pending::Pending;
 use super::*;
 use crate::store::{Batch, Snapshot};
 
@@ -23,7 +25,7 @@ impl Place {
     }
 
     fn open(&self) -> (Memory, Option<Recalled>) {
-        Memory::open(&self.path(), &endpoints()).unwrap()
+        Memory::open(&self.path(), &endpoints(), Some(BOOT), Complaints::default()).unwrap()
     }
 
     /// What a later life would know.
@@ -37,6 +39,8 @@ impl Drop for Place {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+const BOOT: &str = "a boot";
 
 fn endpoints() -> Vec<String> {
     vec!["http://192.0.2.1:2379".to_owned(), "http://192.0.2.2:2379".to_owned()]
@@ -74,6 +78,20 @@ fn a_later_life_knows_what_an_earlier_one_heard() {
 }
 
 #[test]
+fn it_is_known_whether_the_kernel_was_started_anew_since() {
+    let place = Place::new();
+    let (memory, _) = place.open();
+    memory.hear(&whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
+    drop(memory);
+
+    let recalled = |boot| Memory::open(&place.path(), &endpoints(), boot, Complaints::default()).unwrap().1.unwrap();
+    let of_this_boot = |boot| recalled(boot).is_of_this_boot;
+
+    assert!(of_this_boot(Some(BOOT)));
+    assert!(!of_this_boot(Some("another")) && !of_this_boot(None));
+}
+
+#[test]
 fn of_what_cannot_be_read_the_last_good_form_is_kept() {
     let place = Place::new();
     let (memory, _) = place.open();
@@ -86,21 +104,73 @@ fn of_what_cannot_be_read_the_last_good_form_is_kept() {
     assert_eq!(place.recalled().unwrap().entries, [entry("/a", "good", 3)]);
 }
 
+fn debt() -> BTreeSet<Debt> {
+    let attachment = AttachmentId { container: "c".to_owned(), interface: "eth0".to_owned() };
+    BTreeSet::from([Debt { attachment, endpoint: EndpointName::new("web"), version: 7 }])
+}
+
 #[test]
-fn a_debt_is_on_the_disk_before_anybody_is_told() {
+fn a_debt_is_on_the_disk_when_it_is_written_and_is_none_of_another_store() {
+    let place = Place::new();
+    let file = DebtFile::beside(&place.path(), &endpoints());
+    assert_eq!(file.read(), Owed::default());
+
+    file.write(&debt(), Some(u64::MAX)).unwrap();
+
+    assert_eq!(file.read(), Owed { debts: debt(), cluster: Some(u64::MAX), is_void: false });
+    let void = Owed { is_void: true, ..Owed::default() };
+    let other = DebtFile::beside(&place.path(), &["http://198.51.100.1:2379".to_owned()]);
+    assert_eq!(other.read(), void);
+    fs::write(file.path(), b"{\"format\":").unwrap();
+    assert_eq!(file.read(), void);
+    fs::write(file.path(), r#"{"format":2,"endpoints":[],"debts":[]}"#).unwrap();
+    assert_eq!(file.read(), void);
+    file.write(&BTreeSet::new(), None).unwrap();
+    assert_eq!(file.read(), Owed::default());
+}
+
+#[test]
+fn what_could_not_be_written_goes_before_what_came_since() {
+    let form = |key: &str, value: &str| (key.to_owned(), Some(entry(key, value, 3)));
+    let lost = || Pending {
+        whole: Some([form("/a", "1"), form("/b", "1"), form("/c", "1")].into()),
+        changes: [form("/a", "2"), ("/c".to_owned(), None)].into(),
+        revision: Some(9),
+        cluster: Some(4),
+        ..Pending::default()
+    };
+
+    let changed = Pending { changes: [form("/b", "3")].into(), revision: Some(10), ..Pending::default() };
+    let both = changed.after(lost());
+    assert_eq!((both.revision, both.cluster, both.whole), (Some(10), Some(4), lost().whole));
+    assert_eq!(both.changes, [form("/a", "2"), form("/b", "3"), ("/c".to_owned(), None)].into());
+
+    let unread = ("/a".to_owned(), None);
+    let listed = Pending { whole: Some([unread, form("/b", "4")].into()), revision: Some(11), ..Pending::default() };
+    let both = listed.after(lost());
+    assert_eq!(
+        both.whole,
+        Some([form("/a", "2"), form("/b", "4")].into()),
+        "of what cannot be read the last good form"
+    );
+    assert!(both.changes.is_empty());
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_and_damages_nothing() {
     let place = Place::new();
     let (memory, _) = place.open();
-    memory.hear(&whole(9, vec![]), None, |_| false);
-    let debt = BTreeSet::from([AttachmentId { container: "c".to_owned(), interface: "eth0".to_owned() }]);
-
-    memory.owe(debt.clone());
-    let copy = Place::new();
-    fs::copy(place.path(), copy.path()).unwrap();
-
-    assert_eq!(copy.recalled().unwrap().owed, debt, "as a kill at this moment would leave it");
-    memory.owe(BTreeSet::new());
+    memory.hear(&whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
     drop(memory);
-    assert_eq!(place.recalled().unwrap().owed, BTreeSet::new());
+    let (held, _) = place.open();
+    let complaints = Complaints::default();
+
+    let (second, recalled) = Memory::open(&place.path(), &endpoints(), Some(BOOT), complaints.clone()).unwrap();
+
+    assert_eq!(recalled, None);
+    assert!(complaints.text().contains("known-h1.redb"), "{}", complaints.text());
+    drop((second, held));
+    assert!(!place.path().with_extension("damaged").exists() && place.recalled().is_some());
 }
 
 #[test]
@@ -111,9 +181,12 @@ fn what_tells_of_another_store_is_not_used() {
     drop(memory);
 
     let moved = vec!["http://192.0.2.2:2379".to_owned(), "http://192.0.2.3:2379".to_owned()];
-    assert!(Memory::open(&place.path(), &moved).unwrap().1.is_some(), "a member came, one went");
+    assert!(
+        Memory::open(&place.path(), &moved, Some(BOOT), Complaints::default()).unwrap().1.is_some(),
+        "a member came, one went"
+    );
     let other = vec!["http://198.51.100.1:2379".to_owned()];
-    assert_eq!(Memory::open(&place.path(), &other).unwrap().1, None);
+    assert_eq!(Memory::open(&place.path(), &other, Some(BOOT), Complaints::default()).unwrap().1, None);
     assert!(place.recalled().is_some(), "whoever looked once with a wrong setting lost nothing");
 }
 

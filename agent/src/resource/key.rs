@@ -19,6 +19,9 @@ use poplin_policy::model::QualifiedName;
 /// Everything of ours stands below it.
 pub const ROOT: &str = "/poplin/v1/";
 
+/// Stands as long as an import takes more than one transaction.
+pub const IMPORTING: &str = "/poplin/v1/meta/importing";
+
 /// The key of an object.
 pub fn path_of(key: &ObjectKey) -> String {
     match key {

@@ -23,7 +23,7 @@ mod static_route;
 mod stored;
 mod timers;
 
-pub use key::{ROOT, key_of, kind_prefix, path_of, path_of_name};
+pub use key::{IMPORTING, ROOT, key_of, kind_prefix, path_of, path_of_name};
 pub use stored::{StoredError, decode, decode_resource, encode};
 
 use poplin_manifest::field::{Invalid, Invalids};

@@ -8,6 +8,7 @@ mod complete;
 mod judge;
 mod service;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use poplin_manifest::Document;
@@ -19,7 +20,7 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use crate::resource::{ROOT, check, path_of};
-use crate::store::{Compare, Operation, Outcome, Snapshot, Store, Transaction};
+use crate::store::{Compare, Entry, Operation, Outcome, Revision, Snapshot, Store, Transaction};
 use crate::trial;
 
 use super::store_failure;
@@ -142,16 +143,17 @@ impl Work {
             return Err(failures);
         }
         let mut work = Self { transaction: Transaction::default(), lines: Vec::new() };
+        let known: HashMap<&str, &Entry> = snapshot.entries.iter().map(|entry| (entry.key.as_str(), entry)).collect();
         for (document, object) in &objects {
-            work.include(&path_of(&object.key()), document, snapshot);
+            let path = path_of(&object.key());
+            work.include(&path, document, known.get(path.as_str()).copied());
         }
         Ok(work)
     }
 
     /// Adds one object, unless it already is as declared.
-    fn include(&mut self, path: &str, document: &Document, snapshot: &Snapshot) {
+    fn include(&mut self, path: &str, document: &Document, known: Option<&Entry>) {
         let resource = &document.resource;
-        let known = snapshot.entries.iter().find(|entry| entry.key == path);
         let value = stored_form(resource);
         let outcome = match known {
             None => Told::Created,
@@ -176,13 +178,27 @@ impl Work {
 /// policy not stand in a tier that another call deletes. Every call that declares or deletes rewrites one key, which
 /// refuses the second of two.
 pub(super) fn fence(transaction: &mut Transaction, snapshot: &Snapshot) {
-    let key = format!("{ROOT}meta/declared");
-    let known = snapshot.entries.iter().find(|entry| entry.key == key);
-    transaction.compares.push(match known {
-        None => Compare::Absent(key.clone()),
-        Some(entry) => Compare::Unchanged { key: key.clone(), mod_revision: entry.mod_revision },
-    });
-    transaction.operations.push(Operation::Put { key, value: Vec::new(), lease: None });
+    transaction.compares.push(fence_of(snapshot));
+    transaction.operations.push(fence_put());
+}
+
+fn fence_key() -> String {
+    format!("{ROOT}meta/declared")
+}
+
+/// The fence as it stands.
+pub(super) fn fence_of(snapshot: &Snapshot) -> Compare {
+    let known = snapshot.entries.iter().find(|entry| entry.key == fence_key());
+    known.map_or_else(|| Compare::Absent(fence_key()), |entry| fence_at(entry.mod_revision))
+}
+
+/// The fence as it was rewritten last.
+pub(super) fn fence_at(mod_revision: Revision) -> Compare {
+    Compare::Unchanged { key: fence_key(), mod_revision }
+}
+
+pub(super) fn fence_put() -> Operation {
+    Operation::Put { key: fence_key(), value: Vec::new(), lease: None }
 }
 
 /// The document without what the server fills in.

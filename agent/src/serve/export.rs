@@ -17,6 +17,7 @@ pub(super) async fn export(store: &dyn Store, request: &ExportRequest) -> Result
     wanted.sort_by_key(|(key, entry)| (rank(key), &entry.key));
     let mut answers = vec![ExportResponse { revision: snapshot.revision, ..ExportResponse::default() }];
     answers.extend(wanted.iter().map(|(key, entry)| answer(key, entry)));
+    answers.extend(snapshot.entries.iter().filter(|entry| is_of_no_kind(entry, request.all)).map(unknown));
     Ok(answers)
 }
 
@@ -40,6 +41,19 @@ fn answer(key: &ObjectKey, entry: &Entry) -> ExportResponse {
         Some(Err(error)) => unreadable(error.reason),
         None => unreadable("its kind is not known".to_owned()),
     }
+}
+
+/// Whether a key would be exported if this version knew what it is. Marks and trials are the store's own.
+fn is_of_no_kind(entry: &Entry, all: bool) -> bool {
+    let parts: &[&str] = if all { &["c/", "h/", "e/", "b/"] } else { &["c/"] };
+    let known_part = ["meta/", "t/", "h/", "e/", "b/", "c/"];
+    let Some(key) = entry.key.strip_prefix(ROOT).filter(|_| key_of(&entry.key).is_none()) else { return false };
+    parts.iter().any(|part| key.starts_with(part)) || !known_part.iter().any(|part| key.starts_with(part))
+}
+
+fn unknown(entry: &Entry) -> ExportResponse {
+    let unreadable = format!("{} is of no kind that this version knows", entry.key);
+    ExportResponse { unreadable, ..ExportResponse::default() }
 }
 
 fn record(entry: &Entry) -> Option<Record> {

@@ -1,24 +1,27 @@
 //! Import: what an export wrote goes into a store, an empty one unless told otherwise.
 //!
 //! In: documents, and records of hosts and addresses. Out: how much was written. What fits into one transaction is all or nothing. More goes in
-//! several, the whole judged anew before each, and a mark in the store says whose they are: the same import again goes on where it ended.
+//! several, after a mark that says whose they are: the same import again goes on where it ended, and nothing is written twice.
+
+mod mark;
+mod plan;
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use poplin_manifest::Document;
-use poplin_node::audit::faults;
-use poplin_node::object::{Object, ObjectKey};
+use poplin_node::object::ObjectKey;
 use poplin_proto::Failure;
-use poplin_proto::v1::apply_response::result::Outcome as Told;
 use poplin_proto::v1::{ImportResponse, Manifest, Record};
+use prost::Message as _;
 use tonic::{Code, Status};
 
-use super::apply::{Work, contended, declared, documents_in, fence};
-use super::export::{is_declared, rank};
+use super::apply::{contended, documents_in, fence_at, fence_of, fence_put};
+use super::export::is_declared;
 use super::store_failure;
-use crate::resource::{ROOT, check, decode, key_of};
-use crate::store::{Compare, Entry, Operation, Outcome, Snapshot, Store, Transaction};
+use crate::resource::{IMPORTING, ROOT, decode, key_of};
+use crate::store::{Compare, Entry, Operation, Outcome, Revision, Snapshot, Store, Transaction};
+use mark::Standing;
+use plan::{Place, Plan, is_first_pool};
 
 /// Writes in one transaction: of etcd's 128 operations, with room for the fence and the mark.
 const MOST_AT_ONCE: usize = 100;
@@ -47,9 +50,8 @@ impl Import {
 
     /// Takes another piece, as long as there is room.
     pub(super) fn take(&mut self, manifest: Option<Manifest>, record: Option<Record>) -> Result<(), Failure> {
-        let of_manifest = |manifest: &Manifest| manifest.text.len();
-        self.octets +=
-            manifest.as_ref().map_or(0, of_manifest) + record.as_ref().map_or(0, |record| record.value.len());
+        self.octets += manifest.as_ref().map_or(0, Manifest::encoded_len);
+        self.octets += record.as_ref().map_or(0, Record::encoded_len);
         if self.octets > MOST_OCTETS {
             let message = format!("the import has more than {} MiB", MOST_OCTETS >> 20);
             return Err(
@@ -68,28 +70,190 @@ pub(super) async fn import(store: &dyn Store, import: &Import) -> Result<ImportR
     if documents.is_empty() && records.is_empty() {
         return Err(Failure::new(Code::InvalidArgument, "EMPTY", "there is no object in what was sent").into());
     }
-    let mark = mark_of(import);
-    let mut answer = None;
-    let mut contentions = 0;
-    loop {
-        let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
-        let plan = Plan::of(&documents, &records, &snapshot).map_err(Failure::combine)?;
-        let told = answer.get_or_insert_with(|| plan.answer(&snapshot));
-        if told.transactions == 0 && !import.merge && !is_marked(&snapshot, &mark) {
-            check_empty(&snapshot)?;
-        }
-        let Some((transaction, is_last)) = plan.next(&snapshot, &mark).filter(|_| !import.dry_run) else {
-            return Ok(*told);
-        };
-        match store.transact(transaction).await.map_err(|error| store_failure(&error))? {
-            Outcome::Committed { revision } => {
-                (told.transactions, told.revision, contentions) = (told.transactions + 1, revision, 0);
-                if is_last {
-                    return Ok(*told);
-                }
+    Journey { store, import, documents, records, mark: mark::of(import) }.make().await
+}
+
+/// One import on its way.
+struct Journey<'i> {
+    store: &'i dyn Store,
+    import: &'i Import,
+    documents: Vec<Document>,
+    records: Vec<Entry>,
+    mark: String,
+}
+
+/// Whose mark stands, and how the fence of declarations does, after the last transaction.
+struct Ground {
+    standing: Standing,
+    fence: Compare,
+}
+
+impl Ground {
+    fn of(snapshot: &Snapshot, mark: &str) -> Self {
+        Self { standing: Standing::of(snapshot, mark), fence: fence_of(snapshot) }
+    }
+
+    /// A transaction that holds only as long as nobody declares anything, or imports.
+    fn transaction(&self, writes: Vec<(Compare, Operation)>, mark: Option<Operation>) -> Transaction {
+        let (mut compares, mut operations): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
+        compares.extend([self.standing.compare(), self.fence.clone()]);
+        operations.push(fence_put());
+        operations.extend(mark);
+        Transaction { compares, operations }
+    }
+}
+
+impl Journey<'_> {
+    async fn make(&self) -> Result<ImportResponse, Status> {
+        for _ in 0..TRIES {
+            let snapshot = self.snapshot().await?;
+            let ground = Ground::of(&snapshot, &self.mark);
+            self.admit(&snapshot, ground.standing)?;
+            let plan = self.plan(&snapshot)?;
+            let answer = plan.answer(&snapshot);
+            let is_done = plan.writes.is_empty() && ground.standing == Standing::Nobodys;
+            if is_done || self.import.dry_run {
+                return Ok(answer);
             }
-            Outcome::Refused { .. } if contentions < TRIES => contentions += 1,
-            Outcome::Refused { .. } => return Err(contended().into()),
+            if let Some((ground, answer)) = self.begin(ground, &plan, answer).await? {
+                return self.go_on(ground, plan, answer).await;
+            }
+        }
+        Err(contended().into())
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, Failure> {
+        self.store.snapshot(ROOT).await.map_err(|error| store_failure(&error))
+    }
+
+    fn plan(&self, snapshot: &Snapshot) -> Result<Plan, Status> {
+        Plan::of(&self.documents, &self.records, snapshot, self.import.merge).map_err(Failure::combine)
+    }
+
+    async fn transact(&self, transaction: Transaction) -> Result<Outcome, Failure> {
+        self.store.transact(transaction).await.map_err(|error| store_failure(&error))
+    }
+
+    /// Whether this import may begin, or go on, in such a store.
+    fn admit(&self, snapshot: &Snapshot, standing: Standing) -> Result<(), Failure> {
+        let refused = |reason: &str, message: String, advice: &str| {
+            Err(Failure::new(Code::FailedPrecondition, reason, message).advice(advice))
+        };
+        match standing {
+            Standing::Others(revision) if self.import.merge => {
+                tracing::warn!(
+                    "an import that was not finished, the last of it at revision {revision}, is given up for another"
+                );
+                Ok(())
+            }
+            Standing::Nobodys | Standing::Own(_) if self.import.merge => Ok(()),
+            Standing::Nobodys => check_empty(snapshot),
+            Standing::Own(revision) => match mark::changed_since(snapshot, revision) {
+                None => Ok(()),
+                Some(Entry { key, .. }) => refused(
+                    "CHANGED",
+                    format!("{key} was changed after this import was cut short, at revision {revision}"),
+                    "with --merge it becomes as it is in the file",
+                ),
+            },
+            Standing::Others(revision) => refused(
+                "IMPORT_UNDER_WAY",
+                format!("another import is under way, the last of it at revision {revision}"),
+                "wait for it; if it was cut short, give the same file again, or give it up for this one with --merge",
+            ),
+        }
+    }
+
+    /// Writes the mark, if there is more than goes at once and it does not stand. Nothing: others were faster.
+    async fn begin(
+        &self,
+        ground: Ground,
+        plan: &Plan,
+        answer: ImportResponse,
+    ) -> Result<Option<(Ground, ImportResponse)>, Failure> {
+        if plan.writes.len() <= MOST_AT_ONCE || matches!(ground.standing, Standing::Own(_)) {
+            return Ok(Some((ground, answer)));
+        }
+        match self.transact(ground.transaction(Vec::new(), Some(self.mark_put()))).await? {
+            Outcome::Committed { revision } => {
+                Ok(Some((self.after(revision), ImportResponse { transactions: 1, revision, ..answer })))
+            }
+            Outcome::Refused { .. } => Ok(None),
+        }
+    }
+
+    fn mark_put(&self) -> Operation {
+        Operation::Put { key: IMPORTING.to_owned(), value: self.mark.clone().into_bytes(), lease: None }
+    }
+
+    fn after(&self, revision: Revision) -> Ground {
+        Ground { standing: Standing::Own(revision), fence: fence_at(revision) }
+    }
+
+    /// Writes what is left, piece by piece. What is written is never written again.
+    async fn go_on(
+        &self,
+        mut ground: Ground,
+        plan: Plan,
+        mut answer: ImportResponse,
+    ) -> Result<ImportResponse, Status> {
+        let (mut rest, mut contentions) = (plan.writes, 0);
+        loop {
+            let piece: Vec<(Place, (Compare, Operation))> =
+                rest.iter().take(MOST_AT_ONCE).map(|(place, write)| (place.clone(), write.clone())).collect();
+            let is_last = piece.len() == rest.len();
+            let mark = match (is_last, ground.standing) {
+                (true, Standing::Nobodys) => None,
+                (true, Standing::Own(_) | Standing::Others(_)) => Some(Operation::Delete(IMPORTING.to_owned())),
+                (false, _) => Some(self.mark_put()),
+            };
+            let (places, writes): (Vec<_>, Vec<_>) = piece.into_iter().unzip();
+            match self.transact(ground.transaction(writes, mark)).await? {
+                Outcome::Committed { revision } => {
+                    (answer.transactions, answer.revision) = (answer.transactions + 1, revision);
+                    if is_last {
+                        return Ok(answer);
+                    }
+                    places.iter().for_each(|place| drop(rest.remove(place)));
+                    (ground, contentions) = (self.after(revision), 0);
+                }
+                Outcome::Refused { .. } if contentions < TRIES => {
+                    contentions += 1;
+                    let snapshot = self.snapshot().await?;
+                    rest = still(rest, self.plan(&snapshot)?)?;
+                    ground = self.same_ground(&ground, &snapshot)?;
+                }
+                Outcome::Refused { .. } => return Err(contended().into()),
+            }
+        }
+    }
+
+    /// The ground as it is now, if no other import has come upon it.
+    fn same_ground(&self, before: &Ground, snapshot: &Snapshot) -> Result<Ground, Failure> {
+        let ground = Ground::of(snapshot, &self.mark);
+        match (before.standing, ground.standing) {
+            (Standing::Nobodys, Standing::Nobodys) | (Standing::Own(_), Standing::Own(_)) => Ok(ground),
+            (Standing::Others(then), Standing::Others(now)) if then == now => Ok(ground),
+            _ => {
+                let message = "another import came between, or has ended this one";
+                Err(Failure::new(Code::Aborted, "IMPORT_UNDER_WAY", message).advice("see what stands in the store now"))
+            }
+        }
+    }
+}
+
+/// What is left of the rest now that others have written, too. Whatever would be written a second time, or over theirs, ends it.
+fn still(
+    rest: BTreeMap<Place, (Compare, Operation)>,
+    now: Plan,
+) -> Result<BTreeMap<Place, (Compare, Operation)>, Failure> {
+    let is_another = |place: &Place, compare: &Compare| rest.get(place).is_none_or(|(before, _)| before != compare);
+    match now.writes.iter().find(|(place, (compare, _))| is_another(place, compare)) {
+        None => Ok(now.writes),
+        Some(((_, key), _)) => {
+            let message = format!("another hand changed {key} while it was imported");
+            Err(Failure::new(Code::Aborted, "CHANGED", message)
+                .advice("what was written stays; with --merge the same file goes over what stands"))
         }
     }
 }
@@ -106,128 +270,13 @@ fn entry_of(record: &Record) -> Result<Entry, Failure> {
     }
 }
 
-/// By what this import is known again.
-fn mark_of(import: &Import) -> String {
-    let mut hasher = DefaultHasher::new();
-    for manifest in &import.manifests {
-        manifest.text.hash(&mut hasher);
-    }
-    for record in &import.records {
-        (&record.key, &record.value).hash(&mut hasher);
-    }
-    format!("{:016x}", hasher.finish())
-}
-
-fn mark_key() -> String {
-    format!("{ROOT}meta/importing")
-}
-
-fn is_marked(snapshot: &Snapshot, mark: &str) -> bool {
-    snapshot.entries.iter().any(|entry| entry.key == mark_key() && entry.value == mark.as_bytes())
-}
-
-/// Hosts write themselves down, so their records are in every store.
+/// Hosts write themselves down, so their records are in every store; and a new embedded one has a pool.
 fn check_empty(snapshot: &Snapshot) -> Result<(), Failure> {
     let is_host = |key: &ObjectKey| matches!(key, ObjectKey::Host(_));
-    let mut standing = snapshot.entries.iter().filter(|entry| key_of(&entry.key).is_some_and(|key| !is_host(&key)));
+    let counts = |entry: &&Entry| key_of(&entry.key).is_some_and(|key| !is_host(&key)) && !is_first_pool(entry);
+    let mut standing = snapshot.entries.iter().filter(counts);
     let Some(first) = standing.next() else { return Ok(()) };
     let message = format!("the store is not empty: it holds {} objects, such as {}", standing.count() + 1, first.key);
     Err(Failure::new(Code::FailedPrecondition, "NOT_EMPTY", message)
         .advice("import into an empty store, or with --merge: what is in both is then as it is in the file"))
-}
-
-/// What is still to be written, in order.
-struct Plan {
-    writes: Vec<(Compare, Operation)>,
-    counts: [u32; 4],
-}
-
-impl Plan {
-    fn of(documents: &[Document], records: &[Entry], snapshot: &Snapshot) -> Result<Self, Vec<Failure>> {
-        let work = Work::of(documents, snapshot)?;
-        let of = |wanted: Told| work.lines.iter().filter(|line| line.outcome() == wanted).count();
-        let [created, configured, unchanged] = [Told::Created, Told::Configured, Told::Unchanged].map(of);
-        let mut compares: BTreeMap<String, Compare> =
-            work.transaction.compares.into_iter().map(|compare| (compare.key().to_owned(), compare)).collect();
-        let puts = work.transaction.operations.into_iter().filter_map(|operation| {
-            let Operation::Put { key, .. } = &operation else { return None };
-            Some((compares.remove(key)?, operation))
-        });
-        let mut writes: Vec<(Compare, Operation)> = puts.collect();
-        let before = writes.len();
-        for record in records {
-            writes.extend(written(record, snapshot).map_err(|failure| vec![failure])?);
-        }
-        let recorded = writes.len() - before;
-        agree(documents, records, snapshot)?;
-        writes.sort_by_key(|(compare, _)| {
-            let key = compare.key();
-            (key_of(key).map_or(u8::MAX, |key| rank(&key)), key.to_owned())
-        });
-        let counts = [created, configured, unchanged, recorded].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-        Ok(Self { writes, counts })
-    }
-
-    fn answer(&self, snapshot: &Snapshot) -> ImportResponse {
-        let [created, configured, unchanged, records] = self.counts;
-        ImportResponse { created, configured, unchanged, records, transactions: 0, revision: snapshot.revision }
-    }
-
-    /// The next transaction, and whether it is the last; absent = nothing is left to be done.
-    fn next(self, snapshot: &Snapshot, mark: &str) -> Option<(Transaction, bool)> {
-        let is_marked = is_marked(snapshot, mark);
-        if self.writes.is_empty() && !is_marked {
-            return None;
-        }
-        let is_last = self.writes.len() <= MOST_AT_ONCE;
-        let (compares, mut operations): (Vec<_>, Vec<_>) = self.writes.into_iter().take(MOST_AT_ONCE).unzip();
-        match (is_last, is_marked) {
-            (false, _) => operations.push(Operation::Put { key: mark_key(), value: mark.into(), lease: None }),
-            (true, true) => operations.push(Operation::Delete(mark_key())),
-            (true, false) => {}
-        }
-        let mut transaction = Transaction { compares, operations };
-        fence(&mut transaction, snapshot);
-        Some((transaction, is_last))
-    }
-}
-
-/// How a record is written, if it is: a host that is there has written its own, and nobody's address is changed under him.
-fn written(record: &Entry, snapshot: &Snapshot) -> Result<Option<(Compare, Operation)>, Failure> {
-    let standing = snapshot.entries.iter().find(|entry| entry.key == record.key);
-    let is_host = matches!(key_of(&record.key), Some(ObjectKey::Host(_)));
-    match standing {
-        None => {
-            let put = Operation::Put { key: record.key.clone(), value: record.value.clone(), lease: None };
-            Ok(Some((Compare::Absent(record.key.clone()), put)))
-        }
-        Some(standing) if is_host || standing.value == record.value => Ok(None),
-        Some(standing) => {
-            let message = format!("{} stands in the store otherwise than in the file", standing.key);
-            Err(Failure::new(Code::FailedPrecondition, "RECORD_DIFFERS", message).advice(
-                "records of addresses go only where there are none; leave them out, or begin with an empty store",
-            ))
-        }
-    }
-}
-
-/// Whether addresses are as well accounted for afterwards as they were before.
-fn agree(documents: &[Document], records: &[Entry], snapshot: &Snapshot) -> Result<(), Vec<Failure>> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let before = declared(snapshot, |_| true);
-    let mut after = before.clone();
-    let of_documents = documents.iter().filter_map(|document| check(&document.resource).ok());
-    let of_records = records.iter().filter_map(|record| Some(decode(record)?.ok()?.value));
-    let all = of_documents.chain(of_records).map(|object: Object| (object.key(), object));
-    after.extend(all.filter(|(key, _)| !matches!(key, ObjectKey::Host(_)) || !before.contains_key(key)));
-    let known = faults(&before, None);
-    let new = faults(&after, None).into_iter().filter(|fault| !known.contains(fault));
-    let failure = |fault: poplin_node::audit::Fault| {
-        Failure::new(Code::FailedPrecondition, "RECORDS_DISAGREE", fault.to_string())
-            .advice("the file is no whole export, or the store holds what is in its way; nothing was changed")
-    };
-    let failures: Vec<Failure> = new.map(failure).collect();
-    if failures.is_empty() { Ok(()) } else { Err(failures) }
 }

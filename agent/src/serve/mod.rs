@@ -56,6 +56,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 use crate::drops::Feed;
+use crate::memory::Complaints;
 use crate::metrics::{self, Figures};
 use crate::store::{Rejected, Store, StoreError};
 use door::{Guest, Wholes};
@@ -134,6 +135,8 @@ pub struct Desk {
     pub known_at: Option<SystemTime>,
     /// Turns of those who want a whole table.
     pub wholes: Wholes,
+    /// Why what this host knows cannot be kept at the moment.
+    pub complaints: Complaints,
 }
 
 impl Desk {
@@ -161,7 +164,8 @@ impl Desk {
     /// The figures of this host, as text.
     pub(crate) async fn metrics(&self) -> Result<String, Failure> {
         let (status, sessions) = self.ask(Call::Figures).await?;
-        Ok(metrics::written(Instant::now(), &status, &sessions))
+        let is_forgetful = !self.complaints.text().is_empty();
+        Ok(metrics::written(Instant::now(), &status, &sessions, is_forgetful))
     }
 
     pub(crate) async fn until_ready(&self) {

@@ -392,6 +392,7 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
         ready,
         known_at: None,
         wholes: super::door::Wholes::default(),
+        complaints: Default::default(),
     };
     let (guests, who_came) = tokio::sync::mpsc::channel(1);
     let allowed = Arc::new(super::door::Allowed::default());

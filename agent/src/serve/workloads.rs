@@ -261,6 +261,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::Wiring { .. } => (Code::Internal, "WIRING"),
         Refusal::DetachElsewhere { .. } => (Code::FailedPrecondition, "ATTACHED_ELSEWHERE"),
         Refusal::Busy { .. } => (Code::Unavailable, "BUSY"),
+        Refusal::ImportUnderWay => (Code::Unavailable, "IMPORT_UNDER_WAY"),
         Refusal::Unreadable { .. } => (Code::FailedPrecondition, "UNREADABLE"),
         Refusal::StoreUnreachable { .. } => (Code::Unavailable, "STORE_UNREACHABLE"),
     };

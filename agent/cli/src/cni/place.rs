@@ -1,12 +1,13 @@
 //! Puts files where others read them: each is the old one or the new one, at any time and after any crash.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::files;
 use crate::problem::{Exit, Problem};
 
 /// The specification's own pattern; the name becomes part of a path.
@@ -41,7 +42,7 @@ pub(super) fn put(path: &Path, content: &[u8], mode: u32) -> Result<String, Prob
     if is_there(path, content, mode) {
         return Ok(format!("{} unchanged\n", path.display()));
     }
-    write(path, content, mode).map_err(|error| refused(path, &error))?;
+    files::put(path, content, mode).map_err(|error| refused(path, &error))?;
     Ok(format!("{} written\n", path.display()))
 }
 
@@ -54,7 +55,7 @@ pub(super) fn put_keeping(path: &Path, content: &[u8]) -> Result<String, Problem
     };
     let beside = free_beside(path);
     let mode = fs::metadata(path).map_or(MODE, |found| found.permissions().mode() & 0o777);
-    write(&beside, &former, mode).map_err(|error| refused(&beside, &error))?;
+    files::put(&beside, &former, mode).map_err(|error| refused(&beside, &error))?;
     Ok(format!("{}; what was there is in {}\n", put(path, content, MODE)?.trim_end(), beside.display()))
 }
 
@@ -69,28 +70,6 @@ fn is_there(path: &Path, content: &[u8], mode: u32) -> bool {
     let has_mode = |found: fs::Metadata| found.permissions().mode() & 0o777 == mode;
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && has_mode(found))
         && fs::read(path).is_ok_and(|found| found == content)
-}
-
-/// Under another name first, and on the disk, before it takes its place.
-fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = directory.join(format!(".{name}.{}", std::process::id()));
-    let written = fill(&draft, content, mode).and_then(|()| fs::rename(&draft, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    written?;
-    File::open(directory)?.sync_all()
-}
-
-fn fill(draft: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let _ = fs::remove_file(draft); // of a run that was killed and had our number
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 fn refused(path: &Path, error: &io::Error) -> Problem {

@@ -18,19 +18,14 @@ impl Node {
             false => mirror.replace(revision, objects, unreadable),
         }
         self.store_error = None;
-        self.is_recalled = false;
+        (self.is_recalled, self.keeps_rules) = (false, false);
         self.is_untidy = true;
         self.policing.touch();
     }
 
-    /// What an earlier life knew. Whoever has read the store knows better.
-    pub(super) fn store_recalled(&mut self, revision: i64, objects: Vec<Versioned<Object>>) {
-        if self.mirror.is_some() {
-            return;
-        }
-        self.mirror = Some(Mirror::recalled(revision, objects));
-        self.is_recalled = true;
-        self.policing.touch();
+    pub(super) fn importing(&mut self, is_under_way: bool) {
+        self.is_untidy |= self.is_importing && !is_under_way;
+        self.is_importing = is_under_way;
     }
 
     /// What an earlier life knew, and is not to be applied: the store is there to be read.
@@ -100,6 +95,7 @@ impl Node {
     pub(super) fn rules_altered(&mut self) {
         self.note(Note::Warning("another program changed our rules; they are loaded anew".to_owned()));
         self.policing.forget();
+        self.keeps_rules = false;
         if let Some(batch) = &mut self.batch {
             batch.doubt_rules();
         }

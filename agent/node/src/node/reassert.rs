@@ -20,6 +20,7 @@ use crate::quarantine::Unreadable;
 use crate::status::Contested;
 use crate::transaction::{Compare, Transaction};
 
+use super::debt::debt_of;
 use super::transact::Purpose;
 use super::{Node, Role};
 
@@ -115,13 +116,9 @@ impl Node {
         let lapsed = mirror.endpoints_on(host).filter(|one| mirror.is_lapsed(&key_of(one)));
         let returned = revived.iter().filter_map(|attachment| mirror.endpoint_on(attachment, host));
         let is_gone = |one: &&Endpoint| !kernel.links.contains_key(&one.interface);
-        let gone: Vec<AttachmentId> =
-            lapsed.chain(returned).filter(is_gone).map(|one| one.attachment.clone()).collect();
-        let gone = gone.into_iter().filter(|one| self.jobs.get_mut(one).is_none()).collect::<Vec<_>>();
-        let before = self.owed.len();
-        self.owed.extend(gone);
-        if self.owed.len() != before {
-            self.actions.push_back(Action::Owe(self.owed.clone()));
+        let gone = lapsed.chain(returned).filter(is_gone).filter_map(|one| debt_of(mirror, one)).collect::<Vec<_>>();
+        for debt in gone.into_iter().filter(|debt| self.jobs.get_mut(&debt.attachment).is_none()).collect::<Vec<_>>() {
+            self.debts.incur(debt);
         }
     }
 

@@ -36,7 +36,8 @@ impl Node {
             revision: mirror.map_or(0, |mirror| mirror.revision()),
             store_error: self.store_error.clone(),
             is_recalled: self.is_recalled,
-            owed: self.owed.len(),
+            is_importing: self.is_importing,
+            owed: self.debts.len(),
             unreadable: mirror
                 .iter()
                 .flat_map(|one| one.unreadable())
@@ -114,7 +115,7 @@ impl Node {
         let endpoint = self.mirror.as_ref()?.endpoint_on(attachment, &self.identity.host)?;
         let kernel = self.kernel.as_ref()?;
         let mut findings = plan::findings(&endpoint.interface, &endpoint.addresses, endpoint.mac, kernel);
-        if !self.policing.covers(&endpoint.interface) {
+        if !self.keeps_rules && !self.policing.covers(&endpoint.interface) {
             findings.push(format!("no policy is loaded for {}", endpoint.interface));
         }
         Some((self.promise(endpoint), findings))

@@ -10,8 +10,9 @@ use crate::action::{Action, Note};
 use crate::groups::Due;
 use crate::kernel::{KernelState, Target};
 use crate::peering::{announced, peering, reflects};
+use crate::serving;
 
-use super::{ADOPTION, Node, call::is_occasion};
+use super::{ADOPTION, Node, call::is_occasion, recall};
 
 /// How long a host that is no reflector any more goes on reflecting: the others need that long to know each other again. They dial
 /// as soon as they learn of it, and every 5 s from then on.
@@ -25,7 +26,10 @@ impl Node {
         let is_demoted = before.is_some_and(|before| before.is_reflector) && !reflects(&mirror.fabric(), me);
         let reflects_until = if is_demoted { Some(now + LINGER) } else { self.reflects_until };
         let wanted = peering(mirror, me, kernel, before, reflects_until.is_some(), &self.callers, &self.met);
-        let mut origins = announced(mirror, me, kernel);
+        let mut origins = match self.is_recalled {
+            true => recall::announced(kernel).into_iter().chain(serving::announced(me, kernel)).collect(),
+            false => announced(mirror, me, kernel),
+        };
         // A route that is being made anew, as one of those it led to has vanished, is no reason to say that nobody serves.
         let served = self.origins.iter().filter(|prefix| !me.is_draining && self.serving.routes.contains_key(prefix));
         origins.extend(served);

@@ -142,6 +142,9 @@ impl Node {
                 }
                 None => {}
             },
+            (Stage::Waiting, Wish::Attach(_) | Wish::Hold(_)) if self.is_importing => {
+                self.finish(attachment, Answer::Refused(Refusal::ImportUnderWay));
+            }
             (Stage::Waiting, Wish::Attach(attach)) => {
                 let mut tried = draft.clone(); // a refusal may come after one address of two was taken
                 match self.judge(attach, &mut tried) {

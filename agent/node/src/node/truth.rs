@@ -15,7 +15,7 @@ impl Node {
     pub fn truth(&self, now: Instant) -> Option<Truth> {
         let (mirror, kernel) = (self.mirror.as_ref().filter(|_| !self.is_recalled)?, self.kernel.as_ref()?);
         let host = self.identity.host.clone();
-        let busy = self.jobs.at(|_| true).into_iter().chain(self.owed.clone()).collect::<BTreeSet<_>>();
+        let busy = self.jobs.at(|_| true).into_iter().chain(self.debts.attachments().cloned()).collect::<BTreeSet<_>>();
         let unwired = mirror
             .endpoints_on(&host)
             .filter(|endpoint| !kernel.links.contains_key(&endpoint.interface) && !busy.contains(&endpoint.attachment));

@@ -12,7 +12,7 @@ use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
 use crate::network::{gateway, gateway_v4, gateway_v6};
-use crate::object::{Endpoint, ObjectKey};
+use crate::object::Endpoint;
 use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
 use crate::request::{Answer, Attached, Refusal};
@@ -69,6 +69,7 @@ impl Node {
             return;
         }
         let wanted = match self.role {
+            Role::Host if self.is_recalled => self.desired_by_recall(),
             Role::Host => self.desired(),
             Role::Speaker { installs } => installs.then(|| (Desired::default(), None)),
         };
@@ -111,23 +112,25 @@ impl Node {
             })
             .collect();
         let rules = due.as_ref().map(|load| load.changes.clone());
-        let is_lost = self.kernel.as_ref().is_some_and(|kernel| kernel.is_forwarding_off);
-        let forwarding = is_lost || !self.is_forwarding;
-        let networks: BTreeSet<_> = local().filter_map(|endpoint| endpoint.network.as_ref()).collect();
-        let networks = networks.into_iter().filter_map(|name| mirror.network(name));
-        let gateways = networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]).collect();
         let leaving = || mirror.endpoints_on(&self.identity.host).filter(|one| departing.contains(&one.attachment));
         let only_leaving = self.has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
         let closed = self.reassertion.contested.values().map(|one| one.endpoint.interface.clone()).collect();
+        let (gateways, forwarding) = (self.gateways(mirror, &departing), self.needs_forwarding());
         let rules = rules.unwrap_or_default();
         let desired = Desired { rules, gateways, links, only_leaving, closed, routes, forwarding };
         Some((desired, due))
     }
 
-    /// Whether a link here may be that of an endpoint which nobody can know at this moment: one that cannot be read, or that came after what
-    /// is recalled was written down.
-    fn has_strangers(&self, mirror: &Mirror) -> bool {
-        self.is_recalled || mirror.unknown().any(|key| matches!(key, ObjectKey::Endpoint(_) | ObjectKey::Block(..)))
+    pub(super) fn needs_forwarding(&self) -> bool {
+        !self.is_forwarding || self.kernel.as_ref().is_some_and(|kernel| kernel.is_forwarding_off)
+    }
+
+    /// The next hops of containers here.
+    pub(super) fn gateways(&self, mirror: &Mirror, departing: &BTreeSet<AttachmentId>) -> BTreeSet<IpAddr> {
+        let local = Self::local(mirror, &self.identity.host, departing);
+        let networks: BTreeSet<_> = local.filter_map(|endpoint| endpoint.network.as_ref()).collect();
+        let networks = networks.into_iter().filter_map(|name| mirror.network(name));
+        networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]).collect()
     }
 
     pub(super) fn steps_done(&mut self, now: Instant, result: Result<(), StepFailure>) {

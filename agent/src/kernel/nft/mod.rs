@@ -146,6 +146,11 @@ impl Rules {
         self.ownership
     }
 
+    /// Whether a table of ours stands.
+    pub fn stand(&mut self) -> Result<bool, RulesError> {
+        Ok(self.standing()?.is_some())
+    }
+
     /// Ears for what others do to the table.
     pub(super) fn listener(&self) -> Listener {
         Listener::new(self.conversation.port(), Arc::clone(&self.is_owned))

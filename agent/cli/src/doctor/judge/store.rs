@@ -5,7 +5,7 @@ use poplin_proto::v1::StoreMember;
 use super::octets;
 use crate::doctor::finding::Finding;
 use crate::doctor::reading::{Reading, Told};
-use crate::status::{from_memory, unread};
+use crate::status::{forgetful, from_memory, half_imported, unread};
 
 /// An answer within a data centre takes a few milliseconds; etcd itself calls a request slow that takes 100 ms.
 const SLOW_MICROSECONDS: u64 = 100_000;
@@ -47,6 +47,15 @@ fn told_by(told: &Told) -> Vec<Finding> {
     findings.extend(from_memory(&store).map(|message| {
         let advice = "bring the store back: what was declared since is not in force here, and nothing can be attached";
         Finding::failure("store-memory", message, advice)
+    }));
+    findings.extend(half_imported(&store).map(|message| {
+        let advice =
+            "wait for it; if it was cut short, give `poplin import` the same file again, or another with --merge";
+        Finding::failure("store-import", message, advice)
+    }));
+    findings.extend(forgetful(&store).map(|message| {
+        let advice = "make room on that disk, or mount it for writing: the agent tries again by itself";
+        Finding::warning("store-memory", message, advice)
     }));
     findings.extend(told.status.unreadable.iter().map(|object| {
         let advice = "write it anew (poplin apply) or delete it; if a later version wrote it, upgrade this agent";
