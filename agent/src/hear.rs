@@ -93,12 +93,9 @@ pub(crate) fn recalled(recalled: &Recalled, rules_stand: bool) -> Event {
     Event::StoreRecalled { revision: recalled.revision, objects: known(recalled), rules_stand }
 }
 
-/// What an earlier life knew, as an event: to be compared with what is read. What it knew of addresses ends with the boot.
+/// What an earlier life knew, as an event: to be compared with what is read.
 pub(crate) fn remembered(recalled: &Recalled) -> Event {
-    let mut objects = known(recalled);
-    let is_of_a_boot = |object: &Object| matches!(object, Object::Endpoint(_) | Object::Block(_));
-    objects.retain(|object| recalled.is_of_this_boot || !is_of_a_boot(&object.value));
-    Event::StoreRemembered { revision: recalled.revision, objects }
+    Event::StoreRemembered { revision: recalled.revision, objects: known(recalled) }
 }
 
 /// What could be read, and what the store had forgotten, which is of no version.

@@ -85,7 +85,7 @@ impl Past {
         }
         let is_void = is_read && std::mem::take(&mut self.is_void);
         self.cluster = cluster.filter(|_| is_read).or(self.cluster);
-        let replaced = (is_other || is_void).then_some(Event::StoreReplaced);
+        let replaced = is_void.then_some(Event::StoreReplaced);
         let another = is_other.then_some(Event::StoreIsAnother);
         replaced.into_iter().chain(another).chain(known).collect()
     }

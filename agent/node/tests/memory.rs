@@ -453,6 +453,7 @@ fn while_an_import_is_under_way_nobody_joins_and_no_link_of_nobody_goes() {
     assert!(desk.kernel.links.contains_key(&attached.endpoint.interface));
     assert!(desk.node.status(desk.now).is_importing && desk.transaction.is_none());
 
+    desk.revision += 1;
     desk.stored.push(Versioned { value: Object::Endpoint(attached.endpoint.clone()), version: desk.revision });
     desk.read();
     desk.tell(Event::Importing(false));

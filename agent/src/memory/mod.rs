@@ -134,7 +134,14 @@ impl Memory {
     /// What the store forgot, and this host goes by all the same, is this from now on. Of what comes without a value, what is written down at this
     /// moment stays: so it is told before what the store says now.
     pub fn keep(&self, kept: Vec<(String, Option<Vec<u8>>)>) {
-        self.pending().kept = Some(kept);
+        let mut pending = self.pending();
+        // What is still to be written is newer than what is written down.
+        let form = |(key, value): (String, Option<Vec<u8>>)| {
+            let value = value.or_else(|| pending.good_form(&key).map(|entry| entry.value));
+            (key, value)
+        };
+        let kept = kept.into_iter().map(form).collect();
+        pending.kept = Some(kept);
         self.shared.turn.notify_all();
     }
 

@@ -40,6 +40,8 @@ impl Pending {
     /// This, and before it what could not be written.
     pub(super) fn after(mut self, mut lost: Self) -> Self {
         self.kept = self.kept.take().or(lost.kept.take());
+        let unread = self.kept.iter_mut().flatten().filter(|(_, value)| value.is_none());
+        unread.for_each(|(key, value)| *value = lost.good_form(key).map(|entry| entry.value));
         match &mut self.whole {
             Some(whole) => {
                 let unread = whole.iter_mut().filter(|(_, form)| form.is_none());

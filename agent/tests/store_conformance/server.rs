@@ -50,13 +50,21 @@ impl Server {
 
     /// The same, and waits until it answers this store about that.
     pub(crate) async fn run_for(&mut self, store: &Subject, prefix: &str) {
-        let process = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.process = Some(process.expect("etcd is installed: apt install etcd-server"));
+        self.process = Some(self.spawn());
         let begin = Instant::now();
         while store.snapshot(prefix).await.is_err() {
+            // A port that was free may be somebody's for a moment: one who calls from it.
+            if self.process.as_mut().is_none_or(|process| process.try_wait().is_ok_and(|ended| ended.is_some())) {
+                self.process = Some(self.spawn());
+            }
             assert!(begin.elapsed() < Duration::from_secs(30), "etcd answers within half a minute");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    fn spawn(&self) -> Child {
+        let process = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        process.expect("etcd is installed: apt install etcd-server")
     }
 
     fn command(&self) -> Command {

@@ -51,6 +51,13 @@ impl Debts {
         self.owed.insert(debt.attachment.clone(), debt);
     }
 
+    /// What is owed of an endpoint is owed of it as it is known now.
+    pub(super) fn renew(&mut self, now: impl Fn(&Debt) -> Option<Debt>) {
+        for debt in self.owed.values_mut() {
+            *debt = now(debt).unwrap_or_else(|| debt.clone());
+        }
+    }
+
     /// Who is owed to the store.
     pub(super) fn attachments(&self) -> impl Iterator<Item = &AttachmentId> {
         self.owed.keys()

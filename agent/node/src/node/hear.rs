@@ -38,6 +38,8 @@ impl Node {
         let Some(mut memory) = self.remembered.take().filter(|_| self.mirror.is_none()) else { return };
         let hosts = unreadable.iter().map(|one| &one.key).filter(|key| matches!(key, ObjectKey::Host(_)));
         hosts.for_each(|key| memory.believe(key));
+        // An earlier life may have died before it had told all.
+        self.reassertion.is_to_be_told |= memory.lapsed().next().is_some();
         self.mirror = Some(memory);
     }
 

@@ -59,6 +59,11 @@ impl Node {
         }
         let recollection = mirror.forget(&self.identity.host, revision, objects, unreadable);
         let lapsed = mirror.lapsed().count();
+        // Who left has left, also where the store has his endpoint back in another version of it.
+        self.debts.renew(|debt| {
+            let known = mirror.endpoint_on(&debt.attachment, &self.identity.host);
+            debt_of(mirror, known.filter(|known| known.name == debt.endpoint)?)
+        });
         self.reassertion.revived = recollection.revived;
         self.reassertion.former = recollection.former;
         self.reassertion.shared = recollection.shared;

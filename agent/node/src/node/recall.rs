@@ -23,7 +23,10 @@ impl Node {
         if self.mirror.is_some() {
             return;
         }
-        self.mirror = Some(Mirror::recalled(revision, objects));
+        let mirror = Mirror::recalled(revision, objects);
+        // An earlier life may have died before it had told all.
+        self.reassertion.is_to_be_told |= mirror.lapsed().next().is_some();
+        self.mirror = Some(mirror);
         self.is_recalled = true;
         self.keeps_rules = rules_stand;
         self.policing.touch();
