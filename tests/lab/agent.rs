@@ -86,6 +86,12 @@ impl Agent {
         const CAPABILITIES: &str = "-all,+net_admin,+net_bind_service,+net_raw";
         let program = self.directory.join(format!("{}-poplind", self.name));
         std::fs::copy(programs().join("poplind"), &program).expect("where every user may run it");
+        let data = self.directory.join(format!("{}-data", self.name));
+        std::fs::create_dir_all(&data).expect("the lab has a directory");
+        let files = std::fs::read_dir(&data).expect("it was just made").flatten().map(|file| file.path());
+        for path in files.chain([data.clone()]) {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).expect("root gives what is its own");
+        }
         let (user, program) = (user.to_string(), program.display().to_string());
         let mut arguments = vec!["--reuid", &user, "--regid", &user, "--clear-groups", "--no-new-privs"];
         for set in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
