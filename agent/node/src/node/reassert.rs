@@ -3,7 +3,7 @@
 //! In: what lapsed in the mirror, and the kernel. Out: transactions under compare-and-swap of everything they touch. Only what stands in this kernel is told; what
 //! the store brought back, or forgot, of somebody who is gone is asked to leave as anybody would be.
 //! Nothing is taken from who came since: an endpoint whose name or address is another's by now is contested. Its link stays, closed, and nothing leads to it, until
-//! the other has left. So no address is twice on the wire.
+//! the other has left. An address out of a block whose host has lost what it knew is not seen to be another's: that block may be claimed anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
