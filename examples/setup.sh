@@ -51,6 +51,6 @@ need_cargo() {
   fi
 }
 
-BUILD_PACKAGES=(build-essential protobuf-compiler)
+BUILD_PACKAGES=(build-essential protobuf-compiler libprotobuf-dev)
 LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl iputils-ping procps)
 INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump docker.io containerd runc podman containernetworking-plugins systemd iptables openssl)
