@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::delta::{Change, between, between_with};
-use crate::ruleset::{Atom, Chain, Element, Map, Name, Ruleset, Set, Value};
+use crate::ruleset::{Atom, Chain, Element, Map, Name, Ruleset, Set, Value, Verdict};
 use crate::walk::Book;
 
 /// A ruleset, what was done to it since changes were last taken, and since each mark.
@@ -180,6 +180,16 @@ impl Edited {
     /// Makes an element of a map of ids that stands lead to an id, or to nothing.
     pub fn set_id(&mut self, name: &Name, element: Element, id: Option<u64>) {
         self.set_value(name, element, id.map(Value::Id));
+    }
+
+    /// Makes an element of a map of counters that stands lead to a counter, or to nothing.
+    pub fn set_counted(&mut self, name: &Name, element: Element, counter: Option<Name>) {
+        self.set_value(name, element, counter.map(Value::Counter));
+    }
+
+    /// Makes an element of a map of verdicts that stands lead to a verdict, or to nothing. The map is to be looked at by element only.
+    pub fn set_verdict(&mut self, name: &Name, element: Element, verdict: Option<Verdict>) {
+        self.set_value(name, element, verdict.map(Value::Verdict));
     }
 
     fn set_value(&mut self, name: &Name, element: Element, value: Option<Value>) {

@@ -28,9 +28,8 @@ impl MapElements {
         match self {
             MapElements::Ids(ids) => ids.get(key).copied().map(Value::Id),
             MapElements::Counters(counters) => counters.get(key).cloned().map(Value::Counter),
-            MapElements::Verdicts(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
-                panic!("verdicts and sockets are looked at map by map")
-            }
+            MapElements::Verdicts(verdicts) => verdicts.get(key).cloned().map(Value::Verdict),
+            MapElements::Sockets4(_) | MapElements::Sockets6(_) => panic!("sockets are looked at map by map"),
         }
     }
 
@@ -41,6 +40,8 @@ impl MapElements {
             (MapElements::Ids(ids), None) => ids.remove(&key).map(Value::Id),
             (MapElements::Counters(all), Some(Value::Counter(name))) => all.insert(key, name).map(Value::Counter),
             (MapElements::Counters(all), None) => all.remove(&key).map(Value::Counter),
+            (MapElements::Verdicts(all), Some(Value::Verdict(to))) => all.insert(key, to).map(Value::Verdict),
+            (MapElements::Verdicts(all), None) => all.remove(&key).map(Value::Verdict),
             _ => panic!("a map holds one kind of values"),
         }
     }

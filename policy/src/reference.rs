@@ -3,7 +3,9 @@
 //! A rule names sets, maps, counters and chains, a map's elements name chains and counters. Nothing may name what does not stand; the kernel
 //! refuses the whole transaction if one does, so the order of changes follows these references.
 
-use crate::ruleset::{Chain, Counter, Dispatch, MapElements, Match, Name, Origin, Rule, Ruleset, Then, Verdict};
+use crate::ruleset::{
+    Asks, AtPort, Chain, Counter, Dispatch, MapElements, Match, Name, Origin, Rule, Ruleset, Then, Verdict,
+};
 
 /// Something that is referred to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,7 @@ impl Rule {
             Then::Log(_) | Then::Notrack | Then::SourceNat(_) => Vec::new(),
             Then::Lookup { map, .. } | Then::DestinationNat { map, .. } => vec![Reference::Map(map)],
             Then::Dispatch(dispatch) => dispatch.maps().map(Reference::Map).collect(),
+            Then::AtPort(at_port) => at_port.maps().map(Reference::Map).collect(),
         };
         let counter = match &self.counter {
             Some(Counter::Named(name)) => Some(Reference::Counter(name)),
@@ -51,12 +54,24 @@ impl Rule {
 
 impl Dispatch {
     fn maps(&self) -> impl Iterator<Item = &Name> {
-        let first = match &self.from {
+        let second = self.and.as_ref().map(|(_, ids)| ids);
+        self.from.map().into_iter().chain(second).chain(&self.counters).chain([&self.verdicts])
+    }
+}
+
+impl AtPort {
+    fn maps(&self) -> impl Iterator<Item = &Name> {
+        let asked = self.asks.iter().flat_map(|Asks { questions, owners, .. }| [questions, owners]);
+        self.path.map().into_iter().chain(asked).chain([&self.counters, &self.verdicts])
+    }
+}
+
+impl Origin {
+    fn map(&self) -> Option<&Name> {
+        match self {
             Origin::Constant(_) => None,
             Origin::Fields { ids, .. } => Some(ids),
-        };
-        let second = self.and.as_ref().map(|(_, ids)| ids);
-        first.into_iter().chain(second).chain(&self.counters).chain([&self.verdicts])
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! A ruleset in nft's own words, for people and for snapshots.
 //!
 //! What stands inside of `table inet … { }`, in the order of names. One thing nft has no words for: the steps of a dispatch, written
-//! `iifname map @ids vmap @chains`, or `meta l4proto . th dport . ((meta l4proto . th dport map @lists) . ip saddr map @who4) counter map @counters vmap @verdicts`.
+//! `iifname map @ids vmap @chains`. Where a path is asked at a port, `place` stands for protocol, port and path:
+//! `place (oifname map @ids) . ((place map @questions) . ip saddr map @who4) counter map @counters vmap @verdicts`.
 
 use std::fmt;
 
 use crate::packet::{ICMP6, protocol_name};
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, Field, Form, Hook,
-    HookKind, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Set, SourceNat, Then, Verdict,
+    Asks, AtPort, Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, Field,
+    Form, Hook, HookKind, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, Set, SourceNat, Then,
+    Verdict,
 };
 
 impl fmt::Display for Ruleset {
@@ -127,29 +129,45 @@ impl fmt::Display for Rule {
             Then::SourceNat(SourceNat::To(address)) => write!(out, "snat to {address}"),
             Then::Lookup { fields, map } => write!(out, "{} vmap @{map}", looked_at(fields)),
             Then::Dispatch(dispatch) => write!(out, "{dispatch}"),
+            Then::AtPort(at_port) => write!(out, "{at_port}"),
         }
     }
 }
 
 impl fmt::Display for Dispatch {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, and, at, counters, verdicts } = self;
-        let from = match from {
-            Origin::Constant(id) => format!("{id:#x}"),
-            Origin::Fields { fields, ids } => format!("{} map @{ids}", looked_at(fields)),
-        };
-        let id = match and {
-            Some((field, ids)) => format!("({from}) . {} map @{ids}", field_name(*field)),
-            None => from,
-        };
-        match at.as_slice() {
-            [] => write!(out, "{id} ")?,
-            at => write!(out, "{} . ({id}) ", looked_at(at))?,
+        let Self { from, and, counters, verdicts } = self;
+        match and {
+            Some((field, ids)) => write!(out, "({from}) . {} map @{ids} ", field_name(*field))?,
+            None => write!(out, "{from} ")?,
         }
         if let Some(counters) = counters {
             write!(out, "counter map @{counters} ")?;
         }
         write!(out, "vmap @{verdicts}")
+    }
+}
+
+impl fmt::Display for AtPort {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, asks, counters, verdicts } = self;
+        write!(out, "place ({path}) . ")?;
+        match asks {
+            Some(Asks { questions, field, owners }) => {
+                write!(out, "((place map @{questions}) . {} map @{owners})", field_name(*field))?;
+            }
+            None => write!(out, "{:#x}", AtPort::UNASKED)?,
+        }
+        write!(out, " counter map @{counters} vmap @{verdicts}")
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Constant(id) => write!(out, "{id:#x}"),
+            Origin::Fields { fields, ids } => write!(out, "{} map @{ids}", looked_at(fields)),
+        }
     }
 }
 

@@ -153,7 +153,7 @@ pub struct Set {
     pub elements: BTreeSet<Element>,
 }
 
-/// The parts of a key, in order. No key of ours has more than three, and these need no memory of their own.
+/// The parts of a key, in order. Few keys of ours have more than three, and three need no memory of their own.
 pub type Key = SmallVec<[Atom; 3]>;
 
 /// One key, or one inclusive range of keys.
@@ -208,13 +208,15 @@ pub enum MapElements {
     Sockets6(BTreeMap<Element, SocketAddrV6>),
 }
 
-/// What one element of a map of ids or counters leads to. Other maps are small, and looked at as a whole.
+/// What one element of a map of ids, counters or verdicts leads to. Maps of sockets are small, and looked at as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// To an id.
     Id(u64),
     /// To a counter.
     Counter(Name),
+    /// To a verdict.
+    Verdict(Verdict),
 }
 
 /// A list of rules.
@@ -392,6 +394,8 @@ pub enum Then {
     },
     /// Finds an id, and does what a map says of it; whatever is not there on the way: the next rule.
     Dispatch(Dispatch),
+    /// Does what maps say of a path at the packet's protocol and destination port; whatever is not there on the way: the next rule.
+    AtPort(AtPort),
 }
 
 /// Under which source a flow goes on. Where two flows would be alike by it, the kernel chooses another source port.
@@ -410,12 +414,40 @@ pub struct Dispatch {
     pub from: Origin,
     /// Joined with this field, the id is looked up in a [`MapElements::Ids`] map with a key of [`Datatype::Id`] and the field's, for another id.
     pub and: Option<(Field, Name)>,
-    /// These fields, of a register each, and the id are the key of what follows.
-    pub at: Vec<Field>,
-    /// What the key leads to in this [`MapElements::Counters`] map counts the packet.
+    /// What the id leads to in this [`MapElements::Counters`] map counts the packet.
     pub counters: Option<Name>,
-    /// Key → verdict, a [`MapElements::Verdicts`] map.
+    /// Id → verdict, a [`MapElements::Verdicts`] map.
     pub verdicts: Name,
+}
+
+/// The steps to a verdict by way of a path, protocol, destination port, and what is known of an address. A place is protocol, port and
+/// path, joined: a key of [`Datatype::Octet`], [`Datatype::Port`] and [`Datatype::Id`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtPort {
+    /// Which path.
+    pub path: Origin,
+    /// How the answer is found; absent: it is [`AtPort::UNASKED`].
+    pub asks: Option<Asks>,
+    /// Place and answer, joined → what counts the packet, a [`MapElements::Counters`] map.
+    pub counters: Name,
+    /// The same → verdict, a [`MapElements::Verdicts`] map.
+    pub verdicts: Name,
+}
+
+impl AtPort {
+    /// The answer where nothing is asked beyond the port.
+    pub const UNASKED: u64 = 0;
+}
+
+/// How an address answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asks {
+    /// Place → id, a [`MapElements::Ids`] map.
+    pub questions: Name,
+    /// Which address.
+    pub field: Field,
+    /// That id and the address, joined → answer, a [`MapElements::Ids`] map.
+    pub owners: Name,
 }
 
 /// Whence an id is.

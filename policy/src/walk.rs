@@ -10,9 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Counter, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form, Hook,
-    HookKind, HookPoint, Interface, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set, SourceNat, Then, Value,
-    Verdict,
+    Asks, AtPort, Atom, BasePolicy, Chain, ConntrackStates, Counter, Dispatch, Element, FAMILY_4, FAMILY_6, Field,
+    Form, Hook, HookKind, HookPoint, Interface, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set, SourceNat,
+    Then, Value, Verdict,
 };
 
 /// A packet at a place of the kernel's path.
@@ -78,9 +78,9 @@ pub trait Book {
     fn chain(&self, name: &Name) -> Option<&Chain>;
     /// Whether a set has a key.
     fn has(&self, name: &Name, key: &[Atom]) -> Option<bool>;
-    /// What a map of ids or counters says for a key.
+    /// What a map of ids, counters or verdicts says for a key.
     fn value(&self, name: &Name, key: &[Atom]) -> Option<Option<Value>>;
-    /// A map of verdicts or sockets.
+    /// A map of verdicts or sockets that is small, and changed as a whole.
     fn verdicts(&self, name: &Name) -> Option<&Map>;
 }
 
@@ -144,14 +144,13 @@ impl Set {
 }
 
 impl Map {
-    /// The id or counter of a key.
+    /// The id, counter or verdict of a key.
     pub(crate) fn value(&self, key: &[Atom]) -> Option<Value> {
         match &self.elements {
             MapElements::Ids(ids) => found(self.form, ids, key).copied().map(Value::Id),
             MapElements::Counters(counters) => found(self.form, counters, key).cloned().map(Value::Counter),
-            MapElements::Verdicts(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
-                panic!("a map of verdicts or sockets is looked up for an id or a counter")
-            }
+            MapElements::Verdicts(verdicts) => found(self.form, verdicts, key).cloned().map(Value::Verdict),
+            MapElements::Sockets4(_) | MapElements::Sockets6(_) => panic!("a map of sockets is looked up for others"),
         }
     }
 }
@@ -306,27 +305,56 @@ impl<'a, B: Book> Walker<'a, B> {
                 _ => panic!("{map} is looked up for verdicts and holds none"),
             },
             Then::Dispatch(dispatch) => self.dispatched(dispatch),
+            Then::AtPort(at_port) => self.at_port(at_port),
         }
     }
 
-    fn dispatched(&self, Dispatch { from, and, at, counters, verdicts }: &Dispatch) -> Option<Verdict> {
-        let mut id = match from {
-            Origin::Constant(id) => *id,
-            Origin::Fields { fields, ids } => self.id(ids, &self.lookup_key(fields)?)?,
-        };
+    fn dispatched(&self, Dispatch { from, and, counters, verdicts }: &Dispatch) -> Option<Verdict> {
+        let mut id = self.origin(from)?;
         if let Some((field, ids)) = and {
             id = self.id(ids, &[Atom::Id(id), self.field(*field)])?;
         }
-        let mut key = self.lookup_key(at)?;
-        key.push(Atom::Id(id));
+        let key = [Atom::Id(id)];
         if let Some(counters) = counters {
-            let Value::Counter(name) = self.value(counters, &key)? else { panic!("{counters} counts") };
-            self.pass(&name);
+            self.count(counters, &key)?;
         }
-        let MapElements::Verdicts(elements) = &self.verdicts(verdicts).elements else {
-            panic!("{verdicts} is looked up for verdicts and holds none")
+        self.verdict_at(verdicts, &key)
+    }
+
+    fn at_port(&self, AtPort { path, asks, counters, verdicts }: &AtPort) -> Option<Verdict> {
+        let path = self.origin(path)?;
+        let mut key = self.lookup_key(&[Field::Protocol, Field::DestinationPort])?;
+        key.push(Atom::Id(path));
+        let answer = match asks {
+            None => AtPort::UNASKED,
+            Some(Asks { questions, field, owners }) => {
+                let question = self.id(questions, &key)?;
+                self.id(owners, &[Atom::Id(question), self.field(*field)])?
+            }
         };
-        elements.get(&Element::exactly(key)).cloned()
+        key.push(Atom::Id(answer));
+        self.count(counters, &key)?;
+        self.verdict_at(verdicts, &key)
+    }
+
+    fn verdict_at(&self, verdicts: &Name, key: &[Atom]) -> Option<Verdict> {
+        match self.value(verdicts, key)? {
+            Value::Verdict(verdict) => Some(verdict),
+            Value::Id(_) | Value::Counter(_) => panic!("{verdicts} is looked up for verdicts and holds none"),
+        }
+    }
+
+    fn origin(&self, origin: &Origin) -> Option<u64> {
+        match origin {
+            Origin::Constant(id) => Some(*id),
+            Origin::Fields { fields, ids } => self.id(ids, &self.lookup_key(fields)?),
+        }
+    }
+
+    fn count(&self, counters: &Name, key: &[Atom]) -> Option<()> {
+        let Value::Counter(name) = self.value(counters, key)? else { panic!("{counters} counts") };
+        self.pass(&name);
+        Some(())
     }
 
     fn holds(&self, condition: &Match) -> bool {
@@ -435,7 +463,7 @@ impl<'a, B: Book> Walker<'a, B> {
     fn id(&self, name: &Name, key: &[Atom]) -> Option<u64> {
         match self.value(name, key)? {
             Value::Id(id) => Some(id),
-            Value::Counter(_) => panic!("{name} is looked up for ids and holds none"),
+            Value::Counter(_) | Value::Verdict(_) => panic!("{name} is looked up for ids and holds none"),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form,
-    Hook, HookKind, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, SourceNat, Then, Verdict,
+    Asks, AtPort, Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6,
+    Field, Form, Hook, HookKind, HookPoint, Log, Map, MapElements, Match, Origin, Rule, Ruleset, SourceNat, Then,
+    Verdict,
 };
 
 use crate::lab::{
@@ -127,23 +128,36 @@ pub(crate) fn everything() -> Ruleset {
         counter: None,
         then: dispatch_by(vec![Field::Source4], name(ids), name("policies")),
     };
-    let joined = |from, field, ids: &str, counters: Option<&str>| Rule {
-        matches: vec![if field == Field::Source4 { ip4() } else { ip6() }],
+    let joined = |counters: Option<&str>| Rule {
+        matches: vec![ip6()],
         counter: None,
         then: Then::Dispatch(Dispatch {
-            from,
-            and: Some((field, name(ids))),
-            at: counters.map(|_| vec![Field::Protocol, Field::DestinationPort]).unwrap_or_default(),
+            from: Origin::Constant(7),
+            and: Some((Field::Source6, name("who6"))),
             counters: counters.map(name),
-            verdicts: name(if counters.is_some() { "at-ports" } else { "policies" }),
+            verdicts: name("policies"),
         }),
     };
-    let by_port = || Origin::Fields { fields: vec![Field::Protocol, Field::DestinationPort], ids: name("lists") };
+    let at_port = |path, asks: Option<(Field, &str)>| Rule {
+        matches: vec![ip4()],
+        counter: None,
+        then: Then::AtPort(AtPort {
+            path,
+            asks: asks.map(|(field, owners)| Asks { questions: name("lists"), field, owners: name(owners) }),
+            counters: name("counters"),
+            verdicts: name("at-ports"),
+        }),
+    };
+    let by_link = || Origin::Fields { fields: vec![Field::InterfaceIn], ids: name("links") };
     let flattened = plain(vec![
         by_address("who"),
         by_address("where"),
-        joined(by_port(), Field::Source4, "who4", Some("counters")),
-        joined(Origin::Constant(7), Field::Source6, "who6", None),
+        joined(Some("by-id")),
+        joined(None),
+        at_port(by_link(), Some((Field::Source4, "who4"))),
+        at_port(by_link(), None),
+        at_port(Origin::Constant(7), Some((Field::Destination4, "who4"))),
+        at_port(Origin::Constant(7), None),
         Rule { counter: Some(Counter::Named(name("counted"))), ..rule(vec![], Verdict::Return) },
         ranges,
         messages,
@@ -257,9 +271,9 @@ pub(crate) fn everything() -> Ruleset {
             (
                 name("lists"),
                 Map {
-                    key: vec![Datatype::Octet, Datatype::Port],
+                    key: vec![Datatype::Octet, Datatype::Port, Datatype::Id],
                     form: Form::Hash,
-                    elements: MapElements::Ids([(Element::exactly([Atom::Octet(6), Atom::Port(443)]), LIST)].into()),
+                    elements: MapElements::Ids([(place(&[7]), LIST)].into()),
                 },
             ),
             (
@@ -279,19 +293,27 @@ pub(crate) fn everything() -> Ruleset {
                 },
             ),
             (
+                name("by-id"),
+                Map {
+                    key: vec![Datatype::Id],
+                    form: Form::Hash,
+                    elements: MapElements::Counters([(Element::exactly([Atom::Id(7)]), name("counted"))].into()),
+                },
+            ),
+            (
                 name("counters"),
                 Map {
-                    key: vec![Datatype::Octet, Datatype::Port, Datatype::Id],
+                    key: vec![Datatype::Octet, Datatype::Port, Datatype::Id, Datatype::Id],
                     form: Form::Hash,
-                    elements: MapElements::Counters([(at_port(7), name("counted"))].into()),
+                    elements: MapElements::Counters([(place(&[7, LIST]), name("counted"))].into()),
                 },
             ),
             (
                 name("at-ports"),
                 Map {
-                    key: vec![Datatype::Octet, Datatype::Port, Datatype::Id],
+                    key: vec![Datatype::Octet, Datatype::Port, Datatype::Id, Datatype::Id],
                     form: Form::Hash,
-                    elements: MapElements::Verdicts([(at_port(7), Verdict::Return)].into()),
+                    elements: MapElements::Verdicts([(place(&[7, LIST]), Verdict::Return)].into()),
                 },
             ),
             (name("sockets4"), sockets4(None)),
@@ -346,8 +368,8 @@ fn published(at: &Option<Atom>) -> Element {
     Element::exactly(at.iter().cloned().chain([Atom::Octet(6), Atom::Port(8080)]))
 }
 
-fn at_port(id: u64) -> Element {
-    Element::exactly([Atom::Octet(6), Atom::Port(443), Atom::Id(id)])
+fn place(ids: &[u64]) -> Element {
+    Element::exactly([Atom::Octet(6), Atom::Port(443)].into_iter().chain(ids.iter().map(|id| Atom::Id(*id))))
 }
 
 /// An id of two different halves.

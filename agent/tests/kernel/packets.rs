@@ -4,8 +4,8 @@ use std::net::UdpSocket;
 
 use poplin_agent::kernel::Rules;
 use poplin_policy::ruleset::{
-    Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6, Field, Form,
-    Hook, HookKind, HookPoint, Map, MapElements, Match, Origin, Rule, Ruleset, Then, Verdict,
+    Asks, AtPort, Atom, BasePolicy, Chain, ConntrackStates, Counter, Datatype, Dispatch, Element, FAMILY_4, FAMILY_6,
+    Field, Form, Hook, HookKind, HookPoint, Map, MapElements, Match, Origin, Rule, Ruleset, Then, Verdict,
 };
 
 use crate::lab::{
@@ -121,70 +121,129 @@ fn a_dispatch_goes_by_interface_to_id_to_chain() {
     assert!(passes(&pair, &dispatch("near1", 256), "10.9.0.1:9"), "an interface without an id goes on");
 }
 
+const LIST: u64 = 0x0123_4567_89ab_cdef;
+const SETTLED: u64 = 0xfedc_ba98_7654_3210;
+
+fn ids(key: Vec<Atom>, id: u64) -> MapElements {
+    MapElements::Ids([(Element::exactly(key), id)].into())
+}
+
+fn hash_map(key: &[Datatype], elements: MapElements) -> Map {
+    Map { key: key.to_vec(), form: Form::Hash, elements }
+}
+
+/// The map that tells whose an address is, for one list.
+fn owners(of: Atom) -> Map {
+    hash_map(&[Datatype::Id, of.datatype()], ids(vec![Atom::Id(LIST), of], SETTLED))
+}
+
 #[test]
 fn a_dispatch_joins_an_id_and_an_address_and_counts() {
     let pair = Pair::new();
-    let (list, settled) = (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
-    let ids = |key: Vec<Atom>, id| MapElements::Ids([(Element::exactly(key), id)].into());
-    let map = |key: &[Datatype], elements| Map { key: key.to_vec(), form: Form::Hash, elements };
-    let at = vec![Field::Protocol, Field::DestinationPort];
-    let found = |port| Element::exactly([Atom::Octet(17), Atom::Port(port), Atom::Id(settled)]);
-    let at_ports = [Datatype::Octet, Datatype::Port, Datatype::Id];
-    let ruleset = |from: Origin, who: Vec<Atom>, field: Atom| Ruleset {
+    let found = || Element::exactly([Atom::Id(SETTLED)]);
+    let ruleset = |id, who: Atom, family: Atom| Ruleset {
         maps: [
-            (name("lists"), map(&[Datatype::Octet, Datatype::Port], ids(vec![Atom::Octet(17), Atom::Port(9)], list))),
-            (
-                name("who"),
-                map(
-                    &[Datatype::Id, field_of(field.clone()).datatype()],
-                    ids([vec![Atom::Id(list)], who].concat(), settled),
-                ),
-            ),
+            (name("who"), owners(who)),
+            (name("counters"), hash_map(&[Datatype::Id], MapElements::Counters([(found(), name("it"))].into()))),
+            (name("policies"), hash_map(&[Datatype::Id], by_id([(SETTLED, Verdict::Goto(name("policy")))]))),
+        ]
+        .into(),
+        counters: [name("it")].into(),
+        ..with_rule(datagrams(
+            family.clone(),
+            Then::Dispatch(Dispatch {
+                from: Origin::Constant(id),
+                and: Some((field_of(family), name("who"))),
+                counters: Some(name("counters")),
+                verdicts: name("policies"),
+            }),
+        ))
+    };
+
+    for (id, who, family, to, is_passed) in [
+        (LIST, address4("10.9.0.1"), FAMILY_4, "10.9.0.1:10", false),
+        (LIST, address6("fd09::1"), FAMILY_6, "[fd09::1]:10", false),
+        (LIST, address4("10.9.0.3"), FAMILY_4, "10.9.0.1:10", true),
+        (LIST + 1, address4("10.9.0.1"), FAMILY_4, "10.9.0.1:9", true),
+    ] {
+        passes_and_counts(&pair, &ruleset(id, who, family), to, is_passed);
+    }
+}
+
+#[test]
+fn a_path_asks_at_a_port_for_an_address_and_counts() {
+    let pair = Pair::new();
+    let path_id = 0x0f0f_1e1e_2d2d_3c3c;
+    let at = |port, more: &[u64]| {
+        let ids = more.iter().map(|id| Atom::Id(*id));
+        Element::exactly([Atom::Octet(17), Atom::Port(port), Atom::Id(path_id)].into_iter().chain(ids))
+    };
+    let place = [Datatype::Octet, Datatype::Port, Datatype::Id];
+    let answered = [&place[..], &[Datatype::Id]].concat();
+    let answers = || [at(9, &[SETTLED]), at(10, &[SETTLED]), at(11, &[AtPort::UNASKED])];
+    let ruleset = |path: Origin, who: Option<Atom>, family: Atom| Ruleset {
+        maps: [
+            (name("paths"), hash_map(&[Datatype::Interface], ids(vec![Atom::Interface(interface("near0"))], path_id))),
+            (name("questions"), hash_map(&place, MapElements::Ids([(at(9, &[]), LIST)].into()))),
+            (name("who"), owners(who.clone().unwrap_or(address4("10.9.0.1")))),
             (
                 name("counters"),
-                map(&at_ports, MapElements::Counters([9, 10].map(|port| (found(port), name("it"))).into())),
+                hash_map(&answered, MapElements::Counters(answers().map(|key| (key, name("it"))).into())),
             ),
             (
                 name("policies"),
-                map(
-                    &at_ports,
-                    MapElements::Verdicts([9, 10].map(|port| (found(port), Verdict::Goto(name("policy")))).into()),
+                hash_map(
+                    &answered,
+                    MapElements::Verdicts(answers().map(|key| (key, Verdict::Goto(name("policy")))).into()),
                 ),
             ),
         ]
         .into(),
         counters: [name("it")].into(),
-        ..with_rule(Rule {
-            matches: vec![is(Field::Family, field.clone()), is(Field::Protocol, Atom::Octet(17))],
-            counter: None,
-            then: Then::Dispatch(Dispatch {
-                from,
-                and: Some((field_of(field.clone()), name("who"))),
-                at: at.clone(),
-                counters: Some(name("counters")),
+        ..with_rule(datagrams(
+            family.clone(),
+            Then::AtPort(AtPort {
+                path,
+                asks: who.map(|_| Asks { questions: name("questions"), field: field_of(family), owners: name("who") }),
+                counters: name("counters"),
                 verdicts: name("policies"),
             }),
-        })
+        ))
     };
-    let by_port = || Origin::Fields { fields: vec![Field::Protocol, Field::DestinationPort], ids: name("lists") };
-    let counts = || pair.near.within(|| poplin_agent::kernel::counts().unwrap()[&name("it")].packets);
+    let by_link = || Origin::Fields { fields: vec![Field::InterfaceIn], ids: name("paths") };
+    let (four, six) = (|| Some(address4("10.9.0.1")), || Some(address6("fd09::1")));
 
     for (from, who, family, to, is_passed) in [
-        (by_port(), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:9", false),
-        (by_port(), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:10", true),
-        (by_port(), address4("10.9.0.3"), FAMILY_4, "10.9.0.1:9", true),
-        (by_port(), address6("fd09::1"), FAMILY_6, "[fd09::1]:9", false),
-        (by_port(), address6("fd09::3"), FAMILY_6, "[fd09::1]:9", true),
-        (Origin::Constant(list), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:10", false),
-        (Origin::Constant(list), address6("fd09::1"), FAMILY_6, "[fd09::1]:10", false),
-        (Origin::Constant(list + 1), address4("10.9.0.1"), FAMILY_4, "10.9.0.1:9", true),
+        (by_link(), four(), FAMILY_4, "10.9.0.1:9", false),
+        (by_link(), four(), FAMILY_4, "10.9.0.1:10", true),
+        (by_link(), Some(address4("10.9.0.3")), FAMILY_4, "10.9.0.1:9", true),
+        (by_link(), six(), FAMILY_6, "[fd09::1]:9", false),
+        (by_link(), Some(address6("fd09::3")), FAMILY_6, "[fd09::1]:9", true),
+        (Origin::Constant(path_id), four(), FAMILY_4, "10.9.0.1:9", false),
+        (Origin::Constant(path_id), six(), FAMILY_6, "[fd09::1]:9", false),
+        (Origin::Constant(path_id + 1), four(), FAMILY_4, "10.9.0.1:9", true),
+        (by_link(), None, FAMILY_4, "10.9.0.1:11", false),
+        (by_link(), None, FAMILY_6, "[fd09::1]:11", false),
+        (by_link(), None, FAMILY_4, "10.9.0.1:9", true),
+        (Origin::Constant(path_id), None, FAMILY_4, "10.9.0.1:11", false),
+        (Origin::Constant(path_id + 1), None, FAMILY_4, "10.9.0.1:11", true),
     ] {
-        // A counter that stands counts on.
-        pair.near.try_run("nft", "delete table inet poplin");
-        let ruleset = ruleset(from, vec![who], family);
-        assert_eq!(passes(&pair, &ruleset, to), is_passed, "{to}");
-        assert_eq!(counts(), u64::from(!is_passed), "{to}");
+        passes_and_counts(&pair, &ruleset(from, who, family), to, is_passed);
     }
+}
+
+/// What is not let through is counted.
+fn passes_and_counts(pair: &Pair, ruleset: &Ruleset, to: &str, is_passed: bool) {
+    // A counter that stands counts on.
+    pair.near.try_run("nft", "delete table inet poplin");
+    assert_eq!(passes(pair, ruleset, to), is_passed, "{to}");
+    let counted = pair.near.within(|| poplin_agent::kernel::counts().unwrap()[&name("it")].packets);
+    assert_eq!(counted, u64::from(!is_passed), "{to}");
+}
+
+/// Does this with a family's datagrams.
+fn datagrams(family: Atom, then: Then) -> Rule {
+    Rule { matches: vec![is(Field::Family, family), is(Field::Protocol, Atom::Octet(17))], counter: None, then }
 }
 
 /// Where a packet of a family is going.

@@ -49,13 +49,18 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     	}
 
     	map at-ports {
-    		type inet_service . mark . mark . mark . mark : verdict
-    		elements = { 1536 . 0x0000bb01 . 0x00000000 . 0x00000000 . 0x00000007 : return }
+    		type inet_proto . inet_service . ipv6_addr . ipv6_addr : verdict
+    		elements = { tcp . 443 . ::700:0:0:0 . ::6745:2301:efcd:ab89:0:0 : return }
+    	}
+
+    	map by-id {
+    		type mark . mark . mark . mark : counter
+    		elements = { 0x00000000 . 0x00000000 . 0x00000007 . 0x00000000 : "counted" }
     	}
 
     	map counters {
-    		type inet_service . mark . mark . mark . mark : counter
-    		elements = { 1536 . 0x0000bb01 . 0x00000000 . 0x00000000 . 0x00000007 : "counted" }
+    		type inet_proto . inet_service . ipv6_addr . ipv6_addr : counter
+    		elements = { tcp . 443 . ::700:0:0:0 . ::6745:2301:efcd:ab89:0:0 : "counted" }
     	}
 
     	map links {
@@ -64,8 +69,8 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     	}
 
     	map lists {
-    		type inet_proto . inet_service : mark . mark . mark
-    		elements = { tcp . 443 : 0x01234567 . 0x89abcdef . 0x00000000 }
+    		type inet_proto . inet_service . ipv6_addr : mark . mark . mark
+    		elements = { tcp . 443 . ::700:0:0:0 : 0x01234567 . 0x89abcdef . 0x00000000 }
     	}
 
     	map policies {
@@ -150,8 +155,12 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     	chain flattened {
     		meta nfproto ipv4 iifname vmap @policies
     		meta nfproto ipv4 iifname vmap @policies
-    		meta nfproto ipv4 counter name meta l4proto . th dport . iifname map @counters meta l4proto . th dport . iifname vmap @at-ports
+    		meta nfproto ipv6 counter name iifname map @by-id iifname vmap @policies
     		meta nfproto ipv6 iifname vmap @policies
+    		meta nfproto ipv4 counter name meta l4proto . th dport . iifname . iifname map @counters meta l4proto . th dport . iifname . iifname vmap @at-ports
+    		meta nfproto ipv4 counter name meta l4proto . th dport . iifname . iifname map @counters meta l4proto . th dport . iifname . iifname vmap @at-ports
+    		meta nfproto ipv4 counter name meta l4proto . th dport . iifname . iifname map @counters meta l4proto . th dport . iifname . iifname vmap @at-ports
+    		meta nfproto ipv4 counter name meta l4proto . th dport . iifname . iifname map @counters meta l4proto . th dport . iifname . iifname vmap @at-ports
     		counter name "counted" return
     		tcp dport vmap @ranges
     		th sport vmap @ranges
@@ -398,18 +407,23 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
     	}
 
     	map at-ports {
-    		type inet_service . mark . mark . mark . mark : verdict
-    		elements = { 1536 . 0x0000bb01 . 0x00000000 . 0x00000000 . 0x00000007 : return }
+    		type inet_proto . inet_service . ipv6_addr . ipv6_addr : verdict
+    		elements = { tcp . 443 . ::700:0:0:0 . ::6745:2301:efcd:ab89:0:0 : return }
+    	}
+
+    	map by-id {
+    		type mark . mark . mark . mark : counter
+    		elements = { 0x00000000 . 0x00000000 . 0x00000007 . 0x00000000 : "counted" }
     	}
 
     	map counters {
-    		type inet_service . mark . mark . mark . mark : counter
-    		elements = { 1536 . 0x0000bb01 . 0x00000000 . 0x00000000 . 0x00000007 : "counted" }
+    		type inet_proto . inet_service . ipv6_addr . ipv6_addr : counter
+    		elements = { tcp . 443 . ::700:0:0:0 . ::6745:2301:efcd:ab89:0:0 : "counted" }
     	}
 
     	map lists {
-    		type inet_proto . inet_service : mark . mark . mark
-    		elements = { tcp . 443 : 0x01234567 . 0x89abcdef . 0x00000000 }
+    		type inet_proto . inet_service . ipv6_addr : mark . mark . mark
+    		elements = { tcp . 443 . ::700:0:0:0 : 0x01234567 . 0x89abcdef . 0x00000000 }
     	}
 
     	map sockets-at4 {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::condition::{equals, is_of, look_up, member, when, within};
-use super::dispatch::{dispatch, sources_name};
+use super::dispatch::{self, sources_name};
 use super::published::to_itself;
 use crate::gate::Lane;
 use crate::host::{Settings, WorkloadToHost};
@@ -240,13 +240,13 @@ fn policy_or_drop(direction: Direction) -> Vec<Rule> {
     let is_invalid = Match::Conntrack(ConntrackStates { invalid: true, ..Default::default() });
     let is_tcp = equals(Field::Protocol, Atom::Octet(TCP));
     let is_no_syn = Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true };
-    vec![
+    let mut rules = vec![
         when(vec![is_invalid], Verdict::Goto(invalid(direction))),
         when(vec![is_tcp, is_no_syn], Verdict::Goto(mid_stream(direction))),
-        look_up(Vec::new(), dispatch(direction)),
-        log(Place::NoPolicy(direction)),
-        drop(),
-    ]
+    ];
+    rules.extend(dispatch::rules(direction));
+    rules.extend([log(Place::NoPolicy(direction)), drop()]);
+    rules
 }
 
 fn neighbour_discovery(and: Vec<Match>) -> Rule {

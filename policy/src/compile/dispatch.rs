@@ -2,16 +2,19 @@
 //!
 //! Interfaces come and go every second, paths seldom: the first step's map changes with an interface by one element, and
 //! the second's stays. A map from name to chain directly costs milliseconds a change where there are thousands of chains.
-//! An interface that is not in the first map finds no chain, and the rule after the dispatch drops.
+//! What holds at the packet's port is looked up by that id before the second step, in [`ports`].
+//! An interface that is not in the first map finds no path, and the rule after the dispatch drops.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::condition::look_up;
 use super::name::{id_key, id_of};
+use super::ports;
 use crate::edit::Edited;
 use crate::model::{Direction, IpVersion};
 use crate::ruleset::{
-    Atom, Datatype, Dispatch as Steps, Element, Field, Form, Interface, Map, MapElements, Name, Origin, Set, Then,
-    Verdict,
+    Atom, Datatype, Dispatch as Steps, Element, Field, Form, Interface, Map, MapElements, Name, Origin, Rule, Set,
+    Then, Verdict,
 };
 
 /// Where each local interface's packets of one direction go.
@@ -26,9 +29,11 @@ impl Dispatch {
         let key = vec![Datatype::Interface];
         let ids = Map { key, form: Form::Hash, elements: MapElements::Ids(BTreeMap::new()) };
         edited.set_map(&ids_name(direction), Some(ids));
-        let dispatch = Self { direction };
-        dispatch.set_paths([].iter(), edited);
-        dispatch
+        edited.set_map(&verdicts_name(direction), Some(by_id([].iter())));
+        for (name, map) in ports::nothing(direction) {
+            edited.set_map(&name, Some(map));
+        }
+        Self { direction }
     }
 
     /// Sends an interface's packets along a path that stands, or nowhere.
@@ -37,31 +42,33 @@ impl Dispatch {
         edited.set_id(&ids_name(self.direction), key, path.map(id_of));
     }
 
-    /// These are the paths that stand.
-    pub(super) fn set_paths<'a>(&self, paths: impl Iterator<Item = &'a Name>, edited: &mut Edited) {
-        edited.set_map(&verdicts_name(self.direction), Some(by_id(paths)));
+    /// A path stands, and this becomes of what nothing holds for at its port; or it does not stand any more.
+    pub(super) fn set_path(&self, path: &Name, entry: Option<Verdict>, edited: &mut Edited) {
+        edited.set_verdict(&verdicts_name(self.direction), id_key(id_of(path)), entry);
     }
 }
 
-/// The map from each path's id to the path.
+/// The map from each path's id to the chain it begins with.
 pub(super) fn by_id<'a>(paths: impl Iterator<Item = &'a Name>) -> Map {
     let elements = paths.map(|path| (id_key(id_of(path)), Verdict::Goto(path.clone())));
     Map { key: vec![Datatype::Id], form: Form::Hash, elements: MapElements::Verdicts(elements.collect()) }
 }
 
-/// The dispatch itself.
-pub(super) fn dispatch(direction: Direction) -> Then {
+/// The rules that settle a packet by its interface's path: at its port, and what is left by the rest.
+pub(super) fn rules(direction: Direction) -> Vec<Rule> {
     let field = match direction {
         Direction::Egress => Field::InterfaceIn,
         Direction::Ingress => Field::InterfaceOut,
     };
-    steps(field, ids_name(direction), verdicts_name(direction))
+    let path = Origin::Fields { fields: vec![field], ids: ids_name(direction) };
+    let rest = look_up(Vec::new(), steps(field, ids_name(direction), verdicts_name(direction)));
+    ports::all_rules(direction, &path).into_iter().chain([rest]).collect()
 }
 
 /// From a field to an id, and from that to a path.
 pub(super) fn steps(field: Field, ids: Name, verdicts: Name) -> Then {
     let from = Origin::Fields { fields: vec![field], ids };
-    Then::Dispatch(Steps { from, and: None, at: Vec::new(), counters: None, verdicts })
+    Then::Dispatch(Steps { from, and: None, counters: None, verdicts })
 }
 
 /// Name of the set of (interface, address) pairs that are no spoof.

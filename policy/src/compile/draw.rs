@@ -6,18 +6,18 @@
 
 use std::collections::BTreeSet;
 
-use super::answer::{self, Answers, MapNames};
+use super::answer::{Answers, MapNames};
 use super::condition::{look_up, when};
 use super::linear::{is_linear, linear};
-use super::list::{Act, Entry, List, Settled};
+use super::list::{Act, Entry, List, OPEN, Settled, answer};
 use super::name::hash_of;
 use super::node::{Blueprint, Drawing, Form};
 use super::outcome::{Outcome, outcome};
 use super::question::Question;
-use super::table::{entry_id, who_name};
+use super::table::who_name;
 use super::traffic::Piece;
 use super::who::Ends;
-use crate::model::IpVersion;
+use crate::model::{Direction, IpVersion};
 use crate::ruleset::{
     Atom, Counter, Datatype, Dispatch, Element, Field, Form as SetForm, Map, MapElements, Name, Origin, Rule, Then,
     Verdict,
@@ -53,6 +53,8 @@ struct Chain {
     names: MapNames,
     /// What stands for the list's questions where owners are looked up.
     id: u64,
+    /// Whether its answers differ from the other family's; see [`Shape`](super::list::Shape).
+    is_apart: bool,
     asking: Asking,
 }
 
@@ -69,10 +71,10 @@ pub(super) struct Asked {
     /// What stands for its questions where owners are looked up.
     pub(super) id: u64,
     pub(super) tables: BTreeSet<Question>,
-    /// What is asked for each family, and where the answers lead.
-    pub(super) lists: Vec<(IpVersion, Vec<(u64, Outcome)>)>,
-    /// Where packets go whose owner tells nothing.
-    pub(super) rest: Verdict,
+    /// Where the answers of both families lead; none if nobody is asked.
+    pub(super) answers: Vec<(u64, Outcome)>,
+    /// What becomes of packets whose owner tells nothing.
+    pub(super) rest: Outcome,
 }
 
 /// The verdict that leads to a list.
@@ -81,12 +83,12 @@ pub(super) fn list(list: &List, drawing: &mut Drawing<'_>) -> Verdict {
         return outcome(&settled, list.direction, drawing).alone(drawing);
     }
     let name = Drawing::name(&format!("list{}", list.family.digit()), &(list, places(list, drawing)));
-    let id = hash_of(&list.shape());
-    let chain = Chain { names: MapNames::of(&name, None), id, asking: Asking::Here };
+    let id = hash_of(&list.shape(false));
+    let chain = Chain { names: MapNames::of(&name), id, is_apart: false, asking: Asking::Here };
     let half = of_list(list, &chain, drawing);
     drawing.draw(name, |_| {
         let end = half.end.rule();
-        blueprint([(half, chain.names)], vec![end])
+        blueprint(chain.names, [half], vec![end])
     })
 }
 
@@ -96,24 +98,30 @@ pub(super) fn pair(pieces: [&Piece; 2], drawing: &mut Drawing<'_>) -> Verdict {
 }
 
 /// What is found of a port that is looked up by itself.
-pub(super) fn found(pieces: [&Piece; 2], drawing: &mut Drawing<'_>) -> Found {
+pub(super) fn found(pieces: [&Piece; 2], direction: Direction, drawing: &mut Drawing<'_>) -> Found {
     if let [Piece::List(four), Piece::List(six)] = pieces
         && let Some(settled) = four.constant().filter(|settled| Some(settled) == six.constant().as_ref())
     {
-        return Found::Settled(outcome(&settled, four.direction, drawing).in_maps(&settled));
+        return Found::Settled(outcome(&settled, direction, drawing).in_maps(&settled));
     }
     let id = questions(pieces);
-    let (mut tables, mut lists) = (BTreeSet::new(), Vec::new());
-    for list in pieces.into_iter().filter_map(mapped_list).filter(|list| list.asks_whose()) {
-        tables.insert(Question::Who(id, list.shape()));
-        lists.push((list.family, outcomes(list, drawing)));
+    let (mut tables, mut answers) = (BTreeSet::new(), Vec::new());
+    for (piece, is_apart) in pieces.into_iter().zip(are_apart(pieces)) {
+        let Some(list) = mapped_list(piece).filter(|list| list.asks_whose()) else { continue };
+        tables.insert(Question::Who(id, list.shape(is_apart)));
+        answers.extend(outcomes(list, is_apart, drawing));
     }
-    Found::List(Asked { id, tables, lists, rest: joined("rest", pieces, Asking::Before, drawing) })
+    // Where something is looked up it is counted, and if as nothing yet.
+    outcome(&Settled::Open, direction, drawing);
+    let rest = Outcome::at(joined("rest", pieces, Asking::Before, drawing)).in_maps(&Settled::Open);
+    Found::List(Asked { id, tables, answers, rest })
 }
 
 /// What stands for the questions of a piece for each family.
 fn questions(pieces: [&Piece; 2]) -> u64 {
-    hash_of(&pieces.map(|piece| mapped_list(piece).map(List::shape)))
+    let [four, six] = are_apart(pieces);
+    let shape = |piece, is_apart| mapped_list(piece).map(|list| list.shape(is_apart));
+    hash_of(&[shape(pieces[0], four), shape(pieces[1], six)])
 }
 
 /// The list that is looked up, if it is one.
@@ -127,9 +135,8 @@ fn mapped_list(piece: &Piece) -> Option<&List> {
 fn joined(kind: &str, pieces: [&Piece; 2], asking: Asking, drawing: &mut Drawing<'_>) -> Verdict {
     let name = Drawing::name(kind, &(pieces, pieces.map(|piece| piece_places(piece, drawing))));
     let id = questions(pieces);
-    let is_apart = means_two(pieces);
-    let halves = [IpVersion::V4, IpVersion::V6].map(|family| MapNames::of(&name, is_apart.then_some(family)));
-    let [four, six] = halves.map(|names| Chain { names, id, asking });
+    let names = MapNames::of(&name);
+    let [four, six] = are_apart(pieces).map(|is_apart| Chain { names: names.clone(), id, is_apart, asking });
     let [of_four, of_six] = pieces;
     let halves = [of_piece(of_four, &four, drawing), of_piece(of_six, &six, drawing)];
     let ends = [&halves[0].end, &halves[1].end];
@@ -140,15 +147,14 @@ fn joined(kind: &str, pieces: [&Piece; 2], asking: Asking, drawing: &mut Drawing
     let last = ends[1].rule();
     let of_four = Rule { matches: vec![IpVersion::V4.is_it()], ..ends[0].rule() };
     let ends = if is_one { vec![last] } else { vec![of_four, last] };
-    let [half_four, half_six] = halves;
-    drawing.draw(name, |_| blueprint([(half_four, four.names), (half_six, six.names)], ends))
+    drawing.draw(name, |_| blueprint(names, halves, ends))
 }
 
-/// Whether an answer may mean one thing for one family and another for the other.
-fn means_two(pieces: [&Piece; 2]) -> bool {
+/// Of IPv4's list and IPv6's, whose answers are not to be taken for those of the other: IPv6's, if an entry of the same place does something else.
+fn are_apart(pieces: [&Piece; 2]) -> [bool; 2] {
     let acts = |piece| mapped_list(piece).map(|list| list.entries.iter().map(|entry| &entry.act).collect::<Vec<_>>());
     let [four, six] = pieces.map(acts);
-    four.zip(six).is_some_and(|(four, six)| four != six)
+    [false, four.zip(six).is_some_and(|(four, six)| four != six)]
 }
 
 /// Which entries are asked where an address lies: with that, and the piece itself, what is drawn of it is settled.
@@ -159,29 +165,17 @@ pub(super) fn piece_places(piece: &Piece, drawing: &mut Drawing<'_>) -> Vec<bool
     }
 }
 
-fn blueprint(halves: impl IntoIterator<Item = (Half, MapNames)>, ends: Vec<Rule>) -> Blueprint {
-    let mut blueprint = Blueprint {
-        rules: Vec::new(),
-        maps: Vec::new(),
-        tables: BTreeSet::new(),
-        below: BTreeSet::new(),
-        form: Form::Outcome,
-        counts: None,
-    };
-    let mut answers: Vec<(MapNames, Answers)> = Vec::new();
-    for (half, names) in halves {
+fn blueprint(names: MapNames, halves: impl IntoIterator<Item = Half>, ends: Vec<Rule>) -> Blueprint {
+    let mut blueprint = Blueprint::of(Form::Outcome);
+    let mut answers = Answers::default();
+    for half in halves {
         blueprint.rules.extend(half.rules);
         blueprint.tables.extend(half.tables);
         blueprint.form = blueprint.form.max(half.form);
         blueprint.below.extend(half.answers.nodes().cloned());
-        match answers.last_mut() {
-            Some((known, joined)) if *known == names => {
-                joined.join(half.answers).expect("families share maps only if every answer means the same for both");
-            }
-            _ => answers.push((names, half.answers)),
-        }
+        answers.join(half.answers);
     }
-    blueprint.maps.extend(answers.into_iter().flat_map(|(names, answers)| answers.maps(&names, &[])));
+    blueprint.maps.extend(answers.maps(names));
     blueprint.rules.extend(ends);
     blueprint.below.extend(blueprint.rules.iter().flat_map(nodes));
     blueprint
@@ -196,7 +190,8 @@ fn nodes(rule: &Rule) -> impl Iterator<Item = Name> {
         | Then::SourceNat(_)
         | Then::DestinationNat { .. }
         | Then::Lookup { .. }
-        | Then::Dispatch(_) => None,
+        | Then::Dispatch(_)
+        | Then::AtPort(_) => None,
     };
     let counter = match &rule.counter {
         Some(Counter::Named(name)) => Some(name.clone()),
@@ -235,12 +230,12 @@ pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing:
         // Every port is in the map; what has none, for it is cut short, is dropped.
         let found = look_up(Vec::new(), Then::Lookup { fields: vec![field], map: name.clone() });
         let rules = vec![found, when(Vec::new(), Verdict::Drop)];
-        Blueprint { rules, maps: vec![(name, map)], tables: BTreeSet::new(), below, form, counts: None }
+        Blueprint { rules, maps: vec![(name, map)], below, ..Blueprint::of(form) }
     })
 }
 
 fn mapped(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
-    let shape = list.shape();
+    let shape = list.shape(chain.is_apart);
     let stranger = list.settled(shape.settles_strangers());
     let mut half = Half::certain(outcome(&stranger, list.direction, drawing));
     half.form = Form::Mapped;
@@ -257,27 +252,28 @@ fn mapped(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
     }
     for (from, and) in steps {
         let MapNames { counters, verdicts } = chain.names.clone();
-        let then = Then::Dispatch(Dispatch { from, and, at: Vec::new(), counters: Some(counters), verdicts });
+        let then = Then::Dispatch(Dispatch { from, and, counters: Some(counters), verdicts });
         half.rules.push(look_up(vec![list.family.is_it()], then));
     }
     if !half.rules.is_empty() {
-        for (answer, outcome) in outcomes(list, drawing) {
-            half.answers.add(&[], answer, &outcome);
+        for (answer, outcome) in outcomes(list, chain.is_apart, drawing) {
+            half.answers.add(answer, &outcome);
         }
     }
     half
 }
 
 /// Where the answers of a list's entries lead, and that of what none of them settles.
-fn outcomes(list: &List, drawing: &mut Drawing<'_>) -> Vec<(u64, Outcome)> {
+fn outcomes(list: &List, is_apart: bool, drawing: &mut Drawing<'_>) -> Vec<(u64, Outcome)> {
     let settled = (0u32..).zip(&list.entries).filter_map(|(index, entry)| match &entry.act {
-        Act::Settle(settled) => Some((entry_id(index), settled)),
+        Act::Settle(settled) => Some((index, settled)),
         Act::Pass | Act::Log(_) => None,
     });
-    let open = list.can_end_open().then_some((answer::OPEN, &Settled::Open));
-    let unasked = list.settles_unasked().map(entry_id);
-    let all = settled.chain(open).filter(|(id, _)| Some(*id) != unasked);
-    all.map(|(id, settled)| (id, outcome(settled, list.direction, drawing).in_maps(settled))).collect()
+    let open = list.can_end_open().then_some((OPEN, &Settled::Open));
+    let unasked = list.settles_unasked();
+    let all = settled.chain(open).filter(|(entry, _)| Some(*entry) != unasked);
+    let mut led = |settled: &Settled| outcome(settled, list.direction, drawing).in_maps(settled);
+    all.map(|(entry, settled)| (answer(entry, is_apart), led(settled))).collect()
 }
 
 /// For each entry, whether it matters where an address lies. Labels matter only as long as some address set has them.

@@ -60,6 +60,8 @@ pub(super) struct Shape {
     pub(super) family: IpVersion,
     /// One for each entry of a list in which none only logs.
     pub(super) questions: Vec<Question>,
+    /// Whether what it answers must not be taken for an answer of the other family's list, with whose answers it shares maps.
+    pub(super) is_apart: bool,
 }
 
 /// Whom an entry fits.
@@ -71,7 +73,18 @@ pub(super) struct Question {
     pub(super) tier: usize,
 }
 
+/// The answer that stands for an entry which settles a packet, or for [`OPEN`].
+pub(super) fn answer(entry: u32, is_apart: bool) -> u64 {
+    let apart = u64::from(is_apart);
+    if entry == OPEN { u64::MAX - apart } else { u64::from(entry) + 1 + (apart << u32::BITS) }
+}
+
 impl Shape {
+    /// The answer that stands for an entry, or for [`OPEN`].
+    pub(super) fn answer(&self, entry: u32) -> u64 {
+        answer(entry, self.is_apart)
+    }
+
     /// The entry that settles strangers, who are no endpoint and in no prefix that is named; or [`OPEN`]. It does not depend on who is
     /// there.
     pub(super) fn settles_strangers(&self) -> u32 {
@@ -143,7 +156,7 @@ impl List {
     }
 
     /// What it asks, whatever comes of the answers.
-    pub(super) fn shape(&self) -> Shape {
+    pub(super) fn shape(&self, is_apart: bool) -> Shape {
         let ask = |entry: &Entry| {
             let passes = match entry.act {
                 Act::Settle(_) => Some(false),
@@ -153,7 +166,7 @@ impl List {
             let question = |passes| Question { who: entry.who.peer.clone(), passes, tier: entry.tier };
             passes.map(question)
         };
-        Shape { family: self.family, questions: self.entries.iter().filter_map(ask).collect() }
+        Shape { family: self.family, questions: self.entries.iter().filter_map(ask).collect(), is_apart }
     }
 
     /// What an entry settles; nothing stands in the way of what is [`OPEN`].
@@ -170,7 +183,7 @@ impl List {
         let mut peers = self.entries.iter().map(|entry| &entry.who.peer);
         let excludes =
             |who: &Who| who.not_select.is_some() || who.outside || who.ports.iter().any(|(_, is_wanted)| !is_wanted);
-        let stranger = self.shape().settles_strangers();
+        let stranger = self.shape(false).settles_strangers();
         let is_certain = self.entries.get(stranger as usize).is_none_or(Entry::is_certain);
         (is_certain && !peers.any(|who| excludes(who))).then_some(stranger)
     }

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dispatch::sources_name;
 use super::family::address_atom;
+use super::front::Start;
 use super::node::{Blueprint, Drawing, Nodes};
 use super::path::Path;
+use super::ports::Ports;
 use super::question::Question;
 use super::table::{Ground, Tables};
 use super::{Compiler, DIRECTIONS};
 use crate::model::{Direction, Endpoint, IpVersion, NamedPort, Policy, QualifiedName, Selection};
-use crate::ruleset::{Atom, Chain, Element, Interface, Name};
+use crate::ruleset::{Atom, Chain, Element, Interface, Name, Verdict};
 
 /// An endpoint of this host.
 #[derive(Clone, Debug)]
@@ -40,9 +42,11 @@ pub(super) struct PathState {
     pub(super) is_stale: bool,
     /// The selections it asks about, and whether any address set was selected when it was drawn.
     pub(super) places: BTreeMap<Selection, bool>,
+    /// Where packets come upon it.
+    pub(super) entry: Verdict,
+    ports: Option<Ports>,
     below: BTreeSet<Name>,
     tables: Vec<Name>,
-    maps: Vec<Name>,
 }
 
 impl Compiler {
@@ -104,7 +108,8 @@ impl Compiler {
             let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
             let mut ground = Ground { world, places, population, edited };
             drawn.stand(&mut paths[index], &path_name, nodes, tables, &mut ground);
-            self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
+            let entry = &self.paths[index][&path_name].entry;
+            self.dispatch[index].set_path(&path_name, Some(entry.clone()), &mut self.edited);
         }
         self.move_to(name, index, Some(path_name));
     }
@@ -133,13 +138,13 @@ impl Compiler {
         let state = paths[index].remove(name).expect("a path that is left stands");
         let mut ground = Ground { world, places, population, edited };
         state.end(name, nodes, tables, &mut ground);
-        self.dispatch[index].set_paths(self.paths[index].keys(), &mut self.edited);
+        self.dispatch[index].set_path(name, None, &mut self.edited);
     }
 }
 
 /// A path that is drawn and does not stand yet.
 pub(super) struct Drawn {
-    first: Blueprint,
+    start: Start,
     blueprints: BTreeMap<Name, Blueprint>,
     places: BTreeMap<Selection, bool>,
     policies: BTreeSet<QualifiedName>,
@@ -148,9 +153,9 @@ pub(super) struct Drawn {
 
 impl Drawn {
     pub(super) fn of(path: &Path<'_>, name: &Name, known: &[NamedPort], mut drawing: Drawing<'_>) -> Self {
-        let first = path.draw(name, known, &mut drawing);
+        let start = path.draw(name, known, &mut drawing);
         let Drawing { blueprints, places, .. } = drawing;
-        Self { first, blueprints, places, policies: path.policies(), asks_for_names: path.asks_for_names() }
+        Self { start, blueprints, places, policies: path.policies(), asks_for_names: path.asks_for_names() }
     }
 
     /// Makes it stand, in the place of what was called so before. Who uses it is as it was.
@@ -162,18 +167,18 @@ impl Drawn {
         tables: &mut Tables,
         ground: &mut Ground<'_>,
     ) {
-        let Self { first, blueprints, places, policies, asks_for_names } = self;
+        let Self { start: Start { entry, blueprint: first }, blueprints, places, policies, asks_for_names } = self;
         for below in &first.below {
             nodes.acquire(below, &blueprints, tables, ground);
         }
         for question in &first.tables {
             tables.acquire(question, ground);
         }
-        ground.edited.set_chain(name, Some(Chain { hook: None, rules: first.rules }));
+        let chain = (!first.rules.is_empty()).then_some(Chain { hook: None, rules: first.rules });
+        ground.edited.set_chain(name, chain);
         let former = paths.remove(name);
-        let kept: BTreeSet<&Name> = first.maps.iter().map(|(name, _)| name).collect();
-        for map in former.iter().flat_map(|state| &state.maps).filter(|map| !kept.contains(map)) {
-            ground.edited.set_map(map, None);
+        if let Some(ports) = &first.ports {
+            ports.put(former.as_ref().and_then(|state| state.ports.as_ref()), ground.edited);
         }
         let state = PathState {
             uses: former.as_ref().map_or(0, |state| state.uses),
@@ -181,14 +186,12 @@ impl Drawn {
             asks_for_names,
             is_stale: false,
             places,
+            entry,
+            ports: first.ports,
             below: first.below,
             tables: first.tables.iter().map(Question::name).collect(),
-            maps: first.maps.iter().map(|(name, _)| name.clone()).collect(),
         };
         paths.insert(name.clone(), state);
-        for (map_name, map) in first.maps {
-            ground.edited.set_map(&map_name, Some(map));
-        }
         if let Some(state) = former {
             state.release(nodes, tables, ground);
         }
@@ -199,8 +202,8 @@ impl PathState {
     /// Nobody takes it any more.
     pub(super) fn end(self, name: &Name, nodes: &mut Nodes, tables: &mut Tables, ground: &mut Ground<'_>) {
         ground.edited.set_chain(name, None);
-        for map in &self.maps {
-            ground.edited.set_map(map, None);
+        if let Some(ports) = &self.ports {
+            ports.end(ground.edited);
         }
         self.release(nodes, tables, ground);
     }

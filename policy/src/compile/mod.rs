@@ -7,18 +7,18 @@
 //! ```text
 //! prerouting ── spoofed? ── drop
 //! forward ── established ── accept
-//!    ├─ in by ours ── from-workload ── interface → id → egress-…
-//!    └─ out by ours ── to-workload ─── interface → id → ingress-…
+//!    ├─ in by ours ── from-workload ── interface → path ── as below, its egress
+//!    └─ out by ours ── to-workload ─── interface → path ── as below, its ingress
 //! input ── in by ours ── from-workload, as above ── then what workload_to_host says
 //! published-in, published-out ── to this host ── protocol . port → a container's address . port (see [`nat`](crate::nat))
 //! outgoing ── to the inside ── accept ── source → what its pool asks for (see [`nat`](crate::nat))
 //! host-… ── known ── accept, failsafe ports ── accept ── interface → id → a path of the lane (see [`gate`](crate::gate))
 //!
-//! ingress-… (a path: one endpoint's governing policies of all tiers, flattened)
-//!    protocol . port → questions ──┬─ who4: questions . address → answer
-//!                                  │     protocol . port . answer → counter, and verdict: return, or goto rule-… (tells, drops)
-//!                                  └─ rest-…: address → answer, by where it lies ──→ the same
-//!    protocol, or none ────────────── list-…: the same look-ups
+//! a path: one endpoint's governing policies of all tiers, flattened; a few elements of maps that all paths share
+//!    protocol . port . path → questions ──┬─ who4: questions . address → answer
+//!                                         │     protocol . port . path . answer → counter, and verdict: return, or goto rule-… (tells, drops)
+//!                                         └─ rest-…: address → answer, by where it lies ──→ counter, and verdict
+//!    path ── protocol, or none ────────────── list-…: the same look-ups
 //! ```
 //! A packet pays for these look-ups and not for rules. What changes often costs least: an endpoint that comes, goes or is labelled
 //! changes elements of sets and maps only, a policy that changes redraws the paths it stands in.
@@ -45,6 +45,7 @@ mod part;
 mod path;
 mod places;
 mod population;
+mod ports;
 mod published;
 mod question;
 mod range;

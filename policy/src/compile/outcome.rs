@@ -48,11 +48,8 @@ impl Outcome {
         let name = Drawing::name("count", counter);
         drawing.draw(name, |_| Blueprint {
             rules: vec![self.rule()],
-            maps: Vec::new(),
-            tables: BTreeSet::new(),
             below: BTreeSet::from([counter.clone()]),
-            form: Form::Count,
-            counts: None,
+            ..Blueprint::of(Form::Count)
         })
     }
 }
@@ -62,14 +59,8 @@ pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Dra
     let name = name(settled, direction);
     let rules = rules(settled, direction, &name);
     let verdict = if rules.is_empty() { Verdict::Return } else { Verdict::Goto(name.clone()) };
-    drawing.draw(name.clone(), |_| Blueprint {
-        rules,
-        maps: Vec::new(),
-        tables: BTreeSet::new(),
-        below: BTreeSet::new(),
-        form: Form::Outcome,
-        counts: counted(settled, direction),
-    });
+    let counts = counted(settled, direction);
+    drawing.draw(name.clone(), |_| Blueprint { rules, counts, ..Blueprint::of(Form::Outcome) });
     Outcome { counter: (*settled != Settled::Open).then_some(name), verdict }
 }
 

@@ -9,11 +9,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::clause::{Clause, Own};
-use super::condition::when;
 use super::draw::piece_places;
-use super::front::front;
+use super::front::{Front, Start};
 use super::list::{Act, Settled};
-use super::node::{Blueprint, Drawing};
+use super::node::Drawing;
 use super::traffic::{Cutter, Pieces};
 use crate::gate::{Lane, Traveller};
 use crate::matching::peers_fit;
@@ -21,7 +20,7 @@ use crate::model::{
     Action, DefaultAction, Direction, Endpoint, IpVersion, Mode, NamedPort, Order, Policy, PortMatch, PortSide,
     QualifiedName, Rule, Tier,
 };
-use crate::ruleset::{Name, Verdict};
+use crate::ruleset::Name;
 use crate::verdict::RuleName;
 use crate::world::{End, World};
 
@@ -110,20 +109,28 @@ impl<'w> Path<'w> {
         })
     }
 
-    /// Draws its first chain and all it leads to.
-    pub(super) fn draw(&self, name: &Name, known: &[NamedPort], drawing: &mut Drawing<'_>) -> Blueprint {
+    /// Draws where it begins and all it leads to.
+    pub(super) fn draw(&self, name: &Name, known: &[NamedPort], drawing: &mut Drawing<'_>) -> Start {
         let direction = self.traveller.direction();
-        let mut drawn = front(name, direction, &self.families(&self.clauses(false), known), drawing);
-        if self.is_staged() {
-            let families = self.families(&self.clauses(true), known);
-            let places: Vec<_> =
-                families.iter().flat_map(Pieces::all).map(|piece| piece_places(&piece, drawing)).collect();
-            let shadow = Drawing::name("shadow", &(&families, places));
-            drawing.draw(shadow.clone(), |drawing| front(&shadow, direction, &families, drawing));
-            drawn.rules.insert(0, when(Vec::new(), Verdict::Jump(shadow.clone())));
-            drawn.below.insert(shadow);
+        let front = Front::new(direction, &self.families(&self.clauses(false), known), drawing);
+        match self.traveller {
+            _ if self.is_staged() => {
+                let shadow = self.draw_shadow(known, drawing);
+                front.chain(name, Some(&shadow), drawing)
+            }
+            Traveller::Workload(_) => front.bare(name, drawing),
+            Traveller::Host(_) => front.chain(name, None, drawing),
         }
-        drawn
+    }
+
+    /// The chain that counts what staged policies would do.
+    fn draw_shadow(&self, known: &[NamedPort], drawing: &mut Drawing<'_>) -> Name {
+        let families = self.families(&self.clauses(true), known);
+        let places: Vec<_> = families.iter().flat_map(Pieces::all).map(|piece| piece_places(&piece, drawing)).collect();
+        let shadow = Drawing::name("shadow", &(&families, places));
+        let front = Front::new(self.traveller.direction(), &families, drawing);
+        drawing.draw(shadow.clone(), |drawing| front.chain(&shadow, None, drawing).blueprint);
+        shadow
     }
 
     fn families(&self, clauses: &[Clause<'_>], known: &[NamedPort]) -> [Pieces; 2] {

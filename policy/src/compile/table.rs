@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
 
-use super::answer;
 use super::family::{address_atom, bits_of};
-use super::list::OPEN;
 use super::lookup::{Lookup, labelled, named};
 use super::places::Places;
 use super::population::{Move, Population};
@@ -30,11 +28,6 @@ pub(super) fn who_name(family: IpVersion) -> Name {
 /// A family's map from lists and endpoints' addresses to what settles them, empty.
 pub(super) fn nobody(family: IpVersion) -> Map {
     Map { key: vec![Datatype::Id, family.datatype()], form: Form::Hash, elements: MapElements::Ids(BTreeMap::new()) }
-}
-
-/// The answer that stands for an entry which settles a packet, or for none.
-pub(super) fn entry_id(entry: u32) -> u64 {
-    if entry == OPEN { answer::OPEN } else { u64::from(entry) + 1 }
 }
 
 #[derive(Clone, Debug)]
@@ -215,7 +208,7 @@ impl Table {
             }
             Question::Where(shape) => {
                 let intervals = self.lookup().intervals(family, shape.settles_strangers());
-                let ids = intervals.into_iter().map(|(range, entry)| (element(&range, family), entry_id(entry)));
+                let ids = intervals.into_iter().map(|(range, entry)| (element(&range, family), shape.answer(entry)));
                 let elements = MapElements::Ids(ids.collect());
                 let map = Map { key: vec![family.datatype()], form: Form::Interval, elements };
                 ground.edited.set_map(name, Some(map));
@@ -271,10 +264,10 @@ impl Table {
                 population.admitted(class_id).contains(&population.asked(selection)).then_some(0)
             }
             Question::Ports(port, _) => population.class_ports(class_id).contains(port).then_some(0),
-            Question::Who(..) => {
+            Question::Who(_, shape) => {
                 let settled = self.lookup().settle(population.someone(bits, class));
                 let as_stranger = self.lookup().settle(population.someone(bits, None));
-                (settled != as_stranger).then(|| entry_id(settled))
+                (settled != as_stranger).then(|| shape.answer(settled))
             }
             Question::Labelled(..) | Question::Named(..) | Question::Ranges(..) | Question::Where(_) => None,
         }

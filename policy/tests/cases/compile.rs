@@ -8,7 +8,7 @@ use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::model::{Action, DefaultAction, Peers};
 use poplin_policy::nat::{Edge, Outgoing, Pool, Publication};
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Interface, Name, Ruleset, SourceNat};
+use poplin_policy::ruleset::{HookPoint, Interface, MapElements, Name, Ruleset, SourceNat};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
 use poplin_policy::world::World;
 
@@ -190,6 +190,12 @@ fn a_thousand_policies_for_a_thousand_endpoints_stand_side_by_side() {
     let names: Vec<&str> = world.endpoints.keys().map(String::as_str).collect();
     let rules = compile(&world, &host(&names));
 
-    let paths = rules.chains.keys().filter(|name| name.as_str().starts_with("ingress-")).count();
-    assert_eq!(paths, 1000 + 2, "one a policy, and those for packets that begin no flow");
+    let elements = |map: &str| match &rules.maps[&Name::new(map)].elements {
+        MapElements::Ids(ids) => ids.len(),
+        MapElements::Verdicts(verdicts) => verdicts.len(),
+        other => panic!("{map} holds {other:?}"),
+    };
+    assert_eq!(["ingress-chains", "ingress-questions", "ingress-verdicts", "who4"].map(elements), [1000; 4]);
+    let chains = rules.chains.len() + rules.maps.len();
+    assert!(chains < 50, "paths are elements, and {chains} chains and maps stand");
 }

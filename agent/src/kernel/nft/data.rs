@@ -97,7 +97,7 @@ pub(super) fn socket(socket: SocketAddr) -> Key {
     key(&[address, Atom::Port(socket.port())])
 }
 
-/// An id as a key: nought comes first, for the reason told at [`super::expression::dispatch`].
+/// An id as a key: nought comes first, for the reason told in [`super::steps`].
 fn id_key(id: u64) -> [u8; ID_KEY_OCTETS] {
     let mut key = [0; ID_KEY_OCTETS];
     key[REGISTER_OCTETS..].copy_from_slice(&self::id(id));

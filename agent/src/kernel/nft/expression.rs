@@ -3,7 +3,7 @@
 //! In: what to load, compare or look up. Out: one `NFTA_LIST_ELEM`. Knows nothing of matches and rules.
 //! Header: linux/netfilter/nf_tables.h, the attributes of each expression.
 
-use poplin_policy::ruleset::{ConntrackStates, Dispatch, Field, Log, Name, Origin, Verdict};
+use poplin_policy::ruleset::{ConntrackStates, Field, Log, Name, Verdict};
 
 use super::super::wire::Writer;
 use super::counter;
@@ -15,7 +15,7 @@ pub(super) fn load(out: &mut Writer, fields: &[Field]) {
     load_from(out, fields, NFT_REG32_00);
 }
 
-fn load_from(out: &mut Writer, fields: &[Field], mut register: u32) {
+pub(super) fn load_from(out: &mut Writer, fields: &[Field], mut register: u32) {
     for field in fields {
         load_one(out, *field, register);
         let registers = data::octets_of(field.datatype()).div_ceil(REGISTER_OCTETS);
@@ -23,7 +23,7 @@ fn load_from(out: &mut Writer, fields: &[Field], mut register: u32) {
     }
 }
 
-fn load_one(out: &mut Writer, field: Field, register: u32) {
+pub(super) fn load_one(out: &mut Writer, field: Field, register: u32) {
     match place(field) {
         Place::Meta(key) => {
             expression(out, "meta", |out| {
@@ -131,60 +131,6 @@ pub(super) fn look_up_verdict(out: &mut Writer, map: &Name) {
     lookup(out, map, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT));
 }
 
-/// Finds an id, does what maps say of it, and goes on if one of them says nothing.
-///
-/// nft 1.0.6 aborts on a lookup of what another lookup left in a register (netlink_delinearize.c, `netlink_parse_lookup`: it takes such
-/// a value to have no length; bug 1736 of bugzilla.netfilter.org), and so does every `nft list ruleset` on the host. It does not see, though, that one value covers
-/// another. So an id's key begins one register before the id, where nft still sees a value as long as the key: an interface's name, loaded
-/// for its eyes alone.
-/// ```text
-/// register       0     1     2     3     4     5     6     7 … 10   11 …
-/// load                             p     o     p     7
-/// immediate                  0     0
-/// load                 protocol, port                             what leads to the id
-/// lookup id                              id    id    0
-/// load                                               address
-/// lookup id                              id    id    0     (3 … 10, which nft takes for name and address, and prints as iifname . ip saddr)
-/// count, verdict             0     0     id    id    0     (3 … 6, or with protocol and port 1 … 6: l4proto . th dport . iifname)
-/// ```
-pub(super) fn dispatch(out: &mut Writer, Dispatch { from, and, at, counters, verdicts }: &Dispatch) {
-    load_one(out, Field::InterfaceIn, ID_KEY);
-    immediate(out, ID_KEY - 1, |out, kind| data::put_value(out, kind, &[0; 2 * REGISTER_OCTETS]));
-    let key = ID_KEY - u32::try_from(at.len()).expect("a few fields stand before an id");
-    load_from(out, at, key);
-    match from {
-        Origin::Constant(id) => immediate(out, ID, |out, kind| data::put_value(out, kind, &data::id(*id))),
-        Origin::Fields { fields, ids } => {
-            let found_by = if fields == at { key } else { FURTHER };
-            if fields != at {
-                load_from(out, fields, found_by);
-            }
-            lookup_from(out, found_by, ids, |out| out.put_be32(NFTA_LOOKUP_DREG, ID));
-        }
-    }
-    if let Some((field, ids)) = and {
-        load_one(out, *field, ADDRESS);
-        lookup_from(out, ID_KEY, ids, |out| out.put_be32(NFTA_LOOKUP_DREG, ID));
-    }
-    if let Some(counters) = counters {
-        count_by_key(out, key, counters);
-    }
-    lookup_from(out, key, verdicts, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT));
-}
-
-/// Where a dispatch has the key an id is, the id itself, what is joined to it, and what it is found by.
-pub(super) const ID_KEY: u32 = NFT_REG32_00 + 3;
-pub(super) const ID: u32 = ID_KEY + 1;
-pub(super) const ADDRESS: u32 = ID_KEY + 4;
-pub(super) const FURTHER: u32 = ADDRESS + 4;
-
-fn count_by_key(out: &mut Writer, register: u32, counters: &Name) {
-    expression(out, "objref", |out| {
-        out.put_be32(NFTA_OBJREF_SET_SREG, register);
-        out.put_text(NFTA_OBJREF_SET_NAME, counters.as_str());
-    });
-}
-
 /// Counts packets and octets by a counter of the table's.
 pub(super) fn named_counter(out: &mut Writer, name: &Name) {
     expression(out, "objref", |out| {
@@ -197,7 +143,7 @@ pub(super) fn lookup(out: &mut Writer, set: &Name, further: impl FnOnce(&mut Wri
     lookup_from(out, NFT_REG32_00, set, further);
 }
 
-fn lookup_from(out: &mut Writer, register: u32, set: &Name, further: impl FnOnce(&mut Writer)) {
+pub(super) fn lookup_from(out: &mut Writer, register: u32, set: &Name, further: impl FnOnce(&mut Writer)) {
     expression(out, "lookup", |out| {
         out.put_text(NFTA_LOOKUP_SET, set.as_str());
         out.put_be32(NFTA_LOOKUP_SREG, register);

@@ -14,6 +14,7 @@ mod table;
 
 mod expression;
 mod rule;
+mod steps;
 mod translation;
 
 mod data;

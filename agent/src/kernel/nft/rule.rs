@@ -7,7 +7,7 @@ use poplin_policy::ruleset::{Chain, Counter, Match, Name, Rule, SourceNat, Then}
 
 use super::super::wire::{NLM_F_APPEND, NLM_F_CREATE, Writer};
 use super::batch::Batch;
-use super::{data, expression, translation};
+use super::{data, expression, steps, translation};
 
 const NFT_MSG_NEWRULE: u8 = 6;
 const NFT_MSG_DELRULE: u8 = 8;
@@ -53,7 +53,8 @@ pub(super) fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::load(out, fields);
             expression::look_up_verdict(out, map);
         }
-        Then::Dispatch(dispatch) => expression::dispatch(out, dispatch),
+        Then::Dispatch(dispatch) => steps::dispatch(out, dispatch),
+        Then::AtPort(at_port) => steps::at_port(out, at_port),
     }
 }
 

@@ -127,8 +127,11 @@ fn add_any(
     });
 }
 
+/// What is more than the type has room for is shown by nft with addresses in the place of ids, which have as many octets.
 pub(super) fn key_type(parts: &[Datatype]) -> u32 {
-    parts.iter().fold(0, |joined, part| joined << part_bits(*part) | part_type(*part))
+    let has_room = parts.iter().map(|part| part_bits(*part)).sum::<u32>() <= u32::BITS;
+    let shown = |part: &Datatype| if *part == Datatype::Id && !has_room { Datatype::Address6 } else { *part };
+    parts.iter().map(shown).fold(0, |joined, part| joined << part_bits(part) | part_type(part))
 }
 
 const fn joined(types: &[u32]) -> u32 {

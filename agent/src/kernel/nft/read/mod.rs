@@ -9,6 +9,7 @@ mod dump;
 mod chain;
 mod element;
 mod set;
+mod steps;
 
 mod expression;
 mod rule;

@@ -4,16 +4,16 @@
 //! A rule is guessed from what its expressions look like, and written again: only if that comes out the same, registers and all, it
 //! is the rule. So the writer alone knows how a rule is written.
 
-use poplin_policy::ruleset::{
-    Atom, ConntrackStates, Counter, Datatype, Dispatch, Field, Log, Match, Name, Origin, Rule, SourceNat, Then,
-};
+use poplin_policy::ruleset::{Atom, ConntrackStates, Counter, Datatype, Field, Log, Match, Rule, SourceNat, Then};
 
 use super::data;
 use super::expression::{self, Expression};
-use crate::kernel::nft::data::{REGISTER_OCTETS, octets_of};
-use crate::kernel::nft::expression::{ADDRESS, FURTHER, ID, ID_KEY, place};
+use super::steps::{at_port, dispatch};
+use crate::kernel::nft::data::octets_of;
+use crate::kernel::nft::expression::place;
 use crate::kernel::nft::number::NFT_REG_VERDICT;
 use crate::kernel::nft::rule::put_expressions;
+use crate::kernel::nft::steps::{ID_KEY, NEXT};
 use crate::kernel::nft::translation::{RTN_LOCAL, family_number};
 use crate::kernel::wire::{Writer, attributes};
 
@@ -124,6 +124,13 @@ fn then(rest: &[Expression]) -> Option<Then> {
             let (group, prefix) = (log.group, log.prefix.clone());
             Some(Then::Log(Log { group, prefix, per_second: *per_second }))
         }
+        [
+            Expression::Load { register: ID_KEY, .. },
+            Expression::Set { .. },
+            Expression::Load { register: NEXT, .. },
+            Expression::Set { .. },
+            rest @ ..,
+        ] => at_port(rest).map(Then::AtPort),
         [Expression::Load { register: ID_KEY, .. }, Expression::Set { .. }, rest @ ..] => {
             dispatch(rest).map(Then::Dispatch)
         }
@@ -143,43 +150,6 @@ fn look_up(all: &[Expression]) -> Option<Then> {
     }
 }
 
-/// A dispatch, by the registers its parts stand in; what opens it is left out.
-fn dispatch(all: &[Expression]) -> Option<Dispatch> {
-    let loads = |wanted: fn(u32) -> bool| all.iter().filter_map(loaded_at).filter(move |(at, _)| wanted(*at));
-    let fields = |wanted| loads(wanted).map(|(_, field)| field).collect::<Vec<_>>();
-    let at = fields(|register| register < ID_KEY);
-    if at.len() >= REGISTER_OCTETS {
-        return None;
-    }
-    let constant = all.iter().find_map(|expression| match expression {
-        Expression::Set { register: ID, value } => data::id(value),
-        _ => None,
-    });
-    let mut ids = all.iter().filter_map(|expression| found_in(expression, ID));
-    let from = match constant {
-        Some(id) => Origin::Constant(id),
-        None => {
-            let further = fields(|register| register >= FURTHER);
-            Origin::Fields { fields: if further.is_empty() { at.clone() } else { further }, ids: ids.next()? }
-        }
-    };
-    let and = loads(|register| register == ADDRESS).map(|(_, field)| field).next().zip(ids.next());
-    let counters = all.iter().find_map(|expression| match expression {
-        Expression::CountByKey { counters, .. } => Some(counters.clone()),
-        _ => None,
-    });
-    let verdicts = all.iter().find_map(|expression| found_in(expression, NFT_REG_VERDICT))?;
-    Some(Dispatch { from, and, at, counters, verdicts })
-}
-
-/// The map an expression looks something up in, if what it finds goes to this register.
-fn found_in(expression: &Expression, register: u32) -> Option<Name> {
-    match expression {
-        Expression::LookUp { set, into, .. } if *into == Some(register) => Some(set.clone()),
-        _ => None,
-    }
-}
-
 /// The fields that are loaded first, and what follows. A dispatch, which opens with a load as well, is none of them.
 fn loaded(all: &[Expression]) -> (Vec<Field>, &[Expression]) {
     let fields: Vec<Field> = all.iter().map_while(loaded_at).map(|(_, field)| field).collect();
@@ -187,7 +157,7 @@ fn loaded(all: &[Expression]) -> (Vec<Field>, &[Expression]) {
     (fields, rest)
 }
 
-fn loaded_at(expression: &Expression) -> Option<(u32, Field)> {
+pub(super) fn loaded_at(expression: &Expression) -> Option<(u32, Field)> {
     let Expression::Load { place: found, octets, register } = expression else { return None };
     let is_it =
         |field: &Field| place(*field) == *found && octets.is_none_or(|octets| octets == octets_of(field.datatype()));

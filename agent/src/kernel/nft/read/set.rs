@@ -103,19 +103,26 @@ fn parts(kind: u32, octets: usize) -> Option<Vec<Datatype>> {
     let is_it = |parts: &[Datatype]| key_type(parts) == kind && key_octets(parts) == octets;
     let are_registers = octets.is_multiple_of(REGISTER_OCTETS);
     let single = DATATYPES.into_iter().find(|part| is_it(&[*part])).map(|part| vec![part]);
-    single.or_else(|| are_registers.then(|| joined(kind, u32::BITS, octets)).flatten().filter(|parts| is_it(parts)))
+    let joined = || are_registers.then(|| joined(kind, octets)).flatten().map(ids_for_addresses);
+    single.or_else(|| joined().filter(|parts| is_it(parts)))
 }
 
-/// The parts of a joined key, from the last on. Of a long key's type the first bits are lost; the length tells what they were.
-fn joined(kind: u32, bits: u32, octets: usize) -> Option<Vec<Datatype>> {
+/// What stands after protocol and port as an address is an id, see [`key_type`]; no key of ours has an address there.
+fn ids_for_addresses(parts: Vec<Datatype>) -> Vec<Datatype> {
+    let are_ids = parts.starts_with(&[Datatype::Octet, Datatype::Port]);
+    let read = |part| if are_ids && part == Datatype::Address6 { Datatype::Id } else { part };
+    parts.into_iter().map(read).collect()
+}
+
+/// The parts of a joined key, from the last on.
+fn joined(kind: u32, octets: usize) -> Option<Vec<Datatype>> {
     if octets == 0 {
         return (kind == 0).then(Vec::new);
     }
-    let ends_so = |last: &Datatype| (kind ^ part_type(*last)).trailing_zeros() >= part_bits(*last).min(bits);
+    let ends_so = |last: &Datatype| (kind ^ part_type(*last)).trailing_zeros() >= part_bits(*last);
     DATATYPES.into_iter().filter(ends_so).find_map(|last| {
         let before = octets.checked_sub(data::octets_of(last).next_multiple_of(REGISTER_OCTETS))?;
-        let known = part_bits(last).min(bits);
-        let mut parts = joined(kind.checked_shr(known).unwrap_or(0), bits - known, before)?;
+        let mut parts = joined(kind.checked_shr(part_bits(last)).unwrap_or(0), before)?;
         parts.push(last);
         Some(parts)
     })
@@ -132,7 +139,7 @@ mod tests {
     #[test]
     fn the_parts_of_a_key_are_told_by_type_and_length() {
         use Datatype::{Address4, Address6, Id, Interface, Octet, Port};
-        let keys: [&[Datatype]; 11] = [
+        let keys: [&[Datatype]; 13] = [
             &[Interface],
             &[Octet],
             &[Port],
@@ -144,6 +151,8 @@ mod tests {
             &[Id, Address6],
             &[Octet, Port, Id],
             &[Octet, Id],
+            &[Octet, Port, Id, Id],
+            &[Address6, Octet, Port],
         ];
 
         for key in keys {
