@@ -50,5 +50,5 @@ pub use session::{
 };
 pub use speaker::{
     Action, Advertised, BestChange, ConnectionId, Event, FamilyCount, Monitoring, NeighbourDetail, NeighbourView, Note,
-    Order, OrderRefusal, Speaker, SpeakerConfig, Way,
+    Octets, Order, OrderRefusal, Speaker, SpeakerConfig, Way,
 };

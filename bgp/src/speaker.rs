@@ -11,6 +11,7 @@ mod import;
 mod limit;
 mod monitor;
 mod note;
+mod octets;
 mod order;
 mod outbox;
 mod path;
@@ -38,6 +39,7 @@ pub use action::Action;
 pub use event::{ConnectionId, Event, SpeakerConfig};
 pub use monitor::Monitoring;
 pub use note::Note;
+pub use octets::Octets;
 pub use order::{Order, OrderRefusal};
 pub use view::{Advertised, FamilyCount, NeighbourDetail, NeighbourView};
 pub use watch::{BestChange, Way};
@@ -141,8 +143,7 @@ impl Speaker {
         }
         self.retire(now);
         self.tell_stations(now);
-        let told: Vec<_> = self.outbox.take_all().collect();
-        told.into_iter().for_each(|action| self.ask(action));
+        self.outbox.take_all().into_iter().for_each(|action| self.ask(action));
     }
 
     /// What should be done next; drain until `None` before the next event.

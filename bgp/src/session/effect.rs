@@ -51,7 +51,7 @@ impl Session {
     pub(super) fn send(&mut self, now: Instant, connection: ConnectionId, message: impl Into<Message>) {
         let message = message.into();
         self.record.send(now, &message);
-        let octets = message.encode(Dialect::PLAIN);
+        let octets = message.encode(Dialect::PLAIN).into();
         self.act(Action::Send { connection, octets });
     }
 }

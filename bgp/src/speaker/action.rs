@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::{Address, BestChange, ConnectionId, Monitoring, Note, Protection, bfd};
+use crate::{Address, BestChange, ConnectionId, Monitoring, Note, Octets, Protection, bfd};
 
 /// What should be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub enum Action {
     Send {
         /// Where.
         connection: ConnectionId,
-        /// What.
-        octets: Vec<u8>,
+        /// What. Others may be sent the same memory.
+        octets: Octets,
     },
     /// Close once everything sent before is flushed; nothing further about this connection matters to us.
     Close {

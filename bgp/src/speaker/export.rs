@@ -21,7 +21,10 @@ use crate::{
     wire::{Family, Message, RefreshPart, Update},
 };
 
-use super::{Speaker, outbox::Telling};
+use super::{
+    Speaker,
+    outbox::{Messages, Telling},
+};
 
 use audience::{Audience, Concerned};
 use batch::Batch;
@@ -61,7 +64,7 @@ impl Speaker {
     /// The messages about some changes to everybody, each put together once for all who hear the same.
     fn tell(&self, changes: &[Change]) -> Vec<Telling> {
         let concerned = Concerned::by(changes);
-        let mut known: Vec<(Audience<'_>, Arc<Vec<Vec<u8>>>)> = Vec::new();
+        let mut known: Vec<(Audience<'_>, Messages)> = Vec::new();
         let mut told = Vec::new();
         for session in self.punctual().filter(|session| !concerned.is_all_from(session.source().neighbour)) {
             let exchange = self.terms.get(&session.source().neighbour);
@@ -160,7 +163,7 @@ impl Speaker {
             if let Some(session) = neighbour.and_then(|neighbour| self.sessions.get_mut(neighbour)) {
                 session.count_updates(telling.messages.len() as u64);
             }
-            self.outbox.put(&telling);
+            self.outbox.put(telling);
         }
     }
 

@@ -8,6 +8,9 @@
 //!
 //! So never more waits for one neighbour than [`FULL_OCTETS`], what one event makes, and one telling of the table; of what is late there is
 //! one entry for each prefix, however often it changed.
+//!
+//! Octets count for each neighbour they wait for, though several may wait in the same memory: who is late depends on nobody else, and one
+//! that hears old news for long is served badly however little that costs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

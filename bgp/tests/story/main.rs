@@ -18,6 +18,7 @@ mod internet;
 mod limit;
 mod long_lived;
 mod malformed;
+mod many;
 mod mesh;
 mod monitored;
 mod paths;
