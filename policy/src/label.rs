@@ -9,8 +9,15 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// The labels of one thing: at most [`Labels::MAX_COUNT`], keys unique. Clones share them.
+///
+/// One piece of text, `key=value` and an end of line for each, in the order of keys: an agent holds those of everybody, and compares them often.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Arc<[(Box<str>, Box<str>)]>);
+pub struct Labels(Arc<str>);
+
+/// Between a key and its value; it can stand in neither.
+const EQUALS: char = '=';
+/// After a label; it can stand in none.
+const END: char = '\n';
 
 impl Labels {
     /// Most labels one thing may carry.
@@ -43,8 +50,7 @@ impl Labels {
 
     /// The value of a label, if it is carried; it may be empty.
     pub fn get(&self, key: &str) -> Option<&str> {
-        let place = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
-        Some(&self.0[place].1)
+        self.iter().find_map(|(known, value)| (known == key).then_some(value))
     }
 
     /// These labels, and of the others those whose keys are not among them. The sum may be more than [`Labels::MAX_COUNT`].
@@ -58,12 +64,16 @@ impl Labels {
 
     /// All labels, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (&**key, &**value))
+        let labels = self.0.split_terminator(END);
+        labels.map(|label| label.split_once(EQUALS).expect("each label has a key and a value"))
     }
 
-    /// In the order of their keys, and as close together as they can be: an agent holds those of everybody.
-    fn of<T: Into<Box<str>>>(labels: BTreeMap<T, T>) -> Self {
-        Self(labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    fn of<T: AsRef<str> + Ord>(labels: BTreeMap<T, T>) -> Self {
+        let mut text = String::new();
+        for (key, value) in &labels {
+            text.extend([key.as_ref(), "=", value.as_ref(), "\n"]);
+        }
+        Self(text.into())
     }
 }
 

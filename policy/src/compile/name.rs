@@ -2,11 +2,15 @@
 //!
 //! SipHash with a fixed key, because names must be the same after a restart and on every host.
 
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
 
 use crate::ruleset::{Atom, Element, Name};
+
+/// A map whose order is of no account, without randomness.
+pub(super) type Hashed<K, V> = HashMap<K, V, BuildHasherDefault<SipHasher13>>;
 
 /// `kind-0123456789abcdef`: 64 bits, so that among a million names two alike are a matter of 10⁻⁷.
 pub(super) fn name_of(kind: &str, essence: &impl Hash) -> Name {

@@ -1,12 +1,11 @@
 //! Things by the pairs of key and value they have to do with.
 
-use std::collections::BTreeMap;
-
+use super::name::Hashed;
 use super::slab::Id;
 
 /// From key and value to things, in order. Many values stand for one thing alone, and a list of one takes little room.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pairs(BTreeMap<String, BTreeMap<Box<str>, Vec<Id>>>);
+pub(super) struct Pairs(Hashed<Box<str>, Hashed<Box<str>, Vec<Id>>>);
 
 impl Pairs {
     /// The things of a pair.
@@ -15,11 +14,22 @@ impl Pairs {
     }
 
     pub(super) fn insert(&mut self, key: &str, value: &str, id: Id) {
-        let values = self.0.entry(key.to_owned()).or_default();
-        let ids = values.entry(value.into()).or_insert_with(|| Vec::with_capacity(1));
+        let ids = self.ids(key, value);
         if let Err(place) = ids.binary_search(&id) {
             ids.insert(place, id);
         }
+    }
+
+    /// The list of a pair, made if there is none. Most are there, and to be found they need no text of their own.
+    fn ids(&mut self, key: &str, value: &str) -> &mut Vec<Id> {
+        if !self.0.contains_key(key) {
+            self.0.insert(key.into(), Hashed::default());
+        }
+        let values = self.0.get_mut(key).expect("it was just made if it was missing");
+        if !values.contains_key(value) {
+            values.insert(value.into(), Vec::with_capacity(1));
+        }
+        values.get_mut(value).expect("it was just made if it was missing")
     }
 
     pub(super) fn remove(&mut self, key: &str, value: &str, id: Id) {

@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+use super::name::{Hashed, hash_of};
 use super::pairs::Pairs;
 use super::slab::{Id, Slab};
 use crate::label::Labels;
 use crate::model::{Endpoint, NamedPort, Scope, Selection};
 
 /// What all endpoints of a class have in common.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Likeness {
     labels: Labels,
     namespace: Option<String>,
@@ -41,19 +44,20 @@ struct Asked {
 #[derive(Clone, Debug)]
 struct Resident {
     class: Id,
-    addresses: Vec<IpAddr>,
+    addresses: SmallVec<[IpAddr; 1]>,
 }
 
 /// Everybody.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Population {
-    residents: BTreeMap<Arc<str>, Resident>,
+    residents: Hashed<Arc<str>, Resident>,
     /// Who has an address; the first by name is whom it belongs to.
-    holders: BTreeMap<IpAddr, Vec<Arc<str>>>,
+    holders: Hashed<IpAddr, SmallVec<[Arc<str>; 1]>>,
     classes: Slab<Class>,
     /// Classes and who is in each: one set for all of them, for most are small.
     members: BTreeSet<(Id, Arc<str>)>,
-    class_ids: BTreeMap<Likeness, Id>,
+    /// Classes by a hash of what is common to them.
+    class_ids: BTreeSet<(u64, Id)>,
     /// Classes by each of their labels.
     classes_by_label: Pairs,
     asked: Slab<Asked>,
@@ -98,9 +102,9 @@ impl Population {
 
     /// An endpoint comes, changes, or goes. Classes that are left empty stay until [`Population::forget_empty_classes`].
     pub(super) fn set(&mut self, name: &str, endpoint: Option<&Endpoint>) -> Vec<Move> {
-        let before = self.residents.get(name).map(|resident| resident.addresses.clone()).unwrap_or_default();
-        let after = endpoint.map(|endpoint| endpoint.addresses.clone()).unwrap_or_default();
-        let concerned: BTreeSet<IpAddr> = before.iter().chain(&after).copied().collect();
+        let before = self.residents.get(name).into_iter().flat_map(|resident| &resident.addresses);
+        let after = endpoint.into_iter().flat_map(|endpoint| &endpoint.addresses);
+        let concerned: BTreeSet<IpAddr> = before.chain(after).copied().collect();
         let was: Vec<_> = concerned.iter().map(|address| self.class_at(*address)).collect();
         self.leave(name);
         if let Some(endpoint) = endpoint {
@@ -136,38 +140,48 @@ impl Population {
         let name: Arc<str> = name.into();
         self.members.insert((class, name.clone()));
         for address in &endpoint.addresses {
-            let holders = self.holders.entry(*address).or_insert_with(|| Vec::with_capacity(1));
+            let holders = self.holders.entry(*address).or_default();
             holders.insert(holders.partition_point(|holder| *holder < name), name.clone());
         }
         for port in &endpoint.ports {
             *self.ports.entry(port.clone()).or_default() += 1;
         }
-        self.residents.insert(name, Resident { class, addresses: endpoint.addresses.clone() });
+        self.residents.insert(name, Resident { class, addresses: endpoint.addresses.as_slice().into() });
     }
 
     fn class_of(&mut self, endpoint: &Endpoint) -> Id {
         let Endpoint { labels, namespace, ports, .. } = endpoint;
         let likeness = Likeness { labels: labels.clone(), namespace: namespace.clone(), ports: ports.clone() };
-        if let Some(id) = self.class_ids.get(&likeness) {
-            return *id;
+        let hash = hash_of(&likeness);
+        if let Some(id) = self.class_like(hash, &likeness) {
+            return id;
         }
-        let admitted: BTreeSet<Id> =
-            self.candidates(&likeness.labels).filter(|id| self.admits(&self.asked[*id].selection, &likeness)).collect();
-        let class = Class { likeness: likeness.clone(), admitted };
-        let id = self.classes.insert(class);
-        for selection in self.classes[id].admitted.clone() {
-            self.asked[selection].classes.insert(id);
-        }
+        let admitted = self.admitting(&likeness);
         for (key, value) in likeness.labels.iter() {
-            self.classes_by_label.insert(key, value, id);
+            self.classes_by_label.insert(key, value, self.classes.next());
         }
-        self.class_ids.insert(likeness, id);
+        let id = self.classes.insert(Class { likeness, admitted });
+        for selection in &self.classes[id].admitted {
+            self.asked[*selection].classes.insert(id);
+        }
+        self.class_ids.insert((hash, id));
         id
     }
 
-    fn candidates<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = Id> + 'a {
-        let by_pair = labels.iter().flat_map(|(key, value)| self.by_pair.of(key, value));
-        self.by_nothing.iter().copied().chain(by_pair)
+    fn class_like(&self, hash: u64, likeness: &Likeness) -> Option<Id> {
+        let mut alike = self.class_ids.range((hash, Id::FIRST)..).take_while(|(other, _)| *other == hash);
+        alike.find(|(_, id)| self.classes[*id].likeness == *likeness).map(|(_, id)| *id)
+    }
+
+    /// The selections that admit whom these are the labels of, and whose namespace it is.
+    fn admitting(&self, likeness: &Likeness) -> BTreeSet<Id> {
+        let admits = |id: &Id| self.admits(&self.asked[*id].selection, likeness);
+        let has_pair = |id: &Id| {
+            let Selection { scope, labels } = &self.asked[*id].selection;
+            self.is_in(scope, likeness.namespace.as_deref()) && (labels.is_enough() || labels.admits(&likeness.labels))
+        };
+        let by_pair = likeness.labels.iter().flat_map(|(key, value)| self.by_pair.of(key, value));
+        self.by_nothing.iter().copied().filter(admits).chain(by_pair.filter(has_pair)).collect()
     }
 
     fn admitted_by(&self, selection: &Selection) -> BTreeSet<Id> {
@@ -200,7 +214,7 @@ impl Population {
             for (key, value) in class.likeness.labels.iter() {
                 self.classes_by_label.remove(key, value, id);
             }
-            self.class_ids.remove(&class.likeness);
+            self.class_ids.remove(&(hash_of(&class.likeness), id));
         }
     }
 
@@ -271,7 +285,7 @@ impl Population {
             (None, None) => true,
             (Some(resident), Some(endpoint)) => {
                 let likeness = &self.classes[resident.class].likeness;
-                resident.addresses == endpoint.addresses
+                *resident.addresses == *endpoint.addresses
                     && likeness.labels == endpoint.labels
                     && likeness.namespace == endpoint.namespace
                     && likeness.ports == endpoint.ports
@@ -284,7 +298,7 @@ impl Population {
     pub(super) fn endpoint(&self, name: &str) -> Option<Endpoint> {
         let resident = self.residents.get(name)?;
         let Likeness { labels, namespace, ports } = self.classes[resident.class].likeness.clone();
-        Some(Endpoint { labels, namespace, addresses: resident.addresses.clone(), ports })
+        Some(Endpoint { labels, namespace, addresses: resident.addresses.to_vec(), ports })
     }
 
     /// The selections that admit a class.

@@ -7,6 +7,9 @@ use std::ops::{Index, IndexMut};
 pub(super) struct Id(u32);
 
 impl Id {
+    /// The least one.
+    pub(super) const FIRST: Self = Self(0);
+
     fn at(index: usize) -> Self {
         Self(u32::try_from(index).expect("there are fewer than four billion things of a kind"))
     }
@@ -35,17 +38,18 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// The number the next thing gets.
+    pub(super) fn next(&self) -> Id {
+        self.free.last().copied().unwrap_or_else(|| Id::at(self.things.len()))
+    }
+
     pub(super) fn insert(&mut self, thing: T) -> Id {
+        let id = self.next();
         match self.free.pop() {
-            Some(id) => {
-                self.things[id.index()] = Some(thing);
-                id
-            }
-            None => {
-                self.things.push(Some(thing));
-                Id::at(self.things.len() - 1)
-            }
+            Some(id) => self.things[id.index()] = Some(thing),
+            None => self.things.push(Some(thing)),
         }
+        id
     }
 
     pub(super) fn remove(&mut self, id: Id) -> T {

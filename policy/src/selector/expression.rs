@@ -44,6 +44,22 @@ impl Expression {
         }
     }
 
+    pub(super) fn is_enough(&self) -> bool {
+        match self {
+            Expression::Equals(..) | Expression::In(..) => true,
+            Expression::Or(parts) => parts.iter().all(Expression::is_enough),
+            Expression::All
+            | Expression::Has(_)
+            | Expression::Differs(..)
+            | Expression::NotIn(..)
+            | Expression::Contains(..)
+            | Expression::StartsWith(..)
+            | Expression::EndsWith(..)
+            | Expression::Not(_)
+            | Expression::And(_) => false,
+        }
+    }
+
     pub(super) fn required(&self) -> Option<Vec<(&str, &str)>> {
         match self {
             Expression::Equals(label, value) => Some(vec![(label, value)]),

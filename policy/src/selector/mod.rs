@@ -56,6 +56,11 @@ impl Selector {
         self.0.expression.required()
     }
 
+    /// Whether labels that have one of the required pairs are admitted for that alone.
+    pub fn is_enough(&self) -> bool {
+        self.0.expression.is_enough()
+    }
+
     /// Every label it looks at, with the values it looks for whole, if it does; in the order of the text.
     pub fn mentions(&self) -> Vec<(&str, Vec<&str>)> {
         let mut mentions = Vec::new();
