@@ -52,7 +52,7 @@ impl Policing {
         let name_of = |address| self.endpoint_at(address).map(str::to_owned);
         let at_link = interface.as_ref().and_then(|interface| self.endpoint_on(interface)).map(str::to_owned);
         let endpoint = at_link.or_else(|| name_of(near));
-        let by = chain.as_ref().and_then(|chain| self.counts(chain)).map(|counted| counted.by.clone());
+        let by = chain.as_ref().and_then(|chain| self.says(chain));
         let hosts_own = interface.as_ref().filter(|interface| !interface.as_str().starts_with(INTERFACE_PREFIX));
         let reason = match (place, hosts_own) {
             (Place::NoPolicy(_), Some(interface)) => {
@@ -61,6 +61,12 @@ impl Policing {
             _ => reason(*place, endpoint.as_deref(), packet, by.as_ref()),
         };
         Account { direction, peer: name_of(far), endpoint, reason, by }
+    }
+
+    /// What a chain or counter stands for, or a log.
+    fn says(&self, name: &Name) -> Option<By> {
+        let logs = || self.logs(name).map(|rule| By::Rule(rule.clone()));
+        self.counts(name).map(|counted| counted.by.clone()).or_else(logs)
     }
 }
 

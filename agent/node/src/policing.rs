@@ -15,6 +15,7 @@ use poplin_policy::model::QualifiedName;
 use poplin_policy::nat::Publication;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Interface, Name, Rule, Ruleset};
+use poplin_policy::verdict::RuleName;
 use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, destination_nat, journey, source_nat};
 
 use crate::kernel::INTERFACE_PREFIX;
@@ -431,6 +432,11 @@ impl Policing {
     /// What a chain counts, if it counts.
     pub fn counts(&self, chain: &Name) -> Option<&Counted> {
         self.compiler.counts(chain)
+    }
+
+    /// The rule that logs under a name and goes on.
+    pub fn logs(&self, name: &Name) -> Option<&RuleName> {
+        self.compiler.logs(name)
     }
 
     /// What each chain that counts counts.

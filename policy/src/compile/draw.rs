@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::answer::{Answers, MapNames};
 use super::condition::{look_up, when};
-use super::linear::{is_linear, linear};
+use super::linear::{is_linear, linear, logged};
 use super::list::{Act, Entry, List, OPEN, Settled, answer};
 use super::name::hash_of;
 use super::node::{Blueprint, Drawing, Form};
@@ -29,13 +29,16 @@ pub(super) struct Half {
     pub(super) end: Outcome,
     answers: Answers,
     pub(super) tables: BTreeSet<Question>,
+    /// What it refers to besides its rules' targets and counters.
+    pub(super) below: BTreeSet<Name>,
     pub(super) form: Form,
 }
 
 impl Half {
     /// Every packet fares alike.
     pub(super) fn certain(end: Outcome) -> Self {
-        Self { rules: Vec::new(), end, answers: Answers::default(), tables: BTreeSet::new(), form: Form::Outcome }
+        let (answers, tables, below) = (Answers::default(), BTreeSet::new(), BTreeSet::new());
+        Self { rules: Vec::new(), end, answers, tables, below, form: Form::Outcome }
     }
 }
 
@@ -171,6 +174,7 @@ fn blueprint(names: MapNames, halves: impl IntoIterator<Item = Half>, ends: Vec<
     for half in halves {
         blueprint.rules.extend(half.rules);
         blueprint.tables.extend(half.tables);
+        blueprint.below.extend(half.below);
         blueprint.form = blueprint.form.max(half.form);
         blueprint.below.extend(half.answers.nodes().cloned());
         answers.join(half.answers);
@@ -211,8 +215,11 @@ fn of_piece(piece: &Piece, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
 }
 
 fn of_list(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
-    match list.constant() {
-        Some(settled) => Half::certain(outcome(&settled, list.direction, drawing)),
+    if let Some(settled) = list.constant() {
+        return Half::certain(outcome(&settled, list.direction, drawing));
+    }
+    match list.log_first() {
+        Some((entry, after)) => logged(list, entry, &after, drawing),
         None if is_linear(list) => linear(list, drawing),
         None => mapped(list, chain, drawing),
     }

@@ -10,7 +10,7 @@ use super::draw::Half;
 use super::family::address_atom;
 use super::list::{Act, Entry, List};
 use super::lookup::everybody;
-use super::node::{Drawing, Form};
+use super::node::{Blueprint, Drawing, Form};
 use super::outcome::{Outcome, outcome};
 use super::question::Question;
 use super::who::Who;
@@ -36,7 +36,11 @@ fn is_compared(entry: &Entry) -> bool {
 /// What holds of a list's own family.
 pub(super) fn linear(list: &List, drawing: &mut Drawing<'_>) -> Half {
     let mut half = Half::certain(Outcome::at(Verdict::Return));
-    half.form = if list.logs() { Form::Logging } else { Form::Few };
+    half.form = match () {
+        () if list.logs() => Form::Logging,
+        () if list.asks_own() => Form::BothEnds,
+        () => Form::Few,
+    };
     for entry in &list.entries {
         let done = match &entry.act {
             Act::Settle(settled) => Some(outcome(settled, list.direction, drawing)),
@@ -50,13 +54,31 @@ pub(super) fn linear(list: &List, drawing: &mut Drawing<'_>) -> Half {
                 break;
             }
             Some(done) => half.ask(list, entry, &done.rule()),
-            None => half.ask(list, entry, &look_up(Vec::new(), Then::Log(Place::Logged(list.direction).log()))),
+            None => half.log(list, entry, drawing),
         }
     }
     half
 }
 
+/// What holds of a list's own family, if its first entry only logs: that, and whatever comes after it.
+pub(super) fn logged(list: &List, entry: &Entry, after: &List, drawing: &mut Drawing<'_>) -> Half {
+    let mut half = Half::certain(Outcome::at(super::draw::list(after, drawing)));
+    half.form = Form::Logging;
+    half.log(list, entry, drawing);
+    half
+}
+
 impl Half {
+    /// Tells of what fits an entry that only logs, and by which rule.
+    fn log(&mut self, list: &List, entry: &Entry, drawing: &mut Drawing<'_>) {
+        let Act::Log(rule) = &entry.act else { return };
+        let name = Drawing::name("log", &(rule, list.direction));
+        let told = Then::Log(Place::Logged(list.direction).log_by(&name));
+        self.ask(list, entry, &look_up(Vec::new(), told));
+        drawing.draw(name.clone(), |_| Blueprint { logs: Some(rule.clone()), ..Blueprint::of(Form::Logging) });
+        self.below.insert(name);
+    }
+
     /// Does what a rule says with what fits an entry.
     fn ask(&mut self, list: &List, entry: &Entry, rule: &Rule) {
         let peer = ways_to_fit(list.family, list.direction, &entry.who.peer, &mut self.tables);

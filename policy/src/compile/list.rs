@@ -23,6 +23,8 @@ pub(super) enum Settled {
     Closed,
     /// It is settled so, and goes on untracked if it is allowed.
     Untracked(Box<Settled>),
+    /// What comes after in the list decides.
+    After(Arc<List>),
 }
 
 /// What a clause does with what fits it.
@@ -155,6 +157,35 @@ impl List {
         Self::new(self.direction, self.family, later)
     }
 
+    /// The same, to be looked up in parts if it can be: what comes before the first entry that only logs, and as its end the rest. Where
+    /// somebody is passed on before, it cannot: the rest of the tier does not hold for him, and an end is for all.
+    pub(super) fn in_parts(self) -> Self {
+        let first = self.entries.iter().position(|entry| matches!(entry.act, Act::Log(_))).unwrap_or(0);
+        let passes = self.entries[..first].iter().any(|entry| entry.act == Act::Pass);
+        if first == 0 || passes || self.log_count() > Self::MOST_PARTS {
+            return self;
+        }
+        let Self { mut entries, direction, family } = self;
+        let rest = Arc::new(Self { entries: entries.split_off(first), direction, family });
+        let tier = rest.entries[0].tier;
+        entries.push(Entry { who: Ends::default(), act: Act::Settle(Settled::After(rest)), tier });
+        Self { entries, direction, family }
+    }
+
+    /// Its first entry, if that only logs, and the list of what comes after it.
+    pub(super) fn log_first(&self) -> Option<(&Entry, Self)> {
+        let first = self.entries.first().filter(|entry| matches!(entry.act, Act::Log(_)))?;
+        let rest = Self { entries: self.entries[1..].to_vec(), ..*self };
+        (self.log_count() <= Self::MOST_PARTS).then(|| (first, rest.in_parts()))
+    }
+
+    fn log_count(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.act, Act::Log(_))).count()
+    }
+
+    /// Each part is a chain or two within the one before, and the kernel goes no deeper than `NFT_JUMP_STACK_SIZE` (16) when it validates them.
+    const MOST_PARTS: usize = 4;
+
     /// What it asks, whatever comes of the answers.
     pub(super) fn shape(&self, is_apart: bool) -> Shape {
         let ask = |entry: &Entry| {
@@ -212,7 +243,7 @@ impl List {
 
     /// Whether some entry only logs.
     pub(super) fn logs(&self) -> bool {
-        self.entries.iter().any(|entry| matches!(entry.act, Act::Log(_)))
+        self.log_count() > 0
     }
 }
 

@@ -77,6 +77,7 @@ use crate::model::{
     AddressSet, Direction, Endpoint, Hosts, IpVersion, NamedPort, Policy, QualifiedName, Scope, Selection, Tier,
 };
 use crate::ruleset::{Interface, Name, Ruleset};
+use crate::verdict::RuleName;
 use crate::world::World;
 
 /// Makes the whole table of a host.
@@ -256,6 +257,11 @@ impl Compiler {
     /// What a chain counts, if it counts.
     pub fn counts(&self, chain: &Name) -> Option<&Counted> {
         self.nodes.counts(chain)
+    }
+
+    /// The rule that logs under a name and goes on.
+    pub fn logs(&self, name: &Name) -> Option<&RuleName> {
+        self.nodes.logs(name)
     }
 
     /// Everything that is known, by name: endpoints, policies, address sets, tiers, namespaces.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::name::name_of;
 use super::places::Places;
@@ -13,7 +14,7 @@ use super::question::Question;
 use super::table::{Ground, Tables};
 use crate::model::{Direction, Selection};
 use crate::ruleset::{Chain, Map, Name, Rule, Verdict};
-use crate::verdict::By;
+use crate::verdict::{By, RuleName};
 use crate::world::World;
 
 impl fmt::Display for Form {
@@ -22,6 +23,7 @@ impl fmt::Display for Form {
             Form::Outcome => "carries out what was settled and counted",
             Form::Count => "counts what was settled",
             Form::Few => "asks one by one: so few that a look-up would cost no less",
+            Form::BothEnds => "asks one by one, because some rules ask for both ends, and a look-up knows one address",
             Form::Logging => "asks one by one, because some rules log and go on",
             Form::Mapped => "finds the rule by one look-up of the address",
             Form::Ports => "finds what holds for protocol and port",
@@ -44,6 +46,8 @@ pub(super) struct Blueprint {
     pub(super) form: Form,
     /// What its counter counts, if anybody asks.
     pub(super) counts: Option<Counted>,
+    /// The rule that logs under its name, if one does.
+    pub(super) logs: Option<Arc<RuleName>>,
 }
 
 impl Blueprint {
@@ -57,6 +61,7 @@ impl Blueprint {
             below: BTreeSet::new(),
             form,
             counts: None,
+            logs: None,
         }
     }
 }
@@ -83,6 +88,8 @@ pub enum Form {
     Count,
     /// Asks rules one by one: so few that a look-up would cost no less.
     Few,
+    /// Asks rules one by one, because some of them ask for both ends: a look-up knows one address. At host endpoints only.
+    BothEnds,
     /// Asks rules one by one, because some of them log and go on: each that fits must be carried out on the way.
     Logging,
     /// Finds what settles by one look-up of the address.
@@ -142,6 +149,7 @@ struct Node {
     ports: Option<Ports>,
     form: Form,
     counts: Option<Counted>,
+    logs: Option<Arc<RuleName>>,
 }
 
 /// Everything that stands for blueprints.
@@ -192,6 +200,7 @@ impl Nodes {
             maps: blueprint.maps.iter().map(|(name, _)| name.clone()).collect(),
             form: blueprint.form,
             counts: blueprint.counts.clone(),
+            logs: blueprint.logs.clone(),
         };
         self.source_ports += usize::from(node.form == Form::SourcePorts);
         self.nodes.insert(name.clone(), node);
@@ -237,6 +246,11 @@ impl Nodes {
     /// What a chain counts.
     pub(super) fn counts(&self, name: &Name) -> Option<&Counted> {
         self.nodes.get(name)?.counts.as_ref()
+    }
+
+    /// The rule that logs under a name.
+    pub(super) fn logs(&self, name: &Name) -> Option<&RuleName> {
+        self.nodes.get(name)?.logs.as_deref()
     }
 
     /// What each chain that counts counts.

@@ -161,7 +161,7 @@ impl Cutter<'_, '_> {
             let whos = clause.left_to_ask(traffic, self.known);
             whos.into_iter().map(|who| Entry { who, act: clause.act.clone(), tier: clause.tier })
         });
-        List::new(self.direction, traffic.family, entries)
+        List::new(self.direction, traffic.family, entries).in_parts()
     }
 
     /// The ports of a protocol that port matches speak of.

@@ -1,14 +1,15 @@
 //! What a world is compiled to, in nft's own words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use insta::assert_snapshot;
-use poplin_policy::compile::compile;
+use poplin_policy::compile::{Compiler, compile};
 use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
-use poplin_policy::model::{Action, DefaultAction, Peers};
+use poplin_policy::model::{Action, DefaultAction, Direction, Peers, Rule};
 use poplin_policy::nat::{Edge, Outgoing, Pool, Publication};
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Interface, MapElements, Name, Ruleset, SourceNat};
+use poplin_policy::place::Place;
+use poplin_policy::ruleset::{HookPoint, Interface, MapElements, Name, Ruleset, SourceNat, Then};
 use poplin_policy::walk::{ConntrackState, Outcome, SYN, Transit, walk};
 use poplin_policy::world::World;
 
@@ -174,6 +175,31 @@ fn a_long_list_is_two_look_ups_whoever_may_and_may_not() {
     let rules = compile(&world, &host(&["db"]));
 
     assert_snapshot!(of_policies(&rules));
+}
+
+#[test]
+fn a_rule_that_logs_in_a_long_list_is_asked_alone_and_names_itself() {
+    let some = |number: usize| if number.is_multiple_of(2) { Action::Allow } else { Action::Deny };
+    let named = |rule: Rule, name: String| Rule { name, ..rule };
+    let asks = |number: usize| select(&format!("app == 'a{number}'"));
+    let mut rules: Vec<_> =
+        (0..100).map(|number| named(rule(some(number), asks(number), "tcp/443"), format!("{number}"))).collect();
+    rules.insert(50, named(rule(Action::Log, select("app == 'web'"), ""), "watch".to_owned()));
+    let world = with(shop(), ingress("db", "app == 'db'", rules));
+
+    let compiler = Compiler::of(&world, &host(&["db"]));
+
+    let chains = of_policies(compiler.ruleset()).chains;
+    let rules: Vec<_> = chains.values().flat_map(|chain| &chain.rules).collect();
+    let longest = chains.values().map(|chain| chain.rules.len()).max();
+    assert!(longest < Some(10), "a hundred rules are asked by look-ups, and {longest:?} stand in one chain");
+    let told = rules.iter().filter_map(|rule| match &rule.then {
+        Then::Log(log) => Place::from_prefix(&log.prefix),
+        _ => None,
+    });
+    let logged: BTreeSet<_> = told.filter(|(place, _)| *place == Place::Logged(Direction::Ingress)).collect();
+    let named = logged.iter().map(|(_, name)| compiler.logs(name.as_ref().unwrap()).unwrap().to_string());
+    assert_eq!(named.collect::<Vec<_>>(), ["default/db/watch"]);
 }
 
 #[test]
