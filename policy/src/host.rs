@@ -87,6 +87,11 @@ pub struct Failsafe {
 }
 
 impl Failsafe {
+    /// No port stays open.
+    pub fn none() -> Self {
+        Self { inbound: BTreeSet::new(), outbound: BTreeSet::new() }
+    }
+
     /// The ports of a direction.
     pub fn ports(&self, direction: Direction) -> &BTreeSet<(PortProtocol, u16)> {
         match direction {

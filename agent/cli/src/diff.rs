@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use poplin_policy::crowd::Crowd;
-use poplin_policy::diff::{Change, Concern, Turn, diff, told};
+use poplin_policy::diff::{Change, Concern, HostChange, Turn, diff, diff_hosts, told, told_at_host};
 use poplin_policy::world::World;
 use serde_json::{Value, json};
 
@@ -41,17 +41,21 @@ pub(crate) struct Diff {
 impl Diff {
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let (before, after) = self.worlds(door).await?;
-        if before.endpoints.is_empty() && after.endpoints.is_empty() {
-            return Err(Problem::usage("there is no endpoint, so nobody's traffic can differ")
+        let is_empty = |world: &World| world.endpoints.is_empty() && world.host_endpoints.is_empty();
+        if is_empty(&before) && is_empty(&after) {
+            return Err(Problem::usage("there is no endpoint and no host endpoint, so nobody's traffic can differ")
                 .advice("give --topology FILE, made by `poplin get endpoints -o yaml` or by hand"));
         }
         let concern = if self.deciders { Concern::Deciders } else { Concern::Decisions };
         let changes = diff(&before, &after, concern);
+        let at_hosts = diff_hosts(&before, &after);
         print(&match self.output {
-            Form::Text => rendered(&changes),
-            Form::Json => printed(&changes.iter().map(document).collect::<Vec<_>>())?,
+            Form::Text => rendered(&changes, &at_hosts),
+            Form::Json => {
+                printed(&changes.iter().map(document).chain(at_hosts.iter().map(at_host)).collect::<Vec<_>>())?
+            }
         })?;
-        Ok(if changes.is_empty() { ExitCode::SUCCESS } else { Exit::Failed.into() })
+        Ok(if changes.is_empty() && at_hosts.is_empty() { ExitCode::SUCCESS } else { Exit::Failed.into() })
     }
 
     /// Before and after.
@@ -71,28 +75,52 @@ impl Diff {
     }
 }
 
-fn rendered(changes: &[Change]) -> String {
-    let count = |turn: fn(&Turn) -> bool| changes.iter().filter(|change| turn(&change.turn)).count();
-    let told: String = changes.iter().map(ToString::to_string).collect();
-    match changes.is_empty() {
+fn rendered(changes: &[Change], at_hosts: &[HostChange]) -> String {
+    let turns = changes.iter().map(|change| &change.turn).chain(at_hosts.iter().map(|change| &change.turn));
+    let turns: Vec<&Turn> = turns.collect();
+    let count = |wanted: Turn| turns.iter().filter(|turn| ***turn == wanted).count();
+    let told = changes.iter().map(ToString::to_string).chain(at_hosts.iter().map(ToString::to_string));
+    let told: String = told.collect();
+    match turns.is_empty() {
         true => "equivalent: every packet is decided alike\n".to_owned(),
         false => {
-            let (opened, closed) = (count(|turn| *turn == Turn::Opened), count(|turn| *turn == Turn::Closed));
-            let kept = changes.len() - opened - closed;
+            let (opened, closed) = (count(Turn::Opened), count(Turn::Closed));
+            let kept = turns.len() - opened - closed;
             let kept = if kept == 0 { String::new() } else { format!(", {kept} decided by another") };
             format!("{told}{opened} opened, {closed} closed{kept}\n")
         }
     }
 }
 
-fn document(change: &Change) -> Value {
-    let turn = match &change.turn {
+fn word(turn: &Turn) -> &'static str {
+    match turn {
         Turn::Opened => "opened",
         Turn::Closed => "closed",
         Turn::Kept { .. } => "kept",
-    };
+    }
+}
+
+fn at_host(change: &HostChange) -> Value {
+    let HostChange { host_endpoints, lane, turn, family, sources, destinations, traffic, example } = change;
     json!({
-        "turn": turn,
+        "turn": word(turn),
+        "hostEndpoints": host_endpoints,
+        "lane": lane.to_string(),
+        "families": [family.to_string()],
+        "sources": crowd(sources),
+        "destinations": crowd(destinations),
+        "traffic": traffic.to_string(),
+        "example": {
+            "packet": example.packet.to_string(),
+            "before": told_at_host(example.before.as_ref()),
+            "after": told_at_host(example.after.as_ref()),
+        },
+    })
+}
+
+fn document(change: &Change) -> Value {
+    json!({
+        "turn": word(&change.turn),
         "families": change.families.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "sources": crowd(&change.sources),
         "destinations": crowd(&change.destinations),

@@ -52,6 +52,38 @@ fn db(rule: &str) -> String {
 const FROM_API: &str = "{name: from-api, action: allow, from: {select: app == 'api'}, ports: [tcp/5432]}";
 const FROM_NET: &str = "{name: from-net, action: allow, from: {nets: [10.77.0.0/16]}, ports: [tcp/5432]}";
 
+/// A host's interface, and a policy for it that lets one port in before translation.
+fn uplink(port: u16) -> String {
+    format!(
+        "apiVersion: poplin.dev/v1\nkind: HostEndpoint\nmetadata: {{name: h1-eth0, labels: {{role: uplink}}}}\n\
+         spec: {{host: h1, interface: eth0}}\n---\n\
+         apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{name: uplink}}\nspec:\n  subject: role == 'uplink'\n  hosts: local\n  \
+         ingress:\n  - {{name: in, action: allow, from: {{nets: [198.51.100.0/24]}}, ports: [tcp/{port}]}}\n"
+    )
+}
+
+#[test]
+fn diff_tells_what_a_change_opens_at_a_hosts_own_interface() {
+    let agent = Agent::start();
+    let (old, new) = (agent.file("old.yaml", &uplink(443)), agent.file("new.yaml", &uplink(8443)));
+    let topology = agent.file("topology.yaml", TOPOLOGY);
+
+    let other = agent.poplin(&["diff", "-f", &new, "--against", &old, "--topology", &topology]);
+
+    let expected = "\
++ allowed now: 198.51.100.0/24 -> every endpoint, anywhere outside: tcp/8443 over IPv4, at input of h1-eth0
+    such as 198.51.100.1 → 10.77.0.4 tcp 49152 → 8443
+      was: end of tier default: denied
+      now: default/uplink/in: allowed
+- denied now: 198.51.100.0/24 -> every endpoint, anywhere outside: tcp/443 over IPv4, at input of h1-eth0
+    such as 198.51.100.1 → 10.77.0.4 tcp 49152 → 443
+      was: default/uplink/in: allowed
+      now: end of tier default: denied
+1 opened, 1 closed
+";
+    assert_eq!((other.code, other.out.as_str()), (1, expected), "{}", other.err);
+}
+
 #[test]
 fn diff_tells_whose_traffic_a_change_opens() {
     let agent = Agent::start();

@@ -5,10 +5,12 @@
 //!
 //! After Liu's change impact of firewall policies (TOIT 2012), on regions in place of decision diagrams.
 
+mod host;
 mod rectangle;
 mod tell;
 
-pub use self::tell::told;
+pub use self::host::{HostChange, HostExample, diff_hosts};
+pub use self::tell::{told, told_at_host};
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Change, Turn};
+use super::{Change, HostChange, Turn};
+use crate::gate::GateRuling;
 use crate::verdict::{By, Decision, Ruling};
 
 impl Change {
@@ -29,6 +30,22 @@ impl fmt::Display for Change {
         writeln!(out, "      was: {}", told(&example.before))?;
         writeln!(out, "      now: {}", told(&example.after))
     }
+}
+
+impl fmt::Display for HostChange {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host_endpoints, lane, turn, family, sources, destinations, traffic, example } = self;
+        let whose = host_endpoints.join(", ");
+        writeln!(out, "{turn} {sources} -> {destinations}: {traffic} over {family}, at {lane} of {whose}")?;
+        writeln!(out, "    such as {}", example.packet)?;
+        writeln!(out, "      was: {}", told_at_host(example.before.as_ref()))?;
+        writeln!(out, "      now: {}", told_at_host(example.after.as_ref()))
+    }
+}
+
+/// A host endpoint's word in one line.
+pub fn told_at_host(ruling: Option<&GateRuling>) -> String {
+    ruling.map_or_else(|| "allowed, there is no host endpoint".to_owned(), GateRuling::reason)
 }
 
 impl fmt::Display for Turn {

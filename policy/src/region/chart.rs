@@ -98,6 +98,11 @@ impl Class<'_> {
         self.points.len() == 1 && self.stranger.is_none()
     }
 
+    /// One address of it, another than [`Class::sample`] if it has two to speak of.
+    pub(crate) fn last(&self) -> Option<IpAddr> {
+        self.stranger.or_else(|| self.points.last().map(|point| point.address))
+    }
+
     /// One address of it.
     pub(crate) fn sample(&self) -> Option<IpAddr> {
         self.points.first().map(|point| point.address).or(self.stranger)

@@ -1,6 +1,11 @@
 //! Differences against two verdicts, packet by packet.
 
-use poplin_policy::diff::{Concern, Turn, diff};
+use std::collections::BTreeSet;
+
+use poplin_policy::diff::{Concern, HostChange, Turn, diff, diff_hosts};
+use poplin_policy::gate::{Lane, host_verdict};
+use poplin_policy::host::Failsafe;
+use poplin_policy::packet::Packet;
 use poplin_policy::verdict::verdict;
 use poplin_policy::world::World;
 use proptest::prelude::*;
@@ -68,6 +73,52 @@ proptest! {
     #[test]
     fn a_world_is_equivalent_to_itself(world in world()) {
         prop_assert_eq!(diff(&world, &world, Concern::Deciders), vec![]);
+    }
+}
+
+/// What a host endpoint does with a packet; one that is not there lets it go on.
+fn goes_on(world: &World, name: &str, lane: Lane, packet: &Packet) -> bool {
+    host_verdict(world, &Failsafe::none(), name, lane, packet).is_none_or(|ruling| ruling.allowed)
+}
+
+fn turned(before: bool, after: bool) -> Option<Turn> {
+    match (before, after) {
+        (false, true) => Some(Turn::Opened),
+        (true, false) => Some(Turn::Closed),
+        (true, true) | (false, false) => None,
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_packet_lies_in_a_region_of_a_host_endpoint_just_when_that_treats_it_otherwise(
+        (mut before, mut after) in pair(),
+        (other, part) in (world(), 0..4u8),
+        packets in packets(),
+    ) {
+        match part {
+            0 => after.host_endpoints = other.host_endpoints,
+            1 => before.host_endpoints = after.host_endpoints.clone(),
+            _ => {}
+        }
+        let changes = diff_hosts(&before, &after);
+        let is_endpoint = |address| before.endpoint_of(address).or(after.endpoint_of(address)).is_some();
+        let names: BTreeSet<&String> = before.host_endpoints.keys().chain(after.host_endpoints.keys()).collect();
+
+        for packet in packets.iter().filter(|packet| packet.source != packet.destination) {
+            for (name, lane) in names.iter().flat_map(|name| Lane::ALL.map(|lane| (*name, lane))) {
+                let [old, new] = [&before, &after].map(|world| goes_on(world, name, lane, packet));
+                let of_it = changes.iter().filter(|change| change.lane == lane && change.host_endpoints.contains(name));
+                let holding: Vec<_> = of_it.filter(|change| change.holds(packet, is_endpoint)).collect();
+
+                prop_assert_eq!(holding.len(), usize::from(old != new), "{} {} {}", lane, name, packet);
+                prop_assert_eq!(holding.first().map(|change| change.turn.clone()), turned(old, new), "{}", packet);
+            }
+        }
+        for HostChange { turn, example, .. } in &changes {
+            let [old, new] = [&example.before, &example.after].map(|ruling| ruling.as_ref().is_none_or(|it| it.allowed));
+            prop_assert_eq!(Some(turn.clone()), turned(old, new), "{}", example.packet);
+        }
     }
 }
 
