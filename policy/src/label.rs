@@ -62,6 +62,18 @@ impl Labels {
         Self::of(all)
     }
 
+    /// What differs between these labels and others: keys, and their values in each.
+    pub fn differences<'l>(&'l self, other: &'l Self) -> Vec<(&'l str, Option<&'l str>, Option<&'l str>)> {
+        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
+        let mut differences = Vec::new();
+        while let Some(key) = ours.peek().into_iter().chain(theirs.peek()).map(|(key, _)| *key).min() {
+            let old = ours.next_if(|(known, _)| *known == key).map(|(_, value)| value);
+            let new = theirs.next_if(|(known, _)| *known == key).map(|(_, value)| value);
+            differences.extend((old != new).then_some((key, old, new)));
+        }
+        differences
+    }
+
     /// All labels, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let labels = self.0.split_terminator(END);
@@ -172,6 +184,16 @@ mod tests {
         assert_eq!(labels.get("app"), Some("web"));
         assert_eq!(labels.get("k8s.io/name"), Some(""));
         assert_eq!(labels.get("tier"), None);
+    }
+
+    #[test]
+    fn what_differs_is_told_by_key() {
+        let labels = |pairs: &[(&str, &str)]| Labels::try_from_pairs(pairs.iter().copied()).unwrap();
+        let (old, new) = (labels(&[("a", "1"), ("b", "2"), ("d", "4")]), labels(&[("a", "1"), ("b", "3"), ("c", "")]));
+
+        let expected = [("b", Some("2"), Some("3")), ("c", None, Some("")), ("d", Some("4"), None)];
+        assert_eq!(old.differences(&new), expected);
+        assert_eq!(old.differences(&old), []);
     }
 
     #[test]

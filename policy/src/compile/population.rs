@@ -30,6 +30,8 @@ pub(super) struct Class {
     likeness: Likeness,
     /// The selections that admit them.
     admitted: BTreeSet<Id>,
+    /// Whether it is only how a class was before it was given other labels: nobody is in it, and nobody finds it.
+    is_past: bool,
 }
 
 /// A selection somebody asks about.
@@ -66,6 +68,8 @@ pub(super) struct Population {
     by_pair: Pairs,
     /// Selections that name no such pair.
     by_nothing: BTreeSet<Id>,
+    /// Selections for which such a pair is not enough, by the key of each label they ask about.
+    by_key: Hashed<Box<str>, BTreeSet<Id>>,
     /// How many endpoints have each named port.
     ports: BTreeMap<NamedPort, usize>,
     namespaces: BTreeMap<String, Labels>,
@@ -77,6 +81,17 @@ pub(super) struct Move {
     pub(super) address: IpAddr,
     pub(super) before: Option<Id>,
     pub(super) after: Option<Id>,
+}
+
+impl Likeness {
+    fn of(Endpoint { labels, namespace, ports, .. }: &Endpoint) -> Self {
+        Self { labels: labels.clone(), namespace: namespace.clone(), ports: ports.clone() }
+    }
+}
+
+/// The keys a selection is found by, if not by pairs alone.
+fn keys_besides_pairs(selection: &Selection) -> BTreeSet<&str> {
+    if selection.labels.is_enough() { BTreeSet::new() } else { selection.labels.keys() }
 }
 
 impl Population {
@@ -105,6 +120,13 @@ impl Population {
         let before = self.residents.get(name).into_iter().flat_map(|resident| &resident.addresses);
         let after = endpoint.into_iter().flat_map(|endpoint| &endpoint.addresses);
         let concerned: BTreeSet<IpAddr> = before.chain(after).copied().collect();
+        if let Some((class, labels)) = self.only_labels_differ(name, endpoint) {
+            let past = self.relabel(class, labels);
+            let class_at = |address| self.class_at(address);
+            let was = |at: Option<Id>| if at == Some(class) { Some(past) } else { at };
+            let moves = concerned.into_iter().map(|address| (address, class_at(address)));
+            return moves.map(|(address, after)| Move { address, before: was(after), after }).collect();
+        }
         let was: Vec<_> = concerned.iter().map(|address| self.class_at(*address)).collect();
         self.leave(name);
         if let Some(endpoint) = endpoint {
@@ -112,6 +134,46 @@ impl Population {
         }
         let moves = concerned.into_iter().zip(was);
         moves.map(|(address, before)| Move { address, before, after: self.class_at(address) }).collect()
+    }
+
+    /// The class of an endpoint that is alone in it, and the labels it gets, if that is all that becomes another, and nobody is like it then.
+    fn only_labels_differ<'e>(&self, name: &str, endpoint: Option<&'e Endpoint>) -> Option<(Id, &'e Labels)> {
+        let (resident, endpoint) = (self.residents.get(name)?, endpoint?);
+        let Likeness { namespace, ports, .. } = &self.classes[resident.class].likeness;
+        let is_as_before = *resident.addresses == *endpoint.addresses
+            && *namespace == endpoint.namespace
+            && *ports == endpoint.ports
+            && self.members(resident.class).nth(1).is_none()
+            && resident.addresses.iter().any(|address| self.class_at(*address) == Some(resident.class));
+        let likeness = Likeness::of(endpoint);
+        let is_new = is_as_before && self.class_like(hash_of(&likeness), &likeness).is_none();
+        is_new.then_some((resident.class, &endpoint.labels))
+    }
+
+    /// A class gets other labels; told is how it was, until empty classes are forgotten. Only selections that ask about what differs are asked.
+    fn relabel(&mut self, id: Id, labels: &Labels) -> Id {
+        let past = Class { is_past: true, ..self.classes[id].clone() };
+        let likeness = Likeness { labels: labels.clone(), ..past.likeness.clone() };
+        let mut affected = BTreeSet::new();
+        for (key, old, new) in past.likeness.labels.differences(labels) {
+            affected.extend(old.into_iter().chain(new).flat_map(|value| self.by_pair.of(key, value)));
+            affected.extend(self.by_key.get(key).into_iter().flatten());
+            old.into_iter().for_each(|value| self.classes_by_label.remove(key, value, id));
+            new.into_iter().for_each(|value| self.classes_by_label.insert(key, value, id));
+        }
+        for selection in affected {
+            if self.admits(&self.asked[selection].selection, &likeness) {
+                self.classes[id].admitted.insert(selection);
+                self.asked[selection].classes.insert(id);
+            } else {
+                self.classes[id].admitted.remove(&selection);
+                self.asked[selection].classes.remove(&id);
+            }
+        }
+        self.class_ids.remove(&(hash_of(&past.likeness), id));
+        self.class_ids.insert((hash_of(&likeness), id));
+        self.classes[id].likeness = likeness;
+        self.classes.insert(past)
     }
 
     fn leave(&mut self, name: &str) {
@@ -150,8 +212,7 @@ impl Population {
     }
 
     fn class_of(&mut self, endpoint: &Endpoint) -> Id {
-        let Endpoint { labels, namespace, ports, .. } = endpoint;
-        let likeness = Likeness { labels: labels.clone(), namespace: namespace.clone(), ports: ports.clone() };
+        let likeness = Likeness::of(endpoint);
         let hash = hash_of(&likeness);
         if let Some(id) = self.class_like(hash, &likeness) {
             return id;
@@ -160,7 +221,7 @@ impl Population {
         for (key, value) in likeness.labels.iter() {
             self.classes_by_label.insert(key, value, self.classes.next());
         }
-        let id = self.classes.insert(Class { likeness, admitted });
+        let id = self.classes.insert(Class { likeness, admitted, is_past: false });
         for selection in &self.classes[id].admitted {
             self.asked[*selection].classes.insert(id);
         }
@@ -208,6 +269,9 @@ impl Population {
         let left: BTreeSet<Id> = moves.iter().filter_map(|one| one.before).collect();
         for id in left.into_iter().filter(|id| self.members(*id).next().is_none()).collect::<Vec<_>>() {
             let class = self.classes.remove(id);
+            if class.is_past {
+                continue;
+            }
             for selection in class.admitted {
                 self.asked[selection].classes.remove(&id);
             }
@@ -234,6 +298,9 @@ impl Population {
             None => _ = self.by_nothing.insert(id),
             Some(pairs) => pairs.into_iter().for_each(|(key, value)| self.by_pair.insert(key, value, id)),
         }
+        for key in keys_besides_pairs(selection) {
+            self.by_key.entry(key.into()).or_default().insert(id);
+        }
         id
     }
 
@@ -256,6 +323,13 @@ impl Population {
         match selection.labels.required() {
             None => _ = self.by_nothing.remove(&id),
             Some(pairs) => pairs.into_iter().for_each(|(key, value)| self.by_pair.remove(key, value, id)),
+        }
+        for key in keys_besides_pairs(&selection) {
+            let Some(ids) = self.by_key.get_mut(key) else { continue };
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_key.remove(key);
+            }
         }
     }
 
@@ -316,9 +390,9 @@ impl Population {
         &self.asked[selection].classes
     }
 
-    /// Every class.
+    /// Every class that somebody may be in.
     pub(super) fn all_classes(&self) -> impl Iterator<Item = Id> {
-        self.classes.iter().map(|(id, _)| id)
+        self.classes.iter().filter(|(_, class)| !class.is_past).map(|(id, _)| id)
     }
 
     /// The endpoints of a class.

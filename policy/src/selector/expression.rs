@@ -44,6 +44,22 @@ impl Expression {
         }
     }
 
+    pub(super) fn keys<'e>(&'e self, keys: &mut BTreeSet<&'e str>) {
+        match self {
+            Expression::All => {}
+            Expression::Has(label)
+            | Expression::Equals(label, _)
+            | Expression::Differs(label, _)
+            | Expression::In(label, _)
+            | Expression::NotIn(label, _)
+            | Expression::Contains(label, _)
+            | Expression::StartsWith(label, _)
+            | Expression::EndsWith(label, _) => _ = keys.insert(label),
+            Expression::Not(inner) => inner.keys(keys),
+            Expression::And(parts) | Expression::Or(parts) => parts.iter().for_each(|part| part.keys(keys)),
+        }
+    }
+
     pub(super) fn is_enough(&self) -> bool {
         match self {
             Expression::Equals(..) | Expression::In(..) => true,

@@ -9,6 +9,7 @@ mod expression;
 mod parse;
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -54,6 +55,13 @@ impl Selector {
     /// Pairs of key and value of which whatever is meant carries at least one; absent where no such pairs are asked for.
     pub fn required(&self) -> Option<Vec<(&str, &str)>> {
         self.0.expression.required()
+    }
+
+    /// The keys of all labels it asks about.
+    pub fn keys(&self) -> BTreeSet<&str> {
+        let mut keys = BTreeSet::new();
+        self.0.expression.keys(&mut keys);
+        keys
     }
 
     /// Whether labels that have one of the required pairs are admitted for that alone.
