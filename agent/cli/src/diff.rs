@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use poplin_policy::crowd::Crowd;
-use poplin_policy::diff::{Change, Concern, HostChange, Turn, diff, diff_hosts, told, told_at_host};
+use poplin_policy::diff::{Change, Concern, HostChange, HostTurn, Turn, diff, diff_hosts, told, told_at_host};
 use poplin_policy::world::World;
 use serde_json::{Value, json};
 
@@ -76,24 +76,32 @@ impl Diff {
 }
 
 fn rendered(changes: &[Change], at_hosts: &[HostChange]) -> String {
-    let turns = changes.iter().map(|change| &change.turn).chain(at_hosts.iter().map(|change| &change.turn));
-    let turns: Vec<&Turn> = turns.collect();
-    let count = |wanted: Turn| turns.iter().filter(|turn| ***turn == wanted).count();
+    let words: Vec<&str> = changes.iter().map(word).chain(at_hosts.iter().map(host_word)).collect();
+    let count = |wanted: &[&str]| words.iter().filter(|word| wanted.contains(word)).count();
     let told = changes.iter().map(ToString::to_string).chain(at_hosts.iter().map(ToString::to_string));
     let told: String = told.collect();
-    match turns.is_empty() {
+    match words.is_empty() {
         true => "equivalent: every packet is decided alike\n".to_owned(),
         false => {
-            let (opened, closed) = (count(Turn::Opened), count(Turn::Closed));
-            let kept = turns.len() - opened - closed;
-            let kept = if kept == 0 { String::new() } else { format!(", {kept} decided by another") };
-            format!("{told}{opened} opened, {closed} closed{kept}\n")
+            let or_nothing = |count: usize, what| if count == 0 { String::new() } else { format!(", {count} {what}") };
+            let kept = or_nothing(count(&["kept"]), "decided by another");
+            let tracked = or_nothing(count(&["tracked", "untracked"]), "tracked otherwise");
+            format!("{told}{} opened, {} closed{kept}{tracked}\n", count(&["opened"]), count(&["closed"]))
         }
     }
 }
 
-fn word(turn: &Turn) -> &'static str {
-    match turn {
+fn host_word(change: &HostChange) -> &'static str {
+    match change.turn {
+        HostTurn::Opened => "opened",
+        HostTurn::Closed => "closed",
+        HostTurn::Untracked => "untracked",
+        HostTurn::Tracked => "tracked",
+    }
+}
+
+fn word(change: &Change) -> &'static str {
+    match change.turn {
         Turn::Opened => "opened",
         Turn::Closed => "closed",
         Turn::Kept { .. } => "kept",
@@ -101,9 +109,9 @@ fn word(turn: &Turn) -> &'static str {
 }
 
 fn at_host(change: &HostChange) -> Value {
-    let HostChange { host_endpoints, lane, turn, family, sources, destinations, traffic, example } = change;
+    let HostChange { host_endpoints, lane, family, sources, destinations, traffic, example, .. } = change;
     json!({
-        "turn": word(turn),
+        "turn": host_word(change),
         "hostEndpoints": host_endpoints,
         "lane": lane.to_string(),
         "families": [family.to_string()],
@@ -120,7 +128,7 @@ fn at_host(change: &HostChange) -> Value {
 
 fn document(change: &Change) -> Value {
     json!({
-        "turn": word(&change.turn),
+        "turn": word(change),
         "families": change.families.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "sources": crowd(&change.sources),
         "destinations": crowd(&change.destinations),

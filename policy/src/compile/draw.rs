@@ -85,7 +85,7 @@ pub(super) fn list(list: &List, drawing: &mut Drawing<'_>) -> Verdict {
     if let Some(settled) = list.constant() {
         return outcome(&settled, list.direction, drawing).alone(drawing);
     }
-    let name = Drawing::name(&format!("list{}", list.family.digit()), &(list, places(list, drawing)));
+    let name = Drawing::name(&format!("list{}", list.family.digit()), &(list, all_places(list, drawing)));
     let id = hash_of(&list.shape(false));
     let chain = Chain { names: MapNames::of(&name), id, is_apart: false, asking: Asking::Here };
     let half = of_list(list, &chain, drawing);
@@ -163,9 +163,22 @@ fn are_apart(pieces: [&Piece; 2]) -> [bool; 2] {
 /// Which entries are asked where an address lies: with that, and the piece itself, what is drawn of it is settled.
 pub(super) fn piece_places(piece: &Piece, drawing: &mut Drawing<'_>) -> Vec<bool> {
     match piece {
-        Piece::List(list) => places(list, drawing),
-        Piece::BySource(lists) => lists.iter().flat_map(|(_, list)| places(list, drawing)).collect(),
+        Piece::List(list) => all_places(list, drawing),
+        Piece::BySource(lists) => lists.iter().flat_map(|(_, list)| all_places(list, drawing)).collect(),
     }
+}
+
+/// The same of a list and of what comes after it.
+fn all_places(list: &List, drawing: &mut Drawing<'_>) -> Vec<bool> {
+    let mut all = places(list, drawing);
+    let after = list.entries.iter().filter_map(|entry| match &entry.act {
+        Act::Settle(Settled::After(rest)) => Some(rest),
+        Act::Settle(_) | Act::Pass | Act::Log(_) => None,
+    });
+    for rest in after {
+        all.extend(all_places(rest, drawing));
+    }
+    all
 }
 
 fn blueprint(names: MapNames, halves: impl IntoIterator<Item = Half>, ends: Vec<Rule>) -> Blueprint {

@@ -184,7 +184,7 @@ impl List {
     }
 
     /// Each part is a chain or two within the one before, and the kernel goes no deeper than `NFT_JUMP_STACK_SIZE` (16) when it validates them.
-    const MOST_PARTS: usize = 4;
+    const MOST_PARTS: usize = 2;
 
     /// What it asks, whatever comes of the answers.
     pub(super) fn shape(&self, is_apart: bool) -> Shape {
@@ -208,15 +208,16 @@ impl List {
         }
     }
 
-    /// The entry, if there is one, that settles strangers and that no look-up of an address ever finds: it fits whatever comes to it, and
-    /// there is nothing an endpoint fits less than a stranger with its address would.
+    /// The entry, if there is one, that settles strangers and that no look-up of an address ever finds: it fits whatever comes to it, nobody
+    /// is passed on to it, and there is nothing an endpoint fits less than a stranger with its address would.
     pub(super) fn settles_unasked(&self) -> Option<u32> {
         let mut peers = self.entries.iter().map(|entry| &entry.who.peer);
         let excludes =
             |who: &Who| who.not_select.is_some() || who.outside || who.ports.iter().any(|(_, is_wanted)| !is_wanted);
+        let passes = self.entries.iter().any(|entry| entry.act == Act::Pass);
         let stranger = self.shape(false).settles_strangers();
         let is_certain = self.entries.get(stranger as usize).is_none_or(Entry::is_certain);
-        (is_certain && !peers.any(|who| excludes(who))).then_some(stranger)
+        (is_certain && !passes && !peers.any(|who| excludes(who))).then_some(stranger)
     }
 
     /// How many entries ask something.

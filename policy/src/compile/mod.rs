@@ -308,7 +308,7 @@ impl Compiler {
             };
             self.refresh(name);
         }
-        self.population.forget_empty_classes(&moves);
+        self.population.forget_empty_classes();
         self.follow_named_ports();
     }
 

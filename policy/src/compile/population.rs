@@ -70,6 +70,8 @@ pub(super) struct Population {
     by_nothing: BTreeSet<Id>,
     /// Selections for which such a pair is not enough, by the key of each label they ask about.
     by_key: Hashed<Box<str>, BTreeSet<Id>>,
+    /// Classes that somebody left since empty ones were last forgotten, and how classes were.
+    left: BTreeSet<Id>,
     /// How many endpoints have each named port.
     ports: BTreeMap<NamedPort, usize>,
     namespaces: BTreeMap<String, Labels>,
@@ -143,8 +145,7 @@ impl Population {
         let is_as_before = *resident.addresses == *endpoint.addresses
             && *namespace == endpoint.namespace
             && *ports == endpoint.ports
-            && self.members(resident.class).nth(1).is_none()
-            && resident.addresses.iter().any(|address| self.class_at(*address) == Some(resident.class));
+            && self.members(resident.class).nth(1).is_none();
         let likeness = Likeness::of(endpoint);
         let is_new = is_as_before && self.class_like(hash_of(&likeness), &likeness).is_none();
         is_new.then_some((resident.class, &endpoint.labels))
@@ -173,7 +174,9 @@ impl Population {
         self.class_ids.remove(&(hash_of(&past.likeness), id));
         self.class_ids.insert((hash_of(&likeness), id));
         self.classes[id].likeness = likeness;
-        self.classes.insert(past)
+        let past = self.classes.insert(past);
+        self.left.insert(past);
+        past
     }
 
     fn leave(&mut self, name: &str) {
@@ -187,6 +190,7 @@ impl Population {
             }
         }
         self.members.remove(&(resident.class, name.into()));
+        self.left.insert(resident.class);
         for port in &self.classes[resident.class].likeness.ports {
             if let Some(count) = self.ports.get_mut(port) {
                 *count -= 1;
@@ -265,8 +269,8 @@ impl Population {
     }
 
     /// Classes nobody is in any more are forgotten.
-    pub(super) fn forget_empty_classes(&mut self, moves: &[Move]) {
-        let left: BTreeSet<Id> = moves.iter().filter_map(|one| one.before).collect();
+    pub(super) fn forget_empty_classes(&mut self) {
+        let left = std::mem::take(&mut self.left);
         for id in left.into_iter().filter(|id| self.members(*id).next().is_none()).collect::<Vec<_>>() {
             let class = self.classes.remove(id);
             if class.is_past {

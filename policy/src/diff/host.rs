@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::rectangle::{Pairs, rectangles};
-use super::{Census, Crowd, Turn};
+use super::{Census, Crowd};
 use crate::gate::{GateRuling, Lane, governing, host_verdict};
 use crate::host::Failsafe;
 use crate::label::Labels;
@@ -25,8 +25,8 @@ pub struct HostChange {
     pub host_endpoints: Vec<String>,
     /// Where on the kernel's path.
     pub lane: Lane,
-    /// [`Turn::Opened`] or [`Turn::Closed`].
-    pub turn: Turn,
+    /// What becomes of them.
+    pub turn: HostTurn,
     /// The family whose packets are meant.
     pub family: IpVersion,
     /// Whence.
@@ -37,6 +37,19 @@ pub struct HostChange {
     pub traffic: Traffic,
     /// One of them.
     pub example: HostExample,
+}
+
+/// Which way a host endpoint's word turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HostTurn {
+    /// Was dropped, may go on.
+    Opened,
+    /// Might go on, is dropped.
+    Closed,
+    /// Goes on as before, and is not tracked any more: no tracked lane asks it again.
+    Untracked,
+    /// Goes on as before, and is tracked.
+    Tracked,
 }
 
 /// A packet, and what the first of the host endpoints says of it in both worlds; nothing where there is none.
@@ -125,7 +138,14 @@ struct Gate<'w, 'p> {
 /// What decides of two classes what is let go on between them: their demands and named ports, in both worlds.
 type Question<'c> = [(&'c Bits, &'c Bits, &'c [NamedPort], &'c [NamedPort]); 2];
 
-type Turns = Vec<(Turn, Traffic)>;
+type Turns = Vec<(HostTurn, Traffic)>;
+
+/// What a lane lets go on.
+struct Passage {
+    all: Traffic,
+    /// Of it, what goes on untracked.
+    untracked: Traffic,
+}
 
 impl Gate<'_, '_> {
     fn changes(
@@ -144,7 +164,7 @@ impl Gate<'_, '_> {
                 changes.push(HostChange {
                     host_endpoints: names.to_vec(),
                     lane: self.lane,
-                    turn: turn.clone(),
+                    turn,
                     family: chart.line.version(),
                     sources: Crowd::of(chart, &sources, census),
                     destinations: Crowd::of(chart, &destinations, census),
@@ -156,16 +176,19 @@ impl Gate<'_, '_> {
         changes
     }
 
-    fn differing_pairs(&self, chart: &Chart<'_>) -> BTreeMap<(Turn, Traffic), Pairs> {
+    fn differing_pairs(&self, chart: &Chart<'_>) -> BTreeMap<(HostTurn, Traffic), Pairs> {
         let mut known: HashMap<Question<'_>, Rc<Turns>> = HashMap::new();
-        let mut differing: BTreeMap<(Turn, Traffic), Pairs> = BTreeMap::new();
+        let mut differing: BTreeMap<(HostTurn, Traffic), Pairs> = BTreeMap::new();
         let classes = || 0..chart.classes.len();
-        for (source, destination) in classes().flat_map(|source| classes().map(move |to| (source, to))) {
+        let is_alone = |class: usize| chart.classes[class].is_one_address();
+        let pairs = classes().flat_map(|source| classes().map(move |to| (source, to)));
+        // Packets between two different addresses are meant.
+        for (source, destination) in pairs.filter(|(source, to)| source != to || !is_alone(*source)) {
             let sides = [0, 1].map(|world| [source, destination].map(|class| &chart.classes[class].sides[world]));
             let question = sides.map(|[from, to]| (&from.extra, &to.extra, &from.ports[..], &to.ports[..]));
             let turns = known.entry(question).or_insert_with(|| Rc::new(self.turns(sides, chart.line.version())));
             for (turn, traffic) in turns.iter() {
-                differing.entry((turn.clone(), traffic.clone())).or_default().insert((source, destination));
+                differing.entry((*turn, traffic.clone())).or_default().insert((source, destination));
             }
         }
         differing
@@ -173,7 +196,13 @@ impl Gate<'_, '_> {
 
     fn turns(&self, sides: [[&Side; 2]; 2], family: IpVersion) -> Turns {
         let [before, after] = [0, 1].map(|world| self.let_go_on(world, sides[world], family));
-        let turns = [(Turn::Opened, after.without(&before)), (Turn::Closed, before.without(&after))];
+        let both = before.all.and(&after.all);
+        let turns = [
+            (HostTurn::Opened, after.all.without(&before.all)),
+            (HostTurn::Closed, before.all.without(&after.all)),
+            (HostTurn::Untracked, both.and(&after.untracked).without(&before.untracked)),
+            (HostTurn::Tracked, both.and(&before.untracked).without(&after.untracked)),
+        ];
         turns
             .into_iter()
             .filter(|(_, traffic)| !traffic.is_empty())
@@ -182,8 +211,10 @@ impl Gate<'_, '_> {
     }
 
     /// What may go on between two classes: every rule takes its share of what those before it left, as `host_verdict` does packet by packet.
-    fn let_go_on(&self, world: usize, sides: [&Side; 2], family: IpVersion) -> Traffic {
-        let Guard(Some(ranks)) = &self.sides[world] else { return Traffic::all() };
+    fn let_go_on(&self, world: usize, sides: [&Side; 2], family: IpVersion) -> Passage {
+        let Guard(Some(ranks)) = &self.sides[world] else {
+            return Passage { all: Traffic::all(), untracked: Traffic::none() };
+        };
         let (mut left, mut allowed) = (Traffic::all(), Traffic::none());
         for rank in ranks {
             let mut passed = Traffic::none();
@@ -205,7 +236,8 @@ impl Gate<'_, '_> {
                 DefaultAction::Pass => passed.or(&left),
             };
         }
-        if self.lane.is_closed() { allowed } else { allowed.or(&left) }
+        let untracked = if self.lane.is_untracked() { allowed.clone() } else { Traffic::none() };
+        Passage { all: if self.lane.is_closed() { allowed } else { allowed.or(&left) }, untracked }
     }
 
     fn fits(&self, rule: &Rule, [source, destination]: [&Side; 2], family: IpVersion) -> bool {

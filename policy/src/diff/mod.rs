@@ -9,7 +9,7 @@ mod host;
 mod rectangle;
 mod tell;
 
-pub use self::host::{HostChange, HostExample, diff_hosts};
+pub use self::host::{HostChange, HostExample, HostTurn, diff_hosts};
 pub use self::tell::{told, told_at_host};
 
 use std::collections::{BTreeMap, HashMap};

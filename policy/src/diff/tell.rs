@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Change, HostChange, Turn};
+use super::{Change, HostChange, HostTurn, Turn};
 use crate::gate::GateRuling;
 use crate::verdict::{By, Decision, Ruling};
 
@@ -40,6 +40,17 @@ impl fmt::Display for HostChange {
         writeln!(out, "    such as {}", example.packet)?;
         writeln!(out, "      was: {}", told_at_host(example.before.as_ref()))?;
         writeln!(out, "      now: {}", told_at_host(example.after.as_ref()))
+    }
+}
+
+impl fmt::Display for HostTurn {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            HostTurn::Opened => "+ allowed now:",
+            HostTurn::Closed => "- denied now:",
+            HostTurn::Untracked => "~ untracked now:",
+            HostTurn::Tracked => "~ tracked now:",
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use poplin_policy::diff::{Concern, HostChange, Turn, diff, diff_hosts};
-use poplin_policy::gate::{Lane, host_verdict};
+use poplin_policy::diff::{Concern, HostChange, HostTurn, Turn, diff, diff_hosts};
+use poplin_policy::gate::{GateRuling, Lane, host_verdict};
 use poplin_policy::host::Failsafe;
 use poplin_policy::packet::Packet;
 use poplin_policy::verdict::verdict;
@@ -76,16 +76,19 @@ proptest! {
     }
 }
 
-/// What a host endpoint does with a packet; one that is not there lets it go on.
-fn goes_on(world: &World, name: &str, lane: Lane, packet: &Packet) -> bool {
-    host_verdict(world, &Failsafe::none(), name, lane, packet).is_none_or(|ruling| ruling.allowed)
+/// Whether a host endpoint lets a packet go on, and untracked; one that is not there lets it go on.
+fn goes_on(world: &World, name: &str, lane: Lane, packet: &Packet) -> (bool, bool) {
+    let ruling = host_verdict(world, &Failsafe::none(), name, lane, packet);
+    ruling.map_or((true, false), |ruling| (ruling.allowed, ruling.is_untracked))
 }
 
-fn turned(before: bool, after: bool) -> Option<Turn> {
+fn turned(before: (bool, bool), after: (bool, bool)) -> Option<HostTurn> {
     match (before, after) {
-        (false, true) => Some(Turn::Opened),
-        (true, false) => Some(Turn::Closed),
-        (true, true) | (false, false) => None,
+        ((false, _), (true, _)) => Some(HostTurn::Opened),
+        ((true, _), (false, _)) => Some(HostTurn::Closed),
+        ((true, false), (true, true)) => Some(HostTurn::Untracked),
+        ((true, true), (true, false)) => Some(HostTurn::Tracked),
+        _ => None,
     }
 }
 
@@ -111,13 +114,15 @@ proptest! {
                 let of_it = changes.iter().filter(|change| change.lane == lane && change.host_endpoints.contains(name));
                 let holding: Vec<_> = of_it.filter(|change| change.holds(packet, is_endpoint)).collect();
 
-                prop_assert_eq!(holding.len(), usize::from(old != new), "{} {} {}", lane, name, packet);
-                prop_assert_eq!(holding.first().map(|change| change.turn.clone()), turned(old, new), "{}", packet);
+                let turn = turned(old, new);
+                prop_assert_eq!(holding.len(), usize::from(turn.is_some()), "{} {} {}", lane, name, packet);
+                prop_assert_eq!(holding.first().map(|change| change.turn), turn, "{}", packet);
             }
         }
         for HostChange { turn, example, .. } in &changes {
-            let [old, new] = [&example.before, &example.after].map(|ruling| ruling.as_ref().is_none_or(|it| it.allowed));
-            prop_assert_eq!(Some(turn.clone()), turned(old, new), "{}", example.packet);
+            let word = |ruling: &Option<GateRuling>| ruling.as_ref().map_or((true, false), |it| (it.allowed, it.is_untracked));
+            let [old, new] = [&example.before, &example.after].map(word);
+            prop_assert_eq!(Some(*turn), turned(old, new), "{}", example.packet);
         }
     }
 }

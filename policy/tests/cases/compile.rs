@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use insta::assert_snapshot;
 use poplin_policy::compile::{Compiler, compile};
 use poplin_policy::host::{Failsafe, Host, Settings, WorkloadToHost};
-use poplin_policy::model::{Action, DefaultAction, Direction, Peers, Rule};
+use poplin_policy::model::{Action, DefaultAction, Direction, Peers, Policy, Rule};
 use poplin_policy::nat::{Edge, Outgoing, Pool, Publication};
 use poplin_policy::packet::Packet;
 use poplin_policy::place::Place;
@@ -200,6 +200,44 @@ fn a_rule_that_logs_in_a_long_list_is_asked_alone_and_names_itself() {
     let logged: BTreeSet<_> = told.filter(|(place, _)| *place == Place::Logged(Direction::Ingress)).collect();
     let named = logged.iter().map(|(_, name)| compiler.logs(name.as_ref().unwrap()).unwrap().to_string());
     assert_eq!(named.collect::<Vec<_>>(), ["default/db/watch"]);
+}
+
+/// Who is passed on in the first tier comes to the second, whatever the first says of where his address lies.
+#[test]
+fn an_endpoint_that_is_passed_on_is_not_asked_where_it_lies() {
+    for (by_place, then) in [(Action::Allow, Action::Deny), (Action::Deny, Action::Allow)] {
+        let nets = Peers { nets: nets("10.0.0.0/8"), ..anybody() };
+        let first = vec![rule(Action::Pass, select("app == 'web'"), "tcp/443"), rule(by_place, nets, "tcp/443")];
+        let first = Policy { tier: "early".to_owned(), ..ingress("early", "app == 'db'", first) };
+        let second = ingress("late", "app == 'db'", vec![rule(then, anybody(), "")]);
+        let world = with_tier(shop(), "early", 10.0, DefaultAction::Pass);
+        let world = with(with(world, first), second);
+        let packet = Packet::tcp("10.0.0.1".parse().unwrap(), "10.0.0.3".parse().unwrap(), (40000, 443));
+
+        let outcome = walk(&compile(&world, &host(&["db"])), &forwarded(packet, "uplink", "pop-db"));
+
+        assert_eq!(outcome, if then == Action::Allow { Outcome::Accept } else { Outcome::Drop }, "{then:?}");
+    }
+}
+
+#[test]
+fn what_comes_after_a_log_follows_an_address_set_that_comes_later() {
+    let rules = ["app == 'web'", "app == 'watched'", "role == 'db'"].map(select);
+    let [web, watched, db] = rules;
+    let rules = vec![
+        rule(Action::Allow, web, "tcp/443"),
+        rule(Action::Log, watched, "tcp/443"),
+        rule(Action::Allow, db, "tcp/443"),
+    ];
+    let before = with(shop(), ingress("db", "app == 'db'", rules));
+    let after = with_set(before.clone(), "backups", "role=db", "10.9.0.0/16");
+    let mut compiler = Compiler::of(&before, &host(&["db"]));
+
+    for (name, set) in &after.sets {
+        compiler.set_address_set(name, Some(set.clone()));
+    }
+
+    assert_eq!(*compiler.ruleset(), compile(&after, &host(&["db"])));
 }
 
 #[test]
