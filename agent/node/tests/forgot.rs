@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod world;
+
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use poplin_node::kernel::{KernelState, Step, Target};
-use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
-use poplin_node::object::{Block, Endpoint, Object, ObjectKey, Pool, Versioned};
+use poplin_node::name::{EndpointName, HostName, PoolName};
+use poplin_node::object::{Block, Endpoint, Object, ObjectKey, Versioned};
 use poplin_node::request::{Answer, Attach, Attached, Detach, RequestId};
 use poplin_node::transaction::{Compare, Transaction, TransactionId, TransactionOutcome};
-use poplin_node::{Action, Event, Identity, Node};
-use poplin_policy::label::Labels;
+use poplin_node::{Action, Event, Node};
+use world::{id, node, wish};
 
 /// One host, and a store that judges.
 struct Desk {
@@ -262,41 +264,10 @@ fn taken_by_theirs(endpoint: &Endpoint) -> Block {
     block
 }
 
-fn node() -> Node {
-    Node::new(Identity {
-        host: HostName::new("h1"),
-        labels: Labels::default(),
-        addresses: BTreeSet::from(["172.31.0.1".parse().unwrap()]),
-        asn: None,
-        router_id: None,
-    })
-}
-
 fn pool() -> Object {
-    Object::Pool(Pool::open(PoolName::new("p"), "10.9.0.0/16".parse().unwrap(), 26))
-}
-
-fn id(container: &str) -> AttachmentId {
-    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
+    world::pool("p", "10.9.0.0/16", 26)
 }
 
 fn attach(container: &str) -> Attach {
-    Attach {
-        attachment: id(container),
-        name: Some(EndpointName::new(container)),
-        preferred: vec![],
-        labels: Labels::default(),
-        namespace: None,
-        ports: vec![],
-        published: vec![],
-        netns: format!("/run/netns/{container}").into(),
-        addresses: BTreeSet::new(),
-        has_all_addresses: false,
-        mac: None,
-        network: None,
-        pools: BTreeSet::new(),
-        is_sticky: false,
-        at: None,
-        aliases: BTreeSet::new(),
-    }
+    wish(container, Some(container))
 }

@@ -2,19 +2,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod world;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use poplin_node::debt::Debt;
 use poplin_node::kernel::{KernelState, LinkState, Mac, Step, Target};
-use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
-use poplin_node::object::{Object, ObjectKey, Pool, Versioned};
+use poplin_node::name::EndpointName;
+use poplin_node::object::{Object, ObjectKey, Versioned};
 use poplin_node::quarantine::Unreadable;
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
 use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
-use poplin_node::{Action, Event, Identity, Node};
-use poplin_policy::label::Labels;
+use poplin_node::{Action, Event, Node};
 use poplin_policy::ruleset::Interface;
+use world::{id, node, wish};
 
 /// One host, over several lives: its kernel's links, what it wrote down, and the store.
 struct Desk {
@@ -472,41 +474,10 @@ fn a_store_that_was_read_is_not_forgotten_for_what_was_known_before() {
     assert!(!desk.node.status(desk.now).is_recalled);
 }
 
-fn node() -> Node {
-    Node::new(Identity {
-        host: HostName::new("h1"),
-        labels: Labels::default(),
-        addresses: BTreeSet::from(["172.31.0.1".parse().unwrap()]),
-        asn: None,
-        router_id: None,
-    })
-}
-
 fn pool() -> Object {
-    Object::Pool(Pool::open(PoolName::new("p"), "10.9.0.0/16".parse().unwrap(), 26))
-}
-
-fn id(container: &str) -> AttachmentId {
-    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
+    world::pool("p", "10.9.0.0/16", 26)
 }
 
 fn attach(container: &str) -> Attach {
-    Attach {
-        attachment: id(container),
-        name: Some(EndpointName::new(container)),
-        preferred: vec![],
-        labels: Labels::default(),
-        namespace: None,
-        ports: vec![],
-        published: vec![],
-        netns: format!("/run/netns/{container}").into(),
-        addresses: BTreeSet::new(),
-        has_all_addresses: false,
-        mac: None,
-        network: None,
-        pools: BTreeSet::new(),
-        is_sticky: false,
-        at: None,
-        aliases: BTreeSet::new(),
-    }
+    wish(container, Some(container))
 }
