@@ -10,9 +10,10 @@ use std::time::Instant;
 use poplin_node::kernel::{KernelState, Step, Target};
 use poplin_node::name::{EndpointName, HostName, PoolName};
 use poplin_node::object::{Block, Endpoint, Object, ObjectKey, Versioned};
-use poplin_node::request::{Answer, Attach, Attached, Detach, RequestId};
+use poplin_node::request::{Answer, Attach, Attached, Detach, Renew, RequestId};
 use poplin_node::transaction::{Compare, Transaction, TransactionId, TransactionOutcome};
-use poplin_node::{Action, Event, Node};
+use poplin_node::{Action, Event, Node, Note};
+use poplin_policy::label::Labels;
 use world::{id, node, wish};
 
 /// One host, and a store that judges.
@@ -26,6 +27,9 @@ struct Desk {
     answers: Vec<Answer>,
     kept: Vec<Object>,
     done: Vec<Step>,
+    warnings: Vec<String>,
+    /// Somebody else's write comes between: so many transactions are refused.
+    refusals: usize,
 }
 
 impl Desk {
@@ -40,6 +44,8 @@ impl Desk {
             answers: vec![],
             kept: vec![],
             done: vec![],
+            warnings: vec![],
+            refusals: 0,
         };
         desk.tell(Event::KernelRead(desk.kernel.clone()));
         desk.read();
@@ -55,6 +61,7 @@ impl Desk {
                 Action::Transact(id, transaction) => assert_eq!(self.transaction.replace((id, transaction)), None),
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Keep(kept) => self.kept = kept,
+                Action::Note(Note::Warning(text)) => self.warnings.push(text),
                 _ => {}
             }
         }
@@ -66,8 +73,11 @@ impl Desk {
             self.tell(Event::StepsDone(Ok(())));
         }
         if let Some((id, transaction)) = self.transaction.take() {
-            let deletes = transaction.deletes.clone();
+            let mut deletes = transaction.deletes.clone();
             let outcome = self.judge(transaction);
+            if let TransactionOutcome::Refused { .. } = outcome {
+                deletes.clear();
+            }
             self.tell(Event::TransactionDone { id, outcome });
             let revision = self.revision;
             let puts = self.stored.iter().filter(|one| one.version == revision).cloned().collect();
@@ -83,6 +93,13 @@ impl Desk {
         };
         assert!(transaction.compares.iter().all(holds), "{transaction:?} is refused");
         self.revision += 1;
+        if self.refusals > 0 {
+            self.refusals -= 1;
+            let is_compared =
+                |one: &&Versioned<Object>| transaction.compares.iter().any(|compare| *compare.key() == one.value.key());
+            let current = self.stored.iter().filter(is_compared).cloned().collect();
+            return TransactionOutcome::Refused { revision: self.revision, current, unreadable: vec![] };
+        }
         self.stored.retain(|one| !transaction.deletes.contains(&one.value.key()));
         transaction.puts.into_iter().for_each(|put| self.put(put));
         TransactionOutcome::Committed { revision: self.revision }
@@ -118,6 +135,19 @@ impl Desk {
     fn detach(&mut self, container: &str) {
         self.tell(Event::DetachRequested(RequestId(2), Detach::Attachment(id(container))));
         assert!(matches!(self.answers.pop(), Some(Answer::Detached(_))));
+    }
+
+    fn rename(&mut self, container: &str, name: &str) {
+        let renew = Renew {
+            attachment: id(container),
+            names: vec![EndpointName::new(name)],
+            labels: Labels::default(),
+            published: None,
+            aliases: BTreeSet::new(),
+            container: None,
+        };
+        self.tell(Event::RenewRequested(RequestId(3), renew));
+        assert!(matches!(self.answers.pop(), Some(Answer::Attached(_))));
     }
 
     fn endpoint(&self, name: &str) -> Option<&Endpoint> {
@@ -220,6 +250,27 @@ fn who_came_since_keeps_the_address_and_ours_is_closed_off_until_he_left() {
 
     assert!(desk.endpoint("ours").is_some() && desk.node.status(desk.now).contested.is_empty());
     assert!(desk.kernel.routes.values().any(|target| *target == Target::Link(ours.interface.clone())));
+}
+
+#[test]
+fn a_former_name_is_removed_also_where_the_first_try_was_refused_and_the_store_has_not_forgotten_again() {
+    for refusals in [0, 1, 2] {
+        let mut desk = Desk::at_rest();
+        desk.attach("before");
+        let backup = desk.backup();
+        desk.rename("before", "after");
+        desk.restore(backup);
+        desk.refusals = refusals;
+        desk.read();
+        for _ in 0..refusals {
+            desk.read();
+        }
+
+        assert!(desk.endpoint("after").is_some() && desk.endpoint("before").is_none(), "after {refusals} refusals");
+        desk.read();
+        let forgot = desk.warnings.iter().filter(|text| text.starts_with("the store forgot"));
+        assert_eq!(forgot.count(), 1, "after {refusals} refusals");
+    }
 }
 
 #[test]

@@ -9,8 +9,14 @@ use crate::quarantine::Unreadable;
 use super::Node;
 
 impl Node {
-    pub(super) fn store_read(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
+    pub(super) fn store_read(
+        &mut self,
+        revision: i64,
+        mut objects: Vec<Versioned<Object>>,
+        unreadable: Vec<Unreadable>,
+    ) {
         self.take_up_memory(&unreadable);
+        self.without_former(&mut objects);
         let mirror = self.mirror.get_or_insert_with(Mirror::default);
         let is_another = std::mem::take(&mut self.reassertion.is_another_store);
         match is_another || mirror.has_forgotten(&self.identity.host, revision, &objects, &unreadable) {

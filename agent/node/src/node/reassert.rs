@@ -39,7 +39,7 @@ pub(super) struct Reassertion {
     pub(super) is_to_be_told: bool,
     /// Who left, and is back in the store; it is not looked yet whether they are here.
     revived: BTreeSet<AttachmentId>,
-    /// Names that endpoints of this host had once and have again in the store.
+    /// Names that endpoints of this host had once and have again in the store, until they are removed there.
     former: BTreeMap<ObjectKey, i64>,
     /// What was written until then is of the history before: whose it was, of him was known whether he left.
     shared: i64,
@@ -47,6 +47,13 @@ pub(super) struct Reassertion {
     pub(super) contested: BTreeMap<EndpointName, Contested>,
     /// What was last told to be kept is not what is to be kept.
     is_kept_old: bool,
+}
+
+impl Reassertion {
+    /// What was told removed every former name with it.
+    pub(super) fn former_is_removed(&mut self) {
+        self.former.clear();
+    }
 }
 
 impl Node {
@@ -65,7 +72,7 @@ impl Node {
             debt_of(mirror, known.filter(|known| known.name == debt.endpoint)?)
         });
         self.reassertion.revived = recollection.revived;
-        self.reassertion.former = recollection.former;
+        self.reassertion.former.extend(recollection.former);
         self.reassertion.shared = recollection.shared;
         self.reassertion.is_to_be_told = true;
         self.in_flight.iter_mut().for_each(super::InFlight::leave_behind);
@@ -79,7 +86,7 @@ impl Node {
     pub(super) fn has_more_to_tell(&self) -> bool {
         let Some(mirror) = self.mirror.as_ref().filter(|_| self.role == Role::Host) else { return false };
         let is_own = |object: &Object| owner(object) == Some(&self.identity.host) && !matches!(object, Object::Host(_));
-        mirror.lapsed().any(is_own)
+        mirror.lapsed().any(is_own) || !self.reassertion.former.is_empty()
     }
 
     /// Tells the store what is this host's, a piece at a time.
@@ -103,7 +110,32 @@ impl Node {
 
     fn is_reasserting(&self) -> bool {
         let has_lapsed = self.mirror.as_ref().is_some_and(|mirror| mirror.lapsed().next().is_some());
-        has_lapsed || !self.reassertion.revived.is_empty() || !self.reassertion.contested.is_empty()
+        let Reassertion { revived, former, contested, .. } = &self.reassertion;
+        has_lapsed || !revived.is_empty() || !former.is_empty() || !contested.is_empty()
+    }
+
+    /// What a listing has under a former name is only still to be removed.
+    pub(super) fn without_former(&mut self, objects: &mut Vec<Versioned<Object>>) {
+        let former = &mut self.reassertion.former;
+        if former.is_empty() {
+            return;
+        }
+        let mut listed = BTreeSet::new();
+        objects.retain(|object| {
+            let key = object.value.key();
+            let is_former = former.get(&key) == Some(&object.version);
+            if is_former {
+                listed.insert(key);
+            }
+            !is_former
+        });
+        former.retain(|key, _| listed.contains(key));
+    }
+
+    /// A refusal tells how the compared objects are: a former name that somebody removed is done with, and one that was written anew is one like others.
+    pub(super) fn correct_former(&mut self, compared: &mut Vec<ObjectKey>, current: &mut Vec<Versioned<Object>>) {
+        compared.retain(|key| !self.reassertion.former.contains_key(key));
+        self.without_former(current);
     }
 
     /// An attachment is asked for anew, or to leave: nothing of what it was is waited for.
@@ -168,9 +200,8 @@ impl Node {
                 draft.put(block.clone());
             }
         }
-        let former = std::mem::take(&mut self.reassertion.former);
-        let transaction = compose(mirror, draft, endpoints, former);
-        (!transaction.puts.is_empty()).then_some(transaction)
+        let transaction = compose(mirror, draft, endpoints, &self.reassertion.former);
+        (!transaction.puts.is_empty() || !transaction.deletes.is_empty()).then_some(transaction)
     }
 
     /// Of the hosts that write themselves down in these news, those that are others.
@@ -272,7 +303,7 @@ fn include(mirror: &Mirror, draft: &mut Draft, host: &HostName, endpoint: &Endpo
     }
 }
 
-fn compose(mirror: &Mirror, draft: Draft, endpoints: Vec<Endpoint>, former: BTreeMap<ObjectKey, i64>) -> Transaction {
+fn compose(mirror: &Mirror, draft: Draft, endpoints: Vec<Endpoint>, former: &BTreeMap<ObjectKey, i64>) -> Transaction {
     let compare = |key: ObjectKey| match mirror.version(&key) {
         None => Compare::Absent(key),
         Some(version) => Compare::Unchanged(key, version),
@@ -280,5 +311,5 @@ fn compose(mirror: &Mirror, draft: Draft, endpoints: Vec<Endpoint>, former: BTre
     let mut compares: Vec<Compare> = draft.keys().chain(endpoints.iter().map(key_of)).map(compare).collect();
     compares.extend(former.iter().map(|(key, version)| Compare::Unchanged(key.clone(), *version)));
     let puts = draft.into_blocks().map(Object::Block).chain(endpoints.into_iter().map(Object::Endpoint)).collect();
-    Transaction { compares, puts, deletes: former.into_keys().collect() }
+    Transaction { compares, puts, deletes: former.keys().cloned().collect() }
 }

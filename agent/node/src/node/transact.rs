@@ -232,8 +232,12 @@ impl Node {
         };
         match outcome {
             TransactionOutcome::Committed { revision } => self.committed(id, revision, in_flight),
-            TransactionOutcome::Refused { revision, current, unreadable } => {
-                let compared = in_flight.transaction.compares.iter().map(|compare| compare.key().clone()).collect();
+            TransactionOutcome::Refused { revision, mut current, unreadable } => {
+                let compares = in_flight.transaction.compares.iter();
+                let mut compared = compares.map(|compare| compare.key().clone()).collect();
+                if let Purpose::Reassert = in_flight.purpose {
+                    self.correct_former(&mut compared, &mut current);
+                }
                 if let Some(mirror) = &mut self.mirror {
                     mirror.correct(revision, compared, current, unreadable);
                 }
@@ -302,7 +306,8 @@ impl Node {
                 self.reassertion.is_to_be_told = false;
             }
             Purpose::Jobs => self.jobs_committed(id),
-            Purpose::Tidy | Purpose::Reassert => {}
+            Purpose::Reassert => self.reassertion.former_is_removed(),
+            Purpose::Tidy => {}
         }
     }
 
