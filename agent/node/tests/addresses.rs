@@ -73,7 +73,7 @@ impl Desk {
                 | Action::Probe(_)
                 | Action::Discover(_)
                 | Action::Owe(_)
-                | Action::Keep(_)
+                | Action::Keep { .. }
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)

@@ -63,13 +63,23 @@ impl Desk {
     }
 
     fn recalls(&mut self) {
-        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone(), rules_stand: true });
+        self.tell(Event::StoreRecalled {
+            revision: self.revision,
+            objects: self.stored.clone(),
+            shared: 0,
+            rules_stand: true,
+        });
         self.loses_store();
     }
 
     /// The same, and no rules of an earlier life stand.
     fn recalls_without_rules(&mut self) {
-        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone(), rules_stand: false });
+        self.tell(Event::StoreRecalled {
+            revision: self.revision,
+            objects: self.stored.clone(),
+            shared: 0,
+            rules_stand: false,
+        });
         self.loses_store();
     }
 
@@ -386,7 +396,7 @@ fn by_what_is_only_recalled_no_route_and_no_link_becomes_another() {
     let before = desk.kernel.clone();
 
     desk.dies();
-    desk.tell(Event::StoreRecalled { revision: 1, objects: stale, rules_stand: true });
+    desk.tell(Event::StoreRecalled { revision: 1, objects: stale, shared: 0, rules_stand: true });
 
     assert_eq!(desk.kernel, before);
     assert!(desk.done.iter().all(|step| *step == Step::EnableForwarding), "{:?}", desk.done);
@@ -468,7 +478,7 @@ fn a_store_that_was_read_is_not_forgotten_for_what_was_known_before() {
     let mut desk = Desk::at_rest();
     desk.attach("a");
 
-    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![], rules_stand: true });
+    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![], shared: 0, rules_stand: true });
 
     assert_eq!(desk.node.status(desk.now).endpoints, 1);
     assert!(!desk.node.status(desk.now).is_recalled);

@@ -69,7 +69,7 @@ impl Desk {
                 Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
                 Action::Discover(_)
                 | Action::Owe(_)
-                | Action::Keep(_)
+                | Action::Keep { .. }
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)
@@ -155,6 +155,7 @@ fn me() -> Host {
         asn: None,
         router_id: "172.31.0.1".parse().unwrap(),
         is_draining: false,
+        told: None,
     }
 }
 
