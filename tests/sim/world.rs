@@ -478,7 +478,7 @@ impl World {
         let life = one.life;
         self.tell(|| format!("host {host} starts, life {life}"));
         let owed = self.hosts[host].owed.clone();
-        let seed = self.chance.between_ms(0, 1_000_000).as_nanos() as u64;
+        let seed = self.chance.below(1 << 30) as u64;
         self.handle(host, Event::Seeded(seed));
         self.handle(host, Event::DebtsRecalled(owed));
         self.remember(host);

@@ -39,7 +39,7 @@ pub struct Lineage {
     pub history: Option<Id>,
     /// Those before, the oldest first.
     pub former: Vec<Id>,
-    /// Hosts that may know what the store does not, until they have told it. Who has, may stand here on.
+    /// Hosts that may know what the store does not, until they have told it; some of them may have. Empty = all have.
     pub awaited: BTreeSet<HostName>,
     /// Whether a person said that nobody is to be waited for.
     pub is_accepted: bool,

@@ -30,7 +30,7 @@ impl World {
     ) {
         self.hosts[host].under_way = None;
         let unknown = || TransactionOutcome::Unknown { reason: "made so".to_owned() };
-        let given = self.is_noticed().then(|| laws::given(self, host, transaction)).unwrap_or_default();
+        let given = if self.is_noticed() { laws::given(self, host, transaction) } else { Vec::new() };
         let before = self.store.revision();
         let outcome = match fate {
             Fate::Told => self.commit(&plain(transaction)),

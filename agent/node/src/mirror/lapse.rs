@@ -56,7 +56,8 @@ impl Mirror {
             });
             is_otherwise || is_back(object)
         };
-        let is_emptied = objects.is_empty() && unreadable.is_empty() && self.holds_any();
+        let is_empty = objects.iter().all(|object| says_nothing(&object.value.key())) && unreadable.is_empty();
+        let is_emptied = is_empty && self.holds_any();
         revision < self.revision || is_emptied || objects.iter().any(is_other)
     }
 
@@ -72,12 +73,12 @@ impl Mirror {
     /// Whether one change takes away everything that stood in the store, as no verb of ours does.
     pub fn is_emptied_by(&self, deletes: &[ObjectKey]) -> bool {
         let deletes: BTreeSet<&ObjectKey> = deletes.iter().collect();
-        let goes = |key: &ObjectKey| self.lapsed.contains_key(key) || deletes.contains(key);
+        let goes = |key: &ObjectKey| self.lapsed.contains_key(key) || deletes.contains(key) || says_nothing(key);
         deletes.len() > 1 && self.holds_any() && self.objects.keys().all(goes)
     }
 
     fn holds_any(&self) -> bool {
-        self.objects.keys().any(|key| !self.lapsed.contains_key(key))
+        self.objects.keys().any(|key| !self.lapsed.contains_key(key) && !says_nothing(key))
     }
 
     /// What was written down earlier: at version 0, what the store had forgotten by then.
@@ -205,6 +206,11 @@ impl Mirror {
         self.quarantine = super::Quarantine::default();
         known
     }
+}
+
+/// Whether a store that holds nothing else is empty.
+fn says_nothing(key: &ObjectKey) -> bool {
+    *key == ObjectKey::Lineage
 }
 
 /// The host whose an object is; absent = it is declared by people.

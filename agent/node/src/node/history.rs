@@ -92,7 +92,10 @@ impl Node {
         }
         let stored = mirror.lineage().cloned();
         let Some(before) = self.history.due.clone() else {
-            return stored.is_none().then(|| Lineage::of(self.history.id(&self.identity.host)));
+            return match stored {
+                Some(stored) => self.awaiting_nobody(&stored),
+                None => Some(Lineage::of(self.history.id(&self.identity.host))),
+            };
         };
         let hosts: BTreeSet<HostName> = mirror.hosts().map(|host| host.name.clone()).collect();
         match stored {
@@ -111,6 +114,13 @@ impl Node {
                 Some(stored.begin(before.as_ref(), self.history.id(&host), hosts.into_iter().chain([host]).collect()))
             }
         }
+    }
+
+    /// Once all have told, the first of them takes note of that, so that nobody looks for them again.
+    fn awaiting_nobody(&self, stored: &Lineage) -> Option<Lineage> {
+        let is_first = stored.awaited.first() == Some(&self.identity.host);
+        let is_over = is_first && silent(self.mirror.as_ref()?, stored).next().is_none();
+        is_over.then(|| Lineage { awaited: BTreeSet::new(), ..stored.clone() })
     }
 
     /// Whoever is known here and has not told, where another host that did not know of him began the history.

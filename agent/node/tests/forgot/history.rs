@@ -117,6 +117,7 @@ fn nobody_joins_until_each_host_has_told_and_what_an_operator_writes_of_a_host_i
 
     desk.hears(h2(lineage.history));
     assert!(matches!(desk.answers.pop(), Some(Answer::Attached(_))));
+    assert!(desk.lineage().awaited.is_empty() && desk.lineage().history == lineage.history, "that is over");
 }
 
 #[test]
