@@ -90,12 +90,13 @@ pub(crate) fn importing(news: &Followed) -> Option<bool> {
 
 /// What an earlier life knew, as an event: it counts until the store is read.
 pub(crate) fn recalled(recalled: &Recalled, rules_stand: bool) -> Event {
-    Event::StoreRecalled { revision: recalled.revision, objects: known(recalled), rules_stand }
+    let (revision, shared) = (recalled.revision, recalled.shared);
+    Event::StoreRecalled { revision, objects: known(recalled), shared, rules_stand }
 }
 
 /// What an earlier life knew, as an event: to be compared with what is read.
 pub(crate) fn remembered(recalled: &Recalled) -> Event {
-    Event::StoreRemembered { revision: recalled.revision, objects: known(recalled) }
+    Event::StoreRemembered { revision: recalled.revision, objects: known(recalled), shared: recalled.shared }
 }
 
 /// What could be read, and what the store had forgotten, which is of no version.

@@ -69,9 +69,9 @@ impl Past {
     }
 
     /// What the store forgot, and this host goes by all the same, is this from now on.
-    pub(crate) fn keep(&self, kept: Vec<(String, Option<Vec<u8>>)>) {
+    pub(crate) fn keep(&self, kept: Vec<(String, Option<Vec<u8>>)>, shared: i64) {
         if let Some(memory) = &self.memory {
-            memory.keep(kept);
+            memory.keep(kept, shared);
         }
     }
 

@@ -38,7 +38,9 @@ use crate::probe;
 use crate::resource::ROOT;
 use crate::serve::door::{self as front, Wholes};
 use crate::serve::{Call, Desk, serve};
-use crate::store::{Compare, FileStore, Followed, Location, Operation, Store, StoreError, Transaction, follow, open};
+use crate::store::{
+    Compare, FileStore, Followed, Location, Operation, Store, StoreError, Transaction, chance, follow, open,
+};
 use crate::trial;
 
 /// Events that may wait for the head. It handles one in microseconds, so a full queue means it is stuck, and senders wait.
@@ -86,6 +88,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         }
         (ConfiguredRole::Host(_) | ConfiguredRole::Speaker { .. }, _) => (Past::default(), None),
     };
+    let is_shared = matches!(config.role, ConfiguredRole::Host(Location::Etcd { .. }));
     let known_at = past.known_at();
     let wholes = Wholes::default();
     let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at, wholes, complaints };
@@ -128,6 +131,9 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         waiting: BTreeMap::new(),
         requests: 0,
     };
+    if is_shared {
+        agent.handle(Event::Seeded(chance::seed()));
+    }
     if let Some(debts) = recalled {
         agent.handle(Event::DebtsRecalled(debts));
     }
@@ -306,7 +312,7 @@ impl Agent {
     fn act(&mut self, action: Action) {
         match action {
             Action::Owe(debts) => self.past.owe(debts, self.events.clone()),
-            Action::Keep(objects) => self.past.keep(hear::kept(&objects)),
+            Action::Keep { objects, shared } => self.past.keep(hear::kept(&objects), shared),
             Action::Apply(steps) => self.executor.apply(steps),
             Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
             Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),

@@ -52,6 +52,15 @@ fn a_fabric_in_trouble_keeps_its_laws_and_comes_to_rest() {
 }
 
 #[test]
+fn no_address_is_given_twice_where_the_store_forgot_and_hosts_lost_what_they_knew() {
+    in_many_worlds(|runtime| {
+        runtime.be_restored_and_robbed();
+        runtime.calm();
+        runtime.empty();
+    });
+}
+
+#[test]
 fn a_store_that_is_restored_costs_no_container_its_address() {
     in_many_worlds(|runtime| {
         runtime.be_restored();

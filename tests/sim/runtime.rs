@@ -71,6 +71,8 @@ pub struct Runtime {
     has_v6: bool,
     /// Whether the store is saved and restored in the course of the trouble.
     is_restored: bool,
+    /// Whether hosts lose what they have on their disks, too.
+    is_robbed: bool,
 }
 
 impl Runtime {
@@ -87,6 +89,7 @@ impl Runtime {
             is_closed: false,
             has_v6,
             is_restored: false,
+            is_robbed: false,
         };
         runtime.declare_pools();
         for index in 0..24 {
@@ -341,7 +344,10 @@ impl Runtime {
     }
 
     fn kill(&mut self, host: HostId) {
-        self.world.kill(host);
+        match self.is_robbed && self.world.chance.one_in(3) {
+            true => self.world.rob(host),
+            false => self.world.kill(host),
+        }
         let delay = self.world.chance.between_ms(50, 3000);
         self.world.start(host, delay);
     }
@@ -403,7 +409,10 @@ impl Runtime {
         }
         self.evict();
         self.settle(Duration::from_secs(240));
-        for one in self.containers.iter().filter(|one| one.phase == Phase::Joined && !one.is_bare) {
+        // What a host that was robbed had attached since the store was saved, nobody knows any more.
+        let is_lost = |one: &Container| self.world.is_forgetful && self.world.hosts[one.host].was_robbed;
+        let whole = self.containers.iter().filter(|one| one.phase == Phase::Joined && !one.is_bare && !is_lost(one));
+        for one in whole {
             let interface = laws::stored(&self.world)
                 .endpoints
                 .into_iter()
@@ -418,6 +427,11 @@ impl Runtime {
     /// The store is saved and restored in the course of the trouble.
     pub fn be_restored(&mut self) {
         self.is_restored = true;
+    }
+
+    /// So it is, and hosts lose what they have on their disks.
+    pub fn be_restored_and_robbed(&mut self) {
+        (self.is_restored, self.is_robbed) = (true, true);
     }
 
     /// Whose address is another's since the store was restored is asked to leave.

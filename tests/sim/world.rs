@@ -21,6 +21,7 @@ use poplin_agent::store::{Compare, Followed, Operation, Transaction};
 use poplin_bgp::{Action as BgpAction, ConnectionId, Event as BgpEvent};
 use poplin_node::debt::Debt;
 use poplin_node::kernel::{Step, StepFailure, StepFailureKind};
+use poplin_node::lineage::Id;
 use poplin_node::name::HostName;
 use poplin_node::object::Object;
 use poplin_node::request::{Answer, Attach, Detach, RequestId};
@@ -119,8 +120,12 @@ pub struct Host {
     pub owed: BTreeSet<Debt>,
     /// What the store forgot and it goes by all the same: on the host's disk.
     kept: Vec<Object>,
+    /// How far it knew the store that forgot: on the host's disk.
+    shared: i64,
     /// What it last heard of the store: on the host's disk.
     memory: Memory,
+    /// Whether it lost what it had on its disk.
+    pub was_robbed: bool,
 }
 
 impl Host {
@@ -176,6 +181,8 @@ pub struct World {
     backup: Option<Core>,
     /// Whether the store was restored, and not all has come right since.
     pub is_forgetful: bool,
+    /// What the store said of itself when it was restored last, and of each restoration before.
+    restored_histories: BTreeSet<Option<Id>>,
     /// Whether an address was another's by the time a host noticed that the store forgot.
     pub was_contested: bool,
     /// All hosts.
@@ -212,6 +219,7 @@ impl World {
             store: Core::new(),
             backup: None,
             is_forgetful: false,
+            restored_histories: BTreeSet::new(),
             was_contested: false,
             hosts: (0..hosts).map(|id| host(id, has_v6)).collect(),
             requests: BTreeMap::new(),
@@ -470,6 +478,8 @@ impl World {
         let life = one.life;
         self.tell(|| format!("host {host} starts, life {life}"));
         let owed = self.hosts[host].owed.clone();
+        let seed = self.chance.below(1 << 30) as u64;
+        self.handle(host, Event::Seeded(seed));
         self.handle(host, Event::DebtsRecalled(owed));
         self.remember(host);
         self.order(host, Order::Read);
@@ -520,7 +530,7 @@ impl World {
                 self.hosts[host].owed = owed;
                 self.send(host, Source::Kernel, Event::DebtsWritten(Ok(())));
             }
-            Action::Keep(kept) => self.hosts[host].kept = kept,
+            Action::Keep { objects, shared } => (self.hosts[host].kept, self.hosts[host].shared) = (objects, shared),
             Action::Apply(steps) => {
                 self.deeds += 1;
                 self.tell(|| format!("host {host} -> {}", describe(&steps)));
@@ -602,7 +612,9 @@ fn host(id: HostId, has_v6: bool) -> Host {
         is_applying: false,
         owed: BTreeSet::new(),
         kept: Vec::new(),
+        shared: 0,
         memory: Memory::default(),
+        was_robbed: false,
     }
 }
 

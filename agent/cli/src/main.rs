@@ -43,6 +43,7 @@ mod promote;
 mod routes;
 mod run;
 mod status;
+mod store;
 mod table;
 mod test;
 mod version;
@@ -84,6 +85,7 @@ enum Verb {
     Cni(cni::Cni),
     Ports(ports::Ports),
     Host(host::Host),
+    Store(store::Store),
     Ipam(ipam::Ipam),
     Status(status::Status),
     Doctor(doctor::Doctor),
@@ -126,6 +128,7 @@ async fn run(CommandLine { place, verb }: CommandLine) -> Result<ExitCode, Probl
         Verb::Cni(cni) => cni.run(door.socket("cni")?),
         Verb::Ports(ports) => ports.run(&door).await,
         Verb::Host(host) => host.run(&door).await,
+        Verb::Store(store) => store.run(&door).await,
         Verb::Ipam(ipam) => ipam.run(&door).await,
         Verb::Status(status) => status.run(&door).await,
         Verb::Doctor(doctor) => doctor.run(door.here("doctor")?).await,

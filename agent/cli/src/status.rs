@@ -96,6 +96,7 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
     complaints.extend(status.store.as_ref().and_then(from_memory));
     complaints.extend(status.store.iter().flat_map(forgotten));
     complaints.extend(status.store.as_ref().and_then(forgetful));
+    complaints.extend(status.store.as_ref().and_then(awaited));
     complaints.extend(status.store.as_ref().and_then(half_imported));
     complaints.extend(status.unreadable.iter().map(unread));
     if !status.kernel_error.is_empty() {
@@ -134,6 +135,19 @@ pub(crate) fn forgotten(store: &StoreStatus) -> Vec<String> {
     });
     let contested = store.contested.iter().map(|one| format!("{one}; it is closed off until that has left"));
     all.into_iter().chain(contested).collect()
+}
+
+/// What keeps everybody from being attached after a store forgot.
+pub(crate) fn awaited(store: &StoreStatus) -> Option<String> {
+    let named: Vec<&str> = store.awaited.iter().take(NAMED).map(String::as_str).collect();
+    let more = if store.awaited.len() > NAMED { ", …" } else { "" };
+    let hosts = named.join(", ");
+    (!named.is_empty()).then(|| {
+        format!(
+            "the store forgot, and nobody is attached until it is told again what these hosts knew: {hosts}{more}; of one that is gone for good see \
+             `poplin host remove`, and `poplin store accept` waits for none"
+        )
+    })
 }
 
 /// What keeps everybody from being attached while an import is under way.

@@ -24,9 +24,14 @@ pub enum Action {
     /// later life finds it, for [`Event::DebtsRecalled`](crate::event::Event::DebtsRecalled), also after a loss of power. Answered by
     /// [`Event::DebtsWritten`](crate::event::Event::DebtsWritten) before the next one comes.
     Owe(BTreeSet<Debt>),
-    /// From now on the store lacks these objects, or has them in an older form, and this host goes by them all the same. A later life should
+    /// From now on the store lacks some objects, or has them in an older form, and this host goes by them all the same. A later life should
     /// find them.
-    Keep(Vec<Object>),
+    Keep {
+        /// These. What the store said of itself before it forgot is among them as long as it does not say that it tells another history.
+        objects: Vec<Object>,
+        /// The last revision that what was known and what the store tells have in common; 0 = it never forgot.
+        shared: i64,
+    },
     /// Change the kernel, in order, stopping at the first failure. Answered by
     /// [`Event::StepsDone`](crate::event::Event::StepsDone) before the next one comes.
     Apply(Vec<Step>),

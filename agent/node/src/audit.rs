@@ -12,12 +12,13 @@ use crate::name::{AttachmentId, EndpointName, HostName, PoolName};
 use crate::network::overlap;
 use crate::object::{Block, Endpoint, Object, ObjectKey, Pool};
 use crate::prefix::{address_at, size_of};
+use crate::status::Contested;
 
 /// All objects.
 pub type Standing = BTreeMap<ObjectKey, Object>;
 
 /// What a host knows of itself, and no store can.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Truth {
     /// Which host.
     pub host: HostName,
@@ -29,6 +30,8 @@ pub struct Truth {
     pub busy: BTreeSet<AttachmentId>,
     /// Addresses that rest.
     pub resting: BTreeSet<IpAddr>,
+    /// Its endpoints that are closed off, as the store forgot them and what they had is another's by now.
+    pub contested: Vec<Contested>,
 }
 
 /// Something that does not hold.

@@ -19,6 +19,9 @@ use crate::transaction::{TransactionId, TransactionOutcome};
 pub enum Event {
     /// A deadline has come.
     Tick,
+    /// What ids are made of: random, another in each life. A node that is not told makes none, and takes no part in telling histories of the store
+    /// apart.
+    Seeded(u64),
     /// The store was read whole, or read again.
     StoreRead {
         /// The revision it was read at.
@@ -35,6 +38,8 @@ pub enum Event {
         revision: i64,
         /// Everything that could be read.
         objects: Vec<Versioned<Object>>,
+        /// As the last [`Action::Keep`](crate::action::Action::Keep) told it; 0 = the store had not forgotten.
+        shared: i64,
         /// Whether our table of rules stands as an earlier life left it: then it stays so.
         rules_stand: bool,
     },
@@ -46,6 +51,8 @@ pub enum Event {
         revision: i64,
         /// Everything that could be read.
         objects: Vec<Versioned<Object>>,
+        /// As the last [`Action::Keep`](crate::action::Action::Keep) told it; 0 = the store had not forgotten.
+        shared: i64,
     },
     /// The store that is read next is another one than was read last, whatever its revision.
     StoreIsAnother,

@@ -35,6 +35,7 @@ pub mod usage;
 mod wish;
 
 pub mod kernel;
+pub mod lineage;
 mod mirror;
 pub mod name;
 pub mod names;

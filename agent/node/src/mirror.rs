@@ -14,7 +14,8 @@ use crate::name::{
     AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
 };
 use crate::object::{
-    Block, Endpoint, Fabric, Host, Network, Object, ObjectKey, Peer, Pool, RouteMap, Service, StaticRoute, Versioned,
+    Block, Endpoint, Fabric, Host, Lineage, Network, Object, ObjectKey, Peer, Pool, RouteMap, Service, StaticRoute,
+    Versioned,
 };
 use crate::quarantine::{self, Quarantine, Unreadable, stand_in, stand_in_name};
 use crate::transaction::Transaction;
@@ -80,7 +81,7 @@ impl Mirror {
         self.revision = revision;
         self.quarantine = Quarantine::default();
         for object in objects {
-            self.put(object);
+            self.hear(object);
         }
         for one in unreadable {
             if let Some(known) = self.objects.get_mut(&one.key).filter(|_| went_back) {
@@ -101,7 +102,7 @@ impl Mirror {
         self.revision = self.revision.max(revision);
         unreadable.into_iter().for_each(|one| self.doubt(one));
         for object in puts {
-            self.put(object);
+            self.hear(object);
         }
         for key in deletes {
             self.delete(&key, revision);
@@ -116,6 +117,11 @@ impl Mirror {
             transaction.deletes.iter().filter(|key| self.lapsed.get(key) == Some(&None)).cloned().collect::<Vec<_>>()
         {
             self.remove(&key);
+        }
+        for key in transaction.puts.iter().map(Object::key) {
+            if self.in_place(&key).is_some_and(|told| told.version == revision) {
+                self.believe(&key); // the watch has told of it before
+            }
         }
         if revision <= self.revision {
             return;
@@ -149,7 +155,21 @@ impl Mirror {
         }
         unreadable.into_iter().for_each(|one| self.doubt(one));
         for object in current {
-            self.put(object);
+            self.hear(object);
+        }
+    }
+
+    /// Somebody wrote an object. Of a block that the store forgot and its host has not told again, what was known of it stays beside what others told.
+    fn hear(&mut self, object: Versioned<Object>) {
+        let key = object.value.key();
+        let version = object.version;
+        let still_lapsed = self.is_lapsed(&key).then(|| self.objects.get(&key)).flatten();
+        let both = still_lapsed.and_then(|known| lapse::joined(&known.value, &object.value));
+        self.put(object);
+        let is_heard = !self.is_lapsed(&key) && self.form(&key) == Some(version);
+        if let Some(value) = both.filter(|_| is_heard) {
+            let in_place = self.objects.get(&key).cloned();
+            self.lapse(value, in_place);
         }
     }
 
@@ -216,7 +236,8 @@ impl Mirror {
             | Object::RouteMap(_)
             | Object::Network(_)
             | Object::Service(_)
-            | Object::StaticRoute(_) => {}
+            | Object::StaticRoute(_)
+            | Object::Lineage(_) => {}
         }
     }
 
@@ -264,7 +285,8 @@ impl Mirror {
                 | Object::RouteMap(_)
                 | Object::Network(_)
                 | Object::Service(_)
-                | Object::StaticRoute(_),
+                | Object::StaticRoute(_)
+                | Object::Lineage(_),
             )
             | None => {}
         }
@@ -466,6 +488,11 @@ impl Mirror {
     /// The routes that people wrote, by name.
     pub fn static_routes(&self) -> impl Iterator<Item = &StaticRoute> {
         self.of_kind(ObjectKey::StaticRoute(StaticRouteName::new("")))
+    }
+
+    /// Which fabric the store is of, and which of its histories it tells, as the store has it.
+    pub fn lineage(&self) -> Option<&Lineage> {
+        self.one(&ObjectKey::Lineage)
     }
 
     /// The settings of the fabric.

@@ -7,6 +7,7 @@
 mod call;
 mod debt;
 mod hear;
+mod history;
 mod inside;
 mod naming;
 mod reassert;
@@ -54,6 +55,7 @@ use crate::wish::departing;
 pub use role::Role;
 
 use debt::Debts;
+use history::History;
 use reassert::Reassertion;
 use transact::InFlight;
 use wire::Batch;
@@ -101,6 +103,8 @@ pub struct Node {
     remembered: Option<Mirror>,
     /// What is done since the store forgot.
     reassertion: Reassertion,
+    /// Which history the store tells, and which was known.
+    history: History,
     in_flight: Option<InFlight>,
     transactions: u64,
     /// No transaction before then: the last one's outcome is unknown.
@@ -186,6 +190,7 @@ impl Node {
             debts: Debts::default(),
             remembered: None,
             reassertion: Reassertion::default(),
+            history: History::default(),
             in_flight: None,
             transactions: 0,
             transact_after: None,
@@ -232,15 +237,16 @@ impl Node {
         self.has_world_moved |= !matches!(event, Event::Bgp(_));
         match event {
             Event::Tick => self.tick_speaker(now),
+            Event::Seeded(seed) => self.seeded(seed),
             Event::StoreRead { revision, objects, unreadable } => self.store_read(revision, objects, unreadable),
-            Event::StoreRecalled { revision, objects, rules_stand } => {
-                self.store_recalled(revision, objects, rules_stand);
+            Event::StoreRecalled { revision, objects, shared, rules_stand } => {
+                self.store_recalled(revision, objects, shared, rules_stand);
             }
             Event::DebtsRecalled(debts) => self.debts.recall(debts),
             Event::DebtsWritten(result) => self.debts_written(result),
             Event::Importing(is_under_way) => self.importing(is_under_way),
             Event::StoreReplaced => self.debts.forgive(),
-            Event::StoreRemembered { revision, objects } => self.store_remembered(revision, objects),
+            Event::StoreRemembered { revision, objects, shared } => self.store_remembered(revision, objects, shared),
             Event::StoreIsAnother => self.reassertion.is_another_store = true,
             Event::StoreChanged { revision, puts, unreadable, deletes } => {
                 self.store_changed(revision, puts, unreadable, deletes);
@@ -299,6 +305,7 @@ impl Node {
         self.note_freed(now);
         self.end_adoption(now);
         self.expire_jobs(now);
+        self.write_history(now);
         self.reassert(now);
         self.register(now);
         self.settle_debts(now);

@@ -21,6 +21,7 @@ use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
 use crate::kernel::Mac;
+pub use crate::lineage::Lineage;
 use crate::name::{
     AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
 };
@@ -29,7 +30,7 @@ use crate::prefix::ordinal_of;
 use crate::range::Ranges;
 pub use crate::service::{HealthCheck, Service};
 pub use crate::statics::StaticRoute;
-use crate::{CONNECT_RETRY, HOLD_TIME};
+use crate::{CONNECT_RETRY, HOLD_TIME, lineage};
 
 /// Any object.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +65,8 @@ pub enum Object {
     Service(Service),
     /// A route that people wrote.
     StaticRoute(StaticRoute),
+    /// Which fabric the store is of, and which of its histories it tells.
+    Lineage(Lineage),
 }
 
 /// Which object.
@@ -99,6 +102,8 @@ pub enum ObjectKey {
     Service(ServiceName),
     /// By name.
     StaticRoute(StaticRouteName),
+    /// There is one.
+    Lineage,
 }
 
 impl Object {
@@ -120,6 +125,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.name.clone()),
             Object::Service(service) => ObjectKey::Service(service.name.clone()),
             Object::StaticRoute(route) => ObjectKey::StaticRoute(route.name.clone()),
+            Object::Lineage(_) => ObjectKey::Lineage,
         }
     }
 }
@@ -154,7 +160,8 @@ kinds!(
     RouteMap,
     Network,
     Service,
-    StaticRoute
+    StaticRoute,
+    Lineage
 );
 
 /// An object and the revision of the store that wrote it.
@@ -294,6 +301,8 @@ pub struct Host {
     pub router_id: Ipv4Addr,
     /// Whether a person wants traffic that others can take to go to them.
     pub is_draining: bool,
+    /// The history of the store to which its agent has told all it knew; absent = none. Nobody else writes it.
+    pub told: Option<lineage::Id>,
 }
 
 /// One attached container interface.

@@ -35,7 +35,8 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
             | Object::Fabric(_)
             | Object::RouteMap(_)
             | Object::Network(_)
-            | Object::StaticRoute(_) => {}
+            | Object::StaticRoute(_)
+            | Object::Lineage(_) => {}
         }
     }
     for network in objects.clone().into_iter().filter_map(|object| <&Network>::try_from(object).ok()) {

@@ -286,6 +286,7 @@ mod tests {
             asn: None,
             router_id: std::net::Ipv4Addr::LOCALHOST,
             is_draining: false,
+            told: None,
         }
     }
 

@@ -280,7 +280,11 @@ impl Policing {
                 let addresses = mirror.host(name).map(|host| host.addresses.clone());
                 self.compiler.set_fabric_addresses(name.as_str(), addresses);
             }
-            ObjectKey::Block(..) | ObjectKey::Peer(_) | ObjectKey::RouteMap(_) | ObjectKey::StaticRoute(_) => {}
+            ObjectKey::Block(..)
+            | ObjectKey::Peer(_)
+            | ObjectKey::RouteMap(_)
+            | ObjectKey::StaticRoute(_)
+            | ObjectKey::Lineage => {}
             ObjectKey::Network(_) => {} // told as what it is made into
         }
     }
@@ -353,7 +357,8 @@ fn rank(key: &ObjectKey) -> u8 {
         | ObjectKey::Fabric
         | ObjectKey::Network(_)
         | ObjectKey::RouteMap(_)
-        | ObjectKey::StaticRoute(_) => 4,
+        | ObjectKey::StaticRoute(_)
+        | ObjectKey::Lineage => 4,
     }
 }
 

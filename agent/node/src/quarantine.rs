@@ -78,7 +78,8 @@ pub fn stand_in_name(key: &ObjectKey) -> Option<QualifiedName> {
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::RouteMap(_)
         | ObjectKey::Service(_)
-        | ObjectKey::StaticRoute(_) => None,
+        | ObjectKey::StaticRoute(_)
+        | ObjectKey::Lineage => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use crate::name::{EndpointName, HostName};
-use crate::object::{Block, Endpoint, Object, ObjectKey};
+use crate::object::{Block, Endpoint, Lineage, Object, ObjectKey};
 use crate::prefix::ordinal_of;
 
 /// Endpoints in one transaction: with a block for each of two addresses they stay below what etcd takes, 128 operations.
@@ -62,16 +62,30 @@ pub fn removal(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> Remov
         _ => None,
     });
     plan.give_up_blocks(host, &others, heir, &mut removal);
-    removal.steps.push(Step { puts: Vec::new(), deletes: vec![ObjectKey::Host(host.clone())] });
+    removal.steps.push(Step {
+        puts: without_waiting(host, standing).map(Object::Lineage).into_iter().collect(),
+        deletes: standing
+            .contains_key(&ObjectKey::Host(host.clone()))
+            .then(|| ObjectKey::Host(host.clone()))
+            .into_iter()
+            .collect(),
+    });
     removal
 }
 
-/// Whether a host is written down, or something is that it holds.
+/// What the store says of itself once nobody waits any more for what that host has to tell; absent = nobody does.
+fn without_waiting(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> Option<Lineage> {
+    let mut lineage = <&Lineage>::try_from(standing.get(&ObjectKey::Lineage)?).ok()?.clone();
+    lineage.awaited.remove(host).then_some(lineage)
+}
+
+/// Whether a host is written down, or something is that it holds, or it is awaited.
 pub fn is_known(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> bool {
     let mut blocks = standing.values().filter_map(|object| <&Block>::try_from(object).ok());
     standing.contains_key(&ObjectKey::Host(host.clone()))
         || endpoints(standing).any(|endpoint| endpoint.host == *host)
         || blocks.any(|block| block.host == *host)
+        || without_waiting(host, standing).is_some()
 }
 
 fn endpoints(standing: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &Endpoint> {

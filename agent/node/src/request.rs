@@ -326,6 +326,12 @@ pub enum Refusal {
     /// What stands in the store is not whole yet.
     #[error("an import is under way")]
     ImportUnderWay,
+    /// The store forgot, and it is not known yet which addresses are taken.
+    #[error("the store forgot, and host {} has still to tell it which addresses are taken", words(hosts))]
+    StoreForgot {
+        /// Who has still to tell; never empty.
+        hosts: BTreeSet<HostName>,
+    },
     /// The store was never read, or is gone.
     #[error("the store cannot be reached: {reason}")]
     StoreUnreachable {
@@ -369,6 +375,9 @@ impl Refusal {
             Refusal::ImportUnderWay => {
                 "try again; if the import was cut short, give `poplin import` the same file again"
             }
+            Refusal::StoreForgot { .. } => {
+                "start the agent there, or, if that host is gone for good, `poplin host remove HOST --gone`; then try again"
+            }
             Refusal::Unreadable { .. } => "see `poplin status` for what is wrong with it, and mend or delete it",
             Refusal::StoreUnreachable { .. } => "see `poplin status`; running containers are not affected",
         }
@@ -401,8 +410,19 @@ impl Refusal {
             | Refusal::DetachElsewhere { .. }
             | Refusal::Busy { .. }
             | Refusal::ImportUnderWay
+            | Refusal::StoreForgot { .. }
             | Refusal::Unreadable { .. }
             | Refusal::StoreUnreachable { .. } => false,
         }
+    }
+}
+
+/// Names in one sentence: the first few, and how many more.
+fn words(hosts: &BTreeSet<HostName>) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<&str> = hosts.iter().take(SHOWN).map(HostName::as_str).collect();
+    match hosts.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

@@ -40,6 +40,8 @@ pub struct Status {
     pub lapsed: Vec<ObjectKey>,
     /// Endpoints of this host whose name or address is another's since the store forgot them.
     pub contested: Vec<Contested>,
+    /// Hosts that have still to tell what the store forgot; until then nobody is given an address.
+    pub awaited: BTreeSet<HostName>,
     /// BGP sessions, by address.
     pub sessions: Vec<Session>,
     /// Own blocks, by prefix.

@@ -231,6 +231,7 @@ mod tests {
             asn: None,
             router_id: std::net::Ipv4Addr::LOCALHOST,
             is_draining: false,
+            told: None,
         }
     }
 

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
+mod world;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use poplin_node::kernel::{KernelState, Step};
-use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
+use poplin_node::name::{EndpointName, PoolName};
 use poplin_node::object::{Block, COOLDOWN, Endpoint, Fabric, Object, ObjectKey, Pool, Versioned};
 use poplin_node::request::{Answer, Attach, Detach, Refusal, RequestId};
 use poplin_node::transaction::{Compare, Transaction, TransactionOutcome};
-use poplin_node::{Action, Event, Identity, Node};
-use poplin_policy::label::Labels;
+use poplin_node::{Action, Event, Node};
+use world::{id, node};
 
 /// A node, and a store and a kernel that do at once what it asks.
 struct Desk {
@@ -71,7 +73,7 @@ impl Desk {
                 | Action::Probe(_)
                 | Action::Discover(_)
                 | Action::Owe(_)
-                | Action::Keep(_)
+                | Action::Keep { .. }
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)
@@ -136,51 +138,16 @@ impl Desk {
     }
 }
 
-fn node() -> Node {
-    Node::new(Identity {
-        host: HostName::new("h1"),
-        labels: Labels::default(),
-        addresses: BTreeSet::from([address("172.31.0.1")]),
-        asn: None,
-        router_id: None,
-    })
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn id(container: &str) -> AttachmentId {
-    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
-}
-
 fn wish(container: &str) -> Attach {
-    Attach {
-        attachment: id(container),
-        name: None,
-        labels: Labels::default(),
-        namespace: None,
-        ports: Vec::new(),
-        published: Vec::new(),
-        netns: format!("/run/netns/{container}").into(),
-        addresses: BTreeSet::new(),
-        preferred: Vec::new(),
-        has_all_addresses: false,
-        mac: None,
-        network: None,
-        pools: BTreeSet::new(),
-        is_sticky: false,
-        at: Some(1_800_000_000),
-        aliases: BTreeSet::new(),
-    }
+    Attach { at: Some(1_800_000_000), ..world::wish(container, None) }
+}
+
+fn pool(cidr: &str, block_bits: u8) -> Object {
+    world::pool("four", cidr, block_bits)
 }
 
 fn sticky(container: &str, name: &str) -> Attach {
     Attach { name: Some(EndpointName::new(name)), is_sticky: true, ..wish(container) }
-}
-
-fn pool(cidr: &str, block_bits: u8) -> Object {
-    Object::Pool(Pool::open(PoolName::new("four"), cidr.parse().unwrap(), block_bits))
 }
 
 #[test]

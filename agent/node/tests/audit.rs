@@ -45,6 +45,7 @@ fn written(host: HostName) -> Object {
         asn: None,
         router_id: Ipv4Addr::LOCALHOST,
         is_draining: false,
+        told: None,
     })
 }
 
@@ -88,6 +89,7 @@ fn truth(of: u8) -> Truth {
         led: BTreeSet::new(),
         busy: BTreeSet::new(),
         resting: BTreeSet::new(),
+        contested: Vec::new(),
     }
 }
 

@@ -35,6 +35,7 @@ impl Called {
             asn: None,
             router_id: [192, 0, 2, 1].into(),
             is_draining: false,
+            told: None,
         };
         let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
         let mut node = Node::with_role(identity, Role::Speaker { installs: false });

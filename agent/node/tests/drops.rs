@@ -68,7 +68,15 @@ fn node(objects: Vec<Object>) -> Node {
     let addresses = BTreeSet::from([address("172.31.0.1")]);
     let router_id = "172.31.0.1".parse().unwrap();
     let (labels, is_draining) = (Labels::default(), false);
-    let me = Host { name: host.clone(), labels, addresses: addresses.clone(), asn: None, router_id, is_draining };
+    let me = Host {
+        name: host.clone(),
+        labels,
+        addresses: addresses.clone(),
+        asn: None,
+        router_id,
+        is_draining,
+        told: None,
+    };
     let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
     let objects = objects.into_iter().chain([Object::Host(me)]);
     let objects = objects.map(|value| Versioned { value, version: 1 }).collect();

@@ -322,7 +322,7 @@ impl Room {
                 Action::Answer(..)
                 | Action::Discover(_)
                 | Action::Owe(_)
-                | Action::Keep(_)
+                | Action::Keep { .. }
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)
@@ -386,6 +386,7 @@ fn me() -> Host {
         asn: None,
         router_id: HOST.parse().unwrap(),
         is_draining: false,
+        told: None,
     }
 }
 

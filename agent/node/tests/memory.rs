@@ -2,19 +2,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod world;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use poplin_node::debt::Debt;
 use poplin_node::kernel::{KernelState, LinkState, Mac, Step, Target};
-use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
-use poplin_node::object::{Object, ObjectKey, Pool, Versioned};
+use poplin_node::name::EndpointName;
+use poplin_node::object::{Object, ObjectKey, Versioned};
 use poplin_node::quarantine::Unreadable;
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
 use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
-use poplin_node::{Action, Event, Identity, Node};
-use poplin_policy::label::Labels;
+use poplin_node::{Action, Event, Node};
 use poplin_policy::ruleset::Interface;
+use world::{id, node, wish};
 
 /// One host, over several lives: its kernel's links, what it wrote down, and the store.
 struct Desk {
@@ -61,13 +63,23 @@ impl Desk {
     }
 
     fn recalls(&mut self) {
-        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone(), rules_stand: true });
+        self.tell(Event::StoreRecalled {
+            revision: self.revision,
+            objects: self.stored.clone(),
+            shared: 0,
+            rules_stand: true,
+        });
         self.loses_store();
     }
 
     /// The same, and no rules of an earlier life stand.
     fn recalls_without_rules(&mut self) {
-        self.tell(Event::StoreRecalled { revision: self.revision, objects: self.stored.clone(), rules_stand: false });
+        self.tell(Event::StoreRecalled {
+            revision: self.revision,
+            objects: self.stored.clone(),
+            shared: 0,
+            rules_stand: false,
+        });
         self.loses_store();
     }
 
@@ -384,7 +396,7 @@ fn by_what_is_only_recalled_no_route_and_no_link_becomes_another() {
     let before = desk.kernel.clone();
 
     desk.dies();
-    desk.tell(Event::StoreRecalled { revision: 1, objects: stale, rules_stand: true });
+    desk.tell(Event::StoreRecalled { revision: 1, objects: stale, shared: 0, rules_stand: true });
 
     assert_eq!(desk.kernel, before);
     assert!(desk.done.iter().all(|step| *step == Step::EnableForwarding), "{:?}", desk.done);
@@ -466,47 +478,16 @@ fn a_store_that_was_read_is_not_forgotten_for_what_was_known_before() {
     let mut desk = Desk::at_rest();
     desk.attach("a");
 
-    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![], rules_stand: true });
+    desk.tell(Event::StoreRecalled { revision: 900, objects: vec![], shared: 0, rules_stand: true });
 
     assert_eq!(desk.node.status(desk.now).endpoints, 1);
     assert!(!desk.node.status(desk.now).is_recalled);
 }
 
-fn node() -> Node {
-    Node::new(Identity {
-        host: HostName::new("h1"),
-        labels: Labels::default(),
-        addresses: BTreeSet::from(["172.31.0.1".parse().unwrap()]),
-        asn: None,
-        router_id: None,
-    })
-}
-
 fn pool() -> Object {
-    Object::Pool(Pool::open(PoolName::new("p"), "10.9.0.0/16".parse().unwrap(), 26))
-}
-
-fn id(container: &str) -> AttachmentId {
-    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
+    world::pool("p", "10.9.0.0/16", 26)
 }
 
 fn attach(container: &str) -> Attach {
-    Attach {
-        attachment: id(container),
-        name: Some(EndpointName::new(container)),
-        preferred: vec![],
-        labels: Labels::default(),
-        namespace: None,
-        ports: vec![],
-        published: vec![],
-        netns: format!("/run/netns/{container}").into(),
-        addresses: BTreeSet::new(),
-        has_all_addresses: false,
-        mac: None,
-        network: None,
-        pools: BTreeSet::new(),
-        is_sticky: false,
-        at: None,
-        aliases: BTreeSet::new(),
-    }
+    wish(container, Some(container))
 }

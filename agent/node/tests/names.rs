@@ -138,7 +138,7 @@ impl Desk {
                 Action::Apply(_)
                 | Action::Transact(..)
                 | Action::Owe(_)
-                | Action::Keep(_)
+                | Action::Keep { .. }
                 | Action::ReadFlows(_)
                 | Action::EndFlows(_)
                 | Action::Answer(..)
@@ -159,7 +159,7 @@ impl Desk {
 fn me() -> Host {
     let addresses = BTreeSet::from([address("172.31.0.1")]);
     let (labels, router_id) = (Labels::default(), "172.31.0.1".parse().unwrap());
-    Host { name: HostName::new("h1"), labels, addresses, asn: None, router_id, is_draining: false }
+    Host { name: HostName::new("h1"), labels, addresses, asn: None, router_id, is_draining: false, told: None }
 }
 
 fn node() -> Node {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod world;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -9,13 +11,14 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use poplin_bgp::ConnectionId;
 use poplin_node::kernel::{Gateway, KernelState, Step, StepFailure, StepFailureKind, Target, UnderlayRoute};
-use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
-use poplin_node::object::{Endpoint, Host, Object, ObjectKey, Pool, Versioned};
+use poplin_node::name::{EndpointName, HostName, PoolName};
+use poplin_node::object::{Endpoint, Host, Object, ObjectKey, Versioned};
 use poplin_node::request::{Answer, Attach, Attached, Detach, Hold, Refusal, Renew, RequestId};
 use poplin_node::transaction::{Transaction, TransactionId, TransactionOutcome};
-use poplin_node::{Action, Event, Identity, Node};
+use poplin_node::{Action, Event, Node};
 use poplin_policy::delta::Change;
 use poplin_policy::label::Labels;
+use world::{id, node, pool};
 
 /// The wait after a first refusal of the kernel.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -39,15 +42,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let now = Instant::now();
-        let identity = Identity {
-            host: HostName::new("h1"),
-            labels: Labels::default(),
-            addresses: BTreeSet::from([address("172.31.0.1")]),
-            asn: None,
-            router_id: None,
-        };
-        let node = Node::new(identity);
+        let (node, now) = (node(), Instant::now());
         Self { node, now, revision: 10, batch: None, transaction: None, answers: vec![], closed: vec![] }
     }
 
@@ -74,7 +69,7 @@ impl Desk {
                 Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
                 Action::Discover(_)
                 | Action::Owe(_)
-                | Action::Keep(_)
+                | Action::Keep { .. }
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
                 | Action::OpenNameDoors(_)
@@ -160,6 +155,7 @@ fn me() -> Host {
         asn: None,
         router_id: "172.31.0.1".parse().unwrap(),
         is_draining: false,
+        told: None,
     }
 }
 
@@ -171,33 +167,8 @@ fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
-fn id(container: &str) -> AttachmentId {
-    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
-}
-
 fn wish(container: &str) -> Attach {
-    Attach {
-        attachment: id(container),
-        name: None,
-        labels: Labels::default(),
-        namespace: None,
-        ports: Vec::new(),
-        published: Vec::new(),
-        netns: format!("/run/netns/{container}").into(),
-        addresses: BTreeSet::new(),
-        preferred: Vec::new(),
-        has_all_addresses: false,
-        mac: None,
-        network: None,
-        pools: BTreeSet::new(),
-        is_sticky: false,
-        at: None,
-        aliases: BTreeSet::new(),
-    }
-}
-
-fn pool(name: &str, cidr: &str, block_bits: u8) -> Object {
-    Object::Pool(Pool::open(PoolName::new(name), net(cidr), block_bits))
+    world::wish(container, None)
 }
 
 fn four() -> Object {

@@ -2,18 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+mod world;
+
 use std::time::Instant;
 
 use ipnet::IpNet;
 use poplin_node::kernel::{KernelState, Step, Target};
-use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
-use poplin_node::object::{Object, ObjectKey, Pool, Versioned};
+use poplin_node::name::{EndpointName, HostName, PoolName};
+use poplin_node::object::{Object, ObjectKey, Versioned};
 use poplin_node::quarantine::Unreadable;
 use poplin_node::request::{Answer, Attach, Attached, Detach, Refusal, RequestId};
 use poplin_node::transaction::{Compare, Transaction, TransactionId, TransactionOutcome};
-use poplin_node::{Action, Event, Identity, Node};
-use poplin_policy::label::Labels;
+use poplin_node::{Action, Event, Node};
+use world::{node, wish};
 
 /// A node at rest, whose store does what it is told.
 struct Desk {
@@ -27,21 +28,8 @@ struct Desk {
 
 impl Desk {
     fn at_rest() -> Self {
-        let identity = Identity {
-            host: HostName::new("h1"),
-            labels: Labels::default(),
-            addresses: BTreeSet::from(["172.31.0.1".parse().unwrap()]),
-            asn: None,
-            router_id: None,
-        };
-        let mut desk = Self {
-            node: Node::new(identity),
-            now: Instant::now(),
-            revision: 10,
-            batch: None,
-            transaction: None,
-            answers: vec![],
-        };
+        let mut desk =
+            Self { node: node(), now: Instant::now(), revision: 10, batch: None, transaction: None, answers: vec![] };
         desk.tell(Event::KernelRead(KernelState::default()));
         let objects = vec![Versioned { value: pool(), version: 10 }];
         desk.tell(Event::StoreRead { revision: 10, objects, unreadable: vec![] });
@@ -213,26 +201,9 @@ fn garbage(key: &ObjectKey, version: i64) -> Unreadable {
 }
 
 fn pool() -> Object {
-    Object::Pool(Pool::open(PoolName::new("p"), "10.9.0.0/16".parse().unwrap(), 26))
+    world::pool("p", "10.9.0.0/16", 26)
 }
 
 fn attach(container: &str) -> Attach {
-    Attach {
-        attachment: AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() },
-        name: Some(EndpointName::new(container)),
-        preferred: vec![],
-        labels: Labels::default(),
-        namespace: None,
-        ports: vec![],
-        published: vec![],
-        netns: format!("/run/netns/{container}").into(),
-        addresses: BTreeSet::new(),
-        has_all_addresses: false,
-        mac: None,
-        network: None,
-        pools: BTreeSet::new(),
-        is_sticky: false,
-        at: None,
-        aliases: BTreeSet::new(),
-    }
+    wish(container, Some(container))
 }

@@ -44,6 +44,7 @@ fn asked(installs: bool) -> Vec<Action> {
         asn: None,
         router_id: [192, 0, 2, 1].into(),
         is_draining: false,
+        told: None,
     };
     let identity =
         Identity { host, labels: Labels::default(), addresses: record.addresses.clone(), asn: None, router_id: None };

@@ -44,6 +44,7 @@ impl Leaf {
             asn: None,
             router_id: [10, 0, 0, 1].into(),
             is_draining: false,
+            told: None,
         };
         let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
         let node = Node::with_role(identity, Role::Speaker { installs: true });

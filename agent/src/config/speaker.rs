@@ -151,7 +151,13 @@ impl File {
 
     fn host_spec(&self) -> v1::HostSpec {
         let addresses = self.addresses.iter().map(ToString::to_string).collect();
-        v1::HostSpec { addresses, asn: Some(self.asn), router_id: self.router_id.clone(), drain: false }
+        v1::HostSpec {
+            addresses,
+            asn: Some(self.asn),
+            router_id: self.router_id.clone(),
+            drain: false,
+            told: String::new(),
+        }
     }
 
     fn fabric(&self) -> v1::FabricConfigSpec {

@@ -21,7 +21,7 @@ use crate::store::Entry;
 /// The layout below. A file of another number is begun anew.
 const FORMAT: i64 = 1;
 
-/// `format`, `revision`, `cluster`, and `at`, in seconds since 1970.
+/// `format`, `revision`, `cluster`, `shared`, and `at`, in seconds since 1970. An earlier version wrote no `shared`.
 const META: TableDefinition<&str, i64> = TableDefinition::new("meta");
 /// Where the store was asked, one row each.
 const ENDPOINTS: TableDefinition<&str, ()> = TableDefinition::new("endpoints");
@@ -183,7 +183,8 @@ impl File {
         };
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let cluster = number("cluster")?.map(i64::cast_unsigned);
-        Ok(Some(Recalled { revision, cluster, is_of_this_boot, at, entries, owed, kept }))
+        let shared = number("shared")?.unwrap_or_default();
+        Ok(Some(Recalled { revision, cluster, is_of_this_boot, at, entries, owed, kept, shared }))
     }
 
     fn put(&self, transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::Error> {
@@ -196,6 +197,7 @@ impl File {
         if let Some(kept) = &pending.kept {
             keep(transaction, &entries, kept)?;
         }
+        pending.shared.map(|shared| meta.insert("shared", shared).map(drop)).transpose()?;
         if let Some(whole) = &pending.whole {
             self.begin(transaction, &mut meta, pending.cluster)?;
             let mut gone = Vec::new();

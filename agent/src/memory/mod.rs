@@ -59,6 +59,8 @@ pub struct Recalled {
     pub owed: BTreeSet<Debt>,
     /// What the store had forgotten, and this host went by all the same; of no revision.
     pub kept: Vec<Entry>,
+    /// The last revision that what was known then and what the store tells have in common; 0 = it had not forgotten.
+    pub shared: Revision,
 }
 
 /// The memory of this host. Dropping it writes what is pending.
@@ -133,7 +135,7 @@ impl Memory {
 
     /// What the store forgot, and this host goes by all the same, is this from now on. Of what comes without a value, what is written down at this
     /// moment stays: so it is told before what the store says now.
-    pub fn keep(&self, kept: Vec<(String, Option<Vec<u8>>)>) {
+    pub fn keep(&self, kept: Vec<(String, Option<Vec<u8>>)>, shared: Revision) {
         let mut pending = self.pending();
         // What is still to be written is newer than what is written down.
         let form = |(key, value): (String, Option<Vec<u8>>)| {
@@ -141,7 +143,7 @@ impl Memory {
             (key, value)
         };
         let kept = kept.into_iter().map(form).collect();
-        pending.kept = Some(kept);
+        (pending.kept, pending.shared) = (Some(kept), Some(shared));
         self.shared.turn.notify_all();
     }
 

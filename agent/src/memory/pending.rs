@@ -15,6 +15,8 @@ pub(super) struct Pending {
     pub(super) cluster: Option<u64>,
     /// What the store forgot; absent value = what is written down of it.
     pub(super) kept: Option<Vec<(String, Option<Vec<u8>>)>>,
+    /// How far the store was known that forgot it.
+    pub(super) shared: Option<Revision>,
     /// Whether the store is being heard, so that this is how it is now.
     pub(super) is_heard: bool,
     pub(super) is_over: bool,
@@ -40,6 +42,7 @@ impl Pending {
     /// This, and before it what could not be written.
     pub(super) fn after(mut self, mut lost: Self) -> Self {
         self.kept = self.kept.take().or(lost.kept.take());
+        self.shared = self.shared.or(lost.shared);
         let unread = self.kept.iter_mut().flatten().filter(|(_, value)| value.is_none());
         unread.for_each(|(key, value)| *value = lost.good_form(key).map(|entry| entry.value));
         match &mut self.whole {

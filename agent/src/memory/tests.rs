@@ -104,6 +104,22 @@ fn of_what_cannot_be_read_the_last_good_form_is_kept() {
     assert_eq!(place.recalled().unwrap().entries, [entry("/a", "good", 3)]);
 }
 
+#[test]
+fn how_far_the_store_was_known_that_forgot_outlasts_a_life_and_a_file_that_does_not_say_is_read() {
+    let place = Place::new();
+    let (memory, _) = place.open();
+    memory.hear(&whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
+    drop(memory);
+    assert_eq!(place.recalled().unwrap().shared, 0, "an earlier version wrote no such number");
+
+    let (memory, _) = place.open();
+    memory.keep(vec![("/a".to_owned(), Some(b"1".to_vec()))], 7);
+    drop(memory);
+
+    let recalled = place.recalled().unwrap();
+    assert_eq!((recalled.shared, recalled.kept.len()), (7, 1));
+}
+
 fn debt() -> BTreeSet<Debt> {
     let attachment = AttachmentId { container: "c".to_owned(), interface: "eth0".to_owned() };
     BTreeSet::from([Debt { attachment, endpoint: EndpointName::new("web"), version: 7 }])

@@ -9,6 +9,7 @@ use poplin_manifest::address::addresses;
 use poplin_manifest::field::{
     Findings, Invalid, Invalids, checked_labels, checked_name, parse, selector, show_labels, within, word,
 };
+use poplin_node::lineage::Id;
 use poplin_node::name::HostName;
 use poplin_node::object::{COOLDOWN, ExistingFlows, Fabric, Host, Routing};
 use poplin_policy::host::{Failsafe, WorkloadToHost};
@@ -42,15 +43,23 @@ pub(super) fn check(host: &v1::Host) -> Result<Host, Invalids> {
         "BAD_ADDRESS",
         "a router id such as 192.0.2.1",
     ));
-    let checked = labels.zip(asn).zip(router_id);
-    findings.finish(checked.map(|((labels, asn), router_id)| Host {
+    let told = findings.take(told(&spec.told));
+    let checked = labels.zip(asn).zip(router_id).zip(told);
+    findings.finish(checked.map(|(((labels, asn), router_id), told)| Host {
         name,
         labels,
         addresses,
         asn,
         router_id,
         is_draining: spec.drain,
+        told,
     }))
+}
+
+fn told(text: &str) -> Result<Option<Id>, Invalid> {
+    let id = || Id::parse(text).map(Some);
+    let invalid = || Invalid::new("spec.told", "BAD_ID", format!("{text:?} is not 16 hexadecimal digits"));
+    if text.is_empty() { Ok(None) } else { id().ok_or_else(invalid) }
 }
 
 pub(super) fn show(host: &Host) -> v1::Host {
@@ -65,6 +74,7 @@ pub(super) fn show(host: &Host) -> v1::Host {
             asn: host.asn.map(|asn| asn.0),
             router_id: host.router_id.to_string(),
             drain: host.is_draining,
+            told: host.told.map(|told| told.to_string()).unwrap_or_default(),
         }),
         ..v1::Host::default()
     }

@@ -7,6 +7,7 @@
 //! /poplin/v1/h/HOST           hosts
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
 //! /poplin/v1/b/POOL/BLOCK     blocks: owner and taken addresses; the block 10.77.0.0/26 is written 10.77.0.0-26
+//! /poplin/v1/meta/lineage     which fabric the store is of, and which of its histories it tells
 //! ```
 
 use ipnet::IpNet;
@@ -39,6 +40,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::StaticRoute(name) => format!("{ROOT}c/staticroute/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
         ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
+        ObjectKey::Lineage => format!("{ROOT}meta/lineage"),
         ObjectKey::Block(pool, cidr) => format!("{ROOT}b/{pool}/{}", cidr.to_string().replace('/', "-")),
     }
 }
@@ -51,6 +53,7 @@ pub fn key_of(path: &str) -> Option<ObjectKey> {
         ["c", kind @ ("policy" | "addressset"), namespace, name] => {
             declared(kind, QualifiedName::within(*namespace, *name))
         }
+        ["meta", "lineage"] => Some(ObjectKey::Lineage),
         ["h", name] => Some(ObjectKey::Host(HostName::new(*name))),
         ["e", name] => Some(ObjectKey::Endpoint(EndpointName::new(*name))),
         ["b", pool, block] => {
@@ -98,7 +101,7 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
     })
 }
 
-/// The kind of the wire contract an object is of; blocks have none.
+/// The kind of the wire contract an object is of; blocks, and what a store says of itself, have none.
 pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
     match key {
         ObjectKey::Pool(_) => Some("Pool"),
@@ -115,7 +118,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::StaticRoute(_) => Some("StaticRoute"),
         ObjectKey::Host(_) => Some("Host"),
         ObjectKey::Endpoint(_) => Some("Endpoint"),
-        ObjectKey::Block(..) => None,
+        ObjectKey::Block(..) | ObjectKey::Lineage => None,
     }
 }
 
@@ -132,7 +135,7 @@ mod tests {
         let route_map = ObjectKey::RouteMap(RouteMapName::new("from-tor"));
         let network = ObjectKey::Network(NetworkName::new("shop"));
         let service = ObjectKey::Service(ServiceName::new("dns"));
-        let all = [block, host, host_endpoint, route_map, network, service, ObjectKey::Fabric];
+        let all = [block, host, host_endpoint, route_map, network, service, ObjectKey::Fabric, ObjectKey::Lineage];
         for key in all.into_iter().chain(policies) {
             assert_eq!(key_of(&path_of(&key)), Some(key));
         }

@@ -9,6 +9,7 @@ mod endpoint;
 mod host;
 mod key;
 mod limits;
+mod lineage;
 mod mac;
 mod monitoring;
 mod naming;

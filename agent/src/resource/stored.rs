@@ -4,6 +4,7 @@ use poplin_node::object::{Object, ObjectKey, Versioned};
 use poplin_proto::v1::Resource;
 
 use super::block::StoredBlock;
+use super::lineage::StoredLineage;
 use super::{check, endpoint, host, key_of};
 use crate::store::Entry;
 
@@ -22,6 +23,7 @@ pub fn decode(entry: &Entry) -> Option<Result<Versioned<Object>, StoredError>> {
     let key = key_of(&entry.key)?;
     let read = match &key {
         ObjectKey::Block(..) => decode_block(&entry.value),
+        ObjectKey::Lineage => decode_lineage(&entry.value),
         _ => decode_resource(entry)
             .map_err(|error| error.reason)
             .and_then(|resource| check(&resource).map_err(|invalids| invalids.to_string())),
@@ -44,11 +46,17 @@ fn decode_block(value: &[u8]) -> Result<Object, String> {
         .ok_or_else(|| "its cidr is no prefix, or a holder is not container/interface".to_owned())
 }
 
+fn decode_lineage(value: &[u8]) -> Result<Object, String> {
+    let lineage: StoredLineage = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+    lineage.check().map(Object::Lineage).ok_or_else(|| "an id in it is not 16 hexadecimal digits".to_owned())
+}
+
 /// Reads an entry as a message of the wire contract, with uid and version filled in from the store.
 pub fn decode_resource(entry: &Entry) -> Result<Resource, StoredError> {
     let error = |reason: String| StoredError { key: entry.key.clone(), reason };
     let key = key_of(&entry.key).ok_or_else(|| error("the key is of no kind".to_owned()))?;
-    let kind = super::key::kind_of(&key).ok_or_else(|| error("blocks have no document".to_owned()))?;
+    let kind = super::key::kind_of(&key)
+        .ok_or_else(|| error("blocks, and what a store says of itself, have no document".to_owned()))?;
     let text = std::str::from_utf8(&entry.value).map_err(|cause| error(cause.to_string()))?;
     let mut resource = Resource::from_json(kind, text).map_err(|cause| error(cause.to_string()))?;
     if let Some(metadata) = resource.metadata_mut() {
@@ -62,6 +70,7 @@ pub fn decode_resource(entry: &Entry) -> Result<Resource, StoredError> {
 pub fn encode(object: &Object) -> Option<Vec<u8>> {
     let document = match object {
         Object::Block(block) => return serde_json::to_vec(&StoredBlock::from(block)).ok(),
+        Object::Lineage(lineage) => return serde_json::to_vec(&StoredLineage::from(lineage)).ok(),
         Object::Host(one) => Resource::from(host::show(one)),
         Object::Endpoint(one) => Resource::from(endpoint::show(one)),
         Object::Pool(_)

@@ -122,7 +122,8 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
-        | ObjectKey::Block(..) => None,
+        | ObjectKey::Block(..)
+        | ObjectKey::Lineage => None,
     }
 }
 

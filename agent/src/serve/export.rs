@@ -13,7 +13,11 @@ use crate::store::{Entry, Store};
 pub(super) async fn export(store: &dyn Store, request: &ExportRequest) -> Result<Vec<ExportResponse>, Failure> {
     let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
     let known = snapshot.entries.iter().filter_map(|entry| Some((key_of(&entry.key)?, entry)));
-    let mut wanted: Vec<(ObjectKey, &Entry)> = known.filter(|(key, _)| request.all || is_declared(key)).collect();
+    let is_wanted = |key: &ObjectKey| match key {
+        ObjectKey::Lineage => false, // of this store, and no other
+        key => request.all || is_declared(key),
+    };
+    let mut wanted: Vec<(ObjectKey, &Entry)> = known.filter(|(key, _)| is_wanted(key)).collect();
     wanted.sort_by_key(|(key, entry)| (rank(key), &entry.key));
     let mut answers = vec![ExportResponse { revision: snapshot.revision, ..ExportResponse::default() }];
     answers.extend(wanted.iter().map(|(key, entry)| answer(key, entry)));
@@ -76,7 +80,7 @@ pub(super) fn is_declared(key: &ObjectKey) -> bool {
         | ObjectKey::Network(_)
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_) => true,
-        ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Endpoint(_) => false,
+        ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Endpoint(_) | ObjectKey::Lineage => false,
     }
 }
 
@@ -89,7 +93,7 @@ pub(super) fn rank(key: &ObjectKey) -> u8 {
         ObjectKey::Fabric | ObjectKey::Pool(_) => 2,
         ObjectKey::Network(_) => 3,
         ObjectKey::Service(_) | ObjectKey::StaticRoute(_) | ObjectKey::Peer(_) => 4,
-        ObjectKey::Host(_) => 5,
+        ObjectKey::Host(_) | ObjectKey::Lineage => 5,
         ObjectKey::Block(..) => 6,
         ObjectKey::Endpoint(_) => 7,
     }

@@ -264,15 +264,15 @@ fn entry_of(record: &Record) -> Result<Entry, Failure> {
     let key = format!("{ROOT}{}", record.key);
     let entry = Entry { key, value: record.value.clone().into_bytes(), create_revision: 0, mod_revision: 0 };
     match (key_of(&entry.key), decode(&entry)) {
-        (Some(key), Some(Ok(_))) if !is_declared(&key) => Ok(entry),
+        (Some(key), Some(Ok(_))) if !is_declared(&key) && key != ObjectKey::Lineage => Ok(entry),
         (Some(_), Some(Err(error))) => Err(bad(error.to_string())),
         _ => Err(bad(format!("{:?} is no record of a host, a block or an endpoint", record.key))),
     }
 }
 
-/// Hosts write themselves down, so their records are in every store; and a new embedded one has a pool.
+/// Hosts write themselves down, and which fabric the store is of, so these are in every store; and a new embedded one has a pool.
 fn check_empty(snapshot: &Snapshot) -> Result<(), Failure> {
-    let is_host = |key: &ObjectKey| matches!(key, ObjectKey::Host(_));
+    let is_host = |key: &ObjectKey| matches!(key, ObjectKey::Host(_) | ObjectKey::Lineage);
     let counts = |entry: &&Entry| key_of(&entry.key).is_some_and(|key| !is_host(&key)) && !is_first_pool(entry);
     let mut standing = snapshot.entries.iter().filter(counts);
     let Some(first) = standing.next() else { return Ok(()) };

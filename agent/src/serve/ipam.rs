@@ -15,6 +15,7 @@ use poplin_node::name::EndpointName;
 use poplin_node::object::ObjectKey;
 use poplin_node::removal::Step;
 use poplin_node::request::{Answer, Detach, Refusal};
+use poplin_node::status::Contested;
 use poplin_proto::Failure;
 use poplin_proto::v1::ipam_service_server::IpamService;
 use poplin_proto::v1::{
@@ -75,7 +76,8 @@ impl IpamService for IpamDoor {
         let left = last.faults();
         let all = found.union(&left).filter(|fault| !leaks_only || fault.is_leak());
         let findings = all.map(|fault| finding(fault, planned.get(fault), !left.contains(fault)));
-        let findings = last.unreadable.iter().map(|key| unread(key)).chain(findings).collect();
+        let closed = last.truth.contested.iter().filter(|_| !leaks_only).map(contested);
+        let findings = last.unreadable.iter().map(|key| unread(key)).chain(closed).chain(findings).collect();
         let count = |is_it: fn(&ObjectKey) -> bool| {
             u32::try_from(last.standing.keys().filter(|key| is_it(key)).count()).unwrap_or(u32::MAX)
         };
@@ -233,6 +235,25 @@ fn unread(key: &str) -> AddressFinding {
         reason: "UNREADABLE".to_owned(),
         message: format!("{key} cannot be read by this agent; what it says of addresses is not counted here"),
         advice: "upgrade this agent to the newest in the fabric, or mend the value".to_owned(),
+        ..AddressFinding::default()
+    }
+}
+
+/// Two that claim one address, or one name: which of them is closed, and which open.
+pub(super) fn contested(one: &Contested) -> AddressFinding {
+    let Contested { endpoint, rival, host, .. } = one;
+    let what = one.address.map_or_else(|| format!("the name {}", endpoint.name), |address| address.to_string());
+    let name = &endpoint.name;
+    AddressFinding {
+        reason: "CONTESTED".to_owned(),
+        message: format!(
+            "{what} is claimed twice since the store forgot: endpoint {name} of host {} is closed off, {rival} of host {host} is open",
+            endpoint.host
+        ),
+        advice: format!(
+            "detach one of them: `poplin detach {name}` on host {}, to attach it anew; or {rival} on host {host}, and {name} opens by itself",
+            endpoint.host
+        ),
         ..AddressFinding::default()
     }
 }

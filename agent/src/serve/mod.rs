@@ -5,6 +5,7 @@
 
 pub mod door;
 
+mod accept;
 mod apply;
 mod bgp;
 mod count;

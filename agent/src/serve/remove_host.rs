@@ -80,7 +80,9 @@ const MOST_KEYS: usize = 100;
 /// The store as it is, and what is to be done; nothing if the host is not there.
 async fn plan(store: &dyn Store, host: &HostName) -> Result<(Snapshot, Option<Removal>), Failure> {
     let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
-    let bears = |key: &ObjectKey| matches!(key, ObjectKey::Host(_) | ObjectKey::Endpoint(_) | ObjectKey::Block(..));
+    let bears = |key: &ObjectKey| {
+        matches!(key, ObjectKey::Host(_) | ObjectKey::Endpoint(_) | ObjectKey::Block(..) | ObjectKey::Lineage)
+    };
     all_readable(&unreadable(&snapshot, bears))?;
     let standing = declared(&snapshot, bears);
     Ok((snapshot, is_known(host, &standing).then(|| removal(host, &standing))))
@@ -89,7 +91,7 @@ async fn plan(store: &dyn Store, host: &HostName) -> Result<(Snapshot, Option<Re
 /// All that is touched must be as it was read.
 pub(super) fn transaction(step: Step, snapshot: &Snapshot) -> Transaction {
     let put = |object: Object| {
-        let value = encode(&object).expect("agents write blocks");
+        let value = encode(&object).expect("agents write blocks, and what a store says of itself");
         Operation::Put { key: path_of(&object.key()), value, lease: None }
     };
     let deletes = step.deletes.iter().map(|key| Operation::Delete(path_of(key)));

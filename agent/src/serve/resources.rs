@@ -4,15 +4,15 @@ use std::pin::Pin;
 
 use poplin_proto::v1::resource_service_server::ResourceService;
 use poplin_proto::v1::{
-    ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse, DeleteRequest, DeleteResponse, ExportRequest,
-    ExportResponse, GetRequest, GetResponse, ImportRequest, ImportResponse, ListRequest, ListResponse,
-    RemoveHostRequest, RemoveHostResponse, WatchRequest, WatchResponse,
+    AcceptStoreRequest, AcceptStoreResponse, ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse,
+    DeleteRequest, DeleteResponse, ExportRequest, ExportResponse, GetRequest, GetResponse, ImportRequest,
+    ImportResponse, ListRequest, ListResponse, RemoveHostRequest, RemoveHostResponse, WatchRequest, WatchResponse,
 };
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::import::Import;
-use super::{Call, Desk, apply, delete, door, export, import, list, remove_host};
+use super::{Call, Desk, accept, apply, delete, door, export, import, list, remove_host};
 use crate::trial;
 
 pub(super) struct Resources(pub(super) Desk);
@@ -80,5 +80,16 @@ impl ResourceService for Resources {
         let sessions = self.0.ask(Call::Status).await?.sessions;
         remove_host::check_is_no_other(&self.0.host, &sessions, &request.get_ref().name)?;
         Ok(Response::new(remove_host::remove(&*self.0.store, request.get_ref()).await?))
+    }
+
+    async fn accept_store(
+        &self,
+        request: Request<AcceptStoreRequest>,
+    ) -> Result<Response<AcceptStoreResponse>, Status> {
+        let dry_run = request.get_ref().dry_run;
+        if !dry_run {
+            door::may_change(&request)?;
+        }
+        Ok(Response::new(accept::accept(&*self.0.store, dry_run).await?))
     }
 }

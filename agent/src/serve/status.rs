@@ -37,6 +37,7 @@ impl StatusService for StatusDoor {
             owed: count(host.owed),
             forgotten: host.lapsed.iter().map(path_of).collect(),
             contested: host.contested.iter().map(ToString::to_string).collect(),
+            awaited: host.awaited.iter().map(ToString::to_string).collect(),
             importing: host.is_importing,
             memory_error: self.0.complaints.text(),
         };

@@ -262,6 +262,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::DetachElsewhere { .. } => (Code::FailedPrecondition, "ATTACHED_ELSEWHERE"),
         Refusal::Busy { .. } => (Code::Unavailable, "BUSY"),
         Refusal::ImportUnderWay => (Code::Unavailable, "IMPORT_UNDER_WAY"),
+        Refusal::StoreForgot { .. } => (Code::Unavailable, "STORE_FORGOT"),
         Refusal::Unreadable { .. } => (Code::FailedPrecondition, "UNREADABLE"),
         Refusal::StoreUnreachable { .. } => (Code::Unavailable, "STORE_UNREACHABLE"),
     };

@@ -8,6 +8,11 @@ pub(super) fn chance() -> f64 {
     f64::from(u32::try_from(octets >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
 }
 
+/// Any number: what is made of it is another on each host and in each life.
+pub(crate) fn seed() -> u64 {
+    RandomState::new().hash_one(())
+}
+
 /// A number from 0 up to `bound`; 0 if there is no room.
 pub(super) fn chance_below(bound: usize) -> usize {
     let octets = RandomState::new().hash_one(());

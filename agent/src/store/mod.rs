@@ -10,7 +10,7 @@
 //! ```
 
 mod bounds;
-mod chance;
+pub(crate) mod chance;
 mod content;
 pub mod core;
 pub mod embedded;

@@ -1,5 +1,7 @@
 //! A store that is saved and restored, and what hosts have of it on their disks.
 
+use poplin_agent::resource::decode;
+use poplin_node::lineage::Lineage;
 use poplin_node::object::{ObjectKey, Versioned};
 use poplin_node::status::Contested;
 
@@ -43,10 +45,32 @@ impl World {
         let (from, to) = (self.store.revision(), backup.revision());
         self.tell(|| format!("the store is restored: it was at {from} and is at {to}"));
         (self.store, self.is_forgetful) = (backup, true);
+        let history = self.history();
+        self.restored_histories.insert(history);
         for host in 0..self.hosts.len() {
             let during = self.chance.between_ms(20, 4000);
             self.lose_store(host, during);
         }
+    }
+
+    /// Which history the store tells.
+    fn history(&self) -> Option<Id> {
+        let lineages = self.store.snapshot(ROOT).entries.into_iter().filter_map(|entry| decode(&entry)?.ok());
+        let mut lineages = lineages.filter_map(|object| <&Lineage>::try_from(&object.value).ok().cloned());
+        lineages.next()?.history
+    }
+
+    /// Whether somebody has noticed that the store forgot.
+    pub fn is_noticed(&self) -> bool {
+        self.is_forgetful && !self.restored_histories.contains(&self.history())
+    }
+
+    /// A host dies and loses what it had on its disk.
+    pub fn rob(&mut self, host: HostId) {
+        self.tell(|| format!("host {host} is robbed"));
+        self.kill(host);
+        let one = &mut self.hosts[host];
+        (one.memory, one.kept, one.shared, one.was_robbed) = (Memory::default(), Vec::new(), 0, true);
     }
 
     /// Endpoints of a host that are closed off, as their address is another's.
@@ -63,6 +87,7 @@ impl World {
         }
         let kept = one.kept.iter().map(|object| Versioned { value: object.clone(), version: 0 });
         let objects = one.memory.objects.values().cloned().chain(kept).collect();
-        self.handle(host, Event::StoreRemembered { revision: self.hosts[host].memory.revision, objects });
+        let (revision, shared) = (one.memory.revision, one.shared);
+        self.handle(host, Event::StoreRemembered { revision, objects, shared });
     }
 }

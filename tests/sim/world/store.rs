@@ -30,6 +30,8 @@ impl World {
     ) {
         self.hosts[host].under_way = None;
         let unknown = || TransactionOutcome::Unknown { reason: "made so".to_owned() };
+        let given = if self.is_noticed() { laws::given(self, host, transaction) } else { Vec::new() };
+        let before = self.store.revision();
         let outcome = match fate {
             Fate::Told => self.commit(&plain(transaction)),
             Fate::DoneUntold => {
@@ -38,6 +40,9 @@ impl World {
             }
             Fate::NotDone => unknown(),
         };
+        if self.store.revision() != before {
+            laws::given_once(self, host, &given);
+        }
         let delay = match fate {
             Fate::Told => self.slow(),
             Fate::DoneUntold | Fate::NotDone => self.chance.between_ms(1, 4000),

@@ -204,6 +204,10 @@ impl ResourceService for Service {
         Ok(Response::new(ConfirmResponse { trial: request.into_inner().trial }))
     }
 
+    async fn accept_store(&self, _: Request<AcceptStoreRequest>) -> Result<Response<AcceptStoreResponse>, Status> {
+        Ok(Response::new(AcceptStoreResponse { awaited: vec!["h2".to_owned(), "h3".to_owned()] }))
+    }
+
     async fn remove_host(&self, _: Request<RemoveHostRequest>) -> Result<Response<RemoveHostResponse>, Status> {
         Ok(Response::new(RemoveHostResponse {
             endpoints: vec!["db".to_owned()],

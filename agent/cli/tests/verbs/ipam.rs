@@ -112,3 +112,14 @@ SHARED: 10.77.0.8 is that of endpoint a and of endpoint b
     assert_eq!((asked.out.as_str(), fixed.out.as_str()), (asked_for, done));
     assert_eq!((asked.code, fixed.code, clean.code), (1, 1, 0));
 }
+
+#[test]
+fn who_accepts_a_store_is_told_who_is_waited_for_no_more() {
+    let agent = Agent::start();
+
+    let asked = agent.poplin(&["store", "accept", "--dry-run"]);
+    let done = agent.poplin(&["store", "accept"]);
+
+    assert_eq!(asked.out, "would wait no more for h2, h3\n");
+    assert_eq!(done.out, "waits no more for h2, h3: addresses are given again\n");
+}

@@ -25,6 +25,7 @@ fn host(number: usize) -> Host {
         asn: None,
         router_id: std::net::Ipv4Addr::LOCALHOST,
         is_draining: false,
+        told: None,
     }
 }
 

@@ -13,8 +13,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Mirror;
+use crate::lineage::{Id, Lineage};
 use crate::name::{AttachmentId, HostName};
-use crate::object::{Block, Endpoint, Object, ObjectKey, Versioned};
+use crate::object::{Block, Endpoint, Host, Object, ObjectKey, Versioned};
 use crate::quarantine::Unreadable;
 
 type Objects = BTreeMap<ObjectKey, Versioned<Object>>;
@@ -55,19 +56,29 @@ impl Mirror {
             });
             is_otherwise || is_back(object)
         };
-        let is_emptied = objects.is_empty() && unreadable.is_empty() && self.holds_any();
+        let is_empty = objects.iter().all(|object| says_nothing(&object.value.key())) && unreadable.is_empty();
+        let is_emptied = is_empty && self.holds_any();
         revision < self.revision || is_emptied || objects.iter().any(is_other)
+    }
+
+    /// Whether another host has found since that the store forgot, as it tells a history that is not known; or it is of another fabric.
+    pub fn is_of_another_history(&self, objects: &[Versioned<Object>]) -> bool {
+        let listed = objects.iter().find_map(|object| <&Lineage>::try_from(&object.value).ok());
+        let is_other = |known: &Lineage, listed: &Lineage| {
+            listed.fabric != known.fabric || listed.history.is_some_and(|history| !known.knows(history))
+        };
+        self.lineage().zip(listed).is_some_and(|(known, listed)| is_other(known, listed))
     }
 
     /// Whether one change takes away everything that stood in the store, as no verb of ours does.
     pub fn is_emptied_by(&self, deletes: &[ObjectKey]) -> bool {
         let deletes: BTreeSet<&ObjectKey> = deletes.iter().collect();
-        let goes = |key: &ObjectKey| self.lapsed.contains_key(key) || deletes.contains(key);
+        let goes = |key: &ObjectKey| self.lapsed.contains_key(key) || deletes.contains(key) || says_nothing(key);
         deletes.len() > 1 && self.holds_any() && self.objects.keys().all(goes)
     }
 
     fn holds_any(&self) -> bool {
-        self.objects.keys().any(|key| !self.lapsed.contains_key(key))
+        self.objects.keys().any(|key| !self.lapsed.contains_key(key) && !says_nothing(key))
     }
 
     /// What was written down earlier: at version 0, what the store had forgotten by then.
@@ -82,10 +93,11 @@ impl Mirror {
         mirror
     }
 
-    /// Everything was read at `revision`, in a store that forgot. `me` is the host whose mirror this is.
+    /// Everything was read at `revision`, in a store that forgot. `me` is the host whose mirror this is; `before`, what the store said of itself before.
     pub fn forget(
         &mut self,
         me: &HostName,
+        before: Option<&Lineage>,
         revision: i64,
         objects: Vec<Versioned<Object>>,
         unreadable: Vec<Unreadable>,
@@ -99,7 +111,8 @@ impl Mirror {
             self.doubt(one);
         }
         let listed: Objects = objects.into_iter().map(|object| (object.value.key(), object)).collect();
-        let comparison = Comparison { me, known: &known, shared: shared(&known, &listed), listed: &listed };
+        let histories = Histories::of(before, &listed);
+        let comparison = Comparison { me, known: &known, shared: shared(&known, &listed), listed: &listed, histories };
         let recollection = comparison.recollection();
         let standing = listed.iter().filter(|(key, _)| !recollection.former.contains_key(key));
         standing.for_each(|(_, object)| self.put(object.clone()));
@@ -149,6 +162,22 @@ impl Mirror {
         in_place.into_iter().for_each(|object| self.put(object));
     }
 
+    /// Hosts of which something is only as it was known, and that have told all to that history.
+    pub fn spoken(&self, history: Id) -> BTreeSet<HostName> {
+        let owners: BTreeSet<&HostName> = self.lapsed().filter_map(owner).collect();
+        let has_told = |host: &&&HostName| self.host(host).is_some_and(|host| host.told == Some(history));
+        owners.iter().filter(has_told).map(|host| (*host).clone()).collect()
+    }
+
+    /// An object as the store has it, if it has.
+    pub fn stored(&self, key: &ObjectKey) -> Option<&Object> {
+        let in_store = match self.lapsed.get(key) {
+            Some(in_place) => in_place.as_ref(),
+            None => self.objects.get(key),
+        };
+        in_store.map(|object| &object.value)
+    }
+
     /// What the store has in place of an object that lapsed, if anything.
     pub fn in_place(&self, key: &ObjectKey) -> Option<&Versioned<Object>> {
         self.lapsed.get(key)?.as_ref()
@@ -179,6 +208,11 @@ impl Mirror {
     }
 }
 
+/// Whether a store that holds nothing else is empty.
+fn says_nothing(key: &ObjectKey) -> bool {
+    *key == ObjectKey::Lineage
+}
+
 /// The host whose an object is; absent = it is declared by people.
 pub fn owner(object: &Object) -> Option<&HostName> {
     match object {
@@ -196,8 +230,24 @@ pub fn owner(object: &Object) -> Option<&HostName> {
         | Object::RouteMap(_)
         | Object::Network(_)
         | Object::Service(_)
-        | Object::StaticRoute(_) => None,
+        | Object::StaticRoute(_)
+        | Object::Lineage(_) => None,
     }
+}
+
+/// A block as it was known and as its host has it in the store by now, if that differs from the latter. Where both have an address taken, the store has it right.
+pub(super) fn joined(known: &Object, told: &Object) -> Option<Object> {
+    let (Object::Block(known), Object::Block(told)) = (known, told) else { return None };
+    let mut joined = known.clone();
+    joined.taken.extend(told.taken.iter().map(|(ordinal, holder)| (*ordinal, holder.clone())));
+    joined.kept.retain(|ordinal, _| !joined.taken.contains_key(ordinal));
+    joined.freed.retain(|ordinal| !joined.taken.contains_key(ordinal));
+    (known.host == told.host && joined != *told).then_some(Object::Block(joined))
+}
+
+/// Whether it is a host that has told all to that history.
+fn has_told(object: &Object, history: Id) -> bool {
+    <&Host>::try_from(object).is_ok_and(|host| host.told == Some(history))
 }
 
 /// The last revision that both histories are known to share: that of an object which is the same in both.
@@ -212,6 +262,31 @@ struct Comparison<'m> {
     known: &'m Objects,
     listed: &'m Objects,
     shared: i64,
+    histories: Histories,
+}
+
+/// By what it is seen that a host has told all.
+#[derive(Clone, Copy)]
+enum Histories {
+    /// The store says nothing of itself: whoever has written himself down since has told.
+    Untold,
+    /// No other history was begun: nobody has.
+    Same,
+    /// Those that have told it to this history.
+    Begun(Id),
+}
+
+impl Histories {
+    fn of(before: Option<&Lineage>, listed: &Objects) -> Self {
+        let listed = listed.get(&ObjectKey::Lineage).and_then(|object| <&Lineage>::try_from(&object.value).ok());
+        match (before, listed) {
+            (None, None) => Self::Untold,
+            (_, Some(Lineage { history: Some(history), .. })) if !before.is_some_and(|one| one.knows(*history)) => {
+                Self::Begun(*history)
+            }
+            (Some(_), None) | (_, Some(_)) => Self::Same,
+        }
+    }
 }
 
 impl Comparison<'_> {
@@ -240,6 +315,9 @@ impl Comparison<'_> {
 
     /// How an object goes on to stand, and what the store has in its place; nothing: the store is believed.
     fn lapse(&self, key: &ObjectKey, known: &Versioned<Object>) -> Option<(Object, Option<Versioned<Object>>)> {
+        if *key == ObjectKey::Lineage {
+            return None; // it is begun anew
+        }
         let owner_of_known = owner(&known.value);
         let is_own = owner_of_known == Some(self.me);
         let has_spoken = owner_of_known.is_some_and(|host| !is_own && self.has_spoken(host));
@@ -261,7 +339,12 @@ impl Comparison<'_> {
     fn has_spoken(&self, host: &HostName) -> bool {
         let key = ObjectKey::Host(host.clone());
         let is_known = |version: i64| self.known.get(&key).is_some_and(|known| known.version == version);
-        self.listed.get(&key).is_some_and(|listed| listed.version > self.shared && !is_known(listed.version))
+        let Some(listed) = self.listed.get(&key) else { return false };
+        match self.histories {
+            Histories::Untold => listed.version > self.shared && !is_known(listed.version),
+            Histories::Same => false,
+            Histories::Begun(history) => has_told(&listed.value, history),
+        }
     }
 
     /// A block as it was known, with what others have taken of it since. Anything else as it was known.

@@ -9,11 +9,19 @@ use crate::quarantine::Unreadable;
 use super::Node;
 
 impl Node {
-    pub(super) fn store_read(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
+    pub(super) fn store_read(
+        &mut self,
+        revision: i64,
+        mut objects: Vec<Versioned<Object>>,
+        unreadable: Vec<Unreadable>,
+    ) {
         self.take_up_memory(&unreadable);
+        self.without_former(&mut objects);
         let mirror = self.mirror.get_or_insert_with(Mirror::default);
         let is_another = std::mem::take(&mut self.reassertion.is_another_store);
-        match is_another || mirror.has_forgotten(&self.identity.host, revision, &objects, &unreadable) {
+        let is_forgetful = mirror.has_forgotten(&self.identity.host, revision, &objects, &unreadable)
+            || (self.history.before().is_none() && mirror.is_of_another_history(&objects));
+        match is_another || is_forgetful {
             true => self.store_forgot(revision, objects, unreadable),
             false => mirror.replace(revision, objects, unreadable),
         }
@@ -29,8 +37,11 @@ impl Node {
     }
 
     /// What an earlier life knew, and is not to be applied: the store is there to be read.
-    pub(super) fn store_remembered(&mut self, revision: i64, objects: Vec<Versioned<Object>>) {
-        self.remembered = Some(Mirror::recalled(revision, objects)).filter(|_| self.mirror.is_none());
+    pub(super) fn store_remembered(&mut self, revision: i64, objects: Vec<Versioned<Object>>, shared: i64) {
+        if self.mirror.is_none() {
+            let objects = self.recall_history(objects, shared);
+            self.remembered = Some(Mirror::recalled(revision, objects));
+        }
     }
 
     /// The first listing is compared with what an earlier life knew. A host's record its own agent writes anew, so no good form of it is wanted.
@@ -131,6 +142,10 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::Pool(_)
         | ObjectKey::Host(_)
         | ObjectKey::Fabric => true,
-        ObjectKey::Block(..) | ObjectKey::Peer(_) | ObjectKey::RouteMap(_) | ObjectKey::StaticRoute(_) => false,
+        ObjectKey::Block(..)
+        | ObjectKey::Peer(_)
+        | ObjectKey::RouteMap(_)
+        | ObjectKey::StaticRoute(_)
+        | ObjectKey::Lineage => false,
     }
 }

@@ -103,6 +103,7 @@ fn change(mirror: &Mirror, key: ObjectKey) -> Option<NameChange> {
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::RouteMap(_)
         | ObjectKey::Service(_)
-        | ObjectKey::StaticRoute(_) => None,
+        | ObjectKey::StaticRoute(_)
+        | ObjectKey::Lineage => None,
     }
 }

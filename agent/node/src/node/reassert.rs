@@ -3,11 +3,14 @@
 //! In: what lapsed in the mirror, and the kernel. Out: transactions under compare-and-swap of everything they touch. Only what stands in this kernel is told; what
 //! the store brought back, or forgot, of somebody who is gone is asked to leave as anybody would be.
 //! Nothing is taken from who came since: an endpoint whose name or address is another's by now is contested. Its link stays, closed, and nothing leads to it, until
-//! the other has left. An address out of a block whose host has lost what it knew is not seen to be another's: that block may be claimed anew.
+//! the other has left. An address out of another host's block is told in that block, which is made for that host if the store forgot it: so it stays taken also where
+//! that host has lost what it knew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
+
+use poplin_policy::ruleset::Interface;
 
 use crate::action::{Action, Note};
 use crate::cooling::Resting;
@@ -15,7 +18,7 @@ use crate::ipam::Draft;
 use crate::mirror::{Mirror, owner};
 use crate::name::{AttachmentId, EndpointName, HostName};
 use crate::object::{Block, Endpoint, Object, ObjectKey, Versioned};
-use crate::prefix::ordinal_of;
+use crate::prefix::{self, ordinal_of};
 use crate::quarantine::Unreadable;
 use crate::status::Contested;
 use crate::transaction::{Compare, Transaction};
@@ -39,25 +42,35 @@ pub(super) struct Reassertion {
     pub(super) is_to_be_told: bool,
     /// Who left, and is back in the store; it is not looked yet whether they are here.
     revived: BTreeSet<AttachmentId>,
-    /// Names that endpoints of this host had once and have again in the store.
+    /// Names that endpoints of this host had once and have again in the store, until they are removed there.
     former: BTreeMap<ObjectKey, i64>,
     /// What was written until then is of the history before: whose it was, of him was known whether he left.
-    shared: i64,
+    pub(super) shared: i64,
     /// Endpoints of this host whose name or address is another's by now.
     pub(super) contested: BTreeMap<EndpointName, Contested>,
     /// What was last told to be kept is not what is to be kept.
-    is_kept_old: bool,
+    pub(super) is_kept_old: bool,
+}
+
+impl Reassertion {
+    /// What was told removed every former name with it.
+    pub(super) fn former_is_removed(&mut self) {
+        self.former.clear();
+    }
 }
 
 impl Node {
     /// The store went back, or was emptied: what was known of it goes on to count, as far as nobody says otherwise.
     pub(super) fn store_forgot(&mut self, revision: i64, objects: Vec<Versioned<Object>>, unreadable: Vec<Unreadable>) {
+        let Some(mirror) = &self.mirror else { return };
+        let known = mirror.lineage().cloned();
+        self.doubt_history(known);
         let Some(mirror) = &mut self.mirror else { return };
         let before = mirror.revision();
         for (_, one) in std::mem::take(&mut self.reassertion.contested) {
             mirror.lapse(Object::Endpoint(one.endpoint), None);
         }
-        let recollection = mirror.forget(&self.identity.host, revision, objects, unreadable);
+        let recollection = mirror.forget(&self.identity.host, self.history.before(), revision, objects, unreadable);
         let lapsed = mirror.lapsed().count();
         // Who left has left, also where the store has his endpoint back in another version of it.
         self.debts.renew(|debt| {
@@ -65,7 +78,7 @@ impl Node {
             debt_of(mirror, known.filter(|known| known.name == debt.endpoint)?)
         });
         self.reassertion.revived = recollection.revived;
-        self.reassertion.former = recollection.former;
+        self.reassertion.former.extend(recollection.former);
         self.reassertion.shared = recollection.shared;
         self.reassertion.is_to_be_told = true;
         self.in_flight.iter_mut().for_each(super::InFlight::leave_behind);
@@ -75,22 +88,31 @@ impl Node {
         )));
     }
 
+    /// The links of endpoints that are closed off.
+    pub(super) fn contested_links(&self) -> impl Iterator<Item = &Interface> {
+        self.reassertion.contested.values().map(|one| &one.endpoint.interface)
+    }
+
     /// Whether something of this host is still to be told to a store that forgot it, beside the host itself.
     pub(super) fn has_more_to_tell(&self) -> bool {
         let Some(mirror) = self.mirror.as_ref().filter(|_| self.role == Role::Host) else { return false };
         let is_own = |object: &Object| owner(object) == Some(&self.identity.host) && !matches!(object, Object::Host(_));
-        mirror.lapsed().any(is_own)
+        mirror.lapsed().any(is_own) || !self.reassertion.former.is_empty() || self.unclaimed().next().is_some()
     }
 
     /// Tells the store what is this host's, a piece at a time.
     pub(super) fn reassert(&mut self, now: Instant) {
-        if self.role != Role::Host || self.kernel.is_none() || !self.may_transact(now) {
+        if self.role != Role::Host || self.kernel.is_none() || self.is_recalled {
             return;
         }
+        self.believe_who_has_told();
         if !self.is_reasserting() {
             return;
         }
-        self.look_for_revived();
+        self.look_for_revived(); // at once: what is owed outlasts this life
+        if !self.may_transact(now) || self.history_is_due() {
+            return; // what is told before another history is begun is told to nobody
+        }
         self.look_for_rivals();
         if !self.has_more_to_tell() {
             return;
@@ -103,7 +125,32 @@ impl Node {
 
     fn is_reasserting(&self) -> bool {
         let has_lapsed = self.mirror.as_ref().is_some_and(|mirror| mirror.lapsed().next().is_some());
-        has_lapsed || !self.reassertion.revived.is_empty() || !self.reassertion.contested.is_empty()
+        let Reassertion { revived, former, contested, .. } = &self.reassertion;
+        has_lapsed || self.has_more_to_tell() || !revived.is_empty() || !former.is_empty() || !contested.is_empty()
+    }
+
+    /// What a listing has under a former name is only still to be removed.
+    pub(super) fn without_former(&mut self, objects: &mut Vec<Versioned<Object>>) {
+        let former = &mut self.reassertion.former;
+        if former.is_empty() {
+            return;
+        }
+        let mut listed = BTreeSet::new();
+        objects.retain(|object| {
+            let key = object.value.key();
+            let is_former = former.get(&key) == Some(&object.version);
+            if is_former {
+                listed.insert(key);
+            }
+            !is_former
+        });
+        former.retain(|key, _| listed.contains(key));
+    }
+
+    /// A refusal tells how the compared objects are: a former name that somebody removed is done with, and one that was written anew is one like others.
+    pub(super) fn correct_former(&mut self, compared: &mut Vec<ObjectKey>, current: &mut Vec<Versioned<Object>>) {
+        compared.retain(|key| !self.reassertion.former.contains_key(key));
+        self.without_former(current);
     }
 
     /// An attachment is asked for anew, or to leave: nothing of what it was is waited for.
@@ -129,7 +176,9 @@ impl Node {
 
     /// Contests what is another's by now, and takes up again what is not any more.
     fn look_for_rivals(&mut self) {
-        let (Some(mirror), shared) = (&mut self.mirror, self.reassertion.shared) else { return };
+        self.forget_contests_of_who_left();
+        let (departing, shared) = (self.departing(), self.reassertion.shared);
+        let Some(mirror) = &mut self.mirror else { return };
         let is_free = |one: &&Contested| rival(mirror, shared, &one.endpoint).is_none();
         let freed: Vec<Endpoint> =
             self.reassertion.contested.values().filter(is_free).map(|one| one.endpoint.clone()).collect();
@@ -138,10 +187,19 @@ impl Node {
             mirror.lapse(Object::Endpoint(endpoint), None);
             self.policing.touch();
         }
-        let lapsed = mirror.endpoints_on(&self.identity.host).filter(|one| mirror.is_lapsed(&key_of(one)));
+        let stays = |one: &&Endpoint| mirror.is_lapsed(&key_of(one)) && !departing.contains(&one.attachment);
+        let lapsed = mirror.endpoints_on(&self.identity.host).filter(stays);
         let contested: Vec<Contested> = lapsed.filter_map(|one| rival(mirror, shared, one)).collect();
         contested.iter().for_each(|one| mirror.believe(&key_of(&one.endpoint)));
         contested.into_iter().for_each(|one| self.note_contest(one));
+    }
+
+    /// Whose link is gone has left, and waits for nothing.
+    fn forget_contests_of_who_left(&mut self) {
+        let Some(kernel) = &self.kernel else { return };
+        let before = self.reassertion.contested.len();
+        self.reassertion.contested.retain(|_, one| kernel.links.contains_key(&one.endpoint.interface));
+        self.reassertion.is_kept_old |= self.reassertion.contested.len() != before;
     }
 
     fn note_contest(&mut self, one: Contested) {
@@ -150,6 +208,25 @@ impl Node {
         self.reassertion.is_kept_old = true;
         self.policing.touch();
         self.has_world_moved = true;
+    }
+
+    /// Endpoints of this host that the store has, while nobody has taken an address of theirs: as long as this host has not told all, their blocks are told, too.
+    fn unclaimed(&self) -> impl Iterator<Item = &Endpoint> {
+        let history = self.told_history();
+        let has_told = self.me().is_some_and(|me| me.told == history);
+        let mirror = self.mirror.as_ref().filter(|_| history.is_some() && !has_told);
+        let departing = mirror.map(|_| self.departing()).unwrap_or_default();
+        let own = mirror
+            .into_iter()
+            .flat_map(|mirror| mirror.endpoints_on(&self.identity.host).map(move |one| (mirror, one)));
+        let own = own.filter(move |(_, one)| !departing.contains(&one.attachment));
+        own.filter(|(mirror, one)| {
+            let is_free = |address: &IpAddr| {
+                Claim::of(mirror, &self.identity.host, *address).is_some_and(|claim| claim.is_free(*address))
+            };
+            !mirror.is_lapsed(&key_of(one)) && one.addresses.iter().any(is_free)
+        })
+        .map(|(_, one)| one)
     }
 
     /// The next piece of what is to be told.
@@ -161,20 +238,36 @@ impl Node {
         let waits = |one: &Endpoint| departing.contains(&one.attachment) || in_place_of_other(mirror, one).is_some();
         let due = own.filter(|one| mirror.is_lapsed(&key_of(one)) && !waits(one));
         let endpoints: Vec<Endpoint> = due.take(ENDPOINTS_AT_ONCE).cloned().collect();
-        endpoints.iter().for_each(|endpoint| include(mirror, &mut draft, &self.identity.host, endpoint));
+        let unclaimed = self.unclaimed().take(ENDPOINTS_AT_ONCE - endpoints.len());
+        let all = endpoints.iter().chain(unclaimed);
+        all.for_each(|endpoint| include(mirror, &mut draft, &self.identity.host, endpoint));
         let idle = mirror.blocks_of(&self.identity.host).filter(|block| mirror.is_lapsed(&block_key(block)));
         for block in idle.take(BLOCKS_AT_ONCE) {
             if !draft.keys().any(|key| key == block_key(block)) {
                 draft.put(block.clone());
             }
         }
-        let former = std::mem::take(&mut self.reassertion.former);
-        let transaction = compose(mirror, draft, endpoints, former);
-        (!transaction.puts.is_empty()).then_some(transaction)
+        let transaction = compose(mirror, draft, endpoints, &self.reassertion.former);
+        (!transaction.puts.is_empty() || !transaction.deletes.is_empty()).then_some(transaction)
     }
 
-    /// Of the hosts that write themselves down in these news, those that are others.
+    /// Hosts that have told all to the history the store tells now are believed.
+    fn believe_who_has_told(&mut self) {
+        let Some(history) = self.told_history() else { return };
+        let Some(mirror) = self.mirror.as_ref() else { return };
+        let spoken: Vec<HostName> =
+            mirror.spoken(history).into_iter().filter(|host| *host != self.identity.host).collect();
+        if !spoken.is_empty() {
+            self.believe_of(spoken);
+        }
+    }
+
+    /// Of the hosts that write themselves down in these news, those that are others. Where the store says which history it tells, that is no sign: their record says
+    /// to which they have told all.
     pub(super) fn who_speaks(&self, puts: &[Versioned<Object>]) -> Vec<HostName> {
+        if self.history_is_due() || self.mirror.as_ref().is_some_and(|mirror| mirror.lineage().is_some()) {
+            return Vec::new();
+        }
         let host = |object: &Versioned<Object>| {
             <&crate::object::Host>::try_from(&object.value).ok().map(|host| host.name.clone())
         };
@@ -193,8 +286,9 @@ impl Node {
         let Some(mirror) = &mut self.mirror else { return };
         if mirror.take_lapse_news() || std::mem::take(&mut self.reassertion.is_kept_old) {
             let contested = self.reassertion.contested.values().map(|one| Object::Endpoint(one.endpoint.clone()));
-            let kept = mirror.lapsed().cloned().chain(contested).collect();
-            self.actions.push_back(Action::Keep(kept));
+            let before = self.history.before().cloned().map(Object::Lineage);
+            let objects = mirror.lapsed().cloned().chain(contested).chain(before).collect();
+            self.actions.push_back(Action::Keep { objects, shared: self.reassertion.shared });
         }
     }
 }
@@ -258,21 +352,58 @@ fn block_of<'b>(mut blocks: impl Iterator<Item = &'b Block>, address: IpAddr) ->
     blocks.find(|block| block.cidr.contains(&address))
 }
 
-/// Puts the blocks that an endpoint's addresses are of into the draft, as far as they are to be written. What another host has still to tell, it tells.
+/// Puts the blocks that an endpoint's addresses are of into the draft, as far as they are to be written. What another host has still to tell of them, it tells.
 fn include(mirror: &Mirror, draft: &mut Draft, host: &HostName, endpoint: &Endpoint) {
     for address in &endpoint.addresses {
-        let Some(block) = block_of(draft.over(mirror, mirror.blocks()), *address).cloned() else { continue };
-        let is_lapsed = mirror.is_lapsed(&block_key(&block));
-        let is_taken = block.taken.contains_key(&ordinal_of(block.cidr, *address));
-        match (block.host == *host, is_lapsed, is_taken) {
-            (true, true, true) => draft.put(block),
-            (_, false, false) | (true, true, false) => draft.take(block, *address, &endpoint.attachment),
-            (_, false, true) | (false, true, _) => {}
+        let Some(claim) = Claim::of(mirror, host, *address) else { continue };
+        let is_drafted = draft.keys().any(|key| key == block_key(&claim.block));
+        let drafted = draft.get(mirror, &claim.block.pool, claim.block.cidr).filter(|_| is_drafted).cloned();
+        let claim = drafted.map_or(claim.clone(), |block| Claim { block, ..claim });
+        match (claim.is_free(*address), claim.is_lapsed_here) {
+            (true, _) => draft.take(claim.block, *address, &endpoint.attachment),
+            (false, true) => draft.put(claim.block),
+            (false, false) => {}
         }
     }
 }
 
-fn compose(mirror: &Mirror, draft: Draft, endpoints: Vec<Endpoint>, former: BTreeMap<ObjectKey, i64>) -> Transaction {
+/// The block that an address is told in.
+#[derive(Clone)]
+struct Claim {
+    /// As the store has it; as it was known, where it is this host's to tell; with nothing taken, where the store has none.
+    block: Block,
+    /// Whether it is this host's to tell.
+    is_lapsed_here: bool,
+}
+
+impl Claim {
+    /// Absent: the address is of no pool any more, or its block cannot be read.
+    fn of(mirror: &Mirror, host: &HostName, address: IpAddr) -> Option<Self> {
+        let known = block_of(mirror.blocks(), address);
+        let Some(known) = known else {
+            let pool = mirror.pools().find(|pool| pool.cidr.contains(&address))?;
+            let cidr = prefix::block_of(pool.cidr, pool.block_bits, address);
+            let block = Block::empty(pool.name.clone(), cidr, host.clone());
+            return (!mirror.is_unreadable(&block_key(&block))).then_some(Self { block, is_lapsed_here: false });
+        };
+        let key = block_key(known);
+        if mirror.is_unreadable(&key) {
+            return None;
+        }
+        let is_lapsed_here = known.host == *host && mirror.is_lapsed(&key);
+        let stored = || mirror.stored(&key).and_then(|object| <&Block>::try_from(object).ok()).cloned();
+        let empty = || Block::empty(known.pool.clone(), known.cidr, known.host.clone());
+        let block = if is_lapsed_here { known.clone() } else { stored().unwrap_or_else(empty) };
+        Some(Self { block, is_lapsed_here })
+    }
+
+    /// Whether nobody has the address.
+    fn is_free(&self, address: IpAddr) -> bool {
+        !self.block.taken.contains_key(&ordinal_of(self.block.cidr, address))
+    }
+}
+
+fn compose(mirror: &Mirror, draft: Draft, endpoints: Vec<Endpoint>, former: &BTreeMap<ObjectKey, i64>) -> Transaction {
     let compare = |key: ObjectKey| match mirror.version(&key) {
         None => Compare::Absent(key),
         Some(version) => Compare::Unchanged(key, version),
@@ -280,5 +411,5 @@ fn compose(mirror: &Mirror, draft: Draft, endpoints: Vec<Endpoint>, former: BTre
     let mut compares: Vec<Compare> = draft.keys().chain(endpoints.iter().map(key_of)).map(compare).collect();
     compares.extend(former.iter().map(|(key, version)| Compare::Unchanged(key.clone(), *version)));
     let puts = draft.into_blocks().map(Object::Block).chain(endpoints.into_iter().map(Object::Endpoint)).collect();
-    Transaction { compares, puts, deletes: former.into_keys().collect() }
+    Transaction { compares, puts, deletes: former.keys().cloned().collect() }
 }

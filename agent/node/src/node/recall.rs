@@ -19,10 +19,17 @@ use super::Node;
 
 impl Node {
     /// What an earlier life knew. Whoever has read the store knows better.
-    pub(super) fn store_recalled(&mut self, revision: i64, objects: Vec<Versioned<Object>>, rules_stand: bool) {
+    pub(super) fn store_recalled(
+        &mut self,
+        revision: i64,
+        objects: Vec<Versioned<Object>>,
+        shared: i64,
+        rules_stand: bool,
+    ) {
         if self.mirror.is_some() {
             return;
         }
+        let objects = self.recall_history(objects, shared);
         let mirror = Mirror::recalled(revision, objects);
         // An earlier life may have died before it had told all.
         self.reassertion.is_to_be_told |= mirror.lapsed().next().is_some();

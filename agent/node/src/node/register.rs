@@ -1,8 +1,10 @@
 //! Keeps this host's own record in the store true.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
+use crate::lineage::Id;
 use crate::object::{Host, Object, ObjectKey};
 use crate::stable::hash64;
 use crate::transaction::{Compare, Transaction};
@@ -17,7 +19,7 @@ impl Node {
             return;
         }
         let (Some(mirror), Some(wanted)) = (&self.mirror, self.own_record()) else { return };
-        if self.has_more_to_tell() {
+        if self.has_more_to_tell() || self.history_is_due() {
             return; // who writes itself down has told the store all it had to tell
         }
         let key = ObjectKey::Host(wanted.name.clone());
@@ -50,7 +52,24 @@ impl Node {
             router_id: self.identity.router_id.or(v4).unwrap_or_else(|| router_id_of(self.identity.host.as_str())),
             addresses,
             is_draining: known.is_some_and(|host| host.is_draining),
+            told: self.has_told(known.and_then(|host| host.told)),
         })
+    }
+
+    /// To which history this host has told all, once nothing stands here of which it knows nothing.
+    fn has_told(&self, known: Option<Id>) -> Option<Id> {
+        match self.told_history() {
+            Some(history) if known != Some(history) && !self.has_links_of_nobody() => Some(history),
+            Some(_) | None => known,
+        }
+    }
+
+    /// Whether a container may still have an address here that this host cannot tell of, as it has lost what it knew.
+    fn has_links_of_nobody(&self) -> bool {
+        let (Some(mirror), Some(kernel)) = (&self.mirror, &self.kernel) else { return true };
+        let known = mirror.endpoints_on(&self.identity.host).map(|endpoint| &endpoint.interface);
+        let known: BTreeSet<_> = known.chain(self.contested_links()).collect();
+        !self.has_strangers(mirror) && !kernel.links.keys().all(|link| known.contains(link))
     }
 }
 

@@ -44,6 +44,7 @@ impl Node {
                 .map(|(one, known)| (one.clone(), known))
                 .collect(),
             lapsed: mirror.iter().flat_map(|mirror| mirror.lapsed()).map(Object::key).collect(),
+            awaited: self.awaited(),
             contested: self.reassertion.contested.values().cloned().collect(),
             sessions: self.sessions(now),
             blocks: mirror

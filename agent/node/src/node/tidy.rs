@@ -39,7 +39,12 @@ impl Node {
     /// Gives back the blocks of this host that are empty, if there are any. Requests come first.
     pub(super) fn tidy(&mut self, now: Instant) {
         let Some(me) = self.me().filter(|_| self.role == Role::Host && self.kernel.is_some()) else { return };
-        if !self.is_untidy || self.is_importing || !self.may_transact(now) || self.has_more_to_tell() {
+        if !self.is_untidy
+            || self.is_importing
+            || !self.may_transact(now)
+            || self.has_more_to_tell()
+            || self.is_awaiting()
+        {
             return;
         }
         let mirror = self.mirror.as_ref().expect("may_transact has seen it");

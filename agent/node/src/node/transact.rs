@@ -64,6 +64,8 @@ pub(super) enum Purpose {
     Tidy,
     /// What the store forgot of this host.
     Reassert,
+    /// What the store says of itself.
+    History,
 }
 
 impl Node {
@@ -145,6 +147,9 @@ impl Node {
             (Stage::Waiting, Wish::Attach(_) | Wish::Hold(_)) if self.is_importing => {
                 self.finish(attachment, Answer::Refused(Refusal::ImportUnderWay));
             }
+            // Who has an address already takes none.
+            (Stage::Waiting, Wish::Attach(_) | Wish::Hold(_))
+                if self.is_awaiting() && mirror.endpoint_on(attachment, &self.identity.host).is_none() => {}
             (Stage::Waiting, Wish::Attach(attach)) => {
                 let mut tried = draft.clone(); // a refusal may come after one address of two was taken
                 match self.judge(attach, &mut tried) {
@@ -232,8 +237,12 @@ impl Node {
         };
         match outcome {
             TransactionOutcome::Committed { revision } => self.committed(id, revision, in_flight),
-            TransactionOutcome::Refused { revision, current, unreadable } => {
-                let compared = in_flight.transaction.compares.iter().map(|compare| compare.key().clone()).collect();
+            TransactionOutcome::Refused { revision, mut current, unreadable } => {
+                let compares = in_flight.transaction.compares.iter();
+                let mut compared = compares.map(|compare| compare.key().clone()).collect();
+                if let Purpose::Reassert = in_flight.purpose {
+                    self.correct_former(&mut compared, &mut current);
+                }
                 if let Some(mirror) = &mut self.mirror {
                     mirror.correct(revision, compared, current, unreadable);
                 }
@@ -302,7 +311,8 @@ impl Node {
                 self.reassertion.is_to_be_told = false;
             }
             Purpose::Jobs => self.jobs_committed(id),
-            Purpose::Tidy | Purpose::Reassert => {}
+            Purpose::Reassert => self.reassertion.former_is_removed(),
+            Purpose::Tidy | Purpose::History => {}
         }
     }
 
@@ -377,6 +387,7 @@ fn compose(mirror: &Mirror, draft: Draft, written: &Written) -> Transaction {
     compares.extend(written.absent.iter().cloned().map(Compare::Absent));
     let blocks: Vec<Object> = draft.into_blocks().map(Object::Block).collect();
     compares.extend(claimed_pools(mirror, &blocks).into_iter().map(unchanged));
+    compares.extend((!blocks.is_empty()).then(|| unchanged(ObjectKey::Lineage)));
     let puts = blocks.into_iter().chain(written.put.iter().cloned().map(Object::Endpoint)).collect();
     let gone = written.deleted.iter().chain(&written.renamed);
     let deletes = gone.map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone())).collect();

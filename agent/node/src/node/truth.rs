@@ -24,6 +24,7 @@ impl Node {
         let here = kernel.routes.iter().filter(|(_, target)| **target != Target::Blackhole).map(|(prefix, _)| prefix);
         let led = here.chain(kernel.learned.keys()).filter_map(alone).collect();
         let resting = self.resting(now).addresses().collect();
-        Some(Truth { host, unwired, led, busy, resting })
+        let contested = self.reassertion.contested.values().cloned().collect();
+        Some(Truth { host, unwired, led, busy, resting, contested })
     }
 }

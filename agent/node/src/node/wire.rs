@@ -273,7 +273,12 @@ impl Node {
 
     /// Requests whose time is up are answered; what they began is taken back.
     pub(super) fn expire_jobs(&mut self, now: Instant) {
-        for attachment in self.jobs.overdue(now) {
+        let overdue = self.jobs.overdue(now);
+        if overdue.is_empty() {
+            return;
+        }
+        let awaited = self.awaited();
+        for attachment in overdue {
             let Some(job) = self.jobs.get_mut(&attachment) else { continue };
             job.deadline = now + crate::job::PATIENCE;
             let late = || "it did not answer in time".to_owned();
@@ -290,6 +295,9 @@ impl Node {
                     self.finish(&attachment, Answer::Refused(refusal));
                 }
                 (Stage::Unwiring(_), ..) => self.finish(&attachment, Answer::Refused(by_kernel)),
+                (_, Wish::Attach(_) | Wish::Hold(_), None) if self.store_error.is_none() && !awaited.is_empty() => {
+                    self.finish(&attachment, Answer::Refused(Refusal::StoreForgot { hosts: awaited.clone() }));
+                }
                 _ => self.finish(&attachment, Answer::Refused(by_store)),
             }
         }

@@ -1,4 +1,5 @@
-//! What authors of networks leave to the server: a number, prefixes where they named a pool, and addresses where they named nothing.
+//! What authors leave to the server: of networks a number, prefixes where they named a pool, and addresses where they named nothing; of hosts what
+//! only their agents say.
 //!
 //! In: the documents of a call, and the store. Out: the same documents, and of networks whole ones. What a network has once, it keeps.
 
@@ -6,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use poplin_manifest::Document;
 use poplin_manifest::field::{Invalid, checked_labels};
-use poplin_node::name::{NetworkName, PoolName};
+use poplin_node::name::{HostName, NetworkName, PoolName};
 use poplin_node::network::{carve, free_index};
 use poplin_node::object::{Block, Network, Object, ObjectKey, Pool};
 use poplin_policy::label::Labels;
@@ -21,6 +22,7 @@ use crate::store::Snapshot;
 /// The documents with nothing left open, or everything for which there is no room.
 pub(super) fn complete(documents: &[Document], snapshot: &Snapshot) -> Result<Vec<Document>, Vec<Failure>> {
     let mut documents = documents.to_vec();
+    keep_told(&mut documents, snapshot);
     if !documents.iter().any(is_network) {
         return Ok(documents);
     }
@@ -36,6 +38,19 @@ pub(super) fn complete(documents: &[Document], snapshot: &Snapshot) -> Result<Ve
         }
     }
     if failures.is_empty() { Ok(documents) } else { Err(failures) }
+}
+
+/// What its agent says a host has told goes on to stand: nobody else can know.
+fn keep_told(documents: &mut [Document], snapshot: &Snapshot) {
+    for document in documents {
+        let key = ObjectKey::Host(HostName::new(document.resource.name()));
+        let Some(Message::Host(host)) = &mut document.resource.object else { continue };
+        let told = match declared(snapshot, |other| *other == key).remove(&key) {
+            Some(Object::Host(standing)) => standing.told,
+            _ => None,
+        };
+        host.spec.get_or_insert_default().told = told.map(|told| told.to_string()).unwrap_or_default();
+    }
 }
 
 fn is_network(document: &Document) -> bool {

@@ -62,7 +62,8 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
         | Object::RouteMap(_)
         | Object::StaticRoute(_)
         | Object::Namespace(_)
-        | Object::HostEndpoint(_) => false,
+        | Object::HostEndpoint(_)
+        | Object::Lineage(_) => false,
     };
     is_asked || object.key() == *key
 }
@@ -91,7 +92,8 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             | Object::StaticRoute(_)
             | Object::Block(_)
             | Object::Namespace(_)
-            | Object::HostEndpoint(_) => None,
+            | Object::HostEndpoint(_)
+            | Object::Lineage(_) => None,
         };
         failures.extend(unfit.map(|invalid| document.failure(invalid)));
     }

@@ -5,7 +5,7 @@ use poplin_proto::v1::StoreMember;
 use super::octets;
 use crate::doctor::finding::Finding;
 use crate::doctor::reading::{Reading, Told};
-use crate::status::{forgetful, from_memory, half_imported, unread};
+use crate::status::{awaited, forgetful, from_memory, half_imported, unread};
 
 /// An answer within a data centre takes a few milliseconds; etcd itself calls a request slow that takes 100 ms.
 const SLOW_MICROSECONDS: u64 = 100_000;
@@ -47,6 +47,10 @@ fn told_by(told: &Told) -> Vec<Finding> {
     findings.extend(from_memory(&store).map(|message| {
         let advice = "bring the store back: what was declared since is not in force here, and nothing can be attached";
         Finding::failure("store-memory", message, advice)
+    }));
+    findings.extend(awaited(&store).map(|message| {
+        let advice = "start their agents; of one that is gone for good `poplin host remove HOST --gone`, or for all `poplin store accept`";
+        Finding::failure("store-forgot", message, advice)
     }));
     findings.extend(half_imported(&store).map(|message| {
         let advice =

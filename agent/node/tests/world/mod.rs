@@ -1,0 +1,52 @@
+//! What a node in virtual time is surrounded by: who it is, pools, and who wants to join. How store and kernel behave is each test's own.
+
+use std::collections::BTreeSet;
+
+use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
+use poplin_node::object::{Object, Pool};
+use poplin_node::request::Attach;
+use poplin_node::{Identity, Node};
+use poplin_policy::label::Labels;
+
+/// Host `h1` at 172.31.0.1, which knows nothing of the world yet.
+pub(crate) fn node() -> Node {
+    Node::new(Identity {
+        host: HostName::new("h1"),
+        labels: Labels::default(),
+        addresses: BTreeSet::from(["172.31.0.1".parse().unwrap()]),
+        asn: None,
+        router_id: None,
+    })
+}
+
+/// A pool that any host may use.
+pub(crate) fn pool(name: &str, cidr: &str, block_bits: u8) -> Object {
+    Object::Pool(Pool::open(PoolName::new(name), cidr.parse().unwrap(), block_bits))
+}
+
+/// The first interface of a container.
+pub(crate) fn id(container: &str) -> AttachmentId {
+    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
+}
+
+/// A container that takes any address, under a name or none.
+pub(crate) fn wish(container: &str, name: Option<&str>) -> Attach {
+    Attach {
+        attachment: id(container),
+        name: name.map(EndpointName::new),
+        labels: Labels::default(),
+        namespace: None,
+        ports: Vec::new(),
+        published: Vec::new(),
+        netns: format!("/run/netns/{container}").into(),
+        addresses: BTreeSet::new(),
+        preferred: Vec::new(),
+        has_all_addresses: false,
+        mac: None,
+        network: None,
+        pools: BTreeSet::new(),
+        is_sticky: false,
+        at: None,
+        aliases: BTreeSet::new(),
+    }
+}
