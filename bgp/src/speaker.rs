@@ -7,6 +7,7 @@ mod action;
 mod configure;
 mod event;
 mod export;
+mod hold;
 mod import;
 mod limit;
 mod monitor;
@@ -45,6 +46,7 @@ pub use view::{Advertised, FamilyCount, NeighbourDetail, NeighbourView};
 pub use watch::{BestChange, Way};
 
 use export::Terms;
+use hold::Held;
 use monitor::Monitor;
 use outbox::Outbox;
 use wait::Wait;
@@ -60,6 +62,8 @@ pub struct Speaker {
     watched: BTreeMap<Address, bfd::Settings>,
     /// The protection that was last asked for.
     protected: BTreeMap<Address, Protection>,
+    /// The sessions that an operator's order holds down.
+    held: BTreeMap<Address, Held>,
     /// How BFD last saw them.
     paths: BTreeMap<Address, bfd::View>,
     table: Table,
@@ -92,6 +96,7 @@ impl Speaker {
             connections: BTreeMap::new(),
             watched: BTreeMap::new(),
             protected: BTreeMap::new(),
+            held: BTreeMap::new(),
             paths: BTreeMap::new(),
             table: Table::default(),
             terms: Terms::new(),

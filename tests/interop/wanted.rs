@@ -62,6 +62,33 @@ fn a_session_that_is_shut_down_here_is_told_to_bird_in_our_words() {
 }
 
 #[test]
+fn a_session_that_a_person_ends_here_is_told_to_bird_and_stays_away_until_it_is_started() {
+    let world = World::new();
+    world.peer(V4, "");
+    world.bird(V4, "");
+    world.until_established();
+
+    let told = world.host.poplin(&["bgp", "shutdown", "router", "--message", "new optics"]);
+
+    assert!(told.ends_with("until `poplin bgp start router`, or until the agent restarts\n"), "{told}");
+    eventually("BIRD shows our words", || match world.tor.borrow().birdc("show protocols all fabric") {
+        told if told.contains("new optics") => Ok(()),
+        told => Err(told),
+    });
+    let attempts = world.host.said().matches("there is to be no session").count();
+    until("BIRD calls in vain", || world.host.said().matches("there is to be no session").count() > attempts + 1);
+    let held = "router: shut down by poplin bgp shutdown until poplin bgp start router, or until the agent restarts";
+    for verb in [&["status"][..], &["bgp", "summary"], &["bgp", "neighbor", "router"]] {
+        let told = world.host.poplin(verb);
+        assert!(told.contains(held) && told.contains("new optics"), "{verb:?}: {told}");
+    }
+    world.peer(V4, "transit: true");
+    assert_eq!(world.session()["state"], "Idle");
+    world.host.poplin(&["bgp", "start", "router"]);
+    world.until_established();
+}
+
+#[test]
 fn a_session_that_is_shut_down_at_bird_is_shown_in_birds_words() {
     let world = World::new();
     world.peer(V4, "");
