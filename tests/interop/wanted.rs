@@ -2,6 +2,8 @@
 
 use poplin_lab::{eventually, until};
 
+use serde_json::Value;
+
 use crate::beside::{V4, World};
 
 #[test]
@@ -114,6 +116,7 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
         ("holdTimeSeconds: 30", "hold time"),
         ("keepaliveSeconds: 1", ""),
         ("connectRetrySeconds: 7, sendHoldSeconds: 900", ""),
+        ("restartSeconds: 300", "restart time"),
         ("families: [ipv4]", "families"),
         ("addPaths: both", "additional paths"),
         ("role: customer", "role"),
@@ -151,6 +154,22 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
     assert!(world.host.poplin(&["bgp", "neighbor", "router"]).contains("30s of 30s proposed"));
 }
 
+#[test]
+fn how_long_either_may_be_away_is_told_to_bird_and_bounds_what_stays_of_it() {
+    let world = World::new();
+    world.peer(V4, "restartSeconds: 300");
+    world.bird(V4, "graceful restart on; graceful restart time 600;");
+    world.until_established();
+
+    let told = world.tor.borrow().birdc("show protocols all fabric");
+    assert!(told.contains("Restart time: 300"), "{told}");
+    world.tor.borrow_mut().stop();
+
+    until("its routes are stale", || stale_seconds_left(&world).is_some());
+    let left = stale_seconds_left(&world);
+    assert!(left.is_some_and(|left| (120..=300).contains(&left)), "{left:?}");
+}
+
 /// BIRD's word for when the session began.
 fn established_since(world: &World) -> String {
     let told = world.tor.borrow().birdc("show protocols fabric");
@@ -159,10 +178,19 @@ fn established_since(world: &World) -> String {
 }
 
 fn keepalives_sent(world: &World) -> u64 {
-    let detail = world.host.poplin(&["bgp", "neighbor", "router", "-o", "json"]);
-    let detail: serde_json::Value = serde_json::from_str(&detail).expect("JSON");
-    let keepalives = &detail["sent"]["keepalives"];
-    keepalives.as_u64().or_else(|| keepalives.as_str()?.parse().ok()).expect("a number")
+    number(&detail(world)["sent"]["keepalives"]).expect("a number")
+}
+
+fn stale_seconds_left(world: &World) -> Option<u64> {
+    number(&detail(world)["staleSecondsLeft"])
+}
+
+fn detail(world: &World) -> Value {
+    serde_json::from_str(&world.host.poplin(&["bgp", "neighbor", "router", "-o", "json"])).expect("JSON")
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 fn is_foreign(route: &str) -> bool {

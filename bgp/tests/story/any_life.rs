@@ -10,8 +10,8 @@ use std::{
 };
 
 use poplin_bgp::{
-    Action, Address, Asn, ConnectionId, Event, Exchange, NeighbourConfig, PrefixLimits, Protection, RemoteAs, Speaker,
-    SpeakerConfig,
+    Action, Address, Asn, ConnectionId, Event, Exchange, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME,
+    RemoteAs, Speaker, SpeakerConfig,
     wire::{AddPaths, Family},
 };
 
@@ -144,6 +144,7 @@ fn neighbour(address: IpAddr, asn: u32, settings: u8) -> NeighbourConfig {
         keepalive: None,
         send_hold: None,
         connect_retry: Duration::from_secs(5),
+        restart: RESTART_TIME,
         passive: true,
         families: Family::ALL.into(),
         extended_next_hop: is_set(6).then_some(true),
