@@ -32,7 +32,7 @@ use ipnet::IpNet;
 
 use crate::{
     Address, Best, Protection, Route, bfd,
-    rib::{Change, Own, Table},
+    rib::{Change, Own, Said, Table},
     session::{Effect, Session},
 };
 
@@ -67,6 +67,8 @@ pub struct Speaker {
     /// How BFD last saw them.
     paths: BTreeMap<Address, bfd::View>,
     table: Table,
+    /// What its paths share.
+    said: Said,
     terms: Terms,
     /// When the first event came.
     started: Option<Instant>,
@@ -99,6 +101,7 @@ impl Speaker {
             held: BTreeMap::new(),
             paths: BTreeMap::new(),
             table: Table::default(),
+            said: Said::default(),
             terms: Terms::new(),
             started: None,
             synchronised: BTreeSet::new(),
@@ -222,7 +225,7 @@ impl Speaker {
             Effect::Parted(parted) => self.neighbour_down(now, parted),
             Effect::Down => {
                 let changes = self.table.forget(neighbour);
-                self.follow(changes);
+                self.follow_end(changes);
             }
             Effect::Keep(families) => {
                 let changes = self.table.keep(neighbour, &families);
@@ -236,7 +239,7 @@ impl Speaker {
             Effect::Doubt(family) => self.table.doubt(neighbour, family),
             Effect::Sweep(families) => {
                 let changes = self.table.sweep(neighbour, &families);
-                self.follow(changes);
+                self.follow_end(changes);
             }
             Effect::Synchronised => {
                 self.neighbour_told_all(neighbour);
@@ -248,6 +251,13 @@ impl Speaker {
             }
             Effect::Refresh(family) => self.send_family(now, neighbour, family),
         }
+    }
+
+    /// Many paths may have gone, and with them what they shared.
+    fn follow_end(&mut self, changes: Vec<Change>) {
+        let gone = changes.len();
+        self.follow(changes);
+        self.said.changed(gone);
     }
 
     fn act(&mut self, action: Action) {
