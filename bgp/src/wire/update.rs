@@ -121,7 +121,7 @@ impl Update {
         let withdrawn = classic(withdrawn, dialect)?;
         let announced = classic(reader.rest(), dialect)?;
         let collected = Collected::read(attributes, dialect)?;
-        Ok(collected.into_update(withdrawn, announced))
+        Ok(collected.into_update(dialect.external, withdrawn, announced))
     }
 
     pub(super) fn encode(&self, dialect: Dialect, out: &mut Vec<u8>) {
