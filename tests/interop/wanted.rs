@@ -1,6 +1,8 @@
 //! One host and one BIRD that do not want everything of each other: too many prefixes, or no session for now.
 
-use poplin_lab::{eventually, until};
+use std::net::{IpAddr, Ipv4Addr};
+
+use poplin_lab::{Container, Pings, eventually, until};
 
 use serde_json::Value;
 
@@ -27,6 +29,19 @@ fn a_bird_that_announces_too_much_is_told_so_and_let_in_again_when_the_limit_is_
     world.peer(V4, "prefixLimits: {ipv4: 2}");
     until("both prefixes are there", || world.session()["prefixLimits"][0]["received"] == 2);
     assert!(world.host.poplin(&["status"]).contains("2 of 2/"));
+}
+
+#[test]
+fn a_bird_that_announces_too_much_for_a_while_is_let_in_again_by_itself() {
+    let world = World::new();
+    world.peer(V4, "prefixLimits: {ipv4: 1, action: pause, pauseSeconds: 2}");
+
+    world.tor.borrow_mut().start("172.31.0.1", &announcing_two());
+
+    world.until_told(&["maximum number of prefixes reached (6/1): more than 1 of IPv4"]);
+    until("it is let in again, and ended again", || world.host.said().matches("2 IPv4 prefixes, and 1").count() > 1);
+    world.bird(V4, "");
+    world.until_established();
 }
 
 #[test]
@@ -105,7 +120,7 @@ fn a_session_that_is_shut_down_at_bird_is_shown_in_birds_words() {
 }
 
 #[test]
-fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
+fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session_or_costs_a_packet() {
     let world = World::new();
     world.password("secret");
     world.peer(V4, "");
@@ -129,9 +144,16 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
         ("transit: true", ""),
         ("prefixLimits: {ipv4: 10}", ""),
         ("bfd: {}", ""),
+        ("bfd: {intervalMilliseconds: 700, multiplier: 5}", ""),
+        ("addPaths: both, addPathsMax: 4", "additional paths"),
+        ("extendedNextHop: true", "extended next hop"),
+        ("hosts: all()", ""),
+        ("port: 1790", ""),
     ];
 
+    let mut traffic = Traffic::through(&world);
     for (change, waits_for) in changes {
+        traffic.go_on();
         world.peer(V4, change);
         eventually("what waits is told", || match &world.session()["pending"] {
             pending if pending[0].as_str().unwrap_or_default() == waits_for => Ok(()),
@@ -142,6 +164,7 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
     let received = keepalives_sent(&world);
     until("BIRD hears from us each second", || keepalives_sent(&world) > received + 3);
 
+    assert_eq!(traffic.lost(), 0);
     assert_eq!((established_since(&world), world.session()["state"].as_str()), (since, Some("Established")));
     let detail = world.host.poplin(&["bgp", "neighbor", "router"]);
     assert!(
@@ -168,6 +191,42 @@ fn how_long_either_may_be_away_is_told_to_bird_and_bounds_what_stays_of_it() {
     until("its routes are stale", || stale_seconds_left(&world).is_some());
     let left = stale_seconds_left(&world);
     assert!(left.is_some_and(|left| (120..=300).contains(&left)), "{left:?}");
+}
+
+/// Numbered packets, a hundred a second, from a container to an address that only BIRD's announcement leads to.
+struct Traffic<'a> {
+    world: &'a World,
+    web: Container,
+    pings: Option<Pings>,
+    lost: u32,
+}
+
+/// In the prefix BIRD announces.
+const BEYOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+
+impl<'a> Traffic<'a> {
+    fn through(world: &'a World) -> Self {
+        world.tor.borrow().namespace().run("ip", &["address", "add", "198.51.100.1/32", "dev", "lo"]);
+        world.host.namespace().run("ip", &["route", "del", "default"]);
+        let mut web = world.lab.container("web");
+        world.host.attach(&mut web, &[]);
+        until("packets pass", || web.reaches(BEYOND));
+        Self { world, web, pings: None, lost: 0 }
+    }
+
+    /// Begins anew if as many were sent as were to be.
+    fn go_on(&mut self) {
+        if self.pings.as_mut().is_some_and(Pings::are_running) {
+            return;
+        }
+        self.lost += self.pings.take().map_or(0, Pings::lost);
+        self.pings = Some(Pings::start(self.world.lab.directory(), &self.web, BEYOND, 500));
+    }
+
+    /// How many never came back.
+    fn lost(self) -> u32 {
+        self.lost + self.pings.map_or(0, Pings::lost)
+    }
 }
 
 /// BIRD's word for when the session began.
