@@ -430,7 +430,7 @@ impl Agent {
     }
 
     fn order(&mut self, neighbour: Address, order: Order) -> Result<String, OrderRefusal> {
-        self.node.admits(neighbour, order)?;
+        self.node.admits(neighbour, &order)?;
         self.handle(Event::Bgp(poplin_bgp::Event::Ordered { neighbour, order }));
         Ok(self.node.name_of(neighbour))
     }

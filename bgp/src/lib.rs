@@ -45,8 +45,8 @@ pub use route_map::{
     RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict,
 };
 pub use session::{
-    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, Record, Refused,
-    RemoteAs, RoleConfig, SessionState, Tally, Times,
+    BfdConfig, Exchange, LimitAction, NeighbourConfig, PrefixLimits, Protection, RESTART_SECS_MAX, RESTART_TIME,
+    Record, Refused, RemoteAs, RoleConfig, SessionState, Tally, Times,
 };
 pub use speaker::{
     Action, Advertised, BestChange, ConnectionId, Event, FamilyCount, Monitoring, NeighbourDetail, NeighbourView, Note,

@@ -60,7 +60,7 @@ pub use limit::{LimitAction, PrefixLimits};
 pub(crate) use monitor::{Goodbye, Parted};
 pub use protection::Protection;
 pub use record::{Record, Refused, Tally};
-pub use restart::RESTART_TIME;
+pub use restart::{RESTART_SECS_MAX, RESTART_TIME};
 pub use role::RoleConfig;
 pub use times::Times;
 

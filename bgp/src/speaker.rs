@@ -7,6 +7,7 @@ mod action;
 mod configure;
 mod event;
 mod export;
+mod hold;
 mod import;
 mod limit;
 mod monitor;
@@ -31,7 +32,7 @@ use ipnet::IpNet;
 
 use crate::{
     Address, Best, Protection, Route, bfd,
-    rib::{Change, Own, Table},
+    rib::{Change, Own, Said, Table},
     session::{Effect, Session},
 };
 
@@ -45,6 +46,7 @@ pub use view::{Advertised, FamilyCount, NeighbourDetail, NeighbourView};
 pub use watch::{BestChange, Way};
 
 use export::Terms;
+use hold::Held;
 use monitor::Monitor;
 use outbox::Outbox;
 use wait::Wait;
@@ -60,9 +62,13 @@ pub struct Speaker {
     watched: BTreeMap<Address, bfd::Settings>,
     /// The protection that was last asked for.
     protected: BTreeMap<Address, Protection>,
+    /// The sessions that an operator's order holds down.
+    held: BTreeMap<Address, Held>,
     /// How BFD last saw them.
     paths: BTreeMap<Address, bfd::View>,
     table: Table,
+    /// What its paths share.
+    said: Said,
     terms: Terms,
     /// When the first event came.
     started: Option<Instant>,
@@ -92,8 +98,10 @@ impl Speaker {
             connections: BTreeMap::new(),
             watched: BTreeMap::new(),
             protected: BTreeMap::new(),
+            held: BTreeMap::new(),
             paths: BTreeMap::new(),
             table: Table::default(),
+            said: Said::default(),
             terms: Terms::new(),
             started: None,
             synchronised: BTreeSet::new(),
@@ -217,7 +225,7 @@ impl Speaker {
             Effect::Parted(parted) => self.neighbour_down(now, parted),
             Effect::Down => {
                 let changes = self.table.forget(neighbour);
-                self.follow(changes);
+                self.follow_end(changes);
             }
             Effect::Keep(families) => {
                 let changes = self.table.keep(neighbour, &families);
@@ -231,7 +239,7 @@ impl Speaker {
             Effect::Doubt(family) => self.table.doubt(neighbour, family),
             Effect::Sweep(families) => {
                 let changes = self.table.sweep(neighbour, &families);
-                self.follow(changes);
+                self.follow_end(changes);
             }
             Effect::Synchronised => {
                 self.neighbour_told_all(neighbour);
@@ -243,6 +251,13 @@ impl Speaker {
             }
             Effect::Refresh(family) => self.send_family(now, neighbour, family),
         }
+    }
+
+    /// Many paths may have gone, and with them what they shared.
+    fn follow_end(&mut self, changes: Vec<Change>) {
+        let gone = changes.len();
+        self.follow(changes);
+        self.said.changed(gone);
     }
 
     fn act(&mut self, action: Action) {

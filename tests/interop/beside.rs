@@ -14,11 +14,16 @@ pub(crate) const V6: [&str; 2] = ["fd31:1::1", "fd31:1::2"];
 
 /// A host of AS 64601 on one link with a router, which stands at the first addresses of [`V4`] and [`V6`].
 pub(crate) fn host_beside(lab: &Lab, router: &Namespace) -> Agent {
+    host_beside_with(lab, router, &["--asn", "64601"])
+}
+
+/// The same, started with these arguments.
+pub(crate) fn host_beside_with(lab: &Lab, router: &Namespace, arguments: &[&str]) -> Agent {
     let namespace = lab.namespace("h1");
     let addresses = [["172.31.1.2/24", "fd31:1::2/64"], ["172.31.1.1/24", "fd31:1::1/64"]];
     namespace.join("uplink", &addresses[0], router, "h1", &addresses[1]);
     namespace.run("ip", &["route", "add", "default", "via", "172.31.1.1"]);
-    let mut host = Agent::new(lab, namespace, "h1").with(&["--asn", "64601"]);
+    let mut host = Agent::new(lab, namespace, "h1").with(arguments);
     host.start();
     host
 }
@@ -27,14 +32,19 @@ pub(crate) fn host_beside(lab: &Lab, router: &Namespace) -> Agent {
 pub(crate) struct World {
     pub(crate) host: Agent,
     pub(crate) tor: std::cell::RefCell<Bird>,
-    lab: Lab,
+    pub(crate) lab: Lab,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// The host is started with these arguments, too.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
         let lab = Lab::new();
         let tor = Bird::new(&lab, "tor");
-        let host = host_beside(&lab, tor.namespace());
+        let host = host_beside_with(&lab, tor.namespace(), &[&["--asn", "64601"], arguments].concat());
         Self { host, tor: tor.into(), lab }
     }
 
@@ -55,11 +65,16 @@ impl World {
     }
 
     /// Starts BIRD with these words about the host, or starts it again with others.
-    pub(crate) fn bird(&self, [bird, us]: [&str; 2], more: &str) {
+    pub(crate) fn bird(&self, ends: [&str; 2], more: &str) {
+        self.bird_on(ends, [179, 179], more);
+    }
+
+    /// The same, on these ports, BIRD's first.
+    pub(crate) fn bird_on(&self, [bird, us]: [&str; 2], [near, far]: [u16; 2], more: &str) {
         let protocols = format!(
             "protocol static {{ ipv4; route {FOREIGN} blackhole; }}\n\
              protocol bgp fabric {{ direct; {more} connect delay time 1; connect retry time 3; error wait time 1, 1;\n\
-             local {bird} as 65001; neighbor {us} as 64601; ipv4 {{ import all; export all; next hop self; }};\n\
+             local {bird} port {near} as 65001; neighbor {us} port {far} as 64601; ipv4 {{ import all; export all; next hop self; }};\n\
              ipv6 {{ import all; export all; next hop self; }}; }}"
         );
         self.tor.borrow_mut().start("172.31.0.1", &protocols);

@@ -45,6 +45,22 @@ fn the_slower_wish_of_the_two_counts() {
 }
 
 #[test]
+fn a_session_goes_on_when_its_watch_becomes_faster_and_then_a_condition() {
+    let world = World::over("172.31.1.1", "172.31.1.2", "direct", "{}");
+    world.until_watched("direct");
+
+    world.host.apply(&peer("172.31.1.1", "{intervalMilliseconds: 250, multiplier: 4}"));
+    eventually("both have agreed", || match world.session()["bfd"].clone() {
+        bfd if bfd["detectionMilliseconds"] == 1250 => Ok(()),
+        bfd => Err(bfd.to_string()),
+    });
+    world.host.apply(&peer("172.31.1.1", "{intervalMilliseconds: 250, multiplier: 4, strict: true}"));
+
+    world.until_watched("direct");
+    assert!(!world.host.said().contains("is down"), "{}", world.host.said());
+}
+
+#[test]
 fn a_way_that_is_cut_is_noticed_on_both_sides_and_comes_back() {
     let world = World::over("172.31.1.1", "172.31.1.2", "direct", "{}");
     world.until_watched("direct");

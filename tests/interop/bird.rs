@@ -94,6 +94,25 @@ fn a_session_over_ipv6_carries_both_families() {
 }
 
 #[test]
+fn an_internal_session_goes_on_when_its_neighbour_becomes_a_client_and_the_cluster_another() {
+    let mut world = World::new(64512, 64512);
+    world.exchange();
+
+    world.host.apply(
+        "{apiVersion: poplin.dev/v1, kind: Peer, metadata: {name: router}, \
+         spec: {address: 172.31.1.1, asn: 64512, holdTimeSeconds: 3, reflectorClient: true}}\n---\n\
+         {apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {name: default}, spec: {clusterId: 192.0.2.9}}",
+    );
+    assert!(world.tor.bird().birdc("reload in fabric").contains("reloading"));
+
+    world.exchange();
+    let detail = world.host.poplin(&["bgp", "neighbor", "router", "-o", "json"]);
+    let detail: serde_json::Value = serde_json::from_str(&detail).expect("JSON");
+    let times = &detail["timesEstablished"];
+    assert!(times == 1 || times == "1", "{detail}");
+}
+
+#[test]
 fn a_neighbour_of_the_wrong_system_is_refused_and_named() {
     let world = World::unsettled("172.31.1.1", "172.31.1.2", 65001, 64601, 65009);
 

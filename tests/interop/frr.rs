@@ -3,7 +3,7 @@
 use poplin_lab::{Agent, Frr, Lab, Namespace, eventually, until};
 use serde_json::Value;
 
-use crate::beside::host_beside;
+use crate::beside::{host_beside, host_beside_with};
 
 /// What FRR announces.
 const FOREIGN: &str = "198.51.100.0/24";
@@ -54,6 +54,51 @@ fn a_watch_that_frr_ends_ends_no_session() {
     world.until_watched();
     assert!(!world.host.said().contains("is down: BFD"), "the session went on all the time: {}", world.host.said());
 }
+
+#[test]
+fn a_signed_session_from_near_carries_communities_of_three_kinds_wide_systems_and_several_paths() {
+    let lab = Lab::new();
+    let mut frr = Frr::new(&lab, "frr");
+    let host = host_beside_with(&lab, frr.namespace(), &["--asn", "4200000002"]);
+    let password = lab.directory().join("password");
+    std::fs::write(&password, "secret").expect("the directory is there");
+    host.apply(&format!(
+        "{{apiVersion: poplin.dev/v1, kind: RouteMap, metadata: {{name: tagged}}, \
+         spec: {{rules: [{{action: accept, set: {{addCommunities: ['100:1', '100:1:2', 'rt:100:9']}}}}]}}}}\n---\n\
+         {{apiVersion: poplin.dev/v1, kind: Peer, metadata: {{name: frr}}, spec: {{address: 172.31.1.1, asn: 4200000001, \
+         passwordFile: {}, ttlSecurityHops: 1, addPaths: both, export: tagged}}}}",
+        password.display()
+    ));
+    let mut web = lab.container("web");
+    host.attach(&mut web, &[]);
+
+    frr.start(FEATURES);
+
+    let told = eventually("its route comes with its tags", || match host.poplin(&["routes", FOREIGN, "-o", "json"]) {
+        told if ["100:7", "100:7:8", "rt:100:9", "4200000001"].iter().all(|word| told.contains(word)) => Ok(told),
+        told => Err(format!("{told}\n{}\n{}", host.status()["sessions"], frr.vtysh(&["show bgp neighbors"]))),
+    });
+    assert!(!told.contains("\"pathId\": 0"), "FRR numbers its paths: {told}");
+    let detail = host.poplin(&["bgp", "neighbor", "frr"]);
+    assert!(detail.contains("more than one path"), "{detail}");
+    let block = host.status()["blocks"][0]["cidr"].as_str().unwrap_or_default().to_owned();
+    eventually("FRR has our block with our tags", || match frr.vtysh(&[&format!("show bgp ipv4 unicast {block}")]) {
+        told if ["4200000002", "Community: 100:1", "Large Community: 100:1:2", "RT:100:9"]
+            .iter()
+            .all(|word| told.contains(word)) =>
+        {
+            Ok(())
+        }
+        told => Err(told),
+    });
+}
+
+/// Without `exit`, as below.
+const FEATURES: &str = "router bgp 4200000001\n bgp router-id 172.31.1.1\n no bgp ebgp-requires-policy\n no bgp network import-check\n\
+    neighbor 172.31.1.2 remote-as 4200000002\n neighbor 172.31.1.2 timers connect 1\n neighbor 172.31.1.2 password secret\n\
+    neighbor 172.31.1.2 ttl-security hops 1\n address-family ipv4 unicast\n  network 198.51.100.0/24 route-map tagged\n\
+    neighbor 172.31.1.2 activate\n  neighbor 172.31.1.2 addpath-tx-all-paths\n\
+    route-map tagged permit 10\n set community 100:7\n set large-community 100:7:8\n set extcommunity rt 100:9\n";
 
 /// A host beside an FRR that announces [`FOREIGN`].
 struct World {

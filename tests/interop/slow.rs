@@ -1,11 +1,15 @@
 //! A neighbour that goes on sending KEEPALIVEs and reads nothing (RFC 9687), played by the test beside a speaker alone.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use ipnet::{IpNet, Ipv4Net};
 use poplin_bgp::Asn;
-use poplin_bgp::wire::{AsPath, Attributes, Capability, Dialect, Family, Message, Open, Origin, Unknown, pack_reach};
+use poplin_bgp::wire::{
+    AsPath, Attributes, Capability, Dialect, Family, Framer, Message, Open, Origin, Unknown, Update, pack_reach,
+};
 use poplin_lab::{Agent, Lab, Namespace, eventually};
 use serde_json::Value;
 
@@ -26,6 +30,15 @@ reflectorClient = true
 holdTimeSeconds = 9
 "#;
 
+/// Comes before the peers of [`SPEAKER`], whose last one is changed on the way.
+const FAST: &str = r#"
+[peers.fast]
+address = "192.0.2.13"
+asn = 64512
+passive = true
+reflectorClient = true
+"#;
+
 const DIALECT: Dialect = Dialect { four_octets: true, external: false, ..Dialect::PLAIN };
 
 /// So many prefixes, each with so many octets that nobody understands: a table of 600 kB.
@@ -33,23 +46,26 @@ const PREFIXES: u32 = 200;
 const OCTETS: usize = 3000;
 
 #[test]
-fn a_neighbour_that_reads_nothing_costs_a_bounded_room_and_is_left_in_the_end() {
+fn a_neighbour_that_reads_nothing_costs_a_bounded_room_delays_nobody_and_is_left_in_the_end() {
     let lab = Lab::new();
     let namespace = lab.namespace("speaker");
-    let [source, stuck] = ["source", "stuck"].map(|name| lab.namespace(name));
-    let _segment = lab.segment("192.0.2", &[(&namespace, 1), (&source, 11), (&stuck, 12)]);
+    let [source, stuck, fast] = ["source", "stuck", "fast"].map(|name| lab.namespace(name));
+    let _segment = lab.segment("192.0.2", &[(&namespace, 1), (&source, 11), (&stuck, 12), (&fast, 13)]);
     // As little as possible hides in the kernel.
     namespace.run("sysctl", &["-qw", "net.ipv4.tcp_wmem=4096 16384 65536"]);
     stuck.run("sysctl", &["-qw", "net.ipv4.tcp_rmem=4096 16384 65536"]);
-    let mut speaker = Agent::speaker(&lab, namespace, "speaker", SPEAKER);
+    let configuration = SPEAKER.replacen("[peers.source]", &format!("{FAST}[peers.source]"), 1);
+    let mut speaker = Agent::speaker(&lab, namespace, "speaker", &configuration);
     speaker.start();
     let mut stuck = begin(&stuck, 12);
     let mut source = begin(&source, 11);
-    speaker.until_established(2);
+    let heard = Heard::of(begin(&fast, 13));
+    speaker.until_established(3);
 
-    let mut rounds = 1..;
+    let mut round = 0;
     let mut tell = || {
-        source.write_all(&rounds.next().map(table).unwrap_or_default()).expect("the speaker reads");
+        round += 1;
+        source.write_all(&table(round)).expect("the speaker reads");
         stuck.write_all(&Message::Keepalive.encode(Dialect::PLAIN)).expect("the speaker reads");
     };
     eventually("so much waits that the rest is told later", || {
@@ -62,12 +78,19 @@ fn a_neighbour_that_reads_nothing_costs_a_bounded_room_and_is_left_in_the_end() 
     let shown = speaker.poplin(&["bgp", "neighbor", "stuck"]);
     assert!(shown.contains("waits to be taken") && shown.contains("prefixes to be told after them"), "{shown}");
     (0..2).for_each(|_| tell());
+    eventually("who reads has all of the last round, beside one who has not read anything of it", || {
+        match heard.of_round(round) {
+            PREFIXES => Ok(()),
+            count => Err(format!("{count} prefixes")),
+        }
+    });
 
     let told = neighbour(&speaker);
+    assert!(number(&told, "latePrefixes") > 0, "{told}");
     assert!(number(&told, "latePrefixes") <= u64::from(PREFIXES), "{told}");
     assert!(number(&told, "waitingOctets") < 2 << 20, "a MiB, one table, and what one event makes: {told}");
 
-    speaker.reconfigure(&format!("{SPEAKER}sendHoldSeconds = 10\n"));
+    speaker.reconfigure(&format!("{configuration}sendHoldSeconds = 10\n"));
 
     eventually("the session ends", || {
         let _ended = stuck.write_all(&Message::Keepalive.encode(Dialect::PLAIN));
@@ -87,9 +110,47 @@ fn begin(namespace: &Namespace, host: u8) -> TcpStream {
     let connect = || namespace.connect([192, 0, 2, 1].into(), 179).map_err(|error| error.to_string());
     let mut stream = eventually("the speaker listens", connect);
     stream.write_all(&Message::Open(open).encode(Dialect::PLAIN)).expect("the speaker reads");
-    stream.read_exact(&mut [0; 29]).expect("its OPEN comes");
+    let mut header = [0; 19];
+    stream.read_exact(&mut header).expect("its OPEN comes");
+    let octets = usize::from(u16::from_be_bytes([header[16], header[17]]));
+    stream.read_exact(&mut vec![0; octets - header.len()]).expect("the rest of it comes");
     stream.write_all(&Message::Keepalive.encode(Dialect::PLAIN)).expect("the speaker reads");
     stream
+}
+
+/// In which round each prefix was last heard.
+struct Heard(Arc<Mutex<BTreeMap<IpNet, u32>>>);
+
+impl Heard {
+    /// Reads as fast as it comes, for as long as it comes.
+    fn of(mut stream: TcpStream) -> Self {
+        let rounds = Arc::new(Mutex::new(BTreeMap::new()));
+        let heard = Self(Arc::clone(&rounds));
+        std::thread::spawn(move || {
+            let (mut framer, mut octets) = (Framer::default(), vec![0; 1 << 16]);
+            while let Ok(count @ 1..) = stream.read(&mut octets) {
+                framer.feed(&octets[..count]);
+                while let Some((message, _)) = framer.next(DIALECT).expect("the speaker speaks well") {
+                    rounds.lock().expect("nobody fails here").extend(told(&message));
+                }
+            }
+        });
+        heard
+    }
+
+    /// How many prefixes were last heard in this round.
+    fn of_round(&self, round: u32) -> u32 {
+        let rounds = self.0.lock().expect("nobody fails here");
+        rounds.values().filter(|last| **last == round).count().try_into().expect("there are a few hundred")
+    }
+}
+
+/// Each prefix an UPDATE tells of, and the round in which the source told it.
+fn told(message: &Message) -> Vec<(IpNet, u32)> {
+    let Message::Update(Update { attributes: Some(attributes), announced, .. }) = message else { return Vec::new() };
+    let value = attributes.unknown.first().and_then(|unknown| unknown.value.first_chunk());
+    let round = value.map_or(0, |round| u32::from_be_bytes(*round));
+    announced.iter().map(|one| (one.prefix, round)).collect()
 }
 
 /// The whole table, with other octets each time.

@@ -1,6 +1,10 @@
 //! One host and one BIRD that do not want everything of each other: too many prefixes, or no session for now.
 
-use poplin_lab::{eventually, until};
+use std::net::{IpAddr, Ipv4Addr};
+
+use poplin_lab::{Container, Pings, eventually, until};
+
+use serde_json::Value;
 
 use crate::beside::{V4, World};
 
@@ -25,6 +29,19 @@ fn a_bird_that_announces_too_much_is_told_so_and_let_in_again_when_the_limit_is_
     world.peer(V4, "prefixLimits: {ipv4: 2}");
     until("both prefixes are there", || world.session()["prefixLimits"][0]["received"] == 2);
     assert!(world.host.poplin(&["status"]).contains("2 of 2/"));
+}
+
+#[test]
+fn a_bird_that_announces_too_much_for_a_while_is_let_in_again_by_itself() {
+    let world = World::new();
+    world.peer(V4, "prefixLimits: {ipv4: 1, action: pause, pauseSeconds: 2}");
+
+    world.tor.borrow_mut().start("172.31.0.1", &announcing_two());
+
+    world.until_told(&["maximum number of prefixes reached (6/1): more than 1 of IPv4"]);
+    until("it is let in again, and ended again", || world.host.said().matches("2 IPv4 prefixes, and 1").count() > 1);
+    world.bird(V4, "");
+    world.until_established();
 }
 
 #[test]
@@ -62,6 +79,33 @@ fn a_session_that_is_shut_down_here_is_told_to_bird_in_our_words() {
 }
 
 #[test]
+fn a_session_that_a_person_ends_here_is_told_to_bird_and_stays_away_until_it_is_started() {
+    let world = World::new();
+    world.peer(V4, "");
+    world.bird(V4, "");
+    world.until_established();
+
+    let told = world.host.poplin(&["bgp", "shutdown", "router", "--message", "new optics"]);
+
+    assert!(told.ends_with("until `poplin bgp start router`, or until the agent restarts\n"), "{told}");
+    eventually("BIRD shows our words", || match world.tor.borrow().birdc("show protocols all fabric") {
+        told if told.contains("new optics") => Ok(()),
+        told => Err(told),
+    });
+    let attempts = world.host.said().matches("there is to be no session").count();
+    until("BIRD calls in vain", || world.host.said().matches("there is to be no session").count() > attempts + 1);
+    let held = "router: shut down by poplin bgp shutdown until poplin bgp start router, or until the agent restarts";
+    for verb in [&["status"][..], &["bgp", "summary"], &["bgp", "neighbor", "router"]] {
+        let told = world.host.poplin(verb);
+        assert!(told.contains(held) && told.contains("new optics"), "{verb:?}: {told}");
+    }
+    world.peer(V4, "transit: true");
+    assert_eq!(world.session()["state"], "Idle");
+    world.host.poplin(&["bgp", "start", "router"]);
+    world.until_established();
+}
+
+#[test]
 fn a_session_that_is_shut_down_at_bird_is_shown_in_birds_words() {
     let world = World::new();
     world.peer(V4, "");
@@ -76,7 +120,7 @@ fn a_session_that_is_shut_down_at_bird_is_shown_in_birds_words() {
 }
 
 #[test]
-fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
+fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session_or_costs_a_packet() {
     let world = World::new();
     world.password("secret");
     world.peer(V4, "");
@@ -87,6 +131,7 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
         ("holdTimeSeconds: 30", "hold time"),
         ("keepaliveSeconds: 1", ""),
         ("connectRetrySeconds: 7, sendHoldSeconds: 900", ""),
+        ("restartSeconds: 300", "restart time"),
         ("families: [ipv4]", "families"),
         ("addPaths: both", "additional paths"),
         ("role: customer", "role"),
@@ -99,9 +144,16 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
         ("transit: true", ""),
         ("prefixLimits: {ipv4: 10}", ""),
         ("bfd: {}", ""),
+        ("bfd: {intervalMilliseconds: 700, multiplier: 5}", ""),
+        ("addPaths: both, addPathsMax: 4", "additional paths"),
+        ("extendedNextHop: true", "extended next hop"),
+        ("hosts: all()", ""),
+        ("port: 1790", ""),
     ];
 
+    let mut traffic = Traffic::through(&world);
     for (change, waits_for) in changes {
+        traffic.go_on();
         world.peer(V4, change);
         eventually("what waits is told", || match &world.session()["pending"] {
             pending if pending[0].as_str().unwrap_or_default() == waits_for => Ok(()),
@@ -112,6 +164,7 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
     let received = keepalives_sent(&world);
     until("BIRD hears from us each second", || keepalives_sent(&world) > received + 3);
 
+    assert_eq!(traffic.lost(), 0);
     assert_eq!((established_since(&world), world.session()["state"].as_str()), (since, Some("Established")));
     let detail = world.host.poplin(&["bgp", "neighbor", "router"]);
     assert!(
@@ -124,6 +177,58 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session() {
     assert!(world.host.poplin(&["bgp", "neighbor", "router"]).contains("30s of 30s proposed"));
 }
 
+#[test]
+fn how_long_either_may_be_away_is_told_to_bird_and_bounds_what_stays_of_it() {
+    let world = World::new();
+    world.peer(V4, "restartSeconds: 300");
+    world.bird(V4, "graceful restart on; graceful restart time 600;");
+    world.until_established();
+
+    let told = world.tor.borrow().birdc("show protocols all fabric");
+    assert!(told.contains("Restart time: 300"), "{told}");
+    world.tor.borrow_mut().stop();
+
+    until("its routes are stale", || stale_seconds_left(&world).is_some());
+    let left = stale_seconds_left(&world);
+    assert!(left.is_some_and(|left| (120..=300).contains(&left)), "{left:?}");
+}
+
+/// Numbered packets, a hundred a second, from a container to an address that only BIRD's announcement leads to.
+struct Traffic<'a> {
+    world: &'a World,
+    web: Container,
+    pings: Option<Pings>,
+    lost: u32,
+}
+
+/// In the prefix BIRD announces.
+const BEYOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+
+impl<'a> Traffic<'a> {
+    fn through(world: &'a World) -> Self {
+        world.tor.borrow().namespace().run("ip", &["address", "add", "198.51.100.1/32", "dev", "lo"]);
+        world.host.namespace().run("ip", &["route", "del", "default"]);
+        let mut web = world.lab.container("web");
+        world.host.attach(&mut web, &[]);
+        until("packets pass", || web.reaches(BEYOND));
+        Self { world, web, pings: None, lost: 0 }
+    }
+
+    /// Begins anew if as many were sent as were to be.
+    fn go_on(&mut self) {
+        if self.pings.as_mut().is_some_and(Pings::are_running) {
+            return;
+        }
+        self.lost += self.pings.take().map_or(0, Pings::lost);
+        self.pings = Some(Pings::start(self.world.lab.directory(), &self.web, BEYOND, 500));
+    }
+
+    /// How many never came back.
+    fn lost(self) -> u32 {
+        self.lost + self.pings.map_or(0, Pings::lost)
+    }
+}
+
 /// BIRD's word for when the session began.
 fn established_since(world: &World) -> String {
     let told = world.tor.borrow().birdc("show protocols fabric");
@@ -132,10 +237,19 @@ fn established_since(world: &World) -> String {
 }
 
 fn keepalives_sent(world: &World) -> u64 {
-    let detail = world.host.poplin(&["bgp", "neighbor", "router", "-o", "json"]);
-    let detail: serde_json::Value = serde_json::from_str(&detail).expect("JSON");
-    let keepalives = &detail["sent"]["keepalives"];
-    keepalives.as_u64().or_else(|| keepalives.as_str()?.parse().ok()).expect("a number")
+    number(&detail(world)["sent"]["keepalives"]).expect("a number")
+}
+
+fn stale_seconds_left(world: &World) -> Option<u64> {
+    number(&detail(world)["staleSecondsLeft"])
+}
+
+fn detail(world: &World) -> Value {
+    serde_json::from_str(&world.host.poplin(&["bgp", "neighbor", "router", "-o", "json"])).expect("JSON")
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 fn is_foreign(route: &str) -> bool {

@@ -39,10 +39,20 @@ impl Bird {
 
     /// Starts it with this configuration and nothing else, or starts it again with another.
     pub fn start_with(&mut self, configuration: &str) {
+        self.spawn(configuration, &[]);
+    }
+
+    /// Starts it as after a restart, so that it takes up what its life before left in the kernel (RFC 4724).
+    pub fn start_again_with(&mut self, configuration: &str) {
+        self.spawn(configuration, &["-R"]);
+    }
+
+    fn spawn(&mut self, configuration: &str, more: &[&str]) {
         self.process = None;
         let path = self.file("conf");
         std::fs::write(&path, configuration).expect("the directory is there");
-        let arguments = ["-f", "-c", &path, "-s", &self.file("ctl")];
+        let control = self.file("ctl");
+        let arguments = [&["-f", "-c", &path, "-s", &control], more].concat();
         self.process = Some(self.namespace.spawn(self.file("log").into(), "bird", &arguments));
         eventually("BIRD answers", || match self.birdc("show status") {
             answer if answer.contains("up and running") => Ok(()),

@@ -26,6 +26,7 @@ use crate::status::{Form, sessions_table};
   poplin bgp neighbor tor
   poplin bgp rib best 10.77.0.64/26
   poplin bgp clear tor --soft in
+  poplin bgp shutdown tor --message 'new optics, back at 5'
   poplin bgp watch")]
 pub(crate) struct Bgp {
     #[command(subcommand)]
@@ -39,6 +40,8 @@ enum Verb {
     Rib(rib::Rib),
     Refresh(order::Refresh),
     Clear(order::Clear),
+    Shutdown(order::Shutdown),
+    Start(order::Start),
     Watch(watch::Watch),
     Dump(dump::Dump),
 }
@@ -59,6 +62,8 @@ impl Bgp {
             Verb::Rib(rib) => rib.run(door).await,
             Verb::Refresh(refresh) => refresh.run(door).await,
             Verb::Clear(clear) => clear.run(door).await,
+            Verb::Shutdown(shutdown) => shutdown.run(door).await,
+            Verb::Start(start) => start.run(door).await,
             Verb::Watch(watch) => watch.run(door).await,
             Verb::Dump(dump) => dump.run(door).await,
         }

@@ -264,12 +264,25 @@ pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {
     }));
     let mut text = aligned(&rows);
     text.extend(sessions.iter().filter_map(pending));
+    text.extend(sessions.iter().filter_map(held).map(|line| line + "\n"));
     text
+}
+
+/// By what a session is down that an order ended, and what brings it back; what its neighbour was told is the last error.
+pub(crate) fn held(session: &SessionStatus) -> Option<String> {
+    let who = called(session);
+    let until = format!("until poplin bgp start {who}, or until the agent restarts");
+    session.held_down.then(|| format!("{who}: shut down by poplin bgp shutdown {until}"))
+}
+
+/// How a person calls it.
+fn called(session: &SessionStatus) -> &str {
+    if session.name.is_empty() { &session.address } else { &session.name }
 }
 
 /// What waits for the next session, and how to have it at once.
 fn pending(session: &SessionStatus) -> Option<String> {
-    let who = if session.name.is_empty() { &session.address } else { &session.name };
+    let who = called(session);
     let settings = session.pending.join(", ");
     let has_some = !session.pending.is_empty();
     has_some.then(|| format!("{who}: changed for the next session: {settings} (poplin bgp clear {who} begins one)\n"))

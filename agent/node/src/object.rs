@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::wire::{AddPaths, Family};
-use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RemoteAs, RoleConfig, Zone, bfd};
+use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RESTART_TIME, RemoteAs, RoleConfig, Zone, bfd};
 use poplin_policy::circle::Circle;
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
@@ -433,11 +433,13 @@ pub struct Timers {
     pub connect_retry: Duration,
     /// How long it may take nothing of what waits for it; absent = as the speaker has it.
     pub send_hold: Option<Duration>,
+    /// How long either may be away without losing its routes.
+    pub restart: Duration,
 }
 
 impl Default for Timers {
     fn default() -> Self {
-        Self { hold: HOLD_TIME, keepalive: None, connect_retry: CONNECT_RETRY, send_hold: None }
+        Self { hold: HOLD_TIME, keepalive: None, connect_retry: CONNECT_RETRY, send_hold: None, restart: RESTART_TIME }
     }
 }
 

@@ -15,8 +15,8 @@ use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
 use poplin_bgp::wire::{AddPaths, Family};
 use poplin_bgp::{
-    Address, Asn, BfdConfig, Exchange, Monitoring, NeighbourConfig, PrefixLimits, Protection, RemoteAs, SpeakerConfig,
-    Zone,
+    Address, Asn, BfdConfig, Exchange, Monitoring, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, RemoteAs,
+    SpeakerConfig, Zone,
 };
 
 use crate::kernel::{KernelState, Target};
@@ -202,6 +202,7 @@ fn timed(neighbour: NeighbourConfig, timers: &Timers) -> NeighbourConfig {
         keepalive: timers.keepalive,
         connect_retry: timers.connect_retry,
         send_hold: timers.send_hold,
+        restart: timers.restart,
         ..neighbour
     }
 }
@@ -230,6 +231,7 @@ fn neighbour(
         keepalive: None,
         send_hold: None,
         connect_retry: CONNECT_RETRY,
+        restart: RESTART_TIME,
         passive: false,
         families: Family::ALL.into(),
         long_lived: None,

@@ -107,6 +107,8 @@ pub struct Session {
     pub limits: BTreeMap<Family, (usize, usize)>,
     /// Whether a person wants no session with it.
     pub is_shut_down: bool,
+    /// Whether that is so until `start` or until this agent restarts, and not because it was declared.
+    pub is_held: bool,
     /// Prefixes announced to it.
     pub prefixes_sent: FamilyCount,
     /// Why the last session ended.

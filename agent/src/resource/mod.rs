@@ -61,3 +61,4 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
 pub use endpoint::show as show_endpoint;
 pub use mac::mac;
 pub(crate) use naming::aliases;
+pub(crate) use peer::communication;

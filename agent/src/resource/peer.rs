@@ -165,7 +165,7 @@ fn families(findings: &mut Findings, texts: &[String]) -> BTreeSet<Family> {
 }
 
 /// What the neighbour's person is to read: it must fit into the message (RFC 9003 §2).
-fn communication(field: &str, text: String) -> Result<String, Invalid> {
+pub(crate) fn communication(field: &str, text: String) -> Result<String, Invalid> {
     let (octets, most) = (text.len(), Notification::COMMUNICATION_OCTETS_MAX);
     if octets <= most {
         return Ok(text);

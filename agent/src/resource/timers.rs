@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use poplin_bgp::RESTART_SECS_MAX;
 use poplin_manifest::field::{Findings, within};
 use poplin_node::object::Timers;
 use poplin_proto::v1::{HostSessions, PeerSpec};
@@ -16,6 +17,7 @@ pub(super) struct Wish {
     keepalive: Option<u32>,
     connect_retry: Option<u32>,
     send_hold: Option<u32>,
+    restart: Option<u32>,
 }
 
 impl From<&PeerSpec> for Wish {
@@ -25,6 +27,7 @@ impl From<&PeerSpec> for Wish {
             keepalive: spec.keepalive_seconds,
             connect_retry: spec.connect_retry_seconds,
             send_hold: spec.send_hold_seconds,
+            restart: spec.restart_seconds,
         }
     }
 }
@@ -36,6 +39,7 @@ impl From<&HostSessions> for Wish {
             keepalive: sessions.keepalive_seconds,
             connect_retry: sessions.connect_retry_seconds,
             send_hold: sessions.send_hold_seconds,
+            restart: sessions.restart_seconds,
         }
     }
 }
@@ -58,11 +62,14 @@ pub(super) fn check(findings: &mut Findings, spec: &str, wish: Wish) -> Option<T
     // RFC 9687: a neighbour that may be silent for so long may be busy for longer.
     let advice = "more than holdTimeSeconds, or leave it out for 480 or twice holdTimeSeconds, whichever is more";
     let send_hold = time("sendHoldSeconds", wish.send_hold, hold_seconds.saturating_add(1), SECONDS_MAX, advice);
+    // RFC 4724 §3: twelve bits; of zero nothing would be kept.
+    let restart = time("restartSeconds", wish.restart, 1, RESTART_SECS_MAX.into(), "leave it out for 120");
     Some(Timers {
         hold,
         keepalive: keepalive?,
         connect_retry: retry?.unwrap_or(usual.connect_retry),
         send_hold: send_hold?,
+        restart: restart?.unwrap_or(usual.restart),
     })
 }
 
@@ -103,20 +110,26 @@ mod tests {
         let all = checked(|spec| {
             (spec.hold_time_seconds, spec.keepalive_seconds) = (Some(9), Some(2));
             (spec.connect_retry_seconds, spec.send_hold_seconds) = (Some(60), Some(10));
+            spec.restart_seconds = Some(300);
         });
 
-        let [hold, keepalive, connect_retry, send_hold] = [9, 2, 60, 10].map(Duration::from_secs);
-        assert_eq!(all, Ok(Timers { hold, keepalive: Some(keepalive), connect_retry, send_hold: Some(send_hold) }));
+        let [hold, keepalive, connect_retry, send_hold, restart] = [9, 2, 60, 10, 300].map(Duration::from_secs);
+        assert_eq!(
+            all,
+            Ok(Timers { hold, keepalive: Some(keepalive), connect_retry, send_hold: Some(send_hold), restart })
+        );
     }
 
     #[test]
     fn what_cannot_hold_together_is_refused_with_a_way_out() {
         let slow = checked(|spec| (spec.hold_time_seconds, spec.keepalive_seconds) = (Some(9), Some(4))).unwrap_err();
         let hasty = checked(|spec| spec.send_hold_seconds = Some(90)).unwrap_err();
+        let endless = checked(|spec| spec.restart_seconds = Some(4096)).unwrap_err();
         let never = checked(|spec| spec.connect_retry_seconds = Some(0)).unwrap_err();
 
         assert!(slow.contains("spec.keepaliveSeconds: 4 s is above 3"), "{slow}");
         assert!(hasty.contains("spec.sendHoldSeconds: 90 s is below 91"), "{hasty}");
+        assert!(endless.contains("spec.restartSeconds: 4096 s is above 4095"), "{endless}");
         assert!(never.contains("spec.connectRetrySeconds: 0 s is below 1"), "{never}");
     }
 }

@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::{Call, Desk, door, neighbour, routes};
+use crate::resource;
 
 pub(super) struct BgpDoor(pub(super) Desk);
 
@@ -66,7 +67,8 @@ impl BgpService for BgpDoor {
     ) -> Result<Response<OrderNeighbourResponse>, Status> {
         door::may_change(&request)?;
         let request = request.into_inner();
-        let order = order(request.order())?;
+        let asked = request.order();
+        let order = order(asked, request.message)?;
         let address = self.address_of(&request.neighbour).await?;
         let outcome = self.0.ask(|sender| Call::Order(address, order, sender)).await?;
         let name = outcome.map_err(refused)?;
@@ -106,14 +108,19 @@ fn unknown(text: &str) -> Failure {
         .advice("see `poplin bgp summary` for names and addresses")
 }
 
-fn order(asked: Asked) -> Result<Order, Failure> {
+fn order(asked: Asked, message: String) -> Result<Order, Failure> {
     match asked {
         Asked::AskAgain => Ok(Order::AskAgain),
         Asked::TellAgain => Ok(Order::TellAgain),
         Asked::Reset => Ok(Order::Reset),
+        Asked::ShutDown => match resource::communication("message", message) {
+            Ok(words) => Ok(Order::ShutDown(words)),
+            Err(invalid) => Err(invalid.into_failure("order")),
+        },
+        Asked::Start => Ok(Order::Start),
         Asked::Unspecified => {
             let failure = Failure::new(Code::InvalidArgument, "NO_ORDER", "the order is missing").field("order");
-            Err(failure.advice("ORDER_ASK_AGAIN, ORDER_TELL_AGAIN or ORDER_RESET"))
+            Err(failure.advice("ORDER_ASK_AGAIN, ORDER_TELL_AGAIN, ORDER_RESET, ORDER_SHUT_DOWN or ORDER_START"))
         }
     }
 }
@@ -125,6 +132,10 @@ fn refused(refusal: OrderRefusal) -> Failure {
         OrderRefusal::Down(..) => {
             failure.advice("see `poplin bgp neighbor` for why, or `poplin bgp clear` to dial at once")
         }
+        OrderRefusal::ShutDown(_) => failure.advice("`poplin bgp neighbor` says by whom"),
+        OrderRefusal::NotShutDown(_) => failure.advice("see `poplin bgp neighbor` for how it stands"),
+        OrderRefusal::Declared(_) => failure
+            .advice("take `shutdown` out of the Peer, or of the file of a speaker alone: that brings the session back"),
         OrderRefusal::Deaf(_) => failure.advice("`poplin bgp clear` begins a new session, and its routes go meanwhile"),
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn session(session: Session) -> SessionStatus {
         bfd: session.bfd.map(bfd),
         prefix_limits: session.limits.into_iter().map(prefixes).collect(),
         shut_down: session.is_shut_down,
+        held_down: session.is_held,
         pending: session.pending.into_iter().map(str::to_owned).collect(),
     }
 }

@@ -1,6 +1,12 @@
 //! One way to one prefix, as one neighbour offers it.
 
-use std::{fmt, net::Ipv4Addr, ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    net::Ipv4Addr,
+    ops::Deref,
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -66,6 +72,25 @@ impl Deref for Path {
 impl PartialEq for Path {
     fn eq(&self, other: &Self) -> bool {
         self.told_id == other.told_id && (Arc::ptr_eq(&self.word, &other.word) || self.word.tells_as(&other.word))
+    }
+}
+
+/// Its parts are shared, so their places in memory are their names: two words are one if they are made of the same.
+impl PartialEq for Word {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source)
+            && Arc::ptr_eq(&self.heard, &other.heard)
+            && Arc::ptr_eq(&self.attributes, &other.attributes)
+            && (self.hop, self.next_hop, self.is_admitted) == (other.hop, other.next_hop, other.is_admitted)
+    }
+}
+
+impl Hash for Word {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.source).hash(state);
+        Arc::as_ptr(&self.heard).hash(state);
+        Arc::as_ptr(&self.attributes).hash(state);
+        (self.hop, self.is_admitted).hash(state);
     }
 }
 

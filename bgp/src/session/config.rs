@@ -12,7 +12,7 @@ use crate::{
     wire::{AddPaths, Family},
 };
 
-use super::{PrefixLimits, Protection, RoleConfig};
+use super::{PrefixLimits, Protection, RoleConfig, restart::RESTART_SECS_MAX};
 
 /// What is told about one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub struct NeighbourConfig {
     pub send_hold: Option<Duration>,
     /// How long a dial may take, and how long to wait after one that failed.
     pub connect_retry: Duration,
+    /// How long we may be away before it stops to lead traffic by what we told it, in whole seconds from 1 to 4095 (RFC 4724 §3), other values are
+    /// moved to the nearest; also how long we keep its routes at most while it is away, and then again until it has told all.
+    pub restart: Duration,
     /// Whether we only wait for its call.
     pub passive: bool,
     /// The families of routes we offer to exchange; one for which we have no next hop is not offered all the same.
@@ -141,6 +144,16 @@ impl NeighbourConfig {
             0 if self.hold_time.is_zero() => 0,
             seconds => seconds.max(3),
         }
+    }
+
+    /// The time of a restart as it stands in an OPEN: 12 bits, RFC 4724 §3.
+    pub(crate) fn restart_secs(&self) -> u16 {
+        u16::try_from(self.restart.as_secs()).unwrap_or(u16::MAX).clamp(1, RESTART_SECS_MAX)
+    }
+
+    /// The same as a time.
+    pub(crate) fn restart_time(&self) -> Duration {
+        Duration::from_secs(self.restart_secs().into())
     }
 
     /// The time between two dials, at least a second: a neighbour that refuses at once must not make us spin.

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-use super::{NeighbourConfig, RESTART_TIME, role::role};
+use super::{NeighbourConfig, role::role};
 
 /// What two speakers agreed on.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: Addre
     let mixed = offers_mixed(config, local);
     let families = exchangeable(config, local, mixed);
     let mixed = mixed.then(|| Capability::ExtendedNextHop([Family::Ipv4].into()));
-    let restart = Capability::GracefulRestart(our_restart(&families, is_restarting, config.gentle));
+    let restart = Capability::GracefulRestart(our_restart(config, &families, is_restarting));
     let modes = families.iter().map(|&family| (family, config.add_paths)).collect();
     let add_paths = (config.add_paths != AddPaths::default()).then_some(Capability::AddPaths(modes));
     let long_lived = config.long_lived.map(|time| Capability::LongLived(our_long_lived(&families, time)));
@@ -105,8 +105,8 @@ pub(super) fn our_open(us: SpeakerConfig, config: &NeighbourConfig, local: Addre
 }
 
 /// Our routes stand in the kernel, which goes on forwarding without us: we keep every family through every restart.
-fn our_restart(families: &BTreeSet<Family>, is_restarting: bool, is_gentle: bool) -> GracefulRestart {
-    let time_secs = u16::try_from(RESTART_TIME.as_secs()).unwrap_or(u16::MAX);
+fn our_restart(config: &NeighbourConfig, families: &BTreeSet<Family>, is_restarting: bool) -> GracefulRestart {
+    let (is_gentle, time_secs) = (config.gentle, config.restart_secs());
     let families = families.iter().map(|&family| (family, true)).collect();
     GracefulRestart { is_restarting, is_gentle, time_secs, families }
 }

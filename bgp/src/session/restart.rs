@@ -26,10 +26,14 @@ use super::{
     connection::{Connection, Phase},
 };
 
-/// How long we may be away; also how long we wait at most for a neighbour, and then again for the end of its table.
+/// How long we may be away, unless the configuration says otherwise; also how long we wait at most for a neighbour, and then again for the end of
+/// its table.
 /// 120 s is what BIRD and FRR take by default: room for an agent that is started anew on a busy host and for the next dials.
 /// Longer sends the traffic of a dead host astray for longer.
 pub const RESTART_TIME: Duration = Duration::from_secs(120);
+
+/// The most that fits into the capability: 12 bits, RFC 4724 §3.
+pub const RESTART_SECS_MAX: u16 = 4095;
 
 /// What the end of a connection says about the routes heard over it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,8 @@ impl Session {
 
     /// For how long routes are kept, if any are.
     fn keep_or_forget(&mut self, now: Instant, connection: &Connection, parting: Parting) -> Option<Duration> {
-        let (mut families, time) = connection.survivors();
+        let (mut families, said) = connection.survivors();
+        let time = said.min(self.config.restart_time());
         if time.is_zero() {
             families.clear();
         }
@@ -102,7 +107,7 @@ impl Session {
         let kept = self.connection(id).map(|connection| self.kept_by(connection)).unwrap_or_default();
         self.ages.clear();
         self.aged_until.retain(|family, _| kept.contains(family));
-        self.stale_until = (!kept.is_empty()).then_some(now + RESTART_TIME);
+        self.stale_until = (!kept.is_empty()).then_some(now + self.config.restart_time());
         self.sweep(Family::ALL.into_iter().filter(|family| !kept.contains(family)).collect());
     }
 
@@ -171,12 +176,12 @@ impl Session {
 }
 
 impl Connection {
-    /// The families whose routes outlive this connection, and for how long.
+    /// The families whose routes outlive this connection, and how long the neighbour says that it may be away.
     fn survivors(&self) -> (BTreeSet<Family>, Duration) {
         let Some(agreed) = self.agreed() else { return Default::default() };
         let Some(restart) = &agreed.restart else { return Default::default() };
         let families = agreed.families.iter().copied().filter(|family| restart.families.contains_key(family));
-        (families.collect(), RESTART_TIME.min(Duration::from_secs(restart.time_secs.into())))
+        (families.collect(), Duration::from_secs(restart.time_secs.into()))
     }
 
     /// The families in which the neighbour went on forwarding while it was away.

@@ -26,6 +26,7 @@ impl NeighbourConfig {
             ("additional paths", self.add_paths != other.add_paths),
             ("role", self.role != other.role),
             ("extended messages", self.extended_messages != other.extended_messages),
+            ("restart time", self.restart_secs() != other.restart_secs()),
             ("long-lived restart", self.long_lived != other.long_lived),
             ("gentle notifications", self.gentle != other.gentle),
             ("protection", self.protection != other.protection),

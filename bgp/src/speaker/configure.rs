@@ -47,6 +47,7 @@ impl Speaker {
         if neighbour.exchange.retiring && !self.sessions.contains_key(&address) {
             return; // it has been let go
         }
+        let neighbour = self.as_ordered(neighbour);
         let us = self.config;
         let is_path_up = self.is_path_up(address);
         self.sessions.entry(address).or_insert_with(|| Session::start(now, us, neighbour.clone(), is_path_up));

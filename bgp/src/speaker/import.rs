@@ -23,14 +23,15 @@ use judge::{Judge, clusters};
 use marker::Marker;
 
 impl Speaker {
-    pub(super) fn import(&mut self, neighbour: Address, update: Update) {
+    pub(super) fn import(&mut self, neighbour: Address, mut update: Update) {
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
-        let judge = Judge::new(neighbour, &self.terms);
+        self.said.changed(update.all_withdrawn().count());
+        let judge = Judge::new(neighbour, &self.terms, &mut self.said);
         let mut import = Import::new(&mut self.table, &session, judge, std::mem::take(&mut self.spare));
         import.withdraw_all(&update);
-        if let Some(attributes) = &update.attributes {
+        if let Some(attributes) = update.attributes.take() {
             let us = self.config;
-            let admitted = admits_attributes(attributes, &import.source, us.asn, us.router_id);
+            let admitted = admits_attributes(&attributes, &import.source, us.asn, us.router_id);
             import.announce_all(&update, attributes, admitted);
         }
         let Import { changes, refused, tally, .. } = import;
@@ -50,7 +51,7 @@ impl Speaker {
         let is_meant = |prefix: &IpNet, path: &Path| path.is_stale && families.contains(&Family::of_prefix(prefix));
         let gone = self.table.retain(neighbour, |prefix, path| !(is_meant(prefix, path) && path.forbids_long_life()));
         self.follow(gone);
-        let (mut judge, mut marker) = (Judge::new(neighbour, &self.terms), Marker::default());
+        let (mut judge, mut marker) = (Judge::new(neighbour, &self.terms, &mut self.said), Marker::default());
         let changes = self.table.judge(neighbour, |prefix, path| {
             if is_meant(prefix, path) {
                 path.word = judge.decide(*prefix, &marker.marked(&path.word));
@@ -66,7 +67,7 @@ impl Speaker {
         let changed = |address: &&Address| is_other_cluster || import(old, address) != import(&self.terms, address);
         let changed: Vec<Address> = self.sessions.keys().filter(changed).copied().collect();
         for neighbour in changed {
-            let mut judge = Judge::new(neighbour, &self.terms);
+            let mut judge = Judge::new(neighbour, &self.terms, &mut self.said);
             let changes = self.table.judge(neighbour, |prefix, path| path.word = judge.decide(*prefix, &path.word));
             self.follow(changes);
         }
@@ -100,9 +101,9 @@ impl<'a> Import<'a> {
         }
     }
 
-    fn announce_all(&mut self, update: &Update, attributes: &Attributes, admitted: Result<(), Refusal>) {
-        let attributes = Arc::new(attributes.clone());
-        for (hop, prefixes) in update.all_announced() {
+    fn announce_all(&mut self, update: &Update, attributes: Attributes, admitted: Result<(), Refusal>) {
+        let attributes = self.judge.said.attributes(attributes);
+        for (hop, prefixes) in update.announced_over(attributes.next_hop) {
             let next_hop = nearest(hop, self.source.neighbour);
             let word = Arc::new(Word {
                 source: Arc::clone(&self.source),

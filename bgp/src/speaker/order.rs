@@ -1,6 +1,6 @@
 //! What an operator can ask of one session, and when it cannot be done.
 //!
-//! Rules: RFC 2918 (route refresh), RFC 4486 §4 (administrative reset).
+//! Rules: RFC 2918 (route refresh), RFC 4486 §4 (administrative reset and shutdown).
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::{
 use super::Speaker;
 
 /// What an operator can ask of one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Let the neighbour tell all its routes again.
     AskAgain,
@@ -21,6 +21,11 @@ pub enum Order {
     TellAgain,
     /// End the session and begin anew; its routes go meanwhile.
     Reset,
+    /// End the session with these words for its operator, at most 255 octets (RFC 9003), and have none until `Start`, whatever the configuration
+    /// says meanwhile. A speaker that begins anew knows nothing of it.
+    ShutDown(String),
+    /// Take `ShutDown` back.
+    Start,
 }
 
 /// Why an order cannot be carried out now.
@@ -35,17 +40,30 @@ pub enum OrderRefusal {
     /// The neighbour does not answer a ROUTE-REFRESH.
     #[error("{0} does not offer route refresh (RFC 2918), and tells its routes again only in a new session")]
     Deaf(Address),
+    /// There is to be no session.
+    #[error("the session with {0} is shut down: there is nothing to end")]
+    ShutDown(Address),
+    /// No order ended the session.
+    #[error("the session with {0} is not shut down: there is nothing to start")]
+    NotShutDown(Address),
+    /// There is to be no session by the configuration, so that no order brings it back.
+    #[error("the session with {0} is shut down by what was declared")]
+    Declared(Address),
 }
 
 impl Speaker {
     /// Whether an order can be carried out now.
-    pub fn admits(&self, neighbour: Address, order: Order) -> Result<(), OrderRefusal> {
+    pub fn admits(&self, neighbour: Address, order: &Order) -> Result<(), OrderRefusal> {
         let session = self.sessions.get(&neighbour).ok_or(OrderRefusal::Unknown(neighbour))?;
         let answers = session.established().map(|session| session.answers_refresh());
         match (order, answers) {
-            (Order::Reset, _) | (Order::TellAgain, Some(_)) | (Order::AskAgain, Some(true)) => Ok(()),
+            (Order::Reset, _) if session.config().shutdown.is_some() => Err(OrderRefusal::ShutDown(neighbour)),
+            (Order::Reset | Order::ShutDown(_), _) | (Order::TellAgain, Some(_)) | (Order::AskAgain, Some(true)) => {
+                Ok(())
+            }
             (Order::AskAgain | Order::TellAgain, None) => Err(OrderRefusal::Down(neighbour, session.state())),
             (Order::AskAgain, Some(false)) => Err(OrderRefusal::Deaf(neighbour)),
+            (Order::Start, _) => self.may_start(neighbour, session),
         }
     }
 
@@ -55,6 +73,8 @@ impl Speaker {
             Order::AskAgain => self.with_session(now, neighbour, |session| session.ask_again(now)),
             Order::TellAgain => self.tell_again(now, neighbour),
             Order::Reset => self.with_session(now, neighbour, |session| session.reset(now)),
+            Order::ShutDown(words) => self.hold(now, neighbour, words),
+            Order::Start => self.release(now, neighbour),
         }
     }
 

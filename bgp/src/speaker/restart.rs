@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Address, RESTART_TIME, session::Session};
+use crate::{Address, session::Session};
 
 use super::{Speaker, export::passes_on};
 
@@ -20,7 +20,8 @@ const DEFERRAL: Duration = Duration::from_secs(30);
 
 impl Speaker {
     pub(super) fn is_restarting(&self, now: Instant, neighbour: Address) -> bool {
-        let is_young = self.started.is_some_and(|started| now < started + RESTART_TIME);
+        let may_be_away = self.sessions.get(&neighbour).map(|session| session.config().restart_time());
+        let is_young = self.started.zip(may_be_away).is_some_and(|(started, time)| now < started + time);
         is_young && !self.synchronised.contains(&neighbour)
     }
 

@@ -23,6 +23,8 @@ pub struct NeighbourView {
     pub state: SessionState,
     /// Whether a person wants no session with it.
     pub is_shut_down: bool,
+    /// Whether that is so by an order ([`Order::ShutDown`](crate::Order::ShutDown)), and not by the configuration alone.
+    pub is_held: bool,
     /// When that state was entered.
     pub since: Instant,
     /// Whether it has told us all its routes in this session: the end of the table is marked for every family (RFC 4724 §2).
@@ -186,6 +188,7 @@ impl Speaker {
             asn: session.asn(),
             state: session.state(),
             is_shut_down: session.config().shutdown.is_some(),
+            is_held: self.is_held(address),
             since: session.since(),
             has_sent_table: session.has_sent_table(),
             prefixes_received: FamilyCount::of(|family| self.table.count(address, family)),

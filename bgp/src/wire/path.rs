@@ -23,6 +23,8 @@ pub struct AsPath(pub Vec<Segment>);
 
 const SET: u8 = 1;
 const SEQUENCE: u8 = 2;
+/// Those of confederations, of which we are part of none (RFC 5065 §3).
+const CONFEDERATED: [u8; 2] = [3, 4];
 
 impl Segment {
     fn numbers(&self) -> &[Asn] {
@@ -39,12 +41,16 @@ impl Segment {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>, four_octets: bool) -> Option<Self> {
+    /// The number of its kind, and the systems it names.
+    fn read(reader: &mut Reader<'_>, four_octets: bool) -> Option<(u8, Vec<Asn>)> {
         let kind = reader.u8()?;
         let count = reader.u8().filter(|&count| count > 0)?;
         let number = |_| if four_octets { reader.u32() } else { reader.u16().map(u32::from) };
         let numbers = (0..count).map(number).map(|asn| asn.filter(|&asn| asn != 0).map(Asn));
-        let numbers = numbers.collect::<Option<Vec<_>>>()?;
+        Some((kind, numbers.collect::<Option<_>>()?))
+    }
+
+    fn of(kind: u8, numbers: Vec<Asn>) -> Option<Self> {
         match kind {
             SET => Some(Self::Set(numbers)),
             SEQUENCE => Some(Self::Sequence(numbers)),
@@ -123,14 +129,30 @@ impl AsPath {
         self.0.iter().flat_map(Segment::numbers).copied()
     }
 
-    /// `None` for an unknown kind of segment, one that is empty, one that does not fit, and for AS 0.
+    /// `None` for an unknown kind of segment, one that is empty, one that does not fit, and for AS 0. Segments of confederations are unknown here:
+    /// nobody who is outside of one may be told of them (RFC 5065 §5).
     pub(super) fn decode(octets: &[u8], four_octets: bool) -> Option<Self> {
         let mut reader = Reader::new(octets);
         let mut segments = Vec::new();
         while !reader.is_empty() {
-            segments.push(Segment::decode(&mut reader, four_octets)?);
+            let (kind, numbers) = Segment::read(&mut reader, four_octets)?;
+            segments.push(Segment::of(kind, numbers)?);
         }
         Some(Self(segments))
+    }
+
+    /// What an AS4_PATH says, and whether segments of confederations were passed over in it, which do not belong there (RFC 6793 §3).
+    pub(super) fn decode_of_four(octets: &[u8]) -> Option<(Self, bool)> {
+        let mut reader = Reader::new(octets);
+        let (mut segments, mut has_passed) = (Vec::new(), false);
+        while !reader.is_empty() {
+            let (kind, numbers) = Segment::read(&mut reader, true)?;
+            match CONFEDERATED.contains(&kind) {
+                true => has_passed = true,
+                false => segments.push(Segment::of(kind, numbers)?),
+            }
+        }
+        Some((Self(segments), has_passed))
     }
 
     pub(super) fn encode(&self, four_octets: bool, out: &mut Vec<u8>) {

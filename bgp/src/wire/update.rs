@@ -2,6 +2,8 @@
 //!
 //! Rules: RFC 4271 §4.3 and §6.3, RFC 4760, RFC 4724 §2, RFC 7606.
 
+use std::net::Ipv4Addr;
+
 use super::{
     Attributes, EXTENDED_OCTETS_MAX, Family, Fault, Flaw, Hop, MESSAGE_OCTETS_MAX, Nlri, Notification, PathFamilies,
     Reach, Unreach,
@@ -101,7 +103,11 @@ impl Update {
 
     /// Everything that came, by next hop.
     pub fn all_announced(&self) -> impl Iterator<Item = (Hop, &[Nlri])> {
-        let next_hop = self.attributes.as_ref().and_then(|attributes| attributes.next_hop);
+        self.announced_over(self.attributes.as_ref().and_then(|attributes| attributes.next_hop))
+    }
+
+    /// The same, where the next hop of the classic field is known from its attributes.
+    pub(crate) fn announced_over(&self, next_hop: Option<Ipv4Addr>) -> impl Iterator<Item = (Hop, &[Nlri])> {
         let classic = next_hop.map(|next_hop| (next_hop.into(), &*self.announced));
         let reach = self.reach.as_ref().map(|reach| (reach.next_hop, &*reach.prefixes));
         classic.into_iter().chain(reach)
@@ -115,7 +121,7 @@ impl Update {
         let withdrawn = classic(withdrawn, dialect)?;
         let announced = classic(reader.rest(), dialect)?;
         let collected = Collected::read(attributes, dialect)?;
-        Ok(collected.into_update(withdrawn, announced))
+        Ok(collected.into_update(dialect.external, withdrawn, announced))
     }
 
     pub(super) fn encode(&self, dialect: Dialect, out: &mut Vec<u8>) {

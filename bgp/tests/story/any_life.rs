@@ -10,9 +10,9 @@ use std::{
 };
 
 use poplin_bgp::{
-    Action, Address, Asn, ConnectionId, Event, Exchange, NeighbourConfig, PrefixLimits, Protection, RemoteAs, Speaker,
-    SpeakerConfig,
-    wire::{AddPaths, Family},
+    Action, Address, Asn, ConnectionId, Event, Exchange, LimitAction, NeighbourConfig, Order, PrefixLimits, Protection,
+    RESTART_TIME, RemoteAs, RoleConfig, Speaker, SpeakerConfig,
+    wire::{AddPaths, Family, Role},
 };
 
 const CONFIG: SpeakerConfig = SpeakerConfig { asn: Asn(64512), router_id: Ipv4Addr::new(192, 0, 2, 1) };
@@ -20,9 +20,9 @@ const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 const FRIEND: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 3));
 const FRIENDS: ConnectionId = ConnectionId(0);
 
-/// The first octet says how the neighbour is configured. After it come words: what happens, how many octets to it, these.
+/// The first two octets say how the neighbour is configured. After them come words: what happens, how many octets to it, these.
 pub(crate) fn live(input: &[u8]) {
-    let Some((&settings, script)) = input.split_first() else { return };
+    let Some((&settings, script)) = input.split_first_chunk() else { return };
     let mut life = Life::new(settings);
     let mut script = script;
     while let Some((&what, rest)) = script.split_first() {
@@ -43,26 +43,26 @@ struct Life {
 }
 
 impl Life {
-    fn new(settings: u8) -> Self {
+    fn new(settings: [u8; 2]) -> Self {
         let mut life =
             Self { speaker: Speaker::new(CONFIG), now: Instant::now(), connection: 0, installed: BTreeSet::new() };
         life.configure(settings);
-        life.open(FRIEND, FRIENDS);
+        life.open(FRIEND, FRIENDS, false);
         life.hear(FRIENDS, open(64514, [192, 0, 2, 3]));
         life.hear(FRIENDS, message(4, &[]));
         life.call();
         life
     }
 
-    fn configure(&mut self, settings: u8) {
-        let neighbours = vec![neighbour(STRANGER, 64513, settings), neighbour(FRIEND, 64514, 2)];
+    fn configure(&mut self, settings: [u8; 2]) {
+        let neighbours = vec![neighbour(STRANGER, 64513, settings), neighbour(FRIEND, 64514, [2, 0])];
         self.handle(Event::Reconfigure { config: CONFIG, neighbours });
     }
 
     /// The script's next word.
     fn happen(&mut self, what: u8, octets: &[u8]) {
         let connection = ConnectionId(self.connection);
-        match what % 12 {
+        match what % 15 {
             0 => self.hear(connection, octets.to_vec()),
             kind @ 1..=5 => self.hear(connection, message(kind, octets)),
             6 => self.hear(connection, open(64513, [192, 0, 2, 2])),
@@ -70,19 +70,28 @@ impl Life {
             8 => self.pass(octets.first().copied().unwrap_or(1)),
             9 => self.handle(Event::ConnectionClosed { connection, reason: "reset".into() }),
             10 => self.call(),
-            _ => self.configure(octets.first().copied().unwrap_or(0)),
+            11 => self.handle(Event::ConnectFailed { neighbour: STRANGER.into(), reason: "refused".into() }),
+            12 => self.answer(),
+            13 => self.handle(Event::Ordered { neighbour: STRANGER.into(), order: order(octets) }),
+            _ => self.configure(octets.first_chunk().copied().unwrap_or_default()),
         }
     }
 
     /// The neighbour calls over a new connection.
     fn call(&mut self) {
         self.connection += 1;
-        self.open(STRANGER, ConnectionId(self.connection));
+        self.open(STRANGER, ConnectionId(self.connection), false);
     }
 
-    fn open(&mut self, neighbour: IpAddr, connection: ConnectionId) {
+    /// The neighbour takes a call of ours, whether we have called or not.
+    fn answer(&mut self) {
+        self.connection += 1;
+        self.open(STRANGER, ConnectionId(self.connection), true);
+    }
+
+    fn open(&mut self, neighbour: IpAddr, connection: ConnectionId, outgoing: bool) {
         let (neighbour, local) = (Address::from(neighbour), IpAddr::V4(CONFIG.router_id).into());
-        self.handle(Event::ConnectionOpened { connection, neighbour, outgoing: false, local });
+        self.handle(Event::ConnectionOpened { connection, neighbour, outgoing, local });
     }
 
     fn hear(&mut self, connection: ConnectionId, octets: Vec<u8>) {
@@ -93,9 +102,10 @@ impl Life {
     fn pass(&mut self, seconds: u8) {
         let end = self.now + Duration::from_secs(seconds.into());
         while let Some(deadline) = self.speaker.next_deadline().filter(|deadline| *deadline <= end) {
-            assert!(deadline >= self.now, "a deadline lies in the past after its tick");
-            self.now = deadline;
+            self.now = self.now.max(deadline); // a dial may be due since before a connection ended
             self.handle(Event::Tick);
+            let next = self.speaker.next_deadline();
+            assert!(next.is_none_or(|next| next > self.now), "a deadline lies in the past after its tick");
             self.hear(FRIENDS, message(4, &[]));
         }
         self.now = end;
@@ -133,8 +143,33 @@ fn assert_whole(mut octets: &[u8]) {
     }
 }
 
-fn neighbour(address: IpAddr, asn: u32, settings: u8) -> NeighbourConfig {
+/// What an operator asks for.
+fn order(octets: &[u8]) -> Order {
+    match octets.first().copied().unwrap_or(0) % 5 {
+        0 => Order::AskAgain,
+        1 => Order::TellAgain,
+        2 => Order::Reset,
+        3 => Order::ShutDown(String::from_utf8_lossy(octets).into_owned()),
+        _ => Order::Start,
+    }
+}
+
+/// The lower three bits are a role, if there is one of that number, the next two a limit and what follows from it.
+fn bounds(settings: u8) -> (Option<RoleConfig>, PrefixLimits) {
+    let role =
+        Role::ALL.get(usize::from(settings & 7)).map(|&role| RoleConfig { role, is_strict: settings & 1 << 6 != 0 });
+    let action = match settings >> 3 & 3 {
+        0 => return (role, PrefixLimits::default()),
+        1 => LimitAction::Stop,
+        2 => LimitAction::Warn,
+        _ => LimitAction::Pause(Duration::from_secs(2)),
+    };
+    (role, PrefixLimits { v4: Some(1), v6: Some(0), action })
+}
+
+fn neighbour(address: IpAddr, asn: u32, [settings, more]: [u8; 2]) -> NeighbourConfig {
     let is_set = |bit: u8| settings & 1 << bit != 0;
+    let (role, limits) = bounds(more);
     let add_paths = AddPaths { receive: is_set(0), send: is_set(0) };
     NeighbourConfig {
         address: address.into(),
@@ -144,7 +179,8 @@ fn neighbour(address: IpAddr, asn: u32, settings: u8) -> NeighbourConfig {
         keepalive: None,
         send_hold: None,
         connect_retry: Duration::from_secs(5),
-        passive: true,
+        restart: RESTART_TIME,
+        passive: more & 1 << 5 == 0,
         families: Family::ALL.into(),
         extended_next_hop: is_set(6).then_some(true),
         long_lived: is_set(2).then_some(Duration::from_secs(60)),
@@ -154,10 +190,10 @@ fn neighbour(address: IpAddr, asn: u32, settings: u8) -> NeighbourConfig {
         bfd: None,
         add_paths,
         extended_messages: is_set(4),
-        role: None,
+        role,
         exchange: Exchange { transit: is_set(1), ..Exchange::default() },
         protection: Protection::default(),
-        limits: PrefixLimits::default(),
+        limits,
         shutdown: is_set(5).then(String::new),
     }
 }

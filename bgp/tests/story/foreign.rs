@@ -68,6 +68,16 @@ impl Foreign {
         foreign
     }
 
+    /// Established with our own system in four octets.
+    pub(crate) fn established_inside() -> Self {
+        let mut foreign = Self::connected(64512);
+        foreign.hear(&open(64512, 90, &[2, 6, 65, 4, 0, 0, 0xfc, 0x00]));
+        foreign.hear(&keepalive());
+        assert_eq!(foreign.state(), SessionState::Established);
+        foreign.actions.clear();
+        foreign
+    }
+
     /// Established with AS 64513 in two octets and without any capability.
     pub(crate) fn old_established() -> Self {
         let mut foreign = Self::connected(64513);

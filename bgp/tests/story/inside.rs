@@ -116,12 +116,12 @@ fn an_order_that_cannot_be_is_refused_with_its_reason() {
     world.acquaint_all();
     let speaker = &world.hosts[0].speaker;
 
-    let down = speaker.admits(address(1), Order::AskAgain).unwrap_err();
-    let unknown = speaker.admits(address(7), Order::Reset).unwrap_err();
+    let down = speaker.admits(address(1), &Order::AskAgain).unwrap_err();
+    let unknown = speaker.admits(address(7), &Order::Reset).unwrap_err();
 
     assert!(matches!(down, OrderRefusal::Down(_, state) if state != SessionState::Established), "{down}");
     assert_eq!(unknown.to_string(), "192.0.2.8 is no BGP neighbour of this host");
-    assert_eq!(speaker.admits(address(1), Order::Reset), Ok(()));
+    assert_eq!(speaker.admits(address(1), &Order::Reset), Ok(()));
     order(&mut world, Order::AskAgain);
 }
 

@@ -1,6 +1,6 @@
 //! What many neighbours are told at once is put into octets once, and waits in one place.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use poplin_bgp::{
     Action, Asn, ConnectionId, Event, Exchange, Octets, Speaker, SpeakerConfig,
@@ -109,4 +109,20 @@ fn who_is_told_apart_from_the_others_at_first_hears_all_in_order() {
     assert_eq!(second, third);
     let ends = crate::world::messages(second).into_iter().map(|message| message[message.len() - 5..].to_vec());
     assert_eq!(ends.collect::<Vec<_>>(), [[26, 10, 2, 0, 0], [26, 10, 1, 0, 0]]);
+}
+
+#[test]
+fn equal_attributes_of_many_updates_and_of_many_neighbours_are_one_in_memory() {
+    let mut reflector = Reflector::with_clients(3);
+    for number in 0..2000_u32 {
+        let prefix = format!("10.{}.{}.0/26", number / 250, number % 250);
+        [1, 2]
+            .into_iter()
+            .for_each(|client| drop(reflector.hear(client, &[announcement(&prefix, 10 + (number % 10) as u8)])));
+    }
+
+    let routes: Vec<_> = reflector.speaker.routes().collect();
+    let distinct: BTreeSet<_> = routes.iter().map(|route| Arc::as_ptr(&route.attributes)).collect();
+
+    assert_eq!((routes.len(), distinct.len()), (4000, 10));
 }

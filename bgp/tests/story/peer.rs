@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use poplin_bgp::{
     Action, Address, Asn, BfdConfig, ConnectionId, Event, NeighbourConfig, NeighbourDetail, NeighbourView, Note, Order,
-    SessionState, Speaker, SpeakerConfig,
+    OrderRefusal, SessionState, Speaker, SpeakerConfig,
     bfd::{Cause, Diagnostic, Fall, Path, Settings, State, View},
     wire::{
         AsPath, Attributes, Capability, Community, Dialect, Family, Framer, GracefulRestart, Message, Open, Origin,
@@ -276,6 +276,11 @@ impl Peer {
     /// An operator asks this of its session.
     pub(crate) fn order(&mut self, order: Order) {
         self.handle(Event::Ordered { neighbour: address(1), order });
+    }
+
+    /// Whether an operator may ask this of its session.
+    pub(crate) fn admits(&self, order: &Order) -> Result<(), OrderRefusal> {
+        self.speaker.admits(address(1), order)
     }
 
     /// It says this part of a refresh of its IPv4 routes.

@@ -85,6 +85,35 @@ fn rfc4724_4_2_a_neighbour_that_never_ends_its_table_loses_what_it_does_not_tell
 }
 
 #[test]
+fn rfc4724_3_how_long_either_may_be_away_is_the_operators_to_say() {
+    let mut peer = Peer::new();
+    peer.reconfigure(|neighbour| neighbour.restart = 300 * SECOND);
+    peer.call(Some(kept(600)));
+    peer.tell(&["10.0.1.0/26", "10.0.2.0/26"]);
+    let said = |peer: &Peer| match &peer.heard(peer.connection)[..] {
+        [Message::Open(open), ..] => open.graceful_restart().unwrap().time_secs,
+        other => panic!("no OPEN leads {other:?}"),
+    };
+    assert_eq!(said(&peer), 300);
+
+    peer.lose();
+    peer.pass(299 * SECOND);
+    assert_eq!(peer.removed(), []);
+    peer.call(Some(kept(600)));
+    peer.tell(&["10.0.1.0/26"]);
+    peer.pass(299 * SECOND);
+    assert_eq!(peer.removed(), []);
+    peer.pass(SECOND);
+    assert_eq!(peer.removed(), [net("10.0.2.0/26")]);
+
+    peer.reconfigure(|neighbour| neighbour.restart = 9999 * SECOND);
+    assert_eq!((peer.view().pending, peer.view().state), (vec!["restart time"], SessionState::Established));
+    peer.lose();
+    peer.call(Some(kept(600)));
+    assert_eq!(said(&peer), 4095, "no more fits");
+}
+
+#[test]
 fn rfc4724_4_a_notification_of_either_end_removes_the_routes_at_once() {
     let farewells: [fn(&mut Peer); 4] = [
         |peer| peer.say(Message::Notification(Fault::SHUTDOWN.bare())),

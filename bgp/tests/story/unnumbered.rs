@@ -77,6 +77,7 @@ impl Us {
 
     fn announce(&mut self, connection: ConnectionId, asn: u32, next_hop: impl Into<Hop>, prefix: &str) {
         let attributes = Attributes::new(Origin::Igp, AsPath::through([Asn(asn)]));
+        let attributes = Attributes { local_pref: Some(100), ..attributes }; // needed inside, and passed over outside
         for octets in pack_reach(&attributes, next_hop, [net(prefix)], DIALECT) {
             self.handle(Event::Received { connection, octets });
         }

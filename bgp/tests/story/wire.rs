@@ -57,7 +57,7 @@ fn attributes(external: bool) -> impl Strategy<Value = Attributes> {
     let v4 = || any::<u32>().prop_map(Ipv4Addr::from);
     let aggregator = (asn(), v4()).prop_map(|(asn, address)| Aggregator { asn, address });
     let unknown = (40u8..255, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| Unknown { code, value });
-    let internal = (option::of(any::<u32>()), option::of(v4()), vec(v4(), 0..4))
+    let internal = (any::<u32>().prop_map(Some), option::of(v4()), vec(v4(), 0..4))
         .prop_map(move |internal| if external { (None, None, Vec::new()) } else { internal });
     let said = (option::of(any::<u32>()), any::<bool>(), option::of(aggregator), communities(), option::of(asn()));
     (origin(), path(), said, internal, option::of(unknown)).prop_map(|(origin, path, said, internal, unknown)| {
@@ -290,9 +290,9 @@ proptest! {
 
     #[test]
     fn no_life_makes_a_speaker_fall(
-        settings in any::<u8>(), words in vec((any::<u8>(), vec(any::<u8>(), 0..60)), 0..30),
+        settings in any::<[u8; 2]>(), words in vec((any::<u8>(), vec(any::<u8>(), 0..60)), 0..30),
     ) {
         let words = words.into_iter().map(|(what, octets)| [&[what, u8::try_from(octets.len()).unwrap()][..], &octets].concat());
-        any_life::live(&std::iter::once(vec![settings]).chain(words).collect::<Vec<_>>().concat());
+        any_life::live(&std::iter::once(settings.to_vec()).chain(words).collect::<Vec<_>>().concat());
     }
 }

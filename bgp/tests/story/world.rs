@@ -10,8 +10,8 @@ use std::{
 use ipnet::IpNet;
 use poplin_bgp::{
     Action, Address, Asn, BestChange, CommunityChange, ConnectionId, Event, Exchange, Monitoring, NeighbourConfig,
-    NeighbourView, Note, Order, PrefixLimits, Protection, RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules,
-    SessionState, Speaker, SpeakerConfig, Verdict,
+    NeighbourView, Note, Order, PrefixLimits, Protection, RESTART_TIME, RouteChange, RouteCondition, RouteMap,
+    RouteRule, RouteRules, SessionState, Speaker, SpeakerConfig, Verdict,
     bfd::Settings,
     wire::{AddPaths, AnyCommunity, Family},
 };
@@ -77,6 +77,7 @@ pub(crate) fn neighbour(address: Address, asn: u32) -> NeighbourConfig {
         keepalive: None,
         send_hold: None,
         connect_retry: Duration::from_secs(5),
+        restart: RESTART_TIME,
         passive: false,
         families: Family::ALL.into(),
         long_lived: None,

@@ -19,8 +19,8 @@ use std::{
 };
 
 use poplin_bgp::{
-    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, PrefixLimits, Protection, Speaker, SpeakerConfig,
-    wire::Family,
+    Action, Asn, ConnectionId, Event, Exchange, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, Speaker,
+    SpeakerConfig, wire::Family,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -48,6 +48,7 @@ fn main() -> Result<(), Failure> {
         keepalive: None,
         send_hold: None,
         connect_retry: Duration::from_secs(2),
+        restart: RESTART_TIME,
         passive: std::env::var("PASSIVE").is_ok(),
         families: Family::ALL.into(),
         long_lived: None,

@@ -40,12 +40,15 @@ enum Gobgp {
     Never,
 }
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 8] = [
     Row { what: "receive 100k", prefixes: 100_000, task: hearing(1, true), flaps: 0, gobgp: Gobgp::Once },
     Row { what: "receive 1M", prefixes: 1_000_000, task: hearing(1, true), flaps: 0, gobgp: Gobgp::Never },
     Row { what: "pass 100k to 1", prefixes: 100_000, task: hearing(1, false), flaps: 200, gobgp: Gobgp::Once },
     Row { what: "pass 100k to 10", prefixes: 100_000, task: hearing(10, false), flaps: 100, gobgp: Gobgp::Once },
     Row { what: "pass 100k to 50", prefixes: 100_000, task: hearing(50, false), flaps: 50, gobgp: Gobgp::Never },
+    Row { what: "pass 1M to 1", prefixes: 1_000_000, task: hearing(1, false), flaps: 0, gobgp: Gobgp::Never },
+    Row { what: "pass 1M to 10", prefixes: 1_000_000, task: hearing(10, false), flaps: 0, gobgp: Gobgp::Never },
+    Row { what: "pass 1M to 50", prefixes: 1_000_000, task: hearing(50, false), flaps: 0, gobgp: Gobgp::Never },
 ];
 
 const fn hearing(receivers: u8, only_marks: bool) -> Task {

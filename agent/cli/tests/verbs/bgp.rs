@@ -47,6 +47,21 @@ fn clearing_softly_asks_or_tells_again_and_else_resets() {
 }
 
 #[test]
+fn a_session_is_shut_down_with_words_and_the_answer_says_until_when() {
+    let agent = Agent::start();
+
+    let down = agent.poplin(&["bgp", "shutdown", "tor", "--message", "optics"]);
+    let up = agent.poplin(&["bgp", "start", "tor"]);
+
+    use poplin_proto::v1::order_neighbour_request::Order;
+    let world = agent.world();
+    let orders: Vec<_> = world.orders.iter().map(|one| (one.order(), one.message.as_str())).collect();
+    assert_eq!(orders, [(Order::ShutDown, "optics"), (Order::Start, "")]);
+    let told = "shut down the session with tor (192.0.2.9) until `poplin bgp start tor`, or until the agent restarts\n";
+    assert_eq!((down.out.as_str(), up.out.as_str()), (told, "let the session with tor (192.0.2.9) begin\n"));
+}
+
+#[test]
 fn changes_are_told_a_line_each_and_the_end_of_the_feed_is_no_success() {
     let agent = Agent::start();
     let change =

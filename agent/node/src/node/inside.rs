@@ -52,7 +52,7 @@ impl Node {
     }
 
     /// Whether an order can be carried out now.
-    pub fn admits(&self, neighbour: Address, order: Order) -> Result<(), OrderRefusal> {
+    pub fn admits(&self, neighbour: Address, order: &Order) -> Result<(), OrderRefusal> {
         let speaker = self.speaker.as_ref().ok_or(OrderRefusal::Unknown(neighbour))?;
         speaker.admits(neighbour, order)
     }

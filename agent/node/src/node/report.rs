@@ -95,6 +95,7 @@ impl Node {
             prefixes_sent: view.prefixes_sent,
             limits: view.limits,
             is_shut_down: view.is_shut_down,
+            is_held: view.is_held,
             last_error: view.last_error,
             pending: view.pending,
             bfd: watched(now, view.bfd),

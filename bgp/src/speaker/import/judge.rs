@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use crate::{
     Address, RouteRules,
-    rib::Word,
+    rib::{Said, Word},
     route_map::{Ruling, Subject},
     wire::{Attributes, Community},
 };
@@ -25,6 +25,7 @@ use super::super::export::Terms;
 pub(super) struct Judge<'a> {
     rules: RouteRules,
     terms: &'a Terms,
+    pub(super) said: &'a mut Said,
     known: Vec<Known>,
     /// Where in `known` each word stands, by its place in memory.
     places: BTreeMap<*const Word, usize>,
@@ -44,9 +45,9 @@ struct Known {
 
 impl<'a> Judge<'a> {
     /// For the routes of this neighbour.
-    pub(super) fn new(neighbour: Address, terms: &'a Terms) -> Self {
+    pub(super) fn new(neighbour: Address, terms: &'a Terms, said: &'a mut Said) -> Self {
         let rules = terms.get(&neighbour).map(|exchange| exchange.import.clone()).unwrap_or_default();
-        Self { rules, terms, known: Vec::new(), places: BTreeMap::new(), last: None }
+        Self { rules, terms, said, known: Vec::new(), places: BTreeMap::new(), last: None }
     }
 
     /// The word with what is true of it for this prefix: whether it counts, and as what.
@@ -55,7 +56,7 @@ impl<'a> Judge<'a> {
         let known = &mut self.known[place];
         let subject = Subject { prefix, neighbour: word.source.neighbour, attributes: &known.before };
         let ruling = self.rules.judge(subject).filter(|_| !known.is_loop);
-        known.after(ruling, &self.rules)
+        known.after(ruling, &self.rules, self.said)
     }
 
     fn place(&mut self, word: &Arc<Word>) -> usize {
@@ -66,7 +67,7 @@ impl<'a> Judge<'a> {
         let next = self.known.len();
         let place = *self.places.entry(name).or_insert(next);
         if place == next {
-            self.known.push(Known::new(word, self.terms));
+            self.known.push(Known::new(word, self.terms, self.said));
         }
         self.last = Some((name, place));
         place
@@ -74,28 +75,28 @@ impl<'a> Judge<'a> {
 }
 
 impl Known {
-    fn new(word: &Arc<Word>, terms: &Terms) -> Self {
-        let before = standard(word);
+    fn new(word: &Arc<Word>, terms: &Terms, said: &mut Said) -> Self {
+        let before = standard(word, said);
         let is_loop = !before.clusters.is_empty() && clusters(terms).iter().any(|ours| before.clusters.contains(ours));
         Self { word: Arc::clone(word), before, is_loop, after: Vec::new() }
     }
 
-    fn after(&mut self, ruling: Option<Ruling>, rules: &RouteRules) -> Arc<Word> {
+    fn after(&mut self, ruling: Option<Ruling>, rules: &RouteRules, said: &mut Said) -> Arc<Word> {
         if let Some((_, word)) = self.after.iter().find(|(known, _)| *known == ruling) {
             return Arc::clone(word);
         }
-        let attributes = self.attributes(ruling, rules);
-        let word = Arc::new(Word { attributes, is_admitted: ruling.is_some(), ..Word::clone(&self.word) });
+        let attributes = self.attributes(ruling, rules, said);
+        let word = said.word(Word { attributes, is_admitted: ruling.is_some(), ..Word::clone(&self.word) });
         self.after.push((ruling, Arc::clone(&word)));
         word
     }
 
-    fn attributes(&self, ruling: Option<Ruling>, rules: &RouteRules) -> Arc<Attributes> {
+    fn attributes(&self, ruling: Option<Ruling>, rules: &RouteRules, said: &mut Said) -> Arc<Attributes> {
         let Some(change) = ruling.and_then(|ruling| rules.change(ruling)) else { return Arc::clone(&self.before) };
         let mut attributes = Attributes::clone(&self.before);
         change.apply(&mut attributes, self.before.path.first());
         attributes.stay_long_lived_stale(&self.before);
-        Arc::new(attributes)
+        said.attributes(attributes)
     }
 }
 
@@ -106,7 +107,7 @@ pub(super) fn clusters(terms: &Terms) -> BTreeSet<Ipv4Addr> {
 
 /// What counts whatever the operator says: an external neighbour that is about to leave is the last choice, and what comes from above is for
 /// customers only.
-fn standard(path: &Word) -> Arc<Attributes> {
+fn standard(path: &Word, said: &mut Said) -> Arc<Attributes> {
     let leaves = path.source.external && path.heard.communities.contains(&Community::GRACEFUL_SHUTDOWN);
     let comes_down = path.source.role.is_some_and(|role| role.counterpart().leads_down());
     let is_new = comes_down && path.heard.only_to_customer.is_none();
@@ -120,5 +121,5 @@ fn standard(path: &Word) -> Arc<Attributes> {
     if is_new {
         attributes.only_to_customer = Some(path.source.asn);
     }
-    Arc::new(attributes)
+    said.attributes(attributes)
 }

@@ -8,13 +8,18 @@ use super::{Aggregator, AsPath, Attributes, Collected, Flaw, FlawKind, Update, c
 
 impl Collected {
     /// Joins the attributes with the classic IPv4 fields.
-    pub(in crate::wire) fn into_update(mut self, withdrawn: Vec<Nlri>, announced: Vec<Nlri>) -> (Update, Vec<Flaw>) {
+    pub(in crate::wire) fn into_update(
+        mut self,
+        external: bool,
+        withdrawn: Vec<Nlri>,
+        announced: Vec<Nlri>,
+    ) -> (Update, Vec<Flaw>) {
         let reach = self.reach.take();
         let unreach = self.unreach.take();
         if announced.is_empty() && reach.is_none() {
             return (Update { withdrawn, unreach, ..Update::default() }, self.flaws);
         }
-        self.miss_mandatory(!announced.is_empty());
+        self.miss_mandatory(!announced.is_empty(), external);
         let mut flaws = std::mem::take(&mut self.flaws);
         let survives = flaws.iter().all(|flaw| flaw.kind == FlawKind::Discarded);
         let update = match self.finish(&mut flaws) {
@@ -30,9 +35,10 @@ impl Collected {
         (update, flaws)
     }
 
-    /// RFC 7606 §3 d): routes without a mandatory attribute are withdrawn.
-    fn miss_mandatory(&mut self, classic: bool) {
+    /// RFC 7606 §3 d): routes without a mandatory attribute are withdrawn; among internal neighbours LOCAL_PREF is one of them (RFC 4271 §5.1.5).
+    fn miss_mandatory(&mut self, classic: bool, external: bool) {
         let needed = [code::ORIGIN, code::AS_PATH].into_iter().chain(classic.then_some(code::NEXT_HOP));
+        let needed = needed.chain((!external).then_some(code::LOCAL_PREF));
         let missing = needed.filter(|code| !self.seen.contains(code));
         self.flaws.extend(missing.map(|code| Flaw::withdraw(code, "missing")));
     }

@@ -90,9 +90,18 @@ impl Collected {
     fn take_four_octets(&mut self, raw: Raw<'_>, dialect: Dialect) {
         match raw.code {
             _ if dialect.four_octets => self.flaws.push(Flaw::discard(raw.code, "from a four-octet speaker")),
-            code::AS4_PATH => self.path_of_four = self.or_discard(raw, AsPath::decode(raw.value, true)),
+            code::AS4_PATH => self.take_path_of_four(raw),
             _ => self.aggregator_of_four = self.or_discard(raw, aggregator(raw.value, true)),
         }
+    }
+
+    /// RFC 6793 §3: what it says of confederations is left out, and the rest counts.
+    fn take_path_of_four(&mut self, raw: Raw<'_>) {
+        let Some((path, has_passed)) = self.or_discard(raw, AsPath::decode_of_four(raw.value)) else { return };
+        if has_passed {
+            self.flaws.push(Flaw::discard(raw.code, "segments of a confederation"));
+        }
+        self.path_of_four = Some(path);
     }
 
     /// RFC 4271 §6.3 and §9: a well-known one we must know; an optional one is kept if it is transitive.

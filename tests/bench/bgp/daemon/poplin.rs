@@ -11,8 +11,8 @@ use poplin_agent::alarm::Alarm;
 use poplin_agent::peers::Peers;
 use poplin_bgp::wire::Family;
 use poplin_bgp::{
-    Asn, Event, Exchange, NeighbourConfig, PrefixLimits, PrefixRange, Protection, RouteChange, RouteCondition,
-    RouteMap, RouteRule, RouteRules, Speaker, SpeakerConfig, Verdict,
+    Asn, Event, Exchange, NeighbourConfig, PrefixLimits, PrefixRange, Protection, RESTART_TIME, RouteChange,
+    RouteCondition, RouteMap, RouteRule, RouteRules, Speaker, SpeakerConfig, Verdict,
 };
 use poplin_lab::Process;
 use tokio::sync::mpsc;
@@ -72,6 +72,7 @@ fn neighbour(address: std::net::IpAddr, task: Task) -> NeighbourConfig {
         keepalive: None,
         send_hold: None,
         connect_retry: Duration::from_secs(2),
+        restart: RESTART_TIME,
         passive: true,
         families: Family::ALL.into(),
         extended_next_hop: None,

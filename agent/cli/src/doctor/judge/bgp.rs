@@ -4,7 +4,7 @@ use poplin_proto::v1::SessionStatus;
 
 use crate::doctor::finding::Finding;
 use crate::doctor::reading::{Door, Reading};
-use crate::status::{excesses, is_established, neighbour};
+use crate::status::{excesses, held, is_established, neighbour};
 
 pub(super) fn judge(reading: &Reading) -> Vec<Finding> {
     let Some(told) = reading.told() else { return Vec::new() };
@@ -18,6 +18,7 @@ pub(super) fn judge(reading: &Reading) -> Vec<Finding> {
         }),
     );
     findings.extend(status.sessions.iter().filter_map(unwatched));
+    findings.extend(status.sessions.iter().filter_map(stopped));
     findings.extend(status.static_next_hops.iter().filter(|next_hop| !next_hop.used).map(|next_hop| {
         let message = format!(
             "next hop {} of static route {} is not used: the way there is down",
@@ -58,6 +59,12 @@ fn down(session: &SessionStatus, door: Option<&Door>) -> Option<Finding> {
     Some(Finding::failure("bgp", message, advice))
 }
 
+/// A session that an order ended is down because somebody wants it so; they may have forgotten.
+fn stopped(session: &SessionStatus) -> Option<Finding> {
+    let message = format!("BGP session with {} is down: {}", neighbour(session), session.last_error);
+    held(session).map(|advice| Finding::note("bgp", message, advice))
+}
+
 /// What to do about what the last session ended with.
 fn by_words(error: &str) -> String {
     let error = error.to_lowercase();
@@ -92,6 +99,7 @@ fn unwatched(session: &SessionStatus) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::finding::Weight;
     use crate::doctor::reading::Told;
     use poplin_proto::v1::GetStatusResponse;
 
@@ -112,6 +120,26 @@ mod tests {
     #[test]
     fn a_session_that_is_up_is_well() {
         assert_eq!(told("Established", "old", Door::Silent), [""; 0]);
+    }
+
+    #[test]
+    fn a_session_that_an_order_ended_is_worth_a_note_that_says_what_brings_it_back() {
+        let session = SessionStatus {
+            name: "tor".to_owned(),
+            address: "192.0.2.1".to_owned(),
+            state: "Idle".to_owned(),
+            last_error: "administrative shutdown (6/2): \"optics\"".to_owned(),
+            shut_down: true,
+            held_down: true,
+            ..SessionStatus::default()
+        };
+
+        let note = stopped(&session).unwrap();
+
+        let down = "BGP session with tor (192.0.2.1) is down: administrative shutdown (6/2): \"optics\"";
+        assert_eq!((note.weight, note.message.as_str()), (Weight::Note, down));
+        assert!(note.advice.contains("until poplin bgp start tor, or until the agent restarts"), "{note:?}");
+        assert_eq!(stopped(&SessionStatus { held_down: false, ..session }), None);
     }
 
     #[test]
