@@ -120,7 +120,7 @@ async fn hear(mut listener: DropListener, feed: &Feed, host: &str, head: &mpsc::
 
 /// A drop in the wire's form.
 fn written(host: &str, dropped: &Dropped, account: Account) -> v1::Drop {
-    let Dropped { interface, packet, .. } = dropped;
+    let Dropped { packet, .. } = dropped;
     let (source_port, destination_port, icmp) = match packet.transport {
         Transport::Ports { source, destination, .. } => (source, destination, None),
         Transport::Icmp { kind, code, .. } => (0, 0, Some((kind, code))),
@@ -133,7 +133,7 @@ fn written(host: &str, dropped: &Dropped, account: Account) -> v1::Drop {
         direction: account.direction.to_string(),
         endpoint: account.endpoint.unwrap_or_default(),
         peer_endpoint: account.peer.unwrap_or_default(),
-        interface: interface.as_ref().map(ToString::to_string).unwrap_or_default(),
+        interface: account.interface.as_ref().map(ToString::to_string).unwrap_or_default(),
         source: packet.source.to_string(),
         destination: packet.destination.to_string(),
         protocol: protocol_name(packet.protocol()),
@@ -146,6 +146,7 @@ fn written(host: &str, dropped: &Dropped, account: Account) -> v1::Drop {
         policy,
         rule,
         lost: 0,
+        lane: account.lane.map(|lane| lane.to_string()).unwrap_or_default(),
     }
 }
 

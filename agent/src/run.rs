@@ -407,6 +407,9 @@ impl Agent {
             Call::Account(dropped, answer) => {
                 let _ = answer.send(dropped.iter().map(|one| self.node.account_of(one)).collect());
             }
+            Call::Course(packet, answer) => {
+                let _ = answer.send(self.node.course(&packet));
+            }
             Call::Passages(packet, answer) => {
                 let _ = answer.send(self.node.passages(&packet));
             }

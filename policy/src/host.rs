@@ -1,6 +1,7 @@
 //! What one host adds to the world: its own endpoints' interfaces and its host endpoints, and how it treats what comes to itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -8,6 +9,7 @@ use ipnet::IpNet;
 use crate::label::Labels;
 use crate::model::{AddressSet, Direction, PortProtocol, QualifiedName};
 use crate::nat::Edge;
+use crate::packet::{ICMP, ICMP6, Packet, TCP, Transport, UDP};
 use crate::ruleset::Interface;
 
 /// How the names of all interfaces of ours begin on every host, and nobody else's.
@@ -123,4 +125,74 @@ pub enum WorkloadToHost {
     /// ICMP and ICMPv6 echo requests only, and names where the host serves them.
     #[default]
     Drop,
+}
+
+/// What becomes of a packet that an endpoint sends to its own host, once its egress policy allowed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToHost {
+    /// Everything may be opened.
+    Anything,
+    /// It asks for an echo.
+    Echo,
+    /// It asks for names, which the host serves.
+    Names,
+    /// It goes to a loopback address, which is nobody else's.
+    Loopback,
+    /// Workloads may not open it.
+    Denied,
+}
+
+impl WorkloadToHost {
+    /// Asks about a packet: the plain definition of what is compiled.
+    pub fn verdict(self, serves_names: bool, packet: &Packet) -> ToHost {
+        match packet.destination {
+            IpAddr::V4(address) if address.is_loopback() => return ToHost::Loopback,
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
+        let echo_request = if packet.destination.is_ipv4() { (ICMP, 8) } else { (ICMP6, 128) };
+        match (self, packet.transport) {
+            (WorkloadToHost::Accept, _) => ToHost::Anything,
+            (WorkloadToHost::Drop, Transport::Icmp { protocol, kind, .. }) if (protocol, kind) == echo_request => {
+                ToHost::Echo
+            }
+            (WorkloadToHost::Drop, Transport::Ports { protocol: TCP | UDP, destination: 53, .. })
+                if serves_names && is_link_local(packet.destination) =>
+            {
+                ToHost::Names
+            }
+            (WorkloadToHost::Drop, Transport::Icmp { .. } | Transport::Ports { .. } | Transport::Other(_)) => {
+                ToHost::Denied
+            }
+        }
+    }
+}
+
+/// Whether an address means whoever is at the other end of the link.
+pub fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+impl ToHost {
+    /// Whether it may pass.
+    pub fn is_allowed(self) -> bool {
+        match self {
+            ToHost::Anything | ToHost::Echo | ToHost::Names => true,
+            ToHost::Loopback | ToHost::Denied => false,
+        }
+    }
+}
+
+impl fmt::Display for ToHost {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            ToHost::Anything => "workloadToHost is accept: allowed",
+            ToHost::Echo => "workloads may ask their host for echoes: allowed",
+            ToHost::Names => "workloads may ask their host for names: allowed",
+            ToHost::Loopback => "a loopback address is the host's own: denied",
+            ToHost::Denied => "workloads may not open this to their own host (workloadToHost is drop): denied",
+        })
+    }
 }

@@ -336,3 +336,9 @@ pub fn told(output: &Output) -> String {
 fn text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
 }
+
+impl AsRef<Namespace> for Agent {
+    fn as_ref(&self) -> &Namespace {
+        self.namespace()
+    }
+}

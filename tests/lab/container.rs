@@ -72,3 +72,9 @@ impl Container {
         self.namespace.connect(address, port).is_ok()
     }
 }
+
+impl AsRef<Namespace> for Container {
+    fn as_ref(&self) -> &Namespace {
+        &self.namespace
+    }
+}

@@ -142,6 +142,12 @@ impl Namespace {
     }
 }
 
+impl AsRef<Namespace> for Namespace {
+    fn as_ref(&self) -> &Namespace {
+        self
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         let pids = Command::new("ip").args(["netns", "pids", &self.name]).output();

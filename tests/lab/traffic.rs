@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::{Container, Process, eventually};
+use crate::{Container, Namespace, Process, eventually};
 
 /// Pings at 100 packets a second.
 #[derive(Debug)]
@@ -63,16 +63,21 @@ pub struct Flow {
 impl Flow {
     /// Opens one.
     #[track_caller]
-    pub fn open(from: &Container, to: &Container, address: IpAddr, port: u16) -> Self {
+    pub fn open(from: &impl AsRef<Namespace>, to: &impl AsRef<Namespace>, address: IpAddr, port: u16) -> Self {
         Self::by(from, to, (address, port), port)
     }
 
     /// Opens one by an address and port that lead to this port of the other end.
     #[track_caller]
-    pub fn by(from: &Container, to: &Container, (address, dialled): (IpAddr, u16), port: u16) -> Self {
-        let listener = to.listen(port);
+    pub fn by(
+        from: &impl AsRef<Namespace>,
+        to: &impl AsRef<Namespace>,
+        (address, dialled): (IpAddr, u16),
+        port: u16,
+    ) -> Self {
+        let listener = to.as_ref().listen(port);
         let stream = eventually("a TCP connection comes about", || {
-            from.namespace().connect(address, dialled).map_err(|error| error.to_string())
+            from.as_ref().connect(address, dialled).map_err(|error| error.to_string())
         });
         std::thread::spawn(move || echo(&listener));
         let (echoes, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -120,10 +125,10 @@ pub struct Talk {
 impl Talk {
     /// A TCP connection over which the server talks and the client is silent.
     #[track_caller]
-    pub fn stream(client: &Container, server: &Container, address: IpAddr, port: u16) -> Self {
-        let listener = server.listen(port);
+    pub fn stream(client: &impl AsRef<Namespace>, server: &impl AsRef<Namespace>, address: IpAddr, port: u16) -> Self {
+        let listener = server.as_ref().listen(port);
         let mut stream = eventually("a TCP connection comes about", || {
-            client.namespace().connect(address, port).map_err(|error| error.to_string())
+            client.as_ref().connect(address, port).map_err(|error| error.to_string())
         });
         let talk = Self::default();
         let (heard, stop) = (talk.heard.clone(), talk.is_over.clone());
@@ -138,14 +143,19 @@ impl Talk {
     }
 
     /// Datagrams of one port to one other, each of which comes back.
-    pub fn datagrams(client: &Container, server: &Container, address: IpAddr, port: u16) -> Self {
+    pub fn datagrams(
+        client: &impl AsRef<Namespace>,
+        server: &impl AsRef<Namespace>,
+        address: IpAddr,
+        port: u16,
+    ) -> Self {
         let any = if address.is_ipv4() { "0.0.0.0" } else { "::" };
-        let bound = |of: &Container, port: u16| {
-            let socket = of.namespace().within(|| UdpSocket::bind((any, port))).expect("the port is free");
+        let bound = |of: &Namespace, port: u16| {
+            let socket = of.within(|| UdpSocket::bind((any, port))).expect("the port is free");
             socket.set_read_timeout(Some(10 * PACE)).expect("a timeout can be set");
             socket
         };
-        let (near, far) = (bound(client, 0), bound(server, port));
+        let (near, far) = (bound(client.as_ref(), 0), bound(server.as_ref(), port));
         let talk = Self::default();
         let (heard, stop) = (talk.heard.clone(), talk.is_over.clone());
         std::thread::spawn(move || send_back(&far, &stop));

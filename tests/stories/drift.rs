@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use poplin_lab::{Agent, Container, Fabric, Lab, told, until};
+use poplin_lab::{Agent, Container, Docker, Fabric, IMAGE, Lab, told, until};
 
 /// What a repair may take, from the alteration on.
 const SOON: Duration = Duration::from_secs(1);
@@ -198,10 +198,57 @@ fn a_table_of_others_is_never_touched() {
     host.kill();
     unchanged(&host, "after the agent's death");
     host.start();
+    stop(&mut host);
+    unchanged(&host, "after it was asked to stop");
+    assert!(rules(&host).len() > 10, "its own rules stand on");
+    host.start();
     host.poplin(&["delete", "policy", "db"]);
     unchanged(&host, "after its next life");
     host.poplin(&["detach", "web"]);
     unchanged(&host, "after the last detachment");
+}
+
+#[test]
+fn dockers_own_tables_stay_as_they_are_beside_an_agent_that_knows_nothing_of_docker() {
+    let lab = Lab::new();
+    let mut host = Agent::new(&lab, lab.namespace("h1"), "h1");
+    let mut docker = Docker::new(&lab, &host);
+    docker.start();
+    docker.run(&["run", "--detach", "--name", "www", "--publish", "8080:80", IMAGE, "sleep", "1000"]);
+    let before = tables_of_others(&host);
+    assert!(before.contains("DOCKER"), "{before}");
+    let unchanged = |host: &Agent, when: &str| assert_eq!(tables_of_others(host), before, "{when}");
+
+    host.start();
+    unchanged(&host, "after the start");
+    let (web, _db, _port) = closed_db(&lab, &host);
+    unchanged(&host, "after a policy");
+    host.apply(HOST_FOR_NOBODY);
+    until("the host is closed", || rules(&host).iter().any(|line| line.contains("host-input")));
+    unchanged(&host, "after a host endpoint");
+    stop(&mut host);
+    unchanged(&host, "after it was asked to stop");
+    host.start();
+    host.kill();
+    unchanged(&host, "after its death");
+    host.start();
+    host.poplin(&["delete", "HostEndpoint", "every"]);
+    host.poplin(&["detach", web.name()]);
+    unchanged(&host, "after the last change");
+}
+
+/// Asks the agent to stop, as its service does.
+fn stop(host: &mut Agent) {
+    host.process().signal(rustix::process::Signal::TERM);
+    until("the agent stops", || !host.process().is_running());
+}
+
+/// Every table but ours, without what is counted.
+fn tables_of_others(host: &Agent) -> String {
+    let nft = |arguments: &[&str]| host.namespace().run("nft", arguments);
+    let tables = nft(&["list", "tables"]);
+    let others = tables.lines().filter(|line| *line != "table inet poplin");
+    others.map(|table| nft(&["-a", "-s", "list", table])).collect()
 }
 
 /// Does something by hand and waits for the agent to put it right. The time is that of the deed and the look together.
@@ -233,6 +280,13 @@ table inet others {
         ip saddr @friends counter accept
     }
 }";
+
+const HOST_FOR_NOBODY: &str = "
+apiVersion: poplin.dev/v1
+kind: HostEndpoint
+metadata: {name: every, labels: {role: every}}
+spec: {host: h1, interface: '*'}
+";
 
 const DB_FOR_NOBODY: &str = "
 apiVersion: poplin.dev/v1

@@ -17,6 +17,8 @@ mod etcd_days;
 mod etcd_members;
 mod flows;
 mod host_endpoints;
+mod host_explained;
+mod host_flows;
 mod outgoing;
 mod published;
 mod services;

@@ -114,7 +114,7 @@ fn the_way_through_the_rules_can_be_read() {
     let far = host.try_poplin(&["explain", "192.0.2.1", "192.0.2.2", "tcp/22", "--compiled"]);
 
     let text = told(&open);
-    assert!(text.contains("on this host:") && text.contains("(finds what holds for protocol and port)"), "{text}");
+    assert!(text.contains("on this host:") && text.contains("vmap @ingress-verdicts"), "{text}");
     assert!(text.contains("(carries out what was settled and counted)"), "{text}");
-    assert!(told(&far).contains("neither end is on this host"), "{}", told(&far));
+    assert!(told(&far).contains("the packet meets no rules on this host"), "{}", told(&far));
 }

@@ -1,7 +1,8 @@
 //! One host with a few containers and everybody else behind its uplink, and sockets into all of them.
 //!
 //! ```text
-//! c1, c2, … ── pop-e1, pop-e2, … ─ host ─ eth0 ── outside (remote endpoints, the rest of the world)
+//! c1, c2, … ── pop-e1, pop-e2, … ─ host ┬ eth0 ── outside (remote endpoints, the rest of the world)
+//!                                        └ eth1 ── outside (what always passes)
 //! ```
 //! Nobody but the host owns an address: what arrives is seen by packet sockets (packet(7)) and answered by no kernel. One
 //! thread on one processor sends everything. There the kernel handles packets in the order they were sent, so once a
@@ -35,6 +36,10 @@ pub(crate) type Place = u8;
 
 /// The outside.
 pub(crate) const OUTSIDE: Place = 0;
+
+/// The host's interface at which nobody is asked, for the packet that always passes, and where that goes.
+pub(crate) const UNASKED: &str = "eth1";
+const LAST: &str = "203.0.113.2";
 
 const HOST_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
@@ -72,6 +77,9 @@ impl Fabric {
 
         let (host, outside) = (lab.namespace("host"), lab.namespace("outside"));
         outside.join("tohost", &["172.31.0.1/24", "fd31::1/64"], &host, "eth0", &["172.31.0.2/24", "fd31::2/64"]);
+        outside.join("tolast", &["172.31.9.1/24"], &host, UNASKED, &["172.31.9.2/24"]);
+        outside.run("ip", &["route", "add", LAST, "via", "172.31.9.2"]);
+        host.run("ip", &["route", "add", LAST, "via", "172.31.9.1"]);
         for route in [["-4", "172.31.0.2"], ["-6", "fd31::2"]] {
             outside.run("ip", &[route[0], "route", "add", "default", "via", route[1]]);
         }
@@ -80,7 +88,8 @@ impl Fabric {
             host.run("ping", &["-c1", "-W2", "-n", route[1]]);
         }
         let (mut hands, conntrack) = host.within(|| {
-            for family in ["ipv4/conf/all/rp_filter", "ipv4/conf/eth0/rp_filter", "ipv4/conf/all/send_redirects"] {
+            let filters = ["all/rp_filter", "eth0/rp_filter", "eth1/rp_filter", "all/send_redirects"];
+            for family in filters.map(|filter| format!("ipv4/conf/{filter}")) {
                 fs::write(format!("/proc/sys/net/{family}"), "0").unwrap();
             }
             (Hands::open().unwrap(), netlink_sys::Socket::new(NETLINK_NETFILTER).unwrap())
@@ -156,7 +165,7 @@ impl Fabric {
     /// Everything that arrived since the last time, and where. Whatever was sent and is not here was dropped.
     pub(crate) fn arrivals(&mut self) -> Vec<(u32, Place)> {
         let address = |text: &str| text.parse().unwrap();
-        let passing = Packet::udp(address("203.0.113.1"), address("203.0.113.2"), (9, 9));
+        let passing = Packet::udp(address("203.0.113.1"), address(LAST), (9, 9));
         let last = self.send(OUTSIDE, &passing, Standing::First, 0);
         let mut arrived = Vec::new();
         let deadline = Instant::now() + PATIENCE;

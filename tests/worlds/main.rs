@@ -27,16 +27,17 @@ use poplin_lab::Lab;
 use poplin_node::kernel::Step;
 use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
-use poplin_policy::host::{Host, WorkloadToHost};
+use poplin_policy::gate::{GateRuling, Lane, host_verdict};
+use poplin_policy::host::{Doorway, Failsafe, Host, WorkloadToHost};
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::Ruleset;
+use poplin_policy::ruleset::{Interface, Ruleset};
 use poplin_policy::verdict::{By, verdict};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use fabric::{Fabric, OUTSIDE, Place, route_to};
+use fabric::{Fabric, OUTSIDE, Place, UNASKED, route_to};
 use fleet::{host, interface_of};
 use packets::packet;
 use strategy::{ENDPOINTS, endpoint_address, world};
@@ -44,6 +45,11 @@ use wire::{Standing, answer_to, answers, begins_a_flow};
 
 /// Each takes 20 to 50 ms in a debug build.
 const WORLDS: u64 = 500;
+
+/// The host endpoints of a world that this host has: of its uplink, and of every other interface. Without the first, the second
+/// stands for the uplink.
+const AT_UPLINK: &str = "wan";
+const ELSEWHERE: &str = "any";
 
 /// Packets after each step of a world's way.
 const PACKETS: usize = 12;
@@ -66,7 +72,8 @@ fn the_kernel_passes_what_the_verdict_allows_and_nothing_else() {
     let tally = &trial.tally;
     println!("{tally:?} in {:?}", began.elapsed());
     if worlds >= 20 {
-        assert!(tally.passed > worlds && tally.dropped > worlds, "packets must tell something: {tally:?}");
+        let stories = [tally.passed, tally.dropped, tally.stopped_at_uplink];
+        assert!(stories.iter().all(|count| *count > worlds), "packets must tell something: {tally:?}");
     }
 }
 
@@ -135,8 +142,48 @@ impl Stage {
     fn compiled(&self) -> Ruleset {
         let here = self.world.endpoints.keys().filter(|name| self.here.contains(*name));
         let interfaces = here.map(|name| (name.clone(), interface_of(name))).collect();
-        let host: Host = host(interfaces, WorkloadToHost::Drop);
-        compile(&self.world, &host)
+        let uplink = self.world.host_endpoints.contains_key(AT_UPLINK).then_some((AT_UPLINK, "eth0"));
+        // Governed by nobody, since the world does not know it.
+        let named = uplink.into_iter().chain([("unasked", UNASKED)]);
+        let named = named.map(|(name, interface)| (name, Doorway::Named(Interface::new(interface).unwrap())));
+        let every = self.world.host_endpoints.contains_key(ELSEWHERE).then_some((ELSEWHERE, Doorway::Every));
+        let host_endpoints = named.chain(every).map(|(name, doorway)| (name.to_owned(), doorway)).collect();
+        compile(&self.world, &Host { host_endpoints, ..host(interfaces, WorkloadToHost::Drop) })
+    }
+
+    /// What the host endpoint of the uplink says in a lane; nothing if there is none.
+    fn at_uplink(&self, lane: Lane, packet: &Packet) -> Option<GateRuling> {
+        let says = |name| host_verdict(&self.world, &Failsafe::default(), name, lane, packet);
+        says(AT_UPLINK).or_else(|| says(ELSEWHERE))
+    }
+
+    fn passes_uplink(&self, lane: Lane, packet: &Packet) -> bool {
+        self.at_uplink(lane, packet).is_none_or(|ruling| ruling.allowed)
+    }
+
+    /// Whether what comes by the uplink is let through untracked, so that no lane but this asks about it.
+    fn goes_untracked(&self, packet: &Packet) -> bool {
+        let comes_by_uplink = self.place_of(packet.source) == OUTSIDE;
+        let ruling = self.at_uplink(Lane::UntrackedIn, packet).filter(|_| comes_by_uplink);
+        ruling.is_some_and(|ruling| ruling.is_untracked)
+    }
+
+    /// Whether the host endpoint of the uplink lets a packet pass that begins a flow.
+    fn passes_gates(&self, packet: &Packet) -> bool {
+        let comes = self.place_of(packet.source) == OUTSIDE;
+        let goes = self.place_of(packet.destination) == OUTSIDE;
+        let passes = |lane| self.passes_uplink(lane, packet);
+        let comes_in = !comes || passes(Lane::UntrackedIn);
+        let is_tracked = || !self.goes_untracked(packet);
+        let goes_on =
+            || (!comes || passes(Lane::PreDnat) && passes(Lane::ForwardIn)) && (!goes || passes(Lane::ForwardOut));
+        comes_in && (!is_tracked() || goes_on())
+    }
+
+    /// Whether an answer is known as such: before tracking, each packet is asked by itself.
+    fn is_known(&self, answer: &Packet) -> bool {
+        let comes = self.place_of(answer.source) == OUTSIDE;
+        !comes || self.passes_uplink(Lane::UntrackedIn, answer) && !self.goes_untracked(answer)
     }
 
     /// Where the owner of an address is.
@@ -158,6 +205,9 @@ impl Stage {
         if self.sender_of(probe) != source {
             return false;
         }
+        if !self.passes_gates(packet) {
+            return false;
+        }
         if source == OUTSIDE && destination == OUTSIDE {
             return true;
         }
@@ -165,7 +215,9 @@ impl Stage {
         let says_yes = |place, ruling: Option<poplin_policy::verdict::Ruling>| {
             place == OUTSIDE || ruling.is_none_or(|ruling| ruling.allowed)
         };
-        begins_a_flow(packet) && says_yes(source, decision.egress) && says_yes(destination, decision.ingress)
+        (begins_a_flow(packet) || self.goes_untracked(packet))
+            && says_yes(source, decision.egress)
+            && says_yes(destination, decision.ingress)
     }
 
     /// What one endpoint says to itself never leaves it.
@@ -192,6 +244,8 @@ struct Tally {
     passed: u64,
     dropped: u64,
     spoofed: u64,
+    stopped_at_uplink: u64,
+    untracked: u64,
     answered: u64,
     changes: usize,
 }
@@ -273,8 +327,11 @@ impl Trial {
                 Some(_) => self.tally.passed += 1,
                 None => self.tally.dropped += 1,
             }
+            self.tally.stopped_at_uplink += u64::from(!stage.passes_gates(&probe.packet));
+            self.tally.untracked += u64::from(stage.goes_untracked(&probe.packet));
             self.tally.spoofed += u64::from(stage.sender_of(probe) != stage.place_of(probe.packet.source));
-            open.extend((seen.is_some() && begins_a_flow(&probe.packet)).then_some((probe, flow)));
+            let is_tracked = begins_a_flow(&probe.packet) && !stage.goes_untracked(&probe.packet);
+            open.extend((seen.is_some() && is_tracked).then_some((probe, flow)));
         }
         mistakes.extend(self.unanswered(stage, open));
         mistakes
@@ -284,7 +341,8 @@ impl Trial {
     fn unanswered(&mut self, stage: &Stage, open: Vec<(&Probe, u16)>) -> Vec<Mistake> {
         let mut sent = BTreeMap::new();
         for (probe, flow) in open {
-            let Some(answer) = answer_to(&probe.packet) else { continue };
+            let answer = answer_to(&probe.packet).filter(|answer| stage.is_known(answer));
+            let Some(answer) = answer else { continue };
             let number = self.fabric.send(stage.place_of(answer.source), &answer, Standing::Answer, flow);
             sent.insert(number, (probe, stage.place_of(answer.destination)));
         }

@@ -65,14 +65,18 @@ pub(crate) fn written(drop: &Drop, form: Form) -> Result<String, Problem> {
 
 /// When, who to whom, what, which side dropped it, and why.
 fn line(drop: &Drop) -> String {
+    // A host endpoint is no end of what it forwards; it is named with its lane.
+    let nobody = String::new();
+    let near = if drop.lane.is_empty() { &drop.endpoint } else { &nobody };
     let (from, to) = match drop.direction.as_str() {
-        "ingress" => (&drop.peer_endpoint, &drop.endpoint),
-        _ => (&drop.endpoint, &drop.peer_endpoint),
+        "ingress" => (&drop.peer_endpoint, near),
+        _ => (near, &drop.peer_endpoint),
     };
     let (from, to) = (end(from, &drop.source), end(to, &drop.destination));
     let whose = if drop.endpoint.is_empty() { &drop.interface } else { &drop.endpoint };
-    let Drop { direction, reason, .. } = drop;
-    format!("{}  {from} -> {to}  {}  {direction} of {whose}: {reason}\n", rfc3339(drop.time), traffic(drop))
+    let at = if drop.lane.is_empty() { &drop.direction } else { &drop.lane };
+    let reason = &drop.reason;
+    format!("{}  {from} -> {to}  {}  {at} of {whose}: {reason}\n", rfc3339(drop.time), traffic(drop))
 }
 
 fn end(name: &str, address: &str) -> String {

@@ -136,6 +136,9 @@ impl Explain {
         for trace in &answer.directions {
             text.push_str(&direction(trace));
         }
+        for note in &answer.notes {
+            let _ = writeln!(text, "  note: {note}");
+        }
         if self.compiled {
             text.push_str(&chains(&answer.chains));
         }
@@ -146,7 +149,7 @@ impl Explain {
 /// The way through this host's table, chain by chain.
 fn chains(chains: &[CompiledChain]) -> String {
     if chains.is_empty() {
-        return "neither end is on this host, so the packet meets no rules here\n".to_owned();
+        return "the packet meets no rules on this host\n".to_owned();
     }
     let mut text = "on this host:\n".to_owned();
     for chain in chains {
@@ -176,7 +179,8 @@ fn word(allowed: bool) -> &'static str {
 /// The deciding sentence first, then the rules that were looked at before it, in order.
 fn direction(trace: &DirectionTrace) -> String {
     let reason = if trace.reason.is_empty() { word(trace.allowed) } else { &trace.reason };
-    let mut text = format!("  {} of {}: {reason}\n", trace.direction, trace.endpoint);
+    let by = if trace.interface.is_empty() { String::new() } else { format!(" by {}", trace.interface) };
+    let mut text = format!("  {} of {}{by}: {reason}\n", trace.direction, trace.endpoint);
     for skipped in &trace.skipped {
         let _ = writeln!(text, "    skipped {}: {}", place(skipped), skipped.reason);
     }

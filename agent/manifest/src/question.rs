@@ -19,17 +19,22 @@ const ANY_SOURCE_PORT: u16 = 49152;
 
 /// Tells the whole story of the packet that is asked about.
 pub fn answer(world: &World, request: &ExplainRequest) -> Result<ExplainResponse, Failure> {
-    let packet = packet(world, request)?;
-    let explanation = explain(world, &packet);
+    Ok(story(world, &packet(world, request)?))
+}
+
+/// Tells the whole story of a packet.
+pub fn story(world: &World, packet: &Packet) -> ExplainResponse {
+    let explanation = explain(world, packet);
     let directions = [("egress", &explanation.egress), ("ingress", &explanation.ingress)];
     let traces = directions.into_iter().filter_map(|(direction, account)| Some(trace(direction, account.as_ref()?)));
-    Ok(ExplainResponse {
+    ExplainResponse {
         allowed: explanation.allowed,
         directions: traces.collect(),
         source_address: packet.source.to_string(),
         destination_address: packet.destination.to_string(),
         chains: Vec::new(),
-    })
+        notes: Vec::new(),
+    }
 }
 
 /// One packet of the traffic asked about.
@@ -141,6 +146,7 @@ fn trace(direction: &str, account: &Account) -> DirectionTrace {
         policy,
         rule,
         skipped: account.steps.iter().map(skipped).collect(),
+        interface: String::new(),
     }
 }
 

@@ -1,15 +1,17 @@
 //! What the loaded rules say of a packet they dropped.
 //!
-//! In: where the kernel dropped it, by which chain, on which interface, and its ends. Out: whose packet it was and who decided, for
+//! In: where the kernel dropped it, by which chain, between which interfaces, and its ends. Out: whose packet it was and who decided, for
 //! people. The chain stands for one rule, so what is told is what the kernel did and not what would be done now.
 
+mod gate;
+
+use poplin_policy::gate::Lane;
 use poplin_policy::model::Direction;
 use poplin_policy::packet::Packet;
 use poplin_policy::place::Place;
-use poplin_policy::ruleset::{Interface, Name};
+use poplin_policy::ruleset::{HookPoint, Interface, Name};
 use poplin_policy::verdict::By;
 
-use crate::kernel::INTERFACE_PREFIX;
 use crate::policing::Policing;
 
 /// A packet the kernel dropped by a rule of ours.
@@ -19,8 +21,12 @@ pub struct Dropped {
     pub place: Place,
     /// The chain that stands for the rule, where a policy had its say.
     pub chain: Option<Name>,
-    /// The link of the endpoint whose side dropped it; absent if it is gone since.
-    pub interface: Option<Interface>,
+    /// Where on the kernel's path; absent if the kernel does not say.
+    pub hook: Option<HookPoint>,
+    /// The interface it came in by; absent for what the host itself sends, and if it is gone since.
+    pub interface_in: Option<Interface>,
+    /// The interface it was to leave by; absent for what the host itself receives, before routing, and if it is gone since.
+    pub interface_out: Option<Interface>,
     /// Its ends, as far as they were copied.
     pub packet: Packet,
 }
@@ -30,8 +36,12 @@ pub struct Dropped {
 pub struct Account {
     /// The end that dropped it: the source's or the destination's.
     pub direction: Direction,
-    /// The endpoint at that end, if it is known.
+    /// The endpoint at that end, or the host endpoint that dropped it, if it is known.
     pub endpoint: Option<String>,
+    /// The lane, where a host endpoint dropped it.
+    pub lane: Option<Lane>,
+    /// The endpoint's link, or the host endpoint's interface; absent if it is gone since.
+    pub interface: Option<Interface>,
     /// The endpoint at the other end, if it is one of the fabric's.
     pub peer: Option<String>,
     /// Why, in a sentence.
@@ -40,27 +50,39 @@ pub struct Account {
     pub by: Option<By>,
 }
 
+impl Dropped {
+    /// The interface of the end that dropped it. What the host itself sends or receives has one alone.
+    fn interface(&self) -> Option<&Interface> {
+        match self.place.direction() {
+            Direction::Egress => self.interface_in.as_ref().or(self.interface_out.as_ref()),
+            Direction::Ingress => self.interface_out.as_ref().or(self.interface_in.as_ref()),
+        }
+    }
+}
+
 impl Policing {
     /// Tells whose packet it was and who decided.
     pub fn account_of(&self, dropped: &Dropped) -> Account {
-        let Dropped { place, chain, interface, packet } = dropped;
+        let Dropped { place, chain, packet, .. } = dropped;
         let direction = place.direction();
         let (near, far) = match direction {
             Direction::Egress => (packet.source, packet.destination),
             Direction::Ingress => (packet.destination, packet.source),
         };
         let name_of = |address| self.endpoint_at(address).map(str::to_owned);
+        let by = chain.as_ref().and_then(|chain| self.says(chain));
+        let peer = name_of(far);
+        if let Some(lane) = self.lane_of(dropped) {
+            let interface = gate::interface(lane, dropped).cloned();
+            let endpoint = self.host_endpoint_at(interface.as_ref()).map(str::to_owned);
+            let reason = gate::reason(*place, by.as_ref());
+            return Account { direction, endpoint, lane: Some(lane), interface, peer, reason, by };
+        }
+        let interface = dropped.interface().cloned();
         let at_link = interface.as_ref().and_then(|interface| self.endpoint_on(interface)).map(str::to_owned);
         let endpoint = at_link.or_else(|| name_of(near));
-        let by = chain.as_ref().and_then(|chain| self.says(chain));
-        let hosts_own = interface.as_ref().filter(|interface| !interface.as_str().starts_with(INTERFACE_PREFIX));
-        let reason = match (place, hosts_own) {
-            (Place::NoPolicy(_), Some(interface)) => {
-                format!("no policy lets it pass at the host endpoint of {interface}")
-            }
-            _ => reason(*place, endpoint.as_deref(), packet, by.as_ref()),
-        };
-        Account { direction, peer: name_of(far), endpoint, reason, by }
+        let reason = reason(*place, endpoint.as_deref(), packet, by.as_ref());
+        Account { direction, endpoint, lane: None, interface, peer, reason, by }
     }
 
     /// What a chain or counter stands for, or a log.

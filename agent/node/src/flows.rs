@@ -4,15 +4,21 @@
 //! flow passes before any policy is asked, so a rule that comes later does not reach it; whoever is denied now would talk on for days.
 //! A flow ends if the rules that let it begin would not any more: the compiled rules themselves are asked, the old and the new, with its
 //! first packet. Knows nothing of how flows are read and ended.
+//!
+//! At a host's own interfaces less is certain, and a doubt ends nothing: a flow ends if it is denied by each of the ways that lead to its
+//! ends, or, where no route is known, by every interface; if the rules that let it pass are known; and if the kernel saw it begin, for of a
+//! flow that was picked up in mid-stream nobody knows who opened it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod judge;
+
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
-use poplin_policy::packet::{Packet, TCP, Transport, UDP};
-use poplin_policy::ruleset::Interface;
-use poplin_policy::walk::Book;
+use poplin_policy::packet::{Packet, TCP, Transport};
 
-use crate::policing::{Moment, Policing, Rules};
+use self::judge::Judge;
+use crate::course::Doors;
+use crate::policing::{Moment, Policing};
 
 /// One entry of the kernel's table of flows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub struct Flow {
     pub answered: Packet,
     /// Another flow announced it, and it passes with that one.
     pub is_related: bool,
+    /// The kernel came to know it in the middle of a TCP stream, so `opened` may be an answer.
+    pub is_picked_up: bool,
     /// By what the kernel finds it again.
     pub handle: FlowHandle,
 }
@@ -43,11 +51,21 @@ impl Flow {
         Packet { source: self.opened.source, destination: self.answered.source, transport }
     }
 
-    /// Whether the other end can open it anew with its next packet. TCP from the middle of a stream is dropped, an answer to a
-    /// ping opens nothing.
-    fn can_return(&self) -> bool {
-        matches!(self.opened.transport, Transport::Ports { protocol, .. } if protocol != TCP)
+    /// Whether the other end can open it anew with its next packet. TCP from the middle of a stream is dropped by workloads' rules, but not by
+    /// those of a host's own interfaces; an answer to a ping opens nothing.
+    fn can_return(&self, host: &BTreeSet<IpAddr>) -> bool {
+        let is_of_host = || [self.opened.source, self.answered.source].iter().any(|end| host.contains(end));
+        matches!(self.opened.transport, Transport::Ports { protocol, .. } if protocol != TCP || is_of_host())
     }
+}
+
+/// What is known of the host while flows are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground<'g> {
+    /// Every address of it.
+    pub host: &'g BTreeSet<IpAddr>,
+    /// Its own interfaces.
+    pub doors: Doors<'g>,
 }
 
 /// What the head remembers of flows: not the flows, but the rules they passed.
@@ -98,13 +116,16 @@ impl Flows {
 
     /// The addresses whose flows should be read, if it is time to: when rules that may deny more are in force, and none are under way.
     ///
-    /// Where ports of the host are published that need no connection, the host's own flows are looked at as well: some may go on to the host.
+    /// The host's own flows are looked at as well where it has host endpoints, or had when they were last judged; and where ports of it are
+    /// published that need no connection: some may go on to the host.
     pub fn wanted(&mut self, policing: &mut Policing, host: &BTreeSet<IpAddr>) -> Option<BTreeSet<IpAddr>> {
         if self.reading.is_some() || !self.is_due || !policing.is_settled() {
             return None;
         }
         let before = self.passed.iter().flat_map(Moment::addresses);
-        let leading = host.iter().filter(|_| policing.leads_datagrams());
+        let had_gates = self.passed.as_ref().is_some_and(|moment| policing.then(moment).has_gates());
+        let concerns_host = policing.leads_datagrams() || policing.now().has_gates() || had_gates;
+        let leading = host.iter().filter(|_| concerns_host);
         let addresses: BTreeSet<IpAddr> = before.chain(policing.addresses()).chain(leading.copied()).collect();
         if addresses.is_empty() {
             self.keep(policing);
@@ -116,17 +137,19 @@ impl Flows {
     }
 
     /// Some flows were read: those of them that end.
-    pub fn read(&mut self, flows: Vec<Flow>, host: &BTreeSet<IpAddr>, policing: &Policing) -> Vec<Flow> {
+    pub fn read(&mut self, flows: Vec<Flow>, ground: Ground<'_>, policing: &Policing) -> Vec<Flow> {
         if !policing.is_settled() {
             self.miss(); // rules are under way; whom they deny is judged once they are in force
             return Vec::new();
         }
         let Some(reading) = &mut self.reading else { return Vec::new() };
         let before = self.passed.as_ref().map(|moment| policing.then(moment));
-        let mut judge = Judge::new(before, policing.now(), host);
-        let ends = |flow: &Flow| self.ended.contains(&flow.opened) || judge.ends(flow) || judge.is_left_behind(flow);
+        let mut judge = Judge::new(before, policing.now(), ground);
+        let has_returned =
+            |flow: &Flow| (flow.is_picked_up || flow.opened.protocol() != TCP) && self.ended.contains(&flow.opened);
+        let ends = |flow: &Flow| has_returned(flow) || judge.ends(flow) || judge.is_left_behind(flow);
         let ending: Vec<Flow> = flows.into_iter().filter(ends).collect();
-        let returning = ending.iter().filter(|flow| flow.can_return());
+        let returning = ending.iter().filter(|flow| flow.can_return(ground.host));
         reading.ended.extend(returning.map(|flow| flow.answered));
         ending
     }
@@ -153,97 +176,5 @@ impl Flows {
         if let Some(moment) = former {
             policing.forget_moment(&moment);
         }
-    }
-}
-
-fn without_source_port(packet: Packet) -> Packet {
-    match packet.transport {
-        Transport::Ports { protocol, destination, .. } => {
-            Packet { transport: Transport::Ports { protocol, source: 0, destination }, ..packet }
-        }
-        Transport::Icmp { .. } | Transport::Other(_) => packet,
-    }
-}
-
-/// Compares two sets of rules, flow by flow.
-struct Judge<'h, B, N> {
-    before: Option<Rules<'h, B>>,
-    now: Rules<'h, N>,
-    host: &'h BTreeSet<IpAddr>,
-    looks_at_source_ports: bool,
-    /// What was judged already: most flows are of few kinds.
-    known: HashMap<Packet, bool>,
-    /// Of what began untranslated, whether it would be translated now.
-    translated: HashMap<Packet, bool>,
-}
-
-impl<'h, B: Book, N: Book> Judge<'h, B, N> {
-    fn new(before: Option<Rules<'h, B>>, now: Rules<'h, N>, host: &'h BTreeSet<IpAddr>) -> Self {
-        let looked = before.as_ref().is_some_and(|before| before.looks_at_source_ports);
-        let looks_at_source_ports = looked || now.looks_at_source_ports;
-        Self { before, now, host, looks_at_source_ports, known: HashMap::new(), translated: HashMap::new() }
-    }
-
-    fn ends(&mut self, flow: &Flow) -> bool {
-        let packet = self.kind_of(flow.judged());
-        // What the host itself opens passes by the place it comes from, whatever the rules say.
-        if flow.is_related || self.host.contains(&packet.source) || self.is_with_itself(&packet) {
-            return false;
-        }
-        if let Some(ends) = self.known.get(&packet) {
-            return *ends;
-        }
-        let ends = self.is_denied_now(&packet) && self.was_admitted(&packet);
-        self.known.insert(packet, ends);
-        ends
-    }
-
-    /// What needs no connection goes on as it began, as long as it comes: to the host itself, though its port was published since, or out of
-    /// the fabric under a source that its pool would translate now, and no answer finds it. Connections are left to who has them.
-    fn is_left_behind(&mut self, flow: &Flow) -> bool {
-        let Packet { source, destination, .. } = flow.opened;
-        let is_to_host = self.host.contains(&destination);
-        let misses_its_port = flow.opened.protocol() == UDP && flow.answered.source == destination && is_to_host;
-        let keeps_its_source = flow.answered.destination == source && self.now.link_of(source).is_some() && !is_to_host;
-        if flow.opened.protocol() == TCP || !misses_its_port && !keeps_its_source {
-            return false;
-        }
-        let (packet, now) = (without_source_port(flow.opened), &self.now);
-        *self.translated.entry(packet).or_insert_with(|| match misses_its_port {
-            true => now.leads_elsewhere(&packet),
-            false => now.leaves_translated(&packet),
-        })
-    }
-
-    /// An endpoint that reaches itself by a translated address is asked nothing.
-    fn is_with_itself(&self, packet: &Packet) -> bool {
-        let (source, destination) = (self.now.link_of(packet.source), self.now.link_of(packet.destination));
-        source.is_some() && source == destination
-    }
-
-    /// All flows that differ in what no rule looks at are of one kind.
-    fn kind_of(&self, packet: Packet) -> Packet {
-        if self.looks_at_source_ports { packet } else { without_source_port(packet) }
-    }
-
-    /// An end that has left is denied: what comes to its address next must not inherit its flows.
-    fn is_denied_now(&self, packet: &Packet) -> bool {
-        let has_left = |address| self.now.link_of(address).is_none() && self.before_link_of(address).is_some();
-        has_left(packet.source)
-            || has_left(packet.destination)
-            || self.now.admits(packet, self.host.contains(&packet.destination)) == Some(false)
-    }
-
-    /// Flows from before all that is known, and of an address that is somebody else's now, were let in by somebody.
-    fn was_admitted(&self, packet: &Packet) -> bool {
-        let is_to_host = self.host.contains(&packet.destination);
-        let is_newer = |address| self.now.link_of(address) != self.before_link_of(address);
-        is_newer(packet.source)
-            || is_newer(packet.destination)
-            || self.before.as_ref().is_none_or(|before| before.admits(packet, is_to_host) != Some(false))
-    }
-
-    fn before_link_of(&self, address: IpAddr) -> Option<&Interface> {
-        self.before.as_ref()?.link_of(address)
     }
 }

@@ -13,6 +13,7 @@ pub mod event;
 
 pub mod audit;
 mod cooling;
+pub mod course;
 pub mod debt;
 pub mod discovery;
 pub mod drops;

@@ -7,23 +7,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poplin_policy::compile::{Compiler, Counted, Form, HOST_ENDPOINTS, Mark, Past};
+use poplin_policy::compile::{Compiler, Counted, Form, Mark, Past};
 use poplin_policy::delta::{Change, between};
-use poplin_policy::host::{HostEndpoint, Settings};
+use poplin_policy::host::{Doorway, HostEndpoint, Settings};
 use poplin_policy::model::PortProtocol;
 use poplin_policy::model::QualifiedName;
 use poplin_policy::nat::Publication;
-use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Interface, Name, Rule, Ruleset};
+use poplin_policy::ruleset::{Interface, Name, Rule, Ruleset};
 use poplin_policy::verdict::RuleName;
-use poplin_policy::walk::{Book, ConntrackState, Outcome, SYN, Transit, destination_nat, journey, source_nat};
 
+use crate::course::Course;
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
 use crate::name::{EndpointName, HostName, PoolName};
 use crate::object::{Endpoint, Fabric, Object, ObjectKey, Service};
 use crate::outlook;
 use crate::quarantine::{self, stand_in_name};
+
+mod rules;
+
+pub use rules::Rules;
 
 /// The rules of this host: wanted and loaded.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Policing {
     /// Whose rules these are.
     host: HostName,
     compiler: Compiler,
+    /// Host endpoints of this host, and where each stands.
+    doorways: BTreeMap<String, Doorway>,
     /// What the compiler has not been told of yet.
     news: News,
     /// Who is attached here, as the compiler knows it.
@@ -94,6 +99,7 @@ impl Policing {
             host,
             compiler: Compiler::new(settings(&Fabric::default(), true)),
             serves_names: true,
+            doorways: BTreeMap::new(),
             news: News::Anything,
             local: Arc::default(),
             lent: BTreeMap::new(),
@@ -267,6 +273,10 @@ impl Policing {
                 let doorway = known.filter(is_here).map(|one| one.doorway.clone());
                 self.compiler.set_address_set(&HostEndpoint::other_end(name), known.map(HostEndpoint::as_other_end));
                 self.compiler.set_host_endpoint(name, known.map(|one| one.labels.clone()));
+                match doorway.clone() {
+                    Some(doorway) => self.doorways.insert(name.clone(), doorway),
+                    None => self.doorways.remove(name),
+                };
                 self.compiler.set_doorway(name, doorway);
             }
             ObjectKey::Service(name) => {
@@ -408,13 +418,13 @@ impl Policing {
     /// The rules of now.
     pub fn now(&self) -> Rules<'_, &Ruleset> {
         let looks_at_source_ports = self.compiler.looks_at_source_ports();
-        Rules { book: self.compiler.ruleset(), local: &self.local, looks_at_source_ports }
+        Rules::of(self.compiler.ruleset(), &self.local, looks_at_source_ports)
     }
 
     /// The rules of a moment that is remembered.
     pub fn then<'p>(&'p self, moment: &'p Moment) -> Rules<'p, Past<'p>> {
         let looks_at_source_ports = moment.looks_at_source_ports;
-        Rules { book: self.compiler.at(moment.mark), local: &moment.local, looks_at_source_ports }
+        Rules::of(self.compiler.at(moment.mark), &moment.local, looks_at_source_ports)
     }
 
     /// The endpoint an address belongs to.
@@ -422,10 +432,23 @@ impl Policing {
         self.compiler.endpoint_at(address)
     }
 
+    /// The link of the local endpoint with this address.
+    pub fn link_at(&self, address: IpAddr) -> Option<&Interface> {
+        self.local.links.get(&address)
+    }
+
     /// The local endpoint of a link.
     pub fn endpoint_on(&self, interface: &Interface) -> Option<&str> {
         let mut all = self.local.interfaces.iter();
         all.find(|(_, known)| *known == interface).map(|(name, _)| name.as_str())
+    }
+
+    /// The host endpoint that is asked at an interface of this host; of several the first by name.
+    pub fn host_endpoint_at(&self, interface: Option<&Interface>) -> Option<&str> {
+        let at =
+            |wanted: &Doorway| self.doorways.iter().find(|(_, known)| *known == wanted).map(|(name, _)| name.as_str());
+        let named = interface.and_then(|interface| at(&Doorway::Named(interface.clone())));
+        named.or_else(|| at(&Doorway::Every))
     }
 
     /// Whether some port is published that needs no connection.
@@ -450,9 +473,9 @@ impl Policing {
     }
 
     /// The chains the first packet of a flow comes through on this host, each with what it does and its rules; none if neither end
-    /// is here.
-    pub fn passages(&self, packet: &Packet, is_to_host: bool) -> Vec<Passage> {
-        let chains = self.now().trail(packet, is_to_host).unwrap_or_default();
+    /// is here, or nothing is asked of what the host itself sends and receives.
+    pub fn passages(&self, course: &Course) -> Vec<Passage> {
+        let chains = self.now().trail(course);
         let passage = |chain: Name| {
             let rules = self.compiler.ruleset().chains.get(&chain).map(|chain| chain.rules.clone()).unwrap_or_default();
             Passage { form: self.compiler.form(&chain), rules, chain }
@@ -470,65 +493,6 @@ impl Moment {
     /// Addresses of the local endpoints, then.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.local.links.keys().copied()
-    }
-}
-
-/// Rules that can be asked about a packet.
-pub struct Rules<'p, B> {
-    book: B,
-    local: &'p Local,
-    /// Whether flows that differ in their source port only may fare differently.
-    pub looks_at_source_ports: bool,
-}
-
-/// An interface that is not ours, for what comes from elsewhere or goes there; whose it is does not matter to any rule.
-const FAR: &str = "elsewhere";
-
-impl<B: Book> Rules<'_, B> {
-    /// Whether a flow that begins with this packet, to an address of this host, goes on to a container.
-    pub fn leads_elsewhere(&self, packet: &Packet) -> bool {
-        let transit = Transit { hook: HookPoint::Output, ..self.transit(packet, true) };
-        destination_nat(&self.book, &transit, true).is_some()
-    }
-
-    /// Whether a flow that begins with this packet, not to this host, leaves it under another source.
-    pub fn leaves_translated(&self, packet: &Packet) -> bool {
-        let transit = Transit { hook: HookPoint::Postrouting, ..self.transit(packet, false) };
-        source_nat(&self.book, &transit).is_some()
-    }
-
-    /// The link of the local endpoint with this address.
-    pub fn link_of(&self, address: IpAddr) -> Option<&Interface> {
-        self.local.links.get(&address)
-    }
-
-    /// Whether a flow may begin with this packet, to this host itself or through it; absent if none of its ends is a local endpoint.
-    pub fn admits(&self, packet: &Packet, is_to_host: bool) -> Option<bool> {
-        let (source, destination) = (self.link_of(packet.source), self.link_of(packet.destination));
-        source.or(destination)?;
-        // Host endpoints are not asked: which interface elsewhere is, no flow tells. What they come to deny goes on if it is known.
-        let journey = journey(&self.book, &self.transit(packet, is_to_host), |priority| priority < HOST_ENDPOINTS);
-        Some(journey.outcome == Outcome::Accept)
-    }
-
-    /// The chains the first packet of a flow comes through; absent if none of its ends is a local endpoint.
-    pub fn trail(&self, packet: &Packet, is_to_host: bool) -> Option<Vec<Name>> {
-        self.link_of(packet.source).or(self.link_of(packet.destination))?;
-        Some(journey(&self.book, &self.transit(packet, is_to_host), |priority| priority < HOST_ENDPOINTS).chains)
-    }
-
-    fn transit(&self, packet: &Packet, is_to_host: bool) -> Transit {
-        let (source, destination) = (self.link_of(packet.source), self.link_of(packet.destination));
-        let far = Interface::new(FAR).expect("it is a name");
-        Transit {
-            hook: if is_to_host { HookPoint::Input } else { HookPoint::Forward },
-            interface_in: Some(source.unwrap_or(&far).clone()),
-            interface_out: (!is_to_host).then(|| destination.unwrap_or(&far).clone()),
-            packet: *packet,
-            hop_limit: 64,
-            tcp_flags: SYN,
-            state: ConntrackState::New,
-        }
     }
 }
 

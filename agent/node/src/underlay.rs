@@ -108,7 +108,7 @@ pub fn on_link(kernel: &KernelState, address: IpAddr) -> Option<IpNet> {
 }
 
 /// The most specific entry that contains the address. One look-up a prefix length, so it costs the same at any table size.
-fn longest_match<T>(table: &BTreeMap<IpNet, T>, address: IpAddr) -> Option<(IpNet, &T)> {
+pub(crate) fn longest_match<T>(table: &BTreeMap<IpNet, T>, address: IpAddr) -> Option<(IpNet, &T)> {
     let whole = IpNet::from(address);
     (0..=whole.max_prefix_len()).rev().find_map(|bits| {
         let prefix = IpNet::new(address, bits).expect("bits run up to the family's own length").trunc();

@@ -11,11 +11,13 @@ use poplin_node::kernel::{KernelState, Mac};
 use poplin_node::name::{AttachmentId, EndpointName, HostName};
 use poplin_node::object::{Endpoint, Host, Object, Versioned};
 use poplin_node::{Event, Identity, Node};
+use poplin_policy::gate::Lane;
+use poplin_policy::host::{Doorway, HostEndpoint};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{Action, Direction, Hosts, Mode, Policy, Rule, Selection};
 use poplin_policy::packet::Packet;
 use poplin_policy::place::Place;
-use poplin_policy::ruleset::{Interface, Name};
+use poplin_policy::ruleset::{HookPoint, Interface, Name};
 use poplin_policy::selector::Selector;
 
 const WEB: &str = "10.77.0.1";
@@ -30,7 +32,7 @@ fn a_denial_has_the_names_of_both_ends_and_the_rule() {
 
     let account = node.account_of(&Dropped { chain, ..dropped(Place::Denied(Direction::Ingress), "popdb", sql) });
 
-    let Account { direction, endpoint, peer, reason, by } = account;
+    let Account { direction, endpoint, peer, reason, by, .. } = account;
     assert_eq!((direction, endpoint.as_deref(), peer.as_deref()), (Direction::Ingress, Some("db"), Some("web")));
     assert_eq!((reason.as_str(), by.is_some()), ("default/db/no-sql: denied", true));
 }
@@ -58,8 +60,78 @@ fn a_forged_source_is_its_links_and_not_its_owners() {
     assert_eq!((account.reason.as_str(), account.by), ("10.77.0.2 is not an address of web", None));
 }
 
+/// By a workload's rules: from the link or to it, the other end being somewhere else.
 fn dropped(place: Place, link: &str, packet: Packet) -> Dropped {
-    Dropped { place, chain: None, interface: Interface::new(link), packet }
+    let (interface_in, interface_out) = match place.direction() {
+        Direction::Egress => (Interface::new(link), Interface::new("up0")),
+        Direction::Ingress => (Interface::new("up0"), Interface::new(link)),
+    };
+    Dropped { place, chain: None, hook: Some(HookPoint::Forward), interface_in, interface_out, packet }
+}
+
+/// What a host endpoint's rules drop.
+fn at_host(place: Place, hook: HookPoint, [from, to]: [&str; 2], packet: Packet) -> Dropped {
+    Dropped {
+        hook: Some(hook),
+        interface_in: Interface::new(from),
+        interface_out: Interface::new(to),
+        ..dropped(place, "", packet)
+    }
+}
+
+#[test]
+fn a_denial_at_a_host_endpoint_has_its_name_its_lane_and_the_rule() {
+    let node = node(vec![endpoint("web", WEB), edge(), closed("edge", Hosts::Forward)]);
+    let told = |place, hook, interfaces, packet| {
+        let account = node.account_of(&at_host(place, hook, interfaces, packet));
+        (account.endpoint.unwrap_or_default(), account.lane, account.interface.map(|one| one.to_string()))
+    };
+    let (into, out) = (Direction::Ingress, Direction::Egress);
+    let (to_web, to_host) = (sql(FAR, WEB), sql(FAR, "172.31.0.1"));
+    let edge = |lane| ("edge".to_owned(), Some(lane), Some("up0".to_owned()));
+
+    assert_eq!(told(Place::Denied(into), HookPoint::Input, ["up0", ""], to_host), edge(Lane::Input));
+    assert_eq!(told(Place::NoPolicy(out), HookPoint::Output, ["", "up0"], sql("172.31.0.1", FAR)), edge(Lane::Output));
+    assert_eq!(told(Place::Denied(into), HookPoint::Forward, ["up0", "popweb"], to_web), edge(Lane::ForwardIn));
+    assert_eq!(told(Place::Denied(out), HookPoint::Forward, ["popweb", "up0"], sql(WEB, FAR)), edge(Lane::ForwardOut));
+}
+
+#[test]
+fn what_a_workloads_policy_denies_is_not_laid_at_the_host_endpoints_door() {
+    let closed_web = Object::Policy(Policy {
+        hosts: Hosts::Never,
+        subject: Selection::anywhere(Selector::parse("app == 'web'").unwrap()),
+        ..policy("web", vec![])
+    });
+    let node = node(vec![endpoint("web", WEB), edge(), closed("edge", Hosts::Forward), closed_web]);
+
+    let account = node.account_of(&at_host(
+        Place::Denied(Direction::Ingress),
+        HookPoint::Forward,
+        ["up0", "popweb"],
+        sql(FAR, WEB),
+    ));
+
+    assert_eq!((account.endpoint.as_deref(), account.lane), (Some("web"), None));
+}
+
+fn sql(from: &str, to: &str) -> Packet {
+    Packet::tcp(address(from), address(to), (40000, 5432))
+}
+
+/// A host endpoint of this host.
+fn edge() -> Object {
+    Object::HostEndpoint(HostEndpoint {
+        name: "edge".to_owned(),
+        labels: Labels::try_from_pairs([("role", "edge")]).unwrap(),
+        host: "h1".to_owned(),
+        doorway: Doorway::Named(Interface::new("up0").unwrap()),
+        addresses: BTreeSet::new(),
+    })
+}
+
+fn closed(name: &str, hosts: Hosts) -> Object {
+    Object::Policy(Policy { hosts, egress: Some(vec![]), ..policy(name, vec![]) })
 }
 
 /// A node that has read a store of these.
@@ -111,16 +183,25 @@ fn endpoint(name: &str, at: &str) -> Object {
 fn db_without_sql() -> Object {
     let rule = |name: &str, action, ports| Rule { ports, ..Rule::any(name, action) };
     let sql = vec!["tcp/5432".parse().unwrap()];
+    let rules = vec![rule("no-sql", Action::Deny, sql), rule("rest", Action::Allow, vec![])];
     Object::Policy(Policy {
-        name: "db".into(),
+        subject: Selection::anywhere(Selector::parse("app == 'db'").unwrap()),
+        ..policy("db", rules)
+    })
+}
+
+/// A policy of the host endpoint, unless its subject is another.
+fn policy(name: &str, ingress: Vec<Rule>) -> Policy {
+    Policy {
+        name: name.into(),
         mode: Mode::Enforce,
         hosts: Hosts::Never,
         tier: "default".to_owned(),
         order: None,
-        subject: Selection::anywhere(Selector::parse("app == 'db'").unwrap()),
-        ingress: Some(vec![rule("no-sql", Action::Deny, sql), rule("rest", Action::Allow, vec![])]),
+        subject: Selection::anywhere(Selector::parse("role == 'edge'").unwrap()),
+        ingress: Some(ingress),
         egress: None,
-    })
+    }
 }
 
 fn address(text: &str) -> IpAddr {

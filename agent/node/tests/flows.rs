@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use poplin_bgp::Zone;
 use poplin_node::flows::{Flow, FlowHandle};
-use poplin_node::kernel::{KernelState, Mac, StepFailure, StepFailureKind};
+use poplin_node::kernel::{KernelState, Mac, StepFailure, StepFailureKind, UnderlayRoute};
 use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
 use poplin_node::object::{Endpoint, ExistingFlows, Fabric, Host, Object, ObjectKey, Pool, Versioned};
 use poplin_node::{Action, Event, Identity, Node};
-use poplin_policy::host::WorkloadToHost;
+use poplin_policy::host::{Doorway, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
 use poplin_policy::model::{Action as RuleAction, Hosts, Mode, Policy, Rule, Selection};
 use poplin_policy::nat::Outgoing;
@@ -119,6 +120,81 @@ fn after_a_start_nobody_knows_what_was_allowed_and_whatever_is_denied_ends() {
     room.flows(vec![tcp(FAR, DB, 5432), tcp(FAR, DB, 22)]);
 
     assert_eq!(room.ended(), vec![tcp(FAR, DB, 5432)]);
+}
+
+#[test]
+fn what_the_host_receives_or_sends_ends_when_its_host_endpoint_comes_to_deny_it() {
+    let mut room = Room::with(vec![edge("up0")]);
+    room.put(at_edge(Hosts::Local, &["tcp/80", "tcp/81"]));
+    room.flows(vec![]);
+
+    room.put(at_edge(Hosts::Local, &["tcp/81"]));
+    let (received, sent) = (tcp(FAR, HOST, 80), tcp(HOST, FAR, 80));
+    let spared = [tcp(FAR, HOST, 81), tcp(HOST, FAR, 81), tcp(FAR, HOST, 22), tcp(HOST, "127.0.0.1", 80)];
+    room.flows([vec![received.clone(), sent.clone()], spared.to_vec()].concat());
+
+    assert_eq!(room.ended(), vec![received, sent]);
+}
+
+#[test]
+fn what_a_host_endpoint_comes_to_deny_ends_only_where_its_interface_leads() {
+    let mut room = Room::with(vec![edge("up1"), endpoint("db", DB)]);
+
+    room.put(at_edge(Hosts::Forward, &["tcp/22"]));
+    let (behind, beside) = (tcp("198.51.100.9", DB, 5432), tcp(FAR, DB, 5432));
+    room.flows(vec![behind.clone(), beside, tcp("198.51.100.9", DB, 22), tcp("198.51.100.9", HOST, 22)]);
+
+    assert_eq!(room.ended(), vec![behind]);
+}
+
+#[test]
+fn a_policy_before_translation_ends_what_was_dialled_and_is_denied_now() {
+    let mut room = Room::with(vec![edge("up0"), endpoint("db", DB)]);
+    let translated = Flow { opened: Packet::tcp(address(FAR), address(HOST), (40000, 8080)), ..tcp(FAR, DB, 80) };
+
+    let deny = Rule { ports: vec!["tcp/8080".parse().unwrap()], ..Rule::any("1", RuleAction::Deny) };
+    room.put(for_edge(Hosts::PreDnat, vec![deny]));
+    room.flows(vec![translated.clone(), tcp(FAR, DB, 80)]);
+
+    assert_eq!(room.ended(), vec![translated]);
+}
+
+#[test]
+fn of_what_was_picked_up_in_mid_stream_nobody_knows_who_opened_it_and_host_endpoints_leave_it() {
+    let mut room = Room::with(vec![edge("up0")]);
+    room.put(at_edge(Hosts::Local, &["tcp/80", "tcp/40000"]));
+    room.flows(vec![]);
+    let picked_up = Flow { is_picked_up: true, ..tcp(HOST, FAR, 40000) };
+
+    room.put(at_edge(Hosts::Local, &["tcp/80"]));
+    room.flows(vec![picked_up]);
+
+    assert_eq!(room.ended(), vec![]);
+}
+
+#[test]
+fn an_answer_of_the_host_does_not_bring_a_connection_back() {
+    let mut room = Room::with(vec![edge("up0")]);
+    room.put(at_edge(Hosts::Local, &["tcp/80", "tcp/81"]));
+    room.flows(vec![]);
+    let denied = tcp(FAR, HOST, 80);
+    let back = Flow { opened: denied.answered, answered: denied.opened, is_picked_up: true, ..denied.clone() };
+
+    room.put(at_edge(Hosts::Local, &["tcp/81"]));
+    room.flows(vec![denied.clone()]);
+    assert_eq!(room.ended(), vec![denied]);
+    room.flows(vec![back.clone()]);
+
+    assert_eq!(room.ended(), vec![back]);
+}
+
+#[test]
+fn after_a_start_what_a_host_endpoint_denies_goes_on() {
+    let mut room = Room::with(vec![edge("up0"), at_edge(Hosts::Local, &["tcp/80"])]);
+
+    room.flows(vec![tcp(FAR, HOST, 81)]);
+
+    assert_eq!(room.ended(), vec![], "nobody knows whether it was let in by a policy");
 }
 
 #[test]
@@ -374,6 +450,9 @@ impl Room {
 fn kernel() -> KernelState {
     let mut kernel = KernelState::default();
     kernel.addresses.insert(address(HOST), "up".to_owned());
+    kernel.live = [("lo", 1), ("up0", 2), ("up1", 3)].map(|(name, index)| (Zone::new(name).unwrap(), index)).into();
+    let ways = [("0.0.0.0/0", UnderlayRoute::OnLink(2)), ("198.51.100.0/24", UnderlayRoute::OnLink(3))];
+    kernel.underlay = ways.map(|(prefix, way)| (prefix.parse().unwrap(), way)).into();
     kernel.local = [HOST, "10.255.0.1", "169.254.1.1"].map(address).into();
     kernel
 }
@@ -409,6 +488,38 @@ fn endpoint(name: &str, at: &str) -> Object {
         since: None,
         aliases: BTreeSet::new(),
         container: None,
+    })
+}
+
+/// A host endpoint of this host.
+fn edge(interface: &str) -> Object {
+    Object::HostEndpoint(HostEndpoint {
+        name: "edge".to_owned(),
+        labels: Labels::try_from_pairs([("role", "edge")]).unwrap(),
+        host: "h1".to_owned(),
+        doorway: Doorway::Named(Interface::new(interface).unwrap()),
+        addresses: BTreeSet::new(),
+    })
+}
+
+/// A policy of the host endpoint that allows ports in both directions.
+fn at_edge(hosts: Hosts, ports: &[&str]) -> Object {
+    let rule =
+        Rule { ports: ports.iter().map(|port| port.parse().unwrap()).collect(), ..Rule::any("1", RuleAction::Allow) };
+    for_edge(hosts, vec![rule])
+}
+
+fn for_edge(hosts: Hosts, rules: Vec<Rule>) -> Object {
+    let egress = (hosts != Hosts::PreDnat).then(|| rules.clone());
+    Object::Policy(Policy {
+        name: "edge".into(),
+        mode: Mode::Enforce,
+        hosts,
+        tier: "default".to_owned(),
+        order: None,
+        subject: Selection::anywhere(Selector::parse("role == 'edge'").unwrap()),
+        ingress: Some(rules),
+        egress,
     })
 }
 
@@ -464,7 +575,7 @@ fn flow(opened: Packet) -> Flow {
         other => other,
     };
     let answered = Packet { source: opened.destination, destination: opened.source, transport };
-    Flow { opened, answered, is_related: false, handle: FlowHandle(vec![]) }
+    Flow { opened, answered, is_related: false, is_picked_up: false, handle: FlowHandle(vec![]) }
 }
 
 fn address(text: &str) -> IpAddr {

@@ -28,6 +28,7 @@ const ANY_FAMILY: [u8; HEAD_OCTETS] = [0; HEAD_OCTETS];
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_STATUS: u16 = 3;
+const CTA_PROTOINFO: u16 = 4;
 const CTA_ID: u16 = 12;
 const CTA_ZONE: u16 = 18;
 
@@ -46,6 +47,12 @@ const CTA_PROTO_ICMP_TYPE: u16 = 5;
 const CTA_PROTO_ICMP_CODE: u16 = 6;
 const CTA_PROTO_ICMPV6_TYPE: u16 = 8;
 const CTA_PROTO_ICMPV6_CODE: u16 = 9;
+
+const CTA_PROTOINFO_TCP: u16 = 1;
+/// `struct nf_ct_tcp_flags`: flags, mask.
+const CTA_PROTOINFO_TCP_FLAGS_ORIGINAL: u16 = 4;
+/// linux/netfilter/nf_conntrack_tcp.h.
+const IP_CT_TCP_FLAG_BE_LIBERAL: u8 = 0x08;
 
 /// The flow was announced by another (linux/netfilter/nf_conntrack_common.h).
 const IPS_EXPECTED: u32 = 1;
@@ -90,7 +97,16 @@ fn parse(payload: &[u8], ends: &BTreeSet<IpAddr>) -> Option<Flow> {
     let all = [opened.source, opened.destination, answered.source, answered.destination];
     all.iter().any(|end| ends.contains(end)).then_some(())?;
     let status = be32_at(attribute(body, CTA_STATUS)?, 0)?;
-    Some(Flow { opened, answered, is_related: status & IPS_EXPECTED != 0, handle: handle(head, body) })
+    let (is_related, is_picked_up) = (status & IPS_EXPECTED != 0, is_picked_up(body));
+    Some(Flow { opened, answered, is_related, is_picked_up, handle: handle(head, body) })
+}
+
+/// Whether a TCP flow was not seen to begin (linux net/netfilter/nf_conntrack_proto_tcp.c, `tcp_new`): its windows are not known, so nothing is
+/// checked by them.
+fn is_picked_up(body: &[u8]) -> bool {
+    let tcp = attribute(body, CTA_PROTOINFO).and_then(|info| attribute(info, CTA_PROTOINFO_TCP));
+    let flags = tcp.and_then(|tcp| attribute(tcp, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL)).and_then(<[u8]>::first);
+    flags.is_some_and(|flags| flags & IP_CT_TCP_FLAG_BE_LIBERAL != 0)
 }
 
 /// What the kernel finds the entry by, just as it was told: family, original tuple, zone and number.

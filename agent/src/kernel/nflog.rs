@@ -9,9 +9,8 @@ use std::io;
 use netlink_sys::constants::NETLINK_NETFILTER;
 use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket};
 use poplin_node::drops::Dropped;
-use poplin_policy::model::Direction;
 use poplin_policy::place::{LOG_GROUP, Place};
-use poplin_policy::ruleset::{Interface, Log};
+use poplin_policy::ruleset::{HookPoint, Interface, Log};
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
 
@@ -34,6 +33,7 @@ const NFULNL_COPY_PACKET: u8 = 2;
 /// Number what is told, so that a gap shows what was lost.
 const NFULNL_CFG_F_SEQ: u16 = 1;
 
+const NFULA_PACKET_HDR: u16 = 1;
 const NFULA_IFINDEX_INDEV: u16 = 4;
 const NFULA_IFINDEX_OUTDEV: u16 = 5;
 const NFULA_PAYLOAD: u16 = 9;
@@ -146,6 +146,7 @@ fn taken(error: io::Error) -> io::Error {
 struct Told<'a> {
     sequence: u32,
     prefix: &'a str,
+    hook: Option<HookPoint>,
     index_in: Option<u32>,
     index_out: Option<u32>,
     octets: &'a [u8],
@@ -158,6 +159,7 @@ impl<'a> Told<'a> {
         Some(Self {
             sequence: number(NFULA_SEQ)?,
             prefix: attribute(body, NFULA_PREFIX).and_then(wire::text).unwrap_or_default(),
+            hook: attribute(body, NFULA_PACKET_HDR).and_then(hook),
             index_in: number(NFULA_IFINDEX_INDEV),
             index_out: number(NFULA_IFINDEX_OUTDEV),
             octets: attribute(body, NFULA_PAYLOAD).unwrap_or_default(),
@@ -167,10 +169,20 @@ impl<'a> Told<'a> {
     /// The drop it tells of; nothing if no rule of ours told it.
     fn dropped(&self, name: impl Fn(u32) -> Option<Interface>) -> Option<Dropped> {
         let (place, chain) = Place::from_prefix(self.prefix)?;
-        let index = match place.direction() {
-            Direction::Egress => self.index_in,
-            Direction::Ingress => self.index_out,
-        };
-        Some(Dropped { place, chain, interface: index.and_then(name), packet: header::read(self.octets)? })
+        let name = |index: Option<u32>| index.and_then(&name);
+        let (interface_in, interface_out) = (name(self.index_in), name(self.index_out));
+        Some(Dropped { place, chain, hook: self.hook, interface_in, interface_out, packet: header::read(self.octets)? })
+    }
+}
+
+/// Where on its path the packet was: the third octet of `struct nfulnl_msg_packet_hdr`, numbered as `enum nf_inet_hooks` (linux/netfilter.h).
+fn hook(header: &[u8]) -> Option<HookPoint> {
+    match header.get(2)? {
+        0 => Some(HookPoint::Prerouting),
+        1 => Some(HookPoint::Input),
+        2 => Some(HookPoint::Forward),
+        3 => Some(HookPoint::Output),
+        4 => Some(HookPoint::Postrouting),
+        _ => None,
     }
 }

@@ -30,7 +30,10 @@ impl PolicyService for Policies {
         let request = request.get_ref();
         let snapshot = self.0.store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
         let objects = declared(&snapshot, |key| !matches!(key, ObjectKey::Block(..)));
-        let (packet, mut answer) = host::answer(&objects, request)?;
+        let question = host::Question::of(&objects, request)?;
+        let packet = question.packet;
+        let course = self.0.ask(|sender| Call::Course(packet, sender)).await?;
+        let mut answer = question.answer(&self.0.host, course.as_ref());
         if request.compiled {
             let passages = self.0.ask(|sender| Call::Passages(packet, sender)).await?;
             answer.chains = passages.into_iter().map(written).collect();

@@ -1,57 +1,223 @@
-//! Explain, with what host endpoints have to say.
+//! Explain, with what hosts have to say.
 //!
-//! In: the objects of the store, and a question. Out: the packet that stands for it, and the whole story: of the endpoints at its ends,
-//! as [`poplin_manifest::question`] tells it, and of the host endpoint that has one of its addresses.
+//! In: the objects of the store, a question, and what the head of this host knows of the way. Out: the packet that stands for the question, and
+//! the whole story, in the order in which it is asked: of the endpoints at its ends, as [`poplin_manifest::question`] tells it, of what they may
+//! open to their own host, and of the host endpoints it passes. What only another host can know is said to be asked there.
+
+mod gate;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use poplin_manifest::question::{self, decider, skipped};
-use poplin_node::object::{Fabric, Object, ObjectKey};
+use poplin_manifest::question;
+use poplin_node::course::{Course, Side};
+use poplin_node::object::{Endpoint, Fabric, Host, Object, ObjectKey};
 use poplin_node::outlook;
-use poplin_policy::explain::{GateAccount, explain_at_host};
-use poplin_policy::gate::{GateBy, Lane};
-use poplin_policy::host::HostEndpoint;
-use poplin_policy::packet::Packet;
-use poplin_policy::verdict::By;
+use poplin_policy::gate::Lane;
+use poplin_policy::host::{HostEndpoint, is_link_local};
+use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::world::World;
 use poplin_proto::Failure;
 use poplin_proto::v1::{DirectionTrace, ExplainRequest, ExplainResponse};
 
-/// Tells the whole story of the packet that is asked about.
-pub(super) fn answer(
-    objects: &BTreeMap<ObjectKey, Object>,
-    request: &ExplainRequest,
-) -> Result<(Packet, ExplainResponse), Failure> {
-    let world = outlook::world(objects.values());
-    let (request, packet) = posed(&world, objects, request)?;
-    let mut answer = question::answer(&world, &request)?;
-    let mut of_hosts = host_traces(&world, objects, packet.source, &[Lane::UntrackedOut, Lane::Output], &packet);
-    let incoming = [Lane::UntrackedIn, Lane::PreDnat, Lane::Input];
-    of_hosts.extend(host_traces(&world, objects, packet.destination, &incoming, &packet));
-    let after_egress = answer.directions.iter().take_while(|trace| trace.direction == "egress").count();
-    answer.directions.splice(after_egress..after_egress, of_hosts);
-    answer.allowed = answer.directions.iter().all(|trace| trace.allowed);
-    Ok((packet, answer))
+use gate::{Doors, Gates};
+
+/// What is asked, once it makes sense.
+pub(super) struct Question<'o> {
+    objects: &'o BTreeMap<ObjectKey, Object>,
+    world: World,
+    /// The packet that stands for it.
+    pub(super) packet: Packet,
 }
 
-/// The question with addresses in place of host endpoints' names, in the first way that makes sense, and its packet.
-fn posed(
-    world: &World,
-    objects: &BTreeMap<ObjectKey, Object>,
-    request: &ExplainRequest,
-) -> Result<(ExplainRequest, Packet), Failure> {
-    let mut outcome = Err(Failure::new(tonic::Code::Internal, "NO_WAY", "a question can be put in at least one way"));
-    for source in meanings(world, objects, &request.source) {
-        for destination in meanings(world, objects, &request.destination) {
-            let request = ExplainRequest { source: source.clone(), destination, ..request.clone() };
-            outcome = question::packet(world, &request).map(|packet| (request, packet));
-            if outcome.is_ok() {
-                return outcome;
+/// Where an address is at home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Home {
+    /// An endpoint of a host.
+    Workload { host: String, endpoint: String },
+    /// A host itself.
+    Host(String),
+    /// No host of the fabric.
+    Elsewhere,
+}
+
+impl<'o> Question<'o> {
+    /// The question with addresses in place of host endpoints' names, in the first way that makes sense.
+    pub(super) fn of(objects: &'o BTreeMap<ObjectKey, Object>, request: &ExplainRequest) -> Result<Self, Failure> {
+        let world = outlook::world(objects.values());
+        let mut outcome =
+            Err(Failure::new(tonic::Code::Internal, "NO_WAY", "a question can be put in at least one way"));
+        for source in meanings(&world, objects, &request.source) {
+            for destination in meanings(&world, objects, &request.destination) {
+                outcome = question::packet(
+                    &world,
+                    &ExplainRequest { source: source.clone(), destination, ..request.clone() },
+                );
+                if let Ok(packet) = outcome {
+                    return Ok(Self { objects, world, packet });
+                }
+            }
+        }
+        outcome.map(|packet| Self { objects, world, packet })
+    }
+
+    /// Tells the whole story, as far as it is known on this host.
+    pub(super) fn answer(&self, here: &str, course: Option<&Course>) -> ExplainResponse {
+        let judged = course.map_or(self.packet, |course| course.judged);
+        let mut answer = question::story(&self.world, &judged);
+        answer.destination_address = self.packet.destination.to_string();
+        let ends = self.homes(here, course, &judged);
+        let mut way = Way { question: self, here, course, judged, told: Vec::new(), notes: Vec::new() };
+        way.walk(&ends, std::mem::take(&mut answer.directions));
+        answer.allowed = way.told.iter().all(|trace| trace.allowed);
+        answer.directions = way.told;
+        answer.notes = way.notes;
+        answer
+    }
+
+    fn homes(&self, here: &str, course: Option<&Course>, judged: &Packet) -> (Home, Home) {
+        let own = |side: Option<&Side>| side == Some(&Side::Host);
+        let source = self.home(judged.source, own(course.map(|course| &course.source)).then_some(here));
+        // A gateway's address means the endpoint's own host.
+        let near = match &source {
+            Home::Workload { host, .. } if is_link_local(judged.destination) => Some(host.as_str()),
+            Home::Workload { .. } | Home::Host(_) | Home::Elsewhere => {
+                own(course.map(|course| &course.destination)).then_some(here)
+            }
+        };
+        let destination = self.home(judged.destination, near);
+        (source, destination)
+    }
+
+    fn home(&self, address: IpAddr, host: Option<&str>) -> Home {
+        if let Some(host) = host {
+            return Home::Host(host.to_owned());
+        }
+        if let Some((endpoint, _)) = self.world.endpoint_of(address) {
+            let mut all = self.objects.values().filter_map(|object| <&Endpoint>::try_from(object).ok());
+            let known = all.find(|one| one.name.as_str() == endpoint);
+            let (host, endpoint) = (known.map(|one| one.host.to_string()).unwrap_or_default(), endpoint.to_owned());
+            return Home::Workload { host, endpoint };
+        }
+        let mut hosts = self.objects.values().filter_map(|object| <&Host>::try_from(object).ok());
+        let host = hosts.find(|host| host.addresses.contains(&address)).map(|host| host.name.to_string());
+        let of_endpoint = || host_endpoints(self.objects).find(|one| one.addresses.contains(&address));
+        host.or_else(|| of_endpoint().map(|one| one.host.clone())).map_or(Home::Elsewhere, Home::Host)
+    }
+
+    fn fabric(&self) -> Option<&Fabric> {
+        self.objects.get(&ObjectKey::Fabric).and_then(|object| object.try_into().ok())
+    }
+}
+
+/// The way of a packet, and what was told on it.
+struct Way<'q> {
+    question: &'q Question<'q>,
+    here: &'q str,
+    course: Option<&'q Course>,
+    judged: Packet,
+    told: Vec<DirectionTrace>,
+    notes: Vec<String>,
+}
+
+impl Way<'_> {
+    /// Asks everybody in order. `ends` are the words of the endpoints.
+    fn walk(&mut self, homes: &(Home, Home), ends: Vec<DirectionTrace>) {
+        let (egress, ingress): (Vec<_>, Vec<_>) = ends.into_iter().partition(|trace| trace.direction == "egress");
+        self.told.extend(egress);
+        self.tell_of_translation();
+        match homes {
+            (Home::Host(source), Home::Host(destination)) if source == destination => {}
+            (Home::Workload { host, .. }, Home::Workload { host: other, .. }) if host == other => {
+                self.told.extend(ingress)
+            }
+            (Home::Workload { host, endpoint }, Home::Host(other)) if host == other => {
+                self.open_to_own_host(host, endpoint)
+            }
+            (Home::Host(host), Home::Workload { host: other, endpoint }) if host == other => {
+                self.told.push(from_own_host(endpoint));
+            }
+            (source, destination) => {
+                self.leave(source);
+                self.arrive(destination, ingress);
             }
         }
     }
-    outcome
+
+    fn tell_of_translation(&mut self) {
+        let (dialled, judged) = (self.question.packet, self.judged);
+        if dialled.destination != judged.destination {
+            let note = format!("{} publishes this port, and leads it to {}", self.here, socket(&judged));
+            self.notes.push(note);
+        }
+    }
+
+    /// What leaves a host by its own interfaces.
+    fn leave(&mut self, source: &Home) {
+        let (host, lanes): (_, &[Lane]) = match source {
+            Home::Workload { host, .. } => (host, &[Lane::ForwardOut]),
+            Home::Host(host) => (host, &[Lane::UntrackedOut, Lane::Output]),
+            Home::Elsewhere => return,
+        };
+        let own = matches!(source, Home::Host(_)).then_some(self.judged.source);
+        let doors = self.doors(host, own, self.course.map(|course| &course.destination));
+        self.ask(&doors, lanes);
+    }
+
+    /// What comes to a host by its own interfaces, and with workloads to the end that lives there.
+    fn arrive(&mut self, destination: &Home, ingress: Vec<DirectionTrace>) {
+        let (host, last) = match destination {
+            Home::Workload { host, .. } => (host, Lane::ForwardIn),
+            Home::Host(host) => (host, Lane::Input),
+            Home::Elsewhere => return self.told.extend(ingress),
+        };
+        let own = matches!(destination, Home::Host(_)).then_some(self.judged.destination);
+        let doors = self.doors(host, own, self.course.map(|course| &course.source));
+        let goes_on = self.ask(&doors, &[Lane::UntrackedIn, Lane::PreDnat]);
+        self.told.extend(ingress);
+        if goes_on {
+            self.ask(&doors, &[last]);
+        }
+    }
+
+    fn open_to_own_host(&mut self, host: &str, endpoint: &str) {
+        let fabric = self.question.fabric().cloned().unwrap_or_default();
+        let verdict = fabric.workload_to_host.verdict(fabric.naming.is_served, &self.judged);
+        let trace = trace("to-host", endpoint, verdict.is_allowed(), verdict.to_string());
+        self.told.push(trace);
+        if verdict.is_allowed() {
+            let doors = Gates::of(self.question.objects, host).of_workloads();
+            self.ask(&doors, &[Lane::Input]);
+        }
+    }
+
+    /// The host endpoints a packet passes at a host, by the interfaces that lead to `far`, as far as they are known here.
+    fn doors(&self, host: &str, own: Option<IpAddr>, far: Option<&Side>) -> Doors {
+        let gates = Gates::of(self.question.objects, host);
+        match far.filter(|_| host == self.here) {
+            Some(Side::Far(interfaces)) if !interfaces.is_empty() => gates.by(interfaces),
+            Some(Side::Far(_) | Side::Host | Side::Link(_)) | None => gates.by_guess(own),
+        }
+    }
+
+    /// Asks in one lane after the other, until one lets the packet go on untracked or not at all. Whether it goes on to the next.
+    fn ask(&mut self, doors: &Doors, lanes: &[Lane]) -> bool {
+        let fabric = self.question.fabric();
+        let failsafe = fabric.map(|fabric| fabric.failsafe.clone()).unwrap_or_default();
+        for lane in lanes {
+            let packet = match lane {
+                Lane::UntrackedIn | Lane::PreDnat => &self.question.packet,
+                Lane::Input | Lane::ForwardIn | Lane::ForwardOut | Lane::UntrackedOut | Lane::Output => &self.judged,
+            };
+            let asked = doors.ask(&self.question.world, &failsafe, *lane, packet);
+            self.told.extend(asked.traces);
+            self.notes.extend(asked.note.filter(|note| !self.notes.contains(note)));
+            if asked.is_over {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// What a text may stand for: the addresses of the host endpoint of that name, or itself.
@@ -63,98 +229,25 @@ fn meanings(world: &World, objects: &BTreeMap<ObjectKey, Object>, text: &str) ->
     }
 }
 
-/// What the host endpoint says that has an address: lane by lane, as far as policies speak there, until one lets the packet go on
-/// untracked or not at all.
-fn host_traces(
-    world: &World,
-    objects: &BTreeMap<ObjectKey, Object>,
-    address: IpAddr,
-    lanes: &[Lane],
-    packet: &Packet,
-) -> Vec<DirectionTrace> {
-    let Some(endpoint) = host_endpoints(objects).find(|endpoint| endpoint.addresses.contains(&address)) else {
-        return Vec::new();
-    };
-    let fabric = objects.get(&ObjectKey::Fabric).and_then(|object| <&Fabric>::try_from(object).ok());
-    let failsafe = fabric.map(|fabric| fabric.failsafe.clone()).unwrap_or_default();
-    let mut traces = Vec::new();
-    for lane in lanes {
-        let Some(GateAccount { steps, ruling }) = explain_at_host(world, &failsafe, &endpoint.name, *lane, packet)
-        else {
-            continue;
-        };
-        if !lane.is_closed() && matches!(ruling.by, GateBy::Failsafe | GateBy::Policy(By::Ungoverned)) {
-            continue;
-        }
-        let (tier, policy, rule) = match &ruling.by {
-            GateBy::Policy(by) => decider(by),
-            GateBy::Failsafe => Default::default(),
-        };
-        traces.push(DirectionTrace {
-            direction: lane.to_string(),
-            endpoint: endpoint.name.clone(),
-            allowed: ruling.allowed,
-            reason: ruling.reason(),
-            tier,
-            policy,
-            rule,
-            skipped: steps.iter().map(skipped).collect(),
-        });
-        if ruling.is_untracked || !ruling.allowed {
-            break;
-        }
-    }
-    traces
-}
-
 fn host_endpoints(objects: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &HostEndpoint> {
     objects.values().filter_map(|object| object.try_into().ok())
 }
 
-#[cfg(test)]
-mod tests {
-    use poplin_proto::v1::Manifest;
+fn from_own_host(endpoint: &str) -> DirectionTrace {
+    trace("ingress", endpoint, true, "what a host itself sends to its own workloads passes: allowed".to_owned())
+}
 
-    use super::*;
-    use crate::resource::check;
+fn trace(direction: &str, endpoint: &str, allowed: bool, reason: String) -> DirectionTrace {
+    let (direction, endpoint) = (direction.to_owned(), endpoint.to_owned());
+    DirectionTrace { direction, endpoint, allowed, reason, ..DirectionTrace::default() }
+}
 
-    const EDGE: &str = "
-apiVersion: poplin.dev/v1
-kind: HostEndpoint
-metadata: {name: edge, labels: {role: edge}}
-spec: {host: h1, interface: eth0, addresses: [192.0.2.1]}
----
-apiVersion: poplin.dev/v1
-kind: Policy
-metadata: {name: p}
-spec: {subject: role == 'edge', hosts: local, ingress: [{action: allow, ports: [tcp/8080]}]}
-";
-
-    fn told(source: &str, destination: &str, traffic: &str) -> (bool, Vec<String>) {
-        let manifest = Manifest { name: "edge.yaml".to_owned(), text: EDGE.to_owned() };
-        let documents = poplin_manifest::read(&manifest).unwrap();
-        let objects = documents.iter().map(|document| check(&document.resource).unwrap());
-        let objects: BTreeMap<ObjectKey, Object> = objects.map(|object| (object.key(), object)).collect();
-        let request = ExplainRequest {
-            source: source.to_owned(),
-            destination: destination.to_owned(),
-            traffic: traffic.to_owned(),
-            ..ExplainRequest::default()
-        };
-        let (_, answer) = answer(&objects, &request).unwrap();
-        let traces = answer.directions.iter();
-        let traces = traces.map(|trace| format!("{} of {}: {}", trace.direction, trace.endpoint, trace.reason));
-        (answer.allowed, traces.collect())
-    }
-
-    #[test]
-    fn a_host_endpoint_has_its_say_about_what_goes_to_its_addresses() {
-        let input = |told: &str| vec![format!("input of edge: {told}")];
-
-        assert_eq!(told("198.51.100.1", "edge", "tcp/8080"), (true, input("default/p/1: allowed")));
-        assert_eq!(told("198.51.100.1", "192.0.2.1", "tcp/22"), (true, input("failsafe port: allowed")));
-        assert_eq!(told("198.51.100.1", "edge", "tcp/80"), (false, input("end of tier default: denied")));
-        let output = vec!["output of edge: no policy governs: denied".to_owned()];
-        assert_eq!(told("edge", "198.51.100.1", "tcp/80"), (false, output));
+fn socket(packet: &Packet) -> String {
+    match packet.transport {
+        Transport::Ports { destination, .. } => SocketAddr::new(packet.destination, destination).to_string(),
+        Transport::Icmp { .. } | Transport::Other(_) => packet.destination.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,7 @@ use ipnet::IpNet;
 use poplin_bgp::{Address, Advertised, NeighbourDetail, Order, OrderRefusal};
 use poplin_node::Role;
 use poplin_node::audit::Truth;
+use poplin_node::course::Course;
 use poplin_node::drops::{Account, Dropped};
 use poplin_node::name::AttachmentId;
 use poplin_node::policing::Passage;
@@ -99,6 +100,8 @@ pub enum Call {
     Dump(oneshot::Sender<Vec<Vec<u8>>>),
     /// Whose dropped packets were, and who decided.
     Account(Vec<Dropped>, oneshot::Sender<Vec<Account>>),
+    /// Where the ends of a packet are, seen from this host; absent while its kernel is not known.
+    Course(Packet, oneshot::Sender<Option<Course>>),
     /// The chains of our table a packet comes through.
     Passages(Packet, oneshot::Sender<Vec<Passage>>),
     /// What each chain of our table that counts counts.

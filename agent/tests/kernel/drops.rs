@@ -20,7 +20,8 @@ fn a_dropped_packet_is_told_with_its_ends_and_its_interface() {
     for (to, from) in [("10.9.0.1:9", "10.9.0.2"), ("[fd09::1]:9", "fd09::2")] {
         let heard = listening(&pair, || send(&pair, to, 1), 1);
         let [dropped] = heard.dropped.as_slice() else { panic!("{heard:?}") };
-        assert_eq!((dropped.place, dropped.interface.clone()), (Place::Spoof, Some(interface("near0"))));
+        assert_eq!((dropped.place, dropped.hook), (Place::Spoof, Some(HookPoint::Input)));
+        assert_eq!((&dropped.interface_in, &dropped.interface_out), (&Some(interface("near0")), &None));
         let Packet { source, destination, transport } = dropped.packet;
         let to: SocketAddr = to.parse().unwrap();
         assert_eq!((source, destination), (from.parse().unwrap(), to.ip()));

@@ -16,7 +16,7 @@ use poplin_policy::world::World;
 use proptest::prelude::*;
 
 use crate::lab::Namespace;
-use fleet::one_host;
+use fleet::guarded_host;
 use strategy::world;
 
 proptest! {
@@ -64,7 +64,7 @@ proptest! {
 }
 
 fn compiled(world: &World) -> Ruleset {
-    compile(world, &one_host(world, WorkloadToHost::Drop))
+    compile(world, &guarded_host(world, WorkloadToHost::Drop))
 }
 
 /// The number of the table, which a table begun anew has not.

@@ -245,7 +245,7 @@ impl Compiler {
 
     /// What a chain does, if policies made it.
     pub fn form(&self, chain: &Name) -> Option<Form> {
-        let is_path = self.paths.iter().any(|paths| paths.contains_key(chain));
+        let is_path = self.paths.iter().chain(self.gates.paths.values()).any(|paths| paths.contains_key(chain));
         self.nodes.form(chain).or(is_path.then_some(Form::Ports))
     }
 

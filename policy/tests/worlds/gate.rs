@@ -1,5 +1,7 @@
 //! What the plain definition says of a host endpoint is what is compiled, in every lane and at every kind of interface.
 
+use std::net::IpAddr;
+
 use poplin_policy::compile::compile;
 use poplin_policy::explain::explain_at_host;
 use poplin_policy::gate::{Lane, host_verdict};
@@ -138,6 +140,35 @@ proptest! {
             let Journey { outcome, .. } = journey(&rules, &transit, |_| true);
 
             prop_assert_eq!(outcome == Outcome::Accept, egress && every.is_none_or(|ruling| ruling.allowed));
+        }
+    }
+
+    #[test]
+    fn what_a_workload_may_open_to_its_host_is_what_is_compiled(world in world(), packets in packets(), opens: bool) {
+        let workload_to_host = if opens { WorkloadToHost::Accept } else { WorkloadToHost::Drop };
+        let rules = compile(&world, &one_host(&world, workload_to_host));
+        let to_host = |packet: &Packet| match packet.source {
+            IpAddr::V4(_) => [[169, 254, 1, 1], [172, 31, 1, 2], [127, 0, 0, 1]].map(IpAddr::from),
+            IpAddr::V6(_) => ["fe80::1", "fd31:1::2", "fdff::1"].map(|address| address.parse().unwrap()),
+        };
+
+        for packet in packets.iter().flat_map(|packet| {
+            to_host(packet).map(|destination| Packet { destination, ..*packet })
+        }) {
+            let Some((name, _)) = world.endpoint_of(packet.source) else { continue };
+            let asked = match packet.transport {
+                Transport::Ports { protocol, source, .. } => Transport::Ports { protocol, source, destination: 53 },
+                other => other,
+            };
+            for packet in [packet, Packet { transport: asked, ..packet }] {
+                let egress = direction_verdict(&world, name, Direction::Egress, &packet).unwrap().allowed;
+                let said = workload_to_host.verdict(true, &packet);
+                let transit = sent(Lane::Input, &interface_of(name), &packet, ConntrackState::New);
+
+                let Journey { outcome, .. } = journey(&rules, &transit, |_| true);
+
+                prop_assert_eq!(outcome == Outcome::Accept, egress && said.is_allowed(), "{} {}", packet, said);
+            }
         }
     }
 

@@ -551,5 +551,6 @@ fn explanation() -> ExplainResponse {
         source_address: "10.77.0.5".to_owned(),
         destination_address: "10.77.0.129".to_owned(),
         chains: Vec::new(),
+        notes: Vec::new(),
     }
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::action::{Action, Note};
-use crate::flows::Flow;
+use crate::course::Doors;
+use crate::flows::{Flow, Ground};
 use crate::object::ExistingFlows;
 use crate::plan::{GATEWAY_V4, GATEWAY_V6};
 
@@ -31,10 +32,12 @@ impl Node {
     }
 
     pub(super) fn flows_read(&mut self, flows: Vec<Flow>) {
-        if self.kernel.is_none() {
+        let host = self.host_addresses();
+        let Some(kernel) = &self.kernel else {
             return self.flows.miss(); // which addresses are the host's own is not known at the moment
-        }
-        let ending = self.flows.read(flows, &self.host_addresses(), &self.policing);
+        };
+        let ground = Ground { host: &host, doors: Doors::of(kernel) };
+        let ending = self.flows.read(flows, ground, &self.policing);
         if ending.is_empty() {
             return;
         }

@@ -1,6 +1,7 @@
 //! What this node would tell an operator, and whether an attachment is still what it was promised to be.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -10,6 +11,7 @@ use poplin_policy::compile::Counted;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::Name;
 
+use crate::course::{Course, Doors, Side, led_to};
 use crate::drops::{Account, Dropped};
 use crate::name::AttachmentId;
 use crate::object::Object;
@@ -69,9 +71,25 @@ impl Node {
         self.policing.account_of(dropped)
     }
 
+    /// Where the ends of a packet are that begins a flow, seen from here; absent while the kernel is not known.
+    pub fn course(&self, packet: &Packet) -> Option<Course> {
+        let doors = Doors::of(self.kernel.as_ref()?);
+        let host = self.host_addresses();
+        let side_of = |address: IpAddr| match self.policing.link_at(address) {
+            _ if host.contains(&address) || address.is_loopback() => Side::Host,
+            Some(link) => Side::Link(link.clone()),
+            None => Side::Far(doors.leading_to(address)),
+        };
+        let to_host = Some(packet).filter(|packet| host.contains(&packet.destination));
+        let leads_to = to_host.and_then(|packet| self.policing.now().leads_to(packet));
+        let judged = leads_to.map_or(*packet, |socket| led_to(packet, socket));
+        let (source, destination) = (side_of(judged.source), side_of(judged.destination));
+        Some(Course { opened: *packet, judged, source, destination })
+    }
+
     /// The chains of our table a packet comes through.
     pub fn passages(&self, packet: &Packet) -> Vec<Passage> {
-        self.policing.passages(packet, self.host_addresses().contains(&packet.destination))
+        self.course(packet).map_or_else(Vec::new, |course| self.policing.passages(&course))
     }
 
     /// What each chain of our table that counts counts.

@@ -3,6 +3,7 @@
 use poplin_policy::circle::Circle;
 use poplin_policy::label::Labels;
 use poplin_policy::nat::Outgoing;
+use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::SourceNat;
 use poplin_policy::selector::Selector;
 

@@ -1,0 +1,103 @@
+//! By which of the host's own interfaces a packet comes and goes.
+//!
+//! In: the kernel as it was last read, and addresses. Out: where each end of a packet is, seen from this host. An address that is far is
+//! looked up in the main table as the kernel would; one that comes from there is taken to come by the way an answer would go.
+//! Rules that lead to other tables (ip-rule(8)) are not known here.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use poplin_bgp::Address;
+use poplin_policy::packet::{Packet, Transport};
+use poplin_policy::ruleset::Interface;
+
+use crate::kernel::{Gateway, KernelState, Target};
+use crate::underlay::{Learned, longest_match, resolve};
+
+/// The host's own loopback, which is nobody's doorway.
+const LOOPBACK: &str = "lo";
+
+/// A packet that begins a flow, and where its ends are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Course {
+    /// As it comes.
+    pub opened: Packet,
+    /// After the translation of its destination, where one of our own ports is published.
+    pub judged: Packet,
+    /// Whence.
+    pub source: Side,
+    /// Whereto, after translation.
+    pub destination: Side,
+}
+
+/// Where an end is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// This host itself.
+    Host,
+    /// An endpoint of this host, on its link.
+    Link(Interface),
+    /// Neither; these interfaces lead there, any of them. None = no route is known.
+    Far(BTreeSet<Interface>),
+}
+
+/// A packet whose destination was translated.
+pub(crate) fn led_to(packet: &Packet, socket: SocketAddr) -> Packet {
+    let transport = match packet.transport {
+        Transport::Ports { protocol, source, destination: _ } => {
+            Transport::Ports { protocol, source, destination: socket.port() }
+        }
+        other @ (Transport::Icmp { .. } | Transport::Other(_)) => other,
+    };
+    Packet { source: packet.source, destination: socket.ip(), transport }
+}
+
+/// The host's own interfaces, and what they lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct Doors<'k> {
+    kernel: &'k KernelState,
+}
+
+impl<'k> Doors<'k> {
+    /// Those of a host whose kernel was read so.
+    pub fn of(kernel: &'k KernelState) -> Self {
+        Self { kernel }
+    }
+
+    /// All that can carry packets now.
+    pub fn all(self) -> BTreeSet<Interface> {
+        let names = self.kernel.live.keys().map(|zone| zone.as_str()).filter(|name| *name != LOOPBACK);
+        names.filter_map(Interface::new).collect()
+    }
+
+    /// Those that lead to an address; several where routes of equal cost do, none where no route is known.
+    pub fn leading_to(self, address: IpAddr) -> BTreeSet<Interface> {
+        let Self { kernel } = self;
+        let near = longest_match(&kernel.underlay, address).map(|(prefix, _)| prefix.prefix_len());
+        let ours = longest_match(&kernel.learned, address).filter(|(prefix, _)| near < Some(prefix.prefix_len()));
+        let gateways = match ours {
+            Some((_, Target::Gateways(gateways))) => gateways.clone(),
+            Some((_, Target::Group(group))) => kernel.gateways_of(*group).unwrap_or_default(),
+            Some((_, Target::Link(_) | Target::Endpoints(_) | Target::Blackhole)) => BTreeSet::new(),
+            None => BTreeSet::from([Gateway { address, interface: None }]),
+        };
+        gateways.into_iter().flat_map(|gateway| self.behind(gateway)).collect()
+    }
+
+    /// Those that lead to a gateway.
+    fn behind(self, Gateway { address, interface }: Gateway) -> BTreeSet<Interface> {
+        let on_link = match interface {
+            Some(index) => BTreeSet::from([index]),
+            None => {
+                let resolved = resolve(self.kernel, &Learned::new(), &[Address::from(address)]);
+                resolved.gateways.into_iter().filter_map(|gateway| gateway.interface).collect()
+            }
+        };
+        let is_there = |(_, index): &(_, &u32)| on_link.contains(index);
+        let live = self.kernel.live.iter().filter(is_there);
+        live.filter_map(|(zone, _)| Interface::new(zone.as_str())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

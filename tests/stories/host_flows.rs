@@ -1,0 +1,83 @@
+//! Established flows at a host's own interfaces when policy changes: those that are denied now end, the others do not notice.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use poplin_lab::{Fabric, Flow, Talk, until};
+
+#[test]
+fn what_the_host_receives_ends_when_its_host_endpoint_comes_to_deny_it_and_its_sister_goes_on() {
+    let fabric = Fabric::under_a_tor(1);
+    let (host, tor) = (&fabric.hosts[0], fabric.tor.namespace());
+    host.apply(EDGE);
+    host.apply(&policy("hosts: local, ingress: [{action: allow, ports: [tcp/8080, tcp/8081, udp/5353]}]"));
+    let (denied, allowed) = (Flow::open(tor, host, HOST, 8080), Flow::open(tor, host, HOST, 8081));
+    let datagrams = Talk::datagrams(tor, host, HOST, 5353);
+    denied.goes_on();
+    datagrams.goes_on();
+
+    host.apply(&policy("hosts: local, ingress: [{action: allow, ports: [tcp/8081]}]"));
+
+    until("both are silent", || stays(&allowed, 20, || (denied.echoes(), datagrams.heard())));
+    assert!(stays(&allowed, 300, || (denied.echoes(), datagrams.heard())), "they do not come back");
+    allowed.goes_on();
+    allowed.end().expect("what stays allowed never breaks");
+}
+
+#[test]
+fn what_the_host_forwards_ends_when_its_host_endpoint_comes_to_deny_it_and_its_sister_goes_on() {
+    let fabric = Fabric::under_a_tor(1);
+    let (host, tor, web) = (&fabric.hosts[0], fabric.tor.namespace(), fabric.container(1, "web"));
+    host.apply(EDGE);
+    let (denied, allowed) = (Flow::open(tor, &web, web.v4(), 8080), Flow::open(tor, &web, web.v4(), 8081));
+    let outgoing = Talk::stream(&web, tor, TOR, 9090);
+    denied.goes_on();
+    outgoing.goes_on();
+
+    host.apply(&policy("hosts: forward, ingress: [{action: allow, ports: [tcp/8081]}], egress: []"));
+
+    until("both are silent", || stays(&allowed, 20, || (denied.echoes(), outgoing.heard())));
+    assert!(stays(&allowed, 300, || (denied.echoes(), outgoing.heard())), "they do not come back");
+    allowed.goes_on();
+    allowed.end().expect("what stays allowed never breaks");
+}
+
+#[test]
+fn a_fabric_that_keeps_flows_keeps_them_at_host_endpoints_too() {
+    let fabric = Fabric::under_a_tor(1);
+    let (host, tor) = (&fabric.hosts[0], fabric.tor.namespace());
+    host.apply(
+        "{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {name: default}, spec: {mesh: false, existingFlows: keep}}",
+    );
+    let flow = Flow::open(tor, host, HOST, 8080);
+    let _port = host.namespace().listen(8081);
+
+    host.apply(EDGE);
+
+    until("nothing new is let in", || tor.connect(HOST, 8081).is_err());
+    flow.goes_on();
+    flow.end().expect("a flow that is kept never breaks");
+}
+
+/// The host of these stories, as the ToR reaches it, and the ToR.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 31, 1, 2));
+const TOR: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 31, 1, 1));
+
+const EDGE: &str = "
+apiVersion: poplin.dev/v1
+kind: HostEndpoint
+metadata: {name: edge, labels: {role: edge}}
+spec: {host: h1, interface: uplink}
+";
+
+fn policy(spec: &str) -> String {
+    format!(
+        "{{apiVersion: poplin.dev/v1, kind: Policy, metadata: {{name: edge}}, spec: {{subject: role == 'edge', {spec}}}}}"
+    )
+}
+
+/// Whether what is looked at stays the same while so many messages of a flow come back.
+fn stays<T: PartialEq>(clock: &Flow, messages: u64, look: impl Fn() -> T) -> bool {
+    let (began, before) = (clock.echoes(), look());
+    until("the flow goes on", || clock.echoes() > began + messages);
+    look() == before
+}
