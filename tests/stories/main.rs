@@ -17,6 +17,7 @@ mod etcd_days;
 mod etcd_members;
 mod flows;
 mod host_endpoints;
+mod large;
 mod outgoing;
 mod published;
 mod services;
