@@ -211,7 +211,7 @@ impl Truth {
     }
 }
 
-/// Starts what only a host needs: flows, drops, and trials of policy.
+/// Starts what only a host needs: flows, drops, trials of policy, and the end of what others began in the store.
 fn keep_host(
     doors: &Handle,
     host: &str,
@@ -224,6 +224,8 @@ fn keep_host(
     let flows = FlowKeeper::start(conntrack, events.clone())?;
     doors.spawn(drops::listen(feed.clone(), host.to_owned(), calls.clone()));
     doors.spawn(trial::keep(store.clone(), host.to_owned()));
+    let whole = store.clone();
+    doors.spawn(async move { whole.keep().await });
     Ok(flows)
 }
 

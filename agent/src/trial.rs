@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use tonic::Code;
 
 use crate::resource::ROOT;
+use crate::serve::{fence, rest_on_fence};
 use crate::store::Transaction;
 use crate::store::{
     Change, Compare, Entry, Followed, Operation, Outcome, Revision, Snapshot, Store, StoreError, follow,
@@ -47,14 +48,17 @@ struct Trial {
 struct Undo {
     key: String,
     value: Option<String>,
+    /// What it was changed to, as a hash: a large change reaches its keys by more than one revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    applied: Option<String>,
 }
 
 /// Puts a transaction on trial: adds what takes it back. Returns what to confirm.
 pub(crate) fn begin(transaction: &mut Transaction, snapshot: &Snapshot, host: &str, within: Duration) -> String {
-    let before = |key: &String| snapshot.entries.iter().find(|entry| entry.key == *key);
     let undo = transaction.operations.iter().map(|operation| Undo {
-        value: before(key_of(operation)).map(|entry| String::from_utf8_lossy(&entry.value).into_owned()),
-        key: key_of(operation).clone(),
+        value: snapshot.entry(operation.key()).map(|entry| String::from_utf8_lossy(&entry.value).into_owned()),
+        key: operation.key().to_owned(),
+        applied: hash_of(operation),
     });
     let deadline = now() + u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
     let trial =
@@ -156,39 +160,61 @@ fn due_at(entry: &Entry, host: &str) -> Option<u64> {
 /// Puts back how everything had been, except what somebody has changed since. Somebody else may have been faster.
 async fn take_back(store: &dyn Store, entry: &Entry) -> Result<(), StoreError> {
     let Ok(trial) = serde_json::from_slice::<Trial>(&entry.value) else { return Ok(()) };
-    let snapshot = store.snapshot(ROOT).await?;
+    loop {
+        let snapshot = store.snapshot(ROOT).await?;
+        if snapshot.entry(&entry.key).is_none_or(|now| now.mod_revision != entry.mod_revision) {
+            return Ok(());
+        }
+        let (transaction, count) = taking_back(&trial, entry, &snapshot)?;
+        if let Outcome::Committed { .. } = store.transact(transaction).await? {
+            let id = id_of(&entry.key);
+            tracing::warn!("nobody confirmed the change on trial as {id}: {count} objects are as before");
+            return Ok(());
+        }
+    }
+}
+
+/// What takes it back, and how many objects that changes.
+fn taking_back(trial: &Trial, entry: &Entry, snapshot: &Snapshot) -> Result<(Transaction, usize), StoreError> {
     let applied_at = entry.mod_revision;
     let mut transaction = Transaction {
         compares: vec![Compare::Unchanged { key: entry.key.clone(), mod_revision: applied_at }],
         operations: vec![Operation::Delete(entry.key.clone())],
     };
-    for undo in trial.undo {
-        match stands_since(&snapshot, &undo.key, applied_at) {
-            false => tracing::warn!("{} has been changed since it was applied on trial, and stays", undo.key),
-            true => {
-                transaction.compares.push(Compare::Unchanged { key: undo.key.clone(), mod_revision: applied_at });
-                transaction.operations.push(match undo.value {
-                    Some(value) => Operation::Put { key: undo.key, value: value.into_bytes(), lease: None },
-                    None => Operation::Delete(undo.key),
+    for undo in &trial.undo {
+        match snapshot.entry(&undo.key).filter(|now| is_as_applied(now, undo, applied_at)) {
+            None => tracing::warn!("{} has been changed since it was applied on trial, and stays", undo.key),
+            Some(now) => {
+                let key = undo.key.clone();
+                transaction.compares.push(Compare::Unchanged { key: key.clone(), mod_revision: now.mod_revision });
+                transaction.operations.push(match &undo.value {
+                    Some(value) => Operation::Put { key, value: value.clone().into_bytes(), lease: None },
+                    None => Operation::Delete(key),
                 });
             }
         }
     }
     let count = transaction.operations.len() - 1;
-    if let Outcome::Committed { .. } = store.transact(transaction).await? {
-        tracing::warn!("nobody confirmed the change on trial as {}: {count} objects are as before", id_of(&entry.key));
-    }
-    Ok(())
+    fence(&mut transaction, snapshot);
+    rest_on_fence(&mut transaction);
+    Ok((transaction, count))
 }
 
-fn stands_since(snapshot: &Snapshot, key: &str, applied_at: Revision) -> bool {
-    snapshot.entries.iter().any(|entry| entry.key == key && entry.mod_revision == applied_at)
+fn is_as_applied(now: &Entry, undo: &Undo, applied_at: Revision) -> bool {
+    now.mod_revision == applied_at || undo.applied.as_ref().is_some_and(|applied| hash(&now.value) == *applied)
 }
 
-fn key_of(operation: &Operation) -> &String {
+fn hash_of(operation: &Operation) -> Option<String> {
     match operation {
-        Operation::Put { key, .. } | Operation::Delete(key) => key,
+        Operation::Put { value, .. } => Some(hash(value)),
+        Operation::Delete(_) => None,
     }
+}
+
+fn hash(value: &[u8]) -> String {
+    let mut hasher = SipHasher13::new();
+    hasher.write(value);
+    format!("{:016x}", hasher.finish())
 }
 
 fn prefix() -> String {

@@ -19,6 +19,7 @@ mod flows;
 mod host_endpoints;
 mod host_explained;
 mod host_flows;
+mod large;
 mod outgoing;
 mod published;
 mod services;

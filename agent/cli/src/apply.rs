@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use poplin_proto::v1::apply_response::result::Outcome;
-use poplin_proto::v1::{ApplyRequest, ApplyResponse};
+use poplin_proto::v1::{ApplyRequest, ApplyResponse, Manifest};
 
 use crate::door::Door;
 use crate::kind::title;
 use crate::output::print;
-use crate::problem::Problem;
+use crate::problem::{Exit, Problem};
 use crate::{agent, files};
 
 /// Declare objects: create those that are new, change those that differ.
@@ -45,6 +45,7 @@ fn seconds(text: &str) -> Result<u32, String> {
 impl Apply {
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         let manifests = files::read(&self.files)?;
+        check_size(&manifests)?;
         let confirm_within_seconds = self.confirm_within.unwrap_or_default();
         let request = ApplyRequest { manifests, resources: Vec::new(), dry_run: self.dry_run, confirm_within_seconds };
         let answer = agent::resources(door).await?.apply(request).await?.into_inner();
@@ -55,6 +56,18 @@ impl Apply {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What the agent takes in one request, less room for its envelope.
+const MOST_OCTETS: usize = (16 << 20) - (64 << 10);
+
+fn check_size(manifests: &[Manifest]) -> Result<(), Problem> {
+    let octets: usize = manifests.iter().map(|manifest| manifest.text.len()).sum();
+    if octets <= MOST_OCTETS {
+        return Ok(());
+    }
+    let message = format!("the files have {octets} bytes, at most {MOST_OCTETS} go in one call");
+    Err(Problem::new(Exit::Failed, message).advice("apply them in several calls"))
 }
 
 fn report(answer: &ApplyResponse, dry_run: bool) -> String {
@@ -73,4 +86,16 @@ fn report(answer: &ApplyResponse, dry_run: bool) -> String {
         }
     });
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_request_takes_is_refused_before_it_is_sent() {
+        let manifest = |octets: usize| Manifest { name: "f".to_owned(), text: " ".repeat(octets) };
+        assert!(check_size(&[manifest(MOST_OCTETS)]).is_ok());
+        assert!(check_size(&[manifest(MOST_OCTETS), manifest(1)]).is_err());
+    }
 }

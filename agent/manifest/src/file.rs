@@ -1,8 +1,8 @@
 //! Reads a file of YAML documents into resources, each with where it stands.
 //!
 //! In: text. Out: documents, or everything that is wrong, with file, line and column. A document is split off at its `---`
-//! line, which YAML forbids inside any scalar (YAML 1.2.2 §9.1.2), and read with as many empty lines before it as
-//! the file has, so that positions are those of the file. Documents of other houses become ours on the way in.
+//! line, which YAML forbids inside any scalar (YAML 1.2.2 §9.1.2), and knows on which line it begins, so that
+//! positions are those of the file. Documents of other houses become ours on the way in.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,8 +17,8 @@ use crate::import::{self, Foreign};
 use crate::list;
 use crate::locate::{Found, Places, entry};
 
-/// Largest file, in octets. A hundred objects of a few kilobytes fit; a store takes no more in one transaction anyway.
-const MOST_OCTETS: usize = 1 << 20;
+/// Largest file, in octets: as much as a request to the agent has room for. Some 20,000 policies fit, or a few address sets of 100,000 prefixes.
+const MOST_OCTETS: usize = 16 << 20;
 
 /// One object and where its author wrote it.
 #[derive(Clone, Debug)]
@@ -44,8 +44,10 @@ struct Source {
 pub(crate) struct Yaml {
     /// The file's name.
     file: String,
-    /// The file's text up to the document's end.
+    /// The document's text.
     text: String,
+    /// How many lines of the file stand before it.
+    lines_before: usize,
     /// Where everything stands; found out when somebody asks, once, for a long document may have many mistakes.
     places: OnceLock<Places>,
 }
@@ -145,13 +147,14 @@ pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Vec<Failure>> {
     if manifest.text.len() > MOST_OCTETS {
         let message = format!("{} has {} bytes, at most {MOST_OCTETS} are read", manifest.name, manifest.text.len());
         return Err(vec![
-            Failure::new(Code::InvalidArgument, "TOO_LARGE", message).advice("split it into several files"),
+            Failure::new(Code::InvalidArgument, "TOO_LARGE", message)
+                .advice("split it into several files, and apply them one after the other"),
         ]);
     }
     let mut documents = Vec::new();
     let mut failures = Vec::new();
-    for text in split(&manifest.text) {
-        match read_one(&manifest.name, text) {
+    for excerpt in split(&manifest.text) {
+        match read_one(&manifest.name, excerpt) {
             Ok(read) => documents.extend(read),
             Err(wrong) => failures.extend(wrong),
         }
@@ -159,31 +162,35 @@ pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Vec<Failure>> {
     if failures.is_empty() { Ok(documents) } else { Err(failures) }
 }
 
-/// The documents of a file that are not empty, each with blank lines in place of what stands before it.
-pub(crate) fn split(text: &str) -> Vec<String> {
+/// A document's text, and how many lines of the file stand before it.
+pub(crate) type Excerpt = (String, usize);
+
+/// The documents of a file that are not empty.
+pub(crate) fn split(text: &str) -> Vec<Excerpt> {
     let is_mark = |line: &str| line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace);
-    let mut documents = vec![String::new()];
+    let mut documents = vec![(String::new(), 0)];
     for (number, line) in text.lines().enumerate() {
         if is_mark(line) {
-            documents.push("\n".repeat(number + 1));
-        } else if let Some(last) = documents.last_mut() {
+            documents.push((String::new(), number + 1));
+        } else if let Some((last, _)) = documents.last_mut() {
             last.push_str(line);
             last.push('\n');
         }
     }
-    documents
-        .retain(|document| document.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')));
+    let says = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    documents.retain(|(document, _)| document.lines().any(says));
     documents
 }
 
 /// One YAML document, which may be a list of ours.
-fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
-    let document = Arc::new(Yaml::of(file, text));
+fn read_one(file: &str, excerpt: Excerpt) -> Result<Vec<Document>, Vec<Failure>> {
+    let document = Arc::new(Yaml::of(file, excerpt));
     let source = Source { yaml: document.clone(), path: String::new() };
     let text = document.text.as_str();
     let yaml = |error: serde_saphyr::Error| vec![document.failure(&error)];
     let header: Header =
-        serde_saphyr::with_deserializer_from_str(text, |yaml| Header::deserialize(yaml)).map_err(yaml)?;
+        serde_saphyr::with_deserializer_from_str_with_options(text, any_dialect(), |yaml| Header::deserialize(yaml))
+            .map_err(yaml)?;
     let Some(item) = import::listed(&header.api_version, &header.kind) else {
         header_failure(&source, &header).map_err(|failure| vec![failure])?;
         let item = serde_saphyr::with_deserializer_from_str_with_options(text, dialect(&header), |yaml| {
@@ -192,7 +199,9 @@ fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
         let item = item.map_err(yaml)?;
         return Ok(source.document(item)?.into_iter().collect());
     };
-    let headers = serde_saphyr::with_deserializer_from_str(text, |yaml| list::headers(&header, &item, yaml));
+    let headers = serde_saphyr::with_deserializer_from_str_with_options(text, any_dialect(), |yaml| {
+        list::headers(&header, &item, yaml)
+    });
     let headers = headers.map_err(yaml)?;
     let item_source = |index: usize| Source { path: format!("items[{index}]"), ..source.clone() };
     let failures: Vec<Failure> = headers
@@ -222,10 +231,21 @@ fn read_one(file: &str, text: String) -> Result<Vec<Document>, Vec<Failure>> {
 fn dialect(header: &Header) -> serde_saphyr::Options {
     let is_foreign = header.api_version != API_VERSION;
     serde_saphyr::options! {
+        budget: budget(),
         strict_booleans: is_foreign,
         underscored_numbers_as_strings: is_foreign,
         leading_zero_numbers_as_strings: is_foreign,
     }
+}
+
+/// For what reads the same in all of them.
+pub(crate) fn any_dialect() -> serde_saphyr::Options {
+    serde_saphyr::options! { budget: budget() }
+}
+
+/// Room for the nodes and events of the largest file: one needs two octets. Depth, aliases and what they unfold to are bounded as ever.
+fn budget() -> Option<serde_saphyr::Budget> {
+    serde_saphyr::budget! { max_nodes: MOST_OCTETS / 2, max_events: MOST_OCTETS }
 }
 
 /// The first two lines must say what the rest is.
@@ -255,8 +275,8 @@ fn header_failure(source: &Source, header: &Header) -> Result<(), Failure> {
 }
 
 impl Yaml {
-    pub(crate) fn of(file: &str, text: String) -> Self {
-        Self { file: file.to_owned(), text, places: OnceLock::new() }
+    pub(crate) fn of(file: &str, (text, lines_before): Excerpt) -> Self {
+        Self { file: file.to_owned(), text, lines_before, places: OnceLock::new() }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -267,10 +287,11 @@ impl Yaml {
         self.places.get_or_init(|| Places::of(&self.text))
     }
 
-    /// `file:line:column`, or the file alone where the place is not known.
+    /// `file:line:column` of a place in the document, or the file alone where it is not known.
     pub(crate) fn origin(&self, place: Option<(u64, u64)>) -> String {
+        let before = u64::try_from(self.lines_before).unwrap_or_default();
         match place {
-            Some((line, column)) => format!("{}:{line}:{column}", self.file),
+            Some((line, column)) => format!("{}:{}:{column}", self.file, before + line),
             None => self.file.clone(),
         }
     }
@@ -342,6 +363,32 @@ mod tests {
     fn every_wrong_document_of_a_file_is_named() {
         let text = "apiVersion: v1\nkind: Pool\n---\n- just\n- a list\n---\n# nothing\n";
         assert_eq!(failures(text).len(), 2);
+    }
+
+    #[test]
+    fn thousands_of_documents_are_read_quickly_and_each_knows_its_line() {
+        let document = |number: usize| {
+            format!("---\napiVersion: poplin.dev/v1\nkind: Tier\nmetadata: {{name: t{number}}}\nspec: {{order: 1}}\n")
+        };
+        let text: String = (0..20_000).map(document).collect();
+
+        assert_eq!(
+            read(&Manifest { name: "shop.yaml".to_owned(), text: text.clone() }).map_or(0, |all| all.len()),
+            20_000
+        );
+        let wrong = failures(&format!("{text}---\napiVersion: poplin.dev/v1\nkind: Tier\nspec: {{ordre: 1}}\n"));
+
+        assert_eq!(wrong[0].origin.as_deref(), Some("shop.yaml:100004:8"));
+    }
+
+    #[test]
+    fn a_list_as_long_as_a_file_may_be_is_read() {
+        let head = "apiVersion: poplin.dev/v1\nkind: AddressSet\nmetadata: {name: big}\n";
+        let nets = "10.0.0.0/32, ".repeat(300_000);
+
+        let all = read(&Manifest { name: "set.yaml".to_owned(), text: format!("{head}spec: {{nets: [{nets}]}}\n") });
+
+        assert_eq!(all.map_or(0, |all| all.len()), 1);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use crate::file::any_dialect;
+
 /// The places of a document's fields.
 #[derive(Debug)]
 pub struct Places(Option<Spanned<Node>>);
@@ -15,7 +17,7 @@ pub struct Places(Option<Spanned<Node>>);
 impl Places {
     /// Reads a document again; of one that is no YAML nothing is found.
     pub fn of(text: &str) -> Self {
-        Self(serde_saphyr::from_str(text).ok())
+        Self(serde_saphyr::from_str_with_options(text, any_dialect()).ok())
     }
 
     /// Where a field begins: line and column, both counted from 1.

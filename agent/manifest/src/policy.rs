@@ -214,6 +214,9 @@ pub fn check_tier(tier: &v1::Tier) -> Result<Tier, Invalids> {
 pub fn check_address_set(set: &v1::AddressSet) -> Result<AddressSet, Invalids> {
     let spec = set.spec.clone().unwrap_or_default();
     let mut findings = Findings::default();
+    if spec.nets.len() > MOST_PREFIXES {
+        return Err(too_many(spec.nets.len()).into());
+    }
     let nets = findings.take_all(nets("spec.nets", &spec.nets));
     let labels = findings.take(checked_labels(set.metadata.as_ref()));
     if labels.as_ref().is_some_and(|labels| labels.get(NAMESPACE_LABEL).is_some()) {
@@ -221,6 +224,14 @@ pub fn check_address_set(set: &v1::AddressSet) -> Result<AddressSet, Invalids> {
     }
     let name = checked_qualified_name(set.metadata.as_ref());
     findings.finish(labels.map(|labels| AddressSet { name, labels, nets }))
+}
+
+/// How many prefixes a set may have: several times what public lists have, and what a kernel takes in at once in a second or two.
+const MOST_PREFIXES: usize = 250_000;
+
+fn too_many(count: usize) -> Invalid {
+    let message = format!("{count} prefixes are given, at most {MOST_PREFIXES} are in a set");
+    Invalid::new("spec.nets", "TOO_MANY", message).advice("make several sets of it, and name all of them in `sets`")
 }
 
 /// The label that endpoints get for living in a namespace: by it, policies that mean pods leave address sets out.

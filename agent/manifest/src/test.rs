@@ -44,8 +44,8 @@ pub struct Test {
 /// Every case of a file, in its order.
 pub fn read(manifest: &Manifest, world: &World) -> Result<Vec<Test>, Vec<Failure>> {
     let (mut tests, mut failures) = (Vec::new(), Vec::new());
-    for text in split(&manifest.text) {
-        let yaml = Yaml::of(&manifest.name, text);
+    for excerpt in split(&manifest.text) {
+        let yaml = Yaml::of(&manifest.name, excerpt);
         match serde_saphyr::from_str::<PolicyTest>(yaml.text()) {
             Ok(document) => match check_header(&document) {
                 Ok(()) => Suite { yaml: &yaml, document: &document, world }.read(&mut tests, &mut failures),

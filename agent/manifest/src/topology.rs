@@ -47,8 +47,8 @@ struct Short {
 /// The endpoints of every document of a file.
 pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Failure> {
     let mut documents = Vec::new();
-    for text in split(&manifest.text) {
-        let yaml = Yaml::of(&manifest.name, text);
+    for excerpt in split(&manifest.text) {
+        let yaml = Yaml::of(&manifest.name, excerpt);
         let topology: Topology = serde_saphyr::from_str(yaml.text()).map_err(|error| yaml.failure(&error))?;
         if topology.api_version != API_VERSION {
             let message = format!("apiVersion {:?} is not known", topology.api_version);

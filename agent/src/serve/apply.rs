@@ -1,4 +1,4 @@
-//! Apply: files and objects become one transaction, or a list of everything that is wrong with them.
+//! Apply: files and objects become one transaction, of whatever size, or a list of everything that is wrong with them.
 //!
 //! ```text
 //! manifests ─ poplin_manifest::read ─> resources ─ complete ─> ─ resource::check ─> objects ─ judge (against the store) ─> one transaction
@@ -8,7 +8,8 @@ mod complete;
 mod judge;
 mod service;
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use poplin_manifest::Document;
@@ -26,8 +27,14 @@ use crate::trial;
 use super::store_failure;
 pub(super) use judge::{all_readable, declared, unreadable};
 
-/// Objects in one call: what fits a transaction (etcd's default of 128 operations) with room to spare.
-const MOST_OBJECTS: usize = 100;
+/// Objects in one call: several times what a large fabric has, and less than would hold up an agent for long.
+const MOST_OBJECTS: usize = 50_000;
+
+/// Writes that go in one transaction: of etcd's 128 operations, with room for the fence and a trial. More go in pieces ([`Whole`](crate::store::Whole)).
+const MOST_AT_ONCE: usize = 100;
+
+/// Hosts and endpoints in a call that goes in pieces: what agents write, too, goes with its decision.
+const MOST_OF_AGENTS: usize = 100;
 
 /// How many calls are read at once: two cores have other things to do.
 const READERS: usize = 2;
@@ -37,10 +44,10 @@ const TRIES: usize = 5;
 
 pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
     let within = confirm_within(request)?;
-    let documents = read(request).await?;
+    let documents = Arc::new(read(request).await?);
     for _ in 0..TRIES {
-        let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
-        let mut work = Work::of(&documents, &snapshot).map_err(Failure::combine)?;
+        let snapshot = Arc::new(store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?);
+        let mut work = judged(&documents, &snapshot).await?;
         if !work.transaction.operations.is_empty() {
             fence(&mut work.transaction, &snapshot);
         }
@@ -48,6 +55,8 @@ pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest)
             return Ok(ApplyResponse { results: work.lines, revision: snapshot.revision, trial: String::new() });
         }
         let trial = within.map(|within| trial::begin(&mut work.transaction, &snapshot, host, within));
+        check_of_agents(&work.transaction)?;
+        rest_on_fence(&mut work.transaction);
         match store.transact(work.transaction).await.map_err(|error| store_failure(&error))? {
             Outcome::Committed { revision } => {
                 return Ok(ApplyResponse { results: work.lines, revision, trial: trial.unwrap_or_default() });
@@ -56,6 +65,47 @@ pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest)
         }
     }
     Err(contended().into())
+}
+
+/// The judgement of thousands of objects takes seconds, as their reading does.
+async fn judged(documents: &Arc<Vec<Document>>, snapshot: &Arc<Snapshot>) -> Result<Work, Status> {
+    if documents.len() <= MOST_AT_ONCE {
+        return Work::of(documents, snapshot).map_err(Failure::combine);
+    }
+    let (documents, snapshot) = (documents.clone(), snapshot.clone());
+    let judged = tokio::task::spawn_blocking(move || Work::of(&documents, &snapshot));
+    judged.await.map_err(|error| Status::internal(error.to_string()))?.map_err(Failure::combine)
+}
+
+/// What has more writes than go at once has more compares, too. Who else writes what people declare rewrites the fence, so that is compared in place
+/// of each object; what agents write they write without it.
+pub(crate) fn rest_on_fence(transaction: &mut Transaction) {
+    if is_small(transaction) {
+        return;
+    }
+    let declared = format!("{ROOT}c/");
+    let written: BTreeSet<&str> = transaction.operations.iter().map(Operation::key).collect();
+    let is_needed = |key: &str| !key.starts_with(&declared) && (written.contains(key) || !is_of_agents(key));
+    transaction.compares.retain(|compare| is_needed(compare.key()));
+}
+
+/// Fence and trial may come along.
+fn is_small(transaction: &Transaction) -> bool {
+    transaction.operations.len().max(transaction.compares.len()) <= MOST_AT_ONCE + 2
+}
+
+fn is_of_agents(key: &str) -> bool {
+    key.strip_prefix(ROOT).is_some_and(|rest| rest.starts_with("h/") || rest.starts_with("e/"))
+}
+
+/// What agents write, too, goes with the decision of a large change, in which there is room for so much.
+fn check_of_agents(transaction: &Transaction) -> Result<(), Failure> {
+    let count = transaction.operations.iter().filter(|operation| is_of_agents(operation.key())).count();
+    if is_small(transaction) || count <= MOST_OF_AGENTS {
+        return Ok(());
+    }
+    let message = format!("{count} hosts and endpoints are changed, at most {MOST_OF_AGENTS} go in one call");
+    Err(Failure::new(Code::InvalidArgument, "TOO_MANY", message).advice("apply them in several calls"))
 }
 
 /// How long the change is on trial, if it is.
@@ -101,7 +151,7 @@ pub(super) fn documents_in(manifests: &[Manifest], resources: &[Resource]) -> Re
     if failures.is_empty() { Ok(documents) } else { Err(Failure::combine(failures)) }
 }
 
-/// The same, if it is something and goes into one transaction.
+/// The same, if it is something, and no more than goes at once.
 fn documents(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
     let documents = documents_in(&request.manifests, &request.resources)?;
     match documents.len() {
@@ -109,7 +159,7 @@ fn documents(request: &ApplyRequest) -> Result<Vec<Document>, Status> {
             .advice("a document begins with apiVersion: poplin.dev/v1 and kind: …")
             .into()),
         count if count > MOST_OBJECTS => {
-            let message = format!("{count} objects were sent, at most {MOST_OBJECTS} go into one transaction");
+            let message = format!("{count} objects were sent, at most {MOST_OBJECTS} go in one call");
             Err(Failure::new(Code::InvalidArgument, "TOO_MANY", message).advice("apply them in several calls").into())
         }
         _ => Ok(documents),
@@ -143,10 +193,9 @@ impl Work {
             return Err(failures);
         }
         let mut work = Self { transaction: Transaction::default(), lines: Vec::new() };
-        let known: HashMap<&str, &Entry> = snapshot.entries.iter().map(|entry| (entry.key.as_str(), entry)).collect();
         for (document, object) in &objects {
             let path = path_of(&object.key());
-            work.include(&path, document, known.get(path.as_str()).copied());
+            work.include(&path, document, snapshot.entry(&path));
         }
         Ok(work)
     }
@@ -177,7 +226,7 @@ impl Work {
 /// What was judged must still be so when it is written: a pool must not overlap one that another call adds meanwhile, a
 /// policy not stand in a tier that another call deletes. Every call that declares or deletes rewrites one key, which
 /// refuses the second of two.
-pub(super) fn fence(transaction: &mut Transaction, snapshot: &Snapshot) {
+pub(crate) fn fence(transaction: &mut Transaction, snapshot: &Snapshot) {
     transaction.compares.push(fence_of(snapshot));
     transaction.operations.push(fence_put());
 }
@@ -188,7 +237,7 @@ fn fence_key() -> String {
 
 /// The fence as it stands.
 pub(super) fn fence_of(snapshot: &Snapshot) -> Compare {
-    let known = snapshot.entries.iter().find(|entry| entry.key == fence_key());
+    let known = snapshot.entry(&fence_key());
     known.map_or_else(|| Compare::Absent(fence_key()), |entry| fence_at(entry.mod_revision))
 }
 

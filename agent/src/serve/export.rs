@@ -50,7 +50,7 @@ fn answer(key: &ObjectKey, entry: &Entry) -> ExportResponse {
 /// Whether a key would be exported if this version knew what it is. Marks and trials are the store's own.
 fn is_of_no_kind(entry: &Entry, all: bool) -> bool {
     let parts: &[&str] = if all { &["c/", "h/", "e/", "b/"] } else { &["c/"] };
-    let known_part = ["meta/", "t/", "h/", "e/", "b/", "c/"];
+    let known_part = ["meta/", "t/", "x/", "s/", "h/", "e/", "b/", "c/"];
     let Some(key) = entry.key.strip_prefix(ROOT).filter(|_| key_of(&entry.key).is_none()) else { return false };
     parts.iter().any(|part| key.starts_with(part)) || !known_part.iter().any(|part| key.starts_with(part))
 }

@@ -9,6 +9,7 @@ use poplin_policy::selector::Selector;
 use poplin_proto::v1::watch_response::Change as Kind;
 use poplin_proto::v1::{ListRequest, ListResponse, Resource, WatchRequest, WatchResponse};
 use poplin_proto::{Failure, UnknownKind};
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -23,6 +24,9 @@ const DEFAULT_PAGE: usize = 500;
 
 /// Objects in the largest page: at about 1 KiB each it stays below gRPC's 4 MiB a message.
 const LARGEST_PAGE: usize = 2000;
+
+/// Octets of a page, beside its last object: below gRPC's 4 MiB a message with an address set of 100,000 prefixes among them.
+const LARGEST_PAGE_OCTETS: usize = 2 << 20;
 
 /// Changes a watcher may lag behind before it has to wait for itself.
 const WATCH_BUFFER: usize = 256;
@@ -48,11 +52,23 @@ pub(super) async fn list(store: &dyn Store, request: &ListRequest) -> Result<Lis
     let rest = snapshot.entries.iter().filter(|entry| entry.key[prefix.len()..] > *request.page_token);
     let readable = rest.filter_map(|entry| decode_resource(entry).ok());
     let mut resources: Vec<Resource> = readable.filter(|one| admits(&selector, one)).take(size + 1).collect();
-    let has_more = resources.len() > size;
-    resources.truncate(size);
+    let most = size.min(how_many_fit(&resources));
+    let has_more = resources.len() > most;
+    resources.truncate(most);
     let last = resources.last().map(Resource::qualified_name);
     let next_page_token = last.filter(|_| has_more).unwrap_or_default();
     Ok(ListResponse { resources, next_page_token, revision: snapshot.revision, unreadable })
+}
+
+/// How many objects go in one page, for their octets; one does in any case.
+fn how_many_fit(resources: &[Resource]) -> usize {
+    let mut octets = 0;
+    let is_room = |resource: &&Resource| {
+        let before = octets;
+        octets += resource.encoded_len();
+        before < LARGEST_PAGE_OCTETS
+    };
+    resources.iter().take_while(is_room).count().max(1)
 }
 
 /// Everything, then SYNCED, then changes. After a break in the store the difference is told, as if nothing had happened.

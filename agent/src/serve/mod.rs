@@ -28,7 +28,7 @@ mod workloads;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use apply::apply;
+pub(crate) use apply::{apply, fence, rest_on_fence};
 pub(crate) use delete::delete;
 pub(crate) use workloads::refused;
 
@@ -225,6 +225,10 @@ async fn report_health(health: tonic_health::server::HealthReporter, mut ready: 
 pub(crate) fn store_failure(error: &StoreError) -> Failure {
     let (code, reason) = match error {
         StoreError::Rejected(Rejected::ReadOnly(_)) => (Code::FailedPrecondition, "READ_ONLY"),
+        StoreError::Rejected(Rejected::TooMany { .. } | Rejected::TooLarge { .. } | Rejected::TooMuch { .. }) => {
+            let failure = Failure::new(Code::InvalidArgument, "TOO_LARGE", error.story());
+            return failure.advice("nothing was changed; make the objects smaller, or apply them in several calls");
+        }
         _ => (Code::Unavailable, "STORE_UNREACHABLE"),
     };
     let mut failure = Failure::new(code, reason, error.story());

@@ -1,6 +1,7 @@
 //! What may be declared and deleted, tried against a real embedded store.
 
 mod forgot;
+mod large;
 mod networks;
 mod transfer;
 

@@ -13,6 +13,9 @@ pub const MOST_OPERATIONS: usize = 128;
 /// How many octets of keys and values a transaction may put: etcd's `--max-request-bytes` of 1.5 MiB, less room for its envelope.
 pub const MOST_BYTES: usize = 1_536_000;
 
+/// How many octets of keys and values may be put as one change, in pieces: more than any call brings.
+pub const MOST_WHOLE_BYTES: usize = 64 << 20;
+
 /// Why a store will never do what was asked, however often it is asked again.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Rejected {
@@ -29,6 +32,12 @@ pub enum Rejected {
         found: usize,
         /// The key with the most octets.
         largest: String,
+    },
+    /// More octets than go in pieces.
+    #[error("the change puts {found} bytes, {MOST_WHOLE_BYTES} are allowed at once")]
+    TooMuch {
+        /// Octets of all keys and values.
+        found: usize,
     },
     /// Two operations on one key.
     #[error("the transaction changes {0} twice")]
@@ -57,7 +66,7 @@ impl Transaction {
         if found > MOST_OPERATIONS { Err(Rejected::TooMany { found }) } else { Ok(()) }
     }
 
-    fn check_keys(&self) -> Result<(), Rejected> {
+    pub(super) fn check_keys(&self) -> Result<(), Rejected> {
         if self.compares.iter().any(|c| c.key().is_empty()) || self.operations.iter().any(|o| o.key().is_empty()) {
             return Err(Rejected::NoKey);
         }

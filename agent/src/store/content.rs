@@ -25,6 +25,14 @@ pub struct Snapshot {
     pub entries: Vec<Entry>,
 }
 
+impl Snapshot {
+    /// The entry of a key.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        let place = self.entries.binary_search_by(|entry| entry.key.as_str().cmp(key)).ok()?;
+        self.entries.get(place)
+    }
+}
+
 /// One key that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {

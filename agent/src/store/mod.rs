@@ -4,9 +4,10 @@
 //! Knows nothing of what the values mean. Semantics are those of etcd v3, held by `tests/store_conformance.rs`.
 //!
 //! ```text
-//!   follow ──► Store ──┬── Etcd ──────► etcd v3, for a fleet
-//!                      ├── FileStore ─► what a file says, for a speaker alone
-//!                      └── Embedded ──► Core (pure, also the simulation's store) on a redb log, for a single host
+//!   follow ──► Store ──┬── Whole (large values, large changes) ──► Store ──┬── Etcd ──────► etcd v3, for a fleet
+//!                      │                                                   └── Embedded ──► Core (pure, also the simulation's
+//!                      │                                                                    store) on a redb log, for a single host
+//!                      └── FileStore ─► what a file says, for a speaker alone
 //! ```
 
 mod bounds;
@@ -22,6 +23,7 @@ pub mod follow;
 mod location;
 mod transaction;
 mod watch;
+mod whole;
 
 pub use bounds::{MOST_BYTES, MOST_OPERATIONS, Rejected};
 pub use content::{Batch, Change, Entry, Revision, Snapshot};
@@ -35,6 +37,7 @@ pub use follow::{Followed, follow};
 pub use location::{Location, open};
 pub use transaction::{Compare, LeaseId, Operation, Outcome, Transaction};
 pub use watch::{Feed, Watch};
+pub use whole::Whole;
 
 use async_trait::async_trait;
 use std::time::Duration;
@@ -80,6 +83,9 @@ pub trait Store: Send + Sync {
     fn cluster(&self) -> Option<u64> {
         None
     }
+
+    /// Finishes what others began and left, in a store where that can be, for as long as it is polled.
+    async fn keep(&self) {}
 
     /// Looks at each member now. What does not answer is part of the answer.
     async fn examine(&self) -> Examined {

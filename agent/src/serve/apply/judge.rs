@@ -2,7 +2,7 @@
 //!
 //! In: the objects of a call, and the store. Out: everything that does not fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ipnet::IpNet;
 use poplin_manifest::Document;
@@ -68,9 +68,18 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
     is_asked || object.key() == *key
 }
 
+/// What judging all of them takes knowing.
+fn bearing(objects: &[Checked<'_>], snapshot: &Snapshot) -> BTreeMap<ObjectKey, Object> {
+    let own: BTreeSet<ObjectKey> = objects.iter().map(|(_, object)| object.key()).collect();
+    // One object of each kind tells for all of its kind.
+    let kinds: HashMap<_, &Object> =
+        objects.iter().map(|(_, object)| (std::mem::discriminant(object), object)).collect();
+    declared(snapshot, |key| own.contains(key) || kinds.values().any(|object| bears_on(object, key)))
+}
+
 /// Everything that does not fit.
 pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure> {
-    let standing = declared(snapshot, |key| objects.iter().any(|(_, object)| bears_on(object, key)));
+    let standing = bearing(objects, snapshot);
     let mut after = standing.clone();
     after.extend(objects.iter().map(|(_, object)| (object.key(), object.clone())));
     let mut failures = duplicates(objects);
@@ -102,11 +111,10 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
 
 /// The same object twice in one call: which one is meant?
 fn duplicates(objects: &[Checked<'_>]) -> Vec<Failure> {
-    let is_repeated = |index: &usize| objects[..*index].iter().any(|(_, other)| other.key() == objects[*index].1.key());
-    let repeated = (0..objects.len()).filter(is_repeated);
+    let mut seen = BTreeSet::new();
+    let repeated = objects.iter().filter(|(_, object)| !seen.insert(object.key()));
     repeated
-        .map(|index| {
-            let (document, _) = &objects[index];
+        .map(|(document, _)| {
             let message = format!("{} is declared twice", document.title());
             document.failure(Invalid::new("metadata.name", "DUPLICATE", message))
         })
@@ -116,9 +124,11 @@ fn duplicates(objects: &[Checked<'_>]) -> Vec<Failure> {
 /// A version that was sent along makes the write a compare-and-swap.
 fn version_conflict(document: &Document, object: &Object, snapshot: &Snapshot) -> Option<Failure> {
     let wanted = document.resource.metadata()?.resource_version;
-    let path = path_of(&object.key());
-    let stands = snapshot.entries.iter().find(|entry| entry.key == path).map_or(0, |entry| entry.mod_revision);
-    if wanted == 0 || wanted == stands {
+    if wanted == 0 {
+        return None;
+    }
+    let stands = snapshot.entry(&path_of(&object.key())).map_or(0, |entry| entry.mod_revision);
+    if wanted == stands {
         return None;
     }
     let title = document.title();
