@@ -1,8 +1,10 @@
 //! Established flows at a host's own interfaces when policy changes: those that are denied now end, the others do not notice.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use poplin_lab::{Fabric, Flow, Talk, until};
+use poplin_agent::kernel::Conntrack;
+use poplin_lab::{Agent, Fabric, Flow, Talk, until};
 
 #[test]
 fn what_the_host_receives_ends_when_its_host_endpoint_comes_to_deny_it_and_its_sister_goes_on() {
@@ -56,6 +58,33 @@ fn a_fabric_that_keeps_flows_keeps_them_at_host_endpoints_too() {
     until("nothing new is let in", || tor.connect(HOST, 8081).is_err());
     flow.goes_on();
     flow.end().expect("a flow that is kept never breaks");
+}
+
+#[test]
+fn a_connection_that_the_kernel_did_not_see_begin_is_left_alone() {
+    let fabric = Fabric::under_a_tor(1);
+    let (host, tor) = (&fabric.hosts[0], fabric.tor.namespace());
+    let old = Flow::open(tor, host, HOST, 8080);
+    forget_flows(host);
+    old.goes_on();
+    let new = Flow::open(tor, host, HOST, 8081);
+    new.goes_on();
+
+    host.apply(EDGE);
+
+    until("what it saw begin is silent", || stays(&old, 20, || new.echoes()));
+    old.goes_on();
+    old.end().expect("it may have been open before connection tracking began");
+}
+
+/// The kernel forgets all flows of the host, as if it had only begun to track them.
+fn forget_flows(host: &Agent) {
+    let forgotten = host.namespace().within(|| {
+        let mut table = Conntrack::open()?;
+        let flows = table.read(&BTreeSet::from([HOST]))?;
+        flows.iter().try_for_each(|flow| table.end(&flow.handle)).map_err(std::io::Error::from)
+    });
+    forgotten.expect("flows can be ended");
 }
 
 /// The host of these stories, as the ToR reaches it, and the ToR.
