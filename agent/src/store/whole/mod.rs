@@ -50,9 +50,9 @@ impl Whole {
         self.in_parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything of ours, whole, cut down to a prefix.
+    /// What stands under a prefix, whole; all of ours is read for it.
     async fn everything(&self, prefix: &str) -> Result<Snapshot, StoreError> {
-        let raw = self.raw.snapshot(if prefix.is_empty() { "" } else { ROOT }).await?;
+        let raw = self.raw.snapshot(if is_all(prefix) { prefix } else { ROOT }).await?;
         let (revision, decided) = (raw.revision, journal::decided_in(&raw));
         let entries = match decided {
             Some((decided, at)) => journal::carried_over(raw.entries, &decided, at),
@@ -92,7 +92,7 @@ impl Whole {
     }
 }
 
-/// Whether what stands under a prefix may be large: what people declare, and changes on trial.
+/// Whether a key, or what stands under a prefix, may be large: what people declare, and changes on trial.
 fn may_be_large(prefix: &str) -> bool {
     ["c/", "t/"].into_iter().map(|part| format!("{ROOT}{part}")).any(|part| prefix.starts_with(&part))
 }

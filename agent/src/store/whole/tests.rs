@@ -311,6 +311,19 @@ async fn what_fits_goes_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_not_ours_is_read_as_it_is_and_keeps_the_bounds_of_the_store() {
+    let shelf = Shelf::new().await;
+    shelf.whole.transact(Transaction::default().put("/foreign", "a").put(key(1), "b")).await.unwrap();
+    for prefix in ["", "/"] {
+        assert_eq!(value(&shelf.whole, prefix, "/foreign").await.as_deref(), Some("a"), "{prefix}");
+    }
+
+    let large = shelf.whole.transact(Transaction::default().put("/foreign", set(100_000))).await;
+
+    assert!(matches!(large, Err(StoreError::Rejected(_))));
+}
+
+#[tokio::test]
 async fn pieces_whose_writer_died_are_cleared_away_once_its_lease_is_over_and_not_before() {
     let shelf = Shelf::new().await;
     shelf.dying(3).transact(many("new")).await.unwrap_err();

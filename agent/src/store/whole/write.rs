@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::journal::{self, Decided, MARK, Piece};
-use super::{Whole, parts};
+use super::{Whole, may_be_large, parts};
 use crate::resource::ROOT;
 use crate::store::bounds::{MOST_OPERATIONS, MOST_WHOLE_BYTES};
 use crate::store::{Compare, Entry, Operation, Outcome, Rejected, StoreError, Transaction};
@@ -40,7 +40,11 @@ impl Whole {
         let transaction = self.with_parts(transaction).await?;
         match transaction.check() {
             Ok(()) => self.write_at_once(transaction).await,
-            Err(Rejected::TooMany { .. } | Rejected::TooLarge { .. }) => self.write_in_pieces(transaction).await,
+            Err(Rejected::TooMany { .. } | Rejected::TooLarge { .. })
+                if transaction.operations.iter().any(|operation| may_wait(operation.key())) =>
+            {
+                self.write_in_pieces(transaction).await
+            }
             Err(rejected) => Err(rejected.into()),
         }
     }
@@ -57,7 +61,9 @@ impl Whole {
     /// The same transaction with large values in parts, and without parts that are of no more use.
     async fn with_parts(&self, transaction: Transaction) -> Result<Transaction, StoreError> {
         let is_large = |operation: &Operation| match operation {
-            Operation::Put { key, value, .. } => value.len() > parts::LONGEST_VALUE || self.in_parts().contains(key),
+            Operation::Put { key, value, .. } => {
+                may_be_large(key) && (value.len() > parts::LONGEST_VALUE || self.in_parts().contains(key))
+            }
             Operation::Delete(key) => self.in_parts().contains(key),
         };
         if !transaction.operations.iter().any(is_large) {
