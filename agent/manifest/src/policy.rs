@@ -226,7 +226,7 @@ pub fn check_address_set(set: &v1::AddressSet) -> Result<AddressSet, Invalids> {
     findings.finish(labels.map(|labels| AddressSet { name, labels, nets }))
 }
 
-/// How many prefixes a set may have: several times what public lists have, and what a kernel takes in at once in a second or two.
+/// How many prefixes a set may have: twice what the largest lists have, and more; a request to the agent has room for it, and a kernel takes it in.
 const MOST_PREFIXES: usize = 250_000;
 
 fn too_many(count: usize) -> Invalid {

@@ -74,7 +74,7 @@ pub fn removal(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> Remov
 }
 
 /// What the store says of itself once nobody waits any more for what that host has to tell; absent = nobody does.
-fn without_waiting(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> Option<Lineage> {
+pub fn without_waiting(host: &HostName, standing: &BTreeMap<ObjectKey, Object>) -> Option<Lineage> {
     let mut lineage = <&Lineage>::try_from(standing.get(&ObjectKey::Lineage)?).ok()?.clone();
     lineage.awaited.remove(host).then_some(lineage)
 }

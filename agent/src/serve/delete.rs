@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use poplin_node::name::{NetworkName, PoolName, RouteMapName};
 use poplin_node::object::{Block, Network, Object, ObjectKey};
+use poplin_node::removal::without_waiting;
 use poplin_policy::model::{Policy, Rule};
 use poplin_proto::Failure;
 use poplin_proto::v1::{DeleteRequest, DeleteResponse};
@@ -12,7 +13,7 @@ use tonic::Code;
 use super::apply::{contended, declared, fence};
 use super::list::{not_found, unknown_kind};
 use super::store_failure;
-use crate::resource::{ROOT, decode_resource, key_of, path_of, path_of_name};
+use crate::resource::{ROOT, decode_resource, encode, key_of, path_of, path_of_name};
 use crate::store::{Compare, Operation, Outcome, Store, Transaction};
 
 pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
@@ -46,6 +47,15 @@ pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result
             compares: keys.iter().cloned().filter_map(unchanged).collect(),
             operations: keys.into_iter().map(Operation::Delete).collect(),
         };
+        // Nobody waits for what a host has to tell that is not there any more.
+        if let ObjectKey::Host(host) = &key
+            && let Some(lineage) = without_waiting(host, &standing)
+        {
+            let path = path_of(&ObjectKey::Lineage);
+            let value = encode(&Object::Lineage(lineage)).expect("agents write what a store says of itself");
+            transaction.compares.extend(unchanged(path.clone()));
+            transaction.operations.push(Operation::Put { key: path, value, lease: None });
+        }
         fence(&mut transaction, &snapshot);
         match store.transact(transaction).await.map_err(|error| store_failure(&error))? {
             Outcome::Committed { .. } => {}

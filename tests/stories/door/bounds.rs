@@ -50,7 +50,7 @@ fn a_request_that_is_too_long_is_refused_and_the_next_one_is_served() {
 
     let refused = host.agent.try_poplin(&["apply", "-f", &long]);
 
-    assert!(told(&refused).contains("16777216"), "{}", told(&refused));
+    assert!(told(&refused).contains("at most 16711680 go in one call"), "{}", told(&refused));
     host.agent.apply(POLICY);
 }
 

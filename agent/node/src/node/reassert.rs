@@ -32,6 +32,8 @@ const ENDPOINTS_AT_ONCE: usize = 30;
 
 /// Blocks that nobody has an address of, in one transaction.
 const BLOCKS_AT_ONCE: usize = 20;
+/// So many former names are removed with it.
+const FORMER_AT_ONCE: usize = 15;
 
 /// What is done since the store forgot.
 #[derive(Debug, Default)]
@@ -53,9 +55,9 @@ pub(super) struct Reassertion {
 }
 
 impl Reassertion {
-    /// What was told removed every former name with it.
-    pub(super) fn former_is_removed(&mut self) {
-        self.former.clear();
+    /// What was told removed these, former names among them.
+    pub(super) fn is_removed(&mut self, keys: &[ObjectKey]) {
+        self.former.retain(|key, _| !keys.contains(key));
     }
 }
 
@@ -409,7 +411,8 @@ fn compose(mirror: &Mirror, draft: Draft, endpoints: Vec<Endpoint>, former: &BTr
         Some(version) => Compare::Unchanged(key, version),
     };
     let mut compares: Vec<Compare> = draft.keys().chain(endpoints.iter().map(key_of)).map(compare).collect();
-    compares.extend(former.iter().map(|(key, version)| Compare::Unchanged(key.clone(), *version)));
+    let former = || former.iter().take(FORMER_AT_ONCE);
+    compares.extend(former().map(|(key, version)| Compare::Unchanged(key.clone(), *version)));
     let puts = draft.into_blocks().map(Object::Block).chain(endpoints.into_iter().map(Object::Endpoint)).collect();
-    Transaction { compares, puts, deletes: former.keys().cloned().collect() }
+    Transaction { compares, puts, deletes: former().map(|(key, _)| key.clone()).collect() }
 }

@@ -301,6 +301,7 @@ impl Node {
         for key in &in_flight.transaction.deletes {
             self.touch_rules(key.clone(), true);
         }
+        self.reassertion.is_removed(&in_flight.transaction.deletes);
         if let Some(mirror) = &mut self.mirror {
             mirror.commit(revision, in_flight.transaction);
         }
@@ -311,8 +312,7 @@ impl Node {
                 self.reassertion.is_to_be_told = false;
             }
             Purpose::Jobs => self.jobs_committed(id),
-            Purpose::Reassert => self.reassertion.former_is_removed(),
-            Purpose::Tidy | Purpose::History => {}
+            Purpose::Reassert | Purpose::Tidy | Purpose::History => {}
         }
     }
 

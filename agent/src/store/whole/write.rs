@@ -220,9 +220,11 @@ pub(super) fn unchanged(key: &str, entry: Option<&Entry>) -> Compare {
     }
 }
 
-/// Whether a key is written only by those who compare the fence of declarations, or is a part: then it may be carried over after the decision.
+/// Whether a key is written only by those who compare the fence of declarations, or is a part: then it may be carried over after the decision. Pools
+/// are not: agents that claim blocks compare their pool alone.
 fn may_wait(key: &str) -> bool {
-    key.strip_prefix(ROOT).is_some_and(|rest| rest.starts_with("c/") || rest.starts_with("x/"))
+    let declared = |rest: &str| rest.starts_with("c/") && !rest.starts_with("c/pool/");
+    key.strip_prefix(ROOT).is_some_and(|rest| declared(rest) || rest.starts_with("x/"))
 }
 
 /// Mark and call go with the decision.
