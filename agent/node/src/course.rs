@@ -64,10 +64,9 @@ impl<'k> Doors<'k> {
         Self { kernel }
     }
 
-    /// All that can carry packets now.
+    /// All of them.
     pub fn all(self) -> BTreeSet<Interface> {
-        let names = self.kernel.live.keys().map(|zone| zone.as_str()).filter(|name| *name != LOOPBACK);
-        names.filter_map(Interface::new).collect()
+        self.kernel.interfaces.keys().filter(|name| name.as_str() != LOOPBACK).cloned().collect()
     }
 
     /// Those that lead to an address; several where routes of equal cost do, none where no route is known.
@@ -94,8 +93,7 @@ impl<'k> Doors<'k> {
             }
         };
         let is_there = |(_, index): &(_, &u32)| on_link.contains(index);
-        let live = self.kernel.live.iter().filter(is_there);
-        live.filter_map(|(zone, _)| Interface::new(zone.as_str())).collect()
+        self.kernel.interfaces.iter().filter(is_there).map(|(name, _)| name.clone()).collect()
     }
 }
 

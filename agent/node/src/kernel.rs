@@ -80,6 +80,8 @@ pub struct KernelState {
     pub addresses: BTreeMap<IpAddr, String>,
     /// Every address of the host itself, on whatever link: what it may speak from.
     pub local: BTreeSet<IpAddr>,
+    /// Interfaces that are not ours, with their indexes, whatever their state: it becomes another without a word of any route.
+    pub interfaces: BTreeMap<Interface, u32>,
     /// Interfaces that are not ours and can carry packets now, with their indexes: where link-local neighbours may be.
     pub live: BTreeMap<Zone, u32>,
     /// MTU of interfaces that are not ours.

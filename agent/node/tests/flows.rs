@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use poplin_bgp::Zone;
 use poplin_node::flows::{Flow, FlowHandle};
 use poplin_node::kernel::{KernelState, Mac, StepFailure, StepFailureKind, UnderlayRoute};
 use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
@@ -450,7 +449,8 @@ impl Room {
 fn kernel() -> KernelState {
     let mut kernel = KernelState::default();
     kernel.addresses.insert(address(HOST), "up".to_owned());
-    kernel.live = [("lo", 1), ("up0", 2), ("up1", 3)].map(|(name, index)| (Zone::new(name).unwrap(), index)).into();
+    kernel.interfaces =
+        [("lo", 1), ("up0", 2), ("up1", 3)].map(|(name, index)| (Interface::new(name).unwrap(), index)).into();
     let ways = [("0.0.0.0/0", UnderlayRoute::OnLink(2)), ("198.51.100.0/24", UnderlayRoute::OnLink(3))];
     kernel.underlay = ways.map(|(prefix, way)| (prefix.parse().unwrap(), way)).into();
     kernel.local = [HOST, "10.255.0.1", "169.254.1.1"].map(address).into();

@@ -60,6 +60,7 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
             }
             None => {
                 state.mtus.insert(found.name.clone(), found.state.mtu_bytes);
+                state.interfaces.extend(Interface::new(&found.name).map(|name| (name, *index)));
                 let zone = Zone::new(&found.name).filter(|_| found.is_live);
                 state.live.extend(zone.map(|zone| (zone, *index)));
             }

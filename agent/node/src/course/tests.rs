@@ -1,7 +1,5 @@
 use std::collections::BTreeMap;
 
-use poplin_bgp::Zone;
-
 use super::*;
 use crate::kernel::{NextHopId, UnderlayRoute};
 
@@ -26,7 +24,7 @@ fn names(doors: BTreeSet<Interface>) -> Vec<String> {
 }
 
 fn two_uplinks() -> KernelState {
-    let live = [("lo", 1), ("up0", 2), ("up1", 3)].map(|(name, index)| (Zone::new(name).unwrap(), index));
+    let interfaces = [("lo", 1), ("up0", 2), ("up1", 3)].map(|(name, index)| (Interface::new(name).unwrap(), index));
     let gateways = ["192.0.2.1", "198.51.100.1"].map(|gateway| gateway.parse().unwrap());
     let underlay = [
         ("192.0.2.0/24", UnderlayRoute::OnLink(2)),
@@ -35,7 +33,7 @@ fn two_uplinks() -> KernelState {
     ];
     let to_other_host = Gateway { address: "198.51.100.1".parse().unwrap(), interface: Some(3) };
     KernelState {
-        live: live.into(),
+        interfaces: interfaces.into(),
         underlay: underlay.map(|(prefix, route)| (prefix.parse().unwrap(), route)).into(),
         learned: BTreeMap::from([("10.77.1.0/26".parse().unwrap(), Target::Gateways([to_other_host].into()))]),
         next_hops: BTreeMap::<NextHopId, _>::new(),
