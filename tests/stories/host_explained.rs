@@ -1,9 +1,9 @@
 //! What a host's own interfaces let pass, explained before and told afterwards: the kernel does what is said.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use poplin_lab::{Agent, Container, Fabric, eventually, told, until};
 use serde_json::Value;
+
+use crate::edge::{EDGE, HOST, TOR, policy};
 
 #[test]
 fn what_is_forwarded_is_explained_by_lane_and_interface_and_fares_so() {
@@ -115,24 +115,6 @@ fn the_way_through_host_endpoints_can_be_read_and_why_rules_are_asked_one_by_one
     assert!(received.contains("input-gate"), "{received}");
     let sent = through(["172.31.1.2", "172.31.1.1", "tcp/80"]);
     assert!(sent.contains("output-gate"), "{sent}");
-}
-
-/// The host of these stories, as the ToR reaches it, and the ToR.
-const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 31, 1, 2));
-const TOR: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 31, 1, 1));
-
-/// Without addresses: the interface alone says which packets it is asked about.
-const EDGE: &str = "
-apiVersion: poplin.dev/v1
-kind: HostEndpoint
-metadata: {name: edge, labels: {role: edge}}
-spec: {host: h1, interface: uplink}
-";
-
-fn policy(spec: &str) -> String {
-    format!(
-        "{{apiVersion: poplin.dev/v1, kind: Policy, metadata: {{name: edge}}, spec: {{subject: role == 'edge', {spec}}}}}"
-    )
 }
 
 fn attached(fabric: &Fabric) -> Container {

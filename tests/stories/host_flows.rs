@@ -1,10 +1,11 @@
 //! Established flows at a host's own interfaces when policy changes: those that are denied now end, the others do not notice.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 
 use poplin_agent::kernel::Conntrack;
 use poplin_lab::{Agent, Fabric, Flow, Talk, until};
+
+use crate::edge::{EDGE, HOST, TOR, policy};
 
 #[test]
 fn what_the_host_receives_ends_when_its_host_endpoint_comes_to_deny_it_and_its_sister_goes_on() {
@@ -85,23 +86,6 @@ fn forget_flows(host: &Agent) {
         flows.iter().try_for_each(|flow| table.end(&flow.handle)).map_err(std::io::Error::from)
     });
     forgotten.expect("flows can be ended");
-}
-
-/// The host of these stories, as the ToR reaches it, and the ToR.
-const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 31, 1, 2));
-const TOR: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 31, 1, 1));
-
-const EDGE: &str = "
-apiVersion: poplin.dev/v1
-kind: HostEndpoint
-metadata: {name: edge, labels: {role: edge}}
-spec: {host: h1, interface: uplink}
-";
-
-fn policy(spec: &str) -> String {
-    format!(
-        "{{apiVersion: poplin.dev/v1, kind: Policy, metadata: {{name: edge}}, spec: {{subject: role == 'edge', {spec}}}}}"
-    )
 }
 
 /// Whether what is looked at stays the same while so many messages of a flow come back.

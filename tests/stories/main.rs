@@ -13,6 +13,7 @@ mod doctor;
 mod door;
 mod drift;
 mod drops;
+mod edge;
 mod etcd_days;
 mod etcd_members;
 mod flows;
