@@ -7,6 +7,7 @@ mod mesh;
 mod reflectors;
 
 mod addresses;
+mod allocators;
 mod bfd;
 mod death;
 mod doctor;
@@ -14,6 +15,7 @@ mod door;
 mod drift;
 mod drops;
 mod edge;
+mod etcd_cluster;
 mod etcd_days;
 mod etcd_members;
 mod flows;
