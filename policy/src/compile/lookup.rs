@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use smallvec::SmallVec;
+
 use super::list::{OPEN, Question, Shape};
 use super::places::Places;
 use super::population::Population;
@@ -78,11 +80,11 @@ impl Lookup {
     /// The entry that settles, or [`OPEN`].
     pub(super) fn settle(&self, someone: Someone<'_>) -> u32 {
         let admitted = someone.class.into_iter().flat_map(|(admitted, _)| admitted);
-        let mut candidates: Vec<usize> = admitted.flat_map(|id| self.asking(*id)).collect();
+        let mut candidates: SmallVec<[usize; 16]> = admitted.flat_map(|id| self.asking(*id)).collect();
         if candidates.is_empty() {
             return self.first(self.others.iter().copied(), someone);
         }
-        candidates.extend(&self.others);
+        candidates.extend(self.others.iter().copied());
         candidates.sort_unstable();
         self.first(candidates.into_iter(), someone)
     }

@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
 
+use smallvec::SmallVec;
+
 use super::family::{address_atom, bits_of};
 use super::lookup::{Lookup, labelled, named};
+use super::name::Hashed;
 use super::places::Places;
 use super::population::{Move, Population};
 use super::question::Question;
 use super::range::element;
-use super::slab::Id;
+use super::slab::{Id, Slab};
 use crate::edit::Edited;
 use crate::model::{IpVersion, NamedPort};
 use crate::ruleset::{Atom, Datatype, Element, Form, Map, MapElements, Name, Set};
@@ -32,6 +35,7 @@ pub(super) fn nobody(family: IpVersion) -> Map {
 
 #[derive(Clone, Debug)]
 struct Table {
+    name: Name,
     question: Question,
     uses: usize,
     /// The selections it rests on.
@@ -42,12 +46,16 @@ struct Table {
 /// All tables.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
-    tables: BTreeMap<Name, Table>,
+    tables: Slab<Table>,
+    by_name: Hashed<Name, Id>,
     /// The tables that rest on a selection.
-    by_selection: BTreeMap<Id, BTreeSet<Name>>,
+    by_selection: Hashed<Id, Numbers>,
     /// The tables that ask for a named port.
-    by_port: BTreeMap<NamedPort, BTreeSet<Name>>,
+    by_port: BTreeMap<NamedPort, Numbers>,
 }
+
+/// Numbers of tables.
+type Numbers = SmallVec<[Id; 4]>;
 
 /// What tables are filled from, and where they stand.
 pub(super) struct Ground<'a> {
@@ -61,31 +69,29 @@ impl Tables {
     /// Somebody looks something up: the table stands from now on.
     pub(super) fn acquire(&mut self, question: &Question, ground: &mut Ground<'_>) {
         let name = question.name();
-        if let Some(table) = self.tables.get_mut(&name) {
-            table.uses += 1;
+        if let Some(number) = self.by_name.get(&name) {
+            self.tables[*number].uses += 1;
             return;
         }
         let asked = question.selections().iter().map(|selection| ground.population.ask(selection)).collect();
-        let mut table = Table { question: question.clone(), uses: 1, asked, lookup: None };
+        let mut table = Table { name: name.clone(), question: question.clone(), uses: 1, asked, lookup: None };
         table.prepare(ground);
-        self.index(&name, &table, |names, name| {
-            names.insert(name.clone());
-        });
-        table.fill(&name, ground);
-        self.tables.insert(name, table);
+        table.fill(ground);
+        let number = self.tables.insert(table);
+        self.index(number, |numbers| numbers.push(number));
+        self.by_name.insert(name, number);
     }
 
     /// One less looks it up.
     pub(super) fn release(&mut self, name: &Name, ground: &mut Ground<'_>) {
-        let table = self.tables.get_mut(name).expect("a table that is released stands");
-        table.uses -= 1;
-        if table.uses > 0 {
+        let number = self.by_name[name];
+        self.tables[number].uses -= 1;
+        if self.tables[number].uses > 0 {
             return;
         }
-        let table = self.tables.remove(name).expect("a table that is released stands");
-        self.index(name, &table, |names, name| {
-            names.remove(name);
-        });
+        self.index(number, |numbers| numbers.retain(|other| *other != number));
+        self.by_name.remove(name);
+        let table = self.tables.remove(number);
         for id in table.asked {
             ground.population.forget(id);
         }
@@ -96,21 +102,22 @@ impl Tables {
         }
     }
 
-    fn index(&mut self, name: &Name, table: &Table, note: impl Fn(&mut BTreeSet<Name>, &Name)) {
+    fn index(&mut self, number: Id, note: impl Fn(&mut Numbers)) {
+        let table = &self.tables[number];
         if !table.follows_endpoints() {
             return;
         }
         for id in &table.asked {
-            let names = self.by_selection.entry(*id).or_default();
-            note(names, name);
-            if names.is_empty() {
+            let numbers = self.by_selection.entry(*id).or_default();
+            note(numbers);
+            if numbers.is_empty() {
                 self.by_selection.remove(id);
             }
         }
         for port in table.ports() {
-            let names = self.by_port.entry(port.clone()).or_default();
-            note(names, name);
-            if names.is_empty() {
+            let numbers = self.by_port.entry(port.clone()).or_default();
+            note(numbers);
+            if numbers.is_empty() {
                 self.by_port.remove(&port);
             }
         }
@@ -120,18 +127,18 @@ impl Tables {
     pub(super) fn follow(&self, moves: &[Move], population: &Population, edited: &mut Edited) {
         for one in moves {
             let family = IpVersion::of(one.address);
-            for name in self.concerned(one, population) {
-                let table = &self.tables[&name];
+            for number in self.concerned(one, population) {
+                let table = &self.tables[number];
                 if table.question.family() == family {
-                    table.follow(&name, one, population, edited);
+                    table.follow(one, population, edited);
                 }
             }
         }
     }
 
-    fn concerned(&self, one: &Move, population: &Population) -> BTreeSet<Name> {
+    fn concerned(&self, one: &Move, population: &Population) -> Numbers {
         if one.before == one.after {
-            return BTreeSet::new();
+            return Numbers::new();
         }
         let nothing = BTreeSet::new();
         let admitted = |class: Option<Id>| class.map_or(&nothing, |class| population.admitted(class));
@@ -140,22 +147,25 @@ impl Tables {
         let by_selection = selections.filter_map(|id| self.by_selection.get(id)).flatten();
         let by_port =
             ports(one.before).iter().chain(ports(one.after)).filter_map(|port| self.by_port.get(port)).flatten();
-        by_selection.chain(by_port).cloned().collect()
+        let mut numbers: Numbers = by_selection.chain(by_port).copied().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
     }
 
     /// Selections admit others than they did.
     pub(super) fn refill(&mut self, selections: &[Id], ground: &mut Ground<'_>) {
-        let names = selections.iter().filter_map(|id| self.by_selection.get(id)).flatten();
-        for name in names.collect::<BTreeSet<_>>() {
-            self.tables[name].fill(name, ground);
+        let numbers = selections.iter().filter_map(|id| self.by_selection.get(id)).flatten();
+        for number in numbers.collect::<BTreeSet<_>>() {
+            self.tables[*number].fill(ground);
         }
     }
 
     /// Address sets are others than they were.
     pub(super) fn follow_sets(&mut self, ground: &mut Ground<'_>) {
-        for (name, table) in self.tables.iter_mut().filter(|(_, table)| table.question.looks_at_sets()) {
+        for table in self.tables.iter_mut().filter(|table| table.question.looks_at_sets()) {
             table.prepare(ground);
-            table.fill(name, ground);
+            table.fill(ground);
         }
     }
 }
@@ -184,8 +194,8 @@ impl Table {
         }
     }
 
-    fn fill(&self, name: &Name, ground: &mut Ground<'_>) {
-        let family = self.question.family();
+    fn fill(&self, ground: &mut Ground<'_>) {
+        let (name, family) = (&self.name, self.question.family());
         let set = |form, elements| Some(Set { key: vec![family.datatype()], form, elements });
         let ranges = |ranges: Vec<std::ops::RangeInclusive<u128>>| {
             set(Form::Interval, ranges.iter().map(|range| element(range, family)).collect())
@@ -223,7 +233,8 @@ impl Table {
             classes.flat_map(|class| population.class_addresses(class).map(move |address| (class, address)));
         let of_family = addresses.filter(|(_, address)| IpVersion::of(*address) == self.question.family());
         of_family.filter_map(|(class, address)| {
-            let id = self.answer(bits_of(address), Some(class), population)?;
+            let bits = bits_of(address);
+            let id = self.answer(bits, Some(class), self.stranger(bits, population), population)?;
             Some((self.key(address), id))
         })
     }
@@ -236,14 +247,15 @@ impl Table {
         self.asked.iter().flat_map(|id| population.classes(*id)).copied().collect()
     }
 
-    fn follow(&self, name: &Name, one: &Move, population: &Population, edited: &mut Edited) {
+    fn follow(&self, one: &Move, population: &Population, edited: &mut Edited) {
         let bits = bits_of(one.address);
         let element = self.key(one.address);
-        let (was, is) = (self.answer(bits, one.before, population), self.answer(bits, one.after, population));
+        let stranger = self.stranger(bits, population);
+        let [was, is] = [one.before, one.after].map(|class| self.answer(bits, class, stranger, population));
         match self.question {
             _ if was == is => {}
             Question::Who(..) => edited.set_id(&who_name(self.question.family()), element, is),
-            _ => edited.set_element(name, element, is.is_some()),
+            _ => edited.set_element(&self.name, element, is.is_some()),
         }
     }
 
@@ -256,8 +268,13 @@ impl Table {
         Element::exactly(list.into_iter().chain([address_atom(address)]))
     }
 
+    /// What settles an address that is no endpoint's, if it is entries that are asked.
+    fn stranger(&self, bits: u128, population: &Population) -> Option<u32> {
+        self.lookup.as_ref().map(|lookup| lookup.settle(population.someone(bits, None)))
+    }
+
     /// What an endpoint's address leads to; nothing if it is not in the table.
-    fn answer(&self, bits: u128, class: Option<Id>, population: &Population) -> Option<u64> {
+    fn answer(&self, bits: u128, class: Option<Id>, stranger: Option<u32>, population: &Population) -> Option<u64> {
         let class_id = class?;
         match &self.question {
             Question::Endpoints(selection, _) => {
@@ -266,8 +283,7 @@ impl Table {
             Question::Ports(port, _) => population.class_ports(class_id).contains(port).then_some(0),
             Question::Who(_, shape) => {
                 let settled = self.lookup().settle(population.someone(bits, class));
-                let as_stranger = self.lookup().settle(population.someone(bits, None));
-                (settled != as_stranger).then(|| shape.answer(settled))
+                (Some(settled) != stranger).then(|| shape.answer(settled))
             }
             Question::Labelled(..) | Question::Named(..) | Question::Ranges(..) | Question::Where(_) => None,
         }
