@@ -4,6 +4,7 @@
 mod beside;
 mod bfd;
 mod bird;
+mod callers;
 mod communities;
 mod ecmp;
 mod exabgp;
@@ -12,6 +13,7 @@ mod frr;
 mod gentle;
 mod gobgp;
 mod inside;
+mod limited;
 mod long_lived;
 mod monitored;
 mod paths;
