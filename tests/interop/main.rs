@@ -5,6 +5,7 @@ mod beside;
 mod bfd;
 mod bird;
 mod callers;
+mod changed;
 mod communities;
 mod ecmp;
 mod exabgp;

@@ -4,6 +4,7 @@ use poplin_lab::{eventually, until};
 use serde_json::Value;
 
 use crate::beside::{V4, World};
+use crate::changed::{assert_all_changed, counts};
 
 #[test]
 fn a_bird_that_announces_too_much_is_told_so_and_let_in_again_when_the_limit_is_raised() {
@@ -120,10 +121,11 @@ fn a_session_that_is_shut_down_at_bird_is_shown_in_birds_words() {
 fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session_or_costs_a_packet() {
     let world = World::new();
     world.password("secret");
+    world.host.apply("{apiVersion: poplin.dev/v1, kind: RouteMap, metadata: {name: all}, spec: {otherwise: accept}}");
     world.peer(V4, "");
     world.bird(V4, "");
     world.until_established();
-    let since = established_since(&world);
+    let (since, before) = (established_since(&world), counts(&world.host, "router"));
     let changes = [
         ("holdTimeSeconds: 30", "hold time"),
         ("keepaliveSeconds: 1", ""),
@@ -146,7 +148,18 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session_or_costs_a_
         ("extendedNextHop: true", "extended next hop"),
         ("hosts: all()", ""),
         ("port: 1790", ""),
+        ("import: all", ""),
+        ("export: all", ""),
+        ("role: customer, strictRole: true", "role"),
+        ("prefixLimits: {ipv4: 10, ipv6: 10, action: pause, pauseSeconds: 9}", ""),
+        ("bfd: {enabled: true, multihop: true}", ""),
     ];
+    let words = changes.map(|(change, _)| change);
+    let place = ["address", "asn", "addressRange", "addressRangeMax", "interface", "remoteAs"];
+    let elsewhere = ["shutdown", "reflectorClient"]; // it asks for the end; `bird.rs` has an internal session
+    assert_all_changed("PeerSpec", &words, &[&place[..], &elsewhere].concat());
+    assert_all_changed("PrefixLimits", &words, &[]);
+    assert_all_changed("Bfd", &words, &["strict"]); // `bfd.rs`, where BIRD has BFD, too
 
     let mut traffic = world.traffic();
     for (change, waits_for) in changes {
@@ -162,6 +175,7 @@ fn no_change_of_a_peer_but_of_its_address_or_system_ends_its_session_or_costs_a_
     until("BIRD hears from us each second", || keepalives_sent(&world) > received + 3);
 
     assert_eq!(traffic.lost(), 0);
+    assert_eq!(counts(&world.host, "router"), before);
     assert_eq!((established_since(&world), world.session()["state"].as_str()), (since, Some("Established")));
     let detail = world.host.poplin(&["bgp", "neighbor", "router"]);
     assert!(
