@@ -39,7 +39,7 @@ pub mod wire;
 pub use address::{Address, BadAddress, Zone};
 pub use asn::Asn;
 pub use chance::Chance;
-pub use rib::{Best, Fate, Refusal, Route, Step};
+pub use rib::{Apart, Best, Fate, Multipath, Refusal, Route, Step};
 pub use route_map::{
     BadPrefixRange, CommunityChange, CommunityPattern, MedChange, NextHop, PathCondition, PrefixRange, Prefixes,
     RouteChange, RouteCondition, RouteMap, RouteRule, RouteRules, Verdict,

@@ -9,6 +9,7 @@ mod entries;
 mod entry;
 mod explain;
 mod guard;
+mod multipath;
 mod offer;
 mod own;
 mod route;
@@ -20,6 +21,7 @@ mod walk;
 pub use decide::Step;
 pub use explain::Best;
 pub use guard::Refusal;
+pub use multipath::{Apart, Multipath};
 pub use route::{Fate, Route};
 
 pub(crate) use guard::{admits_attributes, admits_next_hop, admits_prefix};

@@ -126,6 +126,10 @@ impl Speaker {
             Event::Ordered { neighbour, order } => self.obey(now, neighbour.to_canonical(), order),
             Event::Watched(is_watched) => self.is_watched = is_watched,
             Event::ExpectsCallers(expects_callers) => self.expects_callers = expects_callers,
+            Event::Share(multipath) => {
+                let changes = self.table.share(multipath);
+                self.follow(changes);
+            }
             Event::ConnectionOpened { connection, neighbour, outgoing, local } => {
                 self.opened(now, connection, neighbour.to_canonical(), outgoing, local.to_canonical());
             }

@@ -1,8 +1,9 @@
 //! A host beside a BIRD on one link, and what each is told of the other.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use poplin_lab::{Agent, Bird, Lab, Namespace, eventually, until};
+use poplin_lab::{Agent, Bird, Container, Lab, Namespace, Pings, eventually, until};
 use serde_json::Value;
 
 /// What BIRD announces.
@@ -99,6 +100,48 @@ impl World {
 
     pub(crate) fn session(&self) -> Value {
         self.host.status()["sessions"][0].clone()
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic<'_> {
+        Traffic::through(&self.lab, &self.host, self.tor.borrow().namespace())
+    }
+}
+
+/// Numbered packets, a hundred a second, from a container to an address that only the router's announcement leads to.
+pub(crate) struct Traffic<'a> {
+    lab: &'a Lab,
+    web: Container,
+    pings: Option<Pings>,
+    lost: u32,
+}
+
+/// In the prefix the router announces.
+const BEYOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+
+impl<'a> Traffic<'a> {
+    /// Attaches the container and waits until packets pass; who sends them back must know the way.
+    #[track_caller]
+    pub(crate) fn through(lab: &'a Lab, host: &Agent, router: &Namespace) -> Self {
+        router.run("ip", &["address", "add", &format!("{BEYOND}/32"), "dev", "lo"]);
+        host.namespace().run("ip", &["route", "del", "default"]);
+        let mut web = lab.container("web");
+        host.attach(&mut web, &[]);
+        until("packets pass", || web.reaches(BEYOND));
+        Self { lab, web, pings: None, lost: 0 }
+    }
+
+    /// Begins anew if as many were sent as were to be.
+    pub(crate) fn go_on(&mut self) {
+        if self.pings.as_mut().is_some_and(Pings::are_running) {
+            return;
+        }
+        self.lost += self.pings.take().map_or(0, Pings::lost);
+        self.pings = Some(Pings::start(self.lab.directory(), &self.web, BEYOND, 500));
+    }
+
+    /// How many never came back.
+    pub(crate) fn lost(self) -> u32 {
+        self.lost + self.pings.map_or(0, Pings::lost)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A host with two ToR switches uses both at once, and one when the other is gone.
 
-use poplin_lab::{Agent, Bird, Lab, Missing, Numbered, PACE, eventually, until};
+use poplin_lab::{Agent, Bird, Frr, Lab, Missing, Numbered, PACE, eventually, until};
 use std::time::Duration;
 
 #[test]
@@ -50,6 +50,55 @@ fn a_prefix_two_switches_announce_gets_a_route_by_both() {
         is_by(&host, prefix, (true, true));
     }
 }
+
+#[test]
+fn switches_of_two_systems_share_the_traffic_as_long_as_that_is_wanted_and_hear_nothing_of_it() {
+    let lab = Lab::new();
+    let (mut bird, mut frr) = (Bird::new(&lab, "tor1"), Frr::new(&lab, "tor2"));
+    let namespace = lab.namespace("h1");
+    namespace.join("up1", &["172.31.1.2/24"], bird.namespace(), "host", &["172.31.1.1/24"]);
+    namespace.join("up2", &["172.31.2.2/24"], frr.namespace(), "host", &["172.31.2.1/24"]);
+    namespace.run("ip", &["route", "add", "default", "nexthop", "via", "172.31.1.1", "nexthop", "via", "172.31.2.1"]);
+    let mut host = Agent::new(&lab, namespace, "h1").with(&["--asn", "64601"]);
+    host.start();
+    host.apply(&PEERS.replace("172.31.2.1, asn: 65000", "172.31.2.1, asn: 65002"));
+    start(&mut bird, 1);
+    frr.start(FRR);
+    host.until_established(2);
+    let reason = |host: &Agent, ways: &[&str], reason: &str| {
+        eventually(&format!("traffic goes by {ways:?}: {reason}"), || {
+            let routes = host.routes();
+            let used = ["172.31.1.1", "172.31.2.1"].map(|way| (way, format!("via {way} ")));
+            let route = routes.iter().find(|route| route.starts_with("198.51.100.0/24")).cloned().unwrap_or_default();
+            let used: Vec<_> = used.iter().filter(|(_, text)| route.contains(text)).map(|(way, _)| *way).collect();
+            let told = host.poplin(&["routes", "198.51.100.0/24"]);
+            if used == ways && told.contains(reason) { Ok(()) } else { Err(format!("{routes:?}\n{told}")) }
+        });
+    };
+    let fabric = |host: &Agent, settings: &str| {
+        host.apply(&format!(
+            "{{apiVersion: poplin.dev/v1, kind: FabricConfig, metadata: {{name: default}}, spec: {{{settings}}}}}"
+        ));
+    };
+    let both = ["172.31.1.1", "172.31.2.1"];
+    reason(&host, &both, "it comes from a higher BGP identifier");
+
+    fabric(&host, "multipathRelax: false");
+    reason(&host, &both[..1], "does not share the traffic: its AS path is another (multipathRelax is off)");
+    fabric(&host, "maximumPaths: 1");
+    reason(&host, &both[..1], "does not share the traffic: maximumPaths is 1");
+    fabric(&host, "maximumPaths: 2");
+    reason(&host, &both, "it comes from a higher BGP identifier");
+
+    assert!(!host.said().contains("is down"), "{}", host.said());
+    let told = frr.vtysh(&["show bgp neighbors 172.31.2.2"]);
+    assert!(told.contains("Connections established 1; dropped 0"), "{told}");
+}
+
+/// The switch of another system, which announces the prefix too.
+const FRR: &str = "router bgp 65002\n bgp router-id 172.31.2.1\n no bgp ebgp-requires-policy\n no bgp network import-check\n\
+    neighbor 172.31.2.2 remote-as 64601\n neighbor 172.31.2.2 timers connect 1\n\
+    address-family ipv4 unicast\n  network 198.51.100.0/24\n  neighbor 172.31.2.2 activate\n";
 
 /// Prefixes that each switch announces, besides the one where the traffic goes.
 const MANY: u32 = 2000;

@@ -14,6 +14,7 @@ address = "192.0.2.11"
 asn = 65001
 holdTimeSeconds = 3
 gracefulNotifications = true
+passive = true                  # two calls at once confuse FRR 8.4, and what is stale does not outlive a second end (RFC 4724 §4.2)
 "#;
 
 const FRR: &str = "router bgp 65001\n bgp router-id 192.0.2.11\n no bgp ebgp-requires-policy\n no bgp network import-check\n\
@@ -42,9 +43,10 @@ fn a_hold_time_that_runs_out_takes_no_route_and_a_hard_reset_of_frr_does() {
     ends.into_iter().for_each(Namespace::cut);
     until("our hold time runs out", || speaker.said().contains("is down: hold timer expired (4/0)"));
     assert!(has_route(&speaker), "{}", speaker.poplin(&["routes"]));
+    assert_eq!(speaker.stale(), [FOREIGN]);
     ends.into_iter().for_each(Namespace::mend);
     speaker.until_established(1);
-    until("it is told again", || !speaker.poplin(&["routes"]).contains("stale"));
+    until("it is told again", || speaker.stale().is_empty());
     assert!(has_route(&speaker));
 
     frr.vtysh(&["configure terminal", "router bgp 65001", "no bgp hard-administrative-reset"]);

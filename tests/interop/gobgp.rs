@@ -35,20 +35,32 @@ fn a_host_calls_a_gobgp_that_knows_it_only_by_its_prefix() {
 }
 
 #[test]
-fn a_gobgp_that_starts_again_takes_no_route_along() {
+fn a_session_from_near_carries_a_wide_system_and_several_paths_which_are_told_again_when_we_ask() {
     let mut world = World::new("");
-    let graceful = "[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 60\n";
-    world.gobgp("", graceful, &[]);
-    world.until_learned();
+    world.know(WIDE, "ttlSecurityHops: 1, addPaths: both");
+    let near = "[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255\n";
+    let global = GLOBAL.replace("65001", &WIDE.to_string());
+    let paths = "[neighbors.afi-safis.add-paths.config]\nreceive = true\nsend-max = 8\n";
+    let families = "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"ipv4-unicast\"\n";
+    world.router.start(&format!("{global}{NEIGHBOUR}{near}{families}{paths}"), &[]);
+    for (number, hop) in [(1, "172.31.1.1"), (2, "172.31.1.11")] {
+        let said = world.router.gobgp(&format!("global rib add {FOREIGN_4} identifier {number} nexthop {hop}"));
+        assert_eq!(said, "");
+    }
 
-    world.router.stop();
-    until("the session is gone", || world.session()["state"] != "Established");
-    assert_eq!(world.learned(), 2, "its routes stay: {:?}", world.host.routes());
-
-    world.gobgp("", graceful, &["-r"]);
-    until("the session is back", || world.session()["state"] == "Established");
-    world.until_learned();
-    assert!(!world.host.said().contains(&format!("{FOREIGN_4} is gone")), "{}", world.host.said());
+    eventually("both paths are used", || match world.host.routes() {
+        routes
+            if routes.iter().any(|route| route.contains("via 172.31.1.1 ") && route.contains("via 172.31.1.11 ")) =>
+        {
+            Ok(())
+        }
+        routes => Err(format!("{routes:?}\n{}\n{}", world.session(), world.router.gobgp("neighbor 172.31.1.2"))),
+    });
+    assert_eq!(world.session()["asn"], WIDE);
+    let before = world.updates();
+    world.host.poplin(&["bgp", "refresh", "gobgp"]);
+    until("it has told all again", || world.updates() >= before + 2);
+    assert!(!world.host.said().contains("is down"), "{}", world.host.said());
 }
 
 #[test]
@@ -72,6 +84,12 @@ struct World {
     router: Gobgp,
     lab: Lab,
 }
+
+/// The AS of GoBGP where it is a wide one.
+const WIDE: u32 = 4_200_000_001;
+
+/// What GoBGP knows of the host.
+const NEIGHBOUR: &str = "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"172.31.1.2\"\npeer-as = 64601\n";
 
 const GLOBAL: &str = "[global.config]\nas = 65001\nrouter-id = \"172.31.1.1\"\n";
 
@@ -102,10 +120,16 @@ impl World {
         let password = lab.directory().join("password");
         std::fs::write(&password, "secret").expect("the directory is there");
         let more = more.replace("FILE", &password.display().to_string());
-        host.apply(&format!(
-            "{{apiVersion: poplin.dev/v1, kind: Peer, metadata: {{name: gobgp}}, spec: {{address: 172.31.1.1, asn: 65001, {more}}}}}"
+        let world = Self { host, router, lab };
+        world.know(65001, &more);
+        world
+    }
+
+    /// What the host knows of GoBGP.
+    fn know(&self, asn: u32, more: &str) {
+        self.host.apply(&format!(
+            "{{apiVersion: poplin.dev/v1, kind: Peer, metadata: {{name: gobgp}}, spec: {{address: 172.31.1.1, asn: {asn}, {more}}}}}"
         ));
-        Self { host, router, lab }
     }
 
     /// Starts GoBGP with these words about the host, and lets it announce a prefix of each family.
@@ -117,8 +141,7 @@ impl World {
             )
         });
         let neighbour = format!(
-            "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"172.31.1.2\"\npeer-as = 64601\n{config}\
-             [neighbors.timers.config]\nconnect-retry = 2\nidle-hold-time-after-reset = 2\n{more}{}",
+            "{NEIGHBOUR}{config}[neighbors.timers.config]\nconnect-retry = 2\nidle-hold-time-after-reset = 2\n{more}{}",
             families.concat()
         );
         self.router.start(&format!("{GLOBAL}{neighbour}"), arguments);
@@ -147,6 +170,13 @@ impl World {
 
     fn session(&self) -> Value {
         self.host.status()["sessions"][0].clone()
+    }
+
+    /// How many UPDATEs came from it.
+    fn updates(&self) -> u64 {
+        let told = self.host.poplin(&["bgp", "neighbor", "gobgp", "-o", "json"]);
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["received"]["updates"].as_u64().expect("a count")
     }
 
     /// How many routes the host's kernel has learned.

@@ -4,6 +4,8 @@
 mod beside;
 mod bfd;
 mod bird;
+mod callers;
+mod changed;
 mod communities;
 mod ecmp;
 mod exabgp;
@@ -12,6 +14,7 @@ mod frr;
 mod gentle;
 mod gobgp;
 mod inside;
+mod limited;
 mod long_lived;
 mod monitored;
 mod paths;

@@ -16,7 +16,7 @@ fn bird_tells_again_between_marks_and_is_told_again_between_ours() {
     world.host.poplin(&["bgp", "refresh", "router"]);
     until("BIRD has marked both ends", || refreshes(&world.host, "router").received == before.received + 2);
     assert_eq!(world.session()["prefixesReceived"], 1);
-    assert!(!world.host.poplin(&["routes"]).contains("stale"));
+    assert!(world.host.stale().is_empty(), "{}", world.host.poplin(&["routes"]));
 
     world.tor.borrow().birdc("reload in fabric");
     until("we have marked both ends", || refreshes(&world.host, "router").sent == before.sent + 3);

@@ -295,6 +295,14 @@ impl Agent {
         lines
     }
 
+    /// The prefixes it keeps from before a neighbour's restart, which has not told them again.
+    pub fn stale(&self) -> Vec<String> {
+        let told: Value = serde_json::from_str(&self.poplin(&["routes", "-o", "json"])).expect("-o json is JSON");
+        let routes = told["routes"].as_array().cloned().unwrap_or_default();
+        let stale = routes.iter().filter(|route| route["stale"] == true).filter_map(|route| route["prefix"].as_str());
+        stale.map(str::to_owned).collect()
+    }
+
     /// The host's ends of container links.
     pub fn links(&self) -> Vec<String> {
         let links: Value = serde_json::from_str(&self.ip("-j link show type veth")).unwrap_or(Value::Null);

@@ -35,14 +35,26 @@ impl Frr {
     pub fn start(&mut self, configuration: &str) {
         std::fs::write(self.directory.join("frr.conf"), configuration).expect("the directory is there");
         run("chown", &["-R", "frr:frrvty", &self.path("")]); // they give up being root, and are then refused root's files
-        for daemon in DAEMONS {
-            let process = self.spawn(daemon);
-            self.daemons.push(process);
-            eventually(daemon, || match self.vtysh_of(daemon, "show version") {
-                answer if answer.contains("FRRouting") => Ok(()),
-                answer => Err(answer),
-            });
-        }
+        DAEMONS.into_iter().for_each(|daemon| self.launch(daemon));
+    }
+
+    fn launch(&mut self, daemon: &str) {
+        let process = self.spawn(daemon);
+        self.daemons.push(process);
+        eventually(daemon, || match self.vtysh_of(daemon, "show version") {
+            answer if answer.contains("FRRouting") => Ok(()),
+            answer => Err(answer),
+        });
+    }
+
+    /// Kills its bgpd, which is the last of its daemons, and nothing else: `kill -9`.
+    pub fn kill_bgpd(&mut self) {
+        self.daemons.pop();
+    }
+
+    /// Starts a bgpd that was killed again.
+    pub fn start_bgpd(&mut self) {
+        self.launch(DAEMONS[2]);
     }
 
     fn spawn(&self, daemon: &str) -> Process {

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_bgp::wire::{AddPaths, Family};
-use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RESTART_TIME, RemoteAs, RoleConfig, Zone, bfd};
+use poplin_bgp::{
+    Address, Asn, Monitoring, Multipath, PrefixLimits, Protection, RESTART_TIME, RemoteAs, RoleConfig, Zone, bfd,
+};
 use poplin_policy::circle::Circle;
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
@@ -516,6 +518,8 @@ pub struct Routing {
     pub long_lived: Option<Duration>,
     /// Whether nothing passes with a peer in another AS that names no route map (RFC 8212).
     pub is_closed_outside: bool,
+    /// How the ways to one prefix share its traffic.
+    pub multipath: Multipath,
     /// Who is told of sessions and routes by BMP.
     pub stations: BTreeMap<SocketAddr, Monitoring>,
     /// How long things may take between hosts.
@@ -532,6 +536,7 @@ impl Default for Routing {
             mesh: RouteMaps::default(),
             long_lived: Some(LONG_LIVED),
             is_closed_outside: false,
+            multipath: Multipath::default(),
             stations: BTreeMap::new(),
             timers: Timers::default(),
             protection: Protection::default(),

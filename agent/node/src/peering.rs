@@ -15,8 +15,8 @@ use ipnet::IpNet;
 use poplin_bgp::bfd::{Path, Settings};
 use poplin_bgp::wire::{AddPaths, Family};
 use poplin_bgp::{
-    Address, Asn, BfdConfig, Exchange, Monitoring, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME, RemoteAs,
-    SpeakerConfig, Zone,
+    Address, Asn, BfdConfig, Exchange, Monitoring, Multipath, NeighbourConfig, PrefixLimits, Protection, RESTART_TIME,
+    RemoteAs, SpeakerConfig, Zone,
 };
 
 use crate::kernel::{KernelState, Target};
@@ -63,6 +63,8 @@ pub struct Peering {
     pub protected: BTreeMap<IpNet, Protection>,
     /// Who is told of all that by BMP.
     pub stations: BTreeMap<SocketAddr, Monitoring>,
+    /// How the ways to one prefix share its traffic.
+    pub multipath: Multipath,
 }
 
 /// The neighbours of this host: the peers that select it, and the other hosts as far as mesh and reflectors join them. Those of
@@ -140,7 +142,19 @@ pub fn peering(
     let shut_out = callers::shut_out(&neighbours, &names, &protected);
     let problems = terms.into_problems().into_iter().chain(missing).chain(shut_out).collect();
     let stations = fabric.routing.stations.clone();
-    Peering { speaker, neighbours, names, problems, is_reflector, links, expects_callers, protected, stations }
+    let multipath = fabric.routing.multipath;
+    Peering {
+        speaker,
+        neighbours,
+        names,
+        problems,
+        is_reflector,
+        links,
+        expects_callers,
+        protected,
+        stations,
+        multipath,
+    }
 }
 
 impl Peering {

@@ -51,6 +51,9 @@ struct File {
     /// accept | reject, as in `FabricConfig`.
     #[serde(default)]
     external_default: String,
+    /// How the ways to a prefix share its traffic, as in `FabricConfig`.
+    maximum_paths: Option<u32>,
+    multipath_relax: Option<bool>,
     /// Who is told by BMP, as in `FabricConfig`.
     #[serde(default)]
     monitoring_stations: Vec<v1::MonitoringStation>,
@@ -166,6 +169,8 @@ impl File {
             mesh: Some(false),
             cluster_id: self.cluster_id.clone(),
             external_default: self.external_default.clone(),
+            maximum_paths: self.maximum_paths,
+            multipath_relax: self.multipath_relax,
             monitoring_stations: self.monitoring_stations.clone(),
             ..v1::FabricConfigSpec::default()
         }

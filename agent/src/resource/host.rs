@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use poplin_bgp::Asn;
+use poplin_bgp::{Asn, Multipath};
 use poplin_manifest::address::addresses;
 use poplin_manifest::field::{
     Findings, Invalid, Invalids, checked_labels, checked_name, parse, selector, show_labels, within, word,
@@ -162,6 +163,7 @@ fn routing(spec: &v1::FabricConfigSpec) -> Result<Routing, Invalids> {
     let cluster = findings.take(cluster.transpose());
     let mesh = named(&mut findings, [("spec.meshImport", &spec.mesh_import), ("spec.meshExport", &spec.mesh_export)]);
     let words = [("", false), ("accept", false), ("reject", true)];
+    let multipath = findings.take(multipath(spec));
     let closed = findings.take(word("spec.externalDefault", &spec.external_default, &words));
     let life = spec.long_lived_seconds.map(|seconds| long_lived("spec.longLivedSeconds", seconds));
     let life = findings.take(life.unwrap_or(Ok(Routing::default().long_lived)));
@@ -170,10 +172,32 @@ fn routing(spec: &v1::FabricConfigSpec) -> Result<Routing, Invalids> {
     let (field, password_file) = ("spec.hostSessions", &sessions.password_file);
     let protection = protection::check(&mut findings, field, password_file, sessions.ttl_security_hops);
     let timers = timers::check(&mut findings, field, (&sessions).into());
-    let checked = reflectors.zip(cluster).zip(closed).zip(life).zip(stations).zip(timers);
-    findings.finish(checked.map(|(((((reflectors, cluster), is_closed_outside), long_lived), stations), timers)| {
-        Routing { timers, protection, stations, long_lived, reflectors, cluster, mesh, is_closed_outside }
-    }))
+    let checked = reflectors.zip(cluster).zip(closed).zip(life).zip(stations).zip(timers).zip(multipath);
+    findings.finish(checked.map(
+        |((((((reflectors, cluster), is_closed_outside), long_lived), stations), timers), multipath)| Routing {
+            timers,
+            protection,
+            stations,
+            long_lived,
+            reflectors,
+            cluster,
+            mesh,
+            is_closed_outside,
+            multipath,
+        },
+    ))
+}
+
+/// Checks how the ways to one prefix share its traffic.
+fn multipath(spec: &v1::FabricConfigSpec) -> Result<Multipath, Invalid> {
+    let default = Multipath::default();
+    let maximum = spec.maximum_paths.map(|paths| {
+        within("spec.maximumPaths", paths, 1, u32::MAX, "").map_err(|invalid| {
+            invalid.advice("take 1 for the best path alone, or leave it out for all that are as good")
+        })
+    });
+    let maximum = maximum.transpose()?.and_then(|paths| NonZeroUsize::new(paths as usize));
+    Ok(Multipath { maximum, is_relaxed: spec.multipath_relax.unwrap_or(default.is_relaxed) })
 }
 
 /// Checks the ports that stay open at host endpoints. Not to name any takes a word of its own.

@@ -1,14 +1,14 @@
 //! Chooses which of several paths to one prefix is used, and says why it won.
 //!
 //! In: the paths the neighbours offer, already admitted by the guards; those import rules reject take no part. Out: the winner, the deciding step, and the paths
-//! that are as good. Rules: RFC 9494 §4.3, then RFC 4271 §9.1.2.2, in the order given there, by elimination: MED compares only paths through
+//! that share the traffic with it. Rules: RFC 9494 §4.3, then RFC 4271 §9.1.2.2, in the order given there, by elimination: MED compares only paths through
 //! one system, so it orders no pairs, and only elimination gives one answer whatever the order of arrival.
 
 use std::fmt;
 
 use crate::Address;
 
-use super::route::Path;
+use super::{Multipath, route::Path};
 
 /// The comparison after which one path was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +56,15 @@ impl fmt::Display for Step {
 }
 
 impl Step {
+    /// Whether paths that only this comparison tells apart are as good as each other.
+    pub(super) fn is_tie_break(self) -> bool {
+        match self {
+            Self::RouterId | Self::ClusterLength | Self::Address | Self::PathId => true,
+            Self::Only | Self::Fresh | Self::LocalPref | Self::PathLength | Self::Origin => false,
+            Self::Med | Self::External => false,
+        }
+    }
+
     /// What is said of a path that fell in this comparison.
     pub(super) fn loss(self) -> &'static str {
         match self {
@@ -79,7 +88,7 @@ impl Step {
 pub(super) struct Choice {
     pub(super) winner: usize,
     pub(super) step: Step,
-    /// The winner and all that differ from it only by the tie-breaks, in the order given.
+    /// The winner and all that share the traffic with it, in the order given: they differ only by the tie-breaks.
     pub(super) equal: Vec<usize>,
 }
 
@@ -87,26 +96,30 @@ pub(super) struct Choice {
 const LOCAL_PREF: u32 = 100;
 
 /// `None` if there is no path.
-pub(super) fn decide(paths: &[Path]) -> Option<Choice> {
+pub(super) fn decide(paths: &[Path], multipath: Multipath) -> Option<Choice> {
     if let [path] = paths
         && path.is_admitted
     {
         // By far the most prefixes of a fabric are offered once.
         return Some(Choice { winner: 0, step: Step::Only, equal: vec![0] });
     }
-    run(entrants(paths)).0
+    run(entrants(paths), multipath).0
 }
 
 /// Where each path that took part and did not win fell, by its position.
 pub(super) fn losses(paths: &[Path]) -> Vec<(usize, Step)> {
-    run(entrants(paths)).1
+    run(entrants(paths), Multipath::default()).1
 }
 
 /// All that take part, the best first: each is the best of those that are left.
 pub(super) fn ranked(paths: &[Path]) -> Vec<usize> {
-    let mut left = entrants(paths);
+    ranked_among(entrants(paths))
+}
+
+/// The same among these alone.
+pub(super) fn ranked_among(mut left: Vec<(usize, &Path)>) -> Vec<usize> {
     let mut ranks = Vec::with_capacity(left.len());
-    while let (Some(choice), _) = run(left.clone()) {
+    while let (Some(choice), _) = run(left.clone(), Multipath::default()) {
         ranks.push(choice.winner);
         left.retain(|(position, _)| *position != choice.winner);
     }
@@ -117,7 +130,7 @@ fn entrants(paths: &[Path]) -> Vec<(usize, &Path)> {
     paths.iter().enumerate().filter(|(_, path)| path.is_admitted).collect()
 }
 
-fn run(left: Vec<(usize, &Path)>) -> (Option<Choice>, Vec<(usize, Step)>) {
+fn run(left: Vec<(usize, &Path)>, multipath: Multipath) -> (Option<Choice>, Vec<(usize, Step)>) {
     let mut race = Race { left, step: Step::Only, lost: Vec::new() };
     race.keep_least(Step::Fresh, |path| path.attributes.is_long_lived_stale());
     race.keep_least(Step::LocalPref, |path| u32::MAX - path.attributes.local_pref.unwrap_or(LOCAL_PREF));
@@ -125,13 +138,16 @@ fn run(left: Vec<(usize, &Path)>) -> (Option<Choice>, Vec<(usize, Step)>) {
     race.keep_least(Step::Origin, |path| path.attributes.origin);
     race.keep_least_med();
     race.keep_least(Step::External, |path| !path.source.external);
-    let equal = race.left.iter().map(|&(position, _)| position).collect();
+    let tied = race.left.clone();
     race.keep_least(Step::RouterId, |path| path.originator());
     race.keep_least(Step::ClusterLength, |path| path.attributes.clusters.len());
     race.keep_least(Step::Address, |path| path.source.neighbour);
     race.keep_least(Step::PathId, |path| path.id);
-    let winner = race.left.first().map(|&(winner, _)| winner);
-    (winner.map(|winner| Choice { winner, step: race.step, equal }), race.lost)
+    let choice = race.left.first().map(|&(winner, path)| {
+        let equal = multipath.shared(&tied, path);
+        Choice { winner, step: race.step, equal }
+    });
+    (choice, race.lost)
 }
 
 /// The paths still in the race, the latest step that threw one out, and those thrown out.

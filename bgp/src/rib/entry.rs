@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::Address;
 
 use super::{
-    Offer, Path,
+    Multipath, Offer, Path,
     decide::{Choice, decide, next_hops, ranked},
     table::Change,
 };
@@ -65,7 +65,7 @@ impl Entry {
     pub(super) fn choice(&self) -> Option<Choice> {
         match self {
             Self::Empty => None,
-            Self::Alone(_) => decide(self.paths()),
+            Self::Alone(_) => decide(self.paths(), Multipath::default()), // with nobody to share
             Self::Several(several) => several.choice.clone(),
         }
     }
@@ -109,8 +109,15 @@ impl Entry {
     }
 
     /// Decides anew, and tells what changed; one of our own prefixes has no next hops.
-    pub(super) fn settle(&mut self, prefix: IpNet, is_own: bool, before: Told, with_others: bool) -> Option<Change> {
-        self.decide(is_own);
+    pub(super) fn settle(
+        &mut self,
+        prefix: IpNet,
+        is_own: bool,
+        before: Told,
+        with_others: bool,
+        multipath: Multipath,
+    ) -> Option<Change> {
+        self.decide(is_own, multipath);
         let is_moved = before.next_hops.as_ref() != self.next_hops();
         let after = self.offer(with_others);
         (is_moved || before.offer != after).then(|| {
@@ -119,7 +126,7 @@ impl Entry {
         })
     }
 
-    fn decide(&mut self, is_own: bool) {
+    fn decide(&mut self, is_own: bool, multipath: Multipath) {
         if is_own {
             self.several().choice = None;
             self.several().next_hops = None;
@@ -130,7 +137,7 @@ impl Entry {
             *self = several.paths.pop().map_or(Self::Empty, Self::Alone);
             return;
         }
-        several.choice = decide(&several.paths);
+        several.choice = decide(&several.paths, multipath);
         several.next_hops = several.choice.as_ref().map(|choice| next_hops(&several.paths, choice).into());
     }
 }

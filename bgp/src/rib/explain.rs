@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::Address;
 
 use super::{
-    Route, Step, Table,
+    Apart, Multipath, Route, Step, Table,
     decide::{Choice, losses},
     entry::Entry,
     route::{Fate, Path},
@@ -40,7 +40,7 @@ impl fmt::Display for Best {
 impl Table {
     /// Every path of every neighbour, by prefix, then by neighbour.
     pub(crate) fn routes(&self) -> impl Iterator<Item = Route> {
-        self.entries.iter().flat_map(|(prefix, entry)| entry.routes(prefix, self.own.contains(&prefix)))
+        self.entries.iter().flat_map(|(prefix, entry)| entry.routes(prefix, self.own.contains(&prefix), self.multipath))
     }
 
     /// The next hops in use for exactly this prefix, and what decided.
@@ -53,14 +53,15 @@ impl Table {
     pub(crate) fn best(&self, prefix: &IpNet) -> Option<Best> {
         let entry = self.entries.get(prefix)?;
         let choice = entry.choice()?;
-        let (winner, rivals): (Vec<_>, Vec<_>) = entry.routes(*prefix, false).partition(|route| route.best);
+        let (winner, rivals): (Vec<_>, Vec<_>) =
+            entry.routes(*prefix, false, self.multipath).partition(|route| route.best);
         let winner = winner.into_iter().next()?;
         Some(Best { winner, step: choice.step, next_hops: entry.used(), rivals })
     }
 }
 
 impl Entry {
-    fn routes(&self, prefix: IpNet, is_own: bool) -> impl Iterator<Item = Route> {
+    fn routes(&self, prefix: IpNet, is_own: bool, multipath: Multipath) -> impl Iterator<Item = Route> {
         let (lost, choice) = (losses(self.paths()), self.choice());
         self.paths().iter().enumerate().map(move |(position, path)| {
             let fell = lost.iter().find(|(fallen, _)| *fallen == position).map(|&(_, step)| step);
@@ -68,10 +69,25 @@ impl Entry {
                 (Some(choice), _) if choice.winner == position => Fate::Won(choice.step),
                 _ if !path.is_admitted => Fate::Rejected,
                 _ if is_own => Fate::Ours,
-                (_, fell) => Fate::Lost(fell.unwrap_or(Step::Only)),
+                (_, fell) => {
+                    lost_fate(fell.unwrap_or(Step::Only), || self.apart(position, choice.as_ref()?, multipath))
+                }
             };
             route(prefix, position, path, choice.as_ref(), fate)
         })
+    }
+
+    /// Why a path that fell to a tie-break does not share the traffic, if it does not.
+    fn apart(&self, position: usize, choice: &Choice, multipath: Multipath) -> Option<Apart> {
+        let is_apart = !choice.equal.contains(&position);
+        is_apart.then(|| multipath.apart(&self.paths()[position], &self.paths()[choice.winner])).flatten()
+    }
+}
+
+fn lost_fate(step: Step, apart: impl FnOnce() -> Option<Apart>) -> Fate {
+    match step.is_tie_break().then(apart).flatten() {
+        Some(apart) => Fate::Apart(step, apart),
+        None => Fate::Lost(step),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     wire::{Attributes, Community, Hop, Role},
 };
 
-use super::Step;
+use super::{Apart, Step};
 
 /// Who offers a route: one for each session, shared by all its routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +154,8 @@ pub enum Fate {
     Won(Step),
     /// This comparison threw it out; its next hop may be used all the same.
     Lost(Step),
+    /// The same, and its next hop is not used.
+    Apart(Step, Apart),
     /// The guards or the import rules do not let it count.
     Rejected,
     /// The prefix is our own, and what others say of it does not count.
@@ -165,6 +167,7 @@ impl fmt::Display for Fate {
         match self {
             Self::Won(step) => step.fmt(f),
             Self::Lost(step) => f.write_str(step.loss()),
+            Self::Apart(step, apart) => write!(f, "{}, and does not share the traffic: {apart}", step.loss()),
             Self::Rejected => f.write_str("import rules reject it, or it passed our cluster before"),
             Self::Ours => f.write_str("the prefix is our own"),
         }

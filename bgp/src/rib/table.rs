@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::{Address, wire::Family};
 
-use super::{Offer, Own, Path, counts::Counts, entries::Entries, entry::Entry, touched::Touched};
+use super::{Multipath, Offer, Own, Path, counts::Counts, entries::Entries, entry::Entry, touched::Touched};
 
 /// What became of one prefix; at least one of the two is a change.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,7 @@ pub(crate) struct Table {
     pub(super) own: Own,
     /// Whether anybody may be told more than the best path.
     pub(super) tells_several: bool,
+    pub(super) multipath: Multipath,
     /// The paths that came, went or were judged anew, if somebody wants to know.
     pub(super) touched: Touched,
 }
@@ -50,6 +51,18 @@ impl Table {
         self.tells_several = tells_several;
     }
 
+    /// The ways to each prefix share its traffic like this from now on.
+    pub(crate) fn share(&mut self, multipath: Multipath) -> Vec<Change> {
+        if std::mem::replace(&mut self.multipath, multipath) == multipath {
+            return Vec::new();
+        }
+        let anew = |(prefix, entry): (IpNet, &mut Entry)| {
+            let before = entry.told(self.tells_several);
+            entry.settle(prefix, self.own.contains(&prefix), before, self.tells_several, multipath)
+        };
+        self.entries.iter_mut().filter_map(anew).collect()
+    }
+
     /// A neighbour offers a way, in place of what it offered before under the same identifier.
     pub(crate) fn announce(&mut self, prefix: IpNet, path: Path) -> Option<Change> {
         let neighbour = path.source.neighbour;
@@ -60,7 +73,7 @@ impl Table {
         if entry.put(path) {
             self.counts.more(neighbour, Family::of_prefix(&prefix));
         }
-        entry.settle(prefix, is_own, before, self.tells_several)
+        entry.settle(prefix, is_own, before, self.tells_several, self.multipath)
     }
 
     /// A neighbour takes back what it offered, if it did.
@@ -73,7 +86,7 @@ impl Table {
         }
         self.touched.add(neighbour, prefix, id);
         self.counts.less(neighbour, Family::of_prefix(&prefix));
-        let change = entry.settle(prefix, is_own, before, self.tells_several);
+        let change = entry.settle(prefix, is_own, before, self.tells_several, self.multipath);
         if entry.paths().is_empty() {
             self.entries.remove(&prefix);
         }
@@ -138,7 +151,8 @@ impl Table {
                 return true;
             }
             (entry.paths().len()..had).for_each(|_| self.counts.less(neighbour, Family::of_prefix(&prefix)));
-            changes.extend(entry.settle(prefix, self.own.contains(&prefix), before, self.tells_several));
+            let is_own = self.own.contains(&prefix);
+            changes.extend(entry.settle(prefix, is_own, before, self.tells_several, self.multipath));
             !entry.paths().is_empty()
         });
         changes
@@ -156,7 +170,8 @@ impl Table {
                 judge(&prefix, path);
                 self.touched.add(neighbour, prefix, path.id);
             }
-            changes.extend(entry.settle(prefix, self.own.contains(&prefix), before, self.tells_several));
+            let is_own = self.own.contains(&prefix);
+            changes.extend(entry.settle(prefix, is_own, before, self.tells_several, self.multipath));
         }
         changes
     }
@@ -185,7 +200,7 @@ impl Table {
         let entry = self.entries.get_mut(&prefix);
         let change = entry.and_then(|entry| {
             let told = entry.told(self.tells_several);
-            entry.settle(prefix, is_own, told, self.tells_several)
+            entry.settle(prefix, is_own, told, self.tells_several, self.multipath)
         });
         let moved = change.and_then(|change| change.moved);
         Change { prefix, moved, before, after: self.offer(&prefix) }

@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{Address, Asn, Monitoring, NeighbourConfig, Order, bfd, bmp::System};
+use crate::{Address, Asn, Monitoring, Multipath, NeighbourConfig, Order, bfd, bmp::System};
 
 /// One TCP connection, named by whoever owns the sockets; never reused within the life of a speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,8 @@ pub enum Event {
     Watched(bool),
     /// Whether neighbours may come of which no configuration has told yet: nobody knows then when all are there.
     ExpectsCallers(bool),
+    /// So the ways to each prefix share its traffic from now on; no session and nobody who is told of routes hears of it.
+    Share(Multipath),
     /// A TCP connection stands, dialled by us or by the neighbour.
     ConnectionOpened {
         /// Its new, unique name.

@@ -173,10 +173,9 @@ fn rfc4271_5_1_a_transit_leads_the_path_and_the_next_hop_is_itself() {
 }
 
 #[test]
-fn rfc1997_what_is_not_to_be_exported_stays() {
-    for (tag, passes) in
-        [("no-export", false), ("no-advertise", false), ("no-export-subconfed", false), ("blackhole", true)]
-    {
+fn rfc1997_and_rfc7999_3_2_what_is_not_to_be_exported_stays() {
+    let kept = ["no-export", "no-advertise", "no-export-subconfed", "blackhole"].map(|tag| (tag, false));
+    for (tag, passes) in kept.into_iter().chain([("64601:1", true)]) {
         let mut world = chain();
         world.exchange(0, 1, |exchange| exchange.export = accepting(RouteCondition::default(), tagged(&[tag])));
 

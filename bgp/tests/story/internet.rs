@@ -1,12 +1,13 @@
-//! Systems by the hundred, joined at random, with links that fail silently or loudly and speakers that die: once they came to rest,
-//! everybody's packets take a shortest way to whom they can reach, and nobody keeps a route to whom they cannot.
+//! Systems by the hundred, joined at random, with links that fail silently or loudly, parts that are cut off, and speakers that die: once they
+//! came to rest, everybody's packets take a shortest way to whom they can reach, and nobody keeps a route to whom they cannot.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    num::NonZeroUsize,
     time::Duration,
 };
 
-use poplin_bgp::NeighbourConfig;
+use poplin_bgp::{Event, Multipath, NeighbourConfig};
 use proptest::{collection::vec, prelude::*};
 
 use crate::world::{World, address, neighbour};
@@ -47,6 +48,8 @@ enum Mishap {
     Reset(usize),
     /// A speaker dies and begins anew; its neighbours are told, or are not.
     Death(usize, bool),
+    /// Nothing passes between the systems up to this one and the others.
+    Partition(usize),
     /// All links that are silent pass again what was sent.
     Mended,
 }
@@ -57,6 +60,7 @@ fn mishap() -> impl Strategy<Value = Mishap> {
         4 => whom().prop_map(Mishap::Silence),
         2 => whom().prop_map(Mishap::Reset),
         2 => (whom(), any::<bool>()).prop_map(|(whom, are_told)| Mishap::Death(whom, are_told)),
+        1 => whom().prop_map(Mishap::Partition),
         1 => Just(Mishap::Mended),
     ]
 }
@@ -79,6 +83,7 @@ impl Internet {
             world.hosts[host].neighbours = configured.collect();
             world.originate(host, &[&prefix(host)]);
             world.configure(host);
+            share(&mut world, host);
         }
         world
     }
@@ -97,6 +102,14 @@ impl Internet {
             Mishap::Death(whom, are_told) => {
                 world.kill(whom % self.systems, are_told);
                 world.revive(whom % self.systems);
+                share(world, whom % self.systems);
+            }
+            Mishap::Partition(last) => {
+                let is_across = |(one, other): &&(usize, usize)| (*one..*other).contains(&(last % self.systems));
+                for &(one, other) in self.links.iter().filter(is_across) {
+                    world.sever(one, other);
+                    silent.insert((one, other));
+                }
             }
             Mishap::Mended => {
                 world.mend();
@@ -135,6 +148,7 @@ impl Internet {
                 match distances.get(&from) {
                     Some(distance) => {
                         assert!(!far.is_empty(), "{from} has no way to {to}, {distance} links away");
+                        assert!(maximum(from).is_none_or(|most| far.len() <= most.get()), "{from} shares by {hops:?}");
                         assert!(
                             far.iter().all(|far| *far == Some(distance - 1)),
                             "{from} is {distance} links from {to} and goes by {hops:?}, {far:?} links from it"
@@ -161,6 +175,16 @@ impl Internet {
             self.assert_sound(&world, &silent);
         }
     }
+}
+
+/// Every third system uses one way at a time, and every third at most two, through systems that tell the same.
+fn maximum(host: usize) -> Option<NonZeroUsize> {
+    NonZeroUsize::new(host % 3)
+}
+
+fn share(world: &mut World, host: usize) {
+    let maximum = maximum(host);
+    world.handle(host, Event::Share(Multipath { maximum, is_relaxed: host % 3 != 2 }));
 }
 
 fn prefix(host: usize) -> String {

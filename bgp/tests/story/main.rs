@@ -11,6 +11,7 @@ mod dumped;
 mod errors;
 mod exchange;
 mod extended;
+mod fleet;
 mod foreign;
 mod gentle;
 mod inside;

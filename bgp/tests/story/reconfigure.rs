@@ -1,9 +1,12 @@
 //! A new configuration changes what it names, and nothing else.
 
-use std::{num::NonZeroU8, time::Duration};
+use std::{
+    num::{NonZeroU8, NonZeroUsize},
+    time::Duration,
+};
 
 use poplin_bgp::{
-    Address, Asn, Event, NeighbourConfig, Note, Order, RemoteAs, RoleConfig,
+    Address, Asn, Event, Multipath, NeighbourConfig, Note, Order, RemoteAs, RoleConfig,
     wire::{AddPaths, Family, Fault, Role},
 };
 
@@ -184,4 +187,35 @@ fn a_new_identity_resets_every_session() {
 
     assert!(world.is_up(0, 1) && world.is_up(0, 2));
     assert_ne!((world.view(0, 1).since, world.view(0, 2).since), before);
+}
+
+#[test]
+fn how_ways_share_the_traffic_changes_at_once_and_ends_no_session() {
+    let mut world = World::mesh(&[64512, 64513, 64514], 1);
+    [1, 2].into_iter().for_each(|host| world.originate(host, &["10.9.0.0/26"]));
+    world.settle();
+    let since = [1, 2].map(|host| world.view(0, host).since);
+    let sent = world.hosts[0].octets_sent;
+    let prefix = "10.9.0.0/26";
+    assert_eq!(world.next_hops(0, prefix), [address(1), address(2)]);
+    let why = |world: &World| {
+        let routes = world.hosts[0].speaker.routes().filter(|route| !route.best);
+        routes.map(|route| (route.used, route.fate.to_string())).collect::<Vec<_>>()
+    };
+
+    world.handle(0, Event::Share(Multipath { is_relaxed: false, ..Multipath::default() }));
+    assert_eq!(world.next_hops(0, prefix), [address(1)]);
+    let lost = "it comes from a higher BGP identifier";
+    let apart = "and does not share the traffic: its AS path is another (multipathRelax is off)";
+    assert_eq!(why(&world), [(false, format!("{lost}, {apart}"))]);
+
+    world.handle(0, Event::Share(Multipath { maximum: NonZeroUsize::new(1), is_relaxed: true }));
+    assert_eq!(world.next_hops(0, prefix), [address(1)]);
+    let apart = "and does not share the traffic: maximumPaths is 1";
+    assert_eq!(why(&world), [(false, format!("{lost}, {apart}"))]);
+
+    world.handle(0, Event::Share(Multipath::default()));
+    assert_eq!(world.next_hops(0, prefix), [address(1), address(2)]);
+    assert_eq!(why(&world), [(true, lost.to_owned())]);
+    assert_eq!(([1, 2].map(|host| world.view(0, host).since), world.hosts[0].octets_sent), (since, sent));
 }

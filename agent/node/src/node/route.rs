@@ -45,6 +45,7 @@ impl Node {
             }
             speaker.handle(now, poplin_bgp::Event::ExpectsCallers(wanted.expects_callers));
             speaker.handle(now, poplin_bgp::Event::Monitor(wanted.stations.clone()));
+            speaker.handle(now, poplin_bgp::Event::Share(wanted.multipath));
             let (config, neighbours) = (wanted.speaker, wanted.neighbours.clone());
             speaker.handle(now, poplin_bgp::Event::Reconfigure { config, neighbours });
             self.peering = Some(wanted);

@@ -47,6 +47,17 @@ fn who_may_ask_a_speaker_stands_in_its_file_as_in_a_hosts() {
 }
 
 #[test]
+fn how_ways_share_the_traffic_stands_in_the_file_and_is_checked() {
+    let file = FILE.replacen("asn = 64512", "asn = 64512\nmaximumPaths = 2\nmultipathRelax = false", 1);
+    let values = SpeakerFile::parse(&file).unwrap().values("rr1").unwrap();
+    let fabric = String::from_utf8(values["/poplin/v1/c/fabricconfig/default"].clone()).unwrap();
+    assert!(fabric.contains("\"maximumPaths\":2") && fabric.contains("\"multipathRelax\":false"), "{fabric}");
+
+    let told = refused("asn = 64512", "asn = 64512\nmaximumPaths = 0");
+    assert!(told.contains("maximumPaths: 0 is below 1; take 1 for the best path alone, or leave it out"), "{told}");
+}
+
+#[test]
 fn who_is_told_by_bmp_stands_in_the_file_and_is_checked() {
     let stations =
         "addresses = [\"192.0.2.1\"]\nmonitoringStations = [{ address = \"192.0.2.9\", views = [\"loc-rib\"] }]";

@@ -55,6 +55,15 @@ impl Path {
     }
 }
 
+/// All ways that are as good share the traffic.
+fn decide_freely(paths: &[Path]) -> Option<Choice> {
+    decide(paths, Multipath::default())
+}
+
+fn at_most(maximum: usize) -> Multipath {
+    Multipath { maximum: std::num::NonZeroUsize::new(maximum), is_relaxed: true }
+}
+
 fn through(asns: &[u32]) -> AsPath {
     AsPath::through(asns.iter().copied().map(Asn))
 }
@@ -89,7 +98,7 @@ fn rfc4271_9_1_2_2_each_step_decides_in_its_turn() {
     for (winner, loser, step, ways) in cases {
         let next_hop = winner.next_hop;
         for paths in [[winner.clone(), loser.clone()], [loser, winner]] {
-            let choice = decide(&paths).unwrap();
+            let choice = decide_freely(&paths).unwrap();
 
             assert_eq!((choice.step, choice.equal.len()), (step, ways));
             assert_eq!(paths[choice.winner].next_hop, next_hop, "{step}");
@@ -101,7 +110,7 @@ fn rfc4271_9_1_2_2_each_step_decides_in_its_turn() {
 fn rfc4271_9_1_2_2_c_med_compares_only_within_one_system() {
     let paths = [path(1).saying(|said| said.med = Some(50)), path(2).saying(|said| said.med = Some(1))];
 
-    let choice = decide(&paths).unwrap();
+    let choice = decide_freely(&paths).unwrap();
 
     assert_eq!((choice.winner, choice.step, choice.equal.len()), (0, Step::RouterId, 2));
 }
@@ -111,14 +120,47 @@ fn rfc4271_9_1_2_2_a_a_set_counts_as_one() {
     let set = crate::wire::Segment::Set(vec![Asn(1), Asn(2), Asn(3)]);
     let paths = [path(2).saying(|said| said.path.0.push(set)), path(1).saying(|said| said.path = through(&[64513, 1]))];
 
-    assert_eq!(decide(&paths).unwrap().step, Step::RouterId);
+    assert_eq!(decide_freely(&paths).unwrap().step, Step::RouterId);
 }
 
 #[test]
 fn one_path_needs_no_comparison_and_none_makes_no_choice() {
-    assert_eq!(decide(&[path(1)]).unwrap().step, Step::Only);
-    assert_eq!(decide(&[]), None);
-    assert_eq!(decide(&[path(1).rejected()]), None, "a rejected path is no path");
+    assert_eq!(decide_freely(&[path(1)]).unwrap().step, Step::Only);
+    assert_eq!(decide_freely(&[]), None);
+    assert_eq!(decide_freely(&[path(1).rejected()]), None, "a rejected path is no path");
+}
+
+#[test]
+fn paths_through_other_systems_share_unless_only_the_same_may() {
+    let same_path = path(3).saying(|said| said.path = through(&[64513]));
+    let paths = [path(1), path(2), same_path];
+
+    let strict = Multipath { is_relaxed: false, ..Multipath::default() };
+
+    assert_eq!(decide_freely(&paths).unwrap().equal, [0, 1, 2]);
+    assert_eq!(decide(&paths, strict).unwrap(), Choice { winner: 0, step: Step::RouterId, equal: vec![0, 2] });
+}
+
+#[test]
+fn as_many_next_hops_share_as_may_and_one_that_is_told_twice_counts_once() {
+    let again =
+        path(2).saying(|said| said.clusters.push([1; 4].into())).from(|source| source.neighbour = [1; 4].into());
+    let paths = [path(3), again, path(2), path(1)];
+
+    let shared = |maximum| decide(&paths, at_most(maximum)).unwrap().equal;
+
+    assert_eq!(shared(1), [3], "the winner alone");
+    assert_eq!(shared(2), [1, 2, 3], "two next hops, by three paths");
+    assert_eq!(shared(3), [0, 1, 2, 3]);
+    assert_eq!(shared(9), [0, 1, 2, 3]);
+}
+
+#[test]
+fn the_winners_way_is_used_whatever_else_is_not() {
+    let paths =
+        [path(2).saying(|said| said.local_pref = Some(1)), path(9), path(8).from(|source| source.external = false)];
+
+    assert_eq!(decide(&paths, at_most(1)).unwrap(), Choice { winner: 1, step: Step::External, equal: vec![1] });
 }
 
 fn some_path(n: u8) -> impl Strategy<Value = Path> {
@@ -166,9 +208,22 @@ proptest! {
         (paths, shuffled) in some_paths().prop_flat_map(|paths| (Just(paths.clone()), Just(paths).prop_shuffle())),
     ) {
         for paths in [paths, shuffled] {
-            let choice = decide(&paths).unwrap();
+            let choice = decide_freely(&paths).unwrap();
             prop_assert_eq!(Some(paths[choice.winner].source.neighbour), plain(&paths));
             prop_assert!(choice.equal.contains(&choice.winner));
         }
+    }
+
+    #[test]
+    fn those_that_share_are_the_first_by_the_tie_breaks(paths in some_paths(), maximum in 1..4usize) {
+        let all = decide_freely(&paths).unwrap();
+        let mut first = all.equal.clone();
+        first.sort_by_key(|&position| after_med(&paths[position]));
+        first.truncate(maximum);
+        first.sort_unstable();
+
+        let choice = decide(&paths, at_most(maximum)).unwrap();
+
+        prop_assert_eq!((choice.winner, choice.step, choice.equal), (all.winner, all.step, first));
     }
 }

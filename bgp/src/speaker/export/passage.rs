@@ -3,7 +3,7 @@
 //! Between internal neighbours only a reflector passes routes on, and only if one of the two is its client: RFC 4271 §9.2.1 and
 //! RFC 4456 §6. What comes from another system or goes there passes where the operator has made us a transit. A host is none
 //! by default: traffic of others through it is asked for, and never comes about because somebody forgot a filter.
-//! The communities of RFC 1997, and the roles of RFC 9234, are obeyed whatever the operator's rules say.
+//! The communities of RFC 1997 and RFC 7999, and the roles of RFC 9234, are obeyed whatever the operator's rules say.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -43,11 +43,11 @@ fn reflected(path: &Path, from: &Exchange, target: &Source, to: &Exchange) -> Op
     cluster.filter(|_| !comes_home).map(Passage::Reflected)
 }
 
-/// RFC 1997: whether its communities keep it from this kind of neighbour.
+/// RFC 1997, and RFC 7999 §3.2: whether its communities keep it from this kind of neighbour.
 fn is_kept_back(attributes: &Attributes, external: bool) -> bool {
     attributes.communities.iter().any(|&community| match community {
         Community::NO_ADVERTISE => true,
-        Community::NO_EXPORT | Community::NO_EXPORT_SUBCONFED => external,
+        Community::NO_EXPORT | Community::NO_EXPORT_SUBCONFED | Community::BLACKHOLE => external,
         _ => false,
     })
 }
