@@ -59,7 +59,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         let _among_the_doors = doors.enter();
         front::listen(&config.socket, &config.allowed)?
     };
-    let (role, truth) = truth(&config).await?;
+    let (role, truth) = truth(&config, &doors).await?;
     let store = truth.store();
     let hands = match role {
         Role::Host if config.owns_rules => Hands::open(),
@@ -170,10 +170,10 @@ enum Truth {
     File(Arc<FileStore>, PathBuf, String),
 }
 
-async fn truth(config: &Config) -> anyhow::Result<(Role, Truth)> {
+async fn truth(config: &Config, doors: &Handle) -> anyhow::Result<(Role, Truth)> {
     match &config.role {
         ConfiguredRole::Host(location) => {
-            let store = open(location).await.map_err(told)?;
+            let store = opened(location, doors).await?;
             if let Location::Embedded(_) = location {
                 begin_fabric(&*store).await.map_err(told)?;
             }
@@ -185,6 +185,19 @@ async fn truth(config: &Config) -> anyhow::Result<(Role, Truth)> {
             Ok((Role::Speaker { installs: *installs }, truth))
         }
     }
+}
+
+/// Connections to etcd live among the doors: the loop may think of a large fabric for longer than etcd is given to answer, and a server
+/// whose answers nobody fetches would be taken for one that is away. What is read is still thought of by the loop.
+async fn opened(location: &Location, doors: &Handle) -> anyhow::Result<Arc<dyn Store>> {
+    let store = match location {
+        Location::Embedded(_) => open(location).await,
+        Location::Etcd { .. } => {
+            let location = location.clone();
+            doors.spawn(async move { open(&location).await }).await?
+        }
+    };
+    store.map_err(told)
 }
 
 impl Truth {
