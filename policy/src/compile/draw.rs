@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::answer::{Answers, MapNames};
 use super::condition::{look_up, when};
-use super::linear::{is_linear, linear, logged};
+use super::linear::{is_linear, linear, logged, noted};
 use super::list::{Act, Entry, List, OPEN, Settled, answer};
 use super::name::hash_of;
 use super::node::{Blueprint, Drawing, Form};
@@ -130,7 +130,7 @@ fn questions(pieces: [&Piece; 2]) -> u64 {
 /// The list that is looked up, if it is one.
 fn mapped_list(piece: &Piece) -> Option<&List> {
     match piece {
-        Piece::List(list) => Some(list).filter(|list| list.constant().is_none() && !is_linear(list)),
+        Piece::List(list) => Some(list).filter(|list| list.constant().is_none() && !list.logs() && !is_linear(list)),
         Piece::BySource(_) => None,
     }
 }
@@ -233,6 +233,7 @@ fn of_list(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
     }
     match list.log_first() {
         Some((entry, after)) => logged(list, entry, &after, drawing),
+        None if list.logs() && !list.asks_own() => noted(list, drawing),
         None if is_linear(list) => linear(list, drawing),
         None => mapped(list, chain, drawing),
     }

@@ -1,11 +1,12 @@
 //! Draws a list as rules that are asked one by one.
 //!
-//! In: a list of few questions which comparing answers; or one, however long, in which a rule only logs, since each such rule a packet
-//! fits must be carried out on the way, or which asks for both ends, as one look-up knows one address. Out: rules.
+//! In: a list of few questions which comparing answers; or one, however long, which asks for both ends, as one look-up knows one address.
+//! And lists in which rules only log, since each such rule a packet fits must be carried out on the way. Out: rules.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::condition::{look_up, member, within};
+use super::condition::{look_up, member, when, within};
 use super::draw::Half;
 use super::family::address_atom;
 use super::list::{Act, Entry, List};
@@ -16,14 +17,15 @@ use super::question::Question;
 use super::who::Who;
 use crate::model::{Direction, IpVersion};
 use crate::place::Place;
-use crate::ruleset::{Match, Rule, Then, Verdict};
+use crate::ruleset::{Match, Name, Rule, Then, Verdict};
+use crate::verdict::RuleName;
 
 /// Up to so many questions are asked one by one, if comparing answers them: a look-up of the address costs as much.
 const FEW: usize = 2;
 
 /// Whether a list is to be asked so.
 pub(super) fn is_linear(list: &List) -> bool {
-    list.logs() || list.asks_own() || (list.questions() <= FEW && list.entries.iter().all(is_compared))
+    list.asks_own() || (list.questions() <= FEW && list.entries.iter().all(is_compared))
 }
 
 /// Whether nothing need be looked up to answer it.
@@ -36,11 +38,7 @@ fn is_compared(entry: &Entry) -> bool {
 /// What holds of a list's own family.
 pub(super) fn linear(list: &List, drawing: &mut Drawing<'_>) -> Half {
     let mut half = Half::certain(Outcome::at(Verdict::Return));
-    half.form = match () {
-        () if list.logs() => Form::Logging,
-        () if list.asks_own() => Form::BothEnds,
-        () => Form::Few,
-    };
+    half.form = if list.asks_own() { Form::BothEnds } else { Form::Few };
     for entry in &list.entries {
         let done = match &entry.act {
             Act::Settle(settled) => Some(outcome(settled, list.direction, drawing)),
@@ -60,6 +58,18 @@ pub(super) fn linear(list: &List, drawing: &mut Drawing<'_>) -> Half {
     half
 }
 
+/// What holds of a list's own family, if some of its entries only log: each is told of by itself, and then the others settle.
+pub(super) fn noted(list: &List, drawing: &mut Drawing<'_>) -> Half {
+    let mut half = Half::certain(Outcome::at(super::draw::list(&list.without_logs(), drawing)));
+    half.form = Form::Logging;
+    for note in list.notes() {
+        if let Verdict::Goto(chain) = super::draw::list(&note, drawing) {
+            half.rules.push(when(vec![list.family.is_it()], Verdict::Jump(chain)));
+        }
+    }
+    half
+}
+
 /// What holds of a list's own family, if its first entry only logs: that, and whatever comes after it.
 pub(super) fn logged(list: &List, entry: &Entry, after: &List, drawing: &mut Drawing<'_>) -> Half {
     let mut half = Half::certain(Outcome::at(super::draw::list(after, drawing)));
@@ -72,11 +82,7 @@ impl Half {
     /// Tells of what fits an entry that only logs, and by which rule.
     fn log(&mut self, list: &List, entry: &Entry, drawing: &mut Drawing<'_>) {
         let Act::Log(rule) = &entry.act else { return };
-        let name = Drawing::name("log", &(rule, list.direction));
-        let told = Then::Log(Place::Logged(list.direction).log_by(&name));
-        self.ask(list, entry, &look_up(Vec::new(), told));
-        drawing.draw(name.clone(), |_| Blueprint { logs: Some(rule.clone()), ..Blueprint::of(Form::Logging) });
-        self.below.insert(name);
+        self.ask(list, entry, &when(Vec::new(), Verdict::Jump(telling(rule, list.direction, drawing))));
     }
 
     /// Does what a rule says with what fits an entry.
@@ -87,6 +93,18 @@ impl Half {
             self.rules.push(Rule { matches: all_of(peer, own), ..rule.clone() });
         }
     }
+}
+
+/// The chain that tells of packets by a rule that only logs.
+pub(super) fn telling(rule: &Arc<RuleName>, direction: Direction, drawing: &mut Drawing<'_>) -> Name {
+    let name = Drawing::name("log", &(rule, direction));
+    let told = look_up(Vec::new(), Then::Log(Place::Logged(direction).log_by(&name)));
+    drawing.draw(name.clone(), |_| Blueprint {
+        rules: vec![told],
+        logs: Some(rule.clone()),
+        ..Blueprint::of(Form::Telling)
+    });
+    name
 }
 
 /// The direction in which the governed end would be the other.

@@ -24,7 +24,8 @@ impl fmt::Display for Form {
             Form::Count => "counts what was settled",
             Form::Few => "asks one by one: so few that a look-up would cost no less",
             Form::BothEnds => "asks one by one, because some rules ask for both ends, and a look-up knows one address",
-            Form::Logging => "asks one by one, because some rules log and go on",
+            Form::Logging => "asks first whom rules that log and go on tell of",
+            Form::Telling => "tells of what a rule logs",
             Form::Mapped => "finds the rule by one look-up of the address",
             Form::Ports => "finds what holds for protocol and port",
             Form::SourcePorts => "finds what holds for the source port",
@@ -90,8 +91,10 @@ pub enum Form {
     Few,
     /// Asks rules one by one, because some of them ask for both ends: a look-up knows one address. At host endpoints only.
     BothEnds,
-    /// Asks rules one by one, because some of them log and go on: each that fits must be carried out on the way.
+    /// Asks for some rules by themselves, because they log and go on: each that fits must be carried out on the way.
     Logging,
+    /// Tells of packets, and goes back.
+    Telling,
     /// Finds what settles by one look-up of the address.
     Mapped,
     /// Finds the list that holds for the port.
