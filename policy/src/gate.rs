@@ -117,7 +117,7 @@ impl Lane {
 }
 
 /// Whose rules are asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Traveller {
     /// A workload, in a direction.
     Workload(Direction),
@@ -221,6 +221,15 @@ fn first_fit(world: &World, policies: &[&Policy], lane: Lane, flow: &Flow<'_>) -
         }
     }
     None
+}
+
+impl fmt::Display for Traveller {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Traveller::Workload(direction) => direction.fmt(out),
+            Traveller::Host(lane) => lane.fmt(out),
+        }
+    }
 }
 
 impl fmt::Display for Lane {

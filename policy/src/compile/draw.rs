@@ -161,7 +161,7 @@ fn are_apart(pieces: [&Piece; 2]) -> [bool; 2] {
 }
 
 /// Which entries are asked where an address lies: with that, and the piece itself, what is drawn of it is settled.
-pub(super) fn piece_places(piece: &Piece, drawing: &mut Drawing<'_>) -> Vec<bool> {
+fn piece_places(piece: &Piece, drawing: &mut Drawing<'_>) -> Vec<bool> {
     match piece {
         Piece::List(list) => all_places(list, drawing),
         Piece::BySource(lists) => lists.iter().flat_map(|(_, list)| all_places(list, drawing)).collect(),

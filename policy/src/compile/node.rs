@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::name::name_of;
 use super::places::Places;
-use super::ports::Ports;
 use super::question::Question;
 use super::table::{Ground, Tables};
 use crate::model::{Direction, Selection};
@@ -40,8 +39,6 @@ pub(super) struct Blueprint {
     pub(super) rules: Vec<Rule>,
     /// Maps of its own.
     pub(super) maps: Vec<(Name, Map)>,
-    /// What holds at single ports, if it is where a path begins.
-    pub(super) ports: Option<Ports>,
     pub(super) tables: BTreeSet<Question>,
     pub(super) below: BTreeSet<Name>,
     pub(super) form: Form,
@@ -57,7 +54,6 @@ impl Blueprint {
         Self {
             rules: Vec::new(),
             maps: Vec::new(),
-            ports: None,
             tables: BTreeSet::new(),
             below: BTreeSet::new(),
             form,
@@ -149,7 +145,6 @@ struct Node {
     tables: Vec<Name>,
     below: BTreeSet<Name>,
     maps: Vec<Name>,
-    ports: Option<Ports>,
     form: Form,
     counts: Option<Counted>,
     logs: Option<Arc<RuleName>>,
@@ -192,12 +187,8 @@ impl Nodes {
         for (map_name, map) in &blueprint.maps {
             ground.edited.set_map(map_name, Some(map.clone()));
         }
-        if let Some(ports) = &blueprint.ports {
-            ports.put(None, ground.edited);
-        }
         let node = Node {
             uses: 1,
-            ports: blueprint.ports.clone(),
             tables: blueprint.tables.iter().map(Question::name).collect(),
             below: blueprint.below.clone(),
             maps: blueprint.maps.iter().map(|(name, _)| name.clone()).collect(),
@@ -224,9 +215,6 @@ impl Nodes {
         }
         for map in &node.maps {
             ground.edited.set_map(map, None);
-        }
-        if let Some(ports) = &node.ports {
-            ports.end(ground.edited);
         }
         for table in &node.tables {
             tables.release(table, ground);

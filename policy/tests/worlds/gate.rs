@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use poplin_policy::compile::compile;
+use poplin_policy::compile::{HOST_ENDPOINTS, compile};
 use poplin_policy::explain::explain_at_host;
 use poplin_policy::gate::{Lane, host_verdict};
 use poplin_policy::host::{Failsafe, Host, WorkloadToHost};
@@ -48,7 +48,7 @@ fn through(rules: &Ruleset, lane: Lane, transit: &Transit) -> Journey {
     journey(rules, transit, |priority| match lane {
         Lane::UntrackedIn | Lane::UntrackedOut => priority == -300,
         Lane::PreDnat => priority == -101,
-        Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut => priority == 1,
+        Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut => priority >= HOST_ENDPOINTS,
     })
 }
 
