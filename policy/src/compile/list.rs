@@ -29,6 +29,18 @@ pub(super) enum Settled {
     Told(Arc<RuleName>),
 }
 
+impl Settled {
+    /// Whether the packet may go on, as far as this list is asked.
+    pub(super) fn lets_pass(&self) -> bool {
+        match self {
+            Settled::Open | Settled::Staged(_) | Settled::Told(_) => true,
+            Settled::Rule { allowed, .. } => *allowed,
+            Settled::Untracked(inner) => inner.lets_pass(),
+            Settled::EndOfTier { .. } | Settled::Closed | Settled::After(_) => false,
+        }
+    }
+}
+
 /// What a clause does with what fits it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Act {

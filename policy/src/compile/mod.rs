@@ -26,6 +26,7 @@
 
 mod answer;
 mod base;
+mod both;
 mod clause;
 mod condition;
 mod dispatch;

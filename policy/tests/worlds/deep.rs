@@ -51,7 +51,7 @@ fn policies(tier: &str, number: u8, mode: Mode, word: &str) -> Vec<Policy> {
             ingress: Some(rules),
         }
     };
-    vec![of(Hosts::Never)]
+    Hosts::ALL.into_iter().map(of).collect()
 }
 
 /// Some of everything that makes a chain of its own, another few in each tier.
