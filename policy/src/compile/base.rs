@@ -161,16 +161,20 @@ fn to_loopback() -> [Rule; 2] {
 /// changed would go on in the direction still open.
 fn policy_or_drop(direction: Direction, is_staged: bool) -> Vec<Rule> {
     let is_invalid = Match::Conntrack(ConntrackStates { invalid: true, ..Default::default() });
-    let is_tcp = equals(Field::Protocol, Atom::Octet(TCP));
-    let is_no_syn = Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true };
     let mut rules = vec![
         when(vec![is_invalid], Verdict::Goto(invalid(direction))),
-        when(vec![is_tcp, is_no_syn], Verdict::Goto(mid_stream(direction))),
+        when(begins_no_connection().into(), Verdict::Goto(mid_stream(direction))),
     ];
     rules.extend(is_staged.then(|| when(Vec::new(), Verdict::Jump(staged_name(direction)))));
     rules.extend(dispatch::rules(Round::of_workloads(direction)));
     rules.extend([log(Place::NoPolicy(direction)), drop()]);
     rules
+}
+
+/// It is TCP, and not the SYN that opens a connection.
+pub(super) fn begins_no_connection() -> [Match; 2] {
+    let is_tcp = equals(Field::Protocol, Atom::Octet(TCP));
+    [is_tcp, Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true }]
 }
 
 fn neighbour_discovery(and: Vec<Match>) -> Rule {
@@ -240,7 +244,8 @@ fn invalid(direction: Direction) -> Name {
     Name::new(format!("{direction}-invalid"))
 }
 
-fn mid_stream(direction: Direction) -> Name {
+/// The chain that drops what begins no connection.
+pub(super) fn mid_stream(direction: Direction) -> Name {
     Name::new(format!("{direction}-mid-stream"))
 }
 

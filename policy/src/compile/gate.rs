@@ -20,7 +20,7 @@ use crate::gate::Lane;
 use crate::host::Doorway;
 use crate::label::Labels;
 use crate::model::{Policy, PortProtocol};
-use crate::ruleset::{Atom, Chain, Datatype, Element, Form, Map, MapElements, Name, Origin, Verdict};
+use crate::ruleset::{Atom, Chain, Datatype, Element, Form, Interface, Map, MapElements, Name, Origin, Verdict};
 
 /// Host endpoints of this host.
 #[derive(Clone, Debug, Default)]
@@ -77,31 +77,40 @@ impl Compiler {
             ports::end(round, &mut self.edited);
             return;
         }
-        add_gate(wanted, round, &paths, &self.paths[&round]);
+        add_gate(wanted, lane, round, &paths, &self.paths[&round]);
         wanted.chains.insert(lane::chain_name(round), lane::chain(&self.settings, lane, round));
     }
 
-    /// The path of each doorway; nothing if all of them let everything pass.
+    /// Whether anything is asked in a lane. What goes through the host is looked at both ways, if it is asked about at all: a connection that was
+    /// ended in one lane is not to go on by the other.
+    fn is_asked(&self, round: Round) -> bool {
+        const FORWARDED: [Lane; 3] = [Lane::PreDnat, Lane::ForwardIn, Lane::ForwardOut];
+        let lets_all_pass =
+            |round, name: &String| Path::through_host(&self.world, round, self.governing(name)).is_open();
+        let asks = |round| !self.gates.doorways.keys().all(|name| lets_all_pass(round, name));
+        let is_forward = [Lane::ForwardIn, Lane::ForwardOut].map(Round::at_hosts).contains(&round);
+        if is_forward { FORWARDED.map(Round::at_hosts).into_iter().any(asks) } else { asks(round) }
+    }
+
+    /// The path of each doorway; nothing if nothing is asked.
     fn wanted_paths(&mut self, round: Round) -> BTreeMap<Doorway, Name> {
+        if !self.is_asked(round) {
+            return BTreeMap::new();
+        }
         let mut named = BTreeMap::new();
         let mut drawn = Vec::new();
-        let mut is_open = true;
         for (name, doorway) in &self.gates.doorways {
             if named.contains_key(doorway) {
                 continue;
             }
             let path = Path::through_host(&self.world, round, self.governing(name));
             let path_name = path.name();
-            is_open &= path.is_open();
             let stands = self.paths.get(&round).and_then(|paths| paths.get(&path_name));
             if stands.is_none_or(|state| state.is_stale) {
                 let drawing = Drawing::new(&self.world, &self.places);
                 drawn.push((path_name.clone(), Drawn::of(&path, &path_name, &self.known, drawing)));
             }
             named.insert(doorway.clone(), path_name);
-        }
-        if is_open {
-            return BTreeMap::new();
         }
         let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
         ports::begin(round, edited);
@@ -134,7 +143,13 @@ impl Compiler {
 }
 
 /// Who speaks for which interface, and then who for all others.
-fn add_gate(part: &mut Part, round: Round, wanted: &BTreeMap<Doorway, Name>, paths: &BTreeMap<Name, PathState>) {
+fn add_gate(
+    part: &mut Part,
+    lane: Lane,
+    round: Round,
+    wanted: &BTreeMap<Doorway, Name>,
+    paths: &BTreeMap<Name, PathState>,
+) {
     let mut by_interface = BTreeMap::new();
     let mut of_others = Vec::new();
     for (doorway, path) in wanted {
@@ -148,11 +163,22 @@ fn add_gate(part: &mut Part, round: Round, wanted: &BTreeMap<Doorway, Name>, pat
             }
         }
     }
-    let rules = [dispatch::rules(round), of_others].concat();
+    let no_mid_stream = lane::no_mid_stream(round, lane, spoken_for(wanted).into_iter());
+    let rules = [no_mid_stream, dispatch::rules(round), of_others].concat();
     part.chains.insert(lane::gate_name(round), Chain { hook: None, rules });
     let entries = wanted.values().map(|path| (id_key(id_of(path)), paths[path].entry.clone()));
     part.maps.insert(dispatch::ids_name(round), dispatch::ids(by_interface));
     part.maps.insert(dispatch::verdicts_name(round), dispatch::verdicts(entries.collect()));
+}
+
+/// The interfaces that somebody speaks for; nothing stands for all of them.
+fn spoken_for(wanted: &BTreeMap<Doorway, Name>) -> Vec<Option<&Interface>> {
+    let named = wanted.keys().map(|doorway| match doorway {
+        Doorway::Named(interface) => Some(interface),
+        Doorway::Every => None,
+    });
+    let named: Vec<_> = named.collect();
+    if named.contains(&None) { vec![None] } else { named }
 }
 
 /// The ports that stay open.

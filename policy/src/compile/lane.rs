@@ -3,13 +3,16 @@
 //! In: which lane. Out: what passes in it unasked, and then a jump to who is asked. Each is a base chain of its own, so that what lets pass in
 //! one is an accept there, and says nothing of any other.
 
-use super::base::{BEFORE_DNAT, RAW, base, is_lo, known_or_untracked, needed_by_the_link, not_ours, ours};
-use super::condition::{look_up, when};
+use super::base::{
+    BEFORE_DNAT, RAW, base, begins_no_connection, is_lo, known_or_untracked, mid_stream, needed_by_the_link, not_ours,
+    ours,
+};
+use super::condition::{equals, look_up, when};
 use super::round::Round;
 use crate::gate::Lane;
 use crate::host::Settings;
 use crate::model::Direction;
-use crate::ruleset::{Chain, Field, HookPoint, Match, Name, Rule, Then, Verdict};
+use crate::ruleset::{Atom, Chain, ConntrackStates, Field, HookPoint, Interface, Match, Name, Rule, Then, Verdict};
 
 /// Priority of the first of host endpoints' chains at input, forward and output: after those of workloads.
 pub const HOST_ENDPOINTS: i32 = 1;
@@ -66,7 +69,11 @@ fn unasked(settings: &Settings, lane: Lane) -> Vec<Rule> {
         Lane::ForwardIn | Lane::ForwardOut => vec![known],
         // What a host sends to itself and to its own workloads passes.
         Lane::UntrackedOut => [vec![to_lo, to_ours], link, vec![failsafe(egress), failsafe_answer(ingress)]].concat(),
-        Lane::Output => [vec![to_lo, to_ours, known], link, vec![failsafe(egress)]].concat(),
+        // The host's side of a connection that may not be ended, though nobody saw it begin.
+        Lane::Output => {
+            let answer = Rule { matches: begins_no_connection().into(), ..failsafe_answer(ingress) };
+            [vec![to_lo, to_ours, known], link, vec![failsafe(egress), answer]].concat()
+        }
     }
 }
 
@@ -77,6 +84,28 @@ fn asked(settings: &Settings, lane: Lane) -> Vec<Match> {
         Lane::ForwardOut => vec![not_ours(settings, Field::InterfaceOut)],
         Lane::UntrackedIn | Lane::PreDnat | Lane::Input | Lane::UntrackedOut | Lane::Output => Vec::new(),
     }
+}
+
+/// What drops TCP that opens no connection and belongs to none, where somebody is asked by what interfaces; everywhere if that is everybody.
+/// The kernel by default takes such a packet for the beginning of a flow (`nf_conntrack_tcp_loose`), and a flow that was ended because policy
+/// changed would go on in the direction still open.
+pub(super) fn no_mid_stream<'i>(
+    round: Round,
+    lane: Lane,
+    of: impl Iterator<Item = Option<&'i Interface>>,
+) -> Vec<Rule> {
+    let is_asked = match lane {
+        Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut => !round.is_staged,
+        // Nothing is known of flows yet, or what comes later on the path tells.
+        Lane::PreDnat | Lane::UntrackedIn | Lane::UntrackedOut => false,
+    };
+    let is_new = Match::Conntrack(ConntrackStates { new: true, ..Default::default() });
+    let drops = |interface: Option<&Interface>| {
+        let interface = interface.map(|interface| equals(round.interface(), Atom::Interface(interface.clone())));
+        let matches = interface.into_iter().chain([is_new.clone()]).chain(begins_no_connection());
+        when(matches.collect(), Verdict::Goto(mid_stream(round.direction())))
+    };
+    of.filter(|_| is_asked).map(drops).collect()
 }
 
 fn failsafe(direction: Direction) -> Rule {
