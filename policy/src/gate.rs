@@ -8,6 +8,8 @@
 //!   ports of [`Failsafe`], except where the host only forwards.
 //! - What the host itself receives and sends: what no rule allows is denied, each direction by itself, with or without policies.
 //! - What it forwards: as for a workload; where no [`Hosts::Forward`] policy governs, it passes.
+//! - TCP that opens no connection and belongs to none that is known is dropped at an interface that has a host endpoint, but for what the
+//!   host sends from its failsafe ports; of what it forwards, if a policy governs any of that. So a connection that was ended stays so.
 //! - Before destination translation, and untracked: a tier's end denies nothing; what no rule denies goes on to what comes later on
 //!   the path. What an untracked rule allows is not tracked, and no tracked policy of a host endpoint asks it again; a workload's
 //!   still does, packet by packet, and takes of TCP only what opens a connection.
@@ -117,7 +119,7 @@ impl Lane {
 }
 
 /// Whose rules are asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Traveller {
     /// A workload, in a direction.
     Workload(Direction),
@@ -221,6 +223,15 @@ fn first_fit(world: &World, policies: &[&Policy], lane: Lane, flow: &Flow<'_>) -
         }
     }
     None
+}
+
+impl fmt::Display for Traveller {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Traveller::Workload(direction) => direction.fmt(out),
+            Traveller::Host(lane) => lane.fmt(out),
+        }
+    }
 }
 
 impl fmt::Display for Lane {

@@ -41,4 +41,5 @@ pub mod ruleset;
 pub mod walk;
 
 pub mod delta;
+pub mod depth;
 mod edit;

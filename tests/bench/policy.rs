@@ -1,11 +1,12 @@
 //! What changes of policy and of its members cost, from the news to the kernel's word, with much policy loaded.
 //!
 //! `cargo bench -p poplin-tests --bench policy`. Needs root. Repetitions: `POPLIN_REPETITIONS`. The compiler and the kernel's table are
-//! driven as the agent drives them, without store and gRPC. Two rooms:
+//! driven as the agent drives them, without store and gRPC. Three rooms:
 //! - members: 20,000 endpoints of 10 labels each, so that 2,000 selectors have 100 members each; 2,000 policies of 10 rules on 200
 //!   local workloads. One endpoint changes one label, or all ten; one rule of one policy gets another port. References: the same
 //!   elements, written over bare netlink with nothing to compile; one element added to or taken from a map of the same table, so; and by
 //!   running `nft`, to a set of as many elements in a table of its own, since ours is not open to others; all in the same run.
+//! - staged: 1,000 local workloads, each with a policy of its own; one staged policy for all of them comes and goes.
 //! - load: 10,000 policies of one rule, 1,000 local workloads, 100,000 endpoints; everything from nothing, and one label after that. It
 //!   comes first: the most this process ever had in memory is then its own.
 
@@ -86,6 +87,7 @@ fn main() {
     let lab = Lab::new();
     let namespace = lab.namespace("members");
     load(repetitions, Room::new(lab.namespace("load").within(begun)));
+    staged(repetitions, Room::new(lab.namespace("staged").within(begun)));
     let room = Room::new(namespace.within(begun));
     members(repetitions, room, &namespace);
 }
@@ -198,6 +200,38 @@ fn load(repetitions: usize, mut room: Room) {
     tell("policy", "Full load; ratio to the same elements over bare netlink", &lines);
     let (changes, chains) = (loaded.changes, room.compiler.ruleset().chains.len());
     println!("{changes} changes, {chains} chains, at most {most} MiB in memory");
+}
+
+/// Each takes long, and as long as the last.
+const FEW: usize = 20;
+
+fn staged(repetitions: usize, mut room: Room) {
+    const WORKLOADS: usize = 1_000;
+    room.tell(|compiler| {
+        for number in 0..WORKLOADS {
+            let labels = Labels::try_from_pairs([("name", format!("n{number}"))]).unwrap();
+            compiler.set_endpoint(&format!("e{number}"), Some(&endpoint(number, labels)));
+            let rule = allow(&format!("name == 'n{}'", (number + 1) % WORKLOADS), &format!("tcp/{}", 1 + number));
+            let subject = format!("name == 'n{number}'");
+            compiler.set_policy(&format!("p{number}").as_str().into(), Some(governing(number, &subject, vec![rule])));
+            compiler.set_interface(&format!("e{number}"), Interface::new(format!("pop{number}")));
+        }
+    });
+    let rule = allow("has(name)", "tcp/443");
+    let policy = Policy { mode: Mode::Stage, ..governing(WORKLOADS, "all()", vec![rule]) };
+    let [mut comes, mut goes] = [(); 2].map(|()| Series::default());
+    for _ in 0..repetitions.min(FEW) {
+        comes.add(&room.tell(|compiler| compiler.set_policy(&policy.name, Some(policy.clone()))));
+        goes.add(&room.tell(|compiler| compiler.set_policy(&policy.name, None)));
+    }
+    let line = |what, times, reference| Line { what, who: "1,000 paths".to_owned(), times, reference };
+    let lines = [
+        line("staged policy comes", &comes.whole, &comes.acting),
+        line("of it, bare netlink", &comes.acting, &comes.acting),
+        line("staged policy goes", &goes.whole, &goes.acting),
+        line("of it, bare netlink", &goes.acting, &goes.acting),
+    ];
+    tell("policy", "One staged policy for all; ratio to the same elements over bare netlink", &lines);
 }
 
 const ELEMENT: &str = "{ 203.0.113.1 }";

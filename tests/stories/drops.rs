@@ -34,6 +34,39 @@ fn a_packet_that_policy_denies_is_told_with_names_and_rule() {
 }
 
 #[test]
+fn who_follows_is_told_of_what_a_rule_logs_and_of_what_a_rule_denies() {
+    let lab = Lab::new();
+    let (host, web, db) = room(&lab);
+    host.apply(DB_WATCHED);
+    let _port = db.listen(22);
+    let follower = host.start_poplin("follower", &["drops", "--follow", "-o", "json"]);
+    let told = |rule: &str| {
+        let said = follower.said();
+        // The last line may be half written.
+        let mut drops = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        drops.find(|drop| drop["rule"] == rule)
+    };
+
+    until("both are told", || {
+        let is_let_in = web.connects(db.v4(), 22);
+        let is_denied = !web.connects(db.v4(), 5432);
+        is_let_in && is_denied && told("watch").is_some() && told("no-sql").is_some()
+    });
+
+    for (rule, port, reason) in
+        [("watch", 22, "default/db/watch: logged"), ("no-sql", 5432, "default/db/no-sql: denied")]
+    {
+        let drop = told(rule).expect("it was there");
+        assert_eq!((&drop["direction"], &drop["endpoint"]), (&text("ingress"), &text("db")), "{drop}");
+        assert_eq!((&drop["peerEndpoint"], &drop["policy"]), (&text("web"), &text("db")), "{drop}");
+        assert_eq!((&drop["source"], &drop["destination"]), (&text(web.v4()), &text(db.v4())), "{drop}");
+        assert_eq!((&drop["protocol"], &drop["destinationPort"]), (&text("tcp"), &Value::from(port)), "{drop}");
+        assert!(drop["sourcePort"].as_u64().is_some_and(|port| port > 0), "{drop}");
+        assert_eq!(drop["reason"], reason);
+    }
+}
+
+#[test]
 fn a_forged_source_is_told_with_the_endpoint_that_forged_it() {
     let lab = Lab::new();
     let (host, web, db) = room(&lab);
@@ -156,6 +189,18 @@ apiVersion: poplin.dev/v1
 kind: Policy
 metadata: {name: db}
 spec: {subject: app == 'db', ingress: [{action: allow, ports: [tcp/22]}]}
+";
+
+const DB_WATCHED: &str = "
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: db}
+spec:
+  subject: app == 'db'
+  ingress:
+  - {name: watch, action: log, ports: [tcp/22]}
+  - {action: allow, ports: [tcp/22]}
+  - {name: no-sql, action: deny, ports: [tcp/5432]}
 ";
 
 const DB_BUT_5432: &str = "

@@ -97,7 +97,7 @@ fn what_a_host_sends_to_its_own_workloads_is_explained_as_it_fares() {
 }
 
 #[test]
-fn the_way_through_host_endpoints_can_be_read_and_why_rules_are_asked_one_by_one() {
+fn the_way_through_host_endpoints_can_be_read_and_why_rules_are_asked_as_they_are() {
     let fabric = Fabric::under_a_tor(1);
     let (host, _web) = (&fabric.hosts[0], attached(&fabric));
     host.apply(EDGE);
@@ -111,7 +111,7 @@ fn the_way_through_host_endpoints_can_be_read_and_why_rules_are_asked_one_by_one
     let (forwarded, received) =
         (through(["172.31.1.1", "web", "tcp/8080"]), through(["172.31.1.1", "172.31.1.2", "tcp/80"]));
     assert!(forwarded.contains("forward-in-gate"), "{forwarded}");
-    assert!(forwarded.contains("asks one by one, because some rules log and go on"), "{forwarded}");
+    assert!(forwarded.contains("asks first whom rules that log and go on tell of"), "{forwarded}");
     assert!(received.contains("input-gate"), "{received}");
     let sent = through(["172.31.1.2", "172.31.1.1", "tcp/80"]);
     assert!(sent.contains("output-gate"), "{sent}");

@@ -44,6 +44,34 @@ fn what_the_host_forwards_ends_when_its_host_endpoint_comes_to_deny_it_and_its_s
     allowed.end().expect("what stays allowed never breaks");
 }
 
+/// The kernel takes a packet from the middle of a stream for the beginning of a flow (`nf_conntrack_tcp_loose`, on by default).
+#[test]
+fn a_connection_that_was_ended_is_not_taken_up_again_where_the_host_may_send() {
+    let fabric = Fabric::under_a_tor(1);
+    let (host, tor) = (&fabric.hosts[0], fabric.tor.namespace());
+    host.apply(EDGE);
+    host.apply(&policy(
+        "hosts: local, ingress: [{action: allow, ports: [tcp/8080, tcp/8081]}], egress: [{action: allow}]",
+    ));
+    let loose = host.namespace().run("sysctl", &["-n", "net.netfilter.nf_conntrack_tcp_loose"]);
+    assert_eq!(loose.trim(), "1", "it tells nothing otherwise");
+    let allowed = Flow::open(tor, host, HOST, 8081);
+    let denied = Talk::stream(tor, host, HOST, 8080);
+    denied.goes_on();
+
+    host.apply(&policy("hosts: local, ingress: [{action: allow, ports: [tcp/8081]}], egress: [{action: allow}]"));
+
+    until("it is silent", || stays(&allowed, 20, || denied.heard()));
+    assert!(stays(&allowed, 300, || denied.heard()), "it does not come back");
+    allowed.goes_on();
+    allowed.end().expect("what stays allowed never breaks");
+    let drops = host.poplin(&["drops"]);
+    assert!(
+        drops.contains("output of edge: it is from the middle of a TCP stream that is not known, or was ended"),
+        "{drops}"
+    );
+}
+
 #[test]
 fn a_fabric_that_keeps_flows_keeps_them_at_host_endpoints_too() {
     let fabric = Fabric::under_a_tor(1);

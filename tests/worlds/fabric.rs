@@ -4,12 +4,13 @@
 //! c1, c2, … ── pop-e1, pop-e2, … ─ host ┬ eth0 ── outside (remote endpoints, the rest of the world)
 //!                                        └ eth1 ── outside (what always passes)
 //! ```
-//! Nobody but the host owns an address: what arrives is seen by packet sockets (packet(7)) and answered by no kernel. One
+//! Nobody but the host owns an address: what arrives is seen by packet sockets (packet(7)) and answered by no kernel. What arrives at
+//! the host itself is seen by raw sockets (raw(7)), which are given what passed its input; what its kernel would answer is dropped. One
 //! thread on one processor sends everything. There the kernel handles packets in the order they were sent, so once a
 //! packet that always passes has arrived, whatever was sent before it has arrived too, or never will.
 
 use std::io::IoSlice;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use poplin_agent::kernel::Hands;
 use poplin_lab::{Lab, Namespace};
 use poplin_node::kernel::{Mac, NewLink, Step, Target};
 use poplin_policy::packet::Packet;
+use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg as _;
 use rustix::net::{
     AddressFamily, MMsgHdr, Protocol, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, recv,
@@ -31,11 +33,18 @@ use crate::fleet::interface_of;
 use crate::strategy::endpoint_address;
 use crate::wire::{self, Standing};
 
-/// Who sends or receives: container *n*, or 0 for the outside.
+/// Who sends or receives: container *n*, 0 for the outside, or the host itself.
 pub(crate) type Place = u8;
 
 /// The outside.
 pub(crate) const OUTSIDE: Place = 0;
+
+/// The host itself, if it listens.
+pub(crate) const HOST: Place = Place::MAX;
+
+/// The host's addresses at its uplink.
+pub(crate) const HOST_ADDRESSES: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(172, 31, 0, 2)), IpAddr::V6(Ipv6Addr::new(0xfd31, 0, 0, 0, 0, 0, 0, 2))];
 
 /// The host's interface at which nobody is asked, for the packet that always passes, and where that goes.
 pub(crate) const UNASKED: &str = "eth1";
@@ -49,6 +58,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Protocol of IPPROTO_RAW (raw(7)): the sender writes the IP header.
 const RAW: u32 = 255;
 
+/// Protocols of probes.
+const PROTOCOLS: [u32; 8] = [1, 6, 17, 47, 50, 58, 132, 136];
+
+/// Whatever the kernel answers by itself stays unsaid, but for what its links need: only what a socket of ours sends has an owner.
+const MUTE: &str = "table inet mute {
+    chain output {
+        type filter hook output priority -400;
+        meta skuid >= 0 accept
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+        drop
+    }
+}";
+
 /// Ethertypes (linux/if_ether.h).
 const ETHERTYPES: [u16; 2] = [0x0800, 0x86dd];
 
@@ -58,7 +80,9 @@ pub(crate) struct Fabric {
     conntrack: netlink_sys::Socket,
     places: Vec<Sockets>,
     probes: u32,
-    _host: Namespace,
+    host: Namespace,
+    /// The host's own, if it listens.
+    own: Option<Sockets>,
     others: Vec<Namespace>,
 }
 
@@ -107,7 +131,14 @@ impl Fabric {
         }
         let others: Vec<_> = std::iter::once(outside).chain(containers).collect();
         let places = others.iter().map(|place| place.within(Sockets::open)).collect();
-        Self { hands, conntrack, places, probes: 0, _host: host, others }
+        Self { hands, conntrack, places, probes: 0, host, own: None, others }
+    }
+
+    /// The host itself takes part, too.
+    pub(crate) fn with_host(mut self) -> Self {
+        self.host.run("nft", &[MUTE]);
+        self.own = Some(self.host.within(Sockets::open_at_host));
+        self
     }
 
     /// The kernel's side of the host.
@@ -130,8 +161,13 @@ impl Fabric {
     pub(crate) fn send(&mut self, from: Place, packet: &Packet, standing: Standing, flow: u16) -> u32 {
         self.probes += 1;
         let octets = wire::write(packet, standing, flow, self.probes);
-        let sender = &self.places[usize::from(from)].senders[usize::from(packet.source.is_ipv6())];
-        sendto(sender, &octets, SendFlags::empty(), &SocketAddr::new(packet.destination, 0)).unwrap();
+        let sockets = if from == HOST { self.own.as_ref().unwrap() } else { &self.places[usize::from(from)] };
+        let sender = &sockets.senders[usize::from(packet.source.is_ipv6())];
+        match sendto(sender, &octets, SendFlags::empty(), &SocketAddr::new(packet.destination, 0)) {
+            // The host is told what its own rules drop.
+            Err(Errno::PERM) if from == HOST => {}
+            sent => _ = sent.unwrap(),
+        }
         self.probes
     }
 
@@ -180,7 +216,7 @@ impl Fabric {
             assert!(Instant::now() < deadline, "a packet no policy speaks of did not pass");
             thread::yield_now(); // to the kernel's own thread, which shares this processor
         }
-        for (place, sockets) in (0..).zip(&self.places) {
+        for (place, sockets) in (0..).zip(&self.places).chain(self.own.iter().map(|own| (HOST, own))) {
             let here = sockets.receivers.iter().flat_map(waiting_in);
             arrived.extend(here.map(|number| (number, place)));
         }
@@ -189,6 +225,14 @@ impl Fabric {
 }
 
 impl Sockets {
+    /// At a host all that passed its input is wanted, and nothing that only came by.
+    fn open_at_host() -> Self {
+        let families = [AddressFamily::INET, AddressFamily::INET6];
+        let of_protocols = families.into_iter().flat_map(|family| PROTOCOLS.map(|protocol| (family, protocol)));
+        let raw = |(family, protocol)| open(family, SocketType::RAW, protocol);
+        Self { receivers: of_protocols.map(raw).collect(), ..Self::open() }
+    }
+
     fn open() -> Self {
         let raw = |family| open(family, SocketType::RAW, RAW);
         // Sockets of one ethertype hear what comes in; those of all would hear what goes out too.

@@ -1,13 +1,16 @@
 //! Random worlds and real packets: the kernel does with every one what `verdict` says.
 //!
 //! Each world is loaded through the agent's hands, then changed step by step into another, as a fleet changes; packets are
-//! sent after every step. `POPLIN_WORLDS` says how many worlds, `POPLIN_SEED` which is the first. Needs root.
+//! sent after every step, between containers, the world outside and the host itself. What goes wrong is told with as little of its
+//! world as it takes. `POPLIN_WORLDS` says how many worlds, `POPLIN_SEED` which is the first. Needs root.
 
 // In helpers too: a test that cannot be set up fails.
 #![allow(clippy::unwrap_used)]
 
 #[allow(dead_code)] // what the benches use
 mod fabric;
+mod shrink;
+mod stage;
 mod wire;
 
 #[path = "../../policy/tests/worlds/fleet.rs"]
@@ -25,31 +28,25 @@ use std::time::{Instant, SystemTime};
 
 use poplin_lab::Lab;
 use poplin_node::kernel::Step;
-use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
-use poplin_policy::gate::{GateRuling, Lane, host_verdict};
-use poplin_policy::host::{Doorway, Failsafe, Host, WorkloadToHost};
+use poplin_policy::host::WorkloadToHost;
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{Interface, Ruleset};
-use poplin_policy::verdict::{By, verdict};
+use poplin_policy::ruleset::Ruleset;
+use poplin_policy::verdict::verdict;
 use poplin_policy::world::World;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use fabric::{Fabric, OUTSIDE, Place, UNASKED, route_to};
-use fleet::{host, interface_of};
+use fabric::{Fabric, HOST, HOST_ADDRESSES, Place, route_to};
 use packets::packet;
+use shrink::shrunk;
+use stage::{Probe, Stage};
 use strategy::{ENDPOINTS, endpoint_address, world};
 use wire::{Standing, answer_to, answers, begins_a_flow};
 
 /// Each takes 20 to 50 ms in a debug build.
 const WORLDS: u64 = 500;
-
-/// The host endpoints of a world that this host has: of its uplink, and of every other interface. Without the first, the second
-/// stands for the uplink.
-const AT_UPLINK: &str = "wan";
-const ELSEWHERE: &str = "any";
 
 /// Packets after each step of a world's way.
 const PACKETS: usize = 12;
@@ -63,7 +60,7 @@ fn the_kernel_passes_what_the_verdict_allows_and_nothing_else() {
     });
     println!("{worlds} worlds from seed {first}");
     let (lab, began) = (Lab::new(), Instant::now());
-    let mut trial = Trial { fabric: Fabric::new(&lab, ENDPOINTS), standing: None, tally: Tally::default() };
+    let mut trial = Trial { fabric: Fabric::new(&lab, ENDPOINTS).with_host(), standing: None, tally: Tally::default() };
 
     for seed in first..first + worlds {
         trial.follow(seed, &Way::of(seed));
@@ -72,8 +69,10 @@ fn the_kernel_passes_what_the_verdict_allows_and_nothing_else() {
     let tally = &trial.tally;
     println!("{tally:?} in {:?}", began.elapsed());
     if worlds >= 20 {
-        let stories = [tally.passed, tally.dropped, tally.stopped_at_uplink];
-        assert!(stories.iter().all(|count| *count > worlds), "packets must tell something: {tally:?}");
+        let often = [tally.passed, tally.dropped, tally.stopped_by_host_endpoint, tally.to_host, tally.from_host];
+        let seldom = [tally.spoofed, tally.untracked, tally.failsafe, tally.answered];
+        assert!(often.iter().all(|count| *count > worlds), "packets must tell something: {tally:?}");
+        assert!(seldom.iter().all(|count| *count > 0), "packets must tell something: {tally:?}");
     }
 }
 
@@ -88,29 +87,16 @@ struct Way {
     stages: Vec<Stage>,
 }
 
-/// A world, which of its endpoints are on this host, and packets to try.
-#[derive(Clone, Debug)]
-struct Stage {
-    world: World,
-    here: BTreeSet<String>,
-    probes: Vec<Probe>,
-}
-
-/// A packet, and the container that sends it if not the one it claims to come from.
-#[derive(Clone, Debug)]
-struct Probe {
-    packet: Packet,
-    impostor: Option<Place>,
-}
-
 impl Way {
     fn of(seed: u64) -> Self {
         let mut octets = [0; 32];
         octets[..8].copy_from_slice(&seed.to_be_bytes());
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &octets);
         let mut runner = TestRunner::new_with_rng(Config::default(), random);
-        let strategy = ((world(), here()), (world(), here()), proptest::collection::vec(probes(), 6));
-        let ((old, here_old), (new, here_new), probes) = strategy.new_tree(&mut runner).unwrap().current();
+        let to_host = prop::sample::select(vec![WorkloadToHost::Accept, WorkloadToHost::Drop]);
+        let strategy = ((world(), here()), (world(), here()), to_host, proptest::collection::vec(probes(), 6));
+        let ((old, here_old), (new, here_new), workload_to_host, probes) =
+            strategy.new_tree(&mut runner).unwrap().current();
 
         let relabelled = World { endpoints: new.endpoints.clone(), ..old.clone() };
         let ruled = World { policies: new.policies.clone(), ..relabelled.clone() };
@@ -119,7 +105,7 @@ impl Way {
         shorter.policies.pop_first();
         let worlds = [(old, here_old), (relabelled, here_new.clone())].into_iter();
         let worlds = worlds.chain([ruled, collected, new, shorter].map(|world| (world, here_new.clone())));
-        let stage = |((world, here), probes)| Stage { world, here, probes };
+        let stage = |((world, here), probes)| Stage { world, here, workload_to_host, probes };
         Self { stages: worlds.zip(probes).map(stage).collect() }
     }
 }
@@ -133,103 +119,18 @@ fn here() -> impl Strategy<Value = BTreeSet<String>> {
 }
 
 fn probes() -> impl Strategy<Value = Vec<Probe>> {
-    let probe = (packet(), prop::option::weighted(0.1, 1..=ENDPOINTS));
+    let packet = prop_oneof![6 => packet(), 1 => packet().prop_map(to_host), 1 => packet().prop_map(from_host)];
+    let probe = (packet, prop::option::weighted(0.1, 1..=ENDPOINTS));
     let probe = probe.prop_map(|(packet, impostor)| Probe { packet, impostor });
     proptest::collection::vec(probe, PACKETS)
 }
 
-impl Stage {
-    fn compiled(&self) -> Ruleset {
-        let here = self.world.endpoints.keys().filter(|name| self.here.contains(*name));
-        let interfaces = here.map(|name| (name.clone(), interface_of(name))).collect();
-        let uplink = self.world.host_endpoints.contains_key(AT_UPLINK).then_some((AT_UPLINK, "eth0"));
-        // Governed by nobody, since the world does not know it.
-        let named = uplink.into_iter().chain([("unasked", UNASKED)]);
-        let named = named.map(|(name, interface)| (name, Doorway::Named(Interface::new(interface).unwrap())));
-        let every = self.world.host_endpoints.contains_key(ELSEWHERE).then_some((ELSEWHERE, Doorway::Every));
-        let host_endpoints = named.chain(every).map(|(name, doorway)| (name.to_owned(), doorway)).collect();
-        compile(&self.world, &Host { host_endpoints, ..host(interfaces, WorkloadToHost::Drop) })
-    }
-
-    /// What the host endpoint of the uplink says in a lane; nothing if there is none.
-    fn at_uplink(&self, lane: Lane, packet: &Packet) -> Option<GateRuling> {
-        let says = |name| host_verdict(&self.world, &Failsafe::default(), name, lane, packet);
-        says(AT_UPLINK).or_else(|| says(ELSEWHERE))
-    }
-
-    fn passes_uplink(&self, lane: Lane, packet: &Packet) -> bool {
-        self.at_uplink(lane, packet).is_none_or(|ruling| ruling.allowed)
-    }
-
-    /// Whether what comes by the uplink is let through untracked, so that no lane but this asks about it.
-    fn goes_untracked(&self, packet: &Packet) -> bool {
-        let comes_by_uplink = self.place_of(packet.source) == OUTSIDE;
-        let ruling = self.at_uplink(Lane::UntrackedIn, packet).filter(|_| comes_by_uplink);
-        ruling.is_some_and(|ruling| ruling.is_untracked)
-    }
-
-    /// Whether the host endpoint of the uplink lets a packet pass that begins a flow.
-    fn passes_gates(&self, packet: &Packet) -> bool {
-        let comes = self.place_of(packet.source) == OUTSIDE;
-        let goes = self.place_of(packet.destination) == OUTSIDE;
-        let passes = |lane| self.passes_uplink(lane, packet);
-        let comes_in = !comes || passes(Lane::UntrackedIn);
-        let is_tracked = || !self.goes_untracked(packet);
-        let goes_on =
-            || (!comes || passes(Lane::PreDnat) && passes(Lane::ForwardIn)) && (!goes || passes(Lane::ForwardOut));
-        comes_in && (!is_tracked() || goes_on())
-    }
-
-    /// Whether an answer is known as such: before tracking, each packet is asked by itself.
-    fn is_known(&self, answer: &Packet) -> bool {
-        let comes = self.place_of(answer.source) == OUTSIDE;
-        !comes || self.passes_uplink(Lane::UntrackedIn, answer) && !self.goes_untracked(answer)
-    }
-
-    /// Where the owner of an address is.
-    fn place_of(&self, address: std::net::IpAddr) -> Place {
-        match self.world.endpoint_of(address) {
-            Some((name, _)) if self.here.contains(name) => number_of(name),
-            _ => OUTSIDE,
-        }
-    }
-
-    fn sender_of(&self, probe: &Probe) -> Place {
-        probe.impostor.unwrap_or_else(|| self.place_of(probe.packet.source))
-    }
-
-    /// Whether this host must let a packet through.
-    fn expects(&self, probe: &Probe) -> bool {
-        let packet = &probe.packet;
-        let (source, destination) = (self.place_of(packet.source), self.place_of(packet.destination));
-        if self.sender_of(probe) != source {
-            return false;
-        }
-        if !self.passes_gates(packet) {
-            return false;
-        }
-        if source == OUTSIDE && destination == OUTSIDE {
-            return true;
-        }
-        let decision = verdict(&self.world, packet);
-        let says_yes = |place, ruling: Option<poplin_policy::verdict::Ruling>| {
-            place == OUTSIDE || ruling.is_none_or(|ruling| ruling.allowed)
-        };
-        (begins_a_flow(packet) || self.goes_untracked(packet))
-            && says_yes(source, decision.egress)
-            && says_yes(destination, decision.ingress)
-    }
-
-    /// What one endpoint says to itself never leaves it.
-    fn leaves(&self, probe: &Probe) -> bool {
-        let packet = &probe.packet;
-        let is_itself = verdict(&self.world, packet).egress.is_some_and(|ruling| ruling.by == By::Itself);
-        packet.source != packet.destination && !is_itself
-    }
+fn to_host(packet: Packet) -> Packet {
+    Packet { destination: HOST_ADDRESSES[usize::from(packet.destination.is_ipv6())], ..packet }
 }
 
-fn number_of(endpoint: &str) -> Place {
-    endpoint.trim_start_matches('e').parse().unwrap()
+fn from_host(packet: Packet) -> Packet {
+    Packet { source: HOST_ADDRESSES[usize::from(packet.source.is_ipv6())], ..packet }
 }
 
 /// The fabric, what stands in its kernel, and what has been seen.
@@ -244,7 +145,10 @@ struct Tally {
     passed: u64,
     dropped: u64,
     spoofed: u64,
-    stopped_at_uplink: u64,
+    stopped_by_host_endpoint: u64,
+    to_host: u64,
+    from_host: u64,
+    failsafe: u64,
     untracked: u64,
     answered: u64,
     changes: usize,
@@ -259,18 +163,35 @@ impl Trial {
             if mistakes.is_empty() {
                 continue;
             }
-            self.standing = None;
-            self.load(stage);
             let wrong: Vec<_> = mistakes.iter().map(|mistake| mistake.probe.clone()).collect();
-            let persists = !self.mistakes(stage, &wrong).is_empty();
+            let anew = self.goes_wrong(std::slice::from_ref(stage), &wrong);
+            let least = self.least(if anew { std::slice::from_ref(stage) } else { &way.stages[..number] }, &wrong);
             panic!(
-                "seed {seed}, step {number}: the kernel disagrees{}\n{}\nhere: {:?}\n{:#?}\nagain: POPLIN_SEED={seed} POPLIN_WORLDS=1",
-                if persists { ", also when the table is made anew" } else { ", but not when the table is made anew" },
+                "seed {seed}, step {number}: the kernel disagrees{}\n{}\nhere: {:?}\nas little of it as tells it: {:#?}\n{}",
+                if anew { ", also when the table is made anew" } else { ", but not when the table is made anew" },
                 mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n"),
                 stage.here,
-                stage.world,
+                least,
+                format_args!("again: POPLIN_SEED={seed} POPLIN_WORLDS=1"),
             );
         }
+    }
+
+    /// Whether packets fare otherwise than they should after one world was made into the next, beginning with nothing.
+    fn goes_wrong(&mut self, stages: &[Stage], probes: &[Probe]) -> bool {
+        self.standing = None;
+        stages.iter().for_each(|stage| self.load(stage));
+        stages.last().is_some_and(|stage| !self.mistakes(stage, probes).is_empty())
+    }
+
+    /// The least worlds after which they still do.
+    fn least(&mut self, stages: &[Stage], probes: &[Probe]) -> Vec<World> {
+        let worlds = stages.iter().map(|stage| stage.world.clone()).collect();
+        shrunk(worlds, |worlds| {
+            let stages =
+                stages.iter().zip(worlds).map(|(stage, world)| Stage { world: world.clone(), ..stage.clone() });
+            self.goes_wrong(&stages.collect::<Vec<_>>(), probes)
+        })
     }
 
     /// Rules by what changed, then routes.
@@ -327,7 +248,10 @@ impl Trial {
                 Some(_) => self.tally.passed += 1,
                 None => self.tally.dropped += 1,
             }
-            self.tally.stopped_at_uplink += u64::from(!stage.passes_gates(&probe.packet));
+            self.tally.stopped_by_host_endpoint += u64::from(!stage.passes_gates(&probe.packet));
+            self.tally.to_host += u64::from(place == HOST);
+            self.tally.from_host += u64::from(stage.place_of(probe.packet.source) == HOST);
+            self.tally.failsafe += u64::from(stage.is_failsafe(&probe.packet));
             self.tally.untracked += u64::from(stage.goes_untracked(&probe.packet));
             self.tally.spoofed += u64::from(stage.sender_of(probe) != stage.place_of(probe.packet.source));
             let is_tracked = begins_a_flow(&probe.packet) && !stage.goes_untracked(&probe.packet);

@@ -92,6 +92,8 @@ impl Policing {
     }
 }
 
+const MID_STREAM: &str = "it is from the middle of a TCP stream that is not known, or was ended";
+
 fn reason(place: Place, endpoint: Option<&str>, packet: &Packet, by: Option<&By>) -> String {
     let whose = endpoint.unwrap_or("this interface");
     match (place, by) {
@@ -101,7 +103,7 @@ fn reason(place: Place, endpoint: Option<&str>, packet: &Packet, by: Option<&By>
         (Place::Logged(_), None) => "logged by a rule".to_owned(),
         (Place::NoPolicy(_), _) => format!("no policy is loaded for {whose}"),
         (Place::Invalid(_), _) => "it fits no known flow and begins none".to_owned(),
-        (Place::MidStream(_), _) => "it is from the middle of a TCP stream that is not known, or was ended".to_owned(),
+        (Place::MidStream(_), _) => MID_STREAM.to_owned(),
         (Place::Spoof, _) => format!("{} is not an address of {whose}", packet.source),
         (Place::ToHost, _) => "workloads may not open this to their own host".to_owned(),
     }

@@ -1,5 +1,8 @@
 //! Random worlds in a real kernel: it takes every compiled table and every change, and ends where the change said.
 
+#[path = "../../../policy/tests/worlds/deep.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod deep;
 #[path = "../../../policy/tests/worlds/fleet.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod fleet;
@@ -16,6 +19,7 @@ use poplin_policy::world::World;
 use proptest::prelude::*;
 
 use crate::lab::Namespace;
+use deep::deep;
 use fleet::guarded_host;
 use strategy::world;
 
@@ -61,6 +65,17 @@ proptest! {
         prop_assert_eq!(read, new);
         prop_assert_eq!(handle(&host), table);
     }
+}
+
+#[test]
+fn the_kernel_takes_a_dozen_tiers_that_log_and_pass() {
+    let rules = compiled(&deep(12));
+    let host = Namespace::new();
+
+    host.within(|| Rules::open().unwrap().apply(&between(None, &rules))).unwrap();
+
+    let read = host.within(|| Rules::open().unwrap().read(&rules).unwrap());
+    assert!(read == rules, "what stands is what was written");
 }
 
 fn compiled(world: &World) -> Ruleset {

@@ -4,13 +4,12 @@
 //! small chain to the rule after the jump; what finds no policy falls to the small chain's last rule and is dropped. So
 //! fail-closed costs no look-up of its own: the jump is 25 ns, a membership test before the dispatch would be 100.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::condition::{equals, is_of, look_up, member, when, within};
 use super::dispatch::{self, sources_name};
 use super::published::to_itself;
-use crate::gate::Lane;
+use super::round::Round;
 use crate::host::{Settings, WorkloadToHost};
 use crate::model::{Direction, IpVersion};
 use crate::nat::LOOPBACK_4;
@@ -22,13 +21,11 @@ use crate::ruleset::{
 };
 
 /// Priority of `raw` (linux/netfilter_ipv4.h): before connection tracking, so that spoofed packets make no entries.
-const RAW: i32 = -300;
+pub(super) const RAW: i32 = -300;
 /// Just before destination translation, `dstnat` (−100).
-const BEFORE_DNAT: i32 = -101;
+pub(super) const BEFORE_DNAT: i32 = -101;
 /// Priority of `filter`: after address translation.
 const FILTER: i32 = 0;
-/// Priority of host endpoints' chains at input, forward and output: after those of workloads.
-pub const HOST_ENDPOINTS: i32 = 1;
 /// Neighbour discovery's messages (RFC 4861 §4): router and neighbour solicitations and advertisements.
 const DISCOVERY: (u8, u8) = (133, 136);
 /// Messages about multicast listeners (RFC 2710 §3, RFC 3810 §5): queries, reports and farewells, and reports of the second version.
@@ -48,105 +45,31 @@ const LINK_LOCAL_4: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(169, 254, 0, 0), Ipv4A
 /// Where names are asked for (RFC 1035 §4.2).
 const NAMES: u16 = 53;
 
-/// Base chains, the two they jump to, and where those send what begins no flow. Of some families, ports are published.
-pub(super) fn chains(settings: &Settings, publishing: &[IpVersion]) -> Vec<(Name, Chain)> {
+/// Base chains, the two they jump to, and where those send what begins no flow; absent are those that are not to stand. Of some families,
+/// ports are published; in some directions, policies are staged.
+pub(super) fn chains(
+    settings: &Settings,
+    publishing: &[IpVersion],
+    staged: &[Direction],
+) -> Vec<(Name, Option<Chain>)> {
     let mut chains = vec![
-        (Name::new("prerouting"), base(HookPoint::Prerouting, RAW, prerouting(settings))),
-        (Name::new("forward"), base(HookPoint::Forward, FILTER, forward(settings, publishing))),
-        (Name::new("input"), base(HookPoint::Input, FILTER, input(settings))),
-        (from_workload(), plain(policy_or_drop(Direction::Egress))),
-        (to_workload(), plain(policy_or_drop(Direction::Ingress))),
+        (Name::new("prerouting"), Some(base(HookPoint::Prerouting, RAW, prerouting(settings)))),
+        (Name::new("forward"), Some(base(HookPoint::Forward, FILTER, forward(settings, publishing)))),
+        (Name::new("input"), Some(base(HookPoint::Input, FILTER, input(settings)))),
     ];
-    for direction in [Direction::Egress, Direction::Ingress] {
-        chains.push((invalid(direction), plain(vec![log(Place::Invalid(direction)), drop()])));
-        chains.push((mid_stream(direction), plain(vec![log(Place::MidStream(direction)), drop()])));
+    for (name, direction) in [(from_workload(), Direction::Egress), (to_workload(), Direction::Ingress)] {
+        let is_staged = staged.contains(&direction);
+        let round = Round::of_workloads(direction).staged();
+        chains.push((name, Some(plain(policy_or_drop(direction, is_staged)))));
+        chains.push((staged_name(direction), is_staged.then(|| plain(dispatch::rules(round)))));
+        chains.push((invalid(direction), Some(plain(vec![log(Place::Invalid(direction)), drop()]))));
+        chains.push((mid_stream(direction), Some(plain(vec![log(Place::MidStream(direction)), drop()]))));
     }
     chains
-}
-
-/// Base chains of the lanes in which host endpoints are asked.
-pub(super) fn host_chains(settings: &Settings, lanes: &BTreeSet<Lane>) -> Vec<(Name, Chain)> {
-    let has = |lane| lanes.contains(&lane);
-    let jump = |lane| when(Vec::new(), Verdict::Jump(gate_name(lane)));
-    let mut chains = Vec::new();
-    if has(Lane::UntrackedIn) {
-        let mut rules = vec![when(vec![is_lo(Field::InterfaceIn)], Verdict::Accept)];
-        rules.push(when(vec![ours(settings, Field::InterfaceIn)], Verdict::Accept));
-        rules.extend(needed_by_the_link());
-        rules.extend([failsafe(Direction::Ingress), failsafe_answer(Direction::Egress), jump(Lane::UntrackedIn)]);
-        chains.push((Name::new("host-raw-in"), base(HookPoint::Prerouting, RAW, rules)));
-    }
-    if has(Lane::PreDnat) {
-        let mut rules = vec![when(vec![is_lo(Field::InterfaceIn)], Verdict::Accept)];
-        rules.push(when(vec![ours(settings, Field::InterfaceIn)], Verdict::Accept));
-        rules.push(when(vec![known_or_untracked()], Verdict::Accept));
-        rules.extend(needed_by_the_link());
-        rules.extend([failsafe(Direction::Ingress), jump(Lane::PreDnat)]);
-        chains.push((Name::new("host-pre-dnat"), base(HookPoint::Prerouting, BEFORE_DNAT, rules)));
-    }
-    if has(Lane::Input) {
-        let mut rules = vec![when(vec![is_lo(Field::InterfaceIn)], Verdict::Accept)];
-        rules.push(when(vec![known_or_untracked()], Verdict::Accept));
-        rules.extend(needed_by_the_link());
-        rules.extend([failsafe(Direction::Ingress), jump(Lane::Input)]);
-        chains.push((Name::new("host-input"), base(HookPoint::Input, HOST_ENDPOINTS, rules)));
-    }
-    if has(Lane::ForwardIn) || has(Lane::ForwardOut) {
-        let mut rules = vec![when(vec![known_or_untracked()], Verdict::Accept)];
-        let sides = [(Lane::ForwardIn, Field::InterfaceIn), (Lane::ForwardOut, Field::InterfaceOut)];
-        for (lane, field) in sides.into_iter().filter(|(lane, _)| has(*lane)) {
-            let theirs = vec![not_ours(settings, field)];
-            rules.push(when(theirs, Verdict::Jump(gate_name(lane))));
-        }
-        chains.push((Name::new("host-forward"), base(HookPoint::Forward, HOST_ENDPOINTS, rules)));
-    }
-    if has(Lane::UntrackedOut) {
-        let mut rules = to_others(settings);
-        rules.extend(needed_by_the_link());
-        rules.extend([failsafe(Direction::Egress), failsafe_answer(Direction::Ingress), jump(Lane::UntrackedOut)]);
-        chains.push((Name::new("host-raw-out"), base(HookPoint::Output, RAW, rules)));
-    }
-    if has(Lane::Output) {
-        let mut rules = to_others(settings);
-        rules.push(when(vec![known_or_untracked()], Verdict::Accept));
-        rules.extend(needed_by_the_link());
-        rules.extend([failsafe(Direction::Egress), jump(Lane::Output)]);
-        chains.push((Name::new("host-output"), base(HookPoint::Output, HOST_ENDPOINTS, rules)));
-    }
-    chains
-}
-
-/// The chain that finds the path of what passes in a lane. What finds none passes.
-pub(super) fn gate_name(lane: Lane) -> Name {
-    Name::new(format!("{lane}-gate"))
-}
-
-/// The map of a direction's failsafe ports.
-pub(super) fn failsafe_name(direction: Direction) -> Name {
-    Name::new(format!("failsafe-{direction}"))
-}
-
-fn failsafe(direction: Direction) -> Rule {
-    let fields = vec![Field::Protocol, Field::DestinationPort];
-    look_up(Vec::new(), Then::Lookup { fields, map: failsafe_name(direction) })
-}
-
-/// The answers to what the failsafe ports of a direction let pass, where flows are not known yet.
-fn failsafe_answer(direction: Direction) -> Rule {
-    let fields = vec![Field::Protocol, Field::SourcePort];
-    look_up(Vec::new(), Then::Lookup { fields, map: failsafe_name(direction) })
-}
-
-/// What a host sends to itself and to its own workloads passes.
-fn to_others(settings: &Settings) -> Vec<Rule> {
-    vec![
-        when(vec![is_lo(Field::InterfaceOut)], Verdict::Accept),
-        when(vec![ours(settings, Field::InterfaceOut)], Verdict::Accept),
-    ]
 }
 
 /// Without neighbour discovery and multicast listeners' reports there is no link at all.
-fn needed_by_the_link() -> Vec<Rule> {
+pub(super) fn needed_by_the_link() -> Vec<Rule> {
     let report = |(first, last): (u8, u8)| {
         let mut matches = is_of(IpVersion::V6, ICMP6);
         matches.push(within(Field::IcmpType, Atom::Octet(first), Atom::Octet(last)));
@@ -157,11 +80,11 @@ fn needed_by_the_link() -> Vec<Rule> {
 }
 
 /// What was let through untracked was asked before.
-fn known_or_untracked() -> Match {
+pub(super) fn known_or_untracked() -> Match {
     Match::Conntrack(ConntrackStates { established: true, related: true, untracked: true, ..Default::default() })
 }
 
-fn is_lo(field: Field) -> Match {
+pub(super) fn is_lo(field: Field) -> Match {
     equals(field, Atom::Interface(Interface::new("lo").expect("it is a name")))
 }
 
@@ -236,17 +159,22 @@ fn to_loopback() -> [Rule; 2] {
 /// A packet that fits no known flow must begin one. A TCP packet begins one by SYN alone: the kernel by default also
 /// takes one from the middle of a stream (`nf_conntrack_tcp_loose`), and a flow whose entry was deleted because policy
 /// changed would go on in the direction still open.
-fn policy_or_drop(direction: Direction) -> Vec<Rule> {
+fn policy_or_drop(direction: Direction, is_staged: bool) -> Vec<Rule> {
     let is_invalid = Match::Conntrack(ConntrackStates { invalid: true, ..Default::default() });
-    let is_tcp = equals(Field::Protocol, Atom::Octet(TCP));
-    let is_no_syn = Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true };
     let mut rules = vec![
         when(vec![is_invalid], Verdict::Goto(invalid(direction))),
-        when(vec![is_tcp, is_no_syn], Verdict::Goto(mid_stream(direction))),
+        when(begins_no_connection().into(), Verdict::Goto(mid_stream(direction))),
     ];
-    rules.extend(dispatch::rules(direction));
+    rules.extend(is_staged.then(|| when(Vec::new(), Verdict::Jump(staged_name(direction)))));
+    rules.extend(dispatch::rules(Round::of_workloads(direction)));
     rules.extend([log(Place::NoPolicy(direction)), drop()]);
     rules
+}
+
+/// It is TCP, and not the SYN that opens a connection.
+pub(super) fn begins_no_connection() -> [Match; 2] {
+    let is_tcp = equals(Field::Protocol, Atom::Octet(TCP));
+    [is_tcp, Match::Bits { field: Field::TcpFlags, mask: 0x17, value: 0x02, negated: true }]
 }
 
 fn neighbour_discovery(and: Vec<Match>) -> Rule {
@@ -292,11 +220,11 @@ fn known_flows() -> Match {
     Match::Conntrack(ConntrackStates { established: true, related: true, ..Default::default() })
 }
 
-fn ours(settings: &Settings, field: Field) -> Match {
+pub(super) fn ours(settings: &Settings, field: Field) -> Match {
     Match::InterfacePrefix { field, prefix: settings.interface_prefix.clone(), negated: false }
 }
 
-fn not_ours(settings: &Settings, field: Field) -> Match {
+pub(super) fn not_ours(settings: &Settings, field: Field) -> Match {
     Match::InterfacePrefix { field, prefix: settings.interface_prefix.clone(), negated: true }
 }
 
@@ -308,11 +236,16 @@ fn to_workload() -> Name {
     Name::new("to-workload")
 }
 
+fn staged_name(direction: Direction) -> Name {
+    Name::new(format!("{direction}-staged"))
+}
+
 fn invalid(direction: Direction) -> Name {
     Name::new(format!("{direction}-invalid"))
 }
 
-fn mid_stream(direction: Direction) -> Name {
+/// The chain that drops what begins no connection.
+pub(super) fn mid_stream(direction: Direction) -> Name {
     Name::new(format!("{direction}-mid-stream"))
 }
 
@@ -329,6 +262,6 @@ fn plain(rules: Vec<Rule>) -> Chain {
     Chain { hook: None, rules }
 }
 
-fn base(point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
+pub(super) fn base(point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
     Chain { hook: Some(Hook { kind: HookKind::Filter, point, priority, policy: BasePolicy::Accept }), rules }
 }

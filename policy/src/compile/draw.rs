@@ -2,13 +2,14 @@
 //!
 //! In: lists, and what holds at a port for each family. Out: the verdict that leads there, or what to look up together with the port. A list
 //! becomes two look-ups of the address, however long it is: whose is it, and if that tells nothing, where does it lie. The few that cannot
-//! are [`linear`](super::linear).
+//! are [`linear`](super::linear) and [`both`](super::both).
 
 use std::collections::BTreeSet;
 
 use super::answer::{Answers, MapNames};
+use super::both::both_ends;
 use super::condition::{look_up, when};
-use super::linear::{is_linear, linear, logged};
+use super::linear::{few, is_few, logged, noted};
 use super::list::{Act, Entry, List, OPEN, Settled, answer};
 use super::name::hash_of;
 use super::node::{Blueprint, Drawing, Form};
@@ -89,10 +90,14 @@ pub(super) fn list(list: &List, drawing: &mut Drawing<'_>) -> Verdict {
     let id = hash_of(&list.shape(false));
     let chain = Chain { names: MapNames::of(&name), id, is_apart: false, asking: Asking::Here };
     let half = of_list(list, &chain, drawing);
-    drawing.draw(name, |_| {
-        let end = half.end.rule();
-        blueprint(chain.names, [half], vec![end])
-    })
+    Verdict::Goto(chain_of(name, half, drawing))
+}
+
+/// The chain of what holds for one family.
+pub(super) fn chain_of(name: Name, half: Half, drawing: &mut Drawing<'_>) -> Name {
+    let end = half.end.rule();
+    drawing.draw(name.clone(), |_| blueprint(MapNames::of(&name), [half], vec![end]));
+    name
 }
 
 /// The verdict that leads to what holds at a port: one chain for both families, unless they fare alike.
@@ -130,9 +135,13 @@ fn questions(pieces: [&Piece; 2]) -> u64 {
 /// The list that is looked up, if it is one.
 fn mapped_list(piece: &Piece) -> Option<&List> {
     match piece {
-        Piece::List(list) => Some(list).filter(|list| list.constant().is_none() && !is_linear(list)),
+        Piece::List(list) => Some(list).filter(|list| is_mapped(list)),
         Piece::BySource(_) => None,
     }
+}
+
+fn is_mapped(list: &List) -> bool {
+    list.constant().is_none() && !list.logs() && !list.asks_own() && !is_few(list)
 }
 
 fn joined(kind: &str, pieces: [&Piece; 2], asking: Asking, drawing: &mut Drawing<'_>) -> Verdict {
@@ -161,7 +170,7 @@ fn are_apart(pieces: [&Piece; 2]) -> [bool; 2] {
 }
 
 /// Which entries are asked where an address lies: with that, and the piece itself, what is drawn of it is settled.
-pub(super) fn piece_places(piece: &Piece, drawing: &mut Drawing<'_>) -> Vec<bool> {
+fn piece_places(piece: &Piece, drawing: &mut Drawing<'_>) -> Vec<bool> {
     match piece {
         Piece::List(list) => all_places(list, drawing),
         Piece::BySource(lists) => lists.iter().flat_map(|(_, list)| all_places(list, drawing)).collect(),
@@ -233,7 +242,9 @@ fn of_list(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
     }
     match list.log_first() {
         Some((entry, after)) => logged(list, entry, &after, drawing),
-        None if is_linear(list) => linear(list, drawing),
+        None if list.asks_own() => both_ends(list, drawing),
+        None if list.logs() => noted(list, drawing),
+        None if is_few(list) => few(list, drawing),
         None => mapped(list, chain, drawing),
     }
 }

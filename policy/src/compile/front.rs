@@ -6,15 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::condition::{look_up, when};
+use super::condition::look_up;
 use super::draw::{Asked, Found, by_port, found, pair};
 use super::name::{hash_of, id_of};
 use super::node::{Blueprint, Drawing, Form};
 use super::outcome::Outcome;
 use super::ports::Ports;
 use super::question::Question;
+use super::round::Round;
 use super::traffic::{Piece, Pieces, has_messages, has_ports};
-use crate::model::Direction;
 use crate::ruleset::{AtPort, Atom, Datatype, Element, Field, Form as SetForm, Map, MapElements, Name, Then, Verdict};
 
 /// A range of at most so many ports is found port by port.
@@ -22,7 +22,7 @@ const FEW_PORTS: u32 = 16;
 
 /// What is looked up at the beginning of a path.
 pub(super) struct Front {
-    direction: Direction,
+    round: Round,
     /// What is found port by port.
     ports: Ports,
     tables: BTreeSet<Question>,
@@ -33,19 +33,23 @@ pub(super) struct Front {
 
 /// How packets come upon a path.
 pub(super) struct Start {
-    /// Whereto those go that nothing holds for at their port, where its ports are looked at before. Elsewhere to the chain it begins with.
+    /// What holds at single ports, which is looked at first.
+    pub(super) ports: Ports,
+    pub(super) tables: BTreeSet<Question>,
+    /// Whereto those go that nothing holds for at their port.
     pub(super) entry: Verdict,
-    pub(super) blueprint: Blueprint,
+    /// The chains and counters it leads to.
+    pub(super) below: BTreeSet<Name>,
 }
 
 impl Front {
     /// `families` are IPv4's and IPv6's pieces.
-    pub(super) fn new(direction: Direction, families: &[Pieces; 2], drawing: &mut Drawing<'_>) -> Self {
+    pub(super) fn new(round: Round, families: &[Pieces; 2], drawing: &mut Drawing<'_>) -> Self {
         let [four, six] = families;
         let others = [&four.others, &six.others].map(|list| Piece::List(list.clone()));
         let others = pair([&others[0], &others[1]], drawing);
-        let (ports, tables) = (Ports::new(direction), BTreeSet::new());
-        let mut front = Self { direction, ports, tables, protocols: BTreeMap::new(), others };
+        let (ports, tables) = (Ports::new(round), BTreeSet::new());
+        let mut front = Self { round, ports, tables, protocols: BTreeMap::new(), others };
         for (protocol, ranges) in &four.protocols {
             front.add(*protocol, &joined(ranges, &six.protocols[protocol]), drawing);
         }
@@ -59,7 +63,7 @@ impl Front {
         if ranges.len() == 1 || (has_ports(protocol) && ranges.iter().all(are_few)) {
             let otherwise = pair(usual, drawing);
             for ((low, high), pieces) in ranges.iter().filter(|(_, pieces)| *pieces != usual) {
-                let found = found(*pieces, self.direction, drawing);
+                let found = found(*pieces, self.round.direction(), drawing);
                 for port in *low..=*high {
                     self.add_port((protocol, port), &found, &otherwise);
                 }
@@ -108,33 +112,11 @@ impl Front {
         })
     }
 
-    /// The path, where its ports are looked at before packets come to it.
-    pub(super) fn bare(self, name: &Name, drawing: &mut Drawing<'_>) -> Start {
+    /// The beginning of a path of this name.
+    pub(super) fn start(self, name: &Name, drawing: &mut Drawing<'_>) -> Start {
         let entry = self.rest(drawing);
-        let below = self.below(&entry);
-        let Self { ports, tables, .. } = self;
-        let ports = Some(ports.on(id_of(name)));
-        Start { entry, blueprint: Blueprint { ports, tables, below, ..Blueprint::of(Form::Ports) } }
-    }
-
-    /// The path, with a chain that looks at its ports, and that after a jump to what comes before. Nobody else is to look at them, so they stand
-    /// by another id than the path.
-    pub(super) fn chain(self, name: &Name, before: Option<&Name>, drawing: &mut Drawing<'_>) -> Start {
-        let rest = self.rest(drawing);
-        let mut below = self.below(&rest);
-        below.extend(before.cloned());
-        let jump = before.map(|before| when(Vec::new(), Verdict::Jump(before.clone())));
-        let Self { ports, tables, .. } = self;
-        let ports = ports.on(hash_of(&("chain", name)));
-        let mut rules = Vec::from_iter(jump);
-        rules.extend(ports.rules());
-        rules.push(Outcome::at(rest).rule());
-        let blueprint = Blueprint { rules, ports: Some(ports), tables, below, ..Blueprint::of(Form::Ports) };
-        Start { entry: Verdict::Goto(name.clone()), blueprint }
-    }
-
-    fn below(&self, rest: &Verdict) -> BTreeSet<Name> {
-        self.ports.nodes().chain(rest.target()).cloned().collect()
+        let below = self.ports.nodes().chain(entry.target()).cloned().collect();
+        Start { ports: self.ports.on(id_of(name)), tables: self.tables, entry, below }
     }
 }
 

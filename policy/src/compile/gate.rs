@@ -7,29 +7,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Compiler;
-use super::base;
-use super::condition::{look_up, when};
-use super::dispatch::{by_id, steps};
+use super::condition::when;
 use super::local::{Drawn, PathState};
-use super::name::id_of;
+use super::name::{id_key, id_of};
 use super::node::Drawing;
 use super::part::{Part, Standing};
 use super::path::Path;
+use super::round::Round;
 use super::table::Ground;
+use super::{dispatch, lane, ports};
 use crate::gate::Lane;
 use crate::host::Doorway;
 use crate::label::Labels;
 use crate::model::{Policy, PortProtocol};
-use crate::ruleset::{Atom, Chain, Datatype, Element, Field, Form, Map, MapElements, Name, Verdict};
+use crate::ruleset::{Atom, Chain, Datatype, Element, Form, Interface, Map, MapElements, Name, Origin, Verdict};
 
 /// Host endpoints of this host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gates {
     /// Where each stands.
     doorways: BTreeMap<String, Doorway>,
-    /// The paths that stand.
-    pub(super) paths: BTreeMap<Lane, BTreeMap<Name, PathState>>,
-    /// What stands besides paths.
+    /// What stands besides paths and what they hold at single ports.
     others: Standing,
 }
 
@@ -58,52 +56,67 @@ impl Compiler {
     /// Puts what passes each host endpoint on the path it should be on; stale paths are drawn again.
     pub(super) fn refresh_gates(&mut self) {
         let mut wanted = Part::default();
-        let mut lanes = BTreeSet::new();
         for lane in Lane::ALL {
-            let paths = self.wanted_paths(lane);
-            if paths.is_empty() {
-                self.keep_paths(lane, &BTreeSet::new());
-                continue;
+            let enforced = Round::at_hosts(lane);
+            for round in [enforced.staged(), enforced] {
+                self.refresh_gate(lane, round, &mut wanted);
             }
-            lanes.insert(lane);
-            self.keep_paths(lane, &paths.values().cloned().collect());
-            add_dispatch(&mut wanted, lane, &paths);
         }
-        wanted.chains.extend(base::host_chains(&self.settings, &lanes));
-        if !lanes.is_empty() {
+        if !wanted.chains.is_empty() {
             for direction in super::DIRECTIONS {
-                wanted.maps.insert(base::failsafe_name(direction), failsafe(self.settings.failsafe.ports(direction)));
+                wanted.maps.insert(lane::failsafe_name(direction), failsafe(self.settings.failsafe.ports(direction)));
             }
         }
         self.gates.others.put(wanted, &mut self.edited);
     }
 
-    /// The path of each doorway; nothing if all of them let everything pass.
-    fn wanted_paths(&mut self, lane: Lane) -> BTreeMap<Doorway, Name> {
+    fn refresh_gate(&mut self, lane: Lane, round: Round, wanted: &mut Part) {
+        let paths = self.wanted_paths(round);
+        self.keep_paths(round, &paths.values().cloned().collect());
+        if paths.is_empty() {
+            ports::end(round, &mut self.edited);
+            return;
+        }
+        add_gate(wanted, lane, round, &paths, &self.paths[&round]);
+        wanted.chains.insert(lane::chain_name(round), lane::chain(&self.settings, lane, round));
+    }
+
+    /// Whether anything is asked in a lane. What goes through the host is looked at both ways, if it is asked about at all: a connection that was
+    /// ended in one lane is not to go on by the other.
+    fn is_asked(&self, round: Round) -> bool {
+        const FORWARDED: [Lane; 3] = [Lane::PreDnat, Lane::ForwardIn, Lane::ForwardOut];
+        let lets_all_pass =
+            |round, name: &String| Path::through_host(&self.world, round, self.governing(name)).is_open();
+        let asks = |round| !self.gates.doorways.keys().all(|name| lets_all_pass(round, name));
+        let is_forward = [Lane::ForwardIn, Lane::ForwardOut].map(Round::at_hosts).contains(&round);
+        if is_forward { FORWARDED.map(Round::at_hosts).into_iter().any(asks) } else { asks(round) }
+    }
+
+    /// The path of each doorway; nothing if nothing is asked.
+    fn wanted_paths(&mut self, round: Round) -> BTreeMap<Doorway, Name> {
+        if !self.is_asked(round) {
+            return BTreeMap::new();
+        }
         let mut named = BTreeMap::new();
         let mut drawn = Vec::new();
-        let mut is_open = true;
         for (name, doorway) in &self.gates.doorways {
             if named.contains_key(doorway) {
                 continue;
             }
-            let path = Path::through_host(&self.world, lane, self.governing(name));
+            let path = Path::through_host(&self.world, round, self.governing(name));
             let path_name = path.name();
-            is_open &= path.is_open();
-            let stands = self.gates.paths.get(&lane).and_then(|paths| paths.get(&path_name));
+            let stands = self.paths.get(&round).and_then(|paths| paths.get(&path_name));
             if stands.is_none_or(|state| state.is_stale) {
                 let drawing = Drawing::new(&self.world, &self.places);
                 drawn.push((path_name.clone(), Drawn::of(&path, &path_name, &self.known, drawing)));
             }
             named.insert(doorway.clone(), path_name);
         }
-        if is_open {
-            return BTreeMap::new();
-        }
-        let Self { world, places, population, edited, tables, nodes, gates, .. } = self;
+        let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
+        ports::begin(round, edited);
         let mut ground = Ground { world, places, population, edited };
         for (name, drawn) in drawn {
-            drawn.stand(gates.paths.entry(lane).or_default(), &name, nodes, tables, &mut ground);
+            drawn.stand(paths.entry(round).or_default(), &name, nodes, tables, &mut ground);
         }
         named
     }
@@ -116,41 +129,56 @@ impl Compiler {
         self.world.policies.values().filter(selects)
     }
 
-    /// Ends all other paths of a lane.
-    fn keep_paths(&mut self, lane: Lane, kept: &BTreeSet<Name>) {
-        let Self { world, places, population, edited, tables, nodes, gates, .. } = self;
+    /// Ends all other paths of a round.
+    fn keep_paths(&mut self, round: Round, kept: &BTreeSet<Name>) {
+        let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
         let mut ground = Ground { world, places, population, edited };
-        let Some(paths) = gates.paths.get_mut(&lane) else { return };
+        let Some(paths) = paths.get_mut(&round) else { return };
         let ended: Vec<Name> = paths.keys().filter(|name| !kept.contains(*name)).cloned().collect();
         for name in ended {
             let state = paths.remove(&name).expect("its name was just seen");
-            state.end(&name, nodes, tables, &mut ground);
+            state.end(nodes, tables, &mut ground);
         }
     }
 }
 
-fn add_dispatch(part: &mut Part, lane: Lane, paths: &BTreeMap<Doorway, Name>) {
-    let (ids_name, verdicts_name) = (Name::new(format!("{lane}-ids")), Name::new(format!("{lane}-chains")));
+/// Who speaks for which interface, and then who for all others.
+fn add_gate(
+    part: &mut Part,
+    lane: Lane,
+    round: Round,
+    wanted: &BTreeMap<Doorway, Name>,
+    paths: &BTreeMap<Name, PathState>,
+) {
     let mut by_interface = BTreeMap::new();
-    let mut rules = Vec::new();
-    for (doorway, path) in paths {
+    let mut of_others = Vec::new();
+    for (doorway, path) in wanted {
         match doorway {
             Doorway::Named(interface) => {
-                let key = Element::exactly([Atom::Interface(interface.clone())]);
-                by_interface.insert(key, id_of(path));
+                by_interface.insert(Element::exactly([Atom::Interface(interface.clone())]), id_of(path));
             }
-            Doorway::Every => rules.push(when(Vec::new(), Verdict::Goto(path.clone()))),
+            Doorway::Every => {
+                of_others.extend(ports::rules(round, &Origin::Constant(id_of(path))));
+                of_others.push(when(Vec::new(), paths[path].entry.clone()));
+            }
         }
     }
-    let field = match lane {
-        Lane::Input | Lane::ForwardIn | Lane::PreDnat | Lane::UntrackedIn => Field::InterfaceIn,
-        Lane::Output | Lane::ForwardOut | Lane::UntrackedOut => Field::InterfaceOut,
-    };
-    rules.insert(0, look_up(Vec::new(), steps(field, ids_name.clone(), verdicts_name.clone())));
-    part.chains.insert(base::gate_name(lane), Chain { hook: None, rules });
-    let key = vec![Datatype::Interface];
-    part.maps.insert(ids_name, Map { key, form: Form::Hash, elements: MapElements::Ids(by_interface) });
-    part.maps.insert(verdicts_name, by_id(paths.values()));
+    let no_mid_stream = lane::no_mid_stream(round, lane, spoken_for(wanted).into_iter());
+    let rules = [no_mid_stream, dispatch::rules(round), of_others].concat();
+    part.chains.insert(lane::gate_name(round), Chain { hook: None, rules });
+    let entries = wanted.values().map(|path| (id_key(id_of(path)), paths[path].entry.clone()));
+    part.maps.insert(dispatch::ids_name(round), dispatch::ids(by_interface));
+    part.maps.insert(dispatch::verdicts_name(round), dispatch::verdicts(entries.collect()));
+}
+
+/// The interfaces that somebody speaks for; nothing stands for all of them.
+fn spoken_for(wanted: &BTreeMap<Doorway, Name>) -> Vec<Option<&Interface>> {
+    let named = wanted.keys().map(|doorway| match doorway {
+        Doorway::Named(interface) => Some(interface),
+        Doorway::Every => None,
+    });
+    let named: Vec<_> = named.collect();
+    if named.contains(&None) { vec![None] } else { named }
 }
 
 /// The ports that stay open.

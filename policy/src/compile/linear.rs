@@ -1,11 +1,12 @@
 //! Draws a list as rules that are asked one by one.
 //!
-//! In: a list of few questions which comparing answers; or one, however long, in which a rule only logs, since each such rule a packet
-//! fits must be carried out on the way, or which asks for both ends, as one look-up knows one address. Out: rules.
+//! In: a list of few questions which comparing answers; or one, however long, which asks for both ends, as one look-up knows one address
+//! ([`both`](super::both)). And lists in which rules only log, since each such rule a packet fits must be carried out on the way. Out: rules.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::condition::{look_up, member, within};
+use super::condition::{look_up, member, when, within};
 use super::draw::Half;
 use super::family::address_atom;
 use super::list::{Act, Entry, List};
@@ -16,14 +17,15 @@ use super::question::Question;
 use super::who::Who;
 use crate::model::{Direction, IpVersion};
 use crate::place::Place;
-use crate::ruleset::{Match, Rule, Then, Verdict};
+use crate::ruleset::{Match, Name, Rule, Then, Verdict};
+use crate::verdict::RuleName;
 
 /// Up to so many questions are asked one by one, if comparing answers them: a look-up of the address costs as much.
 const FEW: usize = 2;
 
-/// Whether a list is to be asked so.
-pub(super) fn is_linear(list: &List) -> bool {
-    list.logs() || list.asks_own() || (list.questions() <= FEW && list.entries.iter().all(is_compared))
+/// Whether so few are asked that asking them one by one takes no longer.
+pub(super) fn is_few(list: &List) -> bool {
+    list.questions() <= FEW && list.entries.iter().all(is_compared)
 }
 
 /// Whether nothing need be looked up to answer it.
@@ -33,28 +35,33 @@ fn is_compared(entry: &Entry) -> bool {
     !asks_owner && nets.as_ref().is_none_or(|nets| nets.len() == 1) && not_nets.len() <= 1
 }
 
-/// What holds of a list's own family.
-pub(super) fn linear(list: &List, drawing: &mut Drawing<'_>) -> Half {
+/// What holds of a list's own family, if so few are asked. Whoever is passed on leaves for a list of the tiers after.
+pub(super) fn few(list: &List, drawing: &mut Drawing<'_>) -> Half {
     let mut half = Half::certain(Outcome::at(Verdict::Return));
-    half.form = match () {
-        () if list.logs() => Form::Logging,
-        () if list.asks_own() => Form::BothEnds,
-        () => Form::Few,
-    };
+    half.form = Form::Few;
     for entry in &list.entries {
         let done = match &entry.act {
-            Act::Settle(settled) => Some(outcome(settled, list.direction, drawing)),
-            Act::Pass => Some(Outcome::at(super::draw::list(&list.after(entry.tier), drawing))),
-            Act::Log(_) => None,
+            Act::Settle(settled) => outcome(settled, list.direction, drawing),
+            Act::Pass => Outcome::at(super::draw::list(&list.after(entry.tier), drawing)),
+            Act::Log(_) => continue,
         };
-        match done {
-            Some(end) if entry.is_certain() => {
-                // What comes after is for those who were passed on, and they have left.
-                half.end = end;
-                break;
-            }
-            Some(done) => half.ask(list, entry, &done.rule()),
-            None => half.log(list, entry, drawing),
+        if entry.is_certain() {
+            // What comes after is for those who were passed on, and they have left.
+            half.end = done;
+            break;
+        }
+        half.ask(list, entry, &[done.rule()]);
+    }
+    half
+}
+
+/// What holds of a list's own family, if some of its entries only log: each is told of by itself, and then the others settle.
+pub(super) fn noted(list: &List, drawing: &mut Drawing<'_>) -> Half {
+    let mut half = Half::certain(Outcome::at(super::draw::list(&list.without_logs(), drawing)));
+    half.form = Form::Logging;
+    for note in list.notes() {
+        if let Verdict::Goto(chain) = super::draw::list(&note, drawing) {
+            half.rules.push(when(vec![list.family.is_it()], Verdict::Jump(chain)));
         }
     }
     half
@@ -70,23 +77,31 @@ pub(super) fn logged(list: &List, entry: &Entry, after: &List, drawing: &mut Dra
 
 impl Half {
     /// Tells of what fits an entry that only logs, and by which rule.
-    fn log(&mut self, list: &List, entry: &Entry, drawing: &mut Drawing<'_>) {
+    pub(super) fn log(&mut self, list: &List, entry: &Entry, drawing: &mut Drawing<'_>) {
         let Act::Log(rule) = &entry.act else { return };
-        let name = Drawing::name("log", &(rule, list.direction));
-        let told = Then::Log(Place::Logged(list.direction).log_by(&name));
-        self.ask(list, entry, &look_up(Vec::new(), told));
-        drawing.draw(name.clone(), |_| Blueprint { logs: Some(rule.clone()), ..Blueprint::of(Form::Logging) });
-        self.below.insert(name);
+        self.ask(list, entry, &[when(Vec::new(), Verdict::Jump(telling(rule, list.direction, drawing)))]);
     }
 
-    /// Does what a rule says with what fits an entry.
-    fn ask(&mut self, list: &List, entry: &Entry, rule: &Rule) {
+    /// Does what rules say, one after the other, with what fits an entry.
+    pub(super) fn ask(&mut self, list: &List, entry: &Entry, rules: &[Rule]) {
         let peer = ways_to_fit(list.family, list.direction, &entry.who.peer, &mut self.tables);
         let own = ways_to_fit(list.family, opposite(list.direction), &entry.who.own, &mut self.tables);
         for (peer, own) in peer.iter().flat_map(|peer| own.iter().map(move |own| (peer, own))) {
-            self.rules.push(Rule { matches: all_of(peer, own), ..rule.clone() });
+            self.rules.extend(rules.iter().map(|rule| Rule { matches: all_of(peer, own), ..rule.clone() }));
         }
     }
+}
+
+/// The chain that tells of packets by a rule that only logs.
+pub(super) fn telling(rule: &Arc<RuleName>, direction: Direction, drawing: &mut Drawing<'_>) -> Name {
+    let name = Drawing::name("log", &(rule, direction));
+    let told = look_up(Vec::new(), Then::Log(Place::Logged(direction).log_by(&name)));
+    drawing.draw(name.clone(), |_| Blueprint {
+        rules: vec![told],
+        logs: Some(rule.clone()),
+        ..Blueprint::of(Form::Telling)
+    });
+    name
 }
 
 /// The direction in which the governed end would be the other.

@@ -25,6 +25,20 @@ pub(super) enum Settled {
     Untracked(Box<Settled>),
     /// What comes after in the list decides.
     After(Arc<List>),
+    /// A rule that only logs tells of it; something else settles it.
+    Told(Arc<RuleName>),
+}
+
+impl Settled {
+    /// Whether the packet may go on, as far as this list is asked.
+    pub(super) fn lets_pass(&self) -> bool {
+        match self {
+            Settled::Open | Settled::Staged(_) | Settled::Told(_) => true,
+            Settled::Rule { allowed, .. } => *allowed,
+            Settled::Untracked(inner) => inner.lets_pass(),
+            Settled::EndOfTier { .. } | Settled::Closed | Settled::After(_) => false,
+        }
+    }
 }
 
 /// What a clause does with what fits it.
@@ -47,6 +61,16 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The same where what it settles is of no account, and only who comes past it. What only logs holds up nobody.
+    fn in_passing(&self) -> Option<Self> {
+        let act = match self.act {
+            Act::Settle(_) => Act::Settle(Settled::Open),
+            Act::Pass => Act::Pass,
+            Act::Log(_) => return None,
+        };
+        Some(Self { act, ..self.clone() })
+    }
+
     /// Whether it settles whatever comes to it.
     pub(super) fn is_certain(&self) -> bool {
         self.who.is_anybody() && matches!(self.act, Act::Settle(_))
@@ -183,8 +207,28 @@ impl List {
         self.entries.iter().filter(|entry| matches!(entry.act, Act::Log(_))).count()
     }
 
-    /// Each part is a chain or two within the one before, and the kernel goes no deeper than `NFT_JUMP_STACK_SIZE` (16) when it validates them.
+    /// Each part is a chain or two within the one before, and the kernel goes no deeper than [`MOST_CHAINS`](crate::depth::MOST_CHAINS).
     const MOST_PARTS: usize = 2;
+
+    /// For each entry that only logs, a list that tells of those who come to it and fit: whoever an entry before settles or passes on does not.
+    /// They stand side by side, however many there are and however many tiers.
+    pub(super) fn notes(&self) -> impl Iterator<Item = Self> {
+        let logs = self.entries.iter().enumerate().filter_map(|(index, entry)| match &entry.act {
+            Act::Log(rule) => Some((index, entry, rule)),
+            Act::Settle(_) | Act::Pass => None,
+        });
+        logs.map(|(index, entry, rule)| {
+            let before = self.entries[..index].iter().filter_map(Entry::in_passing);
+            let told = Entry { act: Act::Settle(Settled::Told(rule.clone())), ..entry.clone() };
+            Self::new(self.direction, self.family, before.chain([told]))
+        })
+    }
+
+    /// The same without those that only log, which settle nothing.
+    pub(super) fn without_logs(&self) -> Self {
+        let settles = |entry: &&Entry| !matches!(entry.act, Act::Log(_));
+        Self::new(self.direction, self.family, self.entries.iter().filter(settles).cloned())
+    }
 
     /// What it asks, whatever comes of the answers.
     pub(super) fn shape(&self, is_apart: bool) -> Shape {

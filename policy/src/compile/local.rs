@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dispatch::sources_name;
+use super::dispatch::{self, sources_name};
 use super::family::address_atom;
 use super::front::Start;
 use super::node::{Blueprint, Drawing, Nodes};
 use super::path::Path;
 use super::ports::Ports;
 use super::question::Question;
+use super::round::Round;
 use super::table::{Ground, Tables};
-use super::{Compiler, DIRECTIONS};
-use crate::model::{Direction, Endpoint, IpVersion, NamedPort, Policy, QualifiedName, Selection};
-use crate::ruleset::{Atom, Chain, Element, Interface, Name, Verdict};
+use super::{Compiler, ROUNDS};
+use crate::model::{Endpoint, IpVersion, NamedPort, Policy, QualifiedName, Selection};
+use crate::ruleset::{Atom, Element, Interface, Name, Verdict};
 
 /// An endpoint of this host.
 #[derive(Clone, Debug)]
@@ -22,13 +23,13 @@ pub(super) struct Local {
     sources: BTreeSet<std::net::IpAddr>,
     /// Addresses that are not its own and that it speaks for.
     lent: BTreeSet<std::net::IpAddr>,
-    /// Its paths, in the order of [`DIRECTIONS`].
-    paths: [Option<Name>; 2],
+    /// Its path in each round that it is in.
+    paths: BTreeMap<Round, Name>,
 }
 
 impl Local {
     pub(super) fn new(interface: Interface) -> Self {
-        Self { interface, sources: BTreeSet::new(), lent: BTreeSet::new(), paths: [None, None] }
+        Self { interface, sources: BTreeSet::new(), lent: BTreeSet::new(), paths: BTreeMap::new() }
     }
 }
 
@@ -42,9 +43,9 @@ pub(super) struct PathState {
     pub(super) is_stale: bool,
     /// The selections it asks about, and whether any address set was selected when it was drawn.
     pub(super) places: BTreeMap<Selection, bool>,
-    /// Where packets come upon it.
+    /// Whereto packets go that nothing holds for at their port.
     pub(super) entry: Verdict,
-    ports: Option<Ports>,
+    ports: Ports,
     below: BTreeSet<Name>,
     tables: Vec<Name>,
 }
@@ -69,8 +70,8 @@ impl Compiler {
         let Some(endpoint) = self.endpoints.get(name).cloned() else { return self.leave(name) };
         let lent = self.locals.get(name).map(|local| local.lent.clone()).unwrap_or_default();
         self.set_sources(name, endpoint.addresses.iter().copied().chain(lent).collect());
-        for (index, direction) in DIRECTIONS.into_iter().enumerate() {
-            self.set_path(name, &endpoint, index, direction);
+        for round in ROUNDS {
+            self.set_path(name, &endpoint, round);
         }
     }
 
@@ -80,8 +81,8 @@ impl Compiler {
             return;
         }
         self.set_sources(name, BTreeSet::new());
-        for index in 0..DIRECTIONS.len() {
-            self.move_to(name, index, None);
+        for round in ROUNDS {
+            self.move_to(name, round, None);
         }
     }
 
@@ -95,50 +96,69 @@ impl Compiler {
         }
     }
 
-    fn set_path(&mut self, name: &str, endpoint: &Endpoint, index: usize, direction: Direction) {
+    fn set_path(&mut self, name: &str, endpoint: &Endpoint, round: Round) {
         let Some(class) = self.population.class_named(name) else { return };
         let admitted = self.population.admitted(class);
         let governing = admitted.iter().filter_map(|id| self.policies_of.get(id)).flatten();
         let governing: Vec<&Policy> = governing.filter_map(|name| self.world.policies.get(name)).collect();
-        let path = Path::new(&self.world, direction, endpoint, governing.into_iter());
+        let path = Path::new(&self.world, round, endpoint, governing.into_iter());
+        if round.is_staged && path.is_open() {
+            return self.move_to(name, round, None);
+        }
         let path_name = path.name();
-        let stands = self.paths[index].get(&path_name);
+        let stands = self.paths.get(&round).and_then(|paths| paths.get(&path_name));
         if stands.is_none_or(|state| state.is_stale) {
             let drawn = Drawn::of(&path, &path_name, &self.known, Drawing::new(&self.world, &self.places));
-            let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
-            let mut ground = Ground { world, places, population, edited };
-            drawn.stand(&mut paths[index], &path_name, nodes, tables, &mut ground);
-            let entry = &self.paths[index][&path_name].entry;
-            self.dispatch[index].set_path(&path_name, Some(entry.clone()), &mut self.edited);
+            self.stand(round, &path_name, drawn);
         }
-        self.move_to(name, index, Some(path_name));
+        self.move_to(name, round, Some(path_name));
     }
 
-    fn move_to(&mut self, name: &str, index: usize, path: Option<Name>) {
+    fn stand(&mut self, round: Round, path: &Name, drawn: Drawn) {
+        if !dispatch::stands(round, &self.edited) {
+            dispatch::begin(round, &mut self.edited);
+            self.set_base_chains();
+        }
+        let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
+        let mut ground = Ground { world, places, population, edited };
+        let state = drawn.stand(paths.entry(round).or_default(), path, nodes, tables, &mut ground);
+        dispatch::set_path(round, path, Some(state.entry.clone()), edited);
+    }
+
+    fn move_to(&mut self, name: &str, round: Round, path: Option<Name>) {
         let Some(local) = self.locals.get_mut(name) else { return };
-        if local.paths[index] == path {
+        if local.paths.get(&round) == path.as_ref() {
             return;
         }
-        self.dispatch[index].set(&local.interface, path.as_ref(), &mut self.edited);
-        if let Some(state) = path.as_ref().and_then(|path| self.paths[index].get_mut(path)) {
-            state.uses += 1;
-        }
-        if let Some(former) = std::mem::replace(&mut local.paths[index], path) {
-            self.release_path(index, &former);
+        dispatch::set(round, &local.interface, path.as_ref(), &mut self.edited);
+        let former = match path {
+            Some(path) => {
+                let paths = self.paths.entry(round).or_default();
+                paths.get_mut(&path).expect("a path stands before it is taken").uses += 1;
+                local.paths.insert(round, path)
+            }
+            None => local.paths.remove(&round),
+        };
+        if let Some(former) = former {
+            self.release_path(round, &former);
         }
     }
 
-    fn release_path(&mut self, index: usize, name: &Name) {
-        let state = self.paths[index].get_mut(name).expect("a path that is left stands");
+    fn release_path(&mut self, round: Round, name: &Name) {
+        let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
+        let paths = paths.get_mut(&round).expect("a path that is left stands");
+        let state = paths.get_mut(name).expect("a path that is left stands");
         state.uses -= 1;
         if state.uses > 0 {
             return;
         }
-        let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
-        let state = paths[index].remove(name).expect("a path that is left stands");
-        let mut ground = Ground { world, places, population, edited };
-        state.end(name, nodes, tables, &mut ground);
-        self.dispatch[index].set_path(name, None, &mut self.edited);
+        let state = paths.remove(name).expect("a path that is left stands");
+        state.end(nodes, tables, &mut Ground { world, places, population, edited });
+        dispatch::set_path(round, name, None, edited);
+        if round.is_staged && paths.is_empty() {
+            dispatch::end(round, edited);
+            self.set_base_chains();
+        }
     }
 }
 
@@ -159,52 +179,45 @@ impl Drawn {
     }
 
     /// Makes it stand, in the place of what was called so before. Who uses it is as it was.
-    pub(super) fn stand(
+    pub(super) fn stand<'p>(
         self,
-        paths: &mut BTreeMap<Name, PathState>,
+        paths: &'p mut BTreeMap<Name, PathState>,
         name: &Name,
         nodes: &mut Nodes,
         tables: &mut Tables,
         ground: &mut Ground<'_>,
-    ) {
-        let Self { start: Start { entry, blueprint: first }, blueprints, places, policies, asks_for_names } = self;
-        for below in &first.below {
-            nodes.acquire(below, &blueprints, tables, ground);
+    ) -> &'p PathState {
+        let Self { start: Start { ports, tables: questions, entry, below }, blueprints, .. } = self;
+        for name in &below {
+            nodes.acquire(name, &blueprints, tables, ground);
         }
-        for question in &first.tables {
+        for question in &questions {
             tables.acquire(question, ground);
         }
-        let chain = (!first.rules.is_empty()).then_some(Chain { hook: None, rules: first.rules });
-        ground.edited.set_chain(name, chain);
         let former = paths.remove(name);
-        if let Some(ports) = &first.ports {
-            ports.put(former.as_ref().and_then(|state| state.ports.as_ref()), ground.edited);
-        }
-        let state = PathState {
-            uses: former.as_ref().map_or(0, |state| state.uses),
-            policies,
-            asks_for_names,
-            is_stale: false,
-            places,
-            entry,
-            ports: first.ports,
-            below: first.below,
-            tables: first.tables.iter().map(Question::name).collect(),
-        };
-        paths.insert(name.clone(), state);
+        ports.put(former.as_ref().map(|state| &state.ports), ground.edited);
+        let uses = former.as_ref().map_or(0, |state| state.uses);
         if let Some(state) = former {
             state.release(nodes, tables, ground);
         }
+        paths.entry(name.clone()).or_insert(PathState {
+            uses,
+            policies: self.policies,
+            asks_for_names: self.asks_for_names,
+            is_stale: false,
+            places: self.places,
+            entry,
+            ports,
+            below,
+            tables: questions.iter().map(Question::name).collect(),
+        })
     }
 }
 
 impl PathState {
     /// Nobody takes it any more.
-    pub(super) fn end(self, name: &Name, nodes: &mut Nodes, tables: &mut Tables, ground: &mut Ground<'_>) {
-        ground.edited.set_chain(name, None);
-        if let Some(ports) = &self.ports {
-            ports.end(ground.edited);
-        }
+    pub(super) fn end(self, nodes: &mut Nodes, tables: &mut Tables, ground: &mut Ground<'_>) {
+        self.ports.end(ground.edited);
         self.release(nodes, tables, ground);
     }
 

@@ -12,7 +12,8 @@
 //! input ── in by ours ── from-workload, as above ── then what workload_to_host says
 //! published-in, published-out ── to this host ── protocol . port → a container's address . port (see [`nat`](crate::nat))
 //! outgoing ── to the inside ── accept ── source → what its pool asks for (see [`nat`](crate::nat))
-//! host-… ── known ── accept, failsafe ports ── accept ── interface → id → a path of the lane (see [`gate`](crate::gate))
+//! host-… ── known ── accept, failsafe ports ── accept ── interface → a path of the lane, as above (see [`gate`](crate::gate))
+//! …-staged ── before each of these, where policies are staged: the same, and what they would do is counted and nothing done
 //!
 //! a path: one endpoint's governing policies of all tiers, flattened; a few elements of maps that all paths share
 //!    protocol . port . path → questions ──┬─ who4: questions . address → answer
@@ -25,6 +26,7 @@
 
 mod answer;
 mod base;
+mod both;
 mod clause;
 mod condition;
 mod dispatch;
@@ -32,6 +34,7 @@ mod draw;
 mod family;
 mod front;
 mod gate;
+mod lane;
 mod linear;
 mod list;
 mod local;
@@ -49,6 +52,7 @@ mod ports;
 mod published;
 mod question;
 mod range;
+mod round;
 mod slab;
 mod table;
 mod traffic;
@@ -57,15 +61,16 @@ mod who;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-pub use self::base::HOST_ENDPOINTS;
-use self::dispatch::{Dispatch, no_sources, sources_name};
+use self::dispatch::{no_sources, sources_name};
 use self::gate::Gates;
+pub use self::lane::HOST_ENDPOINTS;
 use self::local::{Local, PathState};
 use self::node::Nodes;
 pub use self::node::{Counted, Form};
 use self::outgoing::Border;
 use self::places::Places;
 use self::population::Population;
+use self::round::Round;
 use self::slab::Id;
 use self::table::{Ground, Tables, nobody, who_name};
 use crate::delta::Change;
@@ -100,8 +105,8 @@ pub struct Compiler {
     locals: BTreeMap<String, Local>,
     /// Those of them that are known to the world.
     endpoints: BTreeMap<String, Endpoint>,
-    dispatch: [Dispatch; 2],
-    paths: [BTreeMap<Name, PathState>; 2],
+    /// The paths that stand in each round.
+    paths: BTreeMap<Round, BTreeMap<Name, PathState>>,
     gates: Gates,
     border: Border,
     nodes: Nodes,
@@ -127,6 +132,12 @@ pub struct Known {
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
+/// The rounds of workloads.
+const ROUNDS: [Round; 4] = {
+    let [egress, ingress] = [Round::of_workloads(Direction::Egress), Round::of_workloads(Direction::Ingress)];
+    [egress.staged(), egress, ingress.staged(), ingress]
+};
 
 impl Compiler {
     /// The rules of a host in a world.
@@ -175,7 +186,9 @@ impl Compiler {
             edited.set_set(&sources_name(family), Some(no_sources(family)));
             edited.set_map(&who_name(family), Some(nobody(family)));
         }
-        let dispatch = DIRECTIONS.map(|direction| Dispatch::new(direction, &mut edited));
+        for direction in DIRECTIONS {
+            dispatch::begin(Round::of_workloads(direction), &mut edited);
+        }
         let mut compiler = Self {
             settings,
             world: World::default(),
@@ -185,8 +198,7 @@ impl Compiler {
             policies_of: BTreeMap::new(),
             locals: BTreeMap::new(),
             endpoints: BTreeMap::new(),
-            dispatch,
-            paths: Default::default(),
+            paths: BTreeMap::new(),
             gates: Gates::default(),
             border: Border::default(),
             nodes: Nodes::default(),
@@ -245,8 +257,7 @@ impl Compiler {
 
     /// What a chain does, if policies made it.
     pub fn form(&self, chain: &Name) -> Option<Form> {
-        let is_path = self.paths.iter().chain(self.gates.paths.values()).any(|paths| paths.contains_key(chain));
-        self.nodes.form(chain).or(is_path.then_some(Form::Ports))
+        self.nodes.form(chain)
     }
 
     /// The endpoint an address belongs to.
@@ -289,8 +300,11 @@ impl Compiler {
 
     fn set_base_chains(&mut self) {
         let publishing: Vec<IpVersion> = IpVersion::BOTH.into_iter().filter(|family| self.publishes(*family)).collect();
-        for (name, chain) in base::chains(&self.settings, &publishing) {
-            self.edited.set_chain(&name, Some(chain));
+        let is_staged =
+            |direction: &Direction| dispatch::stands(Round::of_workloads(*direction).staged(), &self.edited);
+        let staged: Vec<Direction> = DIRECTIONS.into_iter().filter(is_staged).collect();
+        for (name, chain) in base::chains(&self.settings, &publishing, &staged) {
+            self.edited.set_chain(&name, chain);
         }
     }
 
@@ -404,8 +418,8 @@ impl Compiler {
     /// Paths that ask where only because some address set was selected, or do not because none was, are to be drawn again. Only
     /// selections that fit can have changed.
     fn follow_places(&mut self, fits: impl Fn(&Selection) -> bool) {
-        let Self { world, places, paths, gates, .. } = self;
-        for state in paths.iter_mut().chain(gates.paths.values_mut()).flat_map(|paths| paths.values_mut()) {
+        let Self { world, places, paths, .. } = self;
+        for state in paths.values_mut().flat_map(|paths| paths.values_mut()) {
             let mut asked = state.places.iter().filter(|(selection, _)| fits(selection));
             state.is_stale |=
                 asked.any(|(selection, selected)| places.selected(world, selection).is_empty() == *selected);
@@ -440,8 +454,7 @@ impl Compiler {
     }
 
     fn all_paths(&mut self) -> impl Iterator<Item = &mut PathState> {
-        let of_hosts = self.gates.paths.values_mut();
-        self.paths.iter_mut().chain(of_hosts).flat_map(|paths| paths.values_mut())
+        self.paths.values_mut().flat_map(|paths| paths.values_mut())
     }
 
     fn follow_named_ports(&mut self) {

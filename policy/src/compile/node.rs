@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::name::name_of;
 use super::places::Places;
-use super::ports::Ports;
 use super::question::Question;
 use super::table::{Ground, Tables};
 use crate::model::{Direction, Selection};
@@ -24,7 +23,8 @@ impl fmt::Display for Form {
             Form::Count => "counts what was settled",
             Form::Few => "asks one by one: so few that a look-up would cost no less",
             Form::BothEnds => "asks one by one, because some rules ask for both ends, and a look-up knows one address",
-            Form::Logging => "asks one by one, because some rules log and go on",
+            Form::Logging => "asks first whom rules that log and go on tell of",
+            Form::Telling => "tells of what a rule logs",
             Form::Mapped => "finds the rule by one look-up of the address",
             Form::Ports => "finds what holds for protocol and port",
             Form::SourcePorts => "finds what holds for the source port",
@@ -39,8 +39,6 @@ pub(super) struct Blueprint {
     pub(super) rules: Vec<Rule>,
     /// Maps of its own.
     pub(super) maps: Vec<(Name, Map)>,
-    /// What holds at single ports, if it is where a path begins.
-    pub(super) ports: Option<Ports>,
     pub(super) tables: BTreeSet<Question>,
     pub(super) below: BTreeSet<Name>,
     pub(super) form: Form,
@@ -56,7 +54,6 @@ impl Blueprint {
         Self {
             rules: Vec::new(),
             maps: Vec::new(),
-            ports: None,
             tables: BTreeSet::new(),
             below: BTreeSet::new(),
             form,
@@ -90,8 +87,10 @@ pub enum Form {
     Few,
     /// Asks rules one by one, because some of them ask for both ends: a look-up knows one address. At host endpoints only.
     BothEnds,
-    /// Asks rules one by one, because some of them log and go on: each that fits must be carried out on the way.
+    /// Asks for some rules by themselves, because they log and go on: each that fits must be carried out on the way.
     Logging,
+    /// Tells of packets, and goes back.
+    Telling,
     /// Finds what settles by one look-up of the address.
     Mapped,
     /// Finds the list that holds for the port.
@@ -146,7 +145,6 @@ struct Node {
     tables: Vec<Name>,
     below: BTreeSet<Name>,
     maps: Vec<Name>,
-    ports: Option<Ports>,
     form: Form,
     counts: Option<Counted>,
     logs: Option<Arc<RuleName>>,
@@ -189,12 +187,8 @@ impl Nodes {
         for (map_name, map) in &blueprint.maps {
             ground.edited.set_map(map_name, Some(map.clone()));
         }
-        if let Some(ports) = &blueprint.ports {
-            ports.put(None, ground.edited);
-        }
         let node = Node {
             uses: 1,
-            ports: blueprint.ports.clone(),
             tables: blueprint.tables.iter().map(Question::name).collect(),
             below: blueprint.below.clone(),
             maps: blueprint.maps.iter().map(|(name, _)| name.clone()).collect(),
@@ -221,9 +215,6 @@ impl Nodes {
         }
         for map in &node.maps {
             ground.edited.set_map(map, None);
-        }
-        if let Some(ports) = &node.ports {
-            ports.end(ground.edited);
         }
         for table in &node.tables {
             tables.release(table, ground);

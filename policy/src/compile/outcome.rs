@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::condition::{look_up, when};
 use super::draw::list;
+use super::linear::telling;
 use super::list::Settled;
 use super::node::{Blueprint, Counted, Drawing, Form};
 use crate::model::Direction;
@@ -33,7 +34,7 @@ impl Outcome {
 
     /// The same where whatever is done must be counted, even if nothing settled the packet.
     pub(super) fn in_maps(self, settled: &Settled) -> Self {
-        let open = matches!(settled, Settled::Open | Settled::After(_)).then(|| Name::new(OPEN));
+        let open = matches!(settled, Settled::Open | Settled::After(_) | Settled::Told(_)).then(|| Name::new(OPEN));
         Self { counter: self.counter.or(open), verdict: self.verdict }
     }
 
@@ -61,6 +62,10 @@ pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Dra
         outcome(&Settled::Open, direction, drawing);
         return Outcome::at(list(rest, drawing));
     }
+    if let Settled::Told(rule) = settled {
+        outcome(&Settled::Open, direction, drawing);
+        return Outcome::at(Verdict::Goto(telling(rule, direction, drawing)));
+    }
     let name = name(settled, direction);
     let rules = rules(settled, direction, &name);
     let verdict = if rules.is_empty() { Verdict::Return } else { Verdict::Goto(name.clone()) };
@@ -84,7 +89,7 @@ fn name(settled: &Settled, direction: Direction) -> Name {
 /// What is to be counted; nothing where nothing settled.
 fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
     let (by, allowed) = match settled {
-        Settled::Open | Settled::Closed | Settled::After(_) => return None,
+        Settled::Open | Settled::Closed | Settled::After(_) | Settled::Told(_) => return None,
         Settled::Rule { name, allowed, .. } => (By::Rule(RuleName::clone(name)), *allowed),
         Settled::EndOfTier { tier } => (By::EndOfTier { tier: tier.to_string() }, false),
         Settled::Untracked(inner) => return counted(inner, direction),
@@ -103,9 +108,11 @@ fn rules(settled: &Settled, direction: Direction, name: &Name) -> Vec<Rule> {
         Settled::Rule { allowed: true, log: true, .. } => {
             vec![told(Place::Logged(direction)), when(Vec::new(), Verdict::Return)]
         }
-        Settled::Rule { allowed: true, log: false, .. } | Settled::Staged(_) | Settled::Open | Settled::After(_) => {
-            Vec::new()
-        }
+        Settled::Rule { allowed: true, log: false, .. }
+        | Settled::Staged(_)
+        | Settled::Open
+        | Settled::After(_)
+        | Settled::Told(_) => Vec::new(),
         Settled::Rule { allowed: false, .. } | Settled::EndOfTier { .. } => {
             vec![told(Place::Denied(direction)), drop()]
         }

@@ -1,6 +1,6 @@
 //! What an endpoint's packets meet in one direction, or a host endpoint's in one lane: its governing policies, tier by tier.
 //!
-//! In: an endpoint, or a lane, and the policies that govern it. Out: clauses in order, a name, and the chain that asks them. A path is named by
+//! In: an endpoint, or a lane, and the policies that govern it. Out: clauses in order, a name, and what asks them. A path is named by
 //! the policies it asks and by how the endpoint answers what they ask of itself, not by their rules: endpoints of equal paths share
 //! one, and an edited rule renames nothing.
 
@@ -9,12 +9,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::clause::{Clause, Own};
-use super::draw::piece_places;
 use super::front::{Front, Start};
 use super::list::{Act, Settled};
 use super::node::Drawing;
+use super::round::Round;
 use super::traffic::{Cutter, Pieces};
-use crate::gate::{Lane, Traveller};
+use crate::gate::Traveller;
 use crate::matching::peers_fit;
 use crate::model::{
     Action, DefaultAction, Direction, Endpoint, IpVersion, Mode, NamedPort, Order, Policy, PortMatch, PortSide,
@@ -30,24 +30,24 @@ struct Stop<'w> {
     policies: Vec<&'w Policy>,
 }
 
-/// The policies that govern an endpoint in a direction, and the endpoint.
+/// The policies that are asked about an endpoint in a round, and the endpoint.
 pub(super) struct Path<'w> {
-    traveller: Traveller,
+    round: Round,
     stops: Vec<Stop<'w>>,
     /// How the endpoint answers the rules that ask something of itself.
     owns: BTreeMap<(QualifiedName, usize), Own>,
 }
 
 impl<'w> Path<'w> {
-    /// Sorts governing policies into their tiers. Policies that are off, or do not govern the direction, are left out.
+    /// Sorts governing policies into their tiers, for a workload.
     pub(super) fn new(
         world: &'w World,
-        direction: Direction,
+        round: Round,
         endpoint: &Endpoint,
         governing: impl Iterator<Item = &'w Policy>,
     ) -> Self {
-        let traveller = Traveller::Workload(direction);
-        let stops = stops(world, traveller, governing);
+        let direction = round.direction();
+        let stops = stops(world, round, governing);
         let mut owns = BTreeMap::new();
         for policy in stops.iter().flat_map(|stop| &stop.policies) {
             for (index, rule) in policy.rules(direction).unwrap_or_default().iter().enumerate() {
@@ -56,36 +56,38 @@ impl<'w> Path<'w> {
                 }
             }
         }
-        Self { traveller, stops, owns }
+        Self { round, stops, owns }
     }
 
     /// The same for what passes a host's own interface. Nothing is known of its ends.
-    pub(super) fn through_host(world: &'w World, lane: Lane, governing: impl Iterator<Item = &'w Policy>) -> Self {
-        let traveller = Traveller::Host(lane);
-        Self { traveller, stops: stops(world, traveller, governing), owns: BTreeMap::new() }
+    pub(super) fn through_host(world: &'w World, round: Round, governing: impl Iterator<Item = &'w Policy>) -> Self {
+        Self { round, stops: stops(world, round, governing), owns: BTreeMap::new() }
     }
 
     /// Whether there is nothing to ask, and all may pass.
     pub(super) fn is_open(&self) -> bool {
-        let is_closed = matches!(self.traveller, Traveller::Host(lane) if lane.is_closed());
-        self.stops.is_empty() && !is_closed
+        self.stops.is_empty() && !self.is_closed()
     }
 
-    /// The first chain's name.
+    /// Whether what no rule allows is denied.
+    fn is_closed(&self) -> bool {
+        match self.round.traveller {
+            Traveller::Workload(_) => false,
+            Traveller::Host(lane) => lane.is_closed() && !self.round.is_staged,
+        }
+    }
+
+    /// Its name, which no other path of its round has.
     pub(super) fn name(&self) -> Name {
-        let kind = match self.traveller {
-            Traveller::Workload(direction) => direction.to_string(),
-            Traveller::Host(lane) => lane.to_string(),
-        };
         if self.stops.is_empty() {
-            return Name::new(format!("{kind}-{}", if self.is_open() { "open" } else { "closed" }));
+            return self.round.name_of(if self.is_open() { "open" } else { "closed" });
         }
         let stops: Vec<_> = self
             .stops
             .iter()
             .map(|stop| (&stop.tier.name, stop.policies.iter().map(|policy| (&policy.name, policy.mode)).collect()))
             .collect::<Vec<(_, Vec<_>)>>();
-        Drawing::name(&kind, &(stops, &self.owns))
+        Drawing::name(&self.round.traveller.to_string(), &(stops, &self.owns))
     }
 
     /// The policies it asks.
@@ -96,11 +98,11 @@ impl<'w> Path<'w> {
     /// Whether what others call their ports matters to it.
     pub(super) fn asks_for_names(&self) -> bool {
         let policies = self.stops.iter().flat_map(|stop| &stop.policies);
-        let mut rules = policies.flat_map(|policy| self.traveller.rules(policy).unwrap_or_default());
+        let mut rules = policies.flat_map(|policy| self.round.traveller.rules(policy).unwrap_or_default());
         rules.any(|rule| {
             let sides = [(PortSide::Source, &rule.source_ports), (PortSide::Destination, &rule.ports)];
             let excluded = [(PortSide::Source, &rule.not_source_ports), (PortSide::Destination, &rule.not_ports)];
-            let of_others = |side| match self.traveller {
+            let of_others = |side| match self.round.traveller {
                 Traveller::Workload(direction) => (side == PortSide::Source) == (direction == Direction::Ingress),
                 Traveller::Host(_) => true,
             };
@@ -111,82 +113,59 @@ impl<'w> Path<'w> {
 
     /// Draws where it begins and all it leads to.
     pub(super) fn draw(&self, name: &Name, known: &[NamedPort], drawing: &mut Drawing<'_>) -> Start {
-        let direction = self.traveller.direction();
-        let front = Front::new(direction, &self.families(&self.clauses(false), known), drawing);
-        match self.traveller {
-            _ if self.is_staged() => {
-                let shadow = self.draw_shadow(known, drawing);
-                front.chain(name, Some(&shadow), drawing)
-            }
-            Traveller::Workload(_) => front.bare(name, drawing),
-            Traveller::Host(_) => front.chain(name, None, drawing),
-        }
-    }
-
-    /// The chain that counts what staged policies would do.
-    fn draw_shadow(&self, known: &[NamedPort], drawing: &mut Drawing<'_>) -> Name {
-        let families = self.families(&self.clauses(true), known);
-        let places: Vec<_> = families.iter().flat_map(Pieces::all).map(|piece| piece_places(&piece, drawing)).collect();
-        let shadow = Drawing::name("shadow", &(&families, places));
-        let front = Front::new(self.traveller.direction(), &families, drawing);
-        drawing.draw(shadow.clone(), |drawing| front.chain(&shadow, None, drawing).blueprint);
-        shadow
+        Front::new(self.round, &self.families(&self.clauses(), known), drawing).start(name, drawing)
     }
 
     fn families(&self, clauses: &[Clause<'_>], known: &[NamedPort]) -> [Pieces; 2] {
-        let cutter = Cutter { direction: self.traveller.direction(), clauses, known };
+        let cutter = Cutter { direction: self.round.direction(), clauses, known };
         IpVersion::BOTH.map(|family| cutter.cut(family))
     }
 
-    fn is_staged(&self) -> bool {
-        self.stops.iter().flat_map(|stop| &stop.policies).any(|policy| policy.mode == Mode::Stage)
-    }
-
-    /// What is asked, in order; for the shadow, staged policies ask too and only they settle anything.
-    fn clauses(&self, is_shadow: bool) -> Vec<Clause<'w>> {
-        let asks = |policy: &Policy| policy.mode == Mode::Enforce || is_shadow;
+    /// What is asked, in order; in a staged round only staged policies settle anything.
+    fn clauses(&self) -> Vec<Clause<'w>> {
         let mut clauses = Vec::new();
         for (number, stop) in self.stops.iter().enumerate() {
-            let policies: Vec<&'w Policy> = stop.policies.iter().copied().filter(|policy| asks(policy)).collect();
-            let is_enforced = policies.iter().any(|policy| policy.mode == Mode::Enforce);
-            for policy in &policies {
-                let rules = self.traveller.rules(policy).unwrap_or_default().iter().enumerate();
-                clauses.extend(rules.filter_map(|(index, rule)| self.clause(policy, index, rule, number, is_shadow)));
+            for policy in &stop.policies {
+                let rules = self.round.traveller.rules(policy).unwrap_or_default().iter().enumerate();
+                clauses.extend(rules.filter_map(|(index, rule)| self.clause(policy, index, rule, number)));
             }
-            let has_end = match self.traveller {
-                Traveller::Workload(_) => true,
-                Traveller::Host(lane) => lane.has_tier_ends(),
-            };
-            if !policies.is_empty() && has_end && stop.tier.default_action == DefaultAction::Deny {
-                let end = Settled::EndOfTier { tier: stop.tier.name.as_str().into() };
-                let settled = match (is_shadow, is_enforced) {
-                    (false, _) => end,
-                    (true, true) => Settled::Open,
-                    (true, false) => Settled::Staged(Box::new(end)),
-                };
-                clauses.push(Clause::certain(self.traveller.direction(), Act::Settle(settled), number));
+            if self.has_tier_ends() && stop.tier.default_action == DefaultAction::Deny {
+                clauses.push(Clause::certain(self.round.direction(), Act::Settle(self.end_of(stop)), number));
             }
         }
-        if !is_shadow && matches!(self.traveller, Traveller::Host(lane) if lane.is_closed()) {
-            clauses.push(Clause::certain(self.traveller.direction(), Act::Settle(Settled::Closed), self.stops.len()));
+        if self.is_closed() {
+            clauses.push(Clause::certain(self.round.direction(), Act::Settle(Settled::Closed), self.stops.len()));
         }
         clauses
     }
 
-    fn clause(
-        &self,
-        policy: &'w Policy,
-        index: usize,
-        rule: &'w Rule,
-        tier: usize,
-        is_shadow: bool,
-    ) -> Option<Clause<'w>> {
+    fn has_tier_ends(&self) -> bool {
+        match self.round.traveller {
+            Traveller::Workload(_) => true,
+            Traveller::Host(lane) => lane.has_tier_ends(),
+        }
+    }
+
+    /// What the end of a tier settles.
+    fn end_of(&self, stop: &Stop<'_>) -> Settled {
+        let end = Settled::EndOfTier { tier: stop.tier.name.as_str().into() };
+        let is_enforced = stop.policies.iter().any(|policy| policy.mode == Mode::Enforce);
+        match (self.round.is_staged, is_enforced) {
+            (false, _) => end,
+            (true, true) => Settled::Open,
+            (true, false) => Settled::Staged(Box::new(end)),
+        }
+    }
+
+    fn clause(&self, policy: &'w Policy, index: usize, rule: &'w Rule, tier: usize) -> Option<Clause<'w>> {
+        let is_staged = self.round.is_staged;
         let name = Arc::new(RuleName::of(policy, &rule.name));
         let settle = |allowed| {
-            let settled = Settled::Rule { name: name.clone(), allowed, log: rule.log && !is_shadow };
-            let goes_untracked = !is_shadow && matches!(self.traveller, Traveller::Host(lane) if lane.is_untracked());
+            let settled = Settled::Rule { name: name.clone(), allowed, log: rule.log && !is_staged };
+            let goes_untracked =
+                !is_staged && matches!(self.round.traveller, Traveller::Host(lane) if lane.is_untracked());
             let settled = if goes_untracked { Settled::Untracked(Box::new(settled)) } else { settled };
-            Act::Settle(match (is_shadow, policy.mode) {
+            Act::Settle(match (is_staged, policy.mode) {
                 (false, _) => settled,
                 (true, Mode::Stage) => Settled::Staged(Box::new(settled)),
                 (true, Mode::Enforce | Mode::Off) => Settled::Open,
@@ -196,26 +175,28 @@ impl<'w> Path<'w> {
             Action::Allow => settle(true),
             Action::Deny => settle(false),
             Action::Pass => Act::Pass,
-            Action::Log if is_shadow => return None,
+            Action::Log if is_staged => return None,
             Action::Log => Act::Log(name.clone()),
         };
-        let direction = self.traveller.direction();
-        let own = match self.traveller {
+        let own = match self.round.traveller {
             Traveller::Workload(_) => {
                 let always = Own { fits: [true; 2], ports: Vec::new() };
                 Some(self.owns.get(&(policy.name.clone(), index)).cloned().unwrap_or(always))
             }
             Traveller::Host(_) => None,
         };
-        Some(Clause::of(rule, direction, own, act, tier))
+        Some(Clause::of(rule, self.round.direction(), own, act, tier))
     }
 }
 
-/// Sorts governing policies into their tiers. Policies that are off, or do not govern the traveller, are left out.
-fn stops<'w>(world: &World, traveller: Traveller, governing: impl Iterator<Item = &'w Policy>) -> Vec<Stop<'w>> {
-    let counts = |policy: &&Policy| policy.mode != Mode::Off && traveller.rules(policy).is_some();
+/// Sorts governing policies into their tiers. Those without a say are left out; in a staged round all, if none of them is staged.
+fn stops<'w>(world: &World, round: Round, governing: impl Iterator<Item = &'w Policy>) -> Vec<Stop<'w>> {
+    let governing: Vec<&Policy> = governing.filter(|policy| round.asks(policy)).collect();
+    if round.is_staged && governing.iter().all(|policy| policy.mode != Mode::Stage) {
+        return Vec::new();
+    }
     let mut tiers: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
-    for policy in governing.filter(counts) {
+    for policy in governing {
         tiers.entry(&policy.tier).or_default().push(policy);
     }
     let stops = tiers.into_iter().map(|(tier, policies)| Stop { tier: world.tier(tier).into_owned(), policies });

@@ -30,14 +30,6 @@ pub(super) struct Pieces {
     pub(super) others: List,
 }
 
-impl Pieces {
-    /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = Piece> {
-        let of_protocols = self.protocols.values().flatten().map(|(_, piece)| piece.clone());
-        of_protocols.chain([Piece::List(self.others.clone())])
-    }
-}
-
 /// The clauses of one path and what they are cut with.
 pub(super) struct Cutter<'a, 'w> {
     pub(super) direction: Direction,

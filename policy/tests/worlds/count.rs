@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use poplin_policy::compile::{Compiler, Counted};
+use poplin_policy::explain::{Step, direction_account};
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::model::{Direction, Mode};
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Name};
-use poplin_policy::verdict::{By, direction_verdict};
+use poplin_policy::verdict::{By, RuleName, direction_verdict};
 use poplin_policy::walk::trail;
 use poplin_policy::world::World;
 use proptest::prelude::*;
@@ -52,6 +53,26 @@ proptest! {
             prop_assert!(enforced.iter().all(|counted| counted.allowed == ruling.allowed));
             let by: Vec<By> = enforced.into_iter().map(|counted| counted.by.clone()).collect();
             prop_assert_eq!(by, Vec::from_iter(settled(ruling.by)), "{}", packet);
+        }
+    }
+
+    #[test]
+    fn rules_that_log_tell_of_what_comes_to_them_each_once_and_in_order(world in world(), packets in packets()) {
+        let compiler = compiler(&world);
+
+        for packet in &packets {
+            let Some((name, _)) = world.endpoint_of(packet.destination) else { continue };
+            let story = direction_account(&world, name, Direction::Ingress, packet).unwrap();
+            let logged = story.steps.into_iter().filter_map(|step| match step {
+                Step::Logged { rule } => Some(rule),
+                Step::Skipped { .. } | Step::Passed { .. } | Step::TierPassed { .. } => None,
+            });
+
+            let transit = at(HookPoint::Forward, &uplink(), Some(&interface_of(name)), packet);
+            let (_, chains) = trail(compiler.ruleset(), &transit);
+            let told: Vec<RuleName> = chains.iter().filter_map(|chain| compiler.logs(chain)).cloned().collect();
+
+            prop_assert_eq!(told, logged.collect::<Vec<_>>(), "{}", packet);
         }
     }
 

@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use poplin_policy::compile::compile;
+use poplin_policy::compile::{HOST_ENDPOINTS, compile};
 use poplin_policy::explain::explain_at_host;
 use poplin_policy::gate::{Lane, host_verdict};
 use poplin_policy::host::{Failsafe, Host, WorkloadToHost};
-use poplin_policy::model::Direction;
+use poplin_policy::model::{Direction, PortProtocol};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
 use poplin_policy::verdict::direction_verdict;
-use poplin_policy::walk::{ConntrackState, Journey, Outcome, SYN, Transit, journey};
+use poplin_policy::walk::{ACK, ConntrackState, Journey, Outcome, SYN, Transit, journey};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
@@ -48,7 +48,7 @@ fn through(rules: &Ruleset, lane: Lane, transit: &Transit) -> Journey {
     journey(rules, transit, |priority| match lane {
         Lane::UntrackedIn | Lane::UntrackedOut => priority == -300,
         Lane::PreDnat => priority == -101,
-        Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut => priority == 1,
+        Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut => priority >= HOST_ENDPOINTS,
     })
 }
 
@@ -61,7 +61,7 @@ fn speaker<'w>(world: &'w World, interface: &str) -> Option<&'w str> {
 fn failsafe() -> Failsafe {
     // Ports that packets of these worlds have.
     let mut failsafe = Failsafe::default();
-    failsafe.inbound.insert((poplin_policy::model::PortProtocol::Tcp, 443));
+    failsafe.inbound.insert((PortProtocol::Tcp, 443));
     failsafe
 }
 
@@ -71,7 +71,8 @@ fn guarded(world: &World) -> Host {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    // Twice the usual number, which `PROPTEST_CASES` changes.
+    #![proptest_config(ProptestConfig::with_cases(2 * ProptestConfig::default().cases))]
 
     #[test]
     fn a_host_endpoint_lets_pass_what_its_verdict_allows(world in world(), packets in packets()) {
@@ -120,6 +121,31 @@ proptest! {
                 for state in [ConntrackState::Established, ConntrackState::Related, ConntrackState::Untracked] {
                     prop_assert!(passes(&sent(lane, &uplink(), &packet, state)));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_from_the_middle_of_a_stream_passes_only_where_nobody_is_asked(world in world(), packets in packets()) {
+        let rules = compile(&world, &guarded(&world));
+        let failsafe = failsafe();
+
+        for packet in &packets {
+            let Transport::Ports { protocol: 6, source, destination } = packet.transport else { continue };
+            let has = |ports: &std::collections::BTreeSet<_>, port| ports.contains(&(PortProtocol::Tcp, port));
+            for (lane, interface) in INTERFACES.into_iter().flat_map(|interface| {
+                [(Lane::Input, interface), (Lane::Output, interface)]
+            }) {
+                let transit = sent(lane, &Interface::new(interface).unwrap(), packet, ConntrackState::New);
+                let is_open = match lane {
+                    Lane::Input => has(&failsafe.inbound, destination),
+                    _ => has(&failsafe.outbound, destination) || has(&failsafe.inbound, source),
+                };
+
+                let Journey { outcome, .. } = through(&rules, lane, &Transit { tcp_flags: ACK, ..transit });
+
+                let passes = is_open || speaker(&world, interface).is_none();
+                prop_assert_eq!(outcome == Outcome::Accept, passes, "{} {} {}", packet, lane, interface);
             }
         }
     }

@@ -5,6 +5,8 @@
 
 mod change;
 mod count;
+mod deep;
+mod depth;
 mod fleet;
 mod gate;
 mod outgoing;

@@ -37,7 +37,7 @@ const NETS: [&str; 14] = [
     "2001:db8:8000::/33",
 ];
 
-const PORTS: [&str; 21] = [
+const PORTS: [&str; 24] = [
     "tcp",
     "tcp/80",
     "tcp/81",
@@ -52,6 +52,9 @@ const PORTS: [&str; 21] = [
     "udp/53",
     "udp/*",
     "sctp/80",
+    "udplite",
+    "udplite/80",
+    "udplite/8000-8010",
     "icmp",
     "icmp/8",
     "icmp/8/0",

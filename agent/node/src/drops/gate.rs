@@ -9,18 +9,18 @@ use poplin_policy::place::Place;
 use poplin_policy::ruleset::{HookPoint, Interface};
 use poplin_policy::verdict::By;
 
-use super::Dropped;
+use super::{Dropped, MID_STREAM};
 use crate::kernel::INTERFACE_PREFIX;
 use crate::policing::Policing;
 
 impl Policing {
     /// The lane of a host endpoint in which it was dropped or told of; absent where the host endpoints had no say.
     pub(super) fn lane_of(&self, dropped: &Dropped) -> Option<Lane> {
-        let is_policys = match dropped.place {
-            Place::Denied(_) | Place::Logged(_) | Place::NoPolicy(_) => true,
-            Place::Invalid(_) | Place::MidStream(_) | Place::Spoof | Place::ToHost => false,
+        let may_be_theirs = match dropped.place {
+            Place::Denied(_) | Place::Logged(_) | Place::NoPolicy(_) | Place::MidStream(_) => true,
+            Place::Invalid(_) | Place::Spoof | Place::ToHost => false,
         };
-        if !is_policys {
+        if !may_be_theirs {
             return None;
         }
         match (dropped.hook?, dropped.place.direction()) {
@@ -49,7 +49,7 @@ impl Policing {
             Direction::Egress => (&dropped.interface_out, &dropped.interface_in),
         };
         let is_host_endpoints = match (is_ours(own), is_ours(workloads), dropped.place) {
-            (true, _, _) | (false, true, Place::NoPolicy(_)) => false,
+            (true, _, _) | (false, true, Place::NoPolicy(_) | Place::MidStream(_)) => false,
             (false, false, _) => true,
             (false, true, _) => {
                 self.now().denies_in(lane, &dropped.packet, own.as_ref()) && !self.denies_workload(dropped)
@@ -75,6 +75,7 @@ pub(super) fn reason(place: Place, by: Option<&By>) -> String {
     match (place, by) {
         (Place::Logged(_), Some(by)) => format!("{by}: logged"),
         (Place::Logged(_), None) => "logged by a rule".to_owned(),
+        (Place::MidStream(_), _) => MID_STREAM.to_owned(),
         (Place::NoPolicy(_), _) => "no policy of the host endpoint lets it pass".to_owned(),
         (_, Some(by)) => format!("{by}: denied"),
         (_, None) => "denied by a rule that is no longer there".to_owned(),

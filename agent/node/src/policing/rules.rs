@@ -30,7 +30,15 @@ const FAR: &str = "elsewhere";
 const TRACKING: i32 = -200;
 
 /// The base chains of host endpoints.
-const GATES: [&str; 6] = ["host-raw-in", "host-pre-dnat", "host-input", "host-forward", "host-raw-out", "host-output"];
+const GATES: [&str; 7] = [
+    "host-raw-in",
+    "host-pre-dnat",
+    "host-input",
+    "host-forward-in",
+    "host-forward-out",
+    "host-raw-out",
+    "host-output",
+];
 
 impl<'p, B: Book> Rules<'p, B> {
     pub(super) fn of(book: B, local: &'p Local, looks_at_source_ports: bool) -> Self {
