@@ -27,7 +27,7 @@ use poplin_lab::Lab;
 use poplin_node::kernel::Step;
 use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
-use poplin_policy::gate::{GateRuling, Lane, host_verdict};
+use poplin_policy::gate::{GateRuling, Lane, host_verdict, host_verdicts};
 use poplin_policy::host::{Doorway, Failsafe, Host, WorkloadToHost};
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{Interface, Ruleset};
@@ -157,33 +157,32 @@ impl Stage {
         says(AT_UPLINK).or_else(|| says(ELSEWHERE))
     }
 
-    fn passes_uplink(&self, lane: Lane, packet: &Packet) -> bool {
-        self.at_uplink(lane, packet).is_none_or(|ruling| ruling.allowed)
+    fn passes_uplink(&self, lanes: &[Lane], packet: &Packet) -> bool {
+        let known = |name: &&str| self.world.host_endpoints.contains_key(*name);
+        let name = [AT_UPLINK, ELSEWHERE].into_iter().find(known);
+        let said = name.map(|name| host_verdicts(&self.world, &Failsafe::default(), name, lanes, packet));
+        said.unwrap_or_default().iter().all(|ruling| ruling.allowed)
     }
 
-    /// Whether what comes by the uplink is let through untracked, so that no lane but this asks about it.
+    /// Whether what comes by the uplink is let through untracked.
     fn goes_untracked(&self, packet: &Packet) -> bool {
         let comes_by_uplink = self.place_of(packet.source) == OUTSIDE;
         let ruling = self.at_uplink(Lane::UntrackedIn, packet).filter(|_| comes_by_uplink);
-        ruling.is_some_and(|ruling| ruling.is_untracked)
+        ruling.is_some_and(|ruling| ruling.is_settled)
     }
 
     /// Whether the host endpoint of the uplink lets a packet pass that begins a flow.
     fn passes_gates(&self, packet: &Packet) -> bool {
         let comes = self.place_of(packet.source) == OUTSIDE;
         let goes = self.place_of(packet.destination) == OUTSIDE;
-        let passes = |lane| self.passes_uplink(lane, packet);
-        let comes_in = !comes || passes(Lane::UntrackedIn);
-        let is_tracked = || !self.goes_untracked(packet);
-        let goes_on =
-            || (!comes || passes(Lane::PreDnat) && passes(Lane::ForwardIn)) && (!goes || passes(Lane::ForwardOut));
-        comes_in && (!is_tracked() || goes_on())
+        (!comes || self.passes_uplink(&Lane::FORWARDED, packet))
+            && (!goes || self.passes_uplink(&[Lane::ForwardOut], packet))
     }
 
     /// Whether an answer is known as such: before tracking, each packet is asked by itself.
     fn is_known(&self, answer: &Packet) -> bool {
         let comes = self.place_of(answer.source) == OUTSIDE;
-        !comes || self.passes_uplink(Lane::UntrackedIn, answer) && !self.goes_untracked(answer)
+        !comes || self.passes_uplink(&[Lane::UntrackedIn], answer) && !self.goes_untracked(answer)
     }
 
     /// Where the owner of an address is.

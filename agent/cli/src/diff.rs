@@ -86,7 +86,8 @@ fn rendered(changes: &[Change], at_hosts: &[HostChange]) -> String {
             let or_nothing = |count: usize, what| if count == 0 { String::new() } else { format!(", {count} {what}") };
             let kept = or_nothing(count(&["kept"]), "decided by another");
             let tracked = or_nothing(count(&["tracked", "untracked"]), "tracked otherwise");
-            format!("{told}{} opened, {} closed{kept}{tracked}\n", count(&["opened"]), count(&["closed"]))
+            let asked = or_nothing(count(&["spared", "asked"]), "asked by other lanes");
+            format!("{told}{} opened, {} closed{kept}{tracked}{asked}\n", count(&["opened"]), count(&["closed"]))
         }
     }
 }
@@ -97,6 +98,8 @@ fn host_word(change: &HostChange) -> &'static str {
         HostTurn::Closed => "closed",
         HostTurn::Untracked => "untracked",
         HostTurn::Tracked => "tracked",
+        HostTurn::Spared => "spared",
+        HostTurn::Asked => "asked",
     }
 }
 

@@ -29,6 +29,10 @@ const BEFORE_DNAT: i32 = -101;
 const FILTER: i32 = 0;
 /// Priority of host endpoints' chains at input, forward and output: after those of workloads.
 pub const HOST_ENDPOINTS: i32 = 1;
+/// The bit of a packet's mark that says: the host endpoint it comes in by allowed it before translation, and asks it no more. It is there from
+/// prerouting until input or forward, and read and changed alone. Others' bits elsewhere: kube-proxy 0x4000 and 0x8000, podman's and CNI's
+/// port mappings 0x2000, Tailscale 0xff0000.
+const SPARED: u32 = 0x1000_0000;
 /// Neighbour discovery's messages (RFC 4861 §4): router and neighbour solicitations and advertisements.
 const DISCOVERY: (u8, u8) = (133, 136);
 /// Messages about multicast listeners (RFC 2710 §3, RFC 3810 §5): queries, reports and farewells, and reports of the second version.
@@ -64,8 +68,8 @@ pub(super) fn chains(settings: &Settings, publishing: &[IpVersion]) -> Vec<(Name
     chains
 }
 
-/// Base chains of the lanes in which host endpoints are asked.
-pub(super) fn host_chains(settings: &Settings, lanes: &BTreeSet<Lane>) -> Vec<(Name, Chain)> {
+/// Base chains of the lanes in which host endpoints are asked. `may_spare`: a rule before translation may allow something.
+pub(super) fn host_chains(settings: &Settings, lanes: &BTreeSet<Lane>, may_spare: bool) -> Vec<(Name, Chain)> {
     let has = |lane| lanes.contains(&lane);
     let jump = |lane| when(Vec::new(), Verdict::Jump(gate_name(lane)));
     let mut chains = Vec::new();
@@ -78,8 +82,9 @@ pub(super) fn host_chains(settings: &Settings, lanes: &BTreeSet<Lane>) -> Vec<(N
     }
     if has(Lane::PreDnat) {
         let mut rules = vec![when(vec![is_lo(Field::InterfaceIn)], Verdict::Accept)];
-        rules.push(when(vec![ours(settings, Field::InterfaceIn)], Verdict::Accept));
         rules.push(when(vec![known_or_untracked()], Verdict::Accept));
+        rules.extend(may_spare.then(unspared));
+        rules.push(when(vec![ours(settings, Field::InterfaceIn)], Verdict::Accept));
         rules.extend(needed_by_the_link());
         rules.extend([failsafe(Direction::Ingress), jump(Lane::PreDnat)]);
         chains.push((Name::new("host-pre-dnat"), base(HookPoint::Prerouting, BEFORE_DNAT, rules)));
@@ -88,15 +93,28 @@ pub(super) fn host_chains(settings: &Settings, lanes: &BTreeSet<Lane>) -> Vec<(N
         let mut rules = vec![when(vec![is_lo(Field::InterfaceIn)], Verdict::Accept)];
         rules.push(when(vec![known_or_untracked()], Verdict::Accept));
         rules.extend(needed_by_the_link());
-        rules.extend([failsafe(Direction::Ingress), jump(Lane::Input)]);
+        rules.push(failsafe(Direction::Ingress));
+        if may_spare {
+            rules.push(when(vec![is_spared(false)], Verdict::Goto(spared())));
+            chains.push((spared(), plain(vec![look_up(Vec::new(), spare(false)), when(Vec::new(), Verdict::Accept)])));
+        }
+        rules.push(jump(Lane::Input));
         chains.push((Name::new("host-input"), base(HookPoint::Input, HOST_ENDPOINTS, rules)));
     }
-    if has(Lane::ForwardIn) || has(Lane::ForwardOut) {
-        let mut rules = vec![when(vec![known_or_untracked()], Verdict::Accept)];
-        let sides = [(Lane::ForwardIn, Field::InterfaceIn), (Lane::ForwardOut, Field::InterfaceOut)];
-        for (lane, field) in sides.into_iter().filter(|(lane, _)| has(*lane)) {
-            let theirs = vec![not_ours(settings, field)];
-            rules.push(when(theirs, Verdict::Jump(gate_name(lane))));
+    if has(Lane::ForwardIn) || has(Lane::ForwardOut) || may_spare {
+        let mut rules = vec![when(vec![known_flows()], Verdict::Accept)];
+        if has(Lane::ForwardIn) {
+            // What the interface it came by let through untracked, or before translation, that does not ask again.
+            let asked = [
+                vec![not_ours(settings, Field::InterfaceIn), tracked()],
+                may_spare.then(|| is_spared(true)).into_iter().collect(),
+            ];
+            rules.push(when(asked.concat(), Verdict::Jump(gate_name(Lane::ForwardIn))));
+        }
+        rules.extend(may_spare.then(unspared));
+        if has(Lane::ForwardOut) {
+            let theirs = vec![not_ours(settings, Field::InterfaceOut)];
+            rules.push(when(theirs, Verdict::Jump(gate_name(Lane::ForwardOut))));
         }
         chains.push((Name::new("host-forward"), base(HookPoint::Forward, HOST_ENDPOINTS, rules)));
     }
@@ -159,6 +177,30 @@ fn needed_by_the_link() -> Vec<Rule> {
 /// What was let through untracked was asked before.
 fn known_or_untracked() -> Match {
     Match::Conntrack(ConntrackStates { established: true, related: true, untracked: true, ..Default::default() })
+}
+
+/// What begins a flow, or fits none, where what goes on in known ones has passed already.
+fn tracked() -> Match {
+    Match::Conntrack(ConntrackStates { new: true, invalid: true, ..Default::default() })
+}
+
+/// Marks the packet as one that its host endpoint asks no more, or ends that.
+pub(super) fn spare(is_set: bool) -> Then {
+    Then::Mark { bit: SPARED, is_set }
+}
+
+fn is_spared(negated: bool) -> Match {
+    Match::Mark { bit: SPARED, negated }
+}
+
+/// Whoever set it, from here on the bit is clear.
+fn unspared() -> Rule {
+    look_up(vec![is_spared(false)], spare(false))
+}
+
+/// The chain of what comes to the host and is not asked again.
+fn spared() -> Name {
+    Name::new("host-spared")
 }
 
 fn is_lo(field: Field) -> Match {

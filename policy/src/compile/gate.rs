@@ -58,9 +58,10 @@ impl Compiler {
     /// Puts what passes each host endpoint on the path it should be on; stale paths are drawn again.
     pub(super) fn refresh_gates(&mut self) {
         let mut wanted = Part::default();
-        let mut lanes = BTreeSet::new();
+        let (mut lanes, mut may_spare) = (BTreeSet::new(), false);
         for lane in Lane::ALL {
-            let paths = self.wanted_paths(lane);
+            let (paths, spares) = self.wanted_paths(lane);
+            may_spare |= spares;
             if paths.is_empty() {
                 self.keep_paths(lane, &BTreeSet::new());
                 continue;
@@ -69,7 +70,7 @@ impl Compiler {
             self.keep_paths(lane, &paths.values().cloned().collect());
             add_dispatch(&mut wanted, lane, &paths);
         }
-        wanted.chains.extend(base::host_chains(&self.settings, &lanes));
+        wanted.chains.extend(base::host_chains(&self.settings, &lanes, may_spare));
         if !lanes.is_empty() {
             for direction in super::DIRECTIONS {
                 wanted.maps.insert(base::failsafe_name(direction), failsafe(self.settings.failsafe.ports(direction)));
@@ -78,11 +79,11 @@ impl Compiler {
         self.gates.others.put(wanted, &mut self.edited);
     }
 
-    /// The path of each doorway; nothing if all of them let everything pass.
-    fn wanted_paths(&mut self, lane: Lane) -> BTreeMap<Doorway, Name> {
+    /// The path of each doorway, nothing if all of them let everything pass; and whether one may say that no later lane asks.
+    fn wanted_paths(&mut self, lane: Lane) -> (BTreeMap<Doorway, Name>, bool) {
         let mut named = BTreeMap::new();
         let mut drawn = Vec::new();
-        let mut is_open = true;
+        let (mut is_open, mut may_spare) = (true, false);
         for (name, doorway) in &self.gates.doorways {
             if named.contains_key(doorway) {
                 continue;
@@ -90,6 +91,7 @@ impl Compiler {
             let path = Path::through_host(&self.world, lane, self.governing(name));
             let path_name = path.name();
             is_open &= path.is_open();
+            may_spare |= path.may_spare();
             let stands = self.gates.paths.get(&lane).and_then(|paths| paths.get(&path_name));
             if stands.is_none_or(|state| state.is_stale) {
                 let drawing = Drawing::new(&self.world, &self.places);
@@ -98,14 +100,14 @@ impl Compiler {
             named.insert(doorway.clone(), path_name);
         }
         if is_open {
-            return BTreeMap::new();
+            return (BTreeMap::new(), false);
         }
         let Self { world, places, population, edited, tables, nodes, gates, .. } = self;
         let mut ground = Ground { world, places, population, edited };
         for (name, drawn) in drawn {
             drawn.stand(gates.paths.entry(lane).or_default(), &name, nodes, tables, &mut ground);
         }
-        named
+        (named, may_spare)
     }
 
     fn governing(&self, host_endpoint: &str) -> impl Iterator<Item = &Policy> {

@@ -23,6 +23,8 @@ pub(super) enum Settled {
     Closed,
     /// It is settled so, and goes on untracked if it is allowed.
     Untracked(Box<Settled>),
+    /// It is settled so, and if it is allowed the host endpoint asks it no more.
+    Spared(Box<Settled>),
     /// What comes after in the list decides.
     After(Arc<List>),
 }

@@ -65,6 +65,17 @@ impl<'w> Path<'w> {
         Self { traveller, stops: stops(world, traveller, governing), owns: BTreeMap::new() }
     }
 
+    /// Whether a rule may say that no later lane of the host endpoint asks.
+    pub(super) fn may_spare(&self) -> bool {
+        let is_asked = |policy: &&&Policy| policy.mode == Mode::Enforce;
+        let mut asked = self.stops.iter().flat_map(|stop| &stop.policies).filter(is_asked);
+        let allows = |policy: &Policy| {
+            let rules = self.traveller.rules(policy).unwrap_or_default();
+            rules.iter().any(|rule| rule.action == Action::Allow)
+        };
+        matches!(self.traveller, Traveller::Host(Lane::PreDnat)) && asked.any(|policy| allows(policy))
+    }
+
     /// Whether there is nothing to ask, and all may pass.
     pub(super) fn is_open(&self) -> bool {
         let is_closed = matches!(self.traveller, Traveller::Host(lane) if lane.is_closed());
@@ -184,8 +195,7 @@ impl<'w> Path<'w> {
         let name = Arc::new(RuleName::of(policy, &rule.name));
         let settle = |allowed| {
             let settled = Settled::Rule { name: name.clone(), allowed, log: rule.log && !is_shadow };
-            let goes_untracked = !is_shadow && matches!(self.traveller, Traveller::Host(lane) if lane.is_untracked());
-            let settled = if goes_untracked { Settled::Untracked(Box::new(settled)) } else { settled };
+            let settled = if is_shadow { settled } else { self.beyond_lane(settled) };
             Act::Settle(match (is_shadow, policy.mode) {
                 (false, _) => settled,
                 (true, Mode::Stage) => Settled::Staged(Box::new(settled)),
@@ -208,6 +218,16 @@ impl<'w> Path<'w> {
             Traveller::Host(_) => None,
         };
         Some(Clause::of(rule, direction, own, act, tier))
+    }
+
+    /// What a rule's word means beyond its lane.
+    fn beyond_lane(&self, settled: Settled) -> Settled {
+        match self.traveller {
+            Traveller::Host(Lane::UntrackedIn | Lane::UntrackedOut) => Settled::Untracked(Box::new(settled)),
+            Traveller::Host(Lane::PreDnat) => Settled::Spared(Box::new(settled)),
+            Traveller::Host(Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut)
+            | Traveller::Workload(_) => settled,
+        }
     }
 }
 

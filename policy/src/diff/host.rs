@@ -50,6 +50,10 @@ pub enum HostTurn {
     Untracked,
     /// Goes on as before, and is tracked.
     Tracked,
+    /// Goes on as before, and no later lane of the host endpoint asks it any more.
+    Spared,
+    /// Goes on as before, and later lanes of the host endpoint ask it.
+    Asked,
 }
 
 /// A packet, and what the first of the host endpoints says of it in both worlds; nothing where there is none.
@@ -143,8 +147,8 @@ type Turns = Vec<(HostTurn, Traffic)>;
 /// What a lane lets go on.
 struct Passage {
     all: Traffic,
-    /// Of it, what goes on untracked.
-    untracked: Traffic,
+    /// Of it, what no later lane asks.
+    settled: Traffic,
 }
 
 impl Gate<'_, '_> {
@@ -197,11 +201,15 @@ impl Gate<'_, '_> {
     fn turns(&self, sides: [[&Side; 2]; 2], family: IpVersion) -> Turns {
         let [before, after] = [0, 1].map(|world| self.let_go_on(world, sides[world], family));
         let both = before.all.and(&after.all);
+        let (settled, unsettled) = match self.lane.is_untracked() {
+            true => (HostTurn::Untracked, HostTurn::Tracked),
+            false => (HostTurn::Spared, HostTurn::Asked),
+        };
         let turns = [
             (HostTurn::Opened, after.all.without(&before.all)),
             (HostTurn::Closed, before.all.without(&after.all)),
-            (HostTurn::Untracked, both.and(&after.untracked).without(&before.untracked)),
-            (HostTurn::Tracked, both.and(&before.untracked).without(&after.untracked)),
+            (settled, both.and(&after.settled).without(&before.settled)),
+            (unsettled, both.and(&before.settled).without(&after.settled)),
         ];
         turns
             .into_iter()
@@ -213,7 +221,7 @@ impl Gate<'_, '_> {
     /// What may go on between two classes: every rule takes its share of what those before it left, as `host_verdict` does packet by packet.
     fn let_go_on(&self, world: usize, sides: [&Side; 2], family: IpVersion) -> Passage {
         let Guard(Some(ranks)) = &self.sides[world] else {
-            return Passage { all: Traffic::all(), untracked: Traffic::none() };
+            return Passage { all: Traffic::all(), settled: Traffic::none() };
         };
         let (mut left, mut allowed) = (Traffic::all(), Traffic::none());
         for rank in ranks {
@@ -236,8 +244,8 @@ impl Gate<'_, '_> {
                 DefaultAction::Pass => passed.or(&left),
             };
         }
-        let untracked = if self.lane.is_untracked() { allowed.clone() } else { Traffic::none() };
-        Passage { all: if self.lane.is_closed() { allowed } else { allowed.or(&left) }, untracked }
+        let settled = if self.lane.settles() { allowed.clone() } else { Traffic::none() };
+        Passage { all: if self.lane.is_closed() { allowed } else { allowed.or(&left) }, settled }
     }
 
     fn fits(&self, rule: &Rule, [source, destination]: [&Side; 2], family: IpVersion) -> bool {

@@ -50,6 +50,8 @@ impl fmt::Display for HostTurn {
             HostTurn::Closed => "- denied now:",
             HostTurn::Untracked => "~ untracked now:",
             HostTurn::Tracked => "~ tracked now:",
+            HostTurn::Spared => "~ not asked again now:",
+            HostTurn::Asked => "~ asked again now:",
         })
     }
 }

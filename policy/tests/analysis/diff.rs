@@ -76,18 +76,20 @@ proptest! {
     }
 }
 
-/// Whether a host endpoint lets a packet go on, and untracked; one that is not there lets it go on.
+/// Whether a host endpoint lets a packet go on, and for good; one that is not there lets it go on.
 fn goes_on(world: &World, name: &str, lane: Lane, packet: &Packet) -> (bool, bool) {
     let ruling = host_verdict(world, &Failsafe::none(), name, lane, packet);
-    ruling.map_or((true, false), |ruling| (ruling.allowed, ruling.is_untracked))
+    ruling.map_or((true, false), |ruling| (ruling.allowed, ruling.is_settled))
 }
 
-fn turned(before: (bool, bool), after: (bool, bool)) -> Option<HostTurn> {
+fn turned(lane: Lane, before: (bool, bool), after: (bool, bool)) -> Option<HostTurn> {
     match (before, after) {
         ((false, _), (true, _)) => Some(HostTurn::Opened),
         ((true, _), (false, _)) => Some(HostTurn::Closed),
-        ((true, false), (true, true)) => Some(HostTurn::Untracked),
-        ((true, true), (true, false)) => Some(HostTurn::Tracked),
+        ((true, false), (true, true)) => {
+            Some(if lane == Lane::PreDnat { HostTurn::Spared } else { HostTurn::Untracked })
+        }
+        ((true, true), (true, false)) => Some(if lane == Lane::PreDnat { HostTurn::Asked } else { HostTurn::Tracked }),
         _ => None,
     }
 }
@@ -114,15 +116,15 @@ proptest! {
                 let of_it = changes.iter().filter(|change| change.lane == lane && change.host_endpoints.contains(name));
                 let holding: Vec<_> = of_it.filter(|change| change.holds(packet, is_endpoint)).collect();
 
-                let turn = turned(old, new);
+                let turn = turned(lane, old, new);
                 prop_assert_eq!(holding.len(), usize::from(turn.is_some()), "{} {} {}", lane, name, packet);
                 prop_assert_eq!(holding.first().map(|change| change.turn), turn, "{}", packet);
             }
         }
-        for HostChange { turn, example, .. } in &changes {
-            let word = |ruling: &Option<GateRuling>| ruling.as_ref().map_or((true, false), |it| (it.allowed, it.is_untracked));
+        for HostChange { turn, lane, example, .. } in &changes {
+            let word = |ruling: &Option<GateRuling>| ruling.as_ref().map_or((true, false), |it| (it.allowed, it.is_settled));
             let [old, new] = [&example.before, &example.after].map(word);
-            prop_assert_eq!(Some(*turn), turned(old, new), "{}", example.packet);
+            prop_assert_eq!(Some(*turn), turned(*lane, old, new), "{}", example.packet);
         }
     }
 }

@@ -42,6 +42,7 @@ impl Machine {
             hop_limit: 64,
             tcp_flags: SYN,
             state: ConntrackState::New,
+            mark: 0,
         };
         let arriving = transit(HookPoint::Prerouting, None);
         let passing = transit(HookPoint::Forward, Some(interface(packet.destination)));

@@ -135,6 +135,26 @@ fn what_is_forwarded_meets_the_host_endpoint_of_the_interface_it_comes_by() {
 }
 
 #[test]
+fn what_a_rule_before_translation_allows_is_not_asked_again() {
+    let front = "
+---
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: front}
+spec: {subject: role == 'edge', hosts: preDNAT, ingress: [{action: allow, ports: [tcp/5432]}]}
+";
+    let manifest = format!("{EDGE}{UPLINKS}{front}");
+    let web = endpoint("web", "h1", "10.77.0.1");
+    let course = (far(&["eth0"]), Side::Link(interface("popweb")));
+
+    let answer = asked(&manifest, &[web], Some(course), ("198.51.100.1", "web", "tcp/5432"));
+
+    let front = "pre-dnat of edge by eth0: default/front/1: allowed, not asked again";
+    assert_eq!(traces(&answer), [front, "ingress of web: no policy governs: allowed"]);
+    assert!(answer.allowed);
+}
+
+#[test]
 fn of_two_ways_of_equal_cost_both_are_told() {
     let manifest = format!("{EDGE}{UPLINKS}");
     let course = Some((far(&["eth0", "eth1"]), Side::Host));
