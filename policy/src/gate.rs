@@ -17,12 +17,13 @@
 //!   [`WorkloadToHost`](crate::host::WorkloadToHost), then the ingress policy of the host endpoint of
 //!   [every](crate::host::Doorway::Every) interface, if there is one; else no interface of a workload is a host endpoint's.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::host::Failsafe;
 use crate::label::Labels;
 use crate::matching::{Flow, mismatch};
-use crate::model::{Action, DefaultAction, Direction, Hosts, Policy, PortProtocol, Rule};
+use crate::model::{Action, DefaultAction, Direction, Hosts, Policy, PortProtocol, PortSide, Rule};
 use crate::packet::{Packet, Transport};
 use crate::verdict::{By, RuleName};
 use crate::world::{Rank, World};
@@ -213,15 +214,22 @@ pub fn host_verdicts(
 fn stays_open(failsafe: &Failsafe, lane: Lane, packet: &Packet) -> bool {
     let Transport::Ports { protocol, source, destination } = packet.transport else { return false };
     let Some(protocol) = PortProtocol::from_number(protocol) else { return false };
+    open_ports(failsafe, lane).into_iter().any(|(side, ports)| match side {
+        PortSide::Source => ports.contains(&(protocol, source)),
+        PortSide::Destination => ports.contains(&(protocol, destination)),
+    })
+}
+
+/// The ports that stay open in a lane, and by which of a packet's two they are told.
+pub(crate) fn open_ports(failsafe: &Failsafe, lane: Lane) -> Vec<(PortSide, &BTreeSet<(PortProtocol, u16)>)> {
     let (own, others) = match lane.direction() {
         Direction::Ingress => (&failsafe.inbound, &failsafe.outbound),
         Direction::Egress => (&failsafe.outbound, &failsafe.inbound),
     };
-    let opens = own.contains(&(protocol, destination));
     match lane {
-        Lane::Input | Lane::Output | Lane::PreDnat => opens,
-        Lane::UntrackedIn | Lane::UntrackedOut => opens || others.contains(&(protocol, source)),
-        Lane::ForwardIn | Lane::ForwardOut => false,
+        Lane::Input | Lane::Output | Lane::PreDnat => vec![(PortSide::Destination, own)],
+        Lane::UntrackedIn | Lane::UntrackedOut => vec![(PortSide::Destination, own), (PortSide::Source, others)],
+        Lane::ForwardIn | Lane::ForwardOut => Vec::new(),
     }
 }
 
@@ -273,9 +281,15 @@ impl GateRuling {
             (true, false, _) => "allowed",
             (false, ..) => "denied",
         };
-        match &self.by {
-            GateBy::Failsafe => format!("failsafe port: {outcome}"),
-            GateBy::Policy(by) => format!("{by}: {outcome}"),
+        format!("{}: {outcome}", self.by)
+    }
+}
+
+impl fmt::Display for GateBy {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GateBy::Failsafe => out.write_str("failsafe port"),
+            GateBy::Policy(by) => write!(out, "{by}"),
         }
     }
 }

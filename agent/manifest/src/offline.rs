@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use poplin_policy::circle::Circle;
+use poplin_policy::host::{Failsafe, HostEndpoint};
 use poplin_policy::model::Namespace;
 use poplin_policy::world::World;
 use poplin_proto::Failure;
@@ -13,8 +14,8 @@ use poplin_proto::v1::resource::Object;
 
 use crate::field::{Invalid, Invalids, check_metadata};
 use crate::{
-    Document, check_address_set, check_circle, check_endpoint, check_host_endpoint, check_namespace, check_policy,
-    check_service_addresses, check_tier,
+    Document, check_address_set, check_circle, check_endpoint, check_failsafe, check_host_endpoint, check_namespace,
+    check_policy, check_service_addresses, check_tier,
 };
 
 /// What all these documents together mean to policy. Each object may be declared once.
@@ -27,6 +28,26 @@ pub fn world(documents: &[Document]) -> Result<World, Vec<Failure>> {
         }
     }
     if failures.is_empty() { Ok(reader.finish()) } else { Err(failures) }
+}
+
+/// The host endpoints of documents that mean a [`world`].
+pub fn host_endpoints(documents: &[Document]) -> Vec<HostEndpoint> {
+    let declared = documents.iter().filter_map(|document| {
+        let Some(Object::HostEndpoint(endpoint)) = &document.resource.object else { return None };
+        check_host_endpoint(endpoint).ok()
+    });
+    declared.collect()
+}
+
+/// The ports that stay open at host endpoints, as documents say.
+pub fn failsafe(documents: &[Document]) -> Result<Failsafe, Vec<Failure>> {
+    let declared = documents.iter().find_map(|document| {
+        let Some(Object::FabricConfig(config)) = &document.resource.object else { return None };
+        Some((document, config))
+    });
+    declared.map_or(Ok(Failsafe::default()), |(document, config)| {
+        check_failsafe(&config.spec.clone().unwrap_or_default()).map_err(|invalids| document.failures(invalids))
+    })
 }
 
 #[derive(Default)]
