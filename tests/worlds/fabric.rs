@@ -4,7 +4,8 @@
 //! c1, c2, … ── pop-e1, pop-e2, … ─ host ┬ eth0 ── outside (remote endpoints, the rest of the world)
 //!                                        └ eth1 ── outside (what always passes)
 //! ```
-//! Nobody but the host owns an address: what arrives is seen by packet sockets (packet(7)) and answered by no kernel. One
+//! Nobody but the host owns an address: what arrives is seen by packet sockets (packet(7)) and answered by no kernel; at the host itself, which
+//! does answer, by raw sockets (raw(7)), to which nothing comes that its rules drop. One
 //! thread on one processor sends everything. There the kernel handles packets in the order they were sent, so once a
 //! packet that always passes has arrived, whatever was sent before it has arrived too, or never will.
 
@@ -20,6 +21,7 @@ use poplin_agent::kernel::Hands;
 use poplin_lab::{Lab, Namespace};
 use poplin_node::kernel::{Mac, NewLink, Step, Target};
 use poplin_policy::packet::Packet;
+use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg as _;
 use rustix::net::{
     AddressFamily, MMsgHdr, Protocol, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, recv,
@@ -31,11 +33,14 @@ use crate::fleet::interface_of;
 use crate::strategy::endpoint_address;
 use crate::wire::{self, Standing};
 
-/// Who sends or receives: container *n*, or 0 for the outside.
+/// Who sends or receives: container *n*, or one of those below.
 pub(crate) type Place = u8;
 
 /// The outside.
 pub(crate) const OUTSIDE: Place = 0;
+
+/// The host itself.
+pub(crate) const HOST: Place = Place::MAX;
 
 /// The host's interface at which nobody is asked, for the packet that always passes, and where that goes.
 pub(crate) const UNASKED: &str = "eth1";
@@ -49,6 +54,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Protocol of IPPROTO_RAW (raw(7)): the sender writes the IP header.
 const RAW: u32 = 255;
 
+/// Protocols that probes to the host have, in both families but for ICMP, which has a number in each.
+const RECEIVED: [[u32; 4]; 2] = [[1, 6, 17, 47], [58, 6, 17, 47]];
+
 /// Ethertypes (linux/if_ether.h).
 const ETHERTYPES: [u16; 2] = [0x0800, 0x86dd];
 
@@ -57,6 +65,7 @@ pub(crate) struct Fabric {
     hands: Hands,
     conntrack: netlink_sys::Socket,
     places: Vec<Sockets>,
+    at_host: Sockets,
     probes: u32,
     _host: Namespace,
     others: Vec<Namespace>,
@@ -107,7 +116,8 @@ impl Fabric {
         }
         let others: Vec<_> = std::iter::once(outside).chain(containers).collect();
         let places = others.iter().map(|place| place.within(Sockets::open)).collect();
-        Self { hands, conntrack, places, probes: 0, _host: host, others }
+        let at_host = host.within(Sockets::of_host);
+        Self { hands, conntrack, places, at_host, probes: 0, _host: host, others }
     }
 
     /// The kernel's side of the host.
@@ -130,8 +140,13 @@ impl Fabric {
     pub(crate) fn send(&mut self, from: Place, packet: &Packet, standing: Standing, flow: u16) -> u32 {
         self.probes += 1;
         let octets = wire::write(packet, standing, flow, self.probes);
-        let sender = &self.places[usize::from(from)].senders[usize::from(packet.source.is_ipv6())];
-        sendto(sender, &octets, SendFlags::empty(), &SocketAddr::new(packet.destination, 0)).unwrap();
+        let place = if from == HOST { &self.at_host } else { &self.places[usize::from(from)] };
+        let sender = &place.senders[usize::from(packet.source.is_ipv6())];
+        match sendto(sender, &octets, SendFlags::empty(), &SocketAddr::new(packet.destination, 0)) {
+            // What rules drop at output is refused to who sends it.
+            Err(Errno::PERM) if from == HOST => {}
+            sent => assert_eq!(sent, Ok(octets.len())),
+        }
         self.probes
     }
 
@@ -157,7 +172,7 @@ impl Fabric {
 
     /// Stops listening, which costs every packet a copy.
     pub(crate) fn deafen(&mut self) {
-        for place in &mut self.places {
+        for place in self.places.iter_mut().chain([&mut self.at_host]) {
             place.receivers.clear();
         }
     }
@@ -180,7 +195,8 @@ impl Fabric {
             assert!(Instant::now() < deadline, "a packet no policy speaks of did not pass");
             thread::yield_now(); // to the kernel's own thread, which shares this processor
         }
-        for (place, sockets) in (0..).zip(&self.places) {
+        // Last of all the host, whose answer to a ping has its number, too.
+        for (place, sockets) in (0..).zip(&self.places).chain([(HOST, &self.at_host)]) {
             let here = sockets.receivers.iter().flat_map(waiting_in);
             arrived.extend(here.map(|number| (number, place)));
         }
@@ -189,6 +205,13 @@ impl Fabric {
 }
 
 impl Sockets {
+    fn of_host() -> Self {
+        let families = [AddressFamily::INET, AddressFamily::INET6].into_iter().zip(RECEIVED);
+        let receivers =
+            families.flat_map(|(family, protocols)| protocols.map(|one| open(family, SocketType::RAW, one)));
+        Self { receivers: receivers.collect(), ..Self::open() }
+    }
+
     fn open() -> Self {
         let raw = |family| open(family, SocketType::RAW, RAW);
         // Sockets of one ethertype hear what comes in; those of all would hear what goes out too.
