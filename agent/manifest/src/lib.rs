@@ -18,6 +18,7 @@ pub mod field;
 mod host_endpoint;
 mod namespace;
 mod policy;
+mod profile;
 mod service;
 
 mod offline;
@@ -34,4 +35,5 @@ pub use host_endpoint::check_host_endpoint;
 pub use namespace::check_namespace;
 pub use offline::{failsafe, host_endpoints, world};
 pub use policy::{check_address_set, check_policy, check_tier};
+pub use profile::{check_profile, check_profiles};
 pub use service::check_service_addresses;

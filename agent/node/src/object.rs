@@ -15,7 +15,7 @@ use poplin_bgp::{Address, Asn, Monitoring, PrefixLimits, Protection, RESTART_TIM
 use poplin_policy::circle::Circle;
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
-use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Scope, Tier};
+use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, Profile, QualifiedName, Scope, Tier};
 use poplin_policy::nat::{Outgoing, Published};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
@@ -65,6 +65,8 @@ pub enum Object {
     Service(Service),
     /// A route that people wrote.
     StaticRoute(StaticRoute),
+    /// Labels for whoever names it.
+    Profile(Profile),
     /// Which fabric the store is of, and which of its histories it tells.
     Lineage(Lineage),
 }
@@ -102,6 +104,8 @@ pub enum ObjectKey {
     Service(ServiceName),
     /// By name.
     StaticRoute(StaticRouteName),
+    /// By name.
+    Profile(String),
     /// There is one.
     Lineage,
 }
@@ -125,6 +129,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.name.clone()),
             Object::Service(service) => ObjectKey::Service(service.name.clone()),
             Object::StaticRoute(route) => ObjectKey::StaticRoute(route.name.clone()),
+            Object::Profile(profile) => ObjectKey::Profile(profile.name.clone()),
             Object::Lineage(_) => ObjectKey::Lineage,
         }
     }
@@ -161,6 +166,7 @@ kinds!(
     Network,
     Service,
     StaticRoute,
+    Profile,
     Lineage
 );
 
@@ -314,6 +320,8 @@ pub struct Endpoint {
     pub labels: Labels,
     /// Where it lives, if it lives in a namespace.
     pub namespace: Option<String>,
+    /// Profiles whose labels it inherits, by name, the first one first.
+    pub profiles: Vec<String>,
     /// What rules call some of its ports.
     pub ports: Vec<NamedPort>,
     /// Ports of its host that lead to it. None overlaps another.

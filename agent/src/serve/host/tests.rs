@@ -94,6 +94,7 @@ fn endpoint(name: &str, host: &str, address: &str) -> Object {
         mtu_bytes: 1500,
         network: None,
         is_sticky: false,
+        profiles: Vec::new(),
         since: None,
         aliases: std::collections::BTreeSet::new(),
         container: None,
