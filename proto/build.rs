@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 42] = [
+const DOCUMENTS: [&str; 44] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -49,6 +49,8 @@ const DOCUMENTS: [&str; 42] = [
     "HealthCheck",
     "StaticRoute",
     "StaticRouteSpec",
+    "Profile",
+    "ProfileSpec",
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.

@@ -11,19 +11,21 @@
 //! - TCP that opens no connection and belongs to none that is known is dropped at an interface that has a host endpoint, but for what the
 //!   host sends from its failsafe ports; of what it forwards, if a policy governs any of that. So a connection that was ended stays so.
 //! - Before destination translation, and untracked: a tier's end denies nothing; what no rule denies goes on to what comes later on
-//!   the path. What an untracked rule allows is not tracked, and no tracked policy of a host endpoint asks it again; a workload's
-//!   still does, packet by packet, and takes of TCP only what opens a connection.
-//! - A packet that a rule before translation allows is asked again after it (Calico does not ask it again).
+//!   the path. What a rule allows there, no later lane of that host endpoint asks: [`GateRuling::is_settled`]. The host endpoint by which it
+//!   leaves again still does, and so do workloads.
+//! - What an untracked rule allows is not tracked, so both are asked of it packet by packet, and workloads take of TCP only what
+//!   opens a connection.
 //! - A host's packets to its own workloads pass. What a workload sends to its host meets the workload's egress policy, then
 //!   [`WorkloadToHost`](crate::host::WorkloadToHost), then the ingress policy of the host endpoint of
 //!   [every](crate::host::Doorway::Every) interface, if there is one; else no interface of a workload is a host endpoint's.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::host::Failsafe;
 use crate::label::Labels;
 use crate::matching::{Flow, mismatch};
-use crate::model::{Action, DefaultAction, Direction, Hosts, Policy, PortProtocol, Rule};
+use crate::model::{Action, DefaultAction, Direction, Hosts, Policy, PortProtocol, PortSide, Rule};
 use crate::packet::{Packet, Transport};
 use crate::verdict::{By, RuleName};
 use crate::world::{Rank, World};
@@ -56,8 +58,8 @@ pub struct GateRuling {
     pub lane: Lane,
     /// Whether the packet may go on.
     pub allowed: bool,
-    /// Whether it goes on untracked.
-    pub is_untracked: bool,
+    /// Whether no later lane of the host endpoint asks: what a rule before translation allowed, and what goes on untracked.
+    pub is_settled: bool,
     /// What decided.
     pub by: GateBy,
 }
@@ -83,6 +85,13 @@ impl Lane {
         Self::Output,
     ];
 
+    /// What is asked, in order, of what comes in by the interface and is for the host itself.
+    pub const RECEIVED: [Self; 3] = [Self::UntrackedIn, Self::PreDnat, Self::Input];
+    /// Of what comes in by it and goes further.
+    pub const FORWARDED: [Self; 3] = [Self::UntrackedIn, Self::PreDnat, Self::ForwardIn];
+    /// Of what the host itself sends by it.
+    pub const SENT: [Self; 2] = [Self::UntrackedOut, Self::Output];
+
     /// Which rules are asked.
     pub fn direction(self) -> Direction {
         match self {
@@ -99,6 +108,11 @@ impl Lane {
     /// Whether what is allowed is not tracked.
     pub fn is_untracked(self) -> bool {
         matches!(self, Lane::UntrackedIn | Lane::UntrackedOut)
+    }
+
+    /// Whether what a rule allows here is asked by no later lane of the host endpoint.
+    pub fn settles(self) -> bool {
+        matches!(self, Lane::PreDnat) || self.is_untracked()
     }
 
     /// Whether the end of a tier denies what none of its rules decided, where the tier says so.
@@ -154,13 +168,8 @@ pub fn host_verdict(
     packet: &Packet,
 ) -> Option<GateRuling> {
     let labels = world.host_endpoints.get(host_endpoint)?;
-    let ruling = |allowed, is_untracked, by| GateRuling {
-        host_endpoint: host_endpoint.to_owned(),
-        lane,
-        allowed,
-        is_untracked,
-        by,
-    };
+    let ruling =
+        |allowed, is_settled, by| GateRuling { host_endpoint: host_endpoint.to_owned(), lane, allowed, is_settled, by };
     if stays_open(failsafe, lane, packet) {
         return Some(ruling(true, false, GateBy::Failsafe));
     }
@@ -170,7 +179,7 @@ pub fn host_verdict(
         last = By::EndOfTiers;
         match first_fit(world, &rank.policies, lane, &flow) {
             Some((Action::Allow, name)) => {
-                return Some(ruling(true, lane.is_untracked(), GateBy::Policy(By::Rule(name))));
+                return Some(ruling(true, lane.settles(), GateBy::Policy(By::Rule(name))));
             }
             Some((Action::Deny, name)) => return Some(ruling(false, false, GateBy::Policy(By::Rule(name)))),
             Some((Action::Pass | Action::Log, _)) => {}
@@ -184,19 +193,45 @@ pub fn host_verdict(
     Some(ruling(!lane.is_closed(), false, GateBy::Policy(last)))
 }
 
+/// Asks a host endpoint in one lane after the other, until one denies the packet or settles that none asks any more. The words that were said;
+/// the packet passes if all allow it.
+pub fn host_verdicts(
+    world: &World,
+    failsafe: &Failsafe,
+    host_endpoint: &str,
+    lanes: &[Lane],
+    packet: &Packet,
+) -> Vec<GateRuling> {
+    let mut said: Vec<GateRuling> = Vec::new();
+    for lane in lanes {
+        if said.last().is_some_and(|ruling| ruling.is_settled || !ruling.allowed) {
+            break;
+        }
+        said.extend(host_verdict(world, failsafe, host_endpoint, *lane, packet));
+    }
+    said
+}
+
 /// Whether the failsafe ports hold the packet. Before tracking, answers are not known as such, so they are told by their source port.
 fn stays_open(failsafe: &Failsafe, lane: Lane, packet: &Packet) -> bool {
     let Transport::Ports { protocol, source, destination } = packet.transport else { return false };
     let Some(protocol) = PortProtocol::from_number(protocol) else { return false };
+    open_ports(failsafe, lane).into_iter().any(|(side, ports)| match side {
+        PortSide::Source => ports.contains(&(protocol, source)),
+        PortSide::Destination => ports.contains(&(protocol, destination)),
+    })
+}
+
+/// The ports that stay open in a lane, and by which of a packet's two they are told.
+pub(crate) fn open_ports(failsafe: &Failsafe, lane: Lane) -> Vec<(PortSide, &BTreeSet<(PortProtocol, u16)>)> {
     let (own, others) = match lane.direction() {
         Direction::Ingress => (&failsafe.inbound, &failsafe.outbound),
         Direction::Egress => (&failsafe.outbound, &failsafe.inbound),
     };
-    let opens = own.contains(&(protocol, destination));
     match lane {
-        Lane::Input | Lane::Output | Lane::PreDnat => opens,
-        Lane::UntrackedIn | Lane::UntrackedOut => opens || others.contains(&(protocol, source)),
-        Lane::ForwardIn | Lane::ForwardOut => false,
+        Lane::Input | Lane::Output | Lane::PreDnat => vec![(PortSide::Destination, own)],
+        Lane::UntrackedIn | Lane::UntrackedOut => vec![(PortSide::Destination, own), (PortSide::Source, others)],
+        Lane::ForwardIn | Lane::ForwardOut => Vec::new(),
     }
 }
 
@@ -251,14 +286,21 @@ impl fmt::Display for Lane {
 impl GateRuling {
     /// What decided, and how.
     pub fn reason(&self) -> String {
-        let outcome = match (self.allowed, self.is_untracked) {
-            (true, true) => "allowed, untracked",
-            (true, false) => "allowed",
-            (false, _) => "denied",
+        let outcome = match (self.allowed, self.is_settled, self.lane.is_untracked()) {
+            (true, true, true) => "allowed, untracked",
+            (true, true, false) => "allowed, not asked again",
+            (true, false, _) => "allowed",
+            (false, ..) => "denied",
         };
-        match &self.by {
-            GateBy::Failsafe => format!("failsafe port: {outcome}"),
-            GateBy::Policy(by) => format!("{by}: {outcome}"),
+        format!("{}: {outcome}", self.by)
+    }
+}
+
+impl fmt::Display for GateBy {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GateBy::Failsafe => out.write_str("failsafe port"),
+            GateBy::Policy(by) => write!(out, "{by}"),
         }
     }
 }

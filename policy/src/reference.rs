@@ -35,11 +35,12 @@ impl Rule {
             | Match::InterfacePrefix { .. }
             | Match::Bits { .. }
             | Match::Conntrack(_)
+            | Match::Mark { .. }
             | Match::ToHost { .. } => None,
         });
         let then = match &self.then {
             Then::Verdict(verdict) => verdict.target().map(Reference::Chain).into_iter().collect(),
-            Then::Log(_) | Then::Notrack | Then::SourceNat(_) => Vec::new(),
+            Then::Log(_) | Then::Notrack | Then::Mark { .. } | Then::SourceNat(_) => Vec::new(),
             Then::Lookup { map, .. } | Then::DestinationNat { map, .. } => vec![Reference::Map(map)],
             Then::Dispatch(dispatch) => dispatch.maps().map(Reference::Map).collect(),
             Then::AtPort(at_port) => at_port.maps().map(Reference::Map).collect(),

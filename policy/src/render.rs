@@ -121,6 +121,8 @@ impl fmt::Display for Rule {
             Then::Verdict(verdict) => write!(out, "{verdict}"),
             Then::Log(log) => write!(out, "{log}"),
             Then::Notrack => out.write_str("notrack"),
+            Then::Mark { bit, is_set: true } => write!(out, "meta mark set meta mark | {bit:#010x}"),
+            Then::Mark { bit, is_set: false } => write!(out, "meta mark set meta mark & {:#010x}", !bit),
             Then::DestinationNat { fields, map, is_v6 } => {
                 let family = if *is_v6 { "ip6" } else { "ip" };
                 write!(out, "dnat {family} to {} map @{map}", looked_at(fields))
@@ -195,6 +197,9 @@ impl fmt::Display for Match {
                 write!(out, "{} & {mask:#04x} {sign} {value:#04x}", field_name(*field))
             }
             Match::Conntrack(states) => write!(out, "ct state {states}"),
+            Match::Mark { bit, negated } => {
+                write!(out, "meta mark & {bit:#010x} {} 0x0", if *negated { "==" } else { "!=" })
+            }
             Match::ToHost { negated } => write!(out, "fib daddr type {}local", sign(negated)),
         }
     }

@@ -339,6 +339,13 @@ pub enum Match {
     },
     /// The conntrack state is one of these.
     Conntrack(ConntrackStates),
+    /// The packet's mark has this bit, or has it not (`meta mark & bit != 0`).
+    Mark {
+        /// One bit.
+        bit: u32,
+        /// Holds without it instead.
+        negated: bool,
+    },
     /// The destination is an address of this host, or is none (`fib daddr type local`).
     ToHost {
         /// Holds for other destinations instead.
@@ -385,6 +392,13 @@ pub enum Then {
     /// Connection tracking is not to look at it (`notrack`); goes on to the next rule. Only before tracking, at [`HookPoint::Prerouting`]
     /// and [`HookPoint::Output`].
     Notrack,
+    /// Sets one bit of the packet's mark, or clears it, and leaves the others (`meta mark set`); goes on to the next rule.
+    Mark {
+        /// One bit.
+        bit: u32,
+        /// Cleared instead if not.
+        is_set: bool,
+    },
     /// Looks the joined fields up in a [`MapElements::Verdicts`] map; a key that is not there: the next rule.
     Lookup {
         /// As many as the map's key has parts.

@@ -32,6 +32,8 @@ pub struct Transit {
     pub tcp_flags: u8,
     /// What connection tracking says.
     pub state: ConntrackState,
+    /// The mark it carries so far (`meta mark`).
+    pub mark: u32,
 }
 
 /// The flag of a packet that opens a TCP connection (RFC 9293 §3.1).
@@ -188,6 +190,8 @@ pub struct Journey {
     pub chains: Vec<Name>,
     /// Whether connection tracking was told not to look at it.
     pub is_untracked: bool,
+    /// The mark it carries from there on.
+    pub mark: u32,
 }
 
 /// Sends the packet through those base chains of its hook whose priority is asked for, lowest first.
@@ -200,7 +204,8 @@ pub fn journey(book: &impl Book, transit: &Transit, asks: impl Fn(i32) -> bool) 
         Ending::Return => base.hook.is_some_and(|hook| hook.policy == BasePolicy::Drop),
     };
     let outcome = if bases.iter().any(is_dropped) { Outcome::Drop } else { Outcome::Accept };
-    Journey { outcome, chains: walker.trail.into_inner(), is_untracked: walker.is_untracked.get() }
+    let (is_untracked, mark) = (walker.is_untracked.get(), walker.mark.get());
+    Journey { outcome, chains: walker.trail.into_inner(), is_untracked, mark }
 }
 
 /// Under which source a flow goes on that begins with this packet; absent if under its own. Such chains decide nothing else.
@@ -235,6 +240,7 @@ struct Walker<'a, B> {
     transit: &'a Transit,
     trail: RefCell<Vec<Name>>,
     is_untracked: Cell<bool>,
+    mark: Cell<u32>,
     source_nat: Cell<Option<SourceNat>>,
     destination_nat: Cell<Option<SocketAddr>>,
     /// Whether the destination is an address of this host, where that is known.
@@ -248,6 +254,7 @@ impl<'a, B: Book> Walker<'a, B> {
             transit,
             trail: RefCell::default(),
             is_untracked: Cell::default(),
+            mark: Cell::new(transit.mark),
             source_nat: Cell::default(),
             destination_nat: Cell::default(),
             is_to_host: None,
@@ -285,6 +292,11 @@ impl<'a, B: Book> Walker<'a, B> {
             Then::Log(_) => None,
             Then::Notrack => {
                 self.is_untracked.set(true);
+                None
+            }
+            Then::Mark { bit, is_set } => {
+                let others = self.mark.get() & !bit;
+                self.mark.set(if *is_set { others | bit } else { others });
                 None
             }
             Then::SourceNat(SourceNat::To(address)) if address.is_ipv4() != self.transit.packet.source.is_ipv4() => {
@@ -372,6 +384,7 @@ impl<'a, B: Book> Walker<'a, B> {
                 other => panic!("bits of {other:?} are looked at"),
             },
             Match::Conntrack(states) => has_state(*states, self.transit.state),
+            Match::Mark { bit, negated } => (self.mark.get() & bit != 0) != *negated,
             Match::ToHost { negated } => {
                 let is_to_host = self.is_to_host.expect("only what translates destinations asks whose they are");
                 is_to_host != *negated

@@ -9,15 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::spelling::nearest;
 use crate::v1::resource::Object;
 use crate::v1::{
-    AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Network, Peer, Policy, Pool, Resource,
-    RouteMap, Service, StaticRoute, Tier,
+    AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Network, Peer, Policy, Pool, Profile,
+    Resource, RouteMap, Service, StaticRoute, Tier,
 };
 
 /// The one version documents are written in.
 pub const API_VERSION: &str = "poplin.dev/v1";
 
 /// Every kind, in the order of the wire contract.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "Pool",
     "Host",
     "Endpoint",
@@ -32,6 +32,7 @@ pub const KINDS: [&str; 14] = [
     "Network",
     "Service",
     "StaticRoute",
+    "Profile",
 ];
 
 /// The first lines of a document: enough to know what the rest should be. Ignores everything else.
@@ -122,7 +123,8 @@ documents!(
     RouteMap,
     Network,
     Service,
-    StaticRoute
+    StaticRoute,
+    Profile
 );
 
 impl Resource {
@@ -219,7 +221,7 @@ mod tests {
     use crate::v1::{PolicySpec, RuleList};
 
     /// One document a kind, with every field given, in the order it is printed.
-    const DOCUMENTS: [(&str, &str); 14] = [
+    const DOCUMENTS: [(&str, &str); 15] = [
         (
             "Pool",
             r#"{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{"name":"main","labels":{"a":"1","b":"2"},"uid":"u","resourceVersion":7},"spec":{"cidr":"10.77.0.0/16","blockSize":26,"hosts":"rack == 'a'","disabled":true}}"#,
@@ -275,6 +277,10 @@ mod tests {
         (
             "StaticRoute",
             r#"{"apiVersion":"poplin.dev/v1","kind":"StaticRoute","metadata":{"name":"out"},"spec":{"prefixes":["0.0.0.0/0"],"nextHops":["192.0.2.1"],"hosts":"rack == 'a'","bfd":{"intervalMilliseconds":100}}}"#,
+        ),
+        (
+            "Profile",
+            r#"{"apiVersion":"poplin.dev/v1","kind":"Profile","metadata":{"name":"pci"},"spec":{"endpointLabels":{"pci":"true"}}}"#,
         ),
     ];
 

@@ -202,6 +202,7 @@ fn others(number: u32) -> Vec<Object> {
             is_sticky: false,
             since: Some(1_700_000_000),
             aliases: [].into(),
+            profiles: [].into(),
             container: None,
         }));
     }

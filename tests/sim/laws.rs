@@ -54,6 +54,7 @@ pub fn stored(world: &World) -> Stored {
             | Object::Network(_)
             | Object::Service(_)
             | Object::StaticRoute(_)
+            | Object::Profile(_)
             | Object::Lineage(_) => {}
         }
     }

@@ -145,6 +145,7 @@ impl Runtime {
             network: None,
             pools: BTreeSet::new(),
             is_sticky,
+            profiles: Vec::new(),
             at: None,
             aliases: BTreeSet::new(),
         };

@@ -68,6 +68,40 @@ fn a_policy_before_translation_sees_the_port_that_was_dialled() {
 }
 
 #[test]
+fn what_a_policy_before_translation_allows_its_host_endpoint_asks_no_more() {
+    let fabric = Fabric::under_a_tor(1);
+    let (host, web) = (&fabric.hosts[0], fabric.container(1, "web"));
+    let _ports = [web.listen(8080), host.namespace().listen(9999), host.namespace().listen(9998)];
+    let to_web = format!("add rule ip other before tcp dport 9090 dnat to {}:8080", web.v4());
+    for command in [
+        "add table ip other",
+        "add chain ip other before { type nat hook prerouting priority dstnat; }",
+        &to_web,
+        "add chain ip other marks { type filter hook prerouting priority mangle; }",
+        "add rule ip other marks meta mark set 0x10004000",
+        "add chain ip other after { type filter hook postrouting priority srcnat; }",
+        "add rule ip other after ct state new tcp dport 8080 meta mark 0x4000 counter accept",
+        "add rule ip other after ct state new tcp dport 8080 drop",
+    ] {
+        host.namespace().run("nft", &[command]);
+    }
+    let dials = |address: IpAddr, port| fabric.tor.namespace().connect(address, port).is_ok();
+
+    host.apply(&host_endpoint("uplink"));
+    host.apply(&named("through", "hosts: forward, ingress: [], egress: [{action: allow}]"));
+    until("all is closed", || !dials(web.v4(), 8080) && !dials(HOST, 9090) && !dials(HOST, 9999));
+    host.apply(&named("front", "hosts: preDNAT, ingress: [{action: allow, ports: [tcp/9090, tcp/9999]}]"));
+
+    until("what is dialled may come in", || dials(HOST, 9090) && dials(HOST, 9999));
+    assert!(!dials(web.v4(), 8080), "the container's own port was not dialled");
+    assert!(!dials(HOST, 9998), "nor was this one allowed, whatever mark it came with");
+    let deny = "{apiVersion: poplin.dev/v1, kind: Policy, metadata: {name: web}, spec: {subject: all(), ingress: []}}";
+    host.apply(deny);
+    until("the container has its own say", || !dials(HOST, 9090));
+    assert!(dials(HOST, 9999));
+}
+
+#[test]
 fn what_an_untracked_policy_allows_leaves_no_trace_in_connection_tracking() {
     let fabric = Fabric::under_a_tor(1);
     let host = &fabric.hosts[0];
@@ -131,8 +165,12 @@ fn host_endpoint(interface: &str) -> String {
 }
 
 fn policy(spec: &str) -> String {
+    named("edge", spec)
+}
+
+fn named(name: &str, spec: &str) -> String {
     format!(
-        "{{apiVersion: poplin.dev/v1, kind: Policy, metadata: {{name: edge}}, spec: {{subject: role == 'edge', {spec}}}}}"
+        "{{apiVersion: poplin.dev/v1, kind: Policy, metadata: {{name: {name}}}, spec: {{subject: role == 'edge', {spec}}}}}"
     )
 }
 

@@ -1,6 +1,6 @@
 //! The corpus of policies of other houses, and real packets: the kernel does with every flow what its case says.
 //!
-//! All endpoints of a case are containers of one host. Needs root.
+//! All endpoints of a case are containers of one host, whose uplink may be a host endpoint. Needs root.
 
 // In helpers too: a test that cannot be set up fails.
 #![allow(clippy::unwrap_used)]
@@ -19,6 +19,9 @@ mod flow;
 #[path = "../../policy/tests/worlds/strategy.rs"]
 #[allow(dead_code, unreachable_pub, unused_imports)]
 mod strategy;
+#[path = "../../agent/manifest/tests/corpus/way.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod way;
 #[allow(dead_code)]
 mod wire;
 
@@ -29,15 +32,16 @@ use poplin_lab::Lab;
 use poplin_node::kernel::Step;
 use poplin_policy::compile::compile;
 use poplin_policy::delta::between;
-use poplin_policy::host::WorkloadToHost;
+use poplin_policy::host::{Doorway, Host, HostEndpoint, WorkloadToHost};
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::Ruleset;
+use poplin_policy::ruleset::{Interface, Ruleset};
 use poplin_policy::world::World;
 
-use case::{Case, MEANINGS, cases, world_of};
-use fabric::{Fabric, OUTSIDE, Place, neighbour, route};
+use case::{Case, MEANINGS, cases, gates_of, world_of};
+use fabric::{Fabric, HOST, OUTSIDE, Place, UNASKED, neighbour, route};
 use fleet::{host, interface_of};
 use flow::{Flow, flows};
+use way::{Side, side};
 use wire::{Standing, answers, begins_a_flow};
 
 /// As many as any case has endpoints.
@@ -50,7 +54,7 @@ const AT_ONCE: usize = 100;
 fn every_flow_of_the_corpus_fares_in_the_kernel_as_its_case_says() {
     let lab = Lab::new();
     let mut trial = Trial {
-        fabric: Fabric::new(&lab, CONTAINERS),
+        fabric: Fabric::new(&lab, CONTAINERS).with_host(),
         standing: None,
         routed: BTreeSet::new(),
         wrong: Vec::new(),
@@ -82,8 +86,12 @@ impl Trial {
     fn try_case(&mut self, file: &str, case: &Case) {
         let world = world_of(case);
         let seats = seats(&world);
-        self.load(&world, &seats);
-        let place = |address: IpAddr| world.endpoint_of(address).map_or(OUTSIDE, |(name, _)| seats[name]);
+        self.load(&world, &seats, way::own(gates_of(case)));
+        let place = |address: IpAddr| match side(&world, address) {
+            Side::Host => HOST,
+            Side::Workload => world.endpoint_of(address).map_or(OUTSIDE, |(name, _)| seats[name]),
+            Side::Outside => OUTSIDE,
+        };
         // What an endpoint says to itself never reaches its host, and of ICMP only requests begin a flow.
         let is_seen = |flow: &Flow| {
             let Packet { source, destination, .. } = flow.packet;
@@ -104,9 +112,10 @@ impl Trial {
     }
 
     /// Rules by what changed, then who is where.
-    fn load(&mut self, world: &World, seats: &BTreeMap<String, Place>) {
+    fn load(&mut self, world: &World, seats: &BTreeMap<String, Place>, gates: Vec<HostEndpoint>) {
         let interfaces = seats.iter().map(|(name, seat)| (name.clone(), interface_of(&format!("e{seat}"))));
-        let rules = compile(world, &host(interfaces.collect(), WorkloadToHost::Drop));
+        let host_endpoints = doorways(gates);
+        let rules = compile(world, &Host { host_endpoints, ..host(interfaces.collect(), WorkloadToHost::Drop) });
         let mut steps = vec![Step::ChangeRules(between(self.standing.as_ref(), &rules))];
         let mut gone = std::mem::take(&mut self.routed);
         for (name, endpoint) in &world.endpoints {
@@ -141,6 +150,12 @@ impl Trial {
             }
         }
     }
+}
+
+/// Where they stand; and if there are any, none of them stands where what always passes comes by.
+fn doorways(gates: Vec<HostEndpoint>) -> BTreeMap<String, Doorway> {
+    let unasked = (!gates.is_empty()).then(|| ("unasked".to_owned(), Doorway::Named(Interface::new(UNASKED).unwrap())));
+    gates.into_iter().map(|gate| (gate.name, gate.doorway)).chain(unasked).collect()
 }
 
 /// Which container each endpoint is.

@@ -97,17 +97,22 @@ impl Stage {
         }
     }
 
-    /// Whether a packet is let through untracked, so that host endpoints are not asked again.
+    /// Whether a packet is let through untracked.
     pub(crate) fn goes_untracked(&self, packet: &Packet) -> bool {
         let ruling = self.untracked_lane(packet).and_then(|lane| self.asked(OUTSIDE, lane, packet));
-        ruling.is_some_and(|ruling| ruling.is_untracked)
+        ruling.is_some_and(|ruling| ruling.is_settled)
     }
 
     /// Whether host endpoints let a packet pass that begins a flow.
     pub(crate) fn passes_gates(&self, packet: &Packet) -> bool {
-        let comes_in = self.untracked_lane(packet).is_none_or(|lane| self.passes(OUTSIDE, lane, packet));
-        let mut later = self.tracked_lanes(packet).into_iter();
-        comes_in && (self.goes_untracked(packet) || later.all(|(place, lane)| self.passes(place, lane, packet)))
+        let first = self.untracked_lane(packet).map(|lane| (OUTSIDE, lane));
+        let mut is_settled = false;
+        first.into_iter().chain(self.tracked_lanes(packet)).all(|(place, lane)| {
+            // Only the host endpoint by which it leaves again asks what that by which it came has settled.
+            let asked = self.asked(place, lane, packet).filter(|_| !is_settled || lane == Lane::ForwardOut);
+            is_settled |= asked.as_ref().is_some_and(|ruling| ruling.is_settled);
+            asked.is_none_or(|ruling| ruling.allowed)
+        })
     }
 
     /// Whether a failsafe port is why a packet passes some lane.

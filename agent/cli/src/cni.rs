@@ -44,6 +44,9 @@ struct Install {
     /// Label of every endpoint of it; may be given again.
     #[arg(long = "label", alias = "labels", value_name = "KEY=VALUE", value_parser = label, value_delimiter = ',')]
     labels: Vec<(String, String)>,
+    /// Profile whose labels its endpoints inherit; may be given again, and of two that have a label the first counts.
+    #[arg(long = "profile", value_name = "PROFILE")]
+    profiles: Vec<String>,
     /// Network of the fabric its endpoints join.
     #[arg(long)]
     network: Option<String>,
@@ -103,6 +106,9 @@ impl Install {
         }
         if !self.labels.is_empty() {
             plugin["labels"] = json!(self.labels.iter().cloned().collect::<BTreeMap<_, _>>());
+        }
+        if !self.profiles.is_empty() {
+            plugin["profiles"] = json!(self.profiles);
         }
         if let Some(network) = &self.network {
             plugin["network"] = json!(network);

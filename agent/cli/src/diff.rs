@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use poplin_manifest::Document;
 use poplin_policy::crowd::Crowd;
-use poplin_policy::diff::{Change, Concern, HostChange, HostTurn, Turn, diff, diff_hosts, told, told_at_host};
+use poplin_policy::diff::{Change, Concern, Guarded, HostChange, HostTurn, Turn, diff, diff_hosts, told};
+use poplin_policy::host::HostEndpoint;
 use poplin_policy::world::World;
 use serde_json::{Value, json};
 
@@ -40,7 +42,7 @@ pub(crate) struct Diff {
 
 impl Diff {
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
-        let (before, after) = self.worlds(door).await?;
+        let [(before, stood), (after, stand)] = self.worlds(door).await?;
         let is_empty = |world: &World| world.endpoints.is_empty() && world.host_endpoints.is_empty();
         if is_empty(&before) && is_empty(&after) {
             return Err(Problem::usage("there is no endpoint and no host endpoint, so nobody's traffic can differ")
@@ -48,7 +50,10 @@ impl Diff {
         }
         let concern = if self.deciders { Concern::Deciders } else { Concern::Decisions };
         let changes = diff(&before, &after, concern);
-        let at_hosts = diff_hosts(&before, &after);
+        let at_hosts = diff_hosts(
+            Guarded { world: &before, host_endpoints: &stood },
+            Guarded { world: &after, host_endpoints: &stand },
+        );
         print(&match self.output {
             Form::Text => rendered(&changes, &at_hosts),
             Form::Json => {
@@ -58,8 +63,8 @@ impl Diff {
         Ok(if changes.is_empty() && at_hosts.is_empty() { ExitCode::SUCCESS } else { Exit::Failed.into() })
     }
 
-    /// Before and after.
-    async fn worlds(&self, door: &Door) -> Result<(World, World), Problem> {
+    /// Before and after, and where host endpoints stand.
+    async fn worlds(&self, door: &Door) -> Result<[(World, Vec<HostEndpoint>); 2], Problem> {
         let wanted = world::declared(&self.files)?;
         let (before, beneath) = match &self.against[..] {
             [] => {
@@ -71,8 +76,12 @@ impl Diff {
                 (world::overlaid(endpoints.clone(), world::declared(against)?), endpoints)
             }
         };
-        Ok((world::world(&before)?, world::world(&world::overlaid(beneath, wanted))?))
+        Ok([guarded(&before)?, guarded(&world::overlaid(beneath, wanted))?])
     }
+}
+
+fn guarded(documents: &[Document]) -> Result<(World, Vec<HostEndpoint>), Problem> {
+    Ok((world::world(documents)?, poplin_manifest::host_endpoints(documents)))
 }
 
 fn rendered(changes: &[Change], at_hosts: &[HostChange]) -> String {
@@ -86,7 +95,8 @@ fn rendered(changes: &[Change], at_hosts: &[HostChange]) -> String {
             let or_nothing = |count: usize, what| if count == 0 { String::new() } else { format!(", {count} {what}") };
             let kept = or_nothing(count(&["kept"]), "decided by another");
             let tracked = or_nothing(count(&["tracked", "untracked"]), "tracked otherwise");
-            format!("{told}{} opened, {} closed{kept}{tracked}\n", count(&["opened"]), count(&["closed"]))
+            let asked = or_nothing(count(&["spared", "asked"]), "asked by other lanes");
+            format!("{told}{} opened, {} closed{kept}{tracked}{asked}\n", count(&["opened"]), count(&["closed"]))
         }
     }
 }
@@ -97,6 +107,8 @@ fn host_word(change: &HostChange) -> &'static str {
         HostTurn::Closed => "closed",
         HostTurn::Untracked => "untracked",
         HostTurn::Tracked => "tracked",
+        HostTurn::Spared => "spared",
+        HostTurn::Asked => "asked",
     }
 }
 
@@ -120,8 +132,8 @@ fn at_host(change: &HostChange) -> Value {
         "traffic": traffic.to_string(),
         "example": {
             "packet": example.packet.to_string(),
-            "before": told_at_host(example.before.as_ref()),
-            "after": told_at_host(example.after.as_ref()),
+            "before": change.told(example.before.as_ref()),
+            "after": change.told(example.after.as_ref()),
         },
     })
 }

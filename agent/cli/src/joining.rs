@@ -23,6 +23,9 @@ pub(crate) struct Wishes {
     /// Network it joins; it then lives in the namespace of that name.
     #[arg(long, conflicts_with = "namespace")]
     network: Option<String>,
+    /// Profile whose labels it inherits; may be given again, and of two that have a label the first counts.
+    #[arg(long = "profile", value_name = "PROFILE")]
+    profiles: Vec<String>,
     /// Name it answers to beside its own; others may have it, too. May be given again.
     #[arg(long = "alias", value_name = "NAME")]
     aliases: Vec<String>,
@@ -110,6 +113,7 @@ impl Joining {
             sticky: wishes.sticky,
             mac: wishes.mac.clone().unwrap_or_default(),
             aliases: wishes.aliases.clone(),
+            profiles: wishes.profiles.clone(),
             ..AttachRequest::default()
         }
     }

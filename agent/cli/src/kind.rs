@@ -22,6 +22,7 @@ const WORDS: [(&str, &str, &str); KINDS.len()] = [
     ("Network", "networks", "net"),
     ("Service", "services", "svc"),
     ("StaticRoute", "staticroutes", "sr"),
+    ("Profile", "profiles", "pr"),
 ];
 
 impl Kind {

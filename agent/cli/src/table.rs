@@ -1,5 +1,6 @@
 //! Lays objects out in columns: what one wants to see of each kind at a glance.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use poplin_proto::v1::resource::Object;
@@ -52,7 +53,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
             &["AS", "MESH", "MTU", "WORKLOAD TO HOST"],
             &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT", "BFD", "REFLECTORS"],
         ),
-        Some(Object::Namespace(_)) => (&["ENDPOINT LABELS"], &[]),
+        Some(Object::Namespace(_) | Object::Profile(_)) => (&["ENDPOINT LABELS"], &[]),
         Some(Object::HostEndpoint(_)) => (&["HOST", "INTERFACE", "ADDRESSES"], &[]),
         Some(Object::StaticRoute(_)) => (&["PREFIXES", "NEXT HOPS", "HOSTS", "BFD"], &[]),
         Some(Object::Service(_)) => (&["ADDRESSES", "ENDPOINTS", "HEALTH"], &[]),
@@ -149,11 +150,9 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             (vec![list(&spec.subnets), gateway, yes(spec.internal), yes(spec.icc.unwrap_or(true))], more)
         }
         Some(Object::Namespace(namespace)) => {
-            let spec = namespace.spec.unwrap_or_default();
-            let labels: Vec<String> =
-                spec.endpoint_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            (vec![list(&labels)], Vec::new())
+            (vec![pairs(namespace.spec.unwrap_or_default().endpoint_labels)], Vec::new())
         }
+        Some(Object::Profile(profile)) => (vec![pairs(profile.spec.unwrap_or_default().endpoint_labels)], Vec::new()),
         Some(Object::HostEndpoint(endpoint)) => {
             let spec = endpoint.spec.unwrap_or_default();
             (vec![text(&spec.host), text(&spec.interface), list(&spec.addresses)], Vec::new())
@@ -185,6 +184,10 @@ fn or(value: Option<impl Display>, absent: &str) -> String {
 
 fn yes(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
+}
+
+fn pairs(labels: BTreeMap<String, String>) -> String {
+    list(&labels.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>())
 }
 
 fn list(values: &[String]) -> String {

@@ -48,7 +48,8 @@ impl Test {
             return Err(world::unusable(failures));
         }
         let cases: Vec<Case> = tests.iter().map(|test| test.case.clone()).collect();
-        let findings = check(&world, &cases);
+        let failsafe = poplin_manifest::failsafe(&documents).map_err(world::unusable)?;
+        let findings = check(&world, &failsafe, &cases);
         let told = || tests.iter().zip(&findings);
         print(&match self.output {
             Form::Text => rendered(told()),

@@ -15,8 +15,18 @@ use crate::problem::{Exit, Problem};
 use crate::{agent, files};
 
 /// The kinds a verdict depends on.
-const KINDS: [&str; 8] =
-    ["Tier", "Policy", "AddressSet", "Namespace", "Network", "Endpoint", "HostEndpoint", "Service"];
+const KINDS: [&str; 10] = [
+    "Tier",
+    "Policy",
+    "AddressSet",
+    "Namespace",
+    "Profile",
+    "Network",
+    "Endpoint",
+    "HostEndpoint",
+    "Service",
+    "FabricConfig",
+];
 
 /// Largest piece that is read at once, in octets. Topologies of a whole fabric are larger than any file people apply.
 const PIECE_OCTETS: usize = 256 << 10;

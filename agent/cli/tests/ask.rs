@@ -85,6 +85,75 @@ fn diff_tells_what_a_change_opens_at_a_hosts_own_interface() {
 }
 
 #[test]
+fn diff_tells_what_a_host_endpoint_that_moves_opens_and_closes() {
+    let agent = Agent::start();
+    let diff = |change: (&str, &str)| {
+        let old = agent.file("old.yaml", &uplink(443));
+        let new = agent.file("new.yaml", &uplink(443).replace(change.0, change.1));
+        agent.poplin(&["diff", "-f", &new, "--against", &old])
+    };
+
+    let moved = diff(("interface: eth0", "interface: eth1"));
+    let elsewhere = diff(("host: h1", "host: h2"));
+    let renamed = diff(("name: h1-eth0", "name: edge"));
+
+    assert_eq!(moved.code, 1, "{}", moved.err);
+    assert!(moved.out.contains("everything over IPv4, at input of eth0 of h1"), "{}", moved.out);
+    let told = "\n      was: h1-eth0, end of tier default: denied\n      now: allowed, there is no host endpoint\n";
+    assert!(moved.out.contains(told), "{}", moved.out);
+    assert!(moved.out.contains("at input of eth1 of h1"), "{}", moved.out);
+    assert!(elsewhere.out.contains("at output of eth0 of h2"), "{}", elsewhere.out);
+    assert_eq!((renamed.code, renamed.out.as_str()), (0, "equivalent: every packet is decided alike\n"));
+}
+
+#[test]
+fn diff_tells_what_other_addresses_of_a_host_endpoint_mean_to_rules() {
+    let agent = Agent::start();
+    let from_edge = |address: &str| {
+        let edge = uplink(443).replace("interface: eth0", &format!("interface: eth0, addresses: [{address}]"));
+        edge + "---\napiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {name: db}\nspec:\n  subject: app == 'db'\n  ingress:\n  \
+                - {action: allow, from: {select: role == 'uplink'}, ports: [tcp/5432]}\n"
+    };
+    let topology = agent.file("topology.yaml", TOPOLOGY);
+    let (old, new) = (agent.file("old.yaml", &from_edge("192.0.2.1")), agent.file("new.yaml", &from_edge("192.0.2.9")));
+
+    let other = agent.poplin(&["diff", "-f", &new, "--against", &old, "--topology", &topology]);
+
+    assert_eq!(other.code, 1, "{}", other.err);
+    let changes: Vec<&str> =
+        other.out.lines().filter(|line| line.contains("now: set") || line.contains("such as")).collect();
+    let expected = [
+        "+ allowed now: set host endpoint h1-eth0 -> db: tcp/5432 over IPv4",
+        "    such as 192.0.2.9 → 10.77.0.4 tcp 49152 → 5432",
+        "- denied now: set host endpoint h1-eth0 -> db: tcp/5432 over IPv4",
+        "    such as 192.0.2.1 → 10.77.0.4 tcp 49152 → 5432",
+    ];
+    assert_eq!(changes, expected, "{}", other.out);
+}
+
+#[test]
+fn tests_prove_what_hosts_themselves_receive_and_forward() {
+    let agent = Agent::start();
+    let through = "---\napiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {name: through}\nspec:\n  subject: role == 'uplink'\n  \
+                   hosts: forward\n  ingress: [{action: deny, ports: [tcp/5432]}]\n\
+                   ---\napiVersion: poplin.dev/v1\nkind: FabricConfig\nmetadata: {name: default}\nspec: {failsafeInbound: [tcp/2222]}\n";
+    let (policies, topology) =
+        (agent.file("uplink.yaml", &(uplink(443) + through)), agent.file("topology.yaml", TOPOLOGY));
+    let cases = "apiVersion: poplin.dev/v1\nkind: PolicyTest\nmetadata: {name: edge}\nspec:\n  cases:\n  \
+                 - {from: outside, to: h1-eth0, ports: tcp/22, expect: deny}\n  \
+                 - {from: outside, to: h1-eth0, ports: tcp/2222, expect: allow}\n  \
+                 - {from: outside, to: db, entersBy: h1-eth0, ports: tcp/5432, expect: deny, by: through/1}\n  \
+                 - {from: outside, to: db, ports: tcp/5432, expect: deny}\n";
+
+    let run = agent.poplin(&["test", &agent.file("cases.yaml", cases), "-f", &policies, "--topology", &topology]);
+
+    assert_eq!(run.code, 1, "{}", run.err);
+    let words: Vec<&str> = run.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(words[..4], ["ok", "ok", "ok", "FAIL"], "{}", run.out);
+    assert!(run.out.contains("ok    edge: outside may not reach db on tcp/5432, entering by h1-eth0"), "{}", run.out);
+}
+
+#[test]
 fn diff_tells_whose_traffic_a_change_opens() {
     let agent = Agent::start();
     let (old, new) = (agent.file("old.yaml", &db(FROM_API)), agent.file("new.yaml", &db(FROM_NET)));

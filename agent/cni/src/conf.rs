@@ -39,6 +39,8 @@ pub(crate) struct Conf {
     pub(crate) socket: Option<PathBuf>,
     /// Labels of every endpoint of this network.
     labels: Option<BTreeMap<String, String>>,
+    /// Profiles whose labels every endpoint of this network inherits; absent = none.
+    pub(crate) profiles: Option<Vec<String>>,
     /// Pools that addresses of this network are of; absent = any.
     pub(crate) pools: Option<Vec<String>>,
     /// The network of the fabric that endpoints join; absent = none.

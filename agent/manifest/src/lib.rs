@@ -13,10 +13,12 @@ pub mod import;
 pub mod address;
 mod circle;
 mod endpoint;
+mod failsafe;
 pub mod field;
 mod host_endpoint;
 mod namespace;
 mod policy;
+mod profile;
 mod service;
 
 mod offline;
@@ -26,10 +28,12 @@ pub mod topology;
 
 pub use circle::check_circle;
 pub use endpoint::check_endpoint;
+pub use failsafe::check_failsafe;
 pub use field::check_metadata;
 pub use file::{Document, read};
 pub use host_endpoint::check_host_endpoint;
 pub use namespace::check_namespace;
-pub use offline::world;
+pub use offline::{failsafe, host_endpoints, world};
 pub use policy::{check_address_set, check_policy, check_tier};
+pub use profile::{check_profile, check_profiles};
 pub use service::check_service_addresses;

@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 
 use poplin_policy::circle::Circle;
-use poplin_policy::model::Namespace;
+use poplin_policy::host::{Failsafe, HostEndpoint};
+use poplin_policy::model::{Namespace, Profile, inherited};
 use poplin_policy::world::World;
 use poplin_proto::Failure;
 use poplin_proto::v1::resource::Object;
 
 use crate::field::{Invalid, Invalids, check_metadata};
 use crate::{
-    Document, check_address_set, check_circle, check_endpoint, check_host_endpoint, check_namespace, check_policy,
-    check_service_addresses, check_tier,
+    Document, check_address_set, check_circle, check_endpoint, check_failsafe, check_host_endpoint, check_namespace,
+    check_policy, check_profile, check_profiles, check_service_addresses, check_tier,
 };
 
 /// What all these documents together mean to policy. Each object may be declared once.
@@ -29,10 +30,33 @@ pub fn world(documents: &[Document]) -> Result<World, Vec<Failure>> {
     if failures.is_empty() { Ok(reader.finish()) } else { Err(failures) }
 }
 
+/// The host endpoints of documents that mean a [`world`].
+pub fn host_endpoints(documents: &[Document]) -> Vec<HostEndpoint> {
+    let declared = documents.iter().filter_map(|document| {
+        let Some(Object::HostEndpoint(endpoint)) = &document.resource.object else { return None };
+        check_host_endpoint(endpoint).ok()
+    });
+    declared.collect()
+}
+
+/// The ports that stay open at host endpoints, as documents say.
+pub fn failsafe(documents: &[Document]) -> Result<Failsafe, Vec<Failure>> {
+    let declared = documents.iter().find_map(|document| {
+        let Some(Object::FabricConfig(config)) = &document.resource.object else { return None };
+        Some((document, config))
+    });
+    declared.map_or(Ok(Failsafe::default()), |(document, config)| {
+        check_failsafe(&config.spec.clone().unwrap_or_default()).map_err(|invalids| document.failures(invalids))
+    })
+}
+
 #[derive(Default)]
 struct Reader {
     world: World,
     namespaces: BTreeMap<String, Namespace>,
+    profiles: BTreeMap<String, Profile>,
+    /// The profiles that endpoints name.
+    named: BTreeMap<String, Vec<String>>,
     circles: BTreeMap<String, Circle>,
 }
 
@@ -57,8 +81,14 @@ impl Reader {
                 let namespace = check_namespace(namespace)?;
                 self.namespaces.insert(namespace.name.clone(), namespace).is_some()
             }
+            Some(Object::Profile(profile)) => {
+                let profile = check_profile(profile)?;
+                self.profiles.insert(profile.name.clone(), profile).is_some()
+            }
             Some(Object::Endpoint(endpoint)) => {
                 let name = document.resource.name().to_owned();
+                let named = endpoint.spec.as_ref().map(|spec| &spec.profiles[..]).unwrap_or_default();
+                self.named.insert(name.clone(), check_profiles("spec.profiles", named)?);
                 world.endpoints.insert(name, check_endpoint(endpoint)?).is_some()
             }
             Some(Object::HostEndpoint(endpoint)) => {
@@ -92,7 +122,7 @@ impl Reader {
         }
     }
 
-    /// Labels are inherited last: a namespace may be declared after its endpoints.
+    /// Labels are inherited last: a namespace or profile may be declared after its endpoints.
     fn finish(mut self) -> World {
         let mut world = self.world;
         for (name, circle) in self.circles {
@@ -100,10 +130,10 @@ impl Reader {
             let namespace = circle.namespace(self.namespaces.get(&name));
             self.namespaces.insert(name, namespace);
         }
-        for endpoint in world.endpoints.values_mut() {
-            let namespace = endpoint.namespace.as_deref();
-            let declared = namespace.and_then(|name| self.namespaces.get(name));
-            endpoint.labels = Namespace::inherited(&endpoint.labels, namespace, declared);
+        for (name, endpoint) in &mut world.endpoints {
+            let home = endpoint.namespace.as_deref().map(|name| (name, self.namespaces.get(name)));
+            let profiles = self.named[name].iter().map(|name| (name.as_str(), self.profiles.get(name)));
+            endpoint.labels = inherited(&endpoint.labels, profiles, home);
         }
         world.namespaces = self.namespaces.into_iter().map(|(name, namespace)| (name, namespace.labels)).collect();
         world
@@ -139,6 +169,30 @@ spec: {endpointLabels: {env: prod}}
         let labels: Vec<_> = world.endpoints["web"].labels.iter().collect();
         assert_eq!(labels, [("app", "web"), ("env", "prod"), ("projectcalico.org/namespace", "shop")]);
         assert_eq!(world.namespace_labels("shop").get("team"), Some("blue"));
+    }
+
+    #[test]
+    fn endpoints_inherit_from_profiles_before_their_namespace() {
+        let text = "\
+apiVersion: poplin.dev/v1
+kind: Endpoint
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {addresses: [10.77.0.1], profiles: [pci, lost]}
+---
+apiVersion: poplin.dev/v1
+kind: Namespace
+metadata: {name: shop}
+spec: {endpointLabels: {env: prod}}
+---
+apiVersion: poplin.dev/v1
+kind: Profile
+metadata: {name: pci}
+spec: {endpointLabels: {env: pci, zone: inner, app: none}}
+";
+        let world = world_of(text).unwrap();
+
+        let label = |key| world.endpoints["web"].labels.get(key);
+        assert_eq!((label("app"), label("env"), label("zone")), (Some("web"), Some("pci"), Some("inner")));
     }
 
     #[test]

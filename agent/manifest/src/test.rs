@@ -9,13 +9,13 @@
 //!   - {from: app == 'web', to: app == 'db', ports: [tcp/5432], expect: allow, nobodyElse: true}
 //!   - {from: outside, to: db, ports: all, expect: deny}
 //! ```
-//! In: a file, and the world it speaks of, for an end may be an endpoint's name. Out: cases that can be proven or refuted, or what is
+//! In: a file, and the world it speaks of, for an end may be the name of an endpoint or host endpoint. Out: cases that can be proven or refuted, or what is
 //! wrong and where.
 
 mod party;
 mod written;
 
-use poplin_policy::check::{Author, Case, Expect};
+use poplin_policy::check::{Author, Case, Expect, Party};
 use poplin_policy::model::PortMatch;
 use poplin_policy::world::World;
 use poplin_proto::v1::Manifest;
@@ -109,15 +109,39 @@ impl Suite<'_> {
             from.text = format!("{} but {}", from.text, except.text);
         }
         let expect = expect(&at("expect"), &written.expect, written.nobody_else)?;
+        let to = party(&at("to"), &written.to, home, self.world)?;
+        let enters_by = self.forwarding(&at("entersBy"), written.enters_by.as_ref(), &to)?;
+        let leaves_by = self.forwarding(&at("leavesBy"), written.leaves_by.as_ref(), &from)?;
         Ok(Case {
             name: written.name.clone(),
             from,
-            to: party(&at("to"), &written.to, home, self.world)?,
+            to,
             ports: ports(&at("ports"), &written.ports)?,
             expect,
             by: written.by.as_ref().map(|text| self.author(&at("by"), text)).transpose()?,
             nobody_else: written.nobody_else,
+            enters_by,
+            leaves_by,
             may_be_empty: written.may_be_empty,
+        })
+    }
+
+    /// The host endpoint by which packets come to a host that forwards them, or leave it; of what the host itself receives or sends there is
+    /// nothing to forward.
+    fn forwarding(&self, field: &str, name: Option<&String>, end: &Party) -> Result<Option<String>, Invalid> {
+        let Some(name) = name else { return Ok(None) };
+        if let Some(host_endpoint) = &end.host_endpoint {
+            let message = format!("{host_endpoint} itself is asked, as it is an end of the case");
+            return Err(Invalid::new(field, "CONTRADICTION", message)
+                .advice("leave it out, or let the case end beyond the host that forwards"));
+        }
+        if self.world.host_endpoints.contains_key(name) {
+            return Ok(Some(name.clone()));
+        }
+        let invalid = Invalid::new(field, "UNKNOWN_HOST_ENDPOINT", format!("there is no host endpoint {name:?}"));
+        Err(match nearest(name, self.world.host_endpoints.keys().map(String::as_str)) {
+            Some(near) => invalid.advice(format!("did you mean {near}?")),
+            None => invalid.advice("declare it beside the policies, or leave it out"),
         })
     }
 
@@ -168,6 +192,8 @@ fn ports(field: &str, written: &Few<String>) -> Result<Vec<PortMatch>, Invalid> 
 #[cfg(test)]
 mod tests {
     use poplin_policy::check::{Finding, check};
+    use poplin_policy::host::{Doorway, Failsafe, HostEndpoint};
+    use poplin_policy::label::Labels;
 
     use super::*;
 
@@ -181,7 +207,28 @@ endpoints:
 
     fn world() -> World {
         let manifest = Manifest { name: "topology.yaml".to_owned(), text: WORLD.to_owned() };
-        crate::world(&crate::topology::read(&manifest).unwrap()).unwrap()
+        let mut world = crate::world(&crate::topology::read(&manifest).unwrap()).unwrap();
+        for (name, addresses) in [("edge", vec!["192.0.2.1".parse().unwrap()]), ("inner", Vec::new())] {
+            world.add_host_endpoint(&HostEndpoint {
+                name: name.to_owned(),
+                labels: Labels::default(),
+                host: "h1".to_owned(),
+                doorway: Doorway::Every,
+                addresses: addresses.into_iter().collect(),
+            });
+        }
+        world
+    }
+
+    #[test]
+    fn an_end_may_be_a_host_endpoint_and_packets_may_pass_others_on_their_way() {
+        let case = tests(&["{from: edge, to: inner, ports: tcp/80, expect: deny}"]).unwrap().remove(0).case;
+        assert_eq!(case.from.host_endpoint.as_deref(), Some("edge"));
+        assert_eq!(case.from.any[0].nets, ["192.0.2.1/32".parse().unwrap()]);
+        assert!(case.to.any[0].outside, "any address that is no endpoint's");
+        let case =
+            tests(&["{from: outside, to: db, entersBy: edge, leavesBy: inner, expect: deny}"]).unwrap().remove(0).case;
+        assert_eq!(case.to_string(), "outside may not reach db, entering by edge, leaving by inner");
     }
 
     fn tests(cases: &[&str]) -> Result<Vec<Test>, Vec<Failure>> {
@@ -206,7 +253,7 @@ endpoints:
         .unwrap();
 
         let cases: Vec<Case> = read.iter().map(|test| test.case.clone()).collect();
-        assert_eq!(check(&world(), &cases), vec![Finding::Holds; 4]);
+        assert_eq!(check(&world(), &Failsafe::default(), &cases), vec![Finding::Holds; 4]);
         assert_eq!(read[1].origin, "tests.yaml:7:5");
         assert_eq!(cases[3].to_string(), "anybody but web may reach 10.77.0.3");
     }
@@ -220,6 +267,11 @@ endpoints:
         assert!(refusal("{from: web, to: app = 'db', expect: deny}").contains("column 5: found `=`, expected =="));
         assert!(refusal("{from: web, to: db, expect: yes}").contains("\"yes\" is not allow or deny"));
         assert!(refusal("{from: web, to: db, expect: allow, by: shop}").contains("there is no policy \"shop\""));
+        assert_eq!(
+            refusal("{from: web, to: db, entersBy: edg, expect: allow}"),
+            "PolicyTest shop: spec.cases[0].entersBy: there is no host endpoint \"edg\" at tests.yaml:6:35, did you mean edge?"
+        );
+        assert!(refusal("{from: web, to: edge, entersBy: edge, expect: allow}").contains("edge itself is asked"));
         assert!(refusal("{form: web, to: db, expect: allow}").contains("form"));
     }
 }

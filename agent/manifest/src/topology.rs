@@ -40,6 +40,7 @@ struct Topology {
 struct Short {
     namespace: String,
     labels: BTreeMap<String, String>,
+    profiles: Vec<String>,
     addresses: Vec<String>,
     ports: Vec<String>,
 }
@@ -63,9 +64,9 @@ pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Failure> {
 
 impl Short {
     fn endpoint(self, name: String) -> Resource {
-        let Self { namespace, labels, addresses, ports } = self;
+        let Self { namespace, labels, profiles, addresses, ports } = self;
         let metadata = Metadata { name, namespace, labels, ..Metadata::default() };
-        let spec = EndpointSpec { addresses, ports, ..EndpointSpec::default() };
+        let spec = EndpointSpec { addresses, ports, profiles, ..EndpointSpec::default() };
         Endpoint { metadata: Some(metadata), spec: Some(spec), ..Endpoint::default() }.into()
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 use poplin_policy::circle::Circle;
 use poplin_policy::host::HostEndpoint;
-use poplin_policy::model::{AddressSet, Namespace, Policy, QualifiedName, Tier};
+use poplin_policy::model::{AddressSet, Namespace, Policy, Profile, QualifiedName, Tier};
 
 use crate::name::{
     AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
@@ -237,6 +237,7 @@ impl Mirror {
             | Object::Network(_)
             | Object::Service(_)
             | Object::StaticRoute(_)
+            | Object::Profile(_)
             | Object::Lineage(_) => {}
         }
     }
@@ -286,6 +287,7 @@ impl Mirror {
                 | Object::Network(_)
                 | Object::Service(_)
                 | Object::StaticRoute(_)
+                | Object::Profile(_)
                 | Object::Lineage(_),
             )
             | None => {}
@@ -460,6 +462,11 @@ impl Mirror {
         }
     }
 
+    /// The profile of that name, if it is declared.
+    pub fn profile(&self, name: &str) -> Option<&Profile> {
+        self.one(&ObjectKey::Profile(name.to_owned()))
+    }
+
     /// The host endpoint of that name.
     pub fn host_endpoint(&self, name: &str) -> Option<&HostEndpoint> {
         self.one(&ObjectKey::HostEndpoint(name.to_owned()))
@@ -524,6 +531,7 @@ mod tests {
             mtu_bytes: 1500,
             network: None,
             is_sticky: false,
+            profiles: Vec::new(),
             since: None,
             aliases: BTreeSet::new(),
             container: None,

@@ -17,7 +17,7 @@ use poplin_bgp::{
 use poplin_policy::circle::Circle;
 use poplin_policy::host::{Failsafe, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
-use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, QualifiedName, Scope, Tier};
+use poplin_policy::model::{AddressSet, NamedPort, Namespace, Policy, Profile, QualifiedName, Scope, Tier};
 use poplin_policy::nat::{Outgoing, Published};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
@@ -67,6 +67,8 @@ pub enum Object {
     Service(Service),
     /// A route that people wrote.
     StaticRoute(StaticRoute),
+    /// Labels for whoever names it.
+    Profile(Profile),
     /// Which fabric the store is of, and which of its histories it tells.
     Lineage(Lineage),
 }
@@ -104,6 +106,8 @@ pub enum ObjectKey {
     Service(ServiceName),
     /// By name.
     StaticRoute(StaticRouteName),
+    /// By name.
+    Profile(String),
     /// There is one.
     Lineage,
 }
@@ -127,6 +131,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.name.clone()),
             Object::Service(service) => ObjectKey::Service(service.name.clone()),
             Object::StaticRoute(route) => ObjectKey::StaticRoute(route.name.clone()),
+            Object::Profile(profile) => ObjectKey::Profile(profile.name.clone()),
             Object::Lineage(_) => ObjectKey::Lineage,
         }
     }
@@ -163,6 +168,7 @@ kinds!(
     Network,
     Service,
     StaticRoute,
+    Profile,
     Lineage
 );
 
@@ -316,6 +322,8 @@ pub struct Endpoint {
     pub labels: Labels,
     /// Where it lives, if it lives in a namespace.
     pub namespace: Option<String>,
+    /// Profiles whose labels it inherits, by name, the first one first.
+    pub profiles: Vec<String>,
     /// What rules call some of its ports.
     pub ports: Vec<NamedPort>,
     /// Ports of its host that lead to it. None overlaps another.

@@ -4,23 +4,28 @@
 
 use std::collections::BTreeMap;
 
-use poplin_policy::model::{self, Namespace};
+use poplin_policy::model::{self, Namespace, Profile, inherited};
 use poplin_policy::nat;
 use poplin_policy::world::World;
 
+use crate::mirror::Mirror;
 use crate::object::{Endpoint, Network, Object, Pool};
 
 /// All that policy looks at among these objects.
 pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World {
     let mut world = World::default();
-    let mut inherited: BTreeMap<&str, Namespace> = BTreeMap::new();
+    let mut namespaces: BTreeMap<&str, Namespace> = BTreeMap::new();
+    let mut profiles: BTreeMap<&str, &Profile> = BTreeMap::new();
     for object in objects.clone() {
         match object {
             Object::Tier(tier) => drop(world.tiers.insert(tier.name.clone(), tier.clone())),
             Object::Policy(policy) => drop(world.policies.insert(policy.name.clone(), policy.clone())),
             Object::AddressSet(set) => drop(world.sets.insert(set.name.clone(), set.clone())),
             Object::Namespace(namespace) => {
-                inherited.insert(namespace.name.as_str(), namespace.clone());
+                namespaces.insert(namespace.name.as_str(), namespace.clone());
+            }
+            Object::Profile(profile) => {
+                profiles.insert(profile.name.as_str(), profile);
             }
             Object::HostEndpoint(endpoint) => drop(world.add_host_endpoint(endpoint)),
             Object::Service(service) => {
@@ -42,27 +47,39 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
     for network in objects.clone().into_iter().filter_map(|object| <&Network>::try_from(object).ok()) {
         let policy = network.circle.policy();
         world.policies.entry(policy.name.clone()).or_insert(policy);
-        let namespace = network.circle.namespace(inherited.get(network.name.as_str()));
-        inherited.insert(network.name.as_str(), namespace);
+        let namespace = network.circle.namespace(namespaces.get(network.name.as_str()));
+        namespaces.insert(network.name.as_str(), namespace);
     }
-    world.namespaces = inherited.values().map(|one| (one.name.clone(), one.labels.clone())).collect();
+    world.namespaces = namespaces.values().map(|one| (one.name.clone(), one.labels.clone())).collect();
     for object in objects {
         if let Object::Endpoint(one) = object {
-            let namespace = one.namespace.as_deref().and_then(|name| inherited.get(name));
-            world.endpoints.insert(one.name.to_string(), endpoint(one, namespace));
+            let namespace = one.namespace.as_deref().and_then(|name| namespaces.get(name));
+            world.endpoints.insert(one.name.to_string(), endpoint(one, namespace, |name| profiles.get(name).copied()));
         }
     }
     world
 }
 
-/// An endpoint as policy sees it; `namespace` is the declaration of the one it lives in, if there is one.
-pub fn endpoint(one: &Endpoint, namespace: Option<&Namespace>) -> model::Endpoint {
+/// An endpoint as policy sees it; `namespace` is the declaration of the one it lives in, if there is one, and `profile` finds those of profiles.
+fn endpoint<'p>(
+    one: &'p Endpoint,
+    namespace: Option<&Namespace>,
+    profile: impl Fn(&str) -> Option<&'p Profile> + Clone,
+) -> model::Endpoint {
+    let profiles = one.profiles.iter().map(|name| (name.as_str(), profile(name)));
+    let home = one.namespace.as_deref().map(|name| (name, namespace));
     model::Endpoint {
-        labels: Namespace::inherited(&one.labels, one.namespace.as_deref(), namespace),
+        labels: inherited(&one.labels, profiles, home),
         namespace: one.namespace.clone(),
         addresses: one.addresses.iter().copied().collect(),
         ports: one.ports.clone(),
     }
+}
+
+/// An endpoint as policy sees it, with all that it inherits.
+pub fn seen(mirror: &Mirror, one: &Endpoint) -> model::Endpoint {
+    let namespace = one.namespace.as_ref().and_then(|name| mirror.namespace(name));
+    endpoint(one, namespace.as_ref(), |name| mirror.profile(name))
 }
 
 /// A pool as translation sees it, disabled or not: its addresses are inside all the same.

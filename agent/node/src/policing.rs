@@ -251,8 +251,7 @@ impl Policing {
     fn tell_object(&mut self, mirror: &Mirror, key: &ObjectKey) {
         match key {
             ObjectKey::Endpoint(name) => {
-                let endpoint =
-                    mirror.endpoint(name).map(|one| outlook::endpoint(one, namespace_of(mirror, one).as_ref()));
+                let endpoint = mirror.endpoint(name).map(|one| outlook::seen(mirror, one));
                 self.compiler.set_endpoint(name.as_str(), endpoint.as_ref());
             }
             ObjectKey::Policy(name) => self.compiler.set_policy(name, mirror.policy(name)),
@@ -261,12 +260,9 @@ impl Policing {
             ObjectKey::Namespace(name) => {
                 let declared = mirror.namespace(name);
                 self.compiler.set_namespace(name, declared.as_ref().map(|namespace| namespace.labels.clone()));
-                for one in mirror.all().filter_map(|object| <&Endpoint>::try_from(object).ok()) {
-                    if one.namespace.as_ref() == Some(name) {
-                        self.compiler.set_endpoint(one.name.as_str(), Some(&outlook::endpoint(one, declared.as_ref())));
-                    }
-                }
+                self.tell_endpoints(mirror, |one| one.namespace.as_ref() == Some(name));
             }
+            ObjectKey::Profile(name) => self.tell_endpoints(mirror, |one| one.profiles.contains(name)),
             ObjectKey::HostEndpoint(name) => {
                 let known = mirror.host_endpoint(name);
                 let is_here = |one: &&HostEndpoint| one.host == self.host.as_str();
@@ -296,6 +292,13 @@ impl Policing {
             | ObjectKey::StaticRoute(_)
             | ObjectKey::Lineage => {}
             ObjectKey::Network(_) => {} // told as what it is made into
+        }
+    }
+
+    /// Endpoints may inherit otherwise than they did.
+    fn tell_endpoints(&mut self, mirror: &Mirror, concerns: impl Fn(&Endpoint) -> bool) {
+        for one in mirror.endpoints().filter(|one| concerns(one)) {
+            self.compiler.set_endpoint(one.name.as_str(), Some(&outlook::seen(mirror, one)));
         }
     }
 
@@ -359,7 +362,8 @@ fn rank(key: &ObjectKey) -> u8 {
         ObjectKey::Namespace(_) | ObjectKey::Tier(_) => 0,
         ObjectKey::AddressSet(_) | ObjectKey::HostEndpoint(_) | ObjectKey::Service(_) => 1,
         ObjectKey::Endpoint(_) => 2,
-        ObjectKey::Policy(_) => 3,
+        ObjectKey::Profile(_) => 3, // who names it is told with it, and so told already
+        ObjectKey::Policy(_) => 4,
         ObjectKey::Pool(_)
         | ObjectKey::Block(..)
         | ObjectKey::Host(_)
@@ -368,7 +372,7 @@ fn rank(key: &ObjectKey) -> u8 {
         | ObjectKey::Network(_)
         | ObjectKey::RouteMap(_)
         | ObjectKey::StaticRoute(_)
-        | ObjectKey::Lineage => 4,
+        | ObjectKey::Lineage => 5,
     }
 }
 
@@ -380,10 +384,6 @@ fn told_as(key: ObjectKey) -> Vec<ObjectKey> {
         other => other,
     };
     vec![ObjectKey::Tier(quarantine::TIER.to_owned()), first, stand_in]
-}
-
-fn namespace_of(mirror: &Mirror, endpoint: &Endpoint) -> Option<poplin_policy::model::Namespace> {
-    mirror.namespace(endpoint.namespace.as_ref()?)
 }
 
 fn settings(fabric: &Fabric, serves_names: bool) -> Settings {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use poplin_policy::circle::Circle;
 use poplin_policy::model::{
-    Action, DefaultAction, Hosts, Mode, Order, Policy, QualifiedName, Rule, Scope, Selection, Tier,
+    Action, DefaultAction, Hosts, Mode, Order, PROFILE_LABEL, Policy, QualifiedName, Rule, Scope, Selection, Tier,
 };
 use poplin_policy::selector::Selector;
 
@@ -26,6 +26,9 @@ pub struct Unreadable {
 
 /// The tier of the rules that stand in, before all others. Nobody can declare one of that name: names have no capitals.
 pub const TIER: &str = "UNREADABLE";
+
+/// How the policy is called that stands in for a profile, whose name follows.
+const PROFILE: &str = "UNREADABLE-profile-";
 
 /// What cannot be read now.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +72,7 @@ pub fn stand_in_name(key: &ObjectKey) -> Option<QualifiedName> {
             ))
         }
         ObjectKey::Tier(name) => Some(QualifiedName::global(format!("{TIER}-tier-{name}"))),
+        ObjectKey::Profile(name) => Some(QualifiedName::global(format!("{PROFILE}{name}"))),
         ObjectKey::Pool(_)
         | ObjectKey::Block(..)
         | ObjectKey::Host(_)
@@ -83,8 +87,11 @@ pub fn stand_in_name(key: &ObjectKey) -> Option<QualifiedName> {
     }
 }
 
-/// Closes every container that the object might have closed something to: those of its namespace, or all if it lives in none.
+/// Closes every container that the object might have closed something to: those that name it, if it is a profile; those of its namespace, or all
+/// if it lives in none.
 pub fn stand_in(name: QualifiedName) -> Policy {
+    let naming = |profile: &str| Selector::parse(&format!("has({PROFILE_LABEL}{profile})"));
+    let named = name.name().strip_prefix(PROFILE).and_then(|profile| naming(profile).ok());
     let scope = name.namespace().map_or(Scope::Anywhere, |namespace| Scope::Namespace(namespace.to_owned()));
     let nothing = || vec![Rule::any("cannot-be-read", Action::Deny)];
     Policy {
@@ -92,7 +99,7 @@ pub fn stand_in(name: QualifiedName) -> Policy {
         tier: TIER.to_owned(),
         order: None,
         mode: Mode::Enforce,
-        subject: Selection { labels: Selector::all(), scope },
+        subject: Selection { labels: named.unwrap_or_else(Selector::all), scope },
         hosts: Hosts::Never,
         ingress: Some(nothing()),
         egress: Some(nothing()),

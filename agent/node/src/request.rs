@@ -31,6 +31,8 @@ pub struct Attach {
     pub labels: Labels,
     /// Where it shall live, if in a namespace.
     pub namespace: Option<String>,
+    /// Profiles whose labels it shall inherit, by name, the first one first.
+    pub profiles: Vec<String>,
     /// What rules call some of its ports.
     pub ports: Vec<NamedPort>,
     /// Ports of this host that shall lead to it. None overlaps another.

@@ -66,8 +66,7 @@ pub fn announced<'a>(me: &Host, kernel: &'a KernelState) -> impl Iterator<Item =
 }
 
 fn is_served_by(mirror: &Mirror, service: &Service, endpoint: &Endpoint) -> bool {
-    let namespace = endpoint.namespace.as_deref().and_then(|name| mirror.namespace(name));
-    service.endpoints.admits(&outlook::endpoint(endpoint, namespace.as_ref()).labels)
+    service.endpoints.admits(&outlook::seen(mirror, endpoint).labels)
 }
 
 fn has_family(endpoint: &Endpoint, address: &IpAddr) -> bool {

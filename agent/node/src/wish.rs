@@ -52,6 +52,7 @@ pub fn next_move(
         netns: attach.netns.clone(),
         labels: attach.labels.clone(),
         namespace: home(attach),
+        profiles: attach.profiles.clone(),
         network: attach.network.clone(),
         aliases: attach.aliases.clone(),
         ports: attach.ports.clone(),
@@ -104,6 +105,7 @@ fn new_endpoint(
         name,
         labels: attach.labels.clone(),
         namespace: home(attach),
+        profiles: attach.profiles.clone(),
         network: attach.network.clone(),
         ports: attach.ports.clone(),
         published: attach.published.clone(),
@@ -251,6 +253,7 @@ mod tests {
             network: None,
             pools: BTreeSet::new(),
             is_sticky: false,
+            profiles: Vec::new(),
             at: None,
             aliases: BTreeSet::new(),
         }

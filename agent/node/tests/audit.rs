@@ -65,6 +65,7 @@ fn endpoint(number: usize, on: u8, address: IpAddr) -> Endpoint {
         mtu_bytes: 1500,
         network: None,
         is_sticky: false,
+        profiles: Vec::new(),
         since: Some(1_800_000_000),
         aliases: BTreeSet::new(),
         container: None,

@@ -485,6 +485,7 @@ fn endpoint(name: &str, at: &str) -> Object {
         mtu_bytes: 1500,
         network: None,
         is_sticky: false,
+        profiles: Vec::new(),
         since: None,
         aliases: BTreeSet::new(),
         container: None,

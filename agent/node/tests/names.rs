@@ -183,6 +183,7 @@ fn endpoint(name: &str, host: &str, at: &str, network: Option<&str>) -> Object {
         mtu_bytes: 1500,
         network: network.map(NetworkName::new),
         is_sticky: false,
+        profiles: Vec::new(),
         since: None,
         aliases: BTreeSet::new(),
         container: None,

@@ -60,6 +60,7 @@ fn endpoint(number: usize, user: u8, block: &Block, ordinal: u32) -> Object {
         mtu_bytes: 1500,
         network: None,
         is_sticky: false,
+        profiles: Vec::new(),
         since: None,
         aliases: BTreeSet::new(),
         container: None,

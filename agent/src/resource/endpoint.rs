@@ -1,7 +1,7 @@
 //! Endpoints.
 
-use poplin_manifest::check_endpoint;
 use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, published_ports, show_labels};
+use poplin_manifest::{check_endpoint, check_profiles};
 use poplin_node::name::{AttachmentId, EndpointName, HostName, NetworkName};
 use poplin_node::object::Endpoint;
 use poplin_policy::ruleset::Interface;
@@ -22,12 +22,14 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
         findings.take(AttachmentId::parse(&spec.attachment).ok_or_else(|| bad("spec.attachment", &spec.attachment)));
     let published = published_ports(&mut findings, "spec.published", &spec.published);
     let aliases = aliases(&mut findings, "spec.aliases", &spec.aliases);
+    let profiles = findings.take_part(check_profiles("spec.profiles", &spec.profiles)).unwrap_or_default();
     let mac = findings.take(mac(&spec.mac).ok_or_else(|| bad("spec.mac", &spec.mac)));
     let checked = known.zip(interface).zip(attachment).zip(mac);
     findings.finish(checked.map(|(((known, interface), attachment), mac)| Endpoint {
         name: EndpointName::new(checked_name(endpoint.metadata.as_ref())),
         labels: known.labels,
         namespace: known.namespace,
+        profiles,
         ports: known.ports,
         published,
         host: HostName::new(spec.host),
@@ -70,6 +72,7 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
             attached_at: endpoint.since.unwrap_or_default(),
             aliases: endpoint.aliases.iter().cloned().collect(),
             container: endpoint.container.clone().unwrap_or_default(),
+            profiles: endpoint.profiles.clone(),
         }),
         ..v1::Endpoint::default()
     }

@@ -1,20 +1,19 @@
 //! Hosts, and the settings of the fabric.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use poplin_bgp::{Asn, Multipath};
 use poplin_manifest::address::addresses;
+use poplin_manifest::check_failsafe;
 use poplin_manifest::field::{
     Findings, Invalid, Invalids, checked_labels, checked_name, parse, selector, show_labels, within, word,
 };
 use poplin_node::lineage::Id;
 use poplin_node::name::HostName;
 use poplin_node::object::{COOLDOWN, ExistingFlows, Fabric, Host, Routing};
-use poplin_policy::host::{Failsafe, WorkloadToHost};
-use poplin_policy::model::{PortMatch, PortProtocol};
+use poplin_policy::host::WorkloadToHost;
 use poplin_proto::v1;
 
 use super::monitoring::stations;
@@ -108,16 +107,22 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let workload_to_host = findings.take(word("spec.workloadToHost", &spec.workload_to_host, &words));
     let words = [("", default.existing_flows), ("recheck", ExistingFlows::Recheck), ("keep", ExistingFlows::Keep)];
     let existing_flows = findings.take(word("spec.existingFlows", &spec.existing_flows, &words));
-    let inbound = failsafe(&mut findings, "spec.failsafeInbound", &spec.failsafe_inbound, default.failsafe.inbound);
-    let outbound = failsafe(&mut findings, "spec.failsafeOutbound", &spec.failsafe_outbound, default.failsafe.outbound);
+    let failsafe = findings.take_part(check_failsafe(&spec));
     let bfd = spec.bfd.map_or(default.bfd, |bfd| bfd::check(&mut findings, "spec.bfd", &bfd));
     let cooldown = findings.take(cooldown(spec.address_cooldown_seconds));
     let routing = findings.take_part(routing(&spec));
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
     let naming = findings.take_part(naming::check("spec.dns", spec.dns.as_ref()));
-    let checked = asn.zip(mtu_bytes).zip(workload_to_host).zip(existing_flows).zip(routing).zip(naming).zip(cooldown);
+    let checked = asn
+        .zip(mtu_bytes)
+        .zip(workload_to_host)
+        .zip(existing_flows)
+        .zip(routing)
+        .zip(naming)
+        .zip(cooldown)
+        .zip(failsafe);
     findings.finish(checked.map(
-        |((((((asn, mtu_bytes), workload_to_host), existing_flows), routing), naming), cooldown)| Fabric {
+        |(((((((asn, mtu_bytes), workload_to_host), existing_flows), routing), naming), cooldown), failsafe)| Fabric {
             cooldown,
             asn,
             is_meshed,
@@ -125,7 +130,7 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
             mtu_bytes,
             workload_to_host,
             existing_flows,
-            failsafe: Failsafe { inbound, outbound },
+            failsafe,
             routing,
             naming,
         },
@@ -198,27 +203,4 @@ fn multipath(spec: &v1::FabricConfigSpec) -> Result<Multipath, Invalid> {
     });
     let maximum = maximum.transpose()?.and_then(|paths| NonZeroUsize::new(paths as usize));
     Ok(Multipath { maximum, is_relaxed: spec.multipath_relax.unwrap_or(default.is_relaxed) })
-}
-
-/// Checks the ports that stay open at host endpoints. Not to name any takes a word of its own.
-fn failsafe(
-    findings: &mut Findings,
-    field: &str,
-    texts: &[String],
-    usual: BTreeSet<(PortProtocol, u16)>,
-) -> BTreeSet<(PortProtocol, u16)> {
-    match texts {
-        [] => usual,
-        [none] if none == "none" => BTreeSet::new(),
-        ports => {
-            let check = |(index, text): (usize, &String)| match text.parse() {
-                Ok(PortMatch::Ports { protocol, range }) if range.start() == range.end() => {
-                    Ok((protocol, *range.start()))
-                }
-                _ => Err(Invalid::new(format!("{field}[{index}]"), "BAD_PORT", format!("{text:?} is not one port"))
-                    .advice("write ports such as tcp/22, or [none] alone")),
-            };
-            findings.take_all(ports.iter().enumerate().map(check)).into_iter().collect()
-        }
-    }
 }

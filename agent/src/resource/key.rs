@@ -40,6 +40,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::Network(name) => format!("{ROOT}c/network/{name}"),
         ObjectKey::Service(name) => format!("{ROOT}c/service/{name}"),
         ObjectKey::StaticRoute(name) => format!("{ROOT}c/staticroute/{name}"),
+        ObjectKey::Profile(name) => format!("{ROOT}c/profile/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
         ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
         ObjectKey::Lineage => format!("{ROOT}meta/lineage"),
@@ -79,6 +80,7 @@ fn declared(kind: &str, qualified: QualifiedName) -> Option<ObjectKey> {
         "network" => ObjectKey::Network(NetworkName::new(name)),
         "service" => ObjectKey::Service(ServiceName::new(name)),
         "staticroute" => ObjectKey::StaticRoute(StaticRouteName::new(name)),
+        "profile" => ObjectKey::Profile(name.to_owned()),
         "peer" => ObjectKey::Peer(PeerName::new(name)),
         "fabricconfig" => ObjectKey::Fabric,
         _ => return None,
@@ -96,7 +98,7 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
         "Host" => format!("{ROOT}h/"),
         "Endpoint" => format!("{ROOT}e/"),
         "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" | "HostEndpoint"
-        | "RouteMap" | "Network" | "Service" | "StaticRoute" => {
+        | "RouteMap" | "Network" | "Service" | "StaticRoute" | "Profile" => {
             format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
         }
         _ => return None,
@@ -118,6 +120,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::Network(_) => Some("Network"),
         ObjectKey::Service(_) => Some("Service"),
         ObjectKey::StaticRoute(_) => Some("StaticRoute"),
+        ObjectKey::Profile(_) => Some("Profile"),
         ObjectKey::Host(_) => Some("Host"),
         ObjectKey::Endpoint(_) => Some("Endpoint"),
         ObjectKey::Block(..) | ObjectKey::Lineage => None,

@@ -29,7 +29,7 @@ pub use stored::{StoredError, decode, decode_resource, encode};
 
 use poplin_manifest::field::{Invalid, Invalids};
 use poplin_manifest::{
-    check_address_set, check_host_endpoint, check_metadata, check_namespace, check_policy, check_tier,
+    check_address_set, check_host_endpoint, check_metadata, check_namespace, check_policy, check_profile, check_tier,
 };
 use poplin_node::object::Object;
 use poplin_proto::v1::{self, resource};
@@ -54,6 +54,7 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::RouteMap(map) => route_map::check(map).map(Object::RouteMap),
         resource::Object::Service(service) => service::check(service).map(Object::Service),
         resource::Object::StaticRoute(route) => static_route::check(route).map(Object::StaticRoute),
+        resource::Object::Profile(profile) => check_profile(profile).map(Object::Profile),
         resource::Object::Network(network) => network::check(network).map(Object::Network),
     }
 }

@@ -84,7 +84,8 @@ pub fn encode(object: &Object) -> Option<Vec<u8>> {
         | Object::RouteMap(_)
         | Object::Network(_)
         | Object::Service(_)
-        | Object::StaticRoute(_) => return None,
+        | Object::StaticRoute(_)
+        | Object::Profile(_) => return None,
     };
     document.to_json().ok().map(String::into_bytes)
 }

@@ -132,6 +132,7 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
+        | ObjectKey::Profile(_)
         | ObjectKey::Block(..)
         | ObjectKey::Lineage => None,
     }

@@ -79,7 +79,8 @@ pub(super) fn is_declared(key: &ObjectKey) -> bool {
         | ObjectKey::RouteMap(_)
         | ObjectKey::Network(_)
         | ObjectKey::Service(_)
-        | ObjectKey::StaticRoute(_) => true,
+        | ObjectKey::StaticRoute(_)
+        | ObjectKey::Profile(_) => true,
         ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Endpoint(_) | ObjectKey::Lineage => false,
     }
 }
@@ -88,7 +89,11 @@ pub(super) fn is_declared(key: &ObjectKey) -> bool {
 /// routes, and who has an address after the block it is of.
 pub(super) fn rank(key: &ObjectKey) -> u8 {
     match key {
-        ObjectKey::Namespace(_) | ObjectKey::Tier(_) | ObjectKey::AddressSet(_) | ObjectKey::RouteMap(_) => 0,
+        ObjectKey::Namespace(_)
+        | ObjectKey::Profile(_)
+        | ObjectKey::Tier(_)
+        | ObjectKey::AddressSet(_)
+        | ObjectKey::RouteMap(_) => 0,
         ObjectKey::Policy(_) | ObjectKey::HostEndpoint(_) => 1,
         ObjectKey::Fabric | ObjectKey::Pool(_) => 2,
         ObjectKey::Network(_) => 3,

@@ -200,7 +200,7 @@ impl Way<'_> {
         }
     }
 
-    /// Asks in one lane after the other, until one lets the packet go on untracked or not at all. Whether it goes on to the next.
+    /// Asks in one lane after the other, until one lets the packet go on for good or not at all. Whether it goes on to the next.
     fn ask(&mut self, doors: &Doors, lanes: &[Lane]) -> bool {
         let fabric = self.question.fabric();
         let failsafe = fabric.map(|fabric| fabric.failsafe.clone()).unwrap_or_default();

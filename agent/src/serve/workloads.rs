@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
+use poplin_manifest::check_profiles;
 use poplin_manifest::field::{Findings, Invalids, labels, named_ports, object_name, published_ports};
 use poplin_node::kernel::Mac;
 use poplin_node::name::{AttachmentId, EndpointName, NetworkName, PoolName};
@@ -100,6 +101,7 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         preferred: request.preferred_names.iter().map(|name| endpoint_name(name)).collect::<Result<_, _>>()?,
         labels,
         namespace: namespace(&request.namespace)?,
+        profiles: profiles(&request.profiles)?,
         ports: ports(&request.ports)?,
         published: published(&request.published)?,
         netns: netns.to_owned(),
@@ -112,6 +114,16 @@ fn checked_attach(request: AttachRequest) -> Result<Attach, Failure> {
         at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs()),
         aliases: aliases(&request.aliases)?,
     })
+}
+
+fn profiles(names: &[String]) -> Result<Vec<String>, Failure> {
+    check_profiles("profiles", names).map_err(first)
+}
+
+/// What is refused is refused for something.
+fn first(invalids: Invalids) -> Failure {
+    let invalid = invalids.0.into_iter().next().expect("what is refused is refused for something");
+    invalid.into_failure("attach")
 }
 
 fn pools(names: &[String]) -> Result<BTreeSet<PoolName>, Failure> {
@@ -134,8 +146,7 @@ fn sticky(wanted: bool, is_named: bool) -> Result<bool, Failure> {
 fn aliases(texts: &[String]) -> Result<BTreeSet<String>, Failure> {
     let mut findings = Findings::default();
     let aliases = crate::resource::aliases(&mut findings, "aliases", texts);
-    let first = |invalids: Invalids| invalids.0.into_iter().next().expect("what is refused is refused for something");
-    findings.finish(Some(aliases)).map_err(|invalids| first(invalids).into_failure("attach"))
+    findings.finish(Some(aliases)).map_err(first)
 }
 
 /// Who joins a network lives in its namespace and in no other.

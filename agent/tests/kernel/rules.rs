@@ -149,6 +149,10 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		udp sport != 53 accept
     		ip saddr . meta l4proto . tcp dport @flows4 accept
     		ct state invalid,new limit rate 100/second burst 100 packets log prefix "poplin here" group 1430 snaplen 128
+    		meta mark & 0x10000000 != 0x00000000 accept
+    		meta l4proto tcp meta mark & 0x00000001 == 0x00000000 accept
+    		meta mark set meta mark | 0x10000000
+    		meta l4proto udp meta mark set meta mark & 0xfffffffe
     		ct state invalid,new drop
     	}
 

@@ -216,7 +216,7 @@ fn questions(family: IpVersion) -> [Vec<Match>; 2] {
     })
 }
 
-fn known_flows() -> Match {
+pub(super) fn known_flows() -> Match {
     Match::Conntrack(ConntrackStates { established: true, related: true, ..Default::default() })
 }
 
@@ -258,7 +258,7 @@ fn drop() -> Rule {
     when(Vec::new(), Verdict::Drop)
 }
 
-fn plain(rules: Vec<Rule>) -> Chain {
+pub(super) fn plain(rules: Vec<Rule>) -> Chain {
     Chain { hook: None, rules }
 }
 

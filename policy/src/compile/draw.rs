@@ -213,6 +213,7 @@ fn nodes(rule: &Rule) -> impl Iterator<Item = Name> {
         Then::Verdict(verdict) => verdict.target().cloned(),
         Then::Log(_)
         | Then::Notrack
+        | Then::Mark { .. }
         | Then::SourceNat(_)
         | Then::DestinationNat { .. }
         | Then::Lookup { .. }

@@ -55,13 +55,14 @@ impl Compiler {
 
     /// Puts what passes each host endpoint on the path it should be on; stale paths are drawn again.
     pub(super) fn refresh_gates(&mut self) {
-        let mut wanted = Part::default();
+        let (mut wanted, spares) = (Part::default(), self.may_spare());
         for lane in Lane::ALL {
             let enforced = Round::at_hosts(lane);
             for round in [enforced.staged(), enforced] {
-                self.refresh_gate(lane, round, &mut wanted);
+                self.refresh_gate(lane, round, spares, &mut wanted);
             }
         }
+        wanted.chains.extend(spares.then(lane::spared));
         if !wanted.chains.is_empty() {
             for direction in super::DIRECTIONS {
                 wanted.maps.insert(lane::failsafe_name(direction), failsafe(self.settings.failsafe.ports(direction)));
@@ -70,7 +71,7 @@ impl Compiler {
         self.gates.others.put(wanted, &mut self.edited);
     }
 
-    fn refresh_gate(&mut self, lane: Lane, round: Round, wanted: &mut Part) {
+    fn refresh_gate(&mut self, lane: Lane, round: Round, spares: bool, wanted: &mut Part) {
         let paths = self.wanted_paths(round);
         self.keep_paths(round, &paths.values().cloned().collect());
         if paths.is_empty() {
@@ -78,7 +79,14 @@ impl Compiler {
             return;
         }
         add_gate(wanted, lane, round, &paths, &self.paths[&round]);
-        wanted.chains.insert(lane::chain_name(round), lane::chain(&self.settings, lane, round));
+        wanted.chains.insert(lane::chain_name(round), lane::chain(&self.settings, lane, round, spares));
+    }
+
+    /// Whether a rule before translation may say that its host endpoint asks a packet no more.
+    fn may_spare(&self) -> bool {
+        let round = Round::at_hosts(Lane::PreDnat);
+        let may_allow = |name| Path::through_host(&self.world, round, self.governing(name)).may_allow();
+        self.gates.doorways.keys().any(|name| may_allow(name))
     }
 
     /// Whether anything is asked in a lane. What goes through the host is looked at both ways, if it is asked about at all: a connection that was

@@ -4,8 +4,8 @@
 //! one is an accept there, and says nothing of any other.
 
 use super::base::{
-    BEFORE_DNAT, RAW, base, begins_no_connection, is_lo, known_or_untracked, mid_stream, needed_by_the_link, not_ours,
-    ours,
+    BEFORE_DNAT, RAW, base, begins_no_connection, is_lo, known_flows, known_or_untracked, mid_stream,
+    needed_by_the_link, not_ours, ours, plain,
 };
 use super::condition::{equals, look_up, when};
 use super::round::Round;
@@ -16,6 +16,11 @@ use crate::ruleset::{Atom, Chain, ConntrackStates, Field, HookPoint, Interface, 
 
 /// Priority of the first of host endpoints' chains at input, forward and output: after those of workloads.
 pub const HOST_ENDPOINTS: i32 = 1;
+
+/// The bit of a packet's mark that says: the host endpoint it comes in by allowed it before translation, and asks it no more. It is there from
+/// prerouting until input or forward, and read and changed alone. Others' bits elsewhere: kube-proxy 0x4000 and 0x8000, podman's and CNI's
+/// port mappings 0x2000, Tailscale 0xff0000.
+const SPARED: u32 = 0x1000_0000;
 
 /// The name of a lane's base chain.
 pub(super) fn chain_name(round: Round) -> Name {
@@ -32,12 +37,15 @@ pub(super) fn failsafe_name(direction: Direction) -> Name {
     Name::new(format!("failsafe-{direction}"))
 }
 
-/// The base chain of a lane.
-pub(super) fn chain(settings: &Settings, lane: Lane, round: Round) -> Chain {
+/// The base chain of a lane. `spares`: a rule before translation may allow something.
+pub(super) fn chain(settings: &Settings, lane: Lane, round: Round, spares: bool) -> Chain {
     let (hook, priority) = place(lane);
     // Staged policies count what comes to them, and then enforced ones decide.
     let priority = if round.is_staged { priority - 1 } else { priority };
     let mut rules = unasked(settings, lane);
+    if spares {
+        add_spared(&mut rules, lane, round);
+    }
     rules.push(when(asked(settings, lane), Verdict::Jump(gate_name(round))));
     base(hook, priority, rules)
 }
@@ -47,7 +55,9 @@ fn place(lane: Lane) -> (HookPoint, i32) {
         Lane::UntrackedIn => (HookPoint::Prerouting, RAW),
         Lane::PreDnat => (HookPoint::Prerouting, BEFORE_DNAT),
         Lane::Input => (HookPoint::Input, HOST_ENDPOINTS + 1),
-        Lane::ForwardIn | Lane::ForwardOut => (HookPoint::Forward, HOST_ENDPOINTS + 1),
+        Lane::ForwardIn => (HookPoint::Forward, HOST_ENDPOINTS + 1),
+        // After the interface it comes by: what that spares is said by a mark, which ends here.
+        Lane::ForwardOut => (HookPoint::Forward, HOST_ENDPOINTS + 3),
         Lane::UntrackedOut => (HookPoint::Output, RAW),
         Lane::Output => (HookPoint::Output, HOST_ENDPOINTS + 1),
     }
@@ -64,9 +74,11 @@ fn unasked(settings: &Settings, lane: Lane) -> Vec<Rule> {
         Lane::UntrackedIn => {
             [vec![from_lo, from_ours], link, vec![failsafe(ingress), failsafe_answer(egress)]].concat()
         }
-        Lane::PreDnat => [vec![from_lo, from_ours, known], link, vec![failsafe(ingress)]].concat(),
+        Lane::PreDnat => [vec![from_lo, known, from_ours], link, vec![failsafe(ingress)]].concat(),
         Lane::Input => [vec![from_lo, known], link, vec![failsafe(ingress)]].concat(),
-        Lane::ForwardIn | Lane::ForwardOut => vec![known],
+        Lane::ForwardIn => vec![known],
+        // What goes untracked was asked by the interface it came by, and by no other.
+        Lane::ForwardOut => vec![accept(known_flows())],
         // What a host sends to itself and to its own workloads passes.
         Lane::UntrackedOut => [vec![to_lo, to_ours], link, vec![failsafe(egress), failsafe_answer(ingress)]].concat(),
         // The host's side of a connection that may not be ended, though nobody saw it begin.
@@ -75,6 +87,34 @@ fn unasked(settings: &Settings, lane: Lane) -> Vec<Rule> {
             [vec![to_lo, to_ours, known], link, vec![failsafe(egress), answer]].concat()
         }
     }
+}
+
+/// What the host endpoint it comes in by allowed before translation passes where that would ask again; whoever set the bit, it is clear before
+/// that can be and after it was read.
+fn add_spared(rules: &mut Vec<Rule>, lane: Lane, round: Round) {
+    let unspared = || look_up(vec![is_spared()], spare(false));
+    match lane {
+        // Known flows need no bit.
+        Lane::PreDnat if !round.is_staged => rules.insert(2, unspared()),
+        Lane::Input if !round.is_staged => rules.push(when(vec![is_spared()], Verdict::Goto(spared().0))),
+        Lane::Input | Lane::ForwardIn => rules.push(when(vec![is_spared()], Verdict::Accept)),
+        Lane::ForwardOut if !round.is_staged => rules.insert(0, unspared()),
+        Lane::PreDnat | Lane::ForwardOut | Lane::UntrackedIn | Lane::UntrackedOut | Lane::Output => {}
+    }
+}
+
+/// The chain of what comes to the host and is not asked again.
+pub(super) fn spared() -> (Name, Chain) {
+    (Name::new("host-spared"), plain(vec![look_up(Vec::new(), spare(false)), when(Vec::new(), Verdict::Accept)]))
+}
+
+/// Marks the packet as one that its host endpoint asks no more, or ends that.
+pub(super) fn spare(is_set: bool) -> Then {
+    Then::Mark { bit: SPARED, is_set }
+}
+
+fn is_spared() -> Match {
+    Match::Mark { bit: SPARED, negated: false }
 }
 
 /// What is asked about, of what is left.

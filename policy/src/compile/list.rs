@@ -23,6 +23,8 @@ pub(super) enum Settled {
     Closed,
     /// It is settled so, and goes on untracked if it is allowed.
     Untracked(Box<Settled>),
+    /// It is settled so, and if it is allowed the host endpoint asks it no more.
+    Spared(Box<Settled>),
     /// What comes after in the list decides.
     After(Arc<List>),
     /// A rule that only logs tells of it; something else settles it.
@@ -35,7 +37,7 @@ impl Settled {
         match self {
             Settled::Open | Settled::Staged(_) | Settled::Told(_) => true,
             Settled::Rule { allowed, .. } => *allowed,
-            Settled::Untracked(inner) => inner.lets_pass(),
+            Settled::Untracked(inner) | Settled::Spared(inner) => inner.lets_pass(),
             Settled::EndOfTier { .. } | Settled::Closed | Settled::After(_) => false,
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::condition::{look_up, when};
 use super::draw::list;
+use super::lane;
 use super::linear::telling;
 use super::list::Settled;
 use super::node::{Blueprint, Counted, Drawing, Form};
@@ -92,7 +93,7 @@ fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
         Settled::Open | Settled::Closed | Settled::After(_) | Settled::Told(_) => return None,
         Settled::Rule { name, allowed, .. } => (By::Rule(RuleName::clone(name)), *allowed),
         Settled::EndOfTier { tier } => (By::EndOfTier { tier: tier.to_string() }, false),
-        Settled::Untracked(inner) => return counted(inner, direction),
+        Settled::Untracked(inner) | Settled::Spared(inner) => return counted(inner, direction),
         Settled::Staged(inner) => {
             return counted(inner, direction).map(|counted| Counted { is_staged: true, ..counted });
         }
@@ -117,19 +118,19 @@ fn rules(settled: &Settled, direction: Direction, name: &Name) -> Vec<Rule> {
             vec![told(Place::Denied(direction)), drop()]
         }
         Settled::Closed => vec![told(Place::NoPolicy(direction)), drop()],
-        Settled::Untracked(inner) => match rules(inner, direction, name) {
-            passes if passes.is_empty() => vec![untracked(), when(Vec::new(), Verdict::Return)],
-            mut rules => {
-                let is_let_pass = rules.last().is_some_and(|last| last.then == Then::Verdict(Verdict::Return));
-                if is_let_pass {
-                    rules.insert(rules.len() - 1, untracked());
-                }
-                rules
-            }
-        },
+        Settled::Untracked(inner) => if_passed(rules(inner, direction, name), Then::Notrack),
+        Settled::Spared(inner) => if_passed(rules(inner, direction, name), lane::spare(true)),
     }
 }
 
-fn untracked() -> Rule {
-    look_up(Vec::new(), Then::Notrack)
+/// Rules that also do this, if they let the packet pass.
+fn if_passed(mut rules: Vec<Rule>, then: Then) -> Vec<Rule> {
+    let pass = when(Vec::new(), Verdict::Return);
+    if rules.is_empty() {
+        rules.push(pass.clone());
+    }
+    if rules.last() == Some(&pass) {
+        rules.insert(rules.len() - 1, look_up(Vec::new(), then));
+    }
+    rules
 }

@@ -14,7 +14,7 @@ use super::list::{Act, Settled};
 use super::node::Drawing;
 use super::round::Round;
 use super::traffic::{Cutter, Pieces};
-use crate::gate::Traveller;
+use crate::gate::{Lane, Traveller};
 use crate::matching::peers_fit;
 use crate::model::{
     Action, DefaultAction, Direction, Endpoint, IpVersion, Mode, NamedPort, Order, Policy, PortMatch, PortSide,
@@ -62,6 +62,16 @@ impl<'w> Path<'w> {
     /// The same for what passes a host's own interface. Nothing is known of its ends.
     pub(super) fn through_host(world: &'w World, round: Round, governing: impl Iterator<Item = &'w Policy>) -> Self {
         Self { round, stops: stops(world, round, governing), owns: BTreeMap::new() }
+    }
+
+    /// Whether a rule may allow something.
+    pub(super) fn may_allow(&self) -> bool {
+        let mut asked = self.stops.iter().flat_map(|stop| &stop.policies);
+        let allows = |policy: &Policy| {
+            let rules = self.round.traveller.rules(policy).unwrap_or_default();
+            rules.iter().any(|rule| rule.action == Action::Allow)
+        };
+        asked.any(|policy| allows(policy))
     }
 
     /// Whether there is nothing to ask, and all may pass.
@@ -162,9 +172,7 @@ impl<'w> Path<'w> {
         let name = Arc::new(RuleName::of(policy, &rule.name));
         let settle = |allowed| {
             let settled = Settled::Rule { name: name.clone(), allowed, log: rule.log && !is_staged };
-            let goes_untracked =
-                !is_staged && matches!(self.round.traveller, Traveller::Host(lane) if lane.is_untracked());
-            let settled = if goes_untracked { Settled::Untracked(Box::new(settled)) } else { settled };
+            let settled = if is_staged { settled } else { self.beyond_lane(settled) };
             Act::Settle(match (is_staged, policy.mode) {
                 (false, _) => settled,
                 (true, Mode::Stage) => Settled::Staged(Box::new(settled)),
@@ -186,6 +194,16 @@ impl<'w> Path<'w> {
             Traveller::Host(_) => None,
         };
         Some(Clause::of(rule, self.round.direction(), own, act, tier))
+    }
+
+    /// What a rule's word means beyond its lane.
+    fn beyond_lane(&self, settled: Settled) -> Settled {
+        match self.round.traveller {
+            Traveller::Host(Lane::UntrackedIn | Lane::UntrackedOut) => Settled::Untracked(Box::new(settled)),
+            Traveller::Host(Lane::PreDnat) => Settled::Spared(Box::new(settled)),
+            Traveller::Host(Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut)
+            | Traveller::Workload(_) => settled,
+        }
     }
 }
 

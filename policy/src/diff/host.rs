@@ -1,8 +1,8 @@
 //! The exact difference between two worlds at hosts' own interfaces: which packets a host endpoint lets go on in one and not in the other.
 //!
-//! In: two worlds. Out: regions of packets, lane by lane, each with one example that [`host_verdict`] was asked about in both; none means that
-//! every host endpoint treats every packet alike. Left out: the failsafe ports, which pass in both. A host endpoint that is not there lets
-//! everything go on.
+//! In: two worlds, and where their host endpoints stand. Out: regions of packets, lane by lane, each with one example that [`host_verdict`] was
+//! asked about in both; none means that every interface of every host treats every packet alike. Left out: the failsafe ports, which pass in
+//! both. Where no host endpoint stands everything goes on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -10,18 +10,18 @@ use std::rc::Rc;
 
 use super::rectangle::{Pairs, rectangles};
 use super::{Census, Crowd};
-use crate::gate::{GateRuling, Lane, governing, host_verdict};
-use crate::host::Failsafe;
+use crate::gate::{GateRuling, Lane, host_verdict};
+use crate::host::{Doorway, Failsafe, HostEndpoint};
 use crate::label::Labels;
-use crate::model::{Action, DefaultAction, Hosts, IpVersion, NamedPort, Peers, PortMatch, Rule};
+use crate::model::{IpVersion, NamedPort, Peers, PortMatch, Rule};
 use crate::packet::Packet;
-use crate::region::{Atlas, Bits, Chart, Extra, Names, Side, Traffic, demanded};
-use crate::world::{Rank, World};
+use crate::region::{Atlas, Bits, Chart, Extra, Guard, Places, Side, Traffic, all_ports, demands, spoken};
+use crate::world::World;
 
 /// Packets that host endpoints treat otherwise, all in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostChange {
-    /// The host endpoints, by name.
+    /// The host endpoints, by name; where one stands in the place of another, `eth0 of h1`.
     pub host_endpoints: Vec<String>,
     /// Where on the kernel's path.
     pub lane: Lane,
@@ -50,9 +50,13 @@ pub enum HostTurn {
     Untracked,
     /// Goes on as before, and is tracked.
     Tracked,
+    /// Goes on as before, and no later lane of the host endpoint asks it any more.
+    Spared,
+    /// Goes on as before, and later lanes of the host endpoint ask it.
+    Asked,
 }
 
-/// A packet, and what the first of the host endpoints says of it in both worlds; nothing where there is none.
+/// A packet, and what the host endpoint at the first of them says of it in both worlds; nothing where there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostExample {
     /// The packet.
@@ -64,6 +68,15 @@ pub struct HostExample {
 }
 
 impl HostChange {
+    /// What is said of the example in one world: by whom, where that is not plain.
+    pub fn told(&self, ruling: Option<&GateRuling>) -> String {
+        match ruling {
+            None => "allowed, there is no host endpoint".to_owned(),
+            Some(ruling) if self.host_endpoints.contains(&ruling.host_endpoint) => ruling.reason(),
+            Some(ruling) => format!("{}, {}", ruling.host_endpoint, ruling.reason()),
+        }
+    }
+
     /// Whether a packet is one of these. The caller knows which ends are endpoints, in either world.
     pub fn holds(&self, packet: &Packet, is_endpoint: impl Fn(IpAddr) -> bool) -> bool {
         self.sources.contains(packet.source, is_endpoint(packet.source))
@@ -72,59 +85,82 @@ impl HostChange {
     }
 }
 
-/// All differences at host endpoints.
-pub fn diff_hosts(before: &World, after: &World) -> Vec<HostChange> {
-    let worlds = [before, after];
+/// A world, and where its host endpoints stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Guarded<'w> {
+    /// What is asked there.
+    pub world: &'w World,
+    /// Those the world knows.
+    pub host_endpoints: &'w [HostEndpoint],
+}
+
+/// All differences at hosts' own interfaces.
+pub fn diff_hosts(before: Guarded<'_>, after: Guarded<'_>) -> Vec<HostChange> {
+    let worlds = [before.world, after.world];
     let rules: Vec<&Rule> = worlds.into_iter().flat_map(spoken).collect();
-    let peers: Vec<Peers> = rules.iter().flat_map(|rule| [&rule.source, &rule.destination]).cloned().collect();
+    let peers: Vec<Peers> = rules.iter().flat_map(|rule| demands(rule)).cloned().collect();
     let ports: Vec<PortMatch> = rules.iter().flat_map(|rule| all_ports(rule)).cloned().collect();
     let atlas = Atlas::asking(&worlds, Extra { peers: &peers, ports: &ports });
     let places: Places<'_> = peers.iter().zip(0..).collect();
     let census = Census::of(&worlds);
     let mut changes = Vec::new();
-    for (labels, names) in alike(worlds) {
+    for (labels, doors) in alike([before, after]) {
         for lane in Lane::ALL {
             let gate =
                 Gate { lane, sides: [0, 1].map(|side| Guard::of(worlds[side], labels[side], lane)), places: &places };
             for chart in &atlas.charts {
-                changes.extend(gate.changes(chart, &census, worlds, &names));
+                changes.extend(gate.changes(chart, &census, worlds, &doors));
             }
         }
     }
     changes
 }
 
-/// The rules that speak to host endpoints.
-fn spoken(world: &World) -> impl Iterator<Item = &Rule> {
-    let policies = world.policies.values().filter(|policy| policy.hosts != Hosts::Never);
-    policies.flat_map(|policy| policy.ingress.iter().chain(&policy.egress).flatten())
+/// One of a host's own interfaces, or all those that nobody names, and the host endpoint that stands there in each world.
+#[derive(Debug)]
+struct Door<'w> {
+    title: String,
+    holders: [Option<&'w str>; 2],
 }
 
-fn all_ports(rule: &Rule) -> impl Iterator<Item = &PortMatch> {
-    let Rule { ports, not_ports, source_ports, not_source_ports, .. } = rule;
-    [ports, not_ports, source_ports, not_source_ports].into_iter().flatten()
-}
+/// Where a host endpoint stands: the host and which interface.
+type Place<'w> = (&'w str, &'w Doorway);
 
-/// Host endpoints with equal labels are treated alike.
-fn alike(worlds: [&World; 2]) -> BTreeMap<[Option<&Labels>; 2], Vec<String>> {
-    let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
-    let names: BTreeSet<_> = worlds.iter().flat_map(|world| world.host_endpoints.keys()).collect();
-    for name in names {
-        let labels = worlds.map(|world| world.host_endpoints.get(name));
-        groups.entry(labels).or_default().push(name.clone());
+/// Doors whose host endpoints have equal labels are treated alike. One that is named in one world only is in the other whoever's all others
+/// are.
+fn alike(sides: [Guarded<'_>; 2]) -> BTreeMap<[Option<&Labels>; 2], Vec<Door<'_>>> {
+    let holders = sides.map(|side| holders(side.host_endpoints));
+    let places: BTreeSet<Place<'_>> = holders.iter().flat_map(|holders| holders.keys().copied()).collect();
+    let mut groups: BTreeMap<_, Vec<Door<'_>>> = BTreeMap::new();
+    for place in places {
+        let held = [0, 1]
+            .map(|side| holders[side].get(&place).or_else(|| holders[side].get(&(place.0, &Doorway::Every))).copied());
+        let labels = [0, 1].map(|side| sides[side].world.host_endpoints.get(held[side]?));
+        groups.entry(labels).or_default().push(Door { title: title(place, held, &holders), holders: held });
     }
     groups
 }
 
-/// Where each demand stands among those that were asked of every class; of equal ones the last.
-type Places<'p> = HashMap<&'p Peers, usize>;
+/// Which host endpoint holds each place; of two the first by name.
+fn holders(host_endpoints: &[HostEndpoint]) -> BTreeMap<Place<'_>, &str> {
+    let mut holders: BTreeMap<Place<'_>, &str> = BTreeMap::new();
+    for endpoint in host_endpoints {
+        let holder = holders.entry((&endpoint.host, &endpoint.doorway)).or_insert(&endpoint.name);
+        *holder = (*holder).min(&endpoint.name);
+    }
+    holders
+}
 
-/// What governs a host endpoint in a lane of one world; nothing if it is not there.
-struct Guard<'w>(Option<Vec<Rank<'w>>>);
-
-impl<'w> Guard<'w> {
-    fn of(world: &'w World, labels: Option<&'w Labels>, lane: Lane) -> Self {
-        Self(labels.map(|labels| governing(world, labels, lane).collect()))
+/// The name of the host endpoint, if it is the only one that stands there and stands nowhere else; else the place's.
+fn title(place: Place<'_>, held: [Option<&str>; 2], holders: &[BTreeMap<Place<'_>, &str>; 2]) -> String {
+    let name = held[0].or(held[1]).unwrap_or_default();
+    let is_alone = held.iter().flatten().all(|holder| *holder == name);
+    let stands_here_only = holders.iter().flatten().all(|(stands, holder)| *holder != name || *stands == place);
+    let (host, doorway) = place;
+    match doorway {
+        _ if is_alone && stands_here_only => name.to_owned(),
+        Doorway::Named(interface) => format!("{interface} of {host}"),
+        Doorway::Every => format!("* of {host}"),
     }
 }
 
@@ -143,8 +179,8 @@ type Turns = Vec<(HostTurn, Traffic)>;
 /// What a lane lets go on.
 struct Passage {
     all: Traffic,
-    /// Of it, what goes on untracked.
-    untracked: Traffic,
+    /// Of it, what no later lane asks.
+    settled: Traffic,
 }
 
 impl Gate<'_, '_> {
@@ -153,16 +189,18 @@ impl Gate<'_, '_> {
         chart: &Chart<'_>,
         census: &Census<'_>,
         worlds: [&World; 2],
-        names: &[String],
+        doors: &[Door<'_>],
     ) -> Vec<HostChange> {
         let mut changes = Vec::new();
         for ((turn, traffic), pairs) in self.differing_pairs(chart) {
-            for (sources, destinations) in rectangles(&pairs, |class| chart.classes[class].is_one_address()) {
+            for (sources, destinations) in rectangles(&pairs, |class| chart.is_one_address(class)) {
                 let Some(packet) = sample(chart, (&sources, &destinations), &traffic, &pairs) else { continue };
-                let [before, after] =
-                    worlds.map(|world| host_verdict(world, &Failsafe::none(), &names[0], self.lane, &packet));
+                let said = |side: usize| {
+                    host_verdict(worlds[side], &Failsafe::none(), doors[0].holders[side]?, self.lane, &packet)
+                };
+                let [before, after] = [0, 1].map(said);
                 changes.push(HostChange {
-                    host_endpoints: names.to_vec(),
+                    host_endpoints: doors.iter().map(|door| door.title.clone()).collect(),
                     lane: self.lane,
                     turn,
                     family: chart.line.version(),
@@ -179,11 +217,7 @@ impl Gate<'_, '_> {
     fn differing_pairs(&self, chart: &Chart<'_>) -> BTreeMap<(HostTurn, Traffic), Pairs> {
         let mut known: HashMap<Question<'_>, Rc<Turns>> = HashMap::new();
         let mut differing: BTreeMap<(HostTurn, Traffic), Pairs> = BTreeMap::new();
-        let classes = || 0..chart.classes.len();
-        let is_alone = |class: usize| chart.classes[class].is_one_address();
-        let pairs = classes().flat_map(|source| classes().map(move |to| (source, to)));
-        // Packets between two different addresses are meant.
-        for (source, destination) in pairs.filter(|(source, to)| source != to || !is_alone(*source)) {
+        for (source, destination) in chart.all_pairs() {
             let sides = [0, 1].map(|world| [source, destination].map(|class| &chart.classes[class].sides[world]));
             let question = sides.map(|[from, to]| (&from.extra, &to.extra, &from.ports[..], &to.ports[..]));
             let turns = known.entry(question).or_insert_with(|| Rc::new(self.turns(sides, chart.line.version())));
@@ -197,11 +231,15 @@ impl Gate<'_, '_> {
     fn turns(&self, sides: [[&Side; 2]; 2], family: IpVersion) -> Turns {
         let [before, after] = [0, 1].map(|world| self.let_go_on(world, sides[world], family));
         let both = before.all.and(&after.all);
+        let (settled, unsettled) = match self.lane.is_untracked() {
+            true => (HostTurn::Untracked, HostTurn::Tracked),
+            false => (HostTurn::Spared, HostTurn::Asked),
+        };
         let turns = [
             (HostTurn::Opened, after.all.without(&before.all)),
             (HostTurn::Closed, before.all.without(&after.all)),
-            (HostTurn::Untracked, both.and(&after.untracked).without(&before.untracked)),
-            (HostTurn::Tracked, both.and(&before.untracked).without(&after.untracked)),
+            (settled, both.and(&after.settled).without(&before.settled)),
+            (unsettled, both.and(&before.settled).without(&after.settled)),
         ];
         turns
             .into_iter()
@@ -210,40 +248,16 @@ impl Gate<'_, '_> {
             .collect()
     }
 
-    /// What may go on between two classes: every rule takes its share of what those before it left, as `host_verdict` does packet by packet.
+    /// What may go on between two classes.
     fn let_go_on(&self, world: usize, sides: [&Side; 2], family: IpVersion) -> Passage {
-        let Guard(Some(ranks)) = &self.sides[world] else {
-            return Passage { all: Traffic::all(), untracked: Traffic::none() };
-        };
-        let (mut left, mut allowed) = (Traffic::all(), Traffic::none());
-        for rank in ranks {
-            let mut passed = Traffic::none();
-            for rule in rank.policies.iter().flat_map(|policy| self.lane.rules(policy).unwrap_or_default()) {
-                if rule.action == Action::Log || !self.fits(rule, sides, family) {
-                    continue;
-                }
-                let names = Names { source: &sides[0].ports, destination: &sides[1].ports };
-                let hit = left.and(&demanded(rule, family, names));
-                left = left.without(&hit);
-                match rule.action {
-                    Action::Allow => allowed = allowed.or(&hit),
-                    Action::Pass => passed = passed.or(&hit),
-                    Action::Deny | Action::Log => {}
-                }
+        let (mut all, mut settled) = (Traffic::none(), Traffic::none());
+        for share in self.sides[world].shares(sides, family, self.places).into_iter().filter(|share| share.allowed) {
+            all = all.or(&share.traffic);
+            if share.is_settled {
+                settled = settled.or(&share.traffic);
             }
-            left = match rank.tier.default_action {
-                DefaultAction::Deny => passed,
-                DefaultAction::Pass => passed.or(&left),
-            };
         }
-        let untracked = if self.lane.is_untracked() { allowed.clone() } else { Traffic::none() };
-        Passage { all: if self.lane.is_closed() { allowed } else { allowed.or(&left) }, untracked }
-    }
-
-    fn fits(&self, rule: &Rule, [source, destination]: [&Side; 2], family: IpVersion) -> bool {
-        source.extra.contains(self.places[&rule.source])
-            && destination.extra.contains(self.places[&rule.destination])
-            && rule.ip_version.is_none_or(|wanted| wanted == family)
+        Passage { all, settled }
     }
 }
 
@@ -256,6 +270,6 @@ fn sample(
 ) -> Option<Packet> {
     let mut all = sources.iter().flat_map(|source| destinations.iter().map(move |to| (*source, *to)));
     let (source, destination) = all.find(|pair| pairs.contains(pair))?;
-    let (source, destination) = (chart.classes[source].sample()?, chart.classes[destination].last()?);
+    let (source, destination) = chart.any_sample(source, destination)?;
     Some(Packet { source, destination, transport: traffic.sample()? })
 }

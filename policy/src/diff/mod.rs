@@ -9,8 +9,8 @@ mod host;
 mod rectangle;
 mod tell;
 
-pub use self::host::{HostChange, HostExample, HostTurn, diff_hosts};
-pub use self::tell::{told, told_at_host};
+pub use self::host::{Guarded, HostChange, HostExample, HostTurn, diff_hosts};
+pub use self::tell::told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;

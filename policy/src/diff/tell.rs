@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::{Change, HostChange, HostTurn, Turn};
-use crate::gate::GateRuling;
 use crate::verdict::{By, Decision, Ruling};
 
 impl Change {
@@ -38,8 +37,8 @@ impl fmt::Display for HostChange {
         let whose = host_endpoints.join(", ");
         writeln!(out, "{turn} {sources} -> {destinations}: {traffic} over {family}, at {lane} of {whose}")?;
         writeln!(out, "    such as {}", example.packet)?;
-        writeln!(out, "      was: {}", told_at_host(example.before.as_ref()))?;
-        writeln!(out, "      now: {}", told_at_host(example.after.as_ref()))
+        writeln!(out, "      was: {}", self.told(example.before.as_ref()))?;
+        writeln!(out, "      now: {}", self.told(example.after.as_ref()))
     }
 }
 
@@ -50,13 +49,10 @@ impl fmt::Display for HostTurn {
             HostTurn::Closed => "- denied now:",
             HostTurn::Untracked => "~ untracked now:",
             HostTurn::Tracked => "~ tracked now:",
+            HostTurn::Spared => "~ not asked again now:",
+            HostTurn::Asked => "~ asked again now:",
         })
     }
-}
-
-/// A host endpoint's word in one line.
-pub fn told_at_host(ruling: Option<&GateRuling>) -> String {
-    ruling.map_or_else(|| "allowed, there is no host endpoint".to_owned(), GateRuling::reason)
 }
 
 impl fmt::Display for Turn {

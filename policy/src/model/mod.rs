@@ -10,6 +10,7 @@ mod order;
 mod policy;
 mod port;
 mod port_text;
+mod profile;
 mod selection;
 mod tier;
 
@@ -20,5 +21,6 @@ pub use self::order::{NotAnOrder, Order};
 pub use self::policy::{Action, Direction, Hosts, Mode, Peers, Policy, Rule};
 pub use self::port::{IcmpMatch, IcmpVersion, IpVersion, PortMatch, PortProtocol, PortSide};
 pub use self::port_text::PortError;
+pub use self::profile::{PROFILE_LABEL, Profile, inherited};
 pub use self::selection::{Scope, Selection};
 pub use self::tier::{ADMIN_TIER, BASELINE_TIER, DEFAULT_TIER, DefaultAction, Tier};

@@ -23,11 +23,14 @@ mod court;
 mod demand;
 mod settle;
 
+mod lane;
+
 pub(crate) use self::bits::Bits;
 pub(crate) use self::book::{Book, DIRECTIONS, Entry, Extra, Governed, side_of};
 pub(crate) use self::chart::{Chart, Class};
 pub(crate) use self::court::{Court, Outcome};
 pub(crate) use self::demand::{Names, demanded};
+pub(crate) use self::lane::{Guard, Places, Share, all_ports, demands, kept_open, spoken};
 pub(crate) use self::line::{address, prefixes};
 pub(crate) use self::settle::{Pair, Settlement, Word};
 pub use self::traffic::Traffic;
@@ -126,6 +129,25 @@ impl Chart<'_> {
             let is_some_endpoint = !from.points.is_empty() || !to.points.is_empty();
             is_some_endpoint && (source != destination || from.pair().is_some())
         })
+    }
+
+    /// Pairs without an endpoint too, whom host endpoints are asked about: every two different addresses.
+    pub(crate) fn all_pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let all = (0..self.classes.len()).flat_map(|source| (0..self.classes.len()).map(move |to| (source, to)));
+        all.filter(|(source, destination)| source != destination || !self.is_one_address(*source))
+    }
+
+    /// Whether a class is one address and no other.
+    pub(crate) fn is_one_address(&self, class: usize) -> bool {
+        let class = &self.classes[class];
+        let is_point = |interval: &usize| self.line.bounds(*interval).0 == self.line.bounds(*interval).1;
+        class.is_one_address()
+            || class.points.is_empty() && class.intervals.len() == 1 && class.intervals.iter().all(is_point)
+    }
+
+    /// Two different addresses of such a pair.
+    pub(crate) fn any_sample(&self, source: usize, destination: usize) -> Option<(std::net::IpAddr, std::net::IpAddr)> {
+        self.classes[source].sample().zip(self.classes[destination].last())
     }
 
     /// Two different addresses, one of each class.

@@ -1,7 +1,10 @@
 //! Assertions: small ones that read, and random ones against the verdict.
 
 use poplin_policy::check::{Author, Case, Expect, Finding, Party, check};
-use poplin_policy::model::{Action, Peers, PortMatch, Selection};
+use poplin_policy::gate::{Lane, host_verdicts};
+use poplin_policy::host::{Doorway, Failsafe, HostEndpoint};
+use poplin_policy::label::Labels;
+use poplin_policy::model::{Action, Hosts, Peers, Policy, PortMatch, PortProtocol, Selection};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::selector::Selector;
 use poplin_policy::verdict::verdict;
@@ -10,7 +13,7 @@ use proptest::prelude::*;
 
 use crate::packets::packets;
 use crate::scene::{anybody, ingress, nets, rule, select, shop, with};
-use crate::strategy::world;
+use crate::strategy::{HOST_ENDPOINTS, world};
 
 fn case(from: &str, to: &str, ports: &str, expect: Expect) -> Case {
     let party = |text: &str| match text {
@@ -27,6 +30,8 @@ fn case(from: &str, to: &str, ports: &str, expect: Expect) -> Case {
         expect,
         by: None,
         nobody_else: false,
+        enters_by: None,
+        leaves_by: None,
         may_be_empty: false,
     }
 }
@@ -36,7 +41,7 @@ fn guarded() -> World {
 }
 
 fn told(case: Case) -> String {
-    format!("{case}: {}", check(&guarded(), std::slice::from_ref(&case))[0])
+    format!("{case}: {}", check(&guarded(), &Failsafe::default(), std::slice::from_ref(&case))[0])
 }
 
 #[test]
@@ -94,7 +99,10 @@ fn who_is_excepted_is_not_spoken_of() {
     all.from.except = vec![select("app == 'web'")];
 
     assert!(told(all).ends_with(": holds"));
-    assert_eq!(check(&guarded(), &[case("anybody", "10.0.0.3/32", "icmp/8", Expect::Deny)]), [Finding::Holds]);
+    assert_eq!(
+        check(&guarded(), &Failsafe::default(), &[case("anybody", "10.0.0.3/32", "icmp/8", Expect::Deny)]),
+        [Finding::Holds]
+    );
     assert!(
         !told(Case {
             from: Party::of("anybody", anybody()),
@@ -104,16 +112,93 @@ fn who_is_excepted_is_not_spoken_of() {
     );
 }
 
+/// A host whose interface lets the office in, and sends to the outside only what is asked for names.
+fn with_a_host() -> World {
+    let mut world = guarded();
+    let labels = Labels::try_from_pairs([("role", "edge")]).unwrap();
+    let addresses = ["192.0.2.1".parse().unwrap()].into();
+    let host = "h1".to_owned();
+    world.add_host_endpoint(&HostEndpoint {
+        name: "edge".to_owned(),
+        labels,
+        host,
+        doorway: Doorway::Every,
+        addresses,
+    });
+    let office = Peers { nets: nets("198.51.100.0/24"), ..anybody() };
+    let for_hosts = |name: &str, hosts, port| {
+        let policy = ingress(name, "role == 'edge'", vec![rule(Action::Allow, office.clone(), port)]);
+        Policy { hosts, ..policy }
+    };
+    with(with(world, for_hosts("in", Hosts::Local, "tcp/443")), for_hosts("through", Hosts::Forward, "tcp/5432"))
+}
+
+#[test]
+fn a_host_endpoint_at_an_end_or_on_the_way_has_its_say() {
+    let told =
+        |case: Case| format!("{case}: {}", check(&with_a_host(), &Failsafe::default(), std::slice::from_ref(&case))[0]);
+    let at_edge = |mut case: Case| {
+        case.to = Party { host_endpoint: Some("edge".to_owned()), text: "edge".to_owned(), ..case.to };
+        case
+    };
+    let by_edge = |case: Case| Case { enters_by: Some("edge".to_owned()), ..case };
+
+    let office = at_edge(case("198.51.100.0/24", "192.0.2.1/32", "tcp/443", Expect::Allow));
+    let only = Case { nobody_else: true, ..office.clone() };
+    let by_rule = Author { policy: "in".to_owned(), rule: Some("allow".to_owned()) };
+    assert!(told(only).ends_with(": holds"));
+    assert!(told(Case { by: Some(by_rule), ..office }).ends_with(": holds"));
+    assert_eq!(
+        told(at_edge(case("outside", "192.0.2.1/32", "tcp/22 tcp/80", Expect::Deny))),
+        "outside may not reach edge on tcp/22 tcp/80: 203.0.113.1 → 192.0.2.1 tcp 49152 → 22 is allowed, \
+         input of edge: failsafe port"
+    );
+    let denied = told(by_edge(case("outside", "app == 'web'", "tcp/80", Expect::Allow)));
+    assert!(denied.starts_with("outside may reach app == 'web' on tcp/80, entering by edge: "), "{denied}");
+    assert!(denied.ends_with("80 is denied, forward-in of edge: end of tier default"), "{denied}");
+    assert!(told(by_edge(case("198.51.100.0/24", "app == 'web'", "tcp/5432", Expect::Allow))).ends_with(": holds"));
+}
+
 fn any_case() -> impl Strategy<Value = Case> {
     let party = || {
         prop::sample::select(vec!["anybody", "outside", "a == 'x'", "has(b)", "all()", "10.0.0.0/30", "192.0.2.0/24"])
     };
     let ports = prop::sample::select(vec!["", "tcp/80", "tcp/http", "udp tcp/443", "icmp/8", "proto/47"]);
     let flags = (any::<bool>(), any::<bool>());
-    (party(), party(), ports, flags).prop_map(|(from, to, ports, (allow, nobody_else))| {
+    let gate = || prop::option::weighted(0.3, prop::sample::select(&HOST_ENDPOINTS[..]).prop_map(str::to_owned));
+    let gates = [gate().boxed(), gate().boxed(), gate().boxed(), gate().boxed()];
+    (party(), party(), ports, flags, gates).prop_map(|(from, to, ports, (allow, nobody_else), gates)| {
         let expect = if allow { Expect::Allow } else { Expect::Deny };
-        Case { nobody_else: nobody_else && allow, may_be_empty: true, ..case(from, to, ports, expect) }
+        let mut case = Case { nobody_else: nobody_else && allow, may_be_empty: true, ..case(from, to, ports, expect) };
+        [case.from.host_endpoint, case.to.host_endpoint, case.enters_by, case.leaves_by] = gates;
+        case
     })
+}
+
+/// A port that packets of these worlds have stays open.
+fn failsafe() -> Failsafe {
+    let mut failsafe = Failsafe::default();
+    failsafe.inbound.insert((PortProtocol::Tcp, 443));
+    failsafe
+}
+
+/// Whether everybody on the way lets a packet pass.
+fn passes(world: &World, case: &Case, packet: &Packet, is_meant: bool) -> bool {
+    let asks = |name: &Option<String>, lanes: &[Lane]| {
+        let said = name.as_ref().map(|name| host_verdicts(world, &failsafe(), name, lanes, packet));
+        said.unwrap_or_default().iter().all(|ruling| ruling.allowed)
+    };
+    verdict(world, packet).allowed
+        && (!is_meant || asks(&case.from.host_endpoint, &Lane::SENT))
+        && asks(&case.leaves_by, &[Lane::ForwardOut])
+        && asks(&case.enters_by, &Lane::FORWARDED)
+        && asks(&case.to.host_endpoint, &Lane::RECEIVED)
+}
+
+fn meets_hosts(case: &Case) -> bool {
+    [&case.from.host_endpoint, &case.to.host_endpoint, &case.enters_by, &case.leaves_by]
+        .iter()
+        .any(|name| name.is_some())
 }
 
 /// Whether an address is in a party of these tests.
@@ -148,13 +233,13 @@ fn is_spoken_of(world: &World, ports: &[PortMatch], packet: &Packet) -> bool {
 proptest! {
     #[test]
     fn a_proven_case_holds_for_every_packet(world in world(), case in any_case(), packets in packets()) {
-        let finding = check(&world, std::slice::from_ref(&case)).remove(0);
+        let finding = check(&world, &failsafe(), std::slice::from_ref(&case)).remove(0);
 
         for packet in packets.iter().filter(|packet| packet.source != packet.destination) {
             let is_ours = world.endpoint_of(packet.source).or(world.endpoint_of(packet.destination)).is_some();
-            let reaches = is_ours && is_in(&world, &case.to, packet, false) && is_spoken_of(&world, &case.ports, packet);
+            let reaches = (is_ours || meets_hosts(&case)) && is_in(&world, &case.to, packet, false) && is_spoken_of(&world, &case.ports, packet);
             let is_meant = is_in(&world, &case.from, packet, true);
-            let allowed = verdict(&world, packet).allowed;
+            let allowed = passes(&world, &case, packet, is_meant);
             let refutes = reaches && match is_meant {
                 true => allowed != (case.expect == Expect::Allow),
                 false => case.nobody_else && allowed,
@@ -165,14 +250,15 @@ proptest! {
 
     #[test]
     fn a_refutation_refutes(world in world(), case in any_case()) {
-        if let Finding::Refuted(refutation) = check(&world, std::slice::from_ref(&case)).remove(0) {
+        if let Finding::Refuted(refutation) = check(&world, &failsafe(), std::slice::from_ref(&case)).remove(0) {
             let packet = refutation.packet;
             let is_meant = is_in(&world, &case.from, &packet, true);
 
             prop_assert!(is_in(&world, &case.to, &packet, false) && is_spoken_of(&world, &case.ports, &packet));
             prop_assert_eq!(verdict(&world, &packet), refutation.decision.clone());
             let wrong = if is_meant { case.expect == Expect::Deny } else { true };
-            prop_assert_eq!(refutation.decision.allowed, wrong);
+            prop_assert_eq!(refutation.allowed, wrong);
+            prop_assert_eq!(passes(&world, &case, &packet, is_meant), wrong);
         }
     }
 }
@@ -183,7 +269,11 @@ fn selectors_of_cases_are_those_of_rules() {
     let known = Party::of("all()", Peers { select: Some(everyone), ..Peers::default() });
 
     // The set `office` is known too, as in a rule.
-    let finding = check(&guarded(), &[Case { from: known, ..case("anybody", "app == 'api'", "", Expect::Allow) }]);
+    let finding = check(
+        &guarded(),
+        &Failsafe::default(),
+        &[Case { from: known, ..case("anybody", "app == 'api'", "", Expect::Allow) }],
+    );
 
     assert_eq!(finding, [Finding::Holds]);
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use poplin_policy::diff::{Concern, HostChange, HostTurn, Turn, diff, diff_hosts};
+use poplin_policy::diff::{Concern, Guarded, HostChange, HostTurn, Turn, diff, diff_hosts};
 use poplin_policy::gate::{GateRuling, Lane, host_verdict};
-use poplin_policy::host::Failsafe;
+use poplin_policy::host::{Doorway, Failsafe, HostEndpoint};
 use poplin_policy::packet::Packet;
+use poplin_policy::ruleset::Interface;
 use poplin_policy::verdict::verdict;
 use poplin_policy::world::World;
 use proptest::prelude::*;
@@ -76,27 +77,63 @@ proptest! {
     }
 }
 
-/// Whether a host endpoint lets a packet go on, and untracked; one that is not there lets it go on.
-fn goes_on(world: &World, name: &str, lane: Lane, packet: &Packet) -> (bool, bool) {
-    let ruling = host_verdict(world, &Failsafe::none(), name, lane, packet);
-    ruling.map_or((true, false), |ruling| (ruling.allowed, ruling.is_untracked))
+/// Hosts' own interfaces: each of two, and the others.
+fn places() -> Vec<(&'static str, Doorway)> {
+    let named = |name| Doorway::Named(Interface::new(name).unwrap());
+    ["h1", "h2"]
+        .into_iter()
+        .flat_map(|host| [Doorway::Every, named("lan"), named("wan")].map(|door| (host, door)))
+        .collect()
 }
 
-fn turned(before: (bool, bool), after: (bool, bool)) -> Option<HostTurn> {
+/// The host endpoints of a world, each at one of the places.
+fn standing(world: &World, at: [usize; 3]) -> Vec<HostEndpoint> {
+    let names = world.host_endpoints.iter().zip(at);
+    let endpoint = |((name, labels), at): ((&String, &poplin_policy::label::Labels), usize)| {
+        let (host, doorway) = places().swap_remove(at);
+        let (name, labels, host) = (name.clone(), labels.clone(), host.to_owned());
+        HostEndpoint { name, labels, host, doorway, addresses: BTreeSet::new() }
+    };
+    names.map(endpoint).collect()
+}
+
+/// Who is asked at a place: the first that stands there, or that stands for every interface of its host.
+fn asked<'h>(all: &'h [HostEndpoint], (host, doorway): &(&str, Doorway)) -> Option<&'h str> {
+    let stands = |door: &Doorway| all.iter().find(|one| one.host == *host && one.doorway == *door);
+    stands(doorway).or_else(|| stands(&Doorway::Every)).map(|one| one.name.as_str())
+}
+
+fn words((host, doorway): &(&str, Doorway)) -> String {
+    match doorway {
+        Doorway::Named(interface) => format!("{interface} of {host}"),
+        Doorway::Every => format!("* of {host}"),
+    }
+}
+
+/// Whether a packet may go on, and for good, where this host endpoint is asked or none.
+fn goes_on(world: &World, name: Option<&str>, lane: Lane, packet: &Packet) -> (bool, bool) {
+    let ruling = name.and_then(|name| host_verdict(world, &Failsafe::none(), name, lane, packet));
+    ruling.map_or((true, false), |ruling| (ruling.allowed, ruling.is_settled))
+}
+
+fn turned(lane: Lane, before: (bool, bool), after: (bool, bool)) -> Option<HostTurn> {
     match (before, after) {
         ((false, _), (true, _)) => Some(HostTurn::Opened),
         ((true, _), (false, _)) => Some(HostTurn::Closed),
-        ((true, false), (true, true)) => Some(HostTurn::Untracked),
-        ((true, true), (true, false)) => Some(HostTurn::Tracked),
+        ((true, false), (true, true)) => {
+            Some(if lane == Lane::PreDnat { HostTurn::Spared } else { HostTurn::Untracked })
+        }
+        ((true, true), (true, false)) => Some(if lane == Lane::PreDnat { HostTurn::Asked } else { HostTurn::Tracked }),
         _ => None,
     }
 }
 
 proptest! {
     #[test]
-    fn a_packet_lies_in_a_region_of_a_host_endpoint_just_when_that_treats_it_otherwise(
+    fn a_packet_lies_in_a_region_of_a_hosts_interface_just_when_that_treats_it_otherwise(
         (mut before, mut after) in pair(),
         (other, part) in (world(), 0..4u8),
+        (at, moved, is_moved) in ([0..6usize, 0..6, 0..6], [0..6usize, 0..6, 0..6], any::<bool>()),
         packets in packets(),
     ) {
         match part {
@@ -104,25 +141,43 @@ proptest! {
             1 => before.host_endpoints = after.host_endpoints.clone(),
             _ => {}
         }
-        let changes = diff_hosts(&before, &after);
+        let (stood, stand) = (standing(&before, at), standing(&after, if is_moved { moved } else { at }));
+        let changes = diff_hosts(
+            Guarded { world: &before, host_endpoints: &stood },
+            Guarded { world: &after, host_endpoints: &stand },
+        );
         let is_endpoint = |address| before.endpoint_of(address).or(after.endpoint_of(address)).is_some();
-        let names: BTreeSet<&String> = before.host_endpoints.keys().chain(after.host_endpoints.keys()).collect();
 
         for packet in packets.iter().filter(|packet| packet.source != packet.destination) {
-            for (name, lane) in names.iter().flat_map(|name| Lane::ALL.map(|lane| (*name, lane))) {
-                let [old, new] = [&before, &after].map(|world| goes_on(world, name, lane, packet));
-                let of_it = changes.iter().filter(|change| change.lane == lane && change.host_endpoints.contains(name));
+            for (place, lane) in places().iter().flat_map(|place| Lane::ALL.map(|lane| (place, lane))) {
+                let all = [&stood, &stand];
+                if all.iter().all(|all| !all.iter().any(|one| one.host == place.0 && one.doorway == place.1)) {
+                    continue; // as all interfaces of its host that nobody names
+                }
+                let holders = all.map(|all| asked(all, place));
+                let [old, new] =
+                    [(&before, holders[0]), (&after, holders[1])].map(|(world, name)| goes_on(world, name, lane, packet));
+                // One that stands here and nowhere else is told by its name.
+                let is_here = |one: &HostEndpoint| (one.host.as_str(), &one.doorway) == (place.0, &place.1);
+                let stands_here = |name: &String| {
+                    let holds = |all: &Vec<HostEndpoint>, holder: &Option<&str>| {
+                        *holder == Some(name) && all.iter().any(|one| one.name == *name && is_here(one))
+                    };
+                    all.iter().zip(&holders).any(|(all, holder)| holds(all, holder))
+                };
+                let is_it = |title: &String| *title == words(place) || stands_here(title);
+                let of_it = changes.iter().filter(|change| change.lane == lane && change.host_endpoints.iter().any(is_it));
                 let holding: Vec<_> = of_it.filter(|change| change.holds(packet, is_endpoint)).collect();
 
-                let turn = turned(old, new);
-                prop_assert_eq!(holding.len(), usize::from(turn.is_some()), "{} {} {}", lane, name, packet);
+                let turn = turned(lane, old, new);
+                prop_assert_eq!(holding.len(), usize::from(turn.is_some()), "{} {} {}", lane, words(place), packet);
                 prop_assert_eq!(holding.first().map(|change| change.turn), turn, "{}", packet);
             }
         }
-        for HostChange { turn, example, .. } in &changes {
-            let word = |ruling: &Option<GateRuling>| ruling.as_ref().map_or((true, false), |it| (it.allowed, it.is_untracked));
+        for HostChange { turn, lane, example, .. } in &changes {
+            let word = |ruling: &Option<GateRuling>| ruling.as_ref().map_or((true, false), |it| (it.allowed, it.is_settled));
             let [old, new] = [&example.before, &example.after].map(word);
-            prop_assert_eq!(Some(*turn), turned(old, new), "{}", example.packet);
+            prop_assert_eq!(Some(*turn), turned(*lane, old, new), "{}", example.packet);
         }
     }
 }

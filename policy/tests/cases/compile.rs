@@ -40,6 +40,7 @@ fn forwarded(packet: Packet, from: &str, to: &str) -> Transit {
         hop_limit: 64,
         tcp_flags: SYN,
         state: ConntrackState::New,
+        mark: 0,
     }
 }
 

@@ -101,5 +101,6 @@ pub(crate) fn at(hook: HookPoint, into: &Interface, out: Option<&Interface>, pac
         hop_limit: 64,
         tcp_flags: SYN,
         state: ConntrackState::New,
+        mark: 0,
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use poplin_policy::compile::{HOST_ENDPOINTS, compile};
 use poplin_policy::explain::explain_at_host;
-use poplin_policy::gate::{Lane, host_verdict};
+use poplin_policy::gate::{Lane, host_verdict, host_verdicts};
 use poplin_policy::host::{Failsafe, Host, WorkloadToHost};
 use poplin_policy::model::{Direction, PortProtocol};
 use poplin_policy::packet::{Packet, Transport};
@@ -40,6 +40,7 @@ fn sent(lane: Lane, interface: &Interface, packet: &Packet, state: ConntrackStat
         hop_limit: 64,
         tcp_flags: SYN,
         state,
+        mark: 0,
     }
 }
 
@@ -50,6 +51,25 @@ fn through(rules: &Ruleset, lane: Lane, transit: &Transit) -> Journey {
         Lane::PreDnat => priority == -101,
         Lane::Input | Lane::Output | Lane::ForwardIn | Lane::ForwardOut => priority >= HOST_ENDPOINTS,
     })
+}
+
+/// The bit of the mark that is ours.
+const SPARED: u32 = 0x1000_0000;
+
+/// Whether a packet with this mark comes in by one interface and gets to the host itself, or out by the other; and the mark it has then.
+fn arrival(rules: &Ruleset, into: &str, out: Option<&str>, packet: &Packet, mark: u32) -> (bool, u32) {
+    let into = Interface::new(into).unwrap();
+    let arriving = Transit { mark, ..sent(Lane::UntrackedIn, &into, packet, ConntrackState::New) };
+    // Tracking looks at it between the two chains there.
+    let raw = journey(rules, &arriving, |priority| priority < -200);
+    let state = if raw.is_untracked { ConntrackState::Untracked } else { ConntrackState::New };
+    let translating =
+        journey(rules, &Transit { state, mark: raw.mark, ..arriving.clone() }, |priority| priority > -200);
+    let hook = if out.is_some() { HookPoint::Forward } else { HookPoint::Input };
+    let interface_out = out.map(|out| Interface::new(out).unwrap());
+    let further = journey(rules, &Transit { hook, interface_out, state, mark: translating.mark, ..arriving }, |_| true);
+    let passes = [raw, translating, further.clone()].iter().all(|journey| journey.outcome == Outcome::Accept);
+    (passes, further.mark)
 }
 
 /// Who speaks for an interface: the host endpoint that names it, or the one of every interface.
@@ -84,11 +104,38 @@ proptest! {
                 let said = speaker(&world, interface)
                     .map(|name| host_verdict(&world, &failsafe(), name, lane, packet).unwrap());
 
-                let Journey { outcome, is_untracked, .. } = through(&rules, lane, &transit);
+                let Journey { outcome, is_untracked, mark, .. } = through(&rules, lane, &transit);
 
-                let (allowed, untracked) = said.as_ref().map_or((true, false), |said| (said.allowed, said.is_untracked));
+                let (allowed, settled) = said.as_ref().map_or((true, false), |said| (said.allowed, said.is_settled));
                 prop_assert_eq!(outcome == Outcome::Accept, allowed, "{} {} {:?}", packet, interface, said);
-                prop_assert!(!allowed || is_untracked == untracked, "{} {} {:?}", packet, interface, said);
+                let is_settled = if lane.is_untracked() { is_untracked } else { mark != 0 };
+                prop_assert!(!allowed || is_settled == settled, "{} {} {:?}", packet, interface, said);
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_in_meets_lane_after_lane_until_one_settles_it_and_the_other_side_asks_all_the_same(
+        world in world(),
+        packets in packets(),
+        mark: u32,
+    ) {
+        let rules = compile(&world, &guarded(&world));
+        let allowed = |name: Option<&str>, lanes: &[Lane], packet: &Packet| {
+            let said = name.map(|name| host_verdicts(&world, &failsafe(), name, lanes, packet)).unwrap_or_default();
+            said.iter().all(|ruling| ruling.allowed)
+        };
+
+        for packet in &packets {
+            for (into, out) in INTERFACES.iter().flat_map(|into| [None, Some("lan"), Some("wan")].map(|out| (*into, out))) {
+                let (name, exit) = (speaker(&world, into), out.and_then(|out| speaker(&world, out)));
+                let lanes = if out.is_some() { Lane::FORWARDED } else { Lane::RECEIVED };
+
+                let (passes, left) = arrival(&rules, into, out, packet, mark);
+
+                let expected = allowed(name, &lanes, packet) && allowed(exit, &[Lane::ForwardOut], packet);
+                prop_assert_eq!(passes, expected, "{} from {} to {:?}", packet, into, out);
+                prop_assert!(!passes || left == mark || left == mark & !SPARED, "only one bit is ours: {:#x}", left);
             }
         }
     }
@@ -118,7 +165,9 @@ proptest! {
                 prop_assert!(passes(&near));
             }
             if !lane.is_untracked() {
-                for state in [ConntrackState::Established, ConntrackState::Related, ConntrackState::Untracked] {
+                // What goes untracked is asked, packet by packet, by the interface it leaves by.
+                let untracked = (lane != Lane::ForwardOut).then_some(ConntrackState::Untracked);
+                for state in [ConntrackState::Established, ConntrackState::Related].into_iter().chain(untracked) {
                     prop_assert!(passes(&sent(lane, &uplink(), &packet, state)));
                 }
             }

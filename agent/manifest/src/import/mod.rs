@@ -44,6 +44,7 @@ enum Body {
     Tier(Envelope<calico::tier::Spec>),
     Set(Envelope<calico::set::Spec>, Home),
     HostEndpoint(Envelope<calico::host::Spec>),
+    Profile(Envelope<calico::profile::Spec>),
 }
 
 /// Every version this house reads beside its own, and its kinds.
@@ -56,7 +57,7 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("crd.projectcalico.org/v1", &CALICO),
 ];
 
-const CALICO: [&str; 9] = [
+const CALICO: [&str; 10] = [
     "NetworkPolicy",
     "GlobalNetworkPolicy",
     "Tier",
@@ -66,6 +67,7 @@ const CALICO: [&str; 9] = [
     "StagedGlobalNetworkPolicy",
     "StagedKubernetesNetworkPolicy",
     calico::host::KIND,
+    calico::profile::KIND,
 ];
 
 /// The foreign versions, for those who ask.
@@ -115,6 +117,7 @@ impl Foreign {
             (_, "NetworkSet") => Body::Set(Envelope::deserialize(yaml)?, Home::Namespace),
             (_, "GlobalNetworkSet") => Body::Set(Envelope::deserialize(yaml)?, Home::Fabric),
             (_, calico::host::KIND) => Body::HostEndpoint(Envelope::deserialize(yaml)?),
+            (_, calico::profile::KIND) => Body::Profile(Envelope::deserialize(yaml)?),
             _ => return Err(D::Error::custom(format!("kind {kind:?} of {api_version} is not read here"))),
         };
         Ok(Self { api_version: api_version.to_owned(), kind: kind.to_owned(), body })
@@ -131,6 +134,7 @@ impl Foreign {
             Body::Tier(one) => one.metadata.qualified_name(Home::Fabric),
             Body::Set(one, home) => one.metadata.qualified_name(*home),
             Body::HostEndpoint(one) => one.metadata.qualified_name(Home::Fabric),
+            Body::Profile(one) => one.metadata.qualified_name(Home::Fabric),
         };
         format!("{} {name}", self.kind).trim_end().to_owned()
     }
@@ -149,6 +153,7 @@ impl Foreign {
             Body::Tier(one) => calico::tier::import(one, source),
             Body::Set(one, home) => calico::set::import(one, *home, source).map(Some),
             Body::HostEndpoint(one) => calico::host::import(one, source).map(Some),
+            Body::Profile(one) => calico::profile::import(one, source).map(Some),
         }
     }
 }

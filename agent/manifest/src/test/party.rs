@@ -1,12 +1,13 @@
 //! Understands the end of a case.
 //!
-//! A word is tried in this order: `outside`, `anybody`, an address or prefix, an endpoint's name, a selector. The last two cannot be
-//! confused: a selector has an operator or a call in it.
+//! A word is tried in this order: `outside`, `anybody`, an address or prefix, a selector, an endpoint's name, a host endpoint's. Names and
+//! selectors cannot be confused: a selector has an operator or a call in it.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use poplin_policy::check::Party;
+use poplin_policy::host::HostEndpoint;
 use poplin_policy::model::{Peers, QualifiedName, Scope, Selection};
 use poplin_policy::selector::Selector;
 use poplin_policy::world::World;
@@ -18,27 +19,31 @@ use crate::field::{Invalid, net, selector};
 /// Who is meant. Selectors look in `home`, or everywhere if that is empty.
 pub(super) fn party(field: &str, written: &WrittenParty, home: &str, world: &World) -> Result<Party, Invalid> {
     match written {
-        WrittenParty::Word(word) => Ok(Party::of(word.as_str(), of_word(field, word, home, world)?)),
+        WrittenParty::Word(word) => of_word(field, word, home, world),
         WrittenParty::Parts(parts) => of_parts(field, parts, home, world),
     }
 }
 
-fn of_word(field: &str, word: &str, home: &str, world: &World) -> Result<Peers, Invalid> {
-    let nets = |nets: Vec<IpNet>| Peers { nets, ..Peers::default() };
+fn of_word(field: &str, word: &str, home: &str, world: &World) -> Result<Party, Invalid> {
+    let of = |peers: Peers| Ok(Party::of(word, peers));
+    let nets = |nets: Vec<IpNet>| of(Peers { nets, ..Peers::default() });
     match word {
-        "outside" => return Ok(Peers { outside: true, ..Peers::default() }),
-        "anybody" => return Ok(Peers::default()),
+        "outside" => return of(Peers { outside: true, ..Peers::default() }),
+        "anybody" => return of(Peers::default()),
         _ => {}
     }
     if let Ok(address) = word.parse::<IpAddr>() {
-        return Ok(nets(vec![address.into()]));
+        return nets(vec![address.into()]);
     }
     if let Ok(net) = word.parse::<IpNet>() {
-        return Ok(nets(vec![net.trunc()]));
+        return nets(vec![net.trunc()]);
     }
     match word.contains([' ', '(', '=', '!', '\t', '&', '|']) {
-        true => Ok(Peers { select: Some(selected(field, word, scope_of(home))?), ..Peers::default() }),
-        false => Ok(nets(endpoint(field, word, world)?)),
+        true => of(Peers { select: Some(selected(field, word, scope_of(home))?), ..Peers::default() }),
+        false => {
+            let (peers, host_endpoint) = named(field, word, world)?;
+            Ok(Party { host_endpoint, ..Party::of(word, peers) })
+        }
     }
 }
 
@@ -48,8 +53,12 @@ fn of_parts(field: &str, parts: &Parts, home: &str, world: &World) -> Result<Par
     for (index, text) in parts.nets.iter().enumerate() {
         peers.nets.push(net(&format!("{field}.nets[{index}]"), text)?);
     }
+    let mut host_endpoint = None;
     if !parts.endpoint.is_empty() {
-        peers.nets.extend(endpoint(&at("endpoint"), &parts.endpoint, world)?);
+        let meant;
+        (meant, host_endpoint) = named(&at("endpoint"), &parts.endpoint, world)?;
+        peers.nets.extend(meant.nets);
+        peers.outside |= meant.outside;
     }
     peers.sets = parts.sets.iter().map(|name| QualifiedName::from(name.as_str())).collect();
     let scope = match (parts.namespace.as_str(), parts.namespaces.as_str()) {
@@ -61,7 +70,7 @@ fn of_parts(field: &str, parts: &Parts, home: &str, world: &World) -> Result<Par
     if !parts.select.is_empty() || is_scoped {
         peers.select = Some(selected(&at("select"), &parts.select, scope)?);
     }
-    let mut party = Party::of(told(parts), peers);
+    let mut party = Party { host_endpoint, ..Party::of(told(parts), peers) };
     for (index, except) in parts.except.iter().enumerate() {
         party.except.extend(self::party(&format!("{field}.except[{index}]"), except, home, world)?.any);
     }
@@ -77,13 +86,21 @@ fn selected(field: &str, text: &str, scope: Scope) -> Result<Selection, Invalid>
     Ok(Selection { labels, scope })
 }
 
-/// The addresses of an endpoint.
-fn endpoint(field: &str, name: &str, world: &World) -> Result<Vec<IpNet>, Invalid> {
+/// The addresses of an endpoint, or of a host endpoint, and then its name. A host endpoint that is declared without addresses may have any that is
+/// no endpoint's.
+fn named(field: &str, name: &str, world: &World) -> Result<(Peers, Option<String>), Invalid> {
     if let Some(endpoint) = world.endpoints.get(name) {
-        return Ok(endpoint.addresses.iter().map(|address| IpNet::from(*address)).collect());
+        let nets = endpoint.addresses.iter().map(|address| IpNet::from(*address)).collect();
+        return Ok((Peers { nets, ..Peers::default() }, None));
+    }
+    if world.host_endpoints.contains_key(name) {
+        let nets = world.sets.get(&HostEndpoint::other_end(name)).map(|set| set.nets.clone()).unwrap_or_default();
+        let outside = nets.is_empty();
+        return Ok((Peers { nets, outside, ..Peers::default() }, Some(name.to_owned())));
     }
     let invalid = Invalid::new(field, "UNKNOWN_ENDPOINT", format!("there is no endpoint {name:?}"));
-    Err(match nearest(name, world.endpoints.keys().map(String::as_str)) {
+    let known = world.endpoints.keys().chain(world.host_endpoints.keys());
+    Err(match nearest(name, known.map(String::as_str)) {
         Some(near) => invalid.advice(format!("did you mean {near}?")),
         None => {
             invalid.advice("ends are endpoints, selectors such as app == 'web', addresses, prefixes, outside, anybody")

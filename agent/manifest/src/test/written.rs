@@ -50,6 +50,12 @@ pub(super) struct WrittenCase {
     pub(super) by: Option<String>,
     #[serde(default, alias = "only")]
     pub(super) nobody_else: bool,
+    /// The host endpoint by which packets come to a host that forwards them.
+    #[serde(default)]
+    pub(super) enters_by: Option<String>,
+    /// By which they leave it.
+    #[serde(default)]
+    pub(super) leaves_by: Option<String>,
     #[serde(default)]
     pub(super) may_be_empty: bool,
 }

@@ -8,7 +8,8 @@
 //! Of documents that are accepted, flows are expected: `web -> api, db tcp/80, udp/53: deny`, and `rest: allow` for every flow
 //! of the usual ones that was not spoken of. Of documents that are refused, each failure as it is told.
 
-use poplin_manifest::{Document, read, world};
+use poplin_manifest::{Document, host_endpoints, read, world};
+use poplin_policy::host::HostEndpoint;
 use poplin_policy::world::World;
 use poplin_proto::Failure;
 use poplin_proto::v1::Manifest;
@@ -17,7 +18,7 @@ use poplin_proto::v1::Manifest;
 pub(crate) const TOPOLOGY: &str = include_str!("topology.yaml");
 
 /// The files whose cases are told by flows.
-pub(crate) const MEANINGS: [&str; 6] = ["kubernetes", "cluster", "calico", "tiers", "sets", "mixed"];
+pub(crate) const MEANINGS: [&str; 7] = ["kubernetes", "cluster", "calico", "tiers", "sets", "mixed", "hosts"];
 
 pub(crate) struct Case {
     pub(crate) title: String,
@@ -42,6 +43,7 @@ fn text_of(file: &str) -> &'static str {
         "tiers" => include_str!("tiers.yaml"),
         "sets" => include_str!("sets.yaml"),
         "mixed" => include_str!("mixed.yaml"),
+        "hosts" => include_str!("hosts.yaml"),
         "refused" => include_str!("refused.yaml"),
         other => panic!("no file of cases is called {other}"),
     }
@@ -59,6 +61,11 @@ fn case(text: &str) -> Case {
 
 pub(crate) fn documents(text: &str) -> Result<Vec<Document>, Vec<Failure>> {
     read(&Manifest { name: "case".to_owned(), text: text.to_owned() })
+}
+
+/// The host endpoints that the case declares.
+pub(crate) fn gates_of(case: &Case) -> Vec<HostEndpoint> {
+    host_endpoints(&documents(&case.text).unwrap())
 }
 
 /// Who is there, and what the case declares.

@@ -1,6 +1,6 @@
 //! Flows, as cases write them: `SOURCES -> DESTINATIONS TRAFFIC: allow`, each a list with commas.
 //!
-//! An end is an endpoint of the topology, an address, a namespace as `shop/*`, `all` for every endpoint, or one of the outside
+//! An end is an endpoint of the topology, an address, a namespace as `shop/*`, `all` for every endpoint, `host`, or one of the outside
 //! names. Traffic is `tcp/80`, `tcp/80<1024` with a source port, `echo`, `icmp/8/0`, `proto/47`, or `usual` for the usual ones;
 //! ` v4` or ` v6` behind it asks for one family only.
 
@@ -12,6 +12,7 @@ use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::world::World;
 
 use crate::case::{Case, TOPOLOGY, documents};
+use crate::way::HOST;
 
 /// One packet that opens a flow.
 pub(crate) struct Flow {
@@ -108,6 +109,9 @@ fn ends(world: &World, word: &str, is_v6: bool) -> Vec<IpAddr> {
     let of_family = |address: &IpAddr| address.is_ipv6() == is_v6;
     if let Ok(address) = word.parse::<IpAddr>() {
         return Some(address).filter(of_family).into_iter().collect();
+    }
+    if word == "host" {
+        return HOST.iter().map(|text| text.parse().unwrap()).filter(of_family).collect();
     }
     if let Some((_, addresses)) = OUTSIDE.iter().find(|(name, _)| *name == word) {
         return addresses.iter().map(|text| text.parse().unwrap()).filter(of_family).collect();

@@ -49,6 +49,7 @@ fn wish(holder: usize) -> Attach {
         network: None,
         pools: BTreeSet::new(),
         is_sticky: false,
+        profiles: Vec::new(),
         at: None,
         aliases: BTreeSet::new(),
     }

@@ -231,6 +231,7 @@ pub fn owner(object: &Object) -> Option<&HostName> {
         | Object::Network(_)
         | Object::Service(_)
         | Object::StaticRoute(_)
+        | Object::Profile(_)
         | Object::Lineage(_) => None,
     }
 }

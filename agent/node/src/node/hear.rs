@@ -136,6 +136,7 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::Tier(_)
         | ObjectKey::AddressSet(_)
         | ObjectKey::Namespace(_)
+        | ObjectKey::Profile(_)
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::Network(_)
         | ObjectKey::Service(_)

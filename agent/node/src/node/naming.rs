@@ -104,6 +104,7 @@ fn change(mirror: &Mirror, key: ObjectKey) -> Option<NameChange> {
         | ObjectKey::RouteMap(_)
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
+        | ObjectKey::Profile(_)
         | ObjectKey::Lineage => None,
     }
 }

@@ -109,8 +109,8 @@ impl<'p, B: Book> Rules<'p, B> {
         self.journeys(course, way, false).into_iter().flat_map(|journey| journey.chains).collect()
     }
 
-    /// What happens to it hook by hook, as far as it comes: host endpoints alone are asked, or all. What goes untracked is not asked again
-    /// by host endpoints.
+    /// What happens to it hook by hook, as far as it comes: host endpoints alone are asked, or all. What one host endpoint lets
+    /// go on for good it asks no more.
     fn journeys(&self, course: &Course, way: &Way, is_gates_only: bool) -> Vec<Journey> {
         let (from, to) = (way.interface_in.as_ref(), way.interface_out.as_ref());
         let hooks = match (from, to) {
@@ -126,6 +126,7 @@ impl<'p, B: Book> Rules<'p, B> {
             if is_first && matches!(course.source, Side::Link(_)) {
                 continue;
             }
+            let mark = journeys.last().map_or(0, |former| former.mark);
             let state = match journeys.last() {
                 Some(former) if former.outcome == Outcome::Drop => break,
                 Some(former) if former.is_untracked => ConntrackState::Untracked,
@@ -139,6 +140,7 @@ impl<'p, B: Book> Rules<'p, B> {
                 hop_limit: 64,
                 tcp_flags: SYN,
                 state,
+                mark,
             };
             let is_late = matches!(hook, HookPoint::Forward | HookPoint::Input);
             let asks = |priority| !is_gates_only || !is_late || priority >= HOST_ENDPOINTS;
@@ -157,6 +159,7 @@ impl<'p, B: Book> Rules<'p, B> {
             hop_limit: 64,
             tcp_flags: SYN,
             state: ConntrackState::New,
+            mark: 0,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use poplin_policy::circle::Circle;
 use poplin_policy::label::Labels;
+use poplin_policy::model::{Action, Hosts, Mode, Peers, Policy, Profile, Rule, Selection};
 use poplin_policy::nat::Outgoing;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::SourceNat;
@@ -89,7 +90,35 @@ fn endpoint(last: u8, network: Option<&str>) -> Object {
         container: None,
         name: EndpointName::new(name),
         is_sticky: false,
+        profiles: Vec::new(),
         since: None,
+    })
+}
+
+fn naming(last: u8, network: Option<&str>, profiles: &[&str]) -> Object {
+    let Object::Endpoint(one) = endpoint(last, network) else { unreachable!("it is an endpoint") };
+    Object::Endpoint(Endpoint { profiles: profiles.iter().map(|name| (*name).to_owned()).collect(), ..one })
+}
+
+/// A profile that gives a label.
+fn profile(name: &str, value: &str) -> Object {
+    let endpoint_labels = Labels::try_from_pairs([("pci", value)]).unwrap();
+    Object::Profile(Profile { name: name.to_owned(), endpoint_labels })
+}
+
+/// Lets in who has that label.
+fn admitting(label: &str) -> Object {
+    let selection = |text: &str| Selection::anywhere(Selector::parse(text).unwrap());
+    let from = Peers { select: Some(selection(label)), ..Peers::default() };
+    Object::Policy(Policy {
+        name: QualifiedName::global("cards"),
+        tier: "default".to_owned(),
+        order: None,
+        mode: Mode::Enforce,
+        subject: selection("all()"),
+        hosts: Hosts::Never,
+        ingress: Some(vec![Rule { source: from, ..Rule::any("cards", Action::Allow) }]),
+        egress: None,
     })
 }
 
@@ -181,6 +210,35 @@ fn who_reads_everything_again_finds_nothing_to_change() {
 }
 
 #[test]
+fn a_profile_that_comes_changes_and_goes_touches_elements_only() {
+    let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+    desk.put(naming(1, None, &["cards"]));
+    desk.put(endpoint(2, None));
+    desk.put(profile("other", "yes"));
+    desk.put(admitting("pci == 'yes'"));
+    desk.rules();
+    let from_first = |desk: &mut Desk| {
+        let packet = Packet::tcp(IpAddr::from([10, 77, 0, 1]), IpAddr::from([10, 77, 0, 2]), (40_000, 80));
+        desk.policing.now().admits(&packet, false).expect("both ends are here")
+    };
+    assert!(!from_first(&mut desk));
+
+    for (news, is_let_in) in [(Some("yes"), true), (Some("no"), false), (Some("yes"), true), (None, false)] {
+        match news {
+            Some(value) => desk.put(profile("cards", value)),
+            None => desk.delete(ObjectKey::Profile("cards".to_owned())),
+        }
+        let local: Vec<Endpoint> = desk.mirror.endpoints_on(&host()).cloned().collect();
+        let load = desk.policing.due(&desk.mirror, local.iter()).expect("something is to be changed");
+        let is_of_elements = |change: &Change| matches!(change, Change::AlterSet { .. } | Change::AlterMap { .. });
+        assert!(load.changes.iter().all(is_of_elements), "{:?}", load.changes);
+        desk.policing.load(&load);
+        assert_eq!(from_first(&mut desk), is_let_in);
+        desk.rules();
+    }
+}
+
+#[test]
 fn what_was_never_read_well_closes_whom_it_may_have_closed_until_it_is_mended_or_deleted() {
     let within = |name| QualifiedName::within("shop", name);
     for (key, closes_all) in [
@@ -191,9 +249,10 @@ fn what_was_never_read_well_closes_whom_it_may_have_closed_until_it_is_mended_or
         (ObjectKey::Namespace("shop".to_owned()), false),
         (ObjectKey::Network(NetworkName::new("shop")), false),
         (ObjectKey::Tier("front".to_owned()), true),
+        (ObjectKey::Profile("pci".to_owned()), false),
     ] {
         let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
-        desk.put(endpoint(1, Some("shop")));
+        desk.put(naming(1, Some("shop"), &["lost", "pci"]));
         desk.put(endpoint(2, None));
         let before = desk.rules();
         assert!(desk.admits(1) && desk.admits(2));

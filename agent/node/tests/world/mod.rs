@@ -46,6 +46,7 @@ pub(crate) fn wish(container: &str, name: Option<&str>) -> Attach {
         network: None,
         pools: BTreeSet::new(),
         is_sticky: false,
+        profiles: Vec::new(),
         at: None,
         aliases: BTreeSet::new(),
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use ipnet::IpNet;
+use poplin_manifest::check_profiles;
 use poplin_manifest::field::dns_name;
 use poplin_node::names::MOST_ALIASES;
 use poplin_node::request::{Answer, Attach};
@@ -25,6 +26,9 @@ const LABEL: &str = "poplin.label.";
 /// The driver option that names aliases.
 const ALIAS: &str = "poplin.alias";
 
+/// The driver option that names profiles.
+const PROFILE: &str = "poplin.profile";
+
 pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let request: network::CreateEndpoint = read(body)?;
     let given = request.interface.unwrap_or_default();
@@ -34,6 +38,7 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
         name: None,
         labels: labels(request.options.as_ref()),
         namespace: None,
+        profiles: profiles(request.options.as_ref())?,
         ports: Vec::new(),
         published: Vec::new(),
         netns: PathBuf::new(),
@@ -69,6 +74,14 @@ fn labels(options: Option<&BTreeMap<String, Value>>) -> Labels {
 fn aliases(options: Option<&BTreeMap<String, Value>>) -> BTreeSet<String> {
     let given = options.and_then(|options| options.get(ALIAS)?.as_str()).unwrap_or_default();
     given.split(',').filter_map(|name| dns_name(ALIAS, name.trim()).ok()).take(MOST_ALIASES).collect()
+}
+
+/// Profiles given with the driver option `poplin.profile`, with commas between them.
+fn profiles(options: Option<&BTreeMap<String, Value>>) -> Result<Vec<String>, String> {
+    let given = options.and_then(|options| options.get(PROFILE)?.as_str()).unwrap_or_default();
+    let names: Vec<String> =
+        given.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    check_profiles(PROFILE, &names).map_err(|invalids| invalids.to_string())
 }
 
 fn addresses(texts: [&String; 2]) -> Result<BTreeSet<IpAddr>, String> {

@@ -25,12 +25,7 @@ pub(super) fn load_from(out: &mut Writer, fields: &[Field], mut register: u32) {
 
 pub(super) fn load_one(out: &mut Writer, field: Field, register: u32) {
     match place(field) {
-        Place::Meta(key) => {
-            expression(out, "meta", |out| {
-                out.put_be32(NFTA_META_KEY, key);
-                out.put_be32(NFTA_META_DREG, register);
-            });
-        }
+        Place::Meta(key) => load_meta(out, key, register),
         Place::Payload { base, offset_octets } => {
             let length = u32::try_from(data::octets_of(field.datatype())).expect("a field has at most 16 octets");
             expression(out, "payload", |out| {
@@ -41,6 +36,13 @@ pub(super) fn load_one(out: &mut Writer, field: Field, register: u32) {
             });
         }
     }
+}
+
+fn load_meta(out: &mut Writer, key: u32, register: u32) {
+    expression(out, "meta", |out| {
+        out.put_be32(NFTA_META_KEY, key);
+        out.put_be32(NFTA_META_DREG, register);
+    });
 }
 
 /// Where a field is found.
@@ -93,12 +95,32 @@ pub(super) fn range(out: &mut Writer, low: &[u8], high: &[u8], negated: bool) {
 
 /// Keeps of the first register only the bits of the mask.
 pub(super) fn mask(out: &mut Writer, mask: &[u8]) {
+    mask_and_flip(out, mask, &[0; REGISTER_OCTETS][..mask.len()]);
+}
+
+/// The same, and turns over those of the second value.
+fn mask_and_flip(out: &mut Writer, mask: &[u8], flipped: &[u8]) {
     expression(out, "bitwise", |out| {
         out.put_be32(NFTA_BITWISE_SREG, NFT_REG32_00);
         out.put_be32(NFTA_BITWISE_DREG, NFT_REG32_00);
         out.put_be32(NFTA_BITWISE_LEN, u32::try_from(mask.len()).expect("a mask has at most 4 octets"));
         data::put_value(out, NFTA_BITWISE_MASK, mask);
-        data::put_value(out, NFTA_BITWISE_XOR, &[0; REGISTER_OCTETS][..mask.len()]);
+        data::put_value(out, NFTA_BITWISE_XOR, flipped);
+    });
+}
+
+/// Loads the packet's mark, a number in host order.
+pub(super) fn load_mark(out: &mut Writer) {
+    load_meta(out, NFT_META_MARK, NFT_REG32_00);
+}
+
+/// Sets or clears one bit of the packet's mark.
+pub(super) fn set_mark(out: &mut Writer, bit: u32, is_set: bool) {
+    load_mark(out);
+    mask_and_flip(out, &(!bit).to_ne_bytes(), &if is_set { bit } else { 0 }.to_ne_bytes());
+    expression(out, "meta", |out| {
+        out.put_be32(NFTA_META_KEY, NFT_META_MARK);
+        out.put_be32(NFTA_META_SREG, NFT_REG32_00);
     });
 }
 

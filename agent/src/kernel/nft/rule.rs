@@ -43,6 +43,7 @@ pub(super) fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::log(out, log);
         }
         Then::Notrack => expression::notrack(out),
+        Then::Mark { bit, is_set } => expression::set_mark(out, *bit, *is_set),
         Then::DestinationNat { fields, map, is_v6 } => {
             expression::load(out, fields);
             translation::destination_nat(out, map, *is_v6);
@@ -81,6 +82,11 @@ fn put_match(out: &mut Writer, condition: &Match) {
             expression::load(out, &[*field]);
             expression::mask(out, &[*mask]);
             expression::compare(out, &[*value], *negated);
+        }
+        Match::Mark { bit, negated } => {
+            expression::load_mark(out);
+            expression::mask(out, &bit.to_ne_bytes());
+            expression::compare(out, &[0; 4], !negated);
         }
         Match::ToHost { negated } => translation::to_host(out, *negated),
         Match::Conntrack(states) => {

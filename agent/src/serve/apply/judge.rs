@@ -61,6 +61,7 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
         | Object::AddressSet(_)
         | Object::RouteMap(_)
         | Object::StaticRoute(_)
+        | Object::Profile(_)
         | Object::Namespace(_)
         | Object::HostEndpoint(_)
         | Object::Lineage(_) => false,
@@ -99,6 +100,7 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             Object::AddressSet(_)
             | Object::RouteMap(_)
             | Object::StaticRoute(_)
+            | Object::Profile(_)
             | Object::Block(_)
             | Object::Namespace(_)
             | Object::HostEndpoint(_)

@@ -43,7 +43,7 @@ enum Met {
 pub(super) struct Asked {
     pub(super) traces: Vec<DirectionTrace>,
     pub(super) note: Option<String>,
-    /// The packet does not go on, or goes on untracked.
+    /// The packet does not go on, or no later lane asks it.
     pub(super) is_over: bool,
 }
 
@@ -150,5 +150,5 @@ fn word(world: &World, failsafe: &Failsafe, name: &str, lane: Lane, packet: &Pac
         skipped: steps.iter().map(skipped).collect(),
         interface: String::new(),
     };
-    Some(Word { trace, is_over: ruling.is_untracked || !ruling.allowed })
+    Some(Word { trace, is_over: ruling.is_settled || !ruling.allowed })
 }

@@ -94,6 +94,7 @@ fn endpoint(name: &str, host: &str, address: &str) -> Object {
         mtu_bytes: 1500,
         network: None,
         is_sticky: false,
+        profiles: Vec::new(),
         since: None,
         aliases: std::collections::BTreeSet::new(),
         container: None,
@@ -132,6 +133,26 @@ fn what_is_forwarded_meets_the_host_endpoint_of_the_interface_it_comes_by() {
     assert_eq!(traces(&from("eth0")), ["ingress of web: no policy governs: allowed", denied]);
     assert!(!from("eth0").allowed);
     assert!(from("eth1").allowed, "{:?}", from("eth1"));
+}
+
+#[test]
+fn what_a_rule_before_translation_allows_is_not_asked_again() {
+    let front = "
+---
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: front}
+spec: {subject: role == 'edge', hosts: preDNAT, ingress: [{action: allow, ports: [tcp/5432]}]}
+";
+    let manifest = format!("{EDGE}{UPLINKS}{front}");
+    let web = endpoint("web", "h1", "10.77.0.1");
+    let course = (far(&["eth0"]), Side::Link(interface("popweb")));
+
+    let answer = asked(&manifest, &[web], Some(course), ("198.51.100.1", "web", "tcp/5432"));
+
+    let front = "pre-dnat of edge by eth0: default/front/1: allowed, not asked again";
+    assert_eq!(traces(&answer), [front, "ingress of web: no policy governs: allowed"]);
+    assert!(answer.allowed);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use crate::kernel::wire::{attribute, attributes, be32_at, be64_at, text};
 pub(super) enum Expression {
     Load { place: Place, octets: Option<usize>, register: u32 },
     LoadConntrackState { register: u32 },
-    Mask { register: u32, mask: Vec<u8> },
+    Mask { register: u32, mask: Vec<u8>, flipped: Vec<u8> },
+    SetMark { register: u32 },
     Compare { register: u32, value: Vec<u8>, negated: bool },
     Range { register: u32, low: Vec<u8>, high: Vec<u8>, negated: bool },
     LookUp { register: u32, set: Name, into: Option<u32>, negated: bool },
@@ -67,6 +68,10 @@ pub(super) fn expression(element: &[u8]) -> Option<Expression> {
 }
 
 fn meta(given: Given<'_>) -> Option<Expression> {
+    if let Some(register) = given.register(NFTA_META_SREG) {
+        given.is(NFTA_META_KEY, NFT_META_MARK)?;
+        return given.has_only(&[NFTA_META_SREG, NFTA_META_KEY], Expression::SetMark { register });
+    }
     let place = Place::Meta(given.number(NFTA_META_KEY)?);
     let load = Expression::Load { place, octets: None, register: given.register(NFTA_META_DREG)? };
     given.has_only(&[NFTA_META_DREG, NFTA_META_KEY], load)
@@ -89,14 +94,14 @@ fn conntrack(given: Given<'_>) -> Option<Expression> {
 fn mask(given: Given<'_>) -> Option<Expression> {
     const NFT_BITWISE_MASK_XOR: u32 = 0;
     let register = given.register(NFTA_BITWISE_SREG)?;
-    let mask = given.value(NFTA_BITWISE_MASK)?;
+    let (mask, flipped) = (given.value(NFTA_BITWISE_MASK)?, given.value(NFTA_BITWISE_XOR)?);
     let is_mask = register == given.register(NFTA_BITWISE_DREG)?
         && mask.len() == usize::try_from(given.number(NFTA_BITWISE_LEN)?).ok()?
-        && given.value(NFTA_BITWISE_XOR)? == vec![0; mask.len()];
+        && flipped.len() == mask.len();
     given.is_or_absent(NFTA_BITWISE_OP, NFT_BITWISE_MASK_XOR)?;
     let all =
         [NFTA_BITWISE_SREG, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK, NFTA_BITWISE_XOR, NFTA_BITWISE_OP];
-    given.has_only(&all, Expression::Mask { register, mask }).filter(|_| is_mask)
+    given.has_only(&all, Expression::Mask { register, mask, flipped }).filter(|_| is_mask)
 }
 
 fn compare(given: Given<'_>) -> Option<Expression> {

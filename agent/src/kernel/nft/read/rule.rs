@@ -10,8 +10,8 @@ use super::data;
 use super::expression::{self, Expression};
 use super::steps::{at_port, dispatch};
 use crate::kernel::nft::data::octets_of;
-use crate::kernel::nft::expression::place;
-use crate::kernel::nft::number::NFT_REG_VERDICT;
+use crate::kernel::nft::expression::{Place, place};
+use crate::kernel::nft::number::{NFT_META_MARK, NFT_REG_VERDICT};
 use crate::kernel::nft::rule::put_expressions;
 use crate::kernel::nft::steps::{ID_KEY, NEXT};
 use crate::kernel::nft::translation::{RTN_LOCAL, family_number};
@@ -69,6 +69,11 @@ fn condition(all: &[Expression]) -> Option<(Match, &[Expression])> {
     {
         return Some((Match::Conntrack(states(mask)?), rest));
     }
+    if let [first, Expression::Mask { mask, .. }, Expression::Compare { negated, .. }, rest @ ..] = all
+        && is_mark(first)
+    {
+        return Some((Match::Mark { bit: number(mask)?, negated: !negated }, rest));
+    }
     if let [Expression::LoadAddressType { .. }, Expression::Compare { value, negated, .. }, rest @ ..] = all {
         return (value == &RTN_LOCAL).then_some((Match::ToHost { negated: *negated }, rest));
     }
@@ -106,8 +111,17 @@ fn atom(field: Field, octets: &[u8]) -> Option<Atom> {
     data::atom(field.datatype(), octets)
 }
 
+fn is_mark(expression: &Expression) -> bool {
+    matches!(expression, Expression::Load { place: Place::Meta(NFT_META_MARK), .. })
+}
+
+/// Four octets in host order.
+fn number(octets: &[u8]) -> Option<u32> {
+    Some(u32::from_ne_bytes(octets.try_into().ok()?))
+}
+
 fn states(mask: &[u8]) -> Option<ConntrackStates> {
-    let bits = u32::from_ne_bytes(mask.try_into().ok()?);
+    let bits = number(mask)?;
     let has = |bit: u32| bits & 1 << bit != 0;
     Some(ConntrackStates { invalid: has(0), established: has(1), related: has(2), new: has(3), untracked: has(6) })
 }
@@ -116,6 +130,9 @@ fn then(rest: &[Expression]) -> Option<Then> {
     match rest {
         [Expression::Verdict(verdict)] => Some(Then::Verdict(verdict.clone())),
         [Expression::Notrack] => Some(Then::Notrack),
+        [first, Expression::Mask { mask, flipped, .. }, Expression::SetMark { .. }] if is_mark(first) => {
+            Some(Then::Mark { bit: !number(mask)?, is_set: number(flipped)? != 0 })
+        }
         [Expression::Masquerade] => Some(Then::SourceNat(SourceNat::Masquerade)),
         [Expression::Set { value, .. }, Expression::SourceNat { .. }] => {
             Some(Then::SourceNat(SourceNat::To(data::address(value)?)))
