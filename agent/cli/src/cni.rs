@@ -73,6 +73,8 @@ impl Install {
     /// The plugin comes first: a runtime that reads the configuration at once shall find it.
     fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
         place::is_name(&self.name)?;
+        poplin_manifest::check_profiles("--profile", &self.profiles)
+            .map_err(|invalids| Problem::usage(invalids.to_string()))?;
         let plugin = self.plugin()?;
         let configuration = json(&self.configuration(socket))?;
         let file = self.conf_dir.join(format!("10-{}.conflist", self.name));

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use poplin_policy::circle::Circle;
 use poplin_policy::model::{
-    Action, DefaultAction, Hosts, Mode, Order, PROFILE_LABEL, Policy, QualifiedName, Rule, Scope, Selection, Tier,
+    Action, DefaultAction, Hosts, Mode, Order, PROFILE_LABEL, Policy, Profile, QualifiedName, Rule, Scope, Selection,
+    Tier,
 };
 use poplin_policy::selector::Selector;
 
@@ -72,7 +73,7 @@ pub fn stand_in_name(key: &ObjectKey) -> Option<QualifiedName> {
             ))
         }
         ObjectKey::Tier(name) => Some(QualifiedName::global(format!("{TIER}-tier-{name}"))),
-        ObjectKey::Profile(name) => Some(QualifiedName::global(format!("{PROFILE}{name}"))),
+        ObjectKey::Profile(name) => Profile::is_name(name).then(|| QualifiedName::global(format!("{PROFILE}{name}"))),
         ObjectKey::Pool(_)
         | ObjectKey::Block(..)
         | ObjectKey::Host(_)

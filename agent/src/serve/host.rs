@@ -160,8 +160,8 @@ impl Way<'_> {
             Home::Elsewhere => return,
         };
         let own = matches!(source, Home::Host(_)).then_some(self.judged.source);
-        let doors = self.doors(host, own, self.course.map(|course| &course.destination));
-        self.ask(&doors, lanes);
+        let mut doors = self.doors(host, own, self.course.map(|course| &course.destination));
+        self.ask(&mut doors, lanes);
     }
 
     /// What comes to a host by its own interfaces, and with workloads to the end that lives there.
@@ -172,11 +172,11 @@ impl Way<'_> {
             Home::Elsewhere => return self.told.extend(ingress),
         };
         let own = matches!(destination, Home::Host(_)).then_some(self.judged.destination);
-        let doors = self.doors(host, own, self.course.map(|course| &course.source));
-        let goes_on = self.ask(&doors, &[Lane::UntrackedIn, Lane::PreDnat]);
+        let mut doors = self.doors(host, own, self.course.map(|course| &course.source));
+        let goes_on = self.ask(&mut doors, &[Lane::UntrackedIn, Lane::PreDnat]);
         self.told.extend(ingress);
         if goes_on {
-            self.ask(&doors, &[last]);
+            self.ask(&mut doors, &[last]);
         }
     }
 
@@ -186,8 +186,8 @@ impl Way<'_> {
         let trace = trace("to-host", endpoint, verdict.is_allowed(), verdict.to_string());
         self.told.push(trace);
         if verdict.is_allowed() {
-            let doors = Gates::of(self.question.objects, host).of_workloads();
-            self.ask(&doors, &[Lane::Input]);
+            let mut doors = Gates::of(self.question.objects, host).of_workloads();
+            self.ask(&mut doors, &[Lane::Input]);
         }
     }
 
@@ -201,7 +201,7 @@ impl Way<'_> {
     }
 
     /// Asks in one lane after the other, until one lets the packet go on for good or not at all. Whether it goes on to the next.
-    fn ask(&mut self, doors: &Doors, lanes: &[Lane]) -> bool {
+    fn ask(&mut self, doors: &mut Doors, lanes: &[Lane]) -> bool {
         let fabric = self.question.fabric();
         let failsafe = fabric.map(|fabric| fabric.failsafe.clone()).unwrap_or_default();
         for lane in lanes {

@@ -20,7 +20,7 @@ use crate::gate::Lane;
 use crate::host::Doorway;
 use crate::label::Labels;
 use crate::model::{Policy, PortProtocol};
-use crate::ruleset::{Atom, Chain, Datatype, Element, Form, Interface, Map, MapElements, Name, Origin, Verdict};
+use crate::ruleset::{Atom, Chain, Datatype, Element, Form, Interface, Map, MapElements, Name, Origin, Rule, Verdict};
 
 /// Host endpoints of this host.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,8 @@ impl Compiler {
             ports::end(round, &mut self.edited);
             return;
         }
-        add_gate(wanted, lane, round, &paths, &self.paths[&round]);
+        let spared = if spares { lane::spares(lane, round) } else { Vec::new() };
+        add_gate(wanted, lane, round, spared, &paths, &self.paths[&round]);
         wanted.chains.insert(lane::chain_name(round), lane::chain(&self.settings, lane, round, spares));
     }
 
@@ -155,6 +156,7 @@ fn add_gate(
     part: &mut Part,
     lane: Lane,
     round: Round,
+    spared: Vec<Rule>,
     wanted: &BTreeMap<Doorway, Name>,
     paths: &BTreeMap<Name, PathState>,
 ) {
@@ -172,7 +174,7 @@ fn add_gate(
         }
     }
     let no_mid_stream = lane::no_mid_stream(round, lane, spoken_for(wanted).into_iter());
-    let rules = [no_mid_stream, dispatch::rules(round), of_others].concat();
+    let rules = [no_mid_stream, spared, dispatch::rules(round), of_others].concat();
     part.chains.insert(lane::gate_name(round), Chain { hook: None, rules });
     let entries = wanted.values().map(|path| (id_key(id_of(path)), paths[path].entry.clone()));
     part.maps.insert(dispatch::ids_name(round), dispatch::ids(by_interface));

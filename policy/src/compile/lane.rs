@@ -19,7 +19,7 @@ pub const HOST_ENDPOINTS: i32 = 1;
 
 /// The bit of a packet's mark that says: the host endpoint it comes in by allowed it before translation, and asks it no more. It is there from
 /// prerouting until input or forward, and read and changed alone. Others' bits elsewhere: kube-proxy 0x4000 and 0x8000, podman's and CNI's
-/// port mappings 0x2000, Tailscale 0xff0000.
+/// port mappings 0x2000, Tailscale 0xff0000. Calico's are of 0xffff0000 unless it is told otherwise.
 const SPARED: u32 = 0x1000_0000;
 
 /// The name of a lane's base chain.
@@ -43,8 +43,8 @@ pub(super) fn chain(settings: &Settings, lane: Lane, round: Round, spares: bool)
     // Staged policies count what comes to them, and then enforced ones decide.
     let priority = if round.is_staged { priority - 1 } else { priority };
     let mut rules = unasked(settings, lane);
-    if spares {
-        add_spared(&mut rules, lane, round);
+    if spares && !round.is_staged {
+        add_unspared(&mut rules, lane);
     }
     rules.push(when(asked(settings, lane), Verdict::Jump(gate_name(round))));
     base(hook, priority, rules)
@@ -89,17 +89,24 @@ fn unasked(settings: &Settings, lane: Lane) -> Vec<Rule> {
     }
 }
 
-/// What the host endpoint it comes in by allowed before translation passes where that would ask again; whoever set the bit, it is clear before
-/// that can be and after it was read.
-fn add_spared(rules: &mut Vec<Rule>, lane: Lane, round: Round) {
+/// Whoever set the bit, it is clear before a rule can set it, and after it was read for the last time.
+fn add_unspared(rules: &mut Vec<Rule>, lane: Lane) {
     let unspared = || look_up(vec![is_spared()], spare(false));
     match lane {
         // Known flows need no bit.
-        Lane::PreDnat if !round.is_staged => rules.insert(2, unspared()),
-        Lane::Input if !round.is_staged => rules.push(when(vec![is_spared()], Verdict::Goto(spared().0))),
-        Lane::Input | Lane::ForwardIn => rules.push(when(vec![is_spared()], Verdict::Accept)),
-        Lane::ForwardOut if !round.is_staged => rules.insert(0, unspared()),
-        Lane::PreDnat | Lane::ForwardOut | Lane::UntrackedIn | Lane::UntrackedOut | Lane::Output => {}
+        Lane::PreDnat => rules.insert(2, unspared()),
+        Lane::ForwardOut => rules.insert(0, unspared()),
+        Lane::Input | Lane::ForwardIn | Lane::UntrackedIn | Lane::UntrackedOut | Lane::Output => {}
+    }
+}
+
+/// What the host endpoint it comes in by allowed before translation passes where that would ask again.
+pub(super) fn spares(lane: Lane, round: Round) -> Vec<Rule> {
+    let passes = |verdict| vec![when(vec![is_spared()], verdict)];
+    match lane {
+        Lane::Input if !round.is_staged => passes(Verdict::Goto(spared().0)),
+        Lane::Input | Lane::ForwardIn => passes(Verdict::Accept),
+        Lane::PreDnat | Lane::ForwardOut | Lane::UntrackedIn | Lane::UntrackedOut | Lane::Output => Vec::new(),
     }
 }
 

@@ -191,10 +191,12 @@ proptest! {
                     _ => has(&failsafe.outbound, destination) || has(&failsafe.inbound, source),
                 };
 
-                let Journey { outcome, .. } = through(&rules, lane, &Transit { tcp_flags: ACK, ..transit });
-
                 let passes = is_open || speaker(&world, interface).is_none();
-                prop_assert_eq!(outcome == Outcome::Accept, passes, "{} {} {}", packet, lane, interface);
+                for mark in [0, SPARED] {
+                    let Journey { outcome, .. } = through(&rules, lane, &Transit { tcp_flags: ACK, mark, ..transit.clone() });
+
+                    prop_assert_eq!(outcome == Outcome::Accept, passes, "{} {} {} {:#x}", packet, lane, interface, mark);
+                }
             }
         }
     }

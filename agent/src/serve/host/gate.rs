@@ -43,7 +43,7 @@ enum Met {
 pub(super) struct Asked {
     pub(super) traces: Vec<DirectionTrace>,
     pub(super) note: Option<String>,
-    /// The packet does not go on, or no later lane asks it.
+    /// The packet does not go on, or no later lane asks it, by whichever interface it comes.
     pub(super) is_over: bool,
 }
 
@@ -88,45 +88,48 @@ impl<'o> Gates<'o> {
 }
 
 impl Doors {
-    /// What they say in a lane.
-    pub(super) fn ask(&self, world: &World, failsafe: &Failsafe, lane: Lane, packet: &Packet) -> Asked {
-        match &self.met {
+    /// What they say in a lane. Who has said that no later lane asks is not asked any more.
+    pub(super) fn ask(&mut self, world: &World, failsafe: &Failsafe, lane: Lane, packet: &Packet) -> Asked {
+        match &mut self.met {
             Met::Known(endpoints) => {
-                let mut asked = Asked::default();
-                for (name, interface) in endpoints {
-                    let Some(Word { trace, is_over }) = word(world, failsafe, name, lane, packet) else { continue };
+                let note = (endpoints.len() > 1).then(|| of_several(&self.host, endpoints));
+                let mut asked = Asked { note, ..Asked::default() };
+                let were_any = !endpoints.is_empty();
+                endpoints.retain(|(name, interface)| {
+                    let Some(Word { trace, is_settled }) = word(world, failsafe, name, lane, packet) else {
+                        return true;
+                    };
+                    asked.is_over |= !trace.allowed;
                     asked.traces.push(DirectionTrace { interface: interface.clone(), ..trace });
-                    asked.is_over |= is_over;
-                }
-                asked.note = (endpoints.len() > 1).then(|| self.of_several(endpoints));
+                    !is_settled
+                });
+                asked.is_over |= were_any && endpoints.is_empty();
                 asked
             }
             Met::OneOf(names) => {
                 let words = names.iter().filter_map(|name| word(world, failsafe, name, lane, packet));
                 let note = words.count() > 0;
-                Asked { note: note.then(|| self.of_unknown(names)), ..Asked::default() }
+                Asked { note: note.then(|| of_unknown(&self.host, names)), ..Asked::default() }
             }
         }
     }
+}
 
-    fn of_several(&self, endpoints: &[(String, String)]) -> String {
-        let by = endpoints.iter().map(|(name, interfaces)| format!("{name} by {interfaces}"));
-        let by = by.collect::<Vec<_>>().join(" or ");
-        format!("routes of {} of equal cost lead there, and each flow meets {by}", self.host)
-    }
+fn of_several(host: &str, endpoints: &[(String, String)]) -> String {
+    let by = endpoints.iter().map(|(name, interfaces)| format!("{name} by {interfaces}"));
+    let by = by.collect::<Vec<_>>().join(" or ");
+    format!("routes of {host} of equal cost lead there, and each flow meets {by}")
+}
 
-    fn of_unknown(&self, names: &[String]) -> String {
-        let (host, names) = (&self.host, names.join(" or "));
-        format!(
-            "{host} asks its own host endpoint, {names}, by the interface the packet takes: ask `poplin explain` there"
-        )
-    }
+fn of_unknown(host: &str, names: &[String]) -> String {
+    let names = names.join(" or ");
+    format!("{host} asks its own host endpoint, {names}, by the interface the packet takes: ask `poplin explain` there")
 }
 
 /// What a host endpoint says.
 struct Word {
     trace: DirectionTrace,
-    is_over: bool,
+    is_settled: bool,
 }
 
 /// Nothing where no policy speaks in a lane that is open.
@@ -150,5 +153,5 @@ fn word(world: &World, failsafe: &Failsafe, name: &str, lane: Lane, packet: &Pac
         skipped: steps.iter().map(skipped).collect(),
         interface: String::new(),
     };
-    Some(Word { trace, is_over: ruling.is_settled || !ruling.allowed })
+    Some(Word { trace, is_settled: ruling.is_settled })
 }
