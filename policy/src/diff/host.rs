@@ -46,7 +46,7 @@ pub enum HostTurn {
     Opened,
     /// Might go on, is dropped.
     Closed,
-    /// Goes on as before, and is not tracked any more: no tracked lane asks it again.
+    /// Goes on as before, and is not tracked any more: no tracked lane asks it again but that by which it leaves.
     Untracked,
     /// Goes on as before, and is tracked.
     Tracked,
