@@ -1,0 +1,204 @@
+//! What a mirror keeps, and what it believes.
+
+use super::*;
+use crate::kernel::Mac;
+use crate::object::Endpoint;
+use crate::transaction::Compare;
+use poplin_policy::model::QualifiedName;
+use poplin_policy::ruleset::Interface;
+
+fn endpoint(name: &str, host: &str) -> Object {
+    Object::Endpoint(Endpoint {
+        name: EndpointName::new(name),
+        labels: poplin_policy::label::Labels::default(),
+        namespace: None,
+        ports: Vec::new(),
+        published: Vec::new(),
+        host: HostName::new(host),
+        attachment: id(name),
+        addresses: BTreeSet::new(),
+        interface: Interface::new("pop0").unwrap(),
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        netns: "/run/netns/x".into(),
+        mtu_bytes: 1500,
+        network: None,
+        is_sticky: false,
+        profiles: Vec::new(),
+        since: None,
+        aliases: BTreeSet::new(),
+        container: None,
+    })
+}
+
+fn id(container: &str) -> AttachmentId {
+    AttachmentId { container: container.to_owned(), interface: "eth0".to_owned() }
+}
+
+fn at(version: i64, value: Object) -> Versioned<Object> {
+    Versioned { value, version }
+}
+
+/// The endpoint `web` as nobody can read it.
+fn garbage(version: i64) -> Unreadable {
+    Unreadable { key: endpoint("web", "").key(), version, reason: "made so".to_owned() }
+}
+
+fn names(mirror: &Mirror) -> Vec<&str> {
+    let endpoints = mirror.all().filter_map(|object| <&Endpoint>::try_from(object).ok());
+    endpoints.map(|endpoint| endpoint.name.as_str()).collect()
+}
+
+fn removal_of(object: &Object) -> Transaction {
+    let (puts, compares): (Vec<Object>, Vec<Compare>) = (vec![], vec![]);
+    Transaction { puts, compares, deletes: vec![object.key()] }
+}
+
+#[test]
+fn an_object_never_goes_back_to_an_older_version() {
+    let mut mirror = Mirror::default();
+    let transaction = Transaction { puts: vec![endpoint("web", "h2")], ..Transaction::default() };
+    mirror.commit(12, transaction);
+
+    mirror.change(11, vec![at(11, endpoint("web", "h1"))], vec![], vec![]);
+
+    assert_eq!(mirror.version(&endpoint("web", "").key()), Some(12));
+    assert!(mirror.endpoint_on(&id("web"), &HostName::new("h2")).is_some());
+    assert!(mirror.endpoint_on(&id("web"), &HostName::new("h1")).is_none());
+}
+
+#[test]
+fn what_was_removed_stays_removed_when_older_news_comes_late() {
+    let web = endpoint("web", "h1");
+    for is_told_by_refusal in [false, true] {
+        let mut mirror = Mirror::default();
+        match is_told_by_refusal {
+            true => mirror.correct(12, vec![web.key()], vec![], vec![]),
+            false => mirror.commit(12, removal_of(&web)),
+        }
+
+        mirror.change(11, vec![at(11, web.clone())], vec![], vec![]);
+        mirror.replace(11, vec![at(11, web.clone())], vec![]);
+        assert_eq!(names(&mirror), Vec::<&str>::new());
+
+        mirror.change(13, vec![at(13, web.clone())], vec![], vec![]);
+        assert_eq!(names(&mirror), vec!["web"]);
+    }
+}
+
+#[test]
+fn an_answer_the_watch_has_overtaken_changes_nothing() {
+    let mut mirror = Mirror::default();
+    let web = endpoint("web", "h1");
+    mirror.change(12, vec![at(12, web.clone())], vec![], vec![]);
+    mirror.change(13, vec![], vec![], vec![web.key()]);
+
+    mirror.commit(12, Transaction { puts: vec![web.clone()], ..Transaction::default() });
+    mirror.correct(12, vec![web.key()], vec![at(12, web)], vec![]);
+
+    assert_eq!(names(&mirror), Vec::<&str>::new());
+}
+
+#[test]
+fn a_restored_backup_is_believed() {
+    let mut mirror = Mirror::default();
+    mirror.change(20, vec![at(20, endpoint("late", "h1"))], vec![], vec![]);
+
+    mirror.replace(15, vec![at(9, endpoint("early", "h1"))], vec![]);
+
+    assert_eq!(names(&mirror), vec!["early"]);
+    assert_eq!(mirror.endpoints_on(&HostName::new("h1")).count(), 1);
+}
+
+#[test]
+fn what_cannot_be_read_keeps_its_last_good_form() {
+    let mut mirror = Mirror::default();
+    mirror.change(20, vec![at(20, endpoint("web", "h1"))], vec![], vec![]);
+
+    mirror.replace(25, vec![], vec![garbage(24)]);
+
+    assert_eq!(names(&mirror), vec!["web"]);
+    assert_eq!(mirror.version(&garbage(24).key), Some(24));
+}
+
+#[test]
+fn what_a_refusal_shows_as_unreadable_is_not_gone() {
+    let mut mirror = Mirror::default();
+    mirror.change(20, vec![at(20, endpoint("web", "h1"))], vec![], vec![]);
+
+    mirror.correct(25, vec![garbage(24).key], vec![], vec![garbage(24)]);
+    mirror.change(24, vec![], vec![garbage(24)], vec![]);
+
+    assert_eq!(names(&mirror), vec!["web"]);
+    assert!(mirror.is_unreadable(&garbage(24).key));
+}
+
+#[test]
+fn mended_or_deleted_it_is_as_if_nothing_had_been() {
+    for is_mended in [true, false] {
+        let mut mirror = Mirror::default();
+        mirror.change(20, vec![at(20, endpoint("web", "h1"))], vec![], vec![]);
+        mirror.change(24, vec![], vec![garbage(24)], vec![]);
+
+        mirror.change(23, vec![at(23, endpoint("web", "h2"))], vec![], vec![]);
+        assert!(mirror.is_unreadable(&garbage(24).key), "older news mend nothing");
+
+        match is_mended {
+            true => mirror.change(26, vec![at(26, endpoint("web", "h3"))], vec![], vec![]),
+            false => mirror.change(26, vec![], vec![], vec![garbage(24).key]),
+        }
+        assert!(!mirror.is_unreadable(&garbage(24).key));
+        assert_eq!(mirror.version(&garbage(24).key), is_mended.then_some(26));
+    }
+}
+
+#[test]
+fn a_damage_that_was_overtaken_is_none() {
+    let mut mirror = Mirror::default();
+    mirror.change(26, vec![at(26, endpoint("web", "h1"))], vec![], vec![]);
+    mirror.change(24, vec![], vec![garbage(24)], vec![]);
+    assert!(!mirror.is_unreadable(&garbage(24).key));
+
+    mirror.commit(28, removal_of(&endpoint("web", "h1")));
+    mirror.change(27, vec![], vec![garbage(27)], vec![]);
+    assert!(!mirror.is_unreadable(&garbage(27).key));
+}
+
+#[test]
+fn a_restored_backup_with_a_damage_keeps_the_last_good_form_and_is_mended_by_any_later_write() {
+    let mut mirror = Mirror::default();
+    mirror.change(50, vec![at(50, endpoint("web", "h1"))], vec![], vec![]);
+
+    mirror.replace(15, vec![], vec![garbage(9)]);
+    assert_eq!(names(&mirror), vec!["web"]);
+    mirror.change(16, vec![at(16, endpoint("web", "h2"))], vec![], vec![]);
+
+    assert_eq!(mirror.version(&garbage(9).key), Some(16));
+}
+
+#[test]
+fn a_policy_that_was_never_read_well_closes_its_namespace() {
+    let mut mirror = Mirror::default();
+    let name = QualifiedName::within("shop", "db");
+    let key = ObjectKey::Policy(name.clone());
+    mirror.replace(25, vec![], vec![Unreadable { key, ..garbage(24) }]);
+
+    let policy = mirror.policy(&name).expect("something stands in for it");
+
+    assert_eq!(policy.subject.scope, poplin_policy::model::Scope::Namespace("shop".to_owned()));
+    assert!(policy.ingress.is_some() && policy.egress.is_some());
+    assert_eq!(mirror.policy(&QualifiedName::within("shop", "web")), None);
+}
+
+#[test]
+fn an_attachment_on_two_hosts_is_first_that_of_the_host_who_asks() {
+    let mut mirror = Mirror::default();
+    let twin = |name: &str, host: &str| match endpoint(name, host) {
+        Object::Endpoint(endpoint) => Object::Endpoint(Endpoint { attachment: id("c"), ..endpoint }),
+        other => other,
+    };
+    mirror.change(5, vec![at(5, twin("a", "h1")), at(5, twin("b", "h2"))], vec![], vec![]);
+
+    let seen_from = |host| mirror.endpoint_of(&id("c"), &HostName::new(host)).map(|one| one.name.as_str());
+
+    assert_eq!((seen_from("h1"), seen_from("h2"), seen_from("h3")), (Some("a"), Some("b"), Some("a")));
+}
