@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 
+use crate::mishap::{self, Mishap, Years};
 use crate::world::{World, address, neighbour};
 
 /// Longer than any timer that keeps a route: hold time, and time to restart.
@@ -23,32 +24,6 @@ fn fleet(clients: std::ops::Range<usize>) -> impl Strategy<Value = Fleet> {
         let clients = vec(1u8..1 << reflectors, clients.clone());
         clients.prop_map(move |clients| Fleet { reflectors, clients })
     })
-}
-
-/// What befalls the fleet at one time; numbers are taken modulo.
-#[derive(Clone, Copy, Debug)]
-enum Mishap {
-    /// Nothing passes over a session from now on, and nobody is told.
-    Silence(usize),
-    /// A connection breaks.
-    Reset(usize),
-    /// A speaker dies and begins anew; its neighbours are told, or are not.
-    Death(usize, bool),
-    /// Nothing passes between every so manieth host and the others.
-    Partition(usize),
-    /// All sessions that are silent pass again what was sent.
-    Mended,
-}
-
-fn mishap() -> impl Strategy<Value = Mishap> {
-    let whom = || any::<u16>().prop_map(usize::from);
-    prop_oneof![
-        4 => whom().prop_map(Mishap::Silence),
-        2 => whom().prop_map(Mishap::Reset),
-        2 => (whom(), any::<bool>()).prop_map(|(whom, are_told)| Mishap::Death(whom, are_told)),
-        2 => (2usize..5).prop_map(Mishap::Partition),
-        1 => Just(Mishap::Mended),
-    ]
 }
 
 type Sessions = BTreeSet<(usize, usize)>;
@@ -140,7 +115,7 @@ impl Fleet {
     }
 
     /// Lets all this happen, with some seconds after each mishap, and looks whenever all came to rest.
-    fn live(&self, seed: u64, years: &[Vec<(Mishap, u64)>]) {
+    fn live(&self, seed: u64, years: &Years) {
         let mut world = self.begin(seed);
         let mut silent = Sessions::new();
         world.pass(REST);
@@ -160,8 +135,8 @@ fn prefix(host: usize) -> String {
     format!("10.{host}.0.0/26")
 }
 
-fn years() -> impl Strategy<Value = Vec<Vec<(Mishap, u64)>>> {
-    vec(vec((mishap(), prop_oneof![Just(0), 0u64..40, 80u64..120]), 1..6), 1..4)
+fn years() -> impl Strategy<Value = Years> {
+    mishap::years(2, 2..5)
 }
 
 proptest! {

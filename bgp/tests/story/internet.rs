@@ -10,6 +10,7 @@ use std::{
 use poplin_bgp::{Event, Multipath, NeighbourConfig};
 use proptest::{collection::vec, prelude::*};
 
+use crate::mishap::{self, Mishap, Years};
 use crate::world::{World, address, neighbour};
 
 /// Longer than any timer that keeps a route: hold time, and time to restart.
@@ -37,32 +38,6 @@ fn internet(systems: std::ops::Range<usize>, a_link_for: usize) -> impl Strategy
         let ordered = uplinks.chain(extra).map(|(one, other)| (one.min(other), one.max(other)));
         Internet { systems, links: ordered.collect::<BTreeSet<_>>().into_iter().collect() }
     })
-}
-
-/// What befalls the internet at one time; numbers are taken modulo.
-#[derive(Clone, Copy, Debug)]
-enum Mishap {
-    /// Nothing passes over a link from now on, and nobody is told.
-    Silence(usize),
-    /// A connection breaks.
-    Reset(usize),
-    /// A speaker dies and begins anew; its neighbours are told, or are not.
-    Death(usize, bool),
-    /// Nothing passes between the systems up to this one and the others.
-    Partition(usize),
-    /// All links that are silent pass again what was sent.
-    Mended,
-}
-
-fn mishap() -> impl Strategy<Value = Mishap> {
-    let whom = || any::<u16>().prop_map(usize::from);
-    prop_oneof![
-        4 => whom().prop_map(Mishap::Silence),
-        2 => whom().prop_map(Mishap::Reset),
-        2 => (whom(), any::<bool>()).prop_map(|(whom, are_told)| Mishap::Death(whom, are_told)),
-        1 => whom().prop_map(Mishap::Partition),
-        1 => Just(Mishap::Mended),
-    ]
 }
 
 impl Internet {
@@ -161,7 +136,7 @@ impl Internet {
     }
 
     /// Lets all this happen, with some seconds after each mishap, and looks whenever all came to rest.
-    fn live(&self, seed: u64, years: &[Vec<(Mishap, u64)>]) {
+    fn live(&self, seed: u64, years: &Years) {
         let mut world = self.begin(seed);
         let mut silent = BTreeSet::new();
         world.pass(REST);
@@ -191,8 +166,8 @@ fn prefix(host: usize) -> String {
     format!("10.{host}.0.0/24")
 }
 
-fn years() -> impl Strategy<Value = Vec<Vec<(Mishap, u64)>>> {
-    vec(vec((mishap(), prop_oneof![Just(0), 0u64..40, 80u64..120]), 1..6), 1..4)
+fn years() -> impl Strategy<Value = Years> {
+    mishap::years(1, 0..usize::from(u16::MAX))
 }
 
 proptest! {

@@ -21,6 +21,7 @@ mod long_lived;
 mod malformed;
 mod many;
 mod mesh;
+mod mishap;
 mod monitored;
 mod paths;
 mod peer;
