@@ -78,7 +78,7 @@ impl<'a> Proof<'a, '_> {
         let crossings = [false, true].map(|is_meant| self.crossings(is_meant));
         for (source, destination) in self.pairs(chart) {
             let is_meant = self.has(&self.case.from, chart, source);
-            if !self.has(&self.case.to, chart, destination) || !(is_meant || self.case.nobody_else) {
+            if !self.has(&self.case.to, chart, destination) || !self.speaks_of(chart, (source, destination), is_meant) {
                 continue;
             }
             let wanted = self.wanted(chart, source, destination);
@@ -96,6 +96,13 @@ impl<'a> Proof<'a, '_> {
             }
         }
         finding
+    }
+
+    /// Whether packets of `from`, or those of somebody else, are its matter: of two ends that are no endpoints only what
+    /// meets a host endpoint is.
+    fn speaks_of(&self, chart: &Chart<'_>, (source, destination): (usize, usize), is_meant: bool) -> bool {
+        (is_meant || self.case.nobody_else)
+            && (chart.is_pair(source, destination) || !self.case.stops(is_meant).is_empty())
     }
 
     /// Where a host endpoint is asked, no end need be an endpoint.

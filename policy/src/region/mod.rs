@@ -124,11 +124,14 @@ impl Chart<'_> {
     /// Every ordered pair of classes that two different addresses can be of, where at least one is an endpoint's.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let all = (0..self.classes.len()).flat_map(|source| (0..self.classes.len()).map(move |to| (source, to)));
-        all.filter(|(source, destination)| {
-            let [from, to] = [*source, *destination].map(|class| &self.classes[class]);
-            let is_some_endpoint = !from.points.is_empty() || !to.points.is_empty();
-            is_some_endpoint && (source != destination || from.pair().is_some())
-        })
+        all.filter(|(source, destination)| self.is_pair(*source, *destination))
+    }
+
+    /// Whether two different addresses have these classes, one of them an endpoint's.
+    pub(crate) fn is_pair(&self, source: usize, destination: usize) -> bool {
+        let [from, to] = [source, destination].map(|class| &self.classes[class]);
+        let is_some_endpoint = !from.points.is_empty() || !to.points.is_empty();
+        is_some_endpoint && (source != destination || from.pair().is_some())
     }
 
     /// Pairs without an endpoint too, whom host endpoints are asked about: every two different addresses.

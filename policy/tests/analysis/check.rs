@@ -1,6 +1,6 @@
 //! Assertions: small ones that read, and random ones against the verdict.
 
-use poplin_policy::check::{Author, Case, Expect, Finding, Party, check};
+use poplin_policy::check::{Author, Because, Case, Expect, Finding, Party, check};
 use poplin_policy::gate::{Lane, host_verdicts};
 use poplin_policy::host::{Doorway, Failsafe, HostEndpoint};
 use poplin_policy::label::Labels;
@@ -12,7 +12,7 @@ use poplin_policy::world::World;
 use proptest::prelude::*;
 
 use crate::packets::packets;
-use crate::scene::{anybody, ingress, nets, rule, select, shop, with};
+use crate::scene::{anybody, ingress, nets, rule, select, shop, with, with_endpoint};
 use crate::strategy::{HOST_ENDPOINTS, world};
 
 fn case(from: &str, to: &str, ports: &str, expect: Expect) -> Case {
@@ -195,10 +195,9 @@ fn passes(world: &World, case: &Case, packet: &Packet, is_meant: bool) -> bool {
         && asks(&case.to.host_endpoint, &Lane::RECEIVED)
 }
 
-fn meets_hosts(case: &Case) -> bool {
-    [&case.from.host_endpoint, &case.to.host_endpoint, &case.enters_by, &case.leaves_by]
-        .iter()
-        .any(|name| name.is_some())
+fn meets_hosts(case: &Case, is_meant: bool) -> bool {
+    let sent = case.from.host_endpoint.as_ref().filter(|_| is_meant);
+    sent.or(case.to.host_endpoint.as_ref()).or(case.enters_by.as_ref()).or(case.leaves_by.as_ref()).is_some()
 }
 
 /// Whether an address is in a party of these tests.
@@ -237,8 +236,8 @@ proptest! {
 
         for packet in packets.iter().filter(|packet| packet.source != packet.destination) {
             let is_ours = world.endpoint_of(packet.source).or(world.endpoint_of(packet.destination)).is_some();
-            let reaches = (is_ours || meets_hosts(&case)) && is_in(&world, &case.to, packet, false) && is_spoken_of(&world, &case.ports, packet);
             let is_meant = is_in(&world, &case.from, packet, true);
+            let reaches = (is_ours || meets_hosts(&case, is_meant)) && is_in(&world, &case.to, packet, false) && is_spoken_of(&world, &case.ports, packet);
             let allowed = passes(&world, &case, packet, is_meant);
             let refutes = reaches && match is_meant {
                 true => allowed != (case.expect == Expect::Allow),
@@ -261,6 +260,21 @@ proptest! {
             prop_assert_eq!(passes(&world, &case, &packet, is_meant), wrong);
         }
     }
+}
+
+#[test]
+fn what_strangers_send_one_another_hides_no_refutation() {
+    // The host is asked about what it sends; nobody is about what strangers send strangers, which is met before the office.
+    let office = rule(Action::Allow, Peers { nets: nets("203.0.113.0/24"), ..anybody() }, "");
+    let policy = Policy { egress: Some(Vec::new()), ..ingress("office", "all()", vec![office]) };
+    let world = with(with_endpoint(World::default(), "web", "app=web", "10.0.0.1"), policy);
+    let case = Case { nobody_else: true, ..case("app == 'host'", "anybody", "", Expect::Allow) };
+    let from = Party { host_endpoint: Some("edge".to_owned()), ..case.from };
+
+    let finding = check(&world, &failsafe(), &[Case { from, ..case }]).remove(0);
+
+    let Finding::Refuted(refutation) = finding else { panic!("{finding}") };
+    assert_eq!(refutation.because, Because::SomebodyElse);
 }
 
 #[test]
