@@ -69,7 +69,7 @@ impl World {
             ranks.entry(&policy.tier).and_modify(|rank| rank.policies.push(policy));
         }
         let mut ranks: Vec<_> = ranks.into_values().collect();
-        ranks.sort_by(|left, right| tier_standing(left).cmp(&tier_standing(right)));
+        ranks.sort_by(|left, right| left.tier.standing().cmp(&right.tier.standing()));
         for rank in &mut ranks {
             rank.policies.sort_by_key(|policy| Order::standing(policy.order, &policy.name));
         }
@@ -166,7 +166,3 @@ fn known_by(namespace: &str, declared: Option<&Labels>) -> Labels {
 
 /// Labels every namespace has: its name.
 pub const NAMESPACE_NAME_KEYS: [&str; 2] = ["kubernetes.io/metadata.name", "projectcalico.org/name"];
-
-fn tier_standing<'a>(rank: &'a Rank<'_>) -> (bool, Option<Order>, &'a str) {
-    Order::standing(rank.tier.order, &rank.tier.name)
-}

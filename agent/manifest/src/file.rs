@@ -124,21 +124,22 @@ impl Source {
         self.yaml.origin(self.yaml.places().locate(&path))
     }
 
-    /// The document this item says, or everything that is wrong with it; nothing if it says what goes without saying.
-    fn document(self, item: Item) -> Result<Option<Document>, Vec<Failure>> {
+    /// The documents this item says, or everything that is wrong with it; none if it says what goes without saying.
+    fn documents(self, item: Item) -> Result<Vec<Document>, Vec<Failure>> {
         let foreign = match item {
-            Item::Ours(resource) => return Ok(Some(Document { resource, source: Some(self), written_as: None })),
+            Item::Ours(resource) => return Ok(vec![Document { resource, source: Some(self), written_as: None }]),
             Item::Foreign(foreign) => foreign,
         };
         let title = foreign.title();
-        let resource = foreign.import().map_err(|invalids| {
+        let resources = foreign.import().map_err(|invalids| {
             let failure = |invalid: Invalid| {
                 let origin = Some(self.origin(&invalid.field));
                 Failure { origin, ..invalid.into_failure(&title) }
             };
             invalids.0.into_iter().map(failure).collect::<Vec<_>>()
         })?;
-        Ok(resource.map(|resource| Document { resource, source: Some(self), written_as: Some(title) }))
+        let ours = |resource| Document { resource, source: Some(self.clone()), written_as: Some(title.clone()) };
+        Ok(resources.into_iter().map(ours).collect())
     }
 }
 
@@ -197,7 +198,7 @@ fn read_one(file: &str, excerpt: Excerpt) -> Result<Vec<Document>, Vec<Failure>>
             Item::deserialize(&header, yaml)
         });
         let item = item.map_err(yaml)?;
-        return Ok(source.document(item)?.into_iter().collect());
+        return source.documents(item);
     };
     let headers = serde_saphyr::with_deserializer_from_str_with_options(text, any_dialect(), |yaml| {
         list::headers(&header, &item, yaml)
@@ -218,8 +219,8 @@ fn read_one(file: &str, excerpt: Excerpt) -> Result<Vec<Document>, Vec<Failure>>
     let mut documents = Vec::new();
     let mut failures = Vec::new();
     for (index, item) in items.map_err(yaml)?.into_iter().enumerate() {
-        match item_source(index).document(item) {
-            Ok(document) => documents.extend(document),
+        match item_source(index).documents(item) {
+            Ok(read) => documents.extend(read),
             Err(wrong) => failures.extend(wrong),
         }
     }

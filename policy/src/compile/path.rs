@@ -219,15 +219,11 @@ fn stops<'w>(world: &World, round: Round, governing: impl Iterator<Item = &'w Po
     }
     let stops = tiers.into_iter().map(|(tier, policies)| Stop { tier: world.tier(tier).into_owned(), policies });
     let mut stops: Vec<Stop<'_>> = stops.collect();
-    stops.sort_by(|left, right| standing(&left.tier).cmp(&standing(&right.tier)));
+    stops.sort_by(|left, right| left.tier.standing().cmp(&right.tier.standing()));
     for stop in &mut stops {
         stop.policies.sort_by_key(|policy| Order::standing(policy.order, &policy.name));
     }
     stops
-}
-
-fn standing(tier: &Tier) -> (bool, Option<Order>, &String) {
-    Order::standing(tier.order, &tier.name)
 }
 
 fn asks_of_itself(rule: &Rule, direction: Direction) -> bool {

@@ -23,4 +23,4 @@ pub use self::port::{IcmpMatch, IcmpVersion, IpVersion, PortMatch, PortProtocol,
 pub use self::port_text::PortError;
 pub use self::profile::{PROFILE_LABEL, Profile, inherited};
 pub use self::selection::{Scope, Selection};
-pub use self::tier::{ADMIN_TIER, BASELINE_TIER, DEFAULT_TIER, DefaultAction, Tier};
+pub use self::tier::{ADMIN_TIER, BASELINE_TIER, DEFAULT_TIER, DefaultAction, PROFILE_TIER, Tier};

@@ -9,6 +9,9 @@ pub const ADMIN_TIER: &str = "kube-admin";
 /// Name of the tier after `default`, for rules that count where nothing else was said; it need not be declared.
 pub const BASELINE_TIER: &str = "kube-baseline";
 
+/// Name of the tier after all others, for what Calico's profiles allow where no policy decided; it need not be declared.
+pub const PROFILE_TIER: &str = "calico-profiles";
+
 /// A rank of policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
@@ -47,6 +50,11 @@ impl Tier {
 
     /// Whether the tier exists without a declaration.
     pub fn is_built_in(name: &str) -> bool {
-        [ADMIN_TIER, DEFAULT_TIER, BASELINE_TIER].contains(&name)
+        [ADMIN_TIER, DEFAULT_TIER, BASELINE_TIER, PROFILE_TIER].contains(&name)
+    }
+
+    /// What tiers are asked by: their order, and that of profiles after all.
+    pub(crate) fn standing(&self) -> impl Ord + '_ {
+        (self.name == PROFILE_TIER, Order::standing(self.order, &self.name))
     }
 }

@@ -1,7 +1,7 @@
 //! Policies as others write them, in our words.
 //!
 //! ```text
-//! YAML ─ typed structs of each home ─> Foreign ─ import ─> one document of ours, or everything that is wrong
+//! YAML ─ typed structs of each home ─> Foreign ─ import ─> documents of ours, or everything that is wrong
 //! ```
 //! Strict: a field this house does not know, or cannot do, is refused by its path and never left out. What a document became
 //! is stored and printed; an annotation says what it was. The meaning is each home's own, defaults included, for there is no
@@ -140,20 +140,19 @@ impl Foreign {
     }
 
     /// What it says in our words; nothing if that goes without saying.
-    pub fn import(&self) -> Result<Option<Resource>, Invalids> {
+    pub fn import(&self) -> Result<Vec<Resource>, Invalids> {
         let source = format!("{} {}", self.api_version, self.title());
+        let one = |resource| vec![resource];
         match &self.body {
-            Body::NetworkPolicy(one, is_staged) => {
-                kubernetes::network_policy::import(one, *is_staged, source).map(Some)
-            }
-            Body::Namespace(one) => kubernetes::namespace::import(one, source).map(Some),
-            Body::Admin(one, is_baseline) => cluster::admin::import(one, *is_baseline, source).map(Some),
-            Body::Cluster(one) => cluster::cluster_network_policy::import(one, source).map(Some),
-            Body::Calico(one, home, is_staged) => calico::policy::import(one, *home, *is_staged, source).map(Some),
-            Body::Tier(one) => calico::tier::import(one, source),
-            Body::Set(one, home) => calico::set::import(one, *home, source).map(Some),
-            Body::HostEndpoint(one) => calico::host::import(one, source).map(Some),
-            Body::Profile(one) => calico::profile::import(one, source).map(Some),
+            Body::NetworkPolicy(it, is_staged) => kubernetes::network_policy::import(it, *is_staged, source).map(one),
+            Body::Namespace(it) => kubernetes::namespace::import(it, source).map(one),
+            Body::Admin(it, is_baseline) => cluster::admin::import(it, *is_baseline, source).map(one),
+            Body::Cluster(it) => cluster::cluster_network_policy::import(it, source).map(one),
+            Body::Calico(it, home, is_staged) => calico::policy::import(it, *home, *is_staged, source).map(one),
+            Body::Tier(it) => calico::tier::import(it, source).map(Vec::from_iter),
+            Body::Set(it, home) => calico::set::import(it, *home, source).map(one),
+            Body::HostEndpoint(it) => calico::host::import(it, source).map(one),
+            Body::Profile(it) => calico::profile::import(it, source),
         }
     }
 }
