@@ -24,6 +24,7 @@ mod host_explained;
 mod host_flows;
 mod large;
 mod outgoing;
+mod profiles;
 mod published;
 mod services;
 mod spoof;

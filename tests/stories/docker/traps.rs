@@ -46,7 +46,7 @@ fn the_protocol_is_answered_as_dockerd_needs_it() {
 }
 
 #[test]
-fn labels_may_come_with_the_endpoint_and_a_mac_that_is_wanted_is_had() {
+fn labels_and_profiles_may_come_with_the_endpoint_and_a_mac_that_is_wanted_is_had() {
     let Dockers { docker: [one, _], hosts: [host, _], .. } = &Dockers::start();
     one.make_network("shop", &[]);
     let network = one.run(&["network", "inspect", "--format", "{{.Id}}", "shop"]);
@@ -58,13 +58,14 @@ fn labels_may_come_with_the_endpoint_and_a_mac_that_is_wanted_is_had() {
 
     let interface = json!({"Address": address["Address"], "MacAddress": "02:42:0a:00:00:07"});
     let wanted = json!({"NetworkID": network, "EndpointID": "e1", "Interface": interface,
-        "Options": {"poplin.label.app": "web", "com.docker.network.portmap": null}});
+        "Options": {"poplin.label.app": "web", "poplin.profile": "pci,dmz", "com.docker.network.portmap": null}});
     let (_, made) = one.ask_plugin("NetworkDriver.CreateEndpoint", Some(&wanted));
     assert_eq!(made, json!({"Interface": {}}), "what dockerd gave may not be said again");
 
     let endpoint = host.get(&["endpoint", "h1-e1-docker"]);
     assert_eq!(endpoint["spec"]["mac"], "02:42:0a:00:00:07");
     assert_eq!(endpoint["metadata"]["labels"], json!({"app": "web"}), "until dockerd tells more");
+    assert_eq!(endpoint["spec"]["profiles"], json!(["pci", "dmz"]));
     let named = json!({"NetworkID": network, "EndpointID": "e1"});
     let (_, joined) = one.ask_plugin("NetworkDriver.Join", Some(&named));
     let name = joined["InterfaceName"]["SrcName"].as_str().expect("the far end has a name").to_owned();
