@@ -32,7 +32,7 @@ const PROFILE: &str = "poplin.profile";
 pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let request: network::CreateEndpoint = read(body)?;
     let given = request.interface.unwrap_or_default();
-    portmap::published(request.options.as_ref())?; // better refused now than when the container starts
+    portmap::wanted(request.options.as_ref())?; // better refused now than when the container starts
     let attach = Attach {
         attachment: attachment(&request.endpoint_id),
         name: None,

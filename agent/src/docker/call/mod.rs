@@ -12,6 +12,7 @@ mod portmap;
 pub(super) mod join;
 
 pub(super) mod external;
+mod free_port;
 
 pub(super) mod delete_endpoint;
 
