@@ -104,6 +104,11 @@ impl Docker {
         let _ = std::fs::remove_file(self.directory.join("exec/containerd/containerd.pid"));
     }
 
+    /// Kills dockerd while others are using it; [`kill`](Self::kill) buries it.
+    pub fn strike(&self) {
+        self.daemon.iter().for_each(|daemon| daemon.signal(rustix::process::Signal::KILL));
+    }
+
     /// What dockerd has logged so far.
     pub fn said(&self) -> String {
         self.daemon.as_ref().map(Process::said).unwrap_or_default()

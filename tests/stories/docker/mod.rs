@@ -1,5 +1,6 @@
 //! Stories of real dockerds, one on each of two hosts under a ToR.
 
+mod again_and_again;
 mod between_hosts;
 mod hard_days;
 mod isolation;
