@@ -7,6 +7,7 @@ mod bird;
 mod callers;
 mod changed;
 mod communities;
+mod crossing;
 mod ecmp;
 mod exabgp;
 mod extended;
