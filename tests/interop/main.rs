@@ -23,6 +23,7 @@ mod ports;
 mod protected;
 mod reflector;
 mod refresh;
+mod reread;
 mod restarted;
 mod roles;
 mod slow;
