@@ -1,10 +1,11 @@
-//! TCP connections of BGP: dials, accepts, reads and writes; understands nothing of what passes. BFD has its own thread in `bfd`; what keeps
+//! TCP connections of BGP: accepts, reads and writes, and dials in `dials`; understands nothing of what passes. BFD has its own thread in `bfd`; what keeps
 //! strangers off the connections stands in `shield`, who is at the other end of a link that nobody numbered in `discovery`.
 //!
 //! In: [`Action`]s of the speaker. Out: [`Event`]s for it. Each connection has a reading and a writing task; a connection is
 //! over when either ends.
 
 mod bfd;
+mod dials;
 mod discovery;
 mod dropped;
 mod option;
@@ -30,14 +31,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use bfd::Bfd;
+use dials::{DIAL, Dials};
 use discovery::Links;
 use dropped::Dropped;
 use shield::Shield;
 use writer::{Pen, Writer};
 use zone::{address_of, socket_address};
-
-/// How long a dialled neighbour may take to answer.
-const DIAL: Duration = Duration::from_secs(5);
 
 /// How soon a new password of a prefix counts: as soon as a neighbour usually calls again.
 const RENEWAL: Duration = Duration::from_secs(5);
@@ -51,6 +50,7 @@ pub struct Peers {
     shared: Arc<Shared>,
     bfd: Option<Bfd>,
     links: Links,
+    dials: Dials,
     /// What each connection is written by. Dropped, it closes the connection once all is written.
     writers: BTreeMap<ConnectionId, Pen>,
     /// Connections that were opened since the speaker last asked for something.
@@ -80,7 +80,7 @@ impl Peers {
             tokio::spawn(accept(listener, shared.clone()));
         }
         tokio::spawn(renew(Arc::downgrade(&shared)));
-        Self { shared, bfd, links, writers: BTreeMap::new(), opened }
+        Self { shared, bfd, links, dials: Dials::default(), writers: BTreeMap::new(), opened }
     }
 
     /// A connection is over.
@@ -110,8 +110,10 @@ impl Peers {
     pub fn act(&mut self, action: Action) {
         self.meet();
         match action {
-            Action::Connect { neighbour, port } => {
-                tokio::spawn(dial(self.shared.clone(), neighbour, port));
+            Action::Connect { neighbour, port } => self.dials.begin(self.shared.clone(), neighbour, port),
+            Action::StopDialling { neighbour } => {
+                self.dials.give_up(neighbour);
+                self.shared.shield.reached(neighbour);
             }
             Action::Send { connection, octets } => {
                 if let Some(pen) = self.writers.get(&connection) {
@@ -186,24 +188,6 @@ async fn renew(shared: Weak<Shared>) {
         shared.shield.renew_callers();
         interval.tick().await;
     }
-}
-
-async fn dial(shared: Arc<Shared>, neighbour: Address, port: u16) {
-    let protection = shared.shield.protection(neighbour);
-    shared.shield.begins(neighbour);
-    let reason = match timeout(DIAL, shared.connect(neighbour, port, &protection)).await {
-        // An unfinished dial outlives a change of the configuration, and would be answered unsigned.
-        Ok(Ok(_)) if shared.shield.protection(neighbour) != protection => {
-            "it is to be protected otherwise now".to_owned()
-        }
-        Ok(Ok(stream)) => {
-            shared.shield.reached(neighbour);
-            return shared.begin(stream, neighbour, true).await;
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {DIAL:?}{}", shared.shield.hints(neighbour)),
-    };
-    shared.tell(BgpEvent::ConnectFailed { neighbour, reason }).await;
 }
 
 impl Shared {

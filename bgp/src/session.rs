@@ -139,7 +139,7 @@ impl Session {
             Dial::Quiet | Dial::Waiting { .. } | Dial::Dialling { .. } => {}
         }
         if outgoing {
-            self.dial = Dial::Quiet;
+            self.stop_dialling();
         }
         if self.is_held_back() {
             return self.turn_away(id, self.why_held_back());
@@ -214,6 +214,18 @@ impl Session {
         }
         self.dial = Dial::Dialling { retry_at: now + self.config.connect_retry() };
         self.act(Action::Connect { neighbour: self.config.address, port: self.config.port });
+    }
+
+    /// There is a connection of ours, or a session over the neighbour's. A call that came later would have to be closed again; and a FRR that is
+    /// called while it has a session takes the caller for restarted, and ends it.
+    fn stop_dialling(&mut self) {
+        match self.dial {
+            Dial::Quiet | Dial::Resting { .. } | Dial::Stopped => {}
+            Dial::Waiting { .. } | Dial::Dialling { .. } => {
+                self.dial = Dial::Quiet;
+                self.act(Action::StopDialling { neighbour: self.config.address });
+            }
+        }
     }
 }
 

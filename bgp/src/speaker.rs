@@ -19,6 +19,7 @@ mod path;
 mod protect;
 mod restart;
 mod retire;
+mod stranger;
 mod view;
 mod wait;
 mod watch;
@@ -49,6 +50,7 @@ use export::Terms;
 use hold::Held;
 use monitor::Monitor;
 use outbox::Outbox;
+use stranger::Strangers;
 use wait::Wait;
 
 /// One BGP speaker.
@@ -81,6 +83,7 @@ pub struct Speaker {
     /// Whether somebody wants to hear of every change of a best path.
     is_watched: bool,
     monitor: Monitor,
+    strangers: Strangers,
     outbox: Outbox,
     /// Of connections where something waits.
     waits: BTreeMap<ConnectionId, Wait>,
@@ -109,6 +112,7 @@ impl Speaker {
             expects_callers: false,
             is_watched: false,
             monitor: Monitor::default(),
+            strangers: Strangers::default(),
             outbox: Outbox::default(),
             waits: BTreeMap::new(),
             spare: Vec::new(),
@@ -193,11 +197,7 @@ impl Speaker {
 
     fn opened(&mut self, now: Instant, connection: ConnectionId, neighbour: Address, outgoing: bool, local: Address) {
         if !self.sessions.contains_key(&neighbour) {
-            self.ports_gone(connection);
-            self.actions.push_back(Action::Close { connection });
-            let reason = "not a neighbour of ours".into();
-            self.actions.push_back(Action::Note(Note::Refused { neighbour, reason }.into()));
-            return;
+            return self.turn_stranger_away(now, connection, neighbour, outgoing);
         }
         self.connections.insert(connection, neighbour);
         let is_restarting = self.is_restarting(now, neighbour);

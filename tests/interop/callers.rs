@@ -1,5 +1,5 @@
 //! Neighbours that nobody named one by one: routers that call a host which knows only their prefix, and a host that calls routers which know
-//! only its own. GoBGP's part as the one that is called stands in `gobgp.rs`, BIRD's as a caller in `protected.rs` and `speaker.rs`.
+//! only its own. GoBGP's part as the one that is called stands in `gobgp.rs`, BIRD's as a caller that is let in, in `protected.rs` and `speaker.rs`.
 
 use poplin_lab::{Agent, Bird, Exabgp, Frr, Gobgp, Lab, Namespace, eventually, until};
 
@@ -22,6 +22,25 @@ fn a_frr_that_calls_from_a_prefix_is_let_in_and_forgotten_when_it_is_gone() {
     until_learned(&host, "peer@172.31.1.1");
     frr.vtysh(&["configure terminal", "router bgp 65001", "no neighbor 172.31.1.2"]);
     until_forgotten(&host);
+}
+
+#[test]
+fn a_bird_that_is_nobodys_neighbour_is_told_so() {
+    let lab = Lab::new();
+    let mut bird = Bird::new(&lab, "tor");
+    let host = host_beside(&lab, bird.namespace());
+
+    bird.start(
+        "172.31.1.1",
+        "protocol bgp host { connect delay time 1; connect retry time 1; local 172.31.1.1 as 65001;\n\
+         neighbor 172.31.1.2 as 64601; ipv4 { import all; export all; }; }",
+    );
+
+    eventually("BIRD has been told", || match bird.birdc("show protocols all host") {
+        told if told.contains("Received: Connection rejected") => Ok(()),
+        told => Err(format!("{told}\n{}", host.said())),
+    });
+    until("the host has told, too", || host.said().contains("172.31.1.1: not a neighbour of ours"));
 }
 
 #[test]

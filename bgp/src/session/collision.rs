@@ -7,6 +7,9 @@
 //! their OPEN on both. Only a call that comes after a session is established is turned away before our OPEN (§6.8, last
 //! paragraph); its caller then never sees one to choose by.
 //!
+//! Best is no collision: once there is a session over the neighbour's call, it is not dialled any more. Not before: an OPEN may have come through
+//! where nothing else does, and then our own dial tells what is the matter.
+//!
 //! A neighbour that may restart gracefully is the exception, once its session has lasted: it does not call while it has a
 //! session, so it must have died without a word. We answer its call, and at its OPEN the old connection ends in silence.
 //! Not before: a call that says nothing proves nothing.

@@ -68,6 +68,7 @@ impl Session {
     fn establish(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connection_mut(id) else { return };
         connection.establish(now);
+        self.stop_dialling();
         self.record.established += 1;
         self.farewell = None;
         let asn = self.established().map(|session| session.source().asn);

@@ -9,13 +9,19 @@ use crate::{Address, BestChange, ConnectionId, Monitoring, Note, Octets, Protect
 /// What should be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Dial this neighbour; replaces an unfinished dial to the same one.
+    /// Dial this neighbour; an unfinished dial to the same one may go on beside it.
     /// Answered by `ConnectionOpened { outgoing: true }` or by `ConnectFailed`.
     Connect {
         /// Whom.
         neighbour: Address,
         /// The far TCP port, usually 179.
         port: u16,
+    },
+    /// Stop dialling this neighbour, however many dials are unfinished: there is a connection. What was answered already comes as
+    /// `ConnectionOpened` all the same.
+    StopDialling {
+        /// Whom.
+        neighbour: Address,
     },
     /// Write these octets: whole messages, in order.
     Send {

@@ -19,6 +19,7 @@ impl Speaker {
         self.table.tell_several(tells_several || self.sessions.values().any(Session::tells_several));
         let old = std::mem::replace(&mut self.terms, terms);
         self.protect(&wanted);
+        self.strangers.know(|caller| wanted.contains_key(caller));
         wanted.into_iter().for_each(|(address, neighbour)| self.begin_or_adopt(now, address, neighbour));
         // First what we tell, then what we take and what follows from it.
         self.tell_anew(&old);

@@ -122,6 +122,7 @@ impl Life {
                 Action::Remove { prefix } => assert!(self.installed.remove(&prefix), "{prefix} was not installed"),
                 Action::Send { octets, .. } => assert_whole(&octets),
                 Action::Connect { .. }
+                | Action::StopDialling { .. }
                 | Action::Close { .. }
                 | Action::Protect(_)
                 | Action::Watch(_)

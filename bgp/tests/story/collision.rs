@@ -67,6 +67,32 @@ fn rfc4271_6_8_a_call_to_an_established_session_is_turned_away() {
     assert!(matches!(world.hosts[0].notes.last(), Some(Note::Refused { .. })));
 }
 
+/// What is established over the neighbour's call must not be met by a late one of ours.
+#[test]
+fn a_neighbour_with_a_session_is_not_dialled_any_more() {
+    let incoming = ConnectionId(1);
+    let mut speaker = calling(9);
+    let is_stopped = |actions: &[Action]| actions.contains(&Action::StopDialling { neighbour: address(1) });
+
+    let opened = [open(&mut speaker, incoming, false), hear(&mut speaker, incoming, OPEN)];
+    let established = hear(&mut speaker, incoming, KEEPALIVE);
+
+    assert!(
+        !opened.iter().any(|actions| is_stopped(actions)),
+        "our dial may yet tell why there is no session: {opened:?}"
+    );
+    assert!(is_stopped(&established), "{established:?}");
+    assert!(!is_stopped(&hear(&mut speaker, incoming, KEEPALIVE)), "it is said once");
+}
+
+/// However many dials are under way, the first that is answered is enough.
+#[test]
+fn a_neighbour_that_answers_is_not_dialled_any_more() {
+    let answered = open(&mut calling(9), ConnectionId(1), true);
+
+    assert_eq!(answered.first(), Some(&Action::StopDialling { neighbour: address(1) }));
+}
+
 /// A speaker that dials its neighbour 192.0.2.2, which has the identifier 192.0.2.5.
 fn calling(identifier: u8) -> Speaker {
     let config = SpeakerConfig { asn: Asn(64512), router_id: [192, 0, 2, identifier].into() };
@@ -77,19 +103,26 @@ fn calling(identifier: u8) -> Speaker {
     speaker
 }
 
-fn open(speaker: &mut Speaker, connection: ConnectionId, outgoing: bool) {
+fn open(speaker: &mut Speaker, connection: ConnectionId, outgoing: bool) -> Vec<Action> {
     let local = Address::from([192, 0, 2, 1]);
     let opened = Event::ConnectionOpened { connection, neighbour: address(1), outgoing, local };
     speaker.handle(std::time::Instant::now(), opened);
-    drain(speaker);
+    drain(speaker)
 }
 
-/// Which connection is closed because of this OPEN.
-fn hear_open(speaker: &mut Speaker, connection: ConnectionId) -> Option<ConnectionId> {
-    let mut octets = vec![0xff; 16];
-    octets.extend([0, 29, 1, 4, 0xfc, 0x01, 0, 90, 192, 0, 2, 5, 0]);
+/// What the neighbour says after the marker: that it is 192.0.2.5 of AS 64513, and that it agrees.
+const OPEN: &[u8] = &[0, 29, 1, 4, 0xfc, 0x01, 0, 90, 192, 0, 2, 5, 0];
+const KEEPALIVE: &[u8] = &[0, 19, 4];
+
+fn hear(speaker: &mut Speaker, connection: ConnectionId, message: &[u8]) -> Vec<Action> {
+    let octets = [&[0xff; 16], message].concat();
     speaker.handle(std::time::Instant::now(), Event::Received { connection, octets });
-    drain(speaker).into_iter().find_map(|action| match action {
+    drain(speaker)
+}
+
+/// Which connection is closed because of the neighbour's OPEN.
+fn hear_open(speaker: &mut Speaker, connection: ConnectionId) -> Option<ConnectionId> {
+    hear(speaker, connection, OPEN).into_iter().find_map(|action| match action {
         Action::Close { connection } => Some(connection),
         _ => None,
     })

@@ -325,18 +325,6 @@ fn a_neighbour_that_talks_nonsense_takes_only_its_own_routes_along() {
 }
 
 #[test]
-fn a_stranger_is_turned_away() {
-    let mut foreign = Foreign::established();
-    let connection = ConnectionId(7);
-    let local = Address::from([192, 0, 2, 1]);
-
-    foreign.handle(Event::ConnectionOpened { connection, neighbour: address(99), outgoing: false, local });
-
-    assert_eq!(foreign.actions[0], Action::Close { connection });
-    assert!(matches!(&foreign.actions[1], Action::Note(note) if matches!(**note, Note::Refused { .. })));
-}
-
-#[test]
 fn rfc4271_8_2_2_a_neighbour_that_never_confirms_is_given_up() {
     for (hold_time, wait) in [(None, 240), (Some(0), 240), (Some(30), 30)] {
         let mut foreign = Foreign::connected(64513);

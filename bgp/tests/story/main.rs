@@ -37,6 +37,7 @@ mod routes;
 mod session;
 mod shutdown;
 mod slow;
+mod stranger;
 mod unnumbered;
 mod watched;
 mod wire;

@@ -320,6 +320,9 @@ impl World {
                     }
                 }
             }
+            Action::StopDialling { neighbour } => {
+                self.dials.retain(|(caller, called)| (*caller, address(*called)) != (host, neighbour));
+            }
             Action::Send { connection, octets } => self.send((host, connection), &octets),
             Action::Close { connection } => self.close((host, connection)),
             Action::Install { prefix, next_hops } => {

@@ -104,6 +104,7 @@ impl Hands {
     fn carry_out(&mut self, action: Action) -> Result<(), Failure> {
         match action {
             Action::Connect { neighbour, port } => dial(self.local, neighbour.ip(), port, self.reports.clone()),
+            Action::StopDialling { .. } => {} // one that is answered late is turned away
             Action::Send { connection, octets } => {
                 if let Some(socket) = self.sockets.get_mut(&connection) {
                     // A broken socket is reported by its reader.

@@ -32,7 +32,9 @@ impl World {
                     self.close_far(far);
                 }
             }
-            BgpAction::Install { .. }
+            // What is under way arrives all the same: a dial may have been answered already.
+            BgpAction::StopDialling { .. }
+            | BgpAction::Install { .. }
             | BgpAction::Remove { .. }
             | BgpAction::Watch(_)
             | BgpAction::Protect(_)
