@@ -80,7 +80,6 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         Role::Host => Some(keep_host(&doors, &host, &store, &drops, &calls, &events)?),
         Role::Speaker { .. } => None,
     };
-    let own_name = host.clone();
     let complaints = Complaints::default();
     let (past, recalled) = match (&config.role, &config.memory) {
         (ConfiguredRole::Host(Location::Etcd { endpoints, .. }), Some(path)) => {
@@ -112,7 +111,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     doors.spawn(front::receive(listener, allowed, guests));
     let door = doors.spawn(serve(who_came, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
-    let names = config.names.map(|named| Nameserver::start(&doors, &own_name, Upstreams::new(named)));
+    let names = config.names.map(|named| Nameserver::start(&doors, Upstreams::new(named)));
     let node = Node::with_role(config.identity, role);
     let mut agent = Agent {
         node: if names.is_some() { node } else { node.without_names() },
@@ -346,8 +345,16 @@ impl Agent {
                     let _ = events.send(Event::Probed(wanted, outcome)).await;
                 });
             }
-            Action::ChangeNames(changes) => self.names.iter().for_each(|names| names.change(changes.clone())),
-            Action::OpenNameDoors(wanted) => self.names.iter().for_each(|names| names.open(wanted.clone())),
+            Action::ChangeNames(changes) => {
+                if let Some(names) = &self.names {
+                    names.change(changes);
+                }
+            }
+            Action::OpenNameDoors(wanted) => {
+                if let Some(names) = &self.names {
+                    names.open(wanted);
+                }
+            }
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),
