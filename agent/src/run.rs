@@ -302,7 +302,7 @@ impl Agent {
 
     /// News of the store. What an earlier life knew takes its place where it does not answer a first time, and is compared with what it says where it does.
     fn hear(&mut self, followed: Followed) {
-        let event = self.hearing.event(followed.clone());
+        let event = self.hearing.event(&followed);
         let cluster = self.store.cluster();
         for before in self.past.before(&event, cluster) {
             self.handle(before);
@@ -320,7 +320,7 @@ impl Agent {
             None => self.handle(event),
         }
         // Last: what the store forgot is in the memory before what it says now.
-        self.past.hear(&followed, cluster, |key| self.hearing.is_unreadable(key));
+        self.past.hear(followed, cluster, |key| self.hearing.is_unreadable(key));
     }
 
     fn act(&mut self, action: Action) {
