@@ -330,10 +330,9 @@ impl Agent {
             Action::Apply(steps) => self.executor.apply(steps),
             Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
             Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),
-            Action::Bgp(poplin_bgp::Action::BestChanged(change)) if self.changes.is_watched() => {
-                self.changes.tell(&self.node, &change);
+            Action::Bgp(poplin_bgp::Action::BestChanged(change)) => {
+                self.is_unwatched |= !self.changes.tell(&self.node, &change);
             }
-            Action::Bgp(poplin_bgp::Action::BestChanged(_)) => self.is_unwatched = true,
             Action::Bgp(poplin_bgp::Action::Monitor(wanted)) => self.stations.want(&wanted),
             Action::Bgp(poplin_bgp::Action::Report { connection, octets }) => self.stations.report(connection, octets),
             Action::Discover(links) => self.peers.discover(&links),
