@@ -14,28 +14,23 @@ use tokio::sync::broadcast;
 const WAITING: usize = 4096;
 
 /// Tells changes to whoever watches.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Changes {
-    watchers: broadcast::Sender<v1::RouteChange>,
-}
-
-impl Default for Changes {
-    fn default() -> Self {
-        Self { watchers: broadcast::Sender::new(WAITING) }
-    }
+    /// Absent while nobody watches: what may wait for a reader takes a megabyte.
+    watchers: Option<broadcast::Sender<v1::RouteChange>>,
 }
 
 impl Changes {
-    pub(crate) fn watch(&self) -> broadcast::Receiver<v1::RouteChange> {
-        self.watchers.subscribe()
+    pub(crate) fn watch(&mut self) -> broadcast::Receiver<v1::RouteChange> {
+        self.watchers.get_or_insert_with(|| broadcast::Sender::new(WAITING)).subscribe()
     }
 
-    pub(crate) fn is_watched(&self) -> bool {
-        self.watchers.receiver_count() > 0
-    }
-
-    pub(crate) fn tell(&self, node: &Node, change: &BestChange) {
-        let _ = self.watchers.send(written(node, change)); // the last watcher may just have gone
+    /// Tells whoever watches; tells whether anybody did.
+    pub(crate) fn tell(&mut self, node: &Node, change: &BestChange) -> bool {
+        self.watchers.take_if(|watchers| watchers.receiver_count() == 0);
+        let Some(watchers) = &self.watchers else { return false };
+        let _ = watchers.send(written(node, change)); // the last watcher may just have gone
+        true
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Hearing {
 
 impl Hearing {
     /// The news as an event.
-    pub fn event(&mut self, news: Followed) -> Event {
+    pub fn event(&mut self, news: &Followed) -> Event {
         match news {
             Followed::Snapshot(snapshot) => {
                 let (objects, unreadable) = read(&snapshot.entries);
@@ -29,23 +29,22 @@ impl Hearing {
                 Event::StoreRead { revision: snapshot.revision, objects, unreadable }
             }
             Followed::Changes(batch) => {
-                let entry = |change: &Change| match change {
-                    Change::Put(entry) => Some(entry.clone()),
+                let entries = batch.changes.iter().filter_map(|change| match change {
+                    Change::Put(entry) => Some(entry),
                     Change::Deleted { .. } => None,
-                };
-                let entries: Vec<Entry> = batch.changes.iter().filter_map(entry).collect();
+                });
                 let deleted = |change: &Change| match change {
                     Change::Put(_) => None,
                     Change::Deleted { key, .. } => Some(key.clone()),
                 };
                 let gone: Vec<String> = batch.changes.iter().filter_map(deleted).collect();
                 self.reported.retain(|key, _| !gone.contains(key));
-                let (puts, unreadable) = read(&entries);
+                let (puts, unreadable) = read(entries);
                 self.report(&puts, &unreadable);
                 let deletes = gone.iter().filter_map(|key| key_of(key)).collect();
                 Event::StoreChanged { revision: batch.revision, puts, unreadable, deletes }
             }
-            Followed::Lost { reason } => Event::StoreLost { reason },
+            Followed::Lost { reason } => Event::StoreLost { reason: reason.clone() },
         }
     }
 
@@ -112,7 +111,7 @@ pub(crate) fn kept(objects: &[Object]) -> Vec<(String, Option<Vec<u8>>)> {
 }
 
 /// What can be read, and what cannot. Keys that this version does not know are neither.
-fn read(entries: &[Entry]) -> (Vec<Versioned<Object>>, Vec<Unreadable>) {
+fn read<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> (Vec<Versioned<Object>>, Vec<Unreadable>) {
     let (mut objects, mut unreadable) = (Vec::new(), Vec::new());
     for entry in entries {
         match decode(entry) {

@@ -5,8 +5,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use poplin_agent::config::{Config, Flags};
 use poplin_agent::run::run;
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
+
+/// What was read of a large fabric is thought of and thrown away, and goes back to the system some seconds later.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let flags = Flags::parse();

@@ -62,7 +62,7 @@ impl Past {
     }
 
     /// News of the store, for a later life.
-    pub(crate) fn hear(&self, news: &Followed, cluster: Option<u64>, is_unreadable: impl Fn(&str) -> bool) {
+    pub(crate) fn hear(&self, news: Followed, cluster: Option<u64>, is_unreadable: impl Fn(&str) -> bool) {
         if let Some(memory) = &self.memory {
             memory.hear(news, cluster, is_unreadable);
         }

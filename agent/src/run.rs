@@ -80,7 +80,6 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         Role::Host => Some(keep_host(&doors, &host, &store, &drops, &calls, &events)?),
         Role::Speaker { .. } => None,
     };
-    let own_name = host.clone();
     let complaints = Complaints::default();
     let (past, recalled) = match (&config.role, &config.memory) {
         (ConfiguredRole::Host(Location::Etcd { endpoints, .. }), Some(path)) => {
@@ -112,7 +111,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     doors.spawn(front::receive(listener, allowed, guests));
     let door = doors.spawn(serve(who_came, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
-    let names = config.names.map(|named| Nameserver::start(&doors, &own_name, Upstreams::new(named)));
+    let names = config.names.map(|named| Nameserver::start(&doors, Upstreams::new(named)));
     let node = Node::with_role(config.identity, role);
     let mut agent = Agent {
         node: if names.is_some() { node } else { node.without_names() },
@@ -303,7 +302,7 @@ impl Agent {
 
     /// News of the store. What an earlier life knew takes its place where it does not answer a first time, and is compared with what it says where it does.
     fn hear(&mut self, followed: Followed) {
-        let event = self.hearing.event(followed.clone());
+        let event = self.hearing.event(&followed);
         let cluster = self.store.cluster();
         for before in self.past.before(&event, cluster) {
             self.handle(before);
@@ -321,7 +320,7 @@ impl Agent {
             None => self.handle(event),
         }
         // Last: what the store forgot is in the memory before what it says now.
-        self.past.hear(&followed, cluster, |key| self.hearing.is_unreadable(key));
+        self.past.hear(followed, cluster, |key| self.hearing.is_unreadable(key));
     }
 
     fn act(&mut self, action: Action) {
@@ -331,10 +330,9 @@ impl Agent {
             Action::Apply(steps) => self.executor.apply(steps),
             Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
             Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),
-            Action::Bgp(poplin_bgp::Action::BestChanged(change)) if self.changes.is_watched() => {
-                self.changes.tell(&self.node, &change);
+            Action::Bgp(poplin_bgp::Action::BestChanged(change)) => {
+                self.is_unwatched |= !self.changes.tell(&self.node, &change);
             }
-            Action::Bgp(poplin_bgp::Action::BestChanged(_)) => self.is_unwatched = true,
             Action::Bgp(poplin_bgp::Action::Monitor(wanted)) => self.stations.want(&wanted),
             Action::Bgp(poplin_bgp::Action::Report { connection, octets }) => self.stations.report(connection, octets),
             Action::Discover(links) => self.peers.discover(&links),
@@ -346,8 +344,16 @@ impl Agent {
                     let _ = events.send(Event::Probed(wanted, outcome)).await;
                 });
             }
-            Action::ChangeNames(changes) => self.names.iter().for_each(|names| names.change(changes.clone())),
-            Action::OpenNameDoors(wanted) => self.names.iter().for_each(|names| names.open(wanted.clone())),
+            Action::ChangeNames(changes) => {
+                if let Some(names) = &self.names {
+                    names.change(changes);
+                }
+            }
+            Action::OpenNameDoors(wanted) => {
+                if let Some(names) = &self.names {
+                    names.open(wanted);
+                }
+            }
             Action::Bgp(action) => self.peers.act(action),
             Action::Note(Note::Info(text)) => tracing::info!("{text}"),
             Action::Note(Note::Warning(text)) => tracing::warn!("{text}"),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::name::{AttachmentId, EndpointName, HostName, PoolName};
+use crate::name::{EndpointName, HostName, PoolName};
 use crate::object::{Object, ObjectKey, Versioned};
 use crate::quarantine::{Quarantine, Unreadable};
 use crate::transaction::Transaction;
@@ -19,15 +19,18 @@ mod tests;
 
 pub use lapse::owner;
 
+type Objects = BTreeMap<ObjectKey, Box<Versioned<Object>>>;
+
 /// The store as last heard.
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
-    objects: BTreeMap<ObjectKey, Versioned<Object>>,
+    /// Each in memory of its own: what stands in the map itself it takes almost twice.
+    objects: Objects,
     /// What is known to be gone, and since when, until the watch has told of it too.
     removed: BTreeMap<ObjectKey, i64>,
     revision: i64,
-    /// The endpoint of each attachment on each host.
-    attached: BTreeMap<(AttachmentId, HostName), EndpointName>,
+    /// The endpoints of each attachment, by a hash of it: on different hosts one may have several.
+    attached: BTreeSet<(u64, EndpointName)>,
     /// The endpoints of each host.
     endpoints_on: BTreeMap<HostName, BTreeSet<EndpointName>>,
     /// The blocks of each host.
@@ -164,21 +167,26 @@ impl Mirror {
         let is_heard = !self.is_lapsed(&key) && self.form(&key) == Some(version);
         if let Some(value) = both.filter(|_| is_heard) {
             let in_place = self.objects.get(&key).cloned();
-            self.lapse(value, in_place);
+            self.lapse(value, in_place.map(|known| *known));
         }
     }
 
-    fn put(&mut self, object: Versioned<Object>) {
+    fn put(&mut self, mut object: Versioned<Object>) {
         let key = object.value.key();
         let is_stale = self.removed.get(&key).is_some_and(|removed_at| *removed_at >= object.version)
             || self.objects.get(&key).is_some_and(|known| known.version > object.version)
             || self.in_place(&key).is_some_and(|one| one.version >= object.version);
-        if !is_stale {
-            self.removed.remove(&key);
-            self.quarantine.lift(&key, object.version);
+        if is_stale {
+            return;
+        }
+        self.removed.remove(&key);
+        self.quarantine.lift(&key, object.version);
+        let is_known = self.objects.get(&key).is_some_and(|known| **known == object) && !self.lapsed.contains_key(&key);
+        if !is_known {
             self.remove(&key);
+            self.share(&mut object.value);
             self.index(&object.value);
-            self.objects.insert(key, object);
+            self.objects.insert(key, Box::new(object));
         }
     }
 
@@ -208,10 +216,19 @@ impl Mirror {
         }
     }
 
+    /// A hundred endpoints name their host, and its name is held once.
+    fn share(&self, object: &mut Object) {
+        if let Object::Endpoint(endpoint) = object
+            && let Some((known, _)) = self.endpoints_on.get_key_value(&endpoint.host)
+        {
+            endpoint.host = known.clone();
+        }
+    }
+
     fn index(&mut self, object: &Object) {
         match object {
             Object::Endpoint(endpoint) => {
-                self.attached.insert((endpoint.attachment.clone(), endpoint.host.clone()), endpoint.name.clone());
+                self.attached.insert((endpoint.attachment.digest(), endpoint.name.clone()));
                 self.endpoints_on.entry(endpoint.host.clone()).or_default().insert(endpoint.name.clone());
             }
             Object::Block(block) => {
@@ -253,13 +270,10 @@ impl Mirror {
         self.is_lapse_news |= self.lapsed.remove(key).is_some();
         match self.objects.remove(key).map(|object| object.value) {
             Some(Object::Endpoint(endpoint)) => {
-                let attached = (endpoint.attachment, endpoint.host);
-                if self.attached.get(&attached) == Some(&endpoint.name) {
-                    self.attached.remove(&attached);
-                }
-                if let Some(names) = self.endpoints_on.get_mut(&attached.1) {
+                if let Some(names) = self.endpoints_on.get_mut(&endpoint.host) {
                     names.remove(&endpoint.name);
                 }
+                self.attached.remove(&(endpoint.attachment.digest(), endpoint.name));
             }
             Some(Object::Block(block)) => {
                 let key = (block.pool, block.cidr);

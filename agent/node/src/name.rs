@@ -1,22 +1,31 @@
-//! Identities. Each is its own type, so that no host is ever taken for a pool.
+//! Identities. Each is its own type, so that no host is ever taken for a pool. Clones share their text: of a large fabric each name
+//! stands in several tables.
 
 use std::fmt;
+use std::sync::Arc;
+
+use crate::stable::hash64;
 
 macro_rules! identity {
     ($(#[$doc:meta] $name:ident)*) => {$(
         #[$doc]
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes a name that was checked at the border.
-            pub fn new(text: impl Into<String>) -> Self {
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// The name's own text, shared.
+            pub fn text(&self) -> Arc<str> {
+                self.0.clone()
             }
         }
 
@@ -63,6 +72,11 @@ impl fmt::Display for AttachmentId {
 }
 
 impl AttachmentId {
+    /// A number that stands for it, the same on every host; few others have the same.
+    pub(crate) fn digest(&self) -> u64 {
+        hash64(&[&self.container, &self.interface])
+    }
+
     /// Reads the form [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (container, interface) = text.rsplit_once('/')?;

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 
 use poplin_policy::ruleset::Interface;
 
-pub use holder::{Holder, Home};
+pub use holder::{Asker, Holder, Home};
 pub use table::{NameChange, Names, NetworkNames};
 pub use view::{Found, View};
 

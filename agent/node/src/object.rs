@@ -22,6 +22,7 @@ use poplin_policy::nat::{Outgoing, Published};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
+use crate::addresses::Addresses;
 use crate::kernel::Mac;
 pub use crate::lineage::Lineage;
 use crate::name::{
@@ -333,7 +334,7 @@ pub struct Endpoint {
     /// Who attached it.
     pub attachment: AttachmentId,
     /// At most one of each family.
-    pub addresses: BTreeSet<IpAddr>,
+    pub addresses: Addresses,
     /// Host side of its veth pair.
     pub interface: Interface,
     /// MAC of the container's side.

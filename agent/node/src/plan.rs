@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use poplin_policy::delta::Change;
 use poplin_policy::ruleset::Interface;
 
+use crate::addresses::Addresses;
 use crate::groups::Due;
 use crate::kernel::{KernelState, LinkState, Mac, NewLink, Step, Target};
 use crate::prefix::host_prefix;
@@ -47,7 +48,7 @@ pub struct DesiredLink {
     /// How to make it, while its attachment is under way. A link that vanished later is not made again: its container's side would be bare.
     pub create: Option<NewLink>,
     /// The container's addresses.
-    pub addresses: BTreeSet<IpAddr>,
+    pub addresses: Addresses,
     /// MAC of the container's side.
     pub container_mac: Mac,
     /// Whether it publishes ports for the host's loopback addresses, too.
@@ -151,12 +152,12 @@ fn link_steps(interface: &Interface, link: &DesiredLink, seen: &KernelState) -> 
 }
 
 /// Whether everything the kernel must hold for a link stands.
-pub fn is_wired(interface: &Interface, addresses: &BTreeSet<IpAddr>, mac: Mac, seen: &KernelState) -> bool {
+pub fn is_wired(interface: &Interface, addresses: &[IpAddr], mac: Mac, seen: &KernelState) -> bool {
     findings(interface, addresses, mac, seen).is_empty()
 }
 
 /// What is missing of a link, one sentence each.
-pub fn findings(interface: &Interface, addresses: &BTreeSet<IpAddr>, mac: Mac, seen: &KernelState) -> Vec<String> {
+pub fn findings(interface: &Interface, addresses: &[IpAddr], mac: Mac, seen: &KernelState) -> Vec<String> {
     let Some(link) = seen.links.get(interface) else {
         return vec![format!("interface {interface} does not exist")];
     };
@@ -233,7 +234,7 @@ mod tests {
             gateway_v6: None,
         };
         let link = DesiredLink {
-            addresses: BTreeSet::from(["10.77.0.1".parse().unwrap()]),
+            addresses: ["10.77.0.1".parse().unwrap()].into(),
             container_mac: create.container_mac,
             has_loopback: true,
             create: Some(create),

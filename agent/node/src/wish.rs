@@ -2,13 +2,13 @@
 //!
 //! In: an attachment or a detachment, the mirror, the kernel. Out: one of a few next moves. Decides, and does nothing.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use poplin_policy::label::Labels;
 use poplin_policy::nat::Published;
 use poplin_policy::ruleset::Interface;
 
+use crate::addresses::Addresses;
 use crate::ground::Ground;
 use crate::ipam::{self, Draft};
 use crate::kernel::{INTERFACE_PREFIX, KernelState, Mac};
@@ -98,7 +98,7 @@ fn new_endpoint(
     }
     let name = endpoint_name(mirror, host, attach)?;
     let ground = Ground::of(mirror, attach.network.as_ref(), attach.namespace.as_deref())?;
-    let addresses: BTreeSet<IpAddr> = ipam::choose(mirror, draft, host, attach, &ground)?;
+    let addresses: Addresses = ipam::choose(mirror, draft, host, attach, &ground)?.into_iter().collect();
     let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).unwrap_or(mtu_bytes);
     fits_published(mirror, &host.name, (&attach.attachment, &addresses), &attach.published)?;
     Ok(Endpoint {
@@ -127,7 +127,7 @@ fn new_endpoint(
 fn fits_published(
     mirror: &Mirror,
     host: &HostName,
-    (attachment, addresses): (&AttachmentId, &BTreeSet<IpAddr>),
+    (attachment, addresses): (&AttachmentId, &[IpAddr]),
     published: &[Published],
 ) -> Result<(), Refusal> {
     for wanted in published {
@@ -219,6 +219,8 @@ pub fn departing<'a>(mirror: &'a Mirror, host: &Host, detach: &Detach) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::kernel::LinkState;
     use crate::name::PoolName;

@@ -55,7 +55,7 @@ fn endpoint(number: usize, on: u8, address: IpAddr) -> Endpoint {
         labels: Labels::default(),
         host: host(on),
         attachment: id(number),
-        addresses: BTreeSet::from([address]),
+        addresses: [address].into(),
         interface: Interface::new(format!("pop{number}")).unwrap(),
         mac: Mac([2, 0, 0, 0, 0, 1]),
         namespace: None,

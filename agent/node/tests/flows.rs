@@ -475,7 +475,7 @@ fn endpoint(name: &str, at: &str) -> Object {
         labels: Labels::try_from_pairs([("app", name)]).unwrap(),
         host: HostName::new("h1"),
         attachment: AttachmentId { container: name.to_owned(), interface: "eth0".to_owned() },
-        addresses: BTreeSet::from([address(at)]),
+        addresses: [address(at)].into(),
         interface: Interface::new(format!("pop{name}")).unwrap(),
         mac: Mac([2, 0, 0, 0, 0, 1]),
         namespace: None,

@@ -388,7 +388,7 @@ fn by_what_is_only_recalled_no_route_and_no_link_becomes_another() {
     let mut stale = desk.stored.clone();
     for object in &mut stale {
         match &mut object.value {
-            Object::Endpoint(endpoint) => endpoint.addresses = BTreeSet::from(["10.9.9.9".parse().unwrap()]),
+            Object::Endpoint(endpoint) => endpoint.addresses = ["10.9.9.9".parse().unwrap()].into(),
             Object::Block(block) => block.cidr = "10.9.9.0/26".parse().unwrap(),
             _ => {}
         }

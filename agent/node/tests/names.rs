@@ -90,7 +90,7 @@ impl Desk {
     }
 
     fn of(node: Node, objects: Vec<Object>) -> Self {
-        let (names, doors) = (Names::of(HostName::new("h1")), BTreeSet::new());
+        let (names, doors) = (Names::default(), BTreeSet::new());
         let mut desk = Self { node, revision: 1, names, doors };
         let mut kernel = KernelState::default();
         let mac = Mac([2; 6]);
@@ -173,7 +173,7 @@ fn endpoint(name: &str, host: &str, at: &str, network: Option<&str>) -> Object {
         labels: Labels::default(),
         host: HostName::new(host),
         attachment: AttachmentId { container: name.to_owned(), interface: "eth0".to_owned() },
-        addresses: BTreeSet::from([address(at)]),
+        addresses: [address(at)].into(),
         interface: Interface::new(format!("pop{}", name.replace('.', ""))).unwrap(),
         mac: Mac([2, 0, 0, 0, 0, 1]),
         namespace: network.map(str::to_owned),

@@ -50,7 +50,7 @@ fn endpoint(number: usize, user: u8, block: &Block, ordinal: u32) -> Object {
         labels: Labels::default(),
         host: host(user),
         attachment: attachment(number),
-        addresses: BTreeSet::from([address_at(block.cidr, ordinal)]),
+        addresses: [address_at(block.cidr, ordinal)].into(),
         interface: Interface::new(format!("pop{number}")).unwrap(),
         mac: Mac([2, 0, 0, 0, 0, 1]),
         namespace: None,

@@ -103,26 +103,26 @@ impl Memory {
     }
 
     /// News of the store. Of what cannot be read, what was known before stays.
-    pub fn hear(&self, news: &Followed, cluster: Option<u64>, is_unreadable: impl Fn(&str) -> bool) {
+    pub fn hear(&self, news: Followed, cluster: Option<u64>, is_unreadable: impl Fn(&str) -> bool) {
         let mut pending = self.pending();
         match news {
             Followed::Snapshot(snapshot) => {
-                let form = |entry: &Entry| match is_unreadable(&entry.key) {
+                let form = |entry: Entry| match is_unreadable(&entry.key) {
                     true => (entry.key.clone(), pending.good_form(&entry.key)),
-                    false => (entry.key.clone(), Some(entry.clone())),
+                    false => (entry.key.clone(), Some(entry)),
                 };
-                let whole = snapshot.entries.iter().map(form).collect();
+                let whole = snapshot.entries.into_iter().map(form).collect();
                 pending.whole = Some(whole);
                 pending.changes.clear();
                 pending.revision = Some(snapshot.revision);
                 pending.cluster = cluster;
             }
             Followed::Changes(batch) => {
-                for change in &batch.changes {
+                for change in batch.changes {
                     match change {
                         Change::Put(entry) if is_unreadable(&entry.key) => {}
-                        Change::Put(entry) => drop(pending.changes.insert(entry.key.clone(), Some(entry.clone()))),
-                        Change::Deleted { key, .. } => drop(pending.changes.insert(key.clone(), None)),
+                        Change::Put(entry) => drop(pending.changes.insert(entry.key.clone(), Some(entry))),
+                        Change::Deleted { key, .. } => drop(pending.changes.insert(key, None)),
                     }
                 }
                 pending.revision = Some(batch.revision);

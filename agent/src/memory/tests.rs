@@ -59,11 +59,10 @@ fn a_later_life_knows_what_an_earlier_one_heard() {
     let place = Place::new();
     let (memory, nothing) = place.open();
     assert_eq!(nothing, None);
-    memory.hear(&whole(9, vec![entry("/a", "1", 3), entry("/b", "1", 4), entry("/c", "1", 5)]), Some(u64::MAX), |_| {
-        false
-    });
+    memory
+        .hear(whole(9, vec![entry("/a", "1", 3), entry("/b", "1", 4), entry("/c", "1", 5)]), Some(u64::MAX), |_| false);
     let changes = vec![Change::Put(entry("/a", "2", 10)), Change::Deleted { key: "/b".to_owned(), revision: 10 }];
-    memory.hear(&Followed::Changes(Batch { revision: 10, changes }), None, |_| false);
+    memory.hear(Followed::Changes(Batch { revision: 10, changes }), None, |_| false);
     drop(memory);
 
     let recalled = place.recalled().unwrap();
@@ -72,7 +71,7 @@ fn a_later_life_knows_what_an_earlier_one_heard() {
     assert_eq!(recalled.entries, [entry("/a", "2", 10), entry("/c", "1", 5)]);
     drop(place.open().0);
     let (memory, _) = place.open();
-    memory.hear(&whole(12, vec![entry("/c", "1", 5)]), None, |_| false);
+    memory.hear(whole(12, vec![entry("/c", "1", 5)]), None, |_| false);
     drop(memory);
     assert_eq!(place.recalled().unwrap().entries, [entry("/c", "1", 5)], "what a listing has not is gone");
 }
@@ -81,7 +80,7 @@ fn a_later_life_knows_what_an_earlier_one_heard() {
 fn it_is_known_whether_the_kernel_was_started_anew_since() {
     let place = Place::new();
     let (memory, _) = place.open();
-    memory.hear(&whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
+    memory.hear(whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
     drop(memory);
 
     let recalled = |boot| Memory::open(&place.path(), &endpoints(), boot, Complaints::default()).unwrap().1.unwrap();
@@ -95,10 +94,10 @@ fn it_is_known_whether_the_kernel_was_started_anew_since() {
 fn of_what_cannot_be_read_the_last_good_form_is_kept() {
     let place = Place::new();
     let (memory, _) = place.open();
-    memory.hear(&whole(9, vec![entry("/a", "good", 3)]), None, |_| false);
+    memory.hear(whole(9, vec![entry("/a", "good", 3)]), None, |_| false);
     let changes = vec![Change::Put(entry("/a", "garbage", 10))];
-    memory.hear(&Followed::Changes(Batch { revision: 10, changes }), None, |key| key == "/a");
-    memory.hear(&whole(11, vec![entry("/a", "garbage", 10)]), None, |key| key == "/a");
+    memory.hear(Followed::Changes(Batch { revision: 10, changes }), None, |key| key == "/a");
+    memory.hear(whole(11, vec![entry("/a", "garbage", 10)]), None, |key| key == "/a");
     drop(memory);
 
     assert_eq!(place.recalled().unwrap().entries, [entry("/a", "good", 3)]);
@@ -108,7 +107,7 @@ fn of_what_cannot_be_read_the_last_good_form_is_kept() {
 fn how_far_the_store_was_known_that_forgot_outlasts_a_life_and_a_file_that_does_not_say_is_read() {
     let place = Place::new();
     let (memory, _) = place.open();
-    memory.hear(&whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
+    memory.hear(whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
     drop(memory);
     assert_eq!(place.recalled().unwrap().shared, 0, "an earlier version wrote no such number");
 
@@ -176,7 +175,7 @@ fn what_could_not_be_written_goes_before_what_came_since() {
 fn what_cannot_be_opened_is_told_and_damages_nothing() {
     let place = Place::new();
     let (memory, _) = place.open();
-    memory.hear(&whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
+    memory.hear(whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
     drop(memory);
     let (held, _) = place.open();
     let complaints = Complaints::default();
@@ -193,7 +192,7 @@ fn what_cannot_be_opened_is_told_and_damages_nothing() {
 fn what_tells_of_another_store_is_not_used() {
     let place = Place::new();
     let (memory, _) = place.open();
-    memory.hear(&whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
+    memory.hear(whole(9, vec![entry("/a", "1", 3)]), None, |_| false);
     drop(memory);
 
     let moved = vec!["http://192.0.2.2:2379".to_owned(), "http://192.0.2.3:2379".to_owned()];
@@ -211,7 +210,7 @@ fn wherever_it_is_damaged_it_is_put_aside_or_whole() {
     let place = Place::new();
     let (memory, _) = place.open();
     let entries: Vec<Entry> = (0..200).map(|number| entry(&format!("/{number:03}"), "some value", 3)).collect();
-    memory.hear(&whole(9, entries.clone()), None, |_| false);
+    memory.hear(whole(9, entries.clone()), None, |_| false);
     drop(memory);
     let sound = fs::read(place.path()).unwrap();
 

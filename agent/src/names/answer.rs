@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
-use poplin_node::name::{EndpointName, HostName};
+use poplin_node::name::EndpointName;
 use poplin_node::names::{Found, NameChange, NameDoor, Names};
 use poplin_policy::ruleset::Interface;
 
@@ -33,9 +33,8 @@ enum Verdict {
 }
 
 impl Answering {
-    pub(super) fn new(host: &str, forwarder: Forwarder, bounds: Bounds) -> Self {
-        let names = RwLock::new(Names::of(HostName::new(host)));
-        Self { names, forwarder, bounds, turns: AtomicUsize::new(0) }
+    pub(super) fn new(forwarder: Forwarder, bounds: Bounds) -> Self {
+        Self { names: RwLock::default(), forwarder, bounds, turns: AtomicUsize::new(0) }
     }
 
     pub(super) fn change(&self, changes: Vec<NameChange>) {

@@ -55,9 +55,9 @@ pub(crate) struct Nameserver {
 
 impl Nameserver {
     /// Begins to answer as soon as there is a door, on the threads of `runtime`.
-    pub(crate) fn start(runtime: &Handle, host: &str, upstreams: Upstreams) -> Self {
+    pub(crate) fn start(runtime: &Handle, upstreams: Upstreams) -> Self {
         make_room();
-        let answering = Arc::new(Answering::new(host, Forwarder::new(upstreams), Bounds::default()));
+        let answering = Arc::new(Answering::new(Forwarder::new(upstreams), Bounds::default()));
         let (doors, wanted) = watch::channel(BTreeSet::new());
         runtime.spawn(doors::keep(wanted, answering.clone()));
         Self { answering, doors }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use poplin_node::name::{EndpointName, HostName, NetworkName};
-use poplin_node::names::{Holder, Home, NameChange, NetworkNames};
+use poplin_node::name::{EndpointName, NetworkName};
+use poplin_node::names::{Asker, Holder, Home, NameChange, NetworkNames};
 use poplin_policy::ruleset::Interface;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
@@ -21,12 +21,12 @@ use super::reply;
 use super::upstream::Upstreams;
 
 fn holder(name: &str, last: u8, network: Option<&str>) -> NameChange {
+    let interface = Interface::new(format!("pop{last}")).unwrap();
+    let asker = Asker { interface, container: format!("c{last}") };
     let holder = Holder {
-        host: HostName::new("h1"),
-        interface: Interface::new(format!("pop{last}")).unwrap(),
-        container: format!("c{last}"),
-        home: Home { network: network.map(NetworkName::new), namespace: network.map(str::to_owned) },
-        own: name.to_owned(),
+        here: Some(Box::new(asker)),
+        home: Home { network: network.map(NetworkName::new), namespace: network.map(Arc::from) },
+        own: name.into(),
         aliases: BTreeSet::from(["all".to_owned()]),
         addresses: [IpAddr::from([10, 77, 0, last])].into(),
     };
@@ -35,7 +35,7 @@ fn holder(name: &str, last: u8, network: Option<&str>) -> NameChange {
 
 /// `web` and `db` in no network, `inner` in one that is closed to the outside.
 fn answering(upstreams: Vec<SocketAddr>) -> Answering {
-    let answering = Answering::new("h1", Forwarder::new(Upstreams::new(upstreams)), Bounds::default());
+    let answering = Answering::new(Forwarder::new(Upstreams::new(upstreams)), Bounds::default());
     let closed = NetworkNames { records: Default::default(), is_open_outside: false };
     answering.change(vec![
         holder("web", 1, None),

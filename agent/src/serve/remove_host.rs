@@ -41,7 +41,7 @@ pub(super) fn check_is_no_other(own: &str, sessions: &[Session], name: &str) -> 
 }
 
 pub(super) async fn remove(store: &dyn Store, request: &RemoveHostRequest) -> Result<RemoveHostResponse, Failure> {
-    let host = HostName::new(&request.name);
+    let host = HostName::new(request.name.as_str());
     let (mut snapshot, planned) = plan(store, &host).await?;
     let planned = planned.ok_or_else(|| not_found("Host", &request.name))?;
     let answer = response(&planned);

@@ -129,7 +129,7 @@ fn first(invalids: Invalids) -> Failure {
 fn pools(names: &[String]) -> Result<BTreeSet<PoolName>, Failure> {
     let check = |(index, name): (usize, &String)| {
         object_name(&format!("pools[{index}]"), name).map_err(|invalid| invalid.into_failure("attach"))?;
-        Ok(PoolName::new(name))
+        Ok(PoolName::new(name.as_str()))
     };
     names.iter().enumerate().map(check).collect()
 }

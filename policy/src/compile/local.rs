@@ -99,7 +99,7 @@ impl Compiler {
     fn set_path(&mut self, name: &str, endpoint: &Endpoint, round: Round) {
         let Some(class) = self.population.class_named(name) else { return };
         let admitted = self.population.admitted(class);
-        let governing = admitted.iter().filter_map(|id| self.policies_of.get(id)).flatten();
+        let governing = admitted.iter().filter_map(|id| self.policies_of.get(&id)).flatten();
         let governing: Vec<&Policy> = governing.filter_map(|name| self.world.policies.get(name)).collect();
         let path = Path::new(&self.world, round, endpoint, governing.into_iter());
         if round.is_staged && path.is_open() {

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use smallvec::SmallVec;
 
+use super::ids::Ids;
 use super::list::{OPEN, Question, Shape};
 use super::places::Places;
 use super::population::Population;
@@ -53,7 +54,7 @@ struct Terrain<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Someone<'p> {
     pub(super) bits: u128,
-    pub(super) class: Option<(&'p BTreeSet<Id>, &'p [NamedPort])>,
+    pub(super) class: Option<(&'p Ids, &'p [NamedPort])>,
 }
 
 impl Lookup {
@@ -79,8 +80,8 @@ impl Lookup {
 
     /// The entry that settles, or [`OPEN`].
     pub(super) fn settle(&self, someone: Someone<'_>) -> u32 {
-        let admitted = someone.class.into_iter().flat_map(|(admitted, _)| admitted);
-        let mut candidates: SmallVec<[usize; 16]> = admitted.flat_map(|id| self.asking(*id)).collect();
+        let admitted = someone.class.into_iter().flat_map(|(admitted, _)| admitted.iter());
+        let mut candidates: SmallVec<[usize; 16]> = admitted.flat_map(|id| self.asking(id)).collect();
         if candidates.is_empty() {
             return self.first(self.others.iter().copied(), someone);
         }
@@ -157,7 +158,7 @@ impl Ready {
     }
 
     fn fits(&self, Someone { bits, class }: Someone<'_>) -> bool {
-        let is_admitted = |id: &Id| class.is_some_and(|(admitted, _)| admitted.contains(id));
+        let is_admitted = |id: &Id| class.is_some_and(|(admitted, _)| admitted.contains(*id));
         let is_selected = |(id, labelled): &(Id, Ranges)| is_admitted(id) || holds(labelled, bits);
         let has_port = |port: &NamedPort| class.is_some_and(|(_, ports)| ports.contains(port));
         self.select.as_ref().is_none_or(is_selected)

@@ -34,6 +34,7 @@ mod draw;
 mod family;
 mod front;
 mod gate;
+mod ids;
 mod lane;
 mod linear;
 mod list;

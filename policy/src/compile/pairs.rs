@@ -1,48 +1,59 @@
-//! Things by the pairs of key and value they have to do with.
+//! Who carries a label and who asks for it, by its key and value.
 
+use super::ids::Ids;
 use super::name::Hashed;
-use super::slab::Id;
 
-/// From key and value to things, in order. Many values stand for one thing alone, and a list of one takes little room.
+/// What a pair of key and value has to do with.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pairs(Hashed<Box<str>, Hashed<Box<str>, Vec<Id>>>);
+pub(super) struct Pair {
+    /// Who carries it.
+    pub(super) carriers: Ids,
+    /// The selections that cannot do without it, or without another they name beside it.
+    pub(super) askers: Ids,
+}
+
+/// All pairs that anybody carries or asks for. Both sides stand together: who changes a label looks for both.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pairs(Hashed<Box<str>, Hashed<Box<str>, Pair>>);
 
 impl Pairs {
-    /// The things of a pair.
-    pub(super) fn of(&self, key: &str, value: &str) -> impl Iterator<Item = Id> + '_ {
-        self.0.get(key).and_then(|values| values.get(value)).into_iter().flatten().copied()
+    /// A pair, if anybody carries it or asks for it.
+    pub(super) fn of(&self, key: &str, value: &str) -> Option<&Pair> {
+        self.0.get(key)?.get(value)
     }
 
-    pub(super) fn insert(&mut self, key: &str, value: &str, id: Id) {
-        let ids = self.ids(key, value);
-        if let Err(place) = ids.binary_search(&id) {
-            ids.insert(place, id);
-        }
-    }
-
-    /// The list of a pair, made if there is none. Most are there, and to be found they need no text of their own.
-    fn ids(&mut self, key: &str, value: &str) -> &mut Vec<Id> {
-        if !self.0.contains_key(key) {
-            self.0.insert(key.into(), Hashed::default());
-        }
-        let values = self.0.get_mut(key).expect("it was just made if it was missing");
-        if !values.contains_key(value) {
-            values.insert(value.into(), Vec::with_capacity(1));
-        }
-        values.get_mut(value).expect("it was just made if it was missing")
-    }
-
-    pub(super) fn remove(&mut self, key: &str, value: &str, id: Id) {
-        let Some(values) = self.0.get_mut(key) else { return };
-        let Some(ids) = values.get_mut(value) else { return };
-        if let Ok(place) = ids.binary_search(&id) {
-            ids.remove(place);
-        }
-        if ids.is_empty() {
-            values.remove(value);
-        }
-        if values.is_empty() {
+    /// Changes a pair, which comes with the first that has to do with it and goes with the last.
+    pub(super) fn change(&mut self, key: &str, value: &str, change: impl FnOnce(&mut Pair)) {
+        let is_left = match self.0.get_mut(key) {
+            Some(values) => {
+                change_in(values, value, change);
+                values.is_empty()
+            }
+            None => {
+                let mut values = Hashed::default();
+                change_in(&mut values, value, change);
+                self.0.insert(key.into(), values);
+                false
+            }
+        };
+        if is_left {
             self.0.remove(key);
+        }
+    }
+}
+
+fn change_in(values: &mut Hashed<Box<str>, Pair>, value: &str, change: impl FnOnce(&mut Pair)) {
+    match values.get_mut(value) {
+        Some(pair) => {
+            change(pair);
+            if pair.carriers.is_empty() && pair.askers.is_empty() {
+                values.remove(value);
+            }
+        }
+        None => {
+            let mut pair = Pair::default();
+            change(&mut pair);
+            values.insert(value.into(), pair);
         }
     }
 }

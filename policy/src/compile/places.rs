@@ -24,12 +24,12 @@ impl Places {
     pub(super) fn set(&mut self, name: &QualifiedName, before: Option<&Labels>, after: Option<&Labels>) {
         if let Some(labels) = before {
             let id = self.ids.remove(name).expect("an address set that stood is known");
-            labels.iter().for_each(|(key, value)| self.by_label.remove(key, value, id));
+            labels.iter().for_each(|(key, value)| self.by_label.change(key, value, |pair| pair.carriers.remove(id)));
             self.names.remove(id);
         }
         if let Some(labels) = after {
             let id = self.names.insert(name.clone());
-            labels.iter().for_each(|(key, value)| self.by_label.insert(key, value, id));
+            labels.iter().for_each(|(key, value)| self.by_label.change(key, value, |pair| pair.carriers.insert(id)));
             self.ids.insert(name.clone(), id);
         }
     }
@@ -40,7 +40,8 @@ impl Places {
         match selection.labels.required() {
             None => world.sets.values().filter(is_selected).collect(),
             Some(pairs) => {
-                let ids = pairs.into_iter().flat_map(|(key, value)| self.by_label.of(key, value));
+                let carried = pairs.into_iter().filter_map(|(key, value)| self.by_label.of(key, value));
+                let ids = carried.flat_map(|pair| pair.carriers.iter());
                 let mut names: Vec<&QualifiedName> = ids.map(|id| &self.names[id]).collect();
                 names.sort_unstable();
                 names.dedup();

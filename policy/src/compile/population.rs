@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::ids::Ids;
 use super::name::{Hashed, hash_of};
 use super::pairs::Pairs;
 use super::slab::{Id, Slab};
@@ -29,7 +30,9 @@ struct Likeness {
 pub(super) struct Class {
     likeness: Likeness,
     /// The selections that admit them.
-    admitted: BTreeSet<Id>,
+    admitted: Ids,
+    /// Who is in it, in any order.
+    members: SmallVec<[Id; 1]>,
     /// Whether it is only how a class was before it was given other labels: nobody is in it, and nobody finds it.
     is_past: bool,
 }
@@ -45,27 +48,34 @@ struct Asked {
 
 #[derive(Clone, Debug)]
 struct Resident {
+    name: Arc<str>,
     class: Id,
+    /// Where it stands among the members of its class.
+    place: usize,
     addresses: SmallVec<[IpAddr; 1]>,
+}
+
+/// What becomes of an endpoint of which only the labels become others.
+struct Relabelled {
+    class: Id,
+    likeness: Likeness,
+    hash: u64,
 }
 
 /// Everybody.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Population {
-    residents: Hashed<Arc<str>, Resident>,
+    residents: Slab<Resident>,
+    resident_ids: Hashed<Arc<str>, Id>,
     /// Who has an address; the first by name is whom it belongs to.
-    holders: Hashed<IpAddr, SmallVec<[Arc<str>; 1]>>,
+    holders: Hashed<IpAddr, SmallVec<[Id; 1]>>,
     classes: Slab<Class>,
-    /// Classes and who is in each: one set for all of them, for most are small.
-    members: BTreeSet<(Id, Arc<str>)>,
     /// Classes by a hash of what is common to them.
-    class_ids: BTreeSet<(u64, Id)>,
-    /// Classes by each of their labels.
-    classes_by_label: Pairs,
+    class_ids: Hashed<u64, SmallVec<[Id; 1]>>,
+    /// Classes by each of their labels, and selections by a pair of key and value they cannot do without.
+    pairs: Pairs,
     asked: Slab<Asked>,
     asked_ids: BTreeMap<Selection, Id>,
-    /// Selections by a pair of key and value they cannot do without.
-    by_pair: Pairs,
     /// Selections that name no such pair.
     by_nothing: BTreeSet<Id>,
     /// Selections for which such a pair is not enough, by the key of each label they ask about.
@@ -109,7 +119,7 @@ impl Population {
         let classes = self.admitted_by(&self.asked[id].selection);
         let before = std::mem::replace(&mut self.asked[id].classes, classes.clone());
         for class in before.difference(&classes) {
-            self.classes[*class].admitted.remove(&id);
+            self.classes[*class].admitted.remove(id);
         }
         for class in classes.difference(&before) {
             self.classes[*class].admitted.insert(id);
@@ -119,79 +129,109 @@ impl Population {
 
     /// An endpoint comes, changes, or goes. Classes that are left empty stay until [`Population::forget_empty_classes`].
     pub(super) fn set(&mut self, name: &str, endpoint: Option<&Endpoint>) -> Vec<Move> {
-        let before = self.residents.get(name).into_iter().flat_map(|resident| &resident.addresses);
+        let known = self.resident_ids.get(name).copied();
+        let before = known.into_iter().flat_map(|id| &self.residents[id].addresses);
         let after = endpoint.into_iter().flat_map(|endpoint| &endpoint.addresses);
-        let concerned: BTreeSet<IpAddr> = before.chain(after).copied().collect();
-        if let Some((class, labels)) = self.only_labels_differ(name, endpoint) {
-            let past = self.relabel(class, labels);
-            let class_at = |address| self.class_at(address);
+        let mut concerned: SmallVec<[IpAddr; 4]> = before.chain(after).copied().collect();
+        concerned.sort_unstable();
+        concerned.dedup();
+        let class_at = |population: &Self, address: &IpAddr| (*address, population.class_at(*address));
+        if let Some(relabelled) = self.only_labels_differ(known, endpoint) {
+            let (class, past) = (relabelled.class, self.relabel(relabelled));
             let was = |at: Option<Id>| if at == Some(class) { Some(past) } else { at };
-            let moves = concerned.into_iter().map(|address| (address, class_at(address)));
+            let moves = concerned.iter().map(|address| class_at(self, address));
             return moves.map(|(address, after)| Move { address, before: was(after), after }).collect();
         }
-        let was: Vec<_> = concerned.iter().map(|address| self.class_at(*address)).collect();
-        self.leave(name);
+        let was: Vec<_> = concerned.iter().map(|address| class_at(self, address)).collect();
+        if let Some(known) = known {
+            self.leave(known);
+        }
         if let Some(endpoint) = endpoint {
             self.enter(name, endpoint);
         }
-        let moves = concerned.into_iter().zip(was);
+        let moves = was.into_iter();
         moves.map(|(address, before)| Move { address, before, after: self.class_at(address) }).collect()
     }
 
-    /// The class of an endpoint that is alone in it, and the labels it gets, if that is all that becomes another, and nobody is like it then.
-    fn only_labels_differ<'e>(&self, name: &str, endpoint: Option<&'e Endpoint>) -> Option<(Id, &'e Labels)> {
-        let (resident, endpoint) = (self.residents.get(name)?, endpoint?);
-        let Likeness { namespace, ports, .. } = &self.classes[resident.class].likeness;
+    /// The class of an endpoint that is alone in it, and what it gets, if labels are all that becomes another, and nobody is like it then.
+    fn only_labels_differ(&self, known: Option<Id>, endpoint: Option<&Endpoint>) -> Option<Relabelled> {
+        let (resident, endpoint) = (&self.residents[known?], endpoint?);
+        let class = &self.classes[resident.class];
+        let Likeness { namespace, ports, .. } = &class.likeness;
         let is_as_before = *resident.addresses == *endpoint.addresses
             && *namespace == endpoint.namespace
             && *ports == endpoint.ports
-            && self.members(resident.class).nth(1).is_none();
+            && class.members.len() == 1;
+        if !is_as_before {
+            return None;
+        }
         let likeness = Likeness::of(endpoint);
-        let is_new = is_as_before && self.class_like(hash_of(&likeness), &likeness).is_none();
-        is_new.then_some((resident.class, &endpoint.labels))
+        let hash = hash_of(&likeness);
+        let is_new = self.class_like(hash, &likeness).is_none();
+        is_new.then_some(Relabelled { class: resident.class, likeness, hash })
     }
 
     /// A class gets other labels; told is how it was, until empty classes are forgotten. Only selections that ask about what differs are asked.
-    fn relabel(&mut self, id: Id, labels: &Labels) -> Id {
-        let past = Class { is_past: true, ..self.classes[id].clone() };
-        let likeness = Likeness { labels: labels.clone(), ..past.likeness.clone() };
-        let mut affected = BTreeSet::new();
-        for (key, old, new) in past.likeness.labels.differences(labels) {
-            affected.extend(old.into_iter().chain(new).flat_map(|value| self.by_pair.of(key, value)));
-            affected.extend(self.by_key.get(key).into_iter().flatten());
-            old.into_iter().for_each(|value| self.classes_by_label.remove(key, value, id));
-            new.into_iter().for_each(|value| self.classes_by_label.insert(key, value, id));
+    fn relabel(&mut self, Relabelled { class: id, likeness, hash }: Relabelled) -> Id {
+        let Class { likeness: before, admitted, .. } = &self.classes[id];
+        let past =
+            Class { likeness: before.clone(), admitted: admitted.clone(), members: SmallVec::new(), is_past: true };
+        let mut affected = Ids::default();
+        for (key, old, new) in past.likeness.labels.differences(&likeness.labels) {
+            self.by_key.get(key).into_iter().flatten().for_each(|selection| affected.insert(*selection));
+            let mut note = |value: &str, change: fn(&mut Ids, Id)| {
+                self.pairs.change(key, value, |pair| {
+                    pair.askers.iter().for_each(|selection| affected.insert(selection));
+                    change(&mut pair.carriers, id);
+                });
+            };
+            old.into_iter().for_each(|value| note(value, Ids::remove));
+            new.into_iter().for_each(|value| note(value, Ids::insert));
         }
-        for selection in affected {
+        for selection in affected.iter() {
             if self.admits(&self.asked[selection].selection, &likeness) {
                 self.classes[id].admitted.insert(selection);
                 self.asked[selection].classes.insert(id);
             } else {
-                self.classes[id].admitted.remove(&selection);
+                self.classes[id].admitted.remove(selection);
                 self.asked[selection].classes.remove(&id);
             }
         }
-        self.class_ids.remove(&(hash_of(&past.likeness), id));
-        self.class_ids.insert((hash_of(&likeness), id));
+        self.forget_likeness(hash_of(&past.likeness), id);
+        self.class_ids.entry(hash).or_default().push(id);
         self.classes[id].likeness = likeness;
         let past = self.classes.insert(past);
         self.left.insert(past);
         past
     }
 
-    fn leave(&mut self, name: &str) {
-        let Some(resident) = self.residents.remove(name) else { return };
-        for address in &resident.addresses {
+    /// A class is not found by this hash any more.
+    fn forget_likeness(&mut self, hash: u64, id: Id) {
+        let Some(alike) = self.class_ids.get_mut(&hash) else { return };
+        alike.retain(|other| *other != id);
+        if alike.is_empty() {
+            self.class_ids.remove(&hash);
+        }
+    }
+
+    fn leave(&mut self, id: Id) {
+        let Resident { name, class, place, addresses } = self.residents.remove(id);
+        self.resident_ids.remove(&name);
+        for address in &addresses {
             if let Some(holders) = self.holders.get_mut(address) {
-                holders.retain(|holder| **holder != *name);
+                holders.retain(|holder| *holder != id);
                 if holders.is_empty() {
                     self.holders.remove(address);
                 }
             }
         }
-        self.members.remove(&(resident.class, name.into()));
-        self.left.insert(resident.class);
-        for port in &self.classes[resident.class].likeness.ports {
+        let members = &mut self.classes[class].members;
+        members.swap_remove(place);
+        if let Some(moved) = members.get(place) {
+            self.residents[*moved].place = place;
+        }
+        self.left.insert(class);
+        for port in &self.classes[class].likeness.ports {
             if let Some(count) = self.ports.get_mut(port) {
                 *count -= 1;
                 if *count == 0 {
@@ -203,16 +243,18 @@ impl Population {
 
     fn enter(&mut self, name: &str, endpoint: &Endpoint) {
         let class = self.class_of(endpoint);
-        let name: Arc<str> = name.into();
-        self.members.insert((class, name.clone()));
+        let (name, place) = (Arc::<str>::from(name), self.classes[class].members.len());
+        let addresses: SmallVec<_> = endpoint.addresses.as_slice().into();
+        let id = self.residents.insert(Resident { name: name.clone(), class, place, addresses });
+        self.classes[class].members.push(id);
         for address in &endpoint.addresses {
             let holders = self.holders.entry(*address).or_default();
-            holders.insert(holders.partition_point(|holder| *holder < name), name.clone());
+            holders.insert(holders.partition_point(|holder| self.residents[*holder].name < name), id);
         }
         for port in &endpoint.ports {
             *self.ports.entry(port.clone()).or_default() += 1;
         }
-        self.residents.insert(name, Resident { class, addresses: endpoint.addresses.as_slice().into() });
+        self.resident_ids.insert(name, id);
     }
 
     fn class_of(&mut self, endpoint: &Endpoint) -> Id {
@@ -223,29 +265,30 @@ impl Population {
         }
         let admitted = self.admitting(&likeness);
         for (key, value) in likeness.labels.iter() {
-            self.classes_by_label.insert(key, value, self.classes.next());
+            self.pairs.change(key, value, |pair| pair.carriers.insert(self.classes.next()));
         }
-        let id = self.classes.insert(Class { likeness, admitted, is_past: false });
-        for selection in &self.classes[id].admitted {
-            self.asked[*selection].classes.insert(id);
+        for selection in admitted.iter() {
+            self.asked[selection].classes.insert(self.classes.next());
         }
-        self.class_ids.insert((hash, id));
+        let id = self.classes.insert(Class { likeness, admitted, members: SmallVec::new(), is_past: false });
+        self.class_ids.entry(hash).or_default().push(id);
         id
     }
 
     fn class_like(&self, hash: u64, likeness: &Likeness) -> Option<Id> {
-        let mut alike = self.class_ids.range((hash, Id::FIRST)..).take_while(|(other, _)| *other == hash);
-        alike.find(|(_, id)| self.classes[*id].likeness == *likeness).map(|(_, id)| *id)
+        let mut alike = self.class_ids.get(&hash)?.iter();
+        alike.find(|id| self.classes[**id].likeness == *likeness).copied()
     }
 
     /// The selections that admit whom these are the labels of, and whose namespace it is.
-    fn admitting(&self, likeness: &Likeness) -> BTreeSet<Id> {
+    fn admitting(&self, likeness: &Likeness) -> Ids {
         let admits = |id: &Id| self.admits(&self.asked[*id].selection, likeness);
         let has_pair = |id: &Id| {
             let Selection { scope, labels } = &self.asked[*id].selection;
             self.is_in(scope, likeness.namespace.as_deref()) && (labels.is_enough() || labels.admits(&likeness.labels))
         };
-        let by_pair = likeness.labels.iter().flat_map(|(key, value)| self.by_pair.of(key, value));
+        let pairs = likeness.labels.iter().filter_map(|(key, value)| self.pairs.of(key, value));
+        let by_pair = pairs.flat_map(|pair| pair.askers.iter());
         self.by_nothing.iter().copied().filter(admits).chain(by_pair.filter(has_pair)).collect()
     }
 
@@ -254,8 +297,8 @@ impl Population {
         match selection.labels.required() {
             None => self.all_classes().filter(is_admitted).collect(),
             Some(pairs) => {
-                let could_be = pairs.into_iter().flat_map(|(key, value)| self.classes_by_label.of(key, value));
-                could_be.filter(is_admitted).collect()
+                let carried = pairs.into_iter().filter_map(|(key, value)| self.pairs.of(key, value));
+                carried.flat_map(|pair| pair.carriers.iter()).filter(is_admitted).collect()
             }
         }
     }
@@ -271,18 +314,18 @@ impl Population {
     /// Classes nobody is in any more are forgotten.
     pub(super) fn forget_empty_classes(&mut self) {
         let left = std::mem::take(&mut self.left);
-        for id in left.into_iter().filter(|id| self.members(*id).next().is_none()).collect::<Vec<_>>() {
+        for id in left.into_iter().filter(|id| self.classes[*id].members.is_empty()).collect::<Vec<_>>() {
             let class = self.classes.remove(id);
             if class.is_past {
                 continue;
             }
-            for selection in class.admitted {
+            for selection in class.admitted.iter() {
                 self.asked[selection].classes.remove(&id);
             }
             for (key, value) in class.likeness.labels.iter() {
-                self.classes_by_label.remove(key, value, id);
+                self.pairs.change(key, value, |pair| pair.carriers.remove(id));
             }
-            self.class_ids.remove(&(hash_of(&class.likeness), id));
+            self.forget_likeness(hash_of(&class.likeness), id);
         }
     }
 
@@ -300,7 +343,9 @@ impl Population {
         self.asked_ids.insert(selection.clone(), id);
         match selection.labels.required() {
             None => _ = self.by_nothing.insert(id),
-            Some(pairs) => pairs.into_iter().for_each(|(key, value)| self.by_pair.insert(key, value, id)),
+            Some(pairs) => {
+                pairs.into_iter().for_each(|(key, value)| self.pairs.change(key, value, |pair| pair.askers.insert(id)))
+            }
         }
         for key in keys_besides_pairs(selection) {
             self.by_key.entry(key.into()).or_default().insert(id);
@@ -321,12 +366,14 @@ impl Population {
         }
         let Asked { selection, classes, .. } = self.asked.remove(id);
         for class in classes {
-            self.classes[class].admitted.remove(&id);
+            self.classes[class].admitted.remove(id);
         }
         self.asked_ids.remove(&selection);
         match selection.labels.required() {
             None => _ = self.by_nothing.remove(&id),
-            Some(pairs) => pairs.into_iter().for_each(|(key, value)| self.by_pair.remove(key, value, id)),
+            Some(pairs) => {
+                pairs.into_iter().for_each(|(key, value)| self.pairs.change(key, value, |pair| pair.askers.remove(id)))
+            }
         }
         for key in keys_besides_pairs(&selection) {
             let Some(ids) = self.by_key.get_mut(key) else { continue };
@@ -339,27 +386,35 @@ impl Population {
 
     /// The endpoint an address belongs to.
     pub(super) fn holder(&self, address: IpAddr) -> Option<&str> {
-        self.holders.get(&address)?.first().map(|name| &**name)
+        self.resident_at(address).map(|resident| &*resident.name)
     }
 
     /// The class of the endpoint an address belongs to.
     pub(super) fn class_at(&self, address: IpAddr) -> Option<Id> {
-        Some(self.residents[self.holder(address)?].class)
+        self.resident_at(address).map(|resident| resident.class)
+    }
+
+    fn resident_at(&self, address: IpAddr) -> Option<&Resident> {
+        self.holders.get(&address)?.first().map(|id| &self.residents[*id])
+    }
+
+    fn resident(&self, name: &str) -> Option<&Resident> {
+        self.resident_ids.get(name).map(|id| &self.residents[*id])
     }
 
     /// The class of an endpoint.
     pub(super) fn class_named(&self, name: &str) -> Option<Id> {
-        self.residents.get(name).map(|resident| resident.class)
+        self.resident(name).map(|resident| resident.class)
     }
 
     /// Everybody's names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.residents.keys().map(|name| &**name)
+        self.resident_ids.keys().map(|name| &**name)
     }
 
     /// Whether an endpoint is as it was last told of, or as unknown.
     pub(super) fn is(&self, name: &str, endpoint: Option<&Endpoint>) -> bool {
-        match (self.residents.get(name), endpoint) {
+        match (self.resident(name), endpoint) {
             (None, None) => true,
             (Some(resident), Some(endpoint)) => {
                 let likeness = &self.classes[resident.class].likeness;
@@ -374,13 +429,13 @@ impl Population {
 
     /// An endpoint as it was last told of.
     pub(super) fn endpoint(&self, name: &str) -> Option<Endpoint> {
-        let resident = self.residents.get(name)?;
+        let resident = self.resident(name)?;
         let Likeness { labels, namespace, ports } = self.classes[resident.class].likeness.clone();
         Some(Endpoint { labels, namespace, addresses: resident.addresses.to_vec(), ports })
     }
 
     /// The selections that admit a class.
-    pub(super) fn admitted(&self, class: Id) -> &BTreeSet<Id> {
+    pub(super) fn admitted(&self, class: Id) -> &Ids {
         &self.classes[class].admitted
     }
 
@@ -399,15 +454,18 @@ impl Population {
         self.classes.iter().filter(|(_, class)| !class.is_past).map(|(id, _)| id)
     }
 
-    /// The endpoints of a class.
+    /// The endpoints of a class, in any order.
     pub(super) fn members(&self, class: Id) -> impl Iterator<Item = &str> {
-        let begins = |class| (class, Arc::from(""));
-        self.members.range(begins(class)..begins(class.next())).map(|(_, name)| &**name)
+        self.residents_of(class).map(|resident| &*resident.name)
+    }
+
+    fn residents_of(&self, class: Id) -> impl Iterator<Item = &Resident> {
+        self.classes[class].members.iter().map(|id| &self.residents[*id])
     }
 
     /// The addresses that belong to endpoints of a class.
     pub(super) fn class_addresses(&self, class: Id) -> impl Iterator<Item = IpAddr> {
-        let addresses = self.members(class).flat_map(|name| &self.residents[name].addresses);
+        let addresses = self.residents_of(class).flat_map(|resident| &resident.addresses);
         addresses.copied().filter(move |address| self.class_at(*address) == Some(class))
     }
 

@@ -7,20 +7,12 @@ use std::ops::{Index, IndexMut};
 pub(super) struct Id(u32);
 
 impl Id {
-    /// The least one.
-    pub(super) const FIRST: Self = Self(0);
-
     fn at(index: usize) -> Self {
         Self(u32::try_from(index).expect("there are fewer than four billion things of a kind"))
     }
 
     fn index(self) -> usize {
         self.0 as usize
-    }
-
-    /// The one after it.
-    pub(super) fn next(self) -> Self {
-        Self::at(self.index() + 1)
     }
 }
 

@@ -11,6 +11,7 @@ use std::ops::Bound;
 use smallvec::SmallVec;
 
 use super::family::{address_atom, bits_of};
+use super::ids::Ids;
 use super::lookup::{Lookup, labelled, named};
 use super::name::Hashed;
 use super::places::Places;
@@ -140,11 +141,11 @@ impl Tables {
         if one.before == one.after {
             return Numbers::new();
         }
-        let nothing = BTreeSet::new();
+        let nothing = Ids::default();
         let admitted = |class: Option<Id>| class.map_or(&nothing, |class| population.admitted(class));
         let ports = |class: Option<Id>| class.map_or(&[][..], |class| population.class_ports(class));
-        let selections = admitted(one.before).symmetric_difference(admitted(one.after));
-        let by_selection = selections.filter_map(|id| self.by_selection.get(id)).flatten();
+        let selections = admitted(one.before).apart(admitted(one.after));
+        let by_selection = selections.filter_map(|id| self.by_selection.get(&id)).flatten();
         let by_port =
             ports(one.before).iter().chain(ports(one.after)).filter_map(|port| self.by_port.get(port)).flatten();
         let mut numbers: Numbers = by_selection.chain(by_port).copied().collect();
@@ -278,7 +279,7 @@ impl Table {
         let class_id = class?;
         match &self.question {
             Question::Endpoints(selection, _) => {
-                population.admitted(class_id).contains(&population.asked(selection)).then_some(0)
+                population.admitted(class_id).contains(population.asked(selection)).then_some(0)
             }
             Question::Ports(port, _) => population.class_ports(class_id).contains(port).then_some(0),
             Question::Who(_, shape) => {

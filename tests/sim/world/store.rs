@@ -78,7 +78,7 @@ impl World {
         let Some(batch) = batches.next() else { return };
         one.heard = batch.revision;
         drop(batches);
-        let event = one.hearing.event(Followed::Changes(batch));
+        let event = one.hearing.event(&Followed::Changes(batch));
         self.handle(host, event);
     }
 
@@ -88,7 +88,7 @@ impl World {
         one.heard = snapshot.revision;
         one.is_store_near = true;
         one.feed += 1;
-        let event = one.hearing.event(Followed::Snapshot(snapshot));
+        let event = one.hearing.event(&Followed::Snapshot(snapshot));
         self.send(host, Source::Store, event);
     }
 }

@@ -119,14 +119,19 @@ impl Mirror {
 
     /// The endpoint of that attachment on that host.
     pub fn endpoint_on(&self, attachment: &AttachmentId, host: &HostName) -> Option<&Endpoint> {
-        self.endpoint(self.attached.get(&(attachment.clone(), host.clone()))?)
+        self.attached(attachment).find(|endpoint| endpoint.host == *host)
     }
 
     /// The endpoint of that attachment on any host; if several have one, that of `host`.
     pub fn endpoint_of(&self, attachment: &AttachmentId, host: &HostName) -> Option<&Endpoint> {
-        let first = (attachment.clone(), HostName::new(""));
-        let on_any = self.attached.range(first..).take_while(|((of, _), _)| of == attachment);
-        self.endpoint_on(attachment, host).or_else(|| on_any.map(|(_, name)| name).find_map(|name| self.endpoint(name)))
+        self.endpoint_on(attachment, host).or_else(|| self.attached(attachment).next())
+    }
+
+    /// The endpoints of an attachment on any host, by name.
+    fn attached(&self, attachment: &AttachmentId) -> impl Iterator<Item = &Endpoint> {
+        let hash = attachment.digest();
+        let alike = self.attached.range((hash, EndpointName::default())..).take_while(move |(other, _)| *other == hash);
+        alike.filter_map(|(_, name)| self.endpoint(name)).filter(move |endpoint| endpoint.attachment == *attachment)
     }
 
     /// The policies, by name.

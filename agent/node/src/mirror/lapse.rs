@@ -12,13 +12,11 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Mirror;
+use super::{Mirror, Objects};
 use crate::lineage::{Id, Lineage};
 use crate::name::{AttachmentId, HostName};
 use crate::object::{Block, Endpoint, Host, Object, ObjectKey, Versioned};
 use crate::quarantine::Unreadable;
-
-type Objects = BTreeMap<ObjectKey, Versioned<Object>>;
 
 /// What the store brought back of this host that is no more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +49,7 @@ impl Mirror {
             let known = self.objects.get(&key).filter(|_| !self.lapsed.contains_key(&key));
             let is_otherwise = known.is_some_and(|known| match object.version.cmp(&known.version) {
                 Ordering::Less => known.version <= revision,
-                Ordering::Equal => known.version <= self.revision && *known != *object,
+                Ordering::Equal => known.version <= self.revision && **known != *object,
                 Ordering::Greater => false,
             });
             is_otherwise || is_back(object)
@@ -88,7 +86,7 @@ impl Mirror {
         mirror.replace(revision, known, Vec::new());
         for object in lapsed {
             let in_place = mirror.objects.get(&object.value.key()).cloned();
-            mirror.lapse(object.value, in_place);
+            mirror.lapse(object.value, in_place.map(|known| *known));
         }
         mirror
     }
@@ -110,12 +108,12 @@ impl Mirror {
             }
             self.doubt(one);
         }
-        let listed: Objects = objects.into_iter().map(|object| (object.value.key(), object)).collect();
+        let listed: Objects = objects.into_iter().map(|object| (object.value.key(), Box::new(object))).collect();
         let histories = Histories::of(before, &listed);
         let comparison = Comparison { me, known: &known, shared: shared(&known, &listed), listed: &listed, histories };
         let recollection = comparison.recollection();
         let standing = listed.iter().filter(|(key, _)| !recollection.former.contains_key(key));
-        standing.for_each(|(_, object)| self.put(object.clone()));
+        standing.for_each(|(_, object)| self.put(Versioned::clone(object)));
         for (key, object) in &known {
             if let Some((value, in_place)) = comparison.lapse(key, object) {
                 self.lapse(value, in_place);
@@ -130,7 +128,7 @@ impl Mirror {
         self.remove(&key);
         self.index(&value);
         let version = in_place.as_ref().map_or(0, |object| object.version);
-        self.objects.insert(key.clone(), Versioned { value, version });
+        self.objects.insert(key.clone(), Box::new(Versioned { value, version }));
         self.lapsed.insert(key, in_place);
         self.is_lapse_news = true;
     }
@@ -173,7 +171,7 @@ impl Mirror {
     pub fn stored(&self, key: &ObjectKey) -> Option<&Object> {
         let in_store = match self.lapsed.get(key) {
             Some(in_place) => in_place.as_ref(),
-            None => self.objects.get(key),
+            None => self.objects.get(key).map(Box::as_ref),
         };
         in_store.map(|object| &object.value)
     }
@@ -253,8 +251,8 @@ fn has_told(object: &Object, history: Id) -> bool {
 
 /// The last revision that both histories are known to share: that of an object which is the same in both.
 fn shared(known: &Objects, listed: &Objects) -> i64 {
-    let is_same = |(key, object): &(&ObjectKey, &Versioned<Object>)| known.get(*key) == Some(*object);
-    listed.iter().filter(is_same).map(|(_, object)| object.version).max().unwrap_or_default()
+    let same = listed.iter().filter(|(key, object)| known.get(*key) == Some(*object));
+    same.map(|(_, object)| object.version).max().unwrap_or_default()
 }
 
 /// What was known beside what was listed.
@@ -333,7 +331,7 @@ impl Comparison<'_> {
             (false, false) => false,
         };
         let value = self.merged(&known.value, &listed.value);
-        (is_known_better && value != listed.value).then(|| (value, Some(listed.clone())))
+        (is_known_better && value != listed.value).then(|| (value, Some(Versioned::clone(listed))))
     }
 
     /// Whether a host has written itself down since, which it does when it has nothing more to tell.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kernel::Mac;
+use crate::name::AttachmentId;
 use crate::object::Endpoint;
 use crate::transaction::Compare;
 use poplin_policy::model::QualifiedName;
@@ -16,7 +17,7 @@ fn endpoint(name: &str, host: &str) -> Object {
         published: Vec::new(),
         host: HostName::new(host),
         attachment: id(name),
-        addresses: BTreeSet::new(),
+        addresses: [].into(),
         interface: Interface::new("pop0").unwrap(),
         mac: Mac([2, 0, 0, 0, 0, 1]),
         netns: "/run/netns/x".into(),

@@ -1,30 +1,36 @@
 //! What one endpoint is called.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use poplin_policy::ruleset::Interface;
 
+use crate::addresses::Addresses;
 use crate::name::{HostName, NetworkName};
 use crate::object::Endpoint;
 
 /// One who has names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Where it is.
-    pub host: HostName,
+    /// Present: it is on this host, and may ask.
+    pub here: Option<Box<Asker>>,
+    /// Whom it shares names with.
+    pub home: Home,
+    /// What it is called first.
+    pub own: Arc<str>,
+    /// What else it is called.
+    pub aliases: BTreeSet<String>,
+    /// Where it is reached.
+    pub addresses: Addresses,
+}
+
+/// What is known of one who may ask, beside its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
     /// The host side of its link.
     pub interface: Interface,
     /// Its container, among those of its host.
     pub container: String,
-    /// Whom it shares names with.
-    pub home: Home,
-    /// What it is called first.
-    pub own: String,
-    /// What else it is called.
-    pub aliases: BTreeSet<String>,
-    /// Where it is reached.
-    pub addresses: BTreeSet<IpAddr>,
 }
 
 /// Where names are shared.
@@ -33,26 +39,30 @@ pub struct Home {
     /// The network; absent = that of all who are in none.
     pub network: Option<NetworkName>,
     /// The namespace, which is that of the network if there is one.
-    pub namespace: Option<String>,
+    pub namespace: Option<Arc<str>>,
 }
 
 impl Holder {
-    /// What is known of an endpoint.
-    pub fn of(endpoint: &Endpoint) -> Self {
+    /// What a host knows of an endpoint.
+    pub fn of(endpoint: &Endpoint, host: &HostName) -> Self {
+        let asker = || Box::new(Asker { interface: endpoint.interface.clone(), container: container(endpoint) });
+        let namespace = endpoint.namespace.as_deref().map(Arc::from);
+        let own = match own_name(endpoint) {
+            full if full == endpoint.name.as_str() => endpoint.name.text(),
+            part => part.into(),
+        };
         Self {
-            host: endpoint.host.clone(),
-            interface: endpoint.interface.clone(),
-            container: container(endpoint),
-            home: Home { network: endpoint.network.clone(), namespace: endpoint.namespace.clone() },
-            own: own_name(endpoint).to_owned(),
+            here: (endpoint.host == *host).then(asker),
+            home: Home { network: endpoint.network.clone(), namespace },
+            own,
             aliases: endpoint.aliases.clone(),
             addresses: endpoint.addresses.clone(),
         }
     }
 
     /// All its names, as it is called in its home.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.own).chain(&self.aliases)
+    pub(super) fn names(&self) -> impl Iterator<Item = Arc<str>> {
+        std::iter::once(self.own.clone()).chain(self.aliases.iter().map(|alias| alias.as_str().into()))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use poplin_policy::ruleset::Interface;
 
 use super::{Holder, Home, Naming, Records};
-use crate::name::{EndpointName, HostName, NetworkName};
+use crate::name::{EndpointName, NetworkName};
 
 /// Something about names is not as it was.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,43 +30,27 @@ pub struct NetworkNames {
 }
 
 /// All names of the fabric, as one host knows them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
-    /// This host, whose endpoints may ask.
-    here: HostName,
     pub(super) naming: Naming,
     pub(super) networks: BTreeMap<NetworkName, NetworkNames>,
-    pub(super) holders: BTreeMap<EndpointName, Holder>,
-    /// By home and name in it.
-    pub(super) called: BTreeMap<(Home, String), BTreeSet<EndpointName>>,
-    pub(super) at: BTreeMap<IpAddr, BTreeSet<EndpointName>>,
+    pub(super) holders: BTreeMap<EndpointName, Box<Holder>>,
+    /// Names in each home, and who is called so. Most names lead to one, so these are pairs and no sets of their own.
+    called: BTreeMap<Home, BTreeSet<(Arc<str>, EndpointName)>>,
+    at: BTreeSet<(IpAddr, EndpointName)>,
     /// The endpoints of this host, by their containers.
     pub(super) of_container: BTreeMap<String, BTreeSet<EndpointName>>,
     on: BTreeMap<Interface, EndpointName>,
 }
 
 impl Names {
-    /// No names yet.
-    pub fn of(here: HostName) -> Self {
-        Self {
-            here,
-            naming: Naming::default(),
-            networks: BTreeMap::new(),
-            holders: BTreeMap::new(),
-            called: BTreeMap::new(),
-            at: BTreeMap::new(),
-            of_container: BTreeMap::new(),
-            on: BTreeMap::new(),
-        }
-    }
-
     /// Something is not as it was.
     pub fn change(&mut self, change: NameChange) {
         match change {
             NameChange::Endpoint(name, holder) => {
                 self.forget(&name);
                 if let Some(holder) = holder {
-                    self.learn(name, *holder);
+                    self.learn(name, holder);
                 }
             }
             NameChange::Network(name, Some(network)) => drop(self.networks.insert(name, network)),
@@ -76,8 +61,8 @@ impl Names {
 
     /// The endpoint of this host that has the address.
     pub fn endpoint_at(&self, address: IpAddr) -> Option<&EndpointName> {
-        let is_here = |name: &&EndpointName| self.holders.get(*name).is_some_and(|holder| holder.host == self.here);
-        self.at.get(&address)?.iter().find(is_here)
+        let is_here = |name: &&EndpointName| self.holders.get(*name).is_some_and(|holder| holder.here.is_some());
+        self.at(address).find(is_here)
     }
 
     /// The endpoint of this host at the end of a link.
@@ -85,9 +70,9 @@ impl Names {
         self.on.get(interface)
     }
 
-    /// The link of an endpoint.
+    /// The link of an endpoint of this host.
     pub fn link_of(&self, endpoint: &EndpointName) -> Option<&Interface> {
-        self.holders.get(endpoint).map(|holder| &holder.interface)
+        self.holders.get(endpoint)?.here.as_ref().map(|asker| &asker.interface)
     }
 
     /// How many endpoints have names.
@@ -95,40 +80,57 @@ impl Names {
         self.holders.len()
     }
 
-    fn learn(&mut self, name: EndpointName, holder: Holder) {
-        for called in holder.names() {
-            self.called.entry((holder.home.clone(), called.clone())).or_default().insert(name.clone());
+    /// Who has an address.
+    pub(super) fn at(&self, address: IpAddr) -> impl Iterator<Item = &EndpointName> {
+        beside(&self.at, address)
+    }
+
+    /// Who is called so in a home.
+    pub(super) fn called(&self, home: &Home, name: &str) -> impl Iterator<Item = &EndpointName> {
+        let names = self.called.get(home);
+        names.into_iter().flat_map(|names| beside(names, name.into()))
+    }
+
+    fn learn(&mut self, name: EndpointName, mut holder: Box<Holder>) {
+        if let Some((known, _)) = self.called.get_key_value(&holder.home) {
+            holder.home = known.clone(); // its text is there once for all
         }
-        for address in &holder.addresses {
-            self.at.entry(*address).or_default().insert(name.clone());
-        }
-        if holder.host == self.here {
-            self.of_container.entry(holder.container.clone()).or_default().insert(name.clone());
-            self.on.insert(holder.interface.clone(), name.clone());
+        let called = self.called.entry(holder.home.clone()).or_default();
+        called.extend(holder.names().map(|one| (one, name.clone())));
+        self.at.extend(holder.addresses.iter().map(|address| (*address, name.clone())));
+        if let Some(asker) = &holder.here {
+            self.of_container.entry(asker.container.clone()).or_default().insert(name.clone());
+            self.on.insert(asker.interface.clone(), name.clone());
         }
         self.holders.insert(name, holder);
     }
 
     fn forget(&mut self, name: &EndpointName) {
         let Some(holder) = self.holders.remove(name) else { return };
-        for called in holder.names() {
-            leave(&mut self.called, &(holder.home.clone(), called.clone()), name);
+        if let Some(called) = self.called.get_mut(&holder.home) {
+            holder.names().for_each(|one| _ = called.remove(&(one, name.clone())));
+            if called.is_empty() {
+                self.called.remove(&holder.home);
+            }
         }
         for address in &holder.addresses {
-            leave(&mut self.at, address, name);
+            self.at.remove(&(*address, name.clone()));
         }
-        leave(&mut self.of_container, &holder.container, name);
-        if self.on.get(&holder.interface) == Some(name) {
-            self.on.remove(&holder.interface);
+        let Some(asker) = &holder.here else { return };
+        if let Some(siblings) = self.of_container.get_mut(&asker.container) {
+            siblings.remove(name);
+            if siblings.is_empty() {
+                self.of_container.remove(&asker.container);
+            }
+        }
+        if self.on.get(&asker.interface) == Some(name) {
+            self.on.remove(&asker.interface);
         }
     }
 }
 
-fn leave<K: Ord>(index: &mut BTreeMap<K, BTreeSet<EndpointName>>, key: &K, name: &EndpointName) {
-    if let Some(names) = index.get_mut(key) {
-        names.remove(name);
-        if names.is_empty() {
-            index.remove(key);
-        }
-    }
+/// The names that stand beside a key, in order.
+fn beside<K: Ord + Clone>(pairs: &BTreeSet<(K, EndpointName)>, key: K) -> impl Iterator<Item = &EndpointName> {
+    let first = (key.clone(), EndpointName::default());
+    pairs.range(first..).take_while(move |(other, _)| *other == key).map(|(_, name)| name)
 }

@@ -1,23 +1,27 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use poplin_policy::ruleset::Interface;
 use proptest::prelude::*;
 
-use super::{Found, Holder, Home, NameChange, Names, Naming, NetworkNames, Records};
-use crate::name::{EndpointName, HostName, NetworkName};
+use super::{Asker, Found, Holder, Home, NameChange, Names, Naming, NetworkNames, Records};
+use crate::name::{EndpointName, NetworkName};
 
 /// One whose name is `name` and whose address ends so, on host h1.
 fn holder(name: &str, last: u8, network: Option<&str>, namespace: Option<&str>) -> Holder {
+    let asker = Asker { interface: link(last), container: format!("c{last}") };
     Holder {
-        host: HostName::new("h1"),
-        interface: Interface::new(format!("pop{last}")).unwrap(),
-        container: format!("c{last}"),
-        home: Home { network: network.map(NetworkName::new), namespace: namespace.map(str::to_owned) },
-        own: name.to_owned(),
+        here: Some(Box::new(asker)),
+        home: Home { network: network.map(NetworkName::new), namespace: namespace.map(Arc::from) },
+        own: name.into(),
         aliases: BTreeSet::new(),
         addresses: [address(last)].into(),
     }
+}
+
+fn link(last: u8) -> Interface {
+    Interface::new(format!("pop{last}")).unwrap()
 }
 
 fn member(name: &str, last: u8, network: &str) -> Holder {
@@ -34,9 +38,10 @@ fn endpoint(last: u8) -> EndpointName {
 
 /// Each called `e` and the last octet of its address.
 fn table(holders: impl IntoIterator<Item = Holder>) -> Names {
-    let mut names = Names::of(HostName::new("h1"));
+    let mut names = Names::default();
     for holder in holders {
-        let last = holder.interface.as_str().trim_start_matches("pop").parse().unwrap();
+        let link = holder.here.as_ref().expect("it is on this host").interface.clone();
+        let last = link.as_str().trim_start_matches("pop").parse().unwrap();
         names.change(NameChange::Endpoint(endpoint(last), Some(Box::new(holder))));
     }
     names
@@ -113,7 +118,7 @@ fn nobody_takes_a_name_of_a_namespace_from_outside_of_it() {
 #[test]
 fn a_container_in_two_networks_sees_both() {
     let mut second = member("both", 4, "bank");
-    second.container = "c3".to_owned();
+    second.here = Some(Box::new(Asker { interface: link(4), container: "c3".to_owned() }));
     let names = table([member("web", 1, "shop"), member("vault", 2, "bank"), member("both", 3, "shop"), second]);
 
     for last in [3, 4] {
@@ -168,8 +173,9 @@ fn who_may_not_leave_his_network_may_not_ask_outside_either() {
 #[test]
 fn only_endpoints_of_this_host_may_ask() {
     let mut far = holder("far", 2, None, None);
-    far.host = HostName::new("h2");
-    let names = table([holder("near", 1, None, None), far]);
+    far.here = None;
+    let mut names = table([holder("near", 1, None, None)]);
+    names.change(NameChange::Endpoint(endpoint(2), Some(Box::new(far))));
 
     assert_eq!(names.endpoint_at(address(1)), Some(&endpoint(1)));
     assert_eq!(names.endpoint_at(address(2)), None);
@@ -183,7 +189,7 @@ fn any_holder() -> impl Strategy<Value = Holder> {
     let network = prop_oneof![Just(None), Just(Some("shop")), Just(Some("bank"))];
     (0..4u8, 1..6u8, network, 0..3u8, proptest::collection::btree_set("[ab]", 0..2)).prop_map(
         |(own, last, network, container, aliases)| Holder {
-            container: format!("c{container}"),
+            here: Some(Box::new(Asker { interface: link(last), container: format!("c{container}") })),
             aliases,
             ..holder(&format!("n{own}"), last, network, network)
         },
@@ -194,10 +200,14 @@ proptest! {
     /// However it came about, the table is that of a fresh start with what is there in the end.
     #[test]
     fn what_has_changed_step_by_step_is_as_if_made_anew(steps in proptest::collection::vec((1..6u8, proptest::option::of(any_holder())), 0..40)) {
-        let mut names = Names::of(HostName::new("h1"));
+        let mut names = Names::default();
         let mut last: std::collections::BTreeMap<u8, Holder> = std::collections::BTreeMap::new();
         for (number, holder) in steps {
-            let holder = holder.map(|holder| Holder { interface: Interface::new(format!("pop{number}")).unwrap(), ..holder });
+            let on_its_link = |holder: Holder| {
+                let asker = holder.here.map(|asker| Box::new(Asker { interface: link(number), ..*asker }));
+                Holder { here: asker, ..holder }
+            };
+            let holder = holder.map(on_its_link);
             names.change(NameChange::Endpoint(endpoint(number), holder.clone().map(Box::new)));
             match holder {
                 Some(holder) => drop(last.insert(number, holder)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{Home, Names};
 use crate::name::EndpointName;
@@ -30,7 +31,7 @@ impl Names {
     /// What the container of an endpoint of this host sees.
     pub fn seen_by(&self, endpoint: &EndpointName) -> Option<View<'_>> {
         let holder = self.holders.get(endpoint)?;
-        let siblings = self.of_container.get(&holder.container)?.iter();
+        let siblings = self.of_container.get(&holder.here.as_ref()?.container)?.iter();
         let homes = siblings.filter_map(|sibling| self.holders.get(sibling)).map(|sibling| &sibling.home).collect();
         Some(View { names: self, homes })
     }
@@ -53,7 +54,8 @@ impl View<'_> {
 
     /// What is at an address, in full; nothing if it is no endpoint's, and an empty list if he who asks may not know.
     pub fn names_at(&self, address: IpAddr) -> Option<Vec<String>> {
-        let holders = self.names.at.get(&address)?.iter().filter_map(|name| self.names.holders.get(name));
+        let mut holders = self.names.at(address).filter_map(|name| self.names.holders.get(name)).peekable();
+        holders.peek()?;
         let seen = holders.filter(|holder| self.homes.iter().any(|home| home.network == holder.home.network));
         let full = seen.map(|holder| format!("{}.{}", holder.home.qualify(&holder.own), self.names.naming.domain));
         Some(full.collect())
@@ -76,7 +78,7 @@ impl View<'_> {
     }
 
     fn at_home(&self, home: &Home, name: &str) -> BTreeSet<IpAddr> {
-        let nearest = self.nearest(home, name).into_iter().flatten();
+        let nearest = self.nearest(home, name).into_iter();
         let holders = nearest.filter_map(|holder| self.names.holders.get(holder));
         let mut addresses: BTreeSet<IpAddr> = holders.flat_map(|holder| holder.addresses.iter().copied()).collect();
         if let Some(network) = &home.network {
@@ -89,14 +91,15 @@ impl View<'_> {
 
     /// Nearer names hide those farther off: those of one's own namespace come first, then those that name another one, then those of none. So
     /// nobody takes a name of a namespace by being called `db.shop` outside of it.
-    fn nearest(&self, home: &Home, name: &str) -> Option<&BTreeSet<EndpointName>> {
+    fn nearest(&self, home: &Home, name: &str) -> Vec<&EndpointName> {
         let called = |namespace: Option<&str>, name: &str| {
-            let home = Home { network: home.network.clone(), namespace: namespace.map(str::to_owned) };
-            self.names.called.get(&(home, name.to_owned()))
+            let home = Home { network: home.network.clone(), namespace: namespace.map(Arc::from) };
+            Some(self.names.called(&home, name).collect()).filter(|found: &Vec<_>| !found.is_empty())
         };
         let own = home.namespace.as_deref().and_then(|own| called(Some(own), name));
         let mut parts = name.match_indices('.').map(|(dot, _)| (&name[..dot], &name[dot + 1..]));
-        own.or_else(|| parts.find_map(|(name, namespace)| called(Some(namespace), name))).or_else(|| called(None, name))
+        let anywhere = own.or_else(|| parts.find_map(|(name, namespace)| called(Some(namespace), name)));
+        anywhere.or_else(|| called(None, name)).unwrap_or_default()
     }
 
     fn is_a_home(&self, name: &str) -> bool {

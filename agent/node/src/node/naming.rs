@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::action::Action;
 use crate::mirror::Mirror;
+use crate::name::HostName;
 use crate::names::{Holder, NameChange, NameDoor, NetworkNames, Resolver};
 use crate::network::{gateway, gateway_v4};
 use crate::object::{Endpoint, Network, ObjectKey};
@@ -28,7 +29,7 @@ impl Node {
             return;
         }
         if !renamed.is_empty() {
-            let changes = renamed.into_iter().filter_map(|key| change(mirror, key)).collect();
+            let changes = renamed.into_iter().filter_map(|key| change(mirror, key, &self.identity.host)).collect();
             self.actions.push_back(Action::ChangeNames(changes));
         }
         if self.has_world_moved {
@@ -78,10 +79,10 @@ impl Node {
     }
 }
 
-fn change(mirror: &Mirror, key: ObjectKey) -> Option<NameChange> {
+fn change(mirror: &Mirror, key: ObjectKey, host: &HostName) -> Option<NameChange> {
     match key {
         ObjectKey::Endpoint(name) => {
-            let holder = mirror.endpoint(&name).map(|endpoint| Box::new(Holder::of(endpoint)));
+            let holder = mirror.endpoint(&name).map(|endpoint| Box::new(Holder::of(endpoint, host)));
             Some(NameChange::Endpoint(name, holder))
         }
         ObjectKey::Network(name) => {

@@ -319,7 +319,8 @@ fn rival(mirror: &Mirror, shared: i64, endpoint: &Endpoint) -> Option<Contested>
             && !mirror.is_lapsed(&key_of(other))
             && (other.name == endpoint.name || is_new(other))
     };
-    let shares = |other: &Endpoint| endpoint.addresses.intersection(&other.addresses).next().copied();
+    let shares =
+        |other: &Endpoint| endpoint.addresses.iter().find(|address| other.addresses.contains(address)).copied();
     let hidden =
         || in_place_of_other(mirror, endpoint).filter(|(_, version)| *version > shared).map(|(other, _)| other);
     let same_name = mirror.endpoint(&endpoint.name).filter(is_other).or_else(hidden);

@@ -80,7 +80,7 @@ fn endpoint(last: u8, network: Option<&str>) -> Object {
         published: Vec::new(),
         host: host(),
         attachment: AttachmentId { container: name.clone(), interface: "eth0".to_owned() },
-        addresses: BTreeSet::from([IpAddr::from([10, 77, 0, last])]),
+        addresses: [IpAddr::from([10, 77, 0, last])].into(),
         interface: Interface::new(format!("pop{last}")).unwrap(),
         mac: Mac([2, 0, 0, 0, 0, last]),
         netns: "/run/netns/x".into(),

@@ -189,7 +189,7 @@ fn a_block_of_ours_that_another_told_in_goes_on_to_be_as_we_knew_it() {
         name: EndpointName::new("theirs"),
         host: HostName::new("h2"),
         attachment: id("theirs"),
-        addresses: BTreeSet::from([address_at(told.cidr, 60)]),
+        addresses: [address_at(told.cidr, 60)].into(),
         ..ours.clone()
     };
     desk.revision += 1;
