@@ -18,6 +18,7 @@ mod edge;
 mod etcd_cluster;
 mod etcd_days;
 mod etcd_members;
+mod floating;
 mod flows;
 mod host_endpoints;
 mod host_explained;

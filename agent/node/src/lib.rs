@@ -35,6 +35,7 @@ pub mod underlay;
 pub mod usage;
 mod wish;
 
+pub mod floating;
 pub mod kernel;
 pub mod lineage;
 mod mirror;

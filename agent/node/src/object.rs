@@ -22,10 +22,12 @@ use poplin_policy::nat::{Outgoing, Published};
 use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
+pub use crate::floating::FloatingAddress;
 use crate::kernel::Mac;
 pub use crate::lineage::Lineage;
 use crate::name::{
-    AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+    AttachmentId, EndpointName, FloatingName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName,
+    StaticRouteName,
 };
 pub use crate::names::{Naming, Records};
 use crate::prefix::ordinal_of;
@@ -69,6 +71,8 @@ pub enum Object {
     StaticRoute(StaticRoute),
     /// Labels for whoever names it.
     Profile(Profile),
+    /// An address that leads to an endpoint and is not its own.
+    FloatingAddress(FloatingAddress),
     /// Which fabric the store is of, and which of its histories it tells.
     Lineage(Lineage),
 }
@@ -108,6 +112,8 @@ pub enum ObjectKey {
     StaticRoute(StaticRouteName),
     /// By name.
     Profile(String),
+    /// By name.
+    FloatingAddress(FloatingName),
     /// There is one.
     Lineage,
 }
@@ -132,6 +138,7 @@ impl Object {
             Object::Service(service) => ObjectKey::Service(service.name.clone()),
             Object::StaticRoute(route) => ObjectKey::StaticRoute(route.name.clone()),
             Object::Profile(profile) => ObjectKey::Profile(profile.name.clone()),
+            Object::FloatingAddress(one) => ObjectKey::FloatingAddress(one.name.clone()),
             Object::Lineage(_) => ObjectKey::Lineage,
         }
     }
@@ -169,6 +176,7 @@ kinds!(
     Service,
     StaticRoute,
     Profile,
+    FloatingAddress,
     Lineage
 );
 

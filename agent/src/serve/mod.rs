@@ -13,6 +13,7 @@ mod delete;
 mod drops;
 mod explain;
 mod export;
+mod floating;
 mod host;
 mod import;
 mod ipam;

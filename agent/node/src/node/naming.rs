@@ -105,6 +105,7 @@ fn change(mirror: &Mirror, key: ObjectKey) -> Option<NameChange> {
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
         | ObjectKey::Profile(_)
+        | ObjectKey::FloatingAddress(_)
         | ObjectKey::Lineage => None,
     }
 }

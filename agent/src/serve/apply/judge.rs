@@ -14,7 +14,7 @@ use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
 
-use super::service;
+use super::{floating, service};
 use crate::resource::{decode, key_of, path_of};
 use crate::store::Snapshot;
 
@@ -49,8 +49,15 @@ pub(in crate::serve) fn all_readable(unreadable: &[String]) -> Result<(), Failur
 /// most of what a change of one label cost.
 fn bears_on(object: &Object, key: &ObjectKey) -> bool {
     let is_asked = match object {
-        Object::Pool(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Service(_)),
-        Object::Service(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_)),
+        Object::Pool(_) => {
+            matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Service(_))
+                || matches!(key, ObjectKey::FloatingAddress(_))
+        }
+        Object::Service(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_) | ObjectKey::FloatingAddress(_)),
+        Object::FloatingAddress(_) => {
+            matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_) | ObjectKey::Host(_))
+                || matches!(key, ObjectKey::FloatingAddress(_))
+        }
         Object::Policy(_) => matches!(key, ObjectKey::Tier(_) | ObjectKey::AddressSet(_)),
         Object::Tier(_) => matches!(key, ObjectKey::Tier(_)),
         Object::Peer(_) | Object::Fabric(_) => matches!(key, ObjectKey::RouteMap(_)),
@@ -89,8 +96,10 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
         let unfit = match object {
             Object::Pool(pool) => fits_pools(pool, &after)
                 .or_else(|| keeps_blocks(pool, &standing))
-                .or_else(|| service::spared_by(pool, &after)),
-            Object::Service(service) => service::fits(service, &after),
+                .or_else(|| service::spared_by(pool, &after))
+                .or_else(|| floating::spared_by(pool, &after)),
+            Object::Service(service) => service::fits(service, &after).or_else(|| floating::is_beside(service, &after)),
+            Object::FloatingAddress(one) => floating::fits(one, &after),
             Object::Policy(policy) => fits_policies(policy, &after),
             Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
             Object::Tier(tier) => builtin_tier(&tier.name),
