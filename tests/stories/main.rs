@@ -25,6 +25,7 @@ mod host_explained;
 mod host_flows;
 mod large;
 mod outgoing;
+mod pools;
 mod published;
 mod services;
 mod spoof;

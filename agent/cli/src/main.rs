@@ -38,6 +38,7 @@ mod offline;
 mod output;
 #[cfg(test)]
 mod pages;
+mod pool;
 mod ports;
 mod problem;
 mod promote;
@@ -89,6 +90,7 @@ enum Verb {
     Store(store::Store),
     Ipam(ipam::Ipam),
     Floating(floating::Floating),
+    Pool(pool::Pool),
     Status(status::Status),
     Doctor(doctor::Doctor),
     Routes(routes::Routes),
@@ -133,6 +135,7 @@ async fn run(CommandLine { place, verb }: CommandLine) -> Result<ExitCode, Probl
         Verb::Store(store) => store.run(&door).await,
         Verb::Ipam(ipam) => ipam.run(&door).await,
         Verb::Floating(floating) => floating.run(&door).await,
+        Verb::Pool(pool) => pool.run(&door).await,
         Verb::Status(status) => status.run(&door).await,
         Verb::Doctor(doctor) => doctor.run(door.here("doctor")?).await,
         Verb::Routes(routes) => routes.run(&door).await,
