@@ -1,6 +1,7 @@
 //! `poplin pool`: what is done to a pool while its addresses are in use.
 
 mod migrate;
+mod resize;
 
 use std::process::ExitCode;
 
@@ -17,12 +18,14 @@ pub(crate) struct Pool {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     Migrate(migrate::Migrate),
+    Resize(resize::Resize),
 }
 
 impl Pool {
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         match self.verb {
             Verb::Migrate(migrate) => migrate.run(door).await,
+            Verb::Resize(resize) => resize.run(door).await,
         }
     }
 }

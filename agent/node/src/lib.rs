@@ -49,6 +49,7 @@ pub mod quarantine;
 pub mod range;
 pub mod removal;
 pub mod request;
+pub mod resize;
 pub mod service;
 mod stable;
 pub mod statics;

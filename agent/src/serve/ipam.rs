@@ -20,7 +20,7 @@ use poplin_proto::Failure;
 use poplin_proto::v1::ipam_service_server::IpamService;
 use poplin_proto::v1::{
     AddressFinding, AddressUse, CheckAddressesRequest, CheckAddressesResponse, ReleaseAddressRequest,
-    ReleaseAddressResponse, ShowAddressesRequest, ShowAddressesResponse,
+    ReleaseAddressResponse, ResizePoolRequest, ResizePoolResponse, ShowAddressesRequest, ShowAddressesResponse,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -28,7 +28,7 @@ use super::apply::{all_readable, contended, declared, unreadable};
 use super::remove_host::transaction;
 use super::usage::{address_use, host_uses, pool_uses};
 use super::workloads::refused;
-use super::{Call, Desk, door, store_failure};
+use super::{Call, Desk, door, resize, store_failure};
 use crate::resource::ROOT;
 use crate::store::{Outcome, Snapshot};
 
@@ -92,6 +92,13 @@ impl IpamService for IpamDoor {
             blocks: count(|key| matches!(key, ObjectKey::Block(..))),
             endpoints: count(|key| matches!(key, ObjectKey::Endpoint(_))),
         }))
+    }
+
+    async fn resize_pool(&self, request: Request<ResizePoolRequest>) -> Result<Response<ResizePoolResponse>, Status> {
+        if !request.get_ref().dry_run {
+            door::may_change(&request)?;
+        }
+        Ok(Response::new(resize::step(&self.0, request.get_ref()).await?))
     }
 
     async fn release(

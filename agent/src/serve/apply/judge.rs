@@ -9,7 +9,8 @@ use poplin_manifest::Document;
 use poplin_manifest::field::Invalid;
 use poplin_node::name::RouteMapName;
 use poplin_node::network::overlap;
-use poplin_node::object::{Network, Object, ObjectKey, Pool, RouteMaps};
+use poplin_node::object::{Block, Network, Object, ObjectKey, Pool, RouteMaps};
+use poplin_node::resize::is_resized;
 use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
@@ -203,17 +204,32 @@ fn keeps_endpoints(network: &Network, standing: &BTreeMap<ObjectKey, Object>) ->
     (count > 0).then(|| Invalid::new("spec.subnets", "NETWORK_IN_USE", message).advice("make another network"))
 }
 
-/// Blocks in use hold a pool to its range.
+/// Blocks in use hold a pool to its range, and to their size.
 fn keeps_blocks(pool: &Pool, standing: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
     let Some(Object::Pool(now)) = standing.get(&ObjectKey::Pool(pool.name.clone())) else { return None };
     if now.cidr == pool.cidr && now.block_bits == pool.block_bits {
         return None;
     }
-    let blocks = standing.values().filter(|object| matches!(object, Object::Block(block) if block.pool == pool.name));
-    let count = blocks.count();
-    let message = format!("hosts hold {count} blocks of {} (/{}), so neither can change", now.cidr, now.block_bits);
-    let advice = "add a pool with the new range, set disabled: true on this one, and replace its containers";
-    (count > 0).then(|| Invalid::new("spec.cidr", "POOL_IN_USE", message).advice(advice))
+    let blocks = || standing.values().filter_map(|object| <&Block>::try_from(object).ok());
+    let count = blocks().filter(|block| block.pool == pool.name).count();
+    // Nobody claims a block of a pool that is disabled, so none of the former size comes any more.
+    let is_resized = !now.is_enabled && is_resized(&pool.name, pool.block_bits, blocks());
+    if count == 0 || now.cidr == pool.cidr && is_resized {
+        return None;
+    }
+    let (field, message, advice) = match now.cidr == pool.cidr {
+        true => (
+            "spec.blockSize",
+            format!("hosts hold {count} blocks of {} that are of /{}", now.name, now.block_bits),
+            format!("`poplin pool resize {} --block-size {}` changes them with it", now.name, pool.block_bits),
+        ),
+        false => (
+            "spec.cidr",
+            format!("hosts hold {count} blocks of {} (/{}), so its range cannot change", now.cidr, now.block_bits),
+            format!("`poplin pool migrate {} --to {}` has that serve in its place", now.name, pool.cidr),
+        ),
+    };
+    Some(Invalid::new(field, "POOL_IN_USE", message).advice(advice))
 }
 
 fn fits_policies(policy: &Policy, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
