@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 44] = [
+const DOCUMENTS: [&str; 46] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -51,10 +51,12 @@ const DOCUMENTS: [&str; 44] = [
     "StaticRouteSpec",
     "Profile",
     "ProfileSpec",
+    "FloatingAddress",
+    "FloatingAddressSpec",
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 30] = [
+const REPORTS: [&str; 31] = [
     "ShowAddressesResponse",
     "PoolUse",
     "HostUse",
@@ -69,6 +71,7 @@ const REPORTS: [&str; 30] = [
     "PrefixCount",
     "BlockStatus",
     "ServiceStatus",
+    "FloatingStatus",
     "NextHopStatus",
     "ServiceMember",
     "ListRoutesResponse",

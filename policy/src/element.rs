@@ -20,6 +20,8 @@ impl MapElements {
             MapElements::Counters(_) => MapElements::Counters(BTreeMap::new()),
             MapElements::Sockets4(_) => MapElements::Sockets4(BTreeMap::new()),
             MapElements::Sockets6(_) => MapElements::Sockets6(BTreeMap::new()),
+            MapElements::Addresses4(_) => MapElements::Addresses4(BTreeMap::new()),
+            MapElements::Addresses6(_) => MapElements::Addresses6(BTreeMap::new()),
         }
     }
 
@@ -29,7 +31,10 @@ impl MapElements {
             MapElements::Ids(ids) => ids.get(key).copied().map(Value::Id),
             MapElements::Counters(counters) => counters.get(key).cloned().map(Value::Counter),
             MapElements::Verdicts(verdicts) => verdicts.get(key).cloned().map(Value::Verdict),
-            MapElements::Sockets4(_) | MapElements::Sockets6(_) => panic!("sockets are looked at map by map"),
+            MapElements::Sockets4(_)
+            | MapElements::Sockets6(_)
+            | MapElements::Addresses4(_)
+            | MapElements::Addresses6(_) => panic!("sockets and addresses are looked at map by map"),
         }
     }
 
@@ -59,6 +64,12 @@ impl MapElements {
             (MapElements::Counters(all), MapElements::Counters(other)) => MapElements::Counters(difference(all, other)),
             (MapElements::Sockets4(all), MapElements::Sockets4(other)) => MapElements::Sockets4(difference(all, other)),
             (MapElements::Sockets6(all), MapElements::Sockets6(other)) => MapElements::Sockets6(difference(all, other)),
+            (MapElements::Addresses4(all), MapElements::Addresses4(other)) => {
+                MapElements::Addresses4(difference(all, other))
+            }
+            (MapElements::Addresses6(all), MapElements::Addresses6(other)) => {
+                MapElements::Addresses6(difference(all, other))
+            }
             _ => panic!("maps of two kinds have nothing to compare"),
         }
     }
@@ -79,6 +90,12 @@ impl MapElements {
                 exchange(all, removed, added);
             }
             (MapElements::Sockets6(all), MapElements::Sockets6(removed), MapElements::Sockets6(added)) => {
+                exchange(all, removed, added);
+            }
+            (MapElements::Addresses4(all), MapElements::Addresses4(removed), MapElements::Addresses4(added)) => {
+                exchange(all, removed, added);
+            }
+            (MapElements::Addresses6(all), MapElements::Addresses6(removed), MapElements::Addresses6(added)) => {
                 exchange(all, removed, added);
             }
             _ => panic!("maps of two kinds have nothing to exchange"),

@@ -1,4 +1,4 @@
-//! What is translated at a host: the source of what leaves the fabric, and the destination of what comes to a published port.
+//! What is translated at a host: the source of what leaves the fabric, and the destination of what comes to a published port or a floating address.
 //!
 //! In: nothing, these are values. Out: nothing; the compiler makes rules of them, [`Edge`] says what they mean, the slow and plain way.
 //! Policy stands between the two: it sees containers by their own addresses, and by the ports they listen on.
@@ -41,6 +41,15 @@ pub struct Publication {
     pub ports: Vec<Published>,
 }
 
+/// An address of the outside that leads to one endpoint of this host, and that the endpoint has there in the place of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Floating {
+    /// Where others reach it: in no pool, no host's, and no other's.
+    pub outside: IpAddr,
+    /// The endpoint's own, of the same family. No other leads there.
+    pub inside: IpAddr,
+}
+
 /// What is inside of the fabric; all else is outside. And how a host is an edge of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edge {
@@ -50,18 +59,34 @@ pub struct Edge {
     pub hosts: BTreeMap<String, BTreeSet<IpAddr>>,
     /// What endpoints of this host publish, by their names.
     pub published: BTreeMap<String, Publication>,
+    /// Floating addresses of endpoints of this host, by their names.
+    pub floating: BTreeMap<String, Floating>,
 }
 
 impl Edge {
     /// Under which source a packet leaves the host of whoever sends it; absent if under its own.
     pub fn outgoing(&self, source: IpAddr, destination: IpAddr) -> Option<SourceNat> {
-        let is_inside = self.pools.values().any(|pool| pool.cidr.contains(&destination));
-        if is_inside || self.hosts.values().flatten().any(|host| *host == destination) {
+        if let Some(floating) = self.floating.values().find(|one| one.inside == source)
+            && (destination == source || !self.is_inside(destination))
+        {
+            return Some(SourceNat::To(floating.outside));
+        }
+        if self.is_inside(destination) {
             return None;
         }
         let outgoing = self.pools.values().find(|pool| pool.cidr.contains(&source))?.outgoing.as_ref()?;
         let is_excluded = outgoing.exclude.iter().any(|net| net.contains(&destination));
         (!is_excluded).then_some(outgoing.source)
+    }
+
+    fn is_inside(&self, address: IpAddr) -> bool {
+        self.pools.values().any(|pool| pool.cidr.contains(&address))
+            || self.hosts.values().flatten().any(|host| *host == address)
+    }
+
+    /// Whereto a packet leads that comes to this address, none of this host's; absent if there.
+    pub fn floating_at(&self, address: IpAddr) -> Option<IpAddr> {
+        self.floating.values().find(|one| one.outside == address).map(|one| one.inside)
     }
 
     /// Whereto a packet leads that comes to this socket, one of this host's; absent if to the host itself.

@@ -41,7 +41,9 @@ impl Rule {
         let then = match &self.then {
             Then::Verdict(verdict) => verdict.target().map(Reference::Chain).into_iter().collect(),
             Then::Log(_) | Then::Notrack | Then::Mark { .. } | Then::SourceNat(_) => Vec::new(),
-            Then::Lookup { map, .. } | Then::DestinationNat { map, .. } => vec![Reference::Map(map)],
+            Then::Lookup { map, .. } | Then::DestinationNat { map, .. } | Then::Exchange { map, .. } => {
+                vec![Reference::Map(map)]
+            }
             Then::Dispatch(dispatch) => dispatch.maps().map(Reference::Map).collect(),
             Then::AtPort(at_port) => at_port.maps().map(Reference::Map).collect(),
         };
@@ -90,9 +92,12 @@ impl MapElements {
     /// The chains its verdicts lead to.
     pub fn targets(&self) -> Vec<&Name> {
         match self {
-            MapElements::Ids(_) | MapElements::Counters(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
-                Vec::new()
-            }
+            MapElements::Ids(_)
+            | MapElements::Counters(_)
+            | MapElements::Sockets4(_)
+            | MapElements::Sockets6(_)
+            | MapElements::Addresses4(_)
+            | MapElements::Addresses6(_) => Vec::new(),
             MapElements::Verdicts(verdicts) => verdicts.values().filter_map(Verdict::target).collect(),
         }
     }
@@ -100,9 +105,12 @@ impl MapElements {
     fn counters(&self) -> impl Iterator<Item = &Name> {
         let counters = match self {
             MapElements::Counters(counters) => Some(counters.values()),
-            MapElements::Ids(_) | MapElements::Verdicts(_) | MapElements::Sockets4(_) | MapElements::Sockets6(_) => {
-                None
-            }
+            MapElements::Ids(_)
+            | MapElements::Verdicts(_)
+            | MapElements::Sockets4(_)
+            | MapElements::Sockets6(_)
+            | MapElements::Addresses4(_)
+            | MapElements::Addresses6(_) => None,
         };
         counters.into_iter().flatten()
     }

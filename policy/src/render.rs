@@ -48,6 +48,8 @@ impl fmt::Display for Map {
             MapElements::Counters(_) => "counter",
             MapElements::Sockets4(_) => "ipv4_addr . inet_service",
             MapElements::Sockets6(_) => "ipv6_addr . inet_service",
+            MapElements::Addresses4(_) => "ipv4_addr",
+            MapElements::Addresses6(_) => "ipv6_addr",
         };
         writeln!(out, "{{\n\ttype {key} : {value}")?;
         flags(out, self.form)?;
@@ -61,6 +63,12 @@ impl fmt::Display for Map {
             }
             MapElements::Sockets6(sockets) => {
                 elements(out, sockets.iter().map(|(key, to)| led(key, to.ip(), to.port())))
+            }
+            MapElements::Addresses4(all) => {
+                elements(out, all.iter().map(|(key, to)| format!("{} : {to}", element(key))))
+            }
+            MapElements::Addresses6(all) => {
+                elements(out, all.iter().map(|(key, to)| format!("{} : {to}", element(key))))
             }
             MapElements::Counters(counters) => {
                 elements(out, counters.iter().map(|(key, counter)| format!("{} : \"{counter}\"", element(key))))
@@ -126,6 +134,15 @@ impl fmt::Display for Rule {
             Then::DestinationNat { fields, map, is_v6 } => {
                 let family = if *is_v6 { "ip6" } else { "ip" };
                 write!(out, "dnat {family} to {} map @{map}", looked_at(fields))
+            }
+            Then::Exchange { field, map } => {
+                let (what, family) = match field {
+                    Field::Source4 => ("snat", "ip"),
+                    Field::Source6 => ("snat", "ip6"),
+                    Field::Destination6 => ("dnat", "ip6"),
+                    _ => ("dnat", "ip"),
+                };
+                write!(out, "{what} {family} to {} map @{map}", looked_at(&[*field]))
             }
             Then::SourceNat(SourceNat::Masquerade) => out.write_str("masquerade"),
             Then::SourceNat(SourceNat::To(address)) => write!(out, "snat to {address}"),

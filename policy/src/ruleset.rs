@@ -182,7 +182,7 @@ impl Element {
     }
 }
 
-/// A map from keys to an id, a verdict, a counter, or an address and port.
+/// A map from keys to an id, a verdict, a counter, an address, or an address and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
     /// What a key is made of, in order.
@@ -206,9 +206,13 @@ pub enum MapElements {
     Sockets4(BTreeMap<Element, SocketAddrV4>),
     /// Key → IPv6 address and port; without flow and zone.
     Sockets6(BTreeMap<Element, SocketAddrV6>),
+    /// Key → IPv4 address.
+    Addresses4(BTreeMap<Element, Ipv4Addr>),
+    /// Key → IPv6 address.
+    Addresses6(BTreeMap<Element, Ipv6Addr>),
 }
 
-/// What one element of a map of ids, counters or verdicts leads to. Maps of sockets are small, and looked at as a whole.
+/// What one element of a map of ids, counters or verdicts leads to. Maps of sockets and addresses are small, and looked at as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// To an id.
@@ -388,6 +392,15 @@ pub enum Then {
         map: Name,
         /// Whether it is [`MapElements::Sockets6`].
         is_v6: bool,
+    },
+    /// The flow that the packet begins goes on with another address in the place of this one, the one that it leads to in a map of addresses of
+    /// its family, which an earlier match has established; ports stay, and the chain ends. One that is not there: the next rule. Only in chains
+    /// of [`HookKind::Nat`]: a source at [`HookPoint::Postrouting`], a destination at [`HookPoint::Prerouting`] and [`HookPoint::Output`].
+    Exchange {
+        /// A source or destination address.
+        field: Field,
+        /// The map's name: [`MapElements::Addresses4`] or [`MapElements::Addresses6`].
+        map: Name,
     },
     /// Connection tracking is not to look at it (`notrack`); goes on to the next rule. Only before tracking, at [`HookPoint::Prerouting`]
     /// and [`HookPoint::Output`].

@@ -152,7 +152,10 @@ impl Map {
             MapElements::Ids(ids) => found(self.form, ids, key).copied().map(Value::Id),
             MapElements::Counters(counters) => found(self.form, counters, key).cloned().map(Value::Counter),
             MapElements::Verdicts(verdicts) => found(self.form, verdicts, key).cloned().map(Value::Verdict),
-            MapElements::Sockets4(_) | MapElements::Sockets6(_) => panic!("a map of sockets is looked up for others"),
+            MapElements::Sockets4(_)
+            | MapElements::Sockets6(_)
+            | MapElements::Addresses4(_)
+            | MapElements::Addresses6(_) => panic!("a map of sockets or addresses is looked up for others"),
         }
     }
 }
@@ -163,9 +166,24 @@ impl Map {
         match &self.elements {
             MapElements::Sockets4(sockets) => found(self.form, sockets, key).copied().map(SocketAddr::V4),
             MapElements::Sockets6(sockets) => found(self.form, sockets, key).copied().map(SocketAddr::V6),
-            MapElements::Ids(_) | MapElements::Verdicts(_) | MapElements::Counters(_) => {
-                panic!("a map of others is looked up for a socket")
-            }
+            MapElements::Ids(_)
+            | MapElements::Verdicts(_)
+            | MapElements::Counters(_)
+            | MapElements::Addresses4(_)
+            | MapElements::Addresses6(_) => panic!("a map of others is looked up for a socket"),
+        }
+    }
+
+    /// The address a key leads to.
+    fn address(&self, key: &[Atom]) -> Option<IpAddr> {
+        match &self.elements {
+            MapElements::Addresses4(addresses) => found(self.form, addresses, key).copied().map(IpAddr::V4),
+            MapElements::Addresses6(addresses) => found(self.form, addresses, key).copied().map(IpAddr::V6),
+            MapElements::Ids(_)
+            | MapElements::Verdicts(_)
+            | MapElements::Counters(_)
+            | MapElements::Sockets4(_)
+            | MapElements::Sockets6(_) => panic!("a map of others is looked up for an address"),
         }
     }
 }
@@ -217,7 +235,8 @@ pub fn source_nat(book: &impl Book, transit: &Transit) -> Option<SourceNat> {
     })
 }
 
-/// Whereto a flow goes on that begins with this packet, which is for an address of this host or is not; absent if where it was meant.
+/// Whereto a flow goes on that begins with this packet, which is for an address of this host or is not; absent if where it was meant. What has no
+/// ports goes on to port 0.
 pub fn destination_nat(book: &impl Book, transit: &Transit, is_to_host: bool) -> Option<SocketAddr> {
     let walker = Walker { is_to_host: Some(is_to_host), ..Walker::of(book, transit) };
     bases(book, transit, HookKind::Nat, |_| true).into_iter().find_map(|base| {
@@ -306,6 +325,7 @@ impl<'a, B: Book> Walker<'a, B> {
                 self.destination_nat.set(self.verdicts(map).socket(&self.lookup_key(fields)?));
                 self.destination_nat.get().map(|_| Verdict::Accept)
             }
+            Then::Exchange { field, map } => self.exchanged(*field, map),
             Then::SourceNat(source) => {
                 self.source_nat.set(Some(*source));
                 Some(Verdict::Accept)
@@ -319,6 +339,21 @@ impl<'a, B: Book> Walker<'a, B> {
             Then::Dispatch(dispatch) => self.dispatched(dispatch),
             Then::AtPort(at_port) => self.at_port(at_port),
         }
+    }
+
+    fn exchanged(&self, field: Field, map: &Name) -> Option<Verdict> {
+        let address = self.verdicts(map).address(&self.lookup_key(&[field])?)?;
+        match field {
+            Field::Source4 | Field::Source6 => self.source_nat.set(Some(SourceNat::To(address))),
+            _ => {
+                let port = match self.transit.packet.transport {
+                    Transport::Ports { destination, .. } => destination,
+                    Transport::Icmp { .. } | Transport::Other(_) => 0,
+                };
+                self.destination_nat.set(Some(SocketAddr::new(address, port)));
+            }
+        }
+        Some(Verdict::Accept)
     }
 
     fn dispatched(&self, Dispatch { from, and, counters, verdicts }: &Dispatch) -> Option<Verdict> {

@@ -9,15 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::spelling::nearest;
 use crate::v1::resource::Object;
 use crate::v1::{
-    AddressSet, Endpoint, FabricConfig, Host, HostEndpoint, Metadata, Namespace, Network, Peer, Policy, Pool, Profile,
-    Resource, RouteMap, Service, StaticRoute, Tier,
+    AddressSet, Endpoint, FabricConfig, FloatingAddress, Host, HostEndpoint, Metadata, Namespace, Network, Peer,
+    Policy, Pool, Profile, Resource, RouteMap, Service, StaticRoute, Tier,
 };
 
 /// The one version documents are written in.
 pub const API_VERSION: &str = "poplin.dev/v1";
 
 /// Every kind, in the order of the wire contract.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 16] = [
     "Pool",
     "Host",
     "Endpoint",
@@ -33,6 +33,7 @@ pub const KINDS: [&str; 15] = [
     "Service",
     "StaticRoute",
     "Profile",
+    "FloatingAddress",
 ];
 
 /// The first lines of a document: enough to know what the rest should be. Ignores everything else.
@@ -124,7 +125,8 @@ documents!(
     Network,
     Service,
     StaticRoute,
-    Profile
+    Profile,
+    FloatingAddress
 );
 
 impl Resource {

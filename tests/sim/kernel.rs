@@ -203,7 +203,9 @@ impl Kernel {
             MapElements::Verdicts(_)
             | MapElements::Counters(_)
             | MapElements::Sockets4(_)
-            | MapElements::Sockets6(_) => false,
+            | MapElements::Sockets6(_)
+            | MapElements::Addresses4(_)
+            | MapElements::Addresses6(_) => false,
         };
         self.rules.maps.values().filter(|map| knows(&map.elements)).count() == 2
     }

@@ -9,13 +9,13 @@ use poplin_agent::resource::{ROOT, decode};
 use poplin_node::audit::{Fault, Standing, faults};
 use poplin_node::kernel::{KernelState, NextHop, Target};
 use poplin_node::name::AttachmentId;
-use poplin_node::object::{Block, Endpoint, Object};
+use poplin_node::object::{Block, Endpoint, FloatingAddress, Object};
 use poplin_node::prefix::{address_at, host_prefix};
 use poplin_node::request::{Answer, Attached};
 use poplin_node::transaction::Transaction;
 use poplin_policy::nat::Published;
 use poplin_policy::packet::TCP;
-use poplin_policy::ruleset::{Atom, Element, MapElements, Name};
+use poplin_policy::ruleset::{Atom, Element, Interface, MapElements, Name};
 
 use crate::world::{Host, HostId, Request, World};
 
@@ -55,6 +55,7 @@ pub fn stored(world: &World) -> Stored {
             | Object::Service(_)
             | Object::StaticRoute(_)
             | Object::Profile(_)
+            | Object::FloatingAddress(_)
             | Object::Lineage(_) => {}
         }
     }
@@ -203,9 +204,23 @@ pub fn quiet(world: &World) {
             );
         }
         published(host, &local);
-        let (routes, led) = routes(world, host, &local, &blocks);
-        assert_eq!(kernel.state.routes, routes, "routes of host {id}");
-        assert_eq!(learned(&kernel.state), led, "learned routes of host {id}");
+        let floating = floating(world, &local);
+        // What the store forgot a host goes on with, as long as nobody says otherwise.
+        let forgotten = world.forgotten_floating(id);
+        leading(host, &floating, &forgotten);
+        let (mut routes, mut led) = routes(world, host, &local, &blocks);
+        let is_wired = |one: &&Leading| kernel.state.links.contains_key(&one.interface);
+        routes.extend(
+            floating.iter().filter(is_wired).map(|one| (host_prefix(one.outside), Target::Link(one.interface.clone()))),
+        );
+        led.retain(|prefix, _| !routes.contains_key(prefix) && !forgotten.contains(prefix));
+        let (mut standing, mut known) = (kernel.state.routes.clone(), learned(&kernel.state));
+        for all in [&mut standing, &mut routes] {
+            all.retain(|prefix, _| !forgotten.contains(prefix));
+        }
+        known.retain(|prefix, _| !forgotten.contains(prefix));
+        assert_eq!(standing, routes, "routes of host {id}");
+        assert_eq!(known, led, "learned routes of host {id}");
         assert_next_hops_are_used(&kernel.state, id);
         let wired = local.iter().filter(|endpoint| kernel.state.links.contains_key(&endpoint.interface));
         let entries = |endpoint: &&&Endpoint| -> Vec<_> {
@@ -296,6 +311,52 @@ pub fn empty(world: &World) {
         assert!(host.kernel.state.links.is_empty(), "links on host {id}: {:?}", host.kernel.state.links);
         let is_link = |target: &Target| matches!(target, Target::Link(_));
         assert!(!host.kernel.state.routes.values().any(is_link), "routes to links on host {id}");
+    }
+}
+
+/// A floating address and where it should lead on a host.
+struct Leading {
+    outside: IpAddr,
+    inside: IpAddr,
+    interface: Interface,
+}
+
+/// The floating addresses that should lead to endpoints of a host, wired or not.
+fn floating(world: &World, local: &[&Endpoint]) -> Vec<Leading> {
+    let leads = |one: &FloatingAddress| {
+        let name = one.endpoint.as_ref()?;
+        let endpoint = local.iter().find(|local| local.name == *name)?;
+        let inside = *endpoint.addresses.iter().find(|own| own.is_ipv4() == one.address.is_ipv4())?;
+        Some(Leading { outside: one.address, inside, interface: endpoint.interface.clone() })
+    };
+    let standing = standing(world);
+    standing.values().filter_map(|object| leads(object.try_into().ok()?)).collect()
+}
+
+/// What comes to them is led there by the rules, and nothing else is.
+fn leading(host: &Host, wanted: &[Leading], forgotten: &BTreeSet<IpNet>) {
+    let key = |one: &Leading| Element::exactly([address_atom(one.outside)]);
+    let wanted = wanted.iter().filter(|one| !forgotten.contains(&host_prefix(one.outside)));
+    let wanted: BTreeMap<Element, IpAddr> = wanted.map(|one| (key(one), one.inside)).collect();
+    let maps = ["floating4", "floating6"].map(|name| host.kernel.rules.maps.get(&Name::new(name)));
+    let mut stands = BTreeMap::new();
+    for map in maps.into_iter().flatten() {
+        match &map.elements {
+            MapElements::Addresses4(all) => stands.extend(all.iter().map(|(key, to)| (key.clone(), IpAddr::V4(*to)))),
+            MapElements::Addresses6(all) => stands.extend(all.iter().map(|(key, to)| (key.clone(), IpAddr::V6(*to)))),
+            other => panic!("floating addresses lead to addresses, not to {other:?}"),
+        }
+    }
+    let forgotten: BTreeSet<Element> =
+        forgotten.iter().map(|one| Element::exactly([address_atom(one.addr())])).collect();
+    stands.retain(|key, _| !forgotten.contains(key));
+    assert_eq!(stands, wanted, "floating addresses of {}", host.identity.host);
+}
+
+fn address_atom(address: IpAddr) -> Atom {
+    match address {
+        IpAddr::V4(address) => Atom::Address4(address),
+        IpAddr::V6(address) => Atom::Address6(address),
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use poplin_node::kernel::{NewLink, Step, Target};
 use poplin_node::name::{AttachmentId, EndpointName};
 use poplin_node::object::LONG_LIVED;
@@ -294,6 +295,9 @@ impl Runtime {
             return;
         }
         let host = self.world.chance.below(self.world.hosts.len());
+        if self.world.chance.one_in(8) {
+            self.move_floating_address();
+        }
         let ways = if self.is_restored { 20 } else { 16 };
         match self.world.chance.below(ways) {
             0 | 1 => self.kill(host),
@@ -342,6 +346,29 @@ impl Runtime {
         }
         let delay = self.world.chance.between_ms(100, 1500);
         self.world.cue(delay, MISFORTUNE);
+    }
+
+    /// A person has a floating address lead to another endpoint, to one that is not there, to nobody, or forgets it.
+    fn move_floating_address(&mut self) {
+        let (number, is_v6) = (self.world.chance.below(2), self.has_v6 && self.world.chance.one_in(3));
+        let address = if is_v6 { format!("2001:db8::{number}") } else { format!("198.51.100.{number}") };
+        let path = format!("c/floatingaddress/f{}-{number}", if is_v6 { 6 } else { 4 });
+        let endpoints: Vec<String> =
+            laws::stored(&self.world).endpoints.iter().map(|endpoint| endpoint.name.to_string()).collect();
+        let until_detached = self.world.chance.one_in(2);
+        let spec = match (self.world.chance.below(6), self.world.chance.pick(&endpoints)) {
+            (0, _) => return self.world.declare(&path, None),
+            (1, _) => format!(r#"{{"address":"{address}"}}"#),
+            (2, _) | (_, None) => format!(r#"{{"address":"{address}","endpoint":"nobody"}}"#),
+            (_, Some(name)) => {
+                format!(r#"{{"address":"{address}","endpoint":"{name}","untilDetached":{until_detached}}}"#)
+            }
+        };
+        let name = path.rsplit('/').next().expect("a path has a last part");
+        let document = format!(
+            r#"{{"apiVersion":"poplin.dev/v1","kind":"FloatingAddress","metadata":{{"name":"{name}"}},"spec":{spec}}}"#
+        );
+        self.world.declare(&path, Some(&document));
     }
 
     fn kill(&mut self, host: HostId) {
@@ -462,7 +489,8 @@ impl Runtime {
                 Step::SetRoute { destination, target: Target::Link(to), .. } if to == interface => Some(*destination),
                 _ => None,
             });
-            let own: BTreeSet<_> = own.collect();
+            // A floating address may be another's by now.
+            let own: BTreeSet<_> = own.filter(|prefix| !floats(prefix)).collect();
             let is_lost = |step: &&Step| matches!(step, Step::RemoveRoute(prefix) if own.contains(prefix));
             assert_eq!(done[from..].iter().find(is_lost), None, "{} was cut off", one.attach.attachment);
         }
@@ -529,4 +557,10 @@ impl Runtime {
         self.world.power_off(host);
         self.settle(poplin_node::HOLD_TIME + GRACE + Duration::from_secs(60));
     }
+}
+
+/// Whether this is one of the floating addresses of the worlds.
+fn floats(prefix: &IpNet) -> bool {
+    let [four, six]: [IpNet; 2] = ["198.51.100.0/24", "2001:db8::/32"].map(|net| net.parse().expect("it is a prefix"));
+    four.contains(prefix) || six.contains(prefix)
 }

@@ -16,7 +16,8 @@ use crate::problem::{Exit, Problem};
 #[command(before_help = "Examples:
   ip netns add web && poplin attach --netns web --name web --label app=web
   poplin attach --netns web --name web -p 8080:80 -p 192.0.2.1:53:53/udp
-  poplin attach --pid 4711 --name db --ip 10.77.0.9")]
+  poplin attach --pid 4711 --name db --ip 10.77.0.9
+  poplin attach --netns web --name web --floating 198.51.100.7")]
 pub(crate) struct Attach {
     #[command(flatten)]
     place: Place,

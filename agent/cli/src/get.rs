@@ -22,7 +22,7 @@ use crate::table;
   poplin get policy db -o yaml
   poplin get ep -o wide -w")]
 pub(crate) struct Get {
-    /// Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig, Namespace, HostEndpoint, RouteMap, Network, Service or StaticRoute; plural and short forms too (ep, pol, as).
+    /// Pool, Host, Endpoint, Policy, Tier, AddressSet, Peer, FabricConfig, Namespace, HostEndpoint, RouteMap, Network, Service, StaticRoute, Profile or FloatingAddress; plural and short forms too (ep, pol, as).
     kind: Kind,
     /// Only the object of this name.
     name: Option<String>,

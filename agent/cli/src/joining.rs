@@ -38,6 +38,9 @@ pub(crate) struct Wishes {
     /// Port of this host that leads to one of its own, TCP unless /udp or /sctp is said; may be given again.
     #[arg(short, long = "publish", value_name = "[HOSTIP:]HOSTPORT:PORT[/PROTO]")]
     published: Vec<String>,
+    /// Address of the outside that shall lead to it until it is detached, one a family; may be given again.
+    #[arg(long = "floating", value_name = "ADDRESS")]
+    floating: Vec<IpAddr>,
     /// Name of the interface inside.
     #[arg(long, default_value = "eth0")]
     interface: String,
@@ -114,6 +117,7 @@ impl Joining {
             mac: wishes.mac.clone().unwrap_or_default(),
             aliases: wishes.aliases.clone(),
             profiles: wishes.profiles.clone(),
+            floating: wishes.floating.iter().map(ToString::to_string).collect(),
             ..AttachRequest::default()
         }
     }

@@ -23,6 +23,7 @@ const WORDS: [(&str, &str, &str); KINDS.len()] = [
     ("Service", "services", "svc"),
     ("StaticRoute", "staticroutes", "sr"),
     ("Profile", "profiles", "pr"),
+    ("FloatingAddress", "floatingaddresses", "fa"),
 ];
 
 impl Kind {

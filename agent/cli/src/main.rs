@@ -24,6 +24,7 @@ mod end;
 mod explain;
 mod export;
 mod files;
+mod floating;
 mod get;
 mod host;
 mod import;
@@ -37,6 +38,7 @@ mod offline;
 mod output;
 #[cfg(test)]
 mod pages;
+mod pool;
 mod ports;
 mod problem;
 mod promote;
@@ -87,6 +89,8 @@ enum Verb {
     Host(host::Host),
     Store(store::Store),
     Ipam(ipam::Ipam),
+    Floating(floating::Floating),
+    Pool(pool::Pool),
     Status(status::Status),
     Doctor(doctor::Doctor),
     Routes(routes::Routes),
@@ -130,6 +134,8 @@ async fn run(CommandLine { place, verb }: CommandLine) -> Result<ExitCode, Probl
         Verb::Host(host) => host.run(&door).await,
         Verb::Store(store) => store.run(&door).await,
         Verb::Ipam(ipam) => ipam.run(&door).await,
+        Verb::Floating(floating) => floating.run(&door).await,
+        Verb::Pool(pool) => pool.run(&door).await,
         Verb::Status(status) => status.run(&door).await,
         Verb::Doctor(doctor) => doctor.run(door.here("doctor")?).await,
         Verb::Routes(routes) => routes.run(&door).await,

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use poplin_proto::v1::{
-    BfdStatus, BlockStatus, GetStatusRequest, GetStatusResponse, NextHopStatus, PrefixCount, ServiceStatus,
-    SessionStatus, StoreStatus, UnreadableObject,
+    BfdStatus, BlockStatus, FloatingStatus, GetStatusRequest, GetStatusResponse, NextHopStatus, PrefixCount,
+    ServiceStatus, SessionStatus, StoreStatus, UnreadableObject,
 };
 use tokio::time::Instant;
 
@@ -222,6 +222,10 @@ fn rendered(status: &GetStatusResponse) -> String {
         text.push('\n');
         text.push_str(&sessions_table(&status.sessions));
     }
+    if !status.floating.is_empty() {
+        text.push('\n');
+        text.push_str(&floating_table(&status.floating));
+    }
     if !status.services.is_empty() {
         text.push('\n');
         text.push_str(&services_table(&status.services));
@@ -328,6 +332,16 @@ fn next_hops_table(next_hops: &[NextHopStatus]) -> String {
 }
 
 /// A line an endpoint.
+fn floating_table(floating: &[FloatingStatus]) -> String {
+    let mut rows = vec![cells(["FLOATING", "ENDPOINT", "LEADS TO", "ANNOUNCED"])];
+    rows.extend(floating.iter().map(|one| {
+        let leads_to = if one.leads_to.is_empty() { "no address of its family" } else { &one.leads_to };
+        let announced = if one.announced { "yes" } else { "no" };
+        cells([one.address.as_str(), &one.endpoint, leads_to, announced])
+    }));
+    aligned(&rows)
+}
+
 fn services_table(services: &[ServiceStatus]) -> String {
     let mut rows = vec![cells(["SERVICE", "ADDRESSES", "ANNOUNCED", "ENDPOINT", "HEALTH"])];
     let members = services.iter().flat_map(|service| service.members.iter().map(move |member| (service, member)));

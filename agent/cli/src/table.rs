@@ -56,6 +56,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
         Some(Object::Namespace(_) | Object::Profile(_)) => (&["ENDPOINT LABELS"], &[]),
         Some(Object::HostEndpoint(_)) => (&["HOST", "INTERFACE", "ADDRESSES"], &[]),
         Some(Object::StaticRoute(_)) => (&["PREFIXES", "NEXT HOPS", "HOSTS", "BFD"], &[]),
+        Some(Object::FloatingAddress(_)) => (&["ADDRESS", "ENDPOINT", "UNTIL DETACHED"], &[]),
         Some(Object::Service(_)) => (&["ADDRESSES", "ENDPOINTS", "HEALTH"], &[]),
         None => (&[], &[]),
     };
@@ -161,6 +162,11 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = route.spec.unwrap_or_default();
             let usual = vec![list(&spec.prefixes), list(&spec.next_hops), any(&spec.hosts), bfd(spec.bfd.as_ref())];
             (usual, Vec::new())
+        }
+        Some(Object::FloatingAddress(one)) => {
+            let spec = one.spec.unwrap_or_default();
+            let until = if spec.until_detached { "yes" } else { NOTHING };
+            (vec![text(&spec.address), text(&spec.endpoint), until.to_owned()], Vec::new())
         }
         Some(Object::Service(service)) => {
             let spec = service.spec.unwrap_or_default();

@@ -43,6 +43,7 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
         published: conf.published(),
         pools: conf.pools.clone().unwrap_or_default(),
         profiles: conf.profiles.clone().unwrap_or_default(),
+        floating: conf.floating(),
         aliases: conf.aliases(&sandbox.args),
         preferred_names: conf.preferred_names(&sandbox.args, &sandbox.attachment.interface),
         mac: conf.mac(&sandbox.args),

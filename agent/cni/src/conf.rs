@@ -47,6 +47,8 @@ pub(crate) struct Conf {
     pub(crate) network: Option<String>,
     /// Bounds for every endpoint of this network, unless the runtime says others.
     bandwidth: Option<Bandwidth>,
+    /// Floating addresses that lead to the endpoint of this network, one a family; absent = none.
+    floating: Option<Vec<String>>,
     args: Option<Args>,
     runtime_config: Option<RuntimeConfig>,
     /// What the plugins before in the chain made; at CHECK and DEL, what the whole chain made.
@@ -77,6 +79,7 @@ struct CniArgs {
     ips: Option<Vec<String>>,
     labels: Option<Vec<Label>>,
     mac: Option<String>,
+    floating: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -152,6 +155,12 @@ impl Conf {
     pub(crate) fn published(&self) -> Vec<String> {
         let mappings = self.runtime().filter_map(|runtime| runtime.port_mappings.as_deref()).flatten();
         mappings.filter_map(PortMapping::published).collect()
+    }
+
+    /// Floating addresses that shall lead to the container: of the convention, else of the configuration.
+    pub(crate) fn floating(&self) -> Vec<String> {
+        let convention = self.cni_args().find_map(|args| args.floating.clone());
+        convention.or_else(|| self.floating.clone()).unwrap_or_default()
     }
 
     /// Names the container answers to: what its runtime calls it, and its aliases in this network. What is no name of DNS is none.

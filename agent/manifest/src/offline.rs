@@ -4,6 +4,7 @@
 //! Endpoints inherit labels as they do in the fabric. Kinds policy does not look at are left out.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use poplin_policy::circle::Circle;
 use poplin_policy::host::{Failsafe, HostEndpoint};
@@ -14,8 +15,9 @@ use poplin_proto::v1::resource::Object;
 
 use crate::field::{Invalid, Invalids, check_metadata};
 use crate::{
-    Document, check_address_set, check_circle, check_endpoint, check_failsafe, check_host_endpoint, check_namespace,
-    check_policy, check_profile, check_profiles, check_service_addresses, check_tier,
+    Document, check_address_set, check_circle, check_endpoint, check_failsafe, check_floating_address,
+    check_host_endpoint, check_namespace, check_policy, check_profile, check_profiles, check_service_addresses,
+    check_tier,
 };
 
 /// What all these documents together mean to policy. Each object may be declared once.
@@ -58,6 +60,8 @@ struct Reader {
     /// The profiles that endpoints name.
     named: BTreeMap<String, Vec<String>>,
     circles: BTreeMap<String, Circle>,
+    /// Floating addresses by name, each with the endpoint it leads to.
+    floating: BTreeMap<String, (IpAddr, Option<String>)>,
 }
 
 impl Reader {
@@ -99,6 +103,10 @@ impl Reader {
                 let addresses = check_service_addresses(service)?;
                 world.sets.insert(addresses.name.clone(), addresses).is_some()
             }
+            Some(Object::FloatingAddress(one)) => {
+                let floating = check_floating_address(one)?;
+                self.floating.insert(document.resource.name().to_owned(), floating).is_some()
+            }
             Some(Object::Network(network)) => {
                 let circle = check_circle(network)?;
                 self.circles.insert(circle.name.clone(), circle).is_some()
@@ -134,6 +142,13 @@ impl Reader {
             let home = endpoint.namespace.as_deref().map(|name| (name, self.namespaces.get(name)));
             let profiles = self.named[name].iter().map(|name| (name.as_str(), self.profiles.get(name)));
             endpoint.labels = inherited(&endpoint.labels, profiles, home);
+        }
+        for (address, name) in self.floating.into_values() {
+            let endpoint = name.and_then(|name| world.endpoints.get_mut(&name));
+            let of_family = |one: &&mut poplin_policy::model::Endpoint| {
+                one.addresses.iter().any(|own| own.is_ipv4() == address.is_ipv4())
+            };
+            endpoint.filter(of_family).into_iter().for_each(|one| one.addresses.push(address));
         }
         world.namespaces = self.namespaces.into_iter().map(|(name, namespace)| (name, namespace.labels)).collect();
         world

@@ -27,7 +27,7 @@ pub fn check_service_addresses(service: &v1::Service) -> Result<AddressSet, Inva
     findings.finish(labels.map(|labels| AddressSet::of_service(&name, labels, addresses)))
 }
 
-fn reachable(field: &str, address: IpAddr) -> Result<IpAddr, Invalid> {
+pub(crate) fn reachable(field: &str, address: IpAddr) -> Result<IpAddr, Invalid> {
     let is_link_local = match address {
         IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

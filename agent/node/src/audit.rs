@@ -262,7 +262,9 @@ impl<'s> Ledger<'s> {
         let mut faults: Vec<Fault> = block.taken.iter().filter(is_leaked).map(leaked).collect();
         let muddled = |ordinal: u32| Fault::Muddled { pool: pool.clone(), cidr, host: host.clone(), ordinal };
         faults.extend(contradictions(block).into_iter().map(muddled));
-        let is_its = |pool: &Pool| pool.cidr.contains(&cidr) && pool.block_bits == cidr.prefix_len();
+        // While the size of its blocks changes a pool is disabled.
+        let is_its =
+            |pool: &Pool| pool.cidr.contains(&cidr) && (pool.block_bits == cidr.prefix_len() || !pool.is_enabled);
         let found = standing.get(&ObjectKey::Pool(pool.clone())).and_then(|object| <&Pool>::try_from(object).ok());
         if !found.is_some_and(is_its) {
             faults.push(Fault::NoPool { pool: pool.clone(), cidr, host: host.clone() });

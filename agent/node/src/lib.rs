@@ -36,6 +36,7 @@ pub mod usage;
 mod wish;
 
 pub mod addresses;
+pub mod floating;
 pub mod kernel;
 pub mod lineage;
 mod mirror;
@@ -49,6 +50,7 @@ pub mod quarantine;
 pub mod range;
 pub mod removal;
 pub mod request;
+pub mod resize;
 pub mod service;
 mod stable;
 pub mod statics;

@@ -11,6 +11,7 @@ use crate::name::{AttachmentId, EndpointName, HostName};
 use crate::object::{Block, Endpoint, Object, ObjectKey, Pool};
 use crate::prefix::{block_of, ordinal_of};
 use crate::removal::Step;
+use crate::resize::unclaimed;
 
 /// Blocks in one transaction; etcd takes 128 operations.
 const BLOCKS_AT_ONCE: usize = 100;
@@ -129,7 +130,8 @@ impl Bench<'_> {
     fn unclaimed(&self, address: IpAddr) -> Option<Block> {
         let mut pools = self.standing.values().filter_map(|object| <&Pool>::try_from(object).ok());
         let pool = pools.find(|pool| pool.cidr.contains(&address))?;
-        let cidr = block_of(pool.cidr, pool.block_bits, address);
+        let blocks = self.standing.values().filter_map(|object| <&Block>::try_from(object).ok());
+        let cidr = unclaimed(pool, block_of(pool.cidr, pool.block_bits, address), blocks)?;
         let key = ObjectKey::Block(pool.name.clone(), cidr);
         let new = || Block::empty(pool.name.clone(), cidr, self.truth.host.clone());
         Some(self.block(&key).unwrap_or_else(new))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::name::{EndpointName, HostName, PoolName};
+use crate::name::{EndpointName, FloatingName, HostName, PoolName};
 use crate::object::{Object, ObjectKey, Versioned};
 use crate::quarantine::{Quarantine, Unreadable};
 use crate::transaction::Transaction;
@@ -33,6 +33,8 @@ pub struct Mirror {
     attached: BTreeSet<(u64, EndpointName)>,
     /// The endpoints of each host.
     endpoints_on: BTreeMap<HostName, BTreeSet<EndpointName>>,
+    /// The floating addresses that are to lead to each endpoint, there or not.
+    floating_of: BTreeMap<EndpointName, BTreeSet<FloatingName>>,
     /// The blocks of each host.
     blocks_of: BTreeMap<HostName, BTreeSet<(PoolName, IpNet)>>,
     /// Blocks that came, changed or went since somebody asked.
@@ -236,6 +238,11 @@ impl Mirror {
                 self.altered.insert(key.clone());
                 self.blocks_of.entry(block.host.clone()).or_default().insert(key);
             }
+            Object::FloatingAddress(one) => {
+                if let Some(endpoint) = &one.endpoint {
+                    self.floating_of.entry(endpoint.clone()).or_default().insert(one.name.clone());
+                }
+            }
             Object::Pool(_)
             | Object::Host(_)
             | Object::Policy(_)
@@ -281,6 +288,11 @@ impl Mirror {
                     keys.remove(&key);
                 }
                 self.altered.insert(key);
+            }
+            Some(Object::FloatingAddress(one)) => {
+                if let Some(names) = one.endpoint.and_then(|endpoint| self.floating_of.get_mut(&endpoint)) {
+                    names.remove(&one.name);
+                }
             }
             Some(
                 Object::Pool(_)

@@ -54,6 +54,8 @@ identity! {
     ServiceName
     /// Names a static route.
     StaticRouteName
+    /// Names a floating address.
+    FloatingName
 }
 
 /// Who was attached: a container and one of its interfaces. The key under which everything about an attachment is idempotent.

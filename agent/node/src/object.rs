@@ -23,10 +23,12 @@ use poplin_policy::ruleset::Interface;
 use poplin_policy::selector::Selector;
 
 use crate::addresses::Addresses;
+pub use crate::floating::FloatingAddress;
 use crate::kernel::Mac;
 pub use crate::lineage::Lineage;
 use crate::name::{
-    AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+    AttachmentId, EndpointName, FloatingName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName,
+    StaticRouteName,
 };
 pub use crate::names::{Naming, Records};
 use crate::prefix::ordinal_of;
@@ -70,6 +72,8 @@ pub enum Object {
     StaticRoute(StaticRoute),
     /// Labels for whoever names it.
     Profile(Profile),
+    /// An address that leads to an endpoint and is not its own.
+    FloatingAddress(FloatingAddress),
     /// Which fabric the store is of, and which of its histories it tells.
     Lineage(Lineage),
 }
@@ -109,6 +113,8 @@ pub enum ObjectKey {
     StaticRoute(StaticRouteName),
     /// By name.
     Profile(String),
+    /// By name.
+    FloatingAddress(FloatingName),
     /// There is one.
     Lineage,
 }
@@ -133,6 +139,7 @@ impl Object {
             Object::Service(service) => ObjectKey::Service(service.name.clone()),
             Object::StaticRoute(route) => ObjectKey::StaticRoute(route.name.clone()),
             Object::Profile(profile) => ObjectKey::Profile(profile.name.clone()),
+            Object::FloatingAddress(one) => ObjectKey::FloatingAddress(one.name.clone()),
             Object::Lineage(_) => ObjectKey::Lineage,
         }
     }
@@ -170,6 +177,7 @@ kinds!(
     Service,
     StaticRoute,
     Profile,
+    FloatingAddress,
     Lineage
 );
 

@@ -1,21 +1,24 @@
 //! The store's objects as policy sees them.
 //!
-//! In: objects. Out: a [`World`]. The only thing that is computed is what endpoints inherit.
+//! In: objects. Out: a [`World`]. All that is computed is what endpoints inherit, and that a floating address is another of theirs: who reaches
+//! an endpoint by it, or may not, is asked as if it were its own.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use poplin_policy::model::{self, Namespace, Profile, inherited};
 use poplin_policy::nat;
 use poplin_policy::world::World;
 
 use crate::mirror::Mirror;
-use crate::object::{Endpoint, Network, Object, Pool};
+use crate::object::{Endpoint, FloatingAddress, Network, Object, Pool};
 
 /// All that policy looks at among these objects.
 pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World {
     let mut world = World::default();
     let mut namespaces: BTreeMap<&str, Namespace> = BTreeMap::new();
     let mut profiles: BTreeMap<&str, &Profile> = BTreeMap::new();
+    let mut floating: BTreeMap<&str, Vec<&FloatingAddress>> = BTreeMap::new();
     for object in objects.clone() {
         match object {
             Object::Tier(tier) => drop(world.tiers.insert(tier.name.clone(), tier.clone())),
@@ -31,6 +34,9 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
             Object::Service(service) => {
                 let other_end = service.as_other_end();
                 world.sets.insert(other_end.name.clone(), other_end);
+            }
+            Object::FloatingAddress(one) => {
+                one.endpoint.iter().for_each(|name| floating.entry(name.as_str()).or_default().push(one));
             }
             Object::Endpoint(_)
             | Object::Pool(_)
@@ -54,7 +60,9 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
     for object in objects {
         if let Object::Endpoint(one) = object {
             let namespace = one.namespace.as_deref().and_then(|name| namespaces.get(name));
-            world.endpoints.insert(one.name.to_string(), endpoint(one, namespace, |name| profiles.get(name).copied()));
+            let floating = floating.get(one.name.as_str()).into_iter().flatten().copied();
+            let seen = endpoint(one, namespace, |name| profiles.get(name).copied(), floating);
+            world.endpoints.insert(one.name.to_string(), seen);
         }
     }
     world
@@ -65,13 +73,19 @@ fn endpoint<'p>(
     one: &'p Endpoint,
     namespace: Option<&Namespace>,
     profile: impl Fn(&str) -> Option<&'p Profile> + Clone,
+    floating: impl Iterator<Item = &'p FloatingAddress>,
 ) -> model::Endpoint {
     let profiles = one.profiles.iter().map(|name| (name.as_str(), profile(name)));
     let home = one.namespace.as_deref().map(|name| (name, namespace));
     model::Endpoint {
         labels: inherited(&one.labels, profiles, home),
         namespace: one.namespace.clone(),
-        addresses: one.addresses.iter().copied().collect(),
+        addresses: one
+            .addresses
+            .iter()
+            .copied()
+            .chain(floating.filter_map(|floating| leads_to(floating, one)))
+            .collect(),
         ports: one.ports.clone(),
     }
 }
@@ -79,7 +93,13 @@ fn endpoint<'p>(
 /// An endpoint as policy sees it, with all that it inherits.
 pub fn seen(mirror: &Mirror, one: &Endpoint) -> model::Endpoint {
     let namespace = one.namespace.as_ref().and_then(|name| mirror.namespace(name));
-    endpoint(one, namespace.as_ref(), |name| mirror.profile(name))
+    endpoint(one, namespace.as_ref(), |name| mirror.profile(name), mirror.floating_of(&one.name))
+}
+
+/// The floating address, if the endpoint has one of its family that it could lead to.
+fn leads_to(floating: &FloatingAddress, one: &Endpoint) -> Option<IpAddr> {
+    let leads = one.addresses.iter().any(|own| own.is_ipv4() == floating.address.is_ipv4());
+    leads.then_some(floating.address)
 }
 
 /// A pool as translation sees it, disabled or not: its addresses are inside all the same.

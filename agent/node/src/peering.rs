@@ -19,6 +19,7 @@ use poplin_bgp::{
     RemoteAs, SpeakerConfig, Zone,
 };
 
+use crate::floating;
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
 use crate::object::{Bfd, Host, Peer, Timers};
@@ -264,7 +265,7 @@ fn neighbour(
     }
 }
 
-/// What this host announces: its own blocks, single addresses of its containers that lie in somebody else's, and those of services.
+/// What this host announces: its own blocks, single addresses of its containers that lie in somebody else's, those of services, and floating ones.
 /// A block is announced only once the kernel discards what is addressed to nobody in it: the ToR's default route and ours
 /// would else pass such a packet to and fro.
 pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<IpNet> {
@@ -282,7 +283,8 @@ pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<I
     };
     let blocks = own.iter().copied().filter(is_held);
     let wired = strays.map(host_prefix).filter(|prefix| matches!(kernel.routes.get(prefix), Some(Target::Link(_))));
-    blocks.chain(wired).chain(serving::announced(me, kernel)).collect()
+    let floating = floating::announced(mirror, me, kernel);
+    blocks.chain(wired).chain(serving::announced(me, kernel)).chain(floating).collect()
 }
 
 #[cfg(test)]

@@ -12,15 +12,16 @@ use poplin_policy::delta::{Change, between};
 use poplin_policy::host::{Doorway, HostEndpoint, Settings};
 use poplin_policy::model::PortProtocol;
 use poplin_policy::model::QualifiedName;
-use poplin_policy::nat::Publication;
+use poplin_policy::nat::{Floating, Publication};
 use poplin_policy::ruleset::{Interface, Name, Rule, Ruleset};
 use poplin_policy::verdict::RuleName;
 
 use crate::course::Course;
+use crate::floating;
 use crate::kernel::INTERFACE_PREFIX;
 use crate::mirror::Mirror;
-use crate::name::{EndpointName, HostName, PoolName};
-use crate::object::{Endpoint, Fabric, Object, ObjectKey, Service};
+use crate::name::{EndpointName, FloatingName, HostName, PoolName};
+use crate::object::{Endpoint, Fabric, FloatingAddress, Object, ObjectKey, Service};
 use crate::outlook;
 use crate::quarantine::{self, stand_in_name};
 
@@ -38,6 +39,8 @@ pub struct Policing {
     compiler: Compiler,
     /// Host endpoints of this host, and where each stands.
     doorways: BTreeMap<String, Doorway>,
+    /// Whose each floating address was when it was told last.
+    floating: BTreeMap<FloatingName, EndpointName>,
     /// What the compiler has not been told of yet.
     news: News,
     /// Who is attached here, as the compiler knows it.
@@ -80,6 +83,8 @@ pub struct Local {
     links: BTreeMap<IpAddr, Interface>,
     lent: BTreeMap<String, BTreeSet<IpAddr>>,
     published: BTreeMap<String, Publication>,
+    /// Floating addresses that lead to them, by their names.
+    floating: BTreeMap<String, Floating>,
 }
 
 /// Changes of our table that are due, and what will be true once they are made.
@@ -100,6 +105,7 @@ impl Policing {
             compiler: Compiler::new(settings(&Fabric::default(), true)),
             serves_names: true,
             doorways: BTreeMap::new(),
+            floating: BTreeMap::new(),
             news: News::Anything,
             local: Arc::default(),
             lent: BTreeMap::new(),
@@ -125,7 +131,7 @@ impl Policing {
     pub fn touch_object(&mut self, key: ObjectKey, may_deny_more: bool) {
         self.may_deny_more |= may_deny_more;
         if let News::Some { objects, local } = &mut self.news {
-            *local |= matches!(key, ObjectKey::Endpoint(_));
+            *local |= matches!(key, ObjectKey::Endpoint(_) | ObjectKey::FloatingAddress(_));
             objects.extend(told_as(key));
         }
     }
@@ -211,14 +217,14 @@ impl Policing {
         match std::mem::replace(&mut self.news, quiet) {
             News::Anything => {
                 self.tell_everything(mirror);
-                self.tell_local(local);
+                self.tell_local(mirror, local);
             }
             News::Some { objects, local: has_moved } => {
                 for key in objects {
                     self.tell_object(mirror, &key);
                 }
                 if has_moved {
-                    self.tell_local(local);
+                    self.tell_local(mirror, local);
                 }
             }
         }
@@ -237,9 +243,13 @@ impl Policing {
         let gone = gone.chain(known.namespaces.into_iter().map(ObjectKey::Namespace));
         let gone = gone.chain(known.host_endpoints.into_iter().map(ObjectKey::HostEndpoint));
         let gone = gone.chain(known.pools.into_iter().map(|name| ObjectKey::Pool(PoolName::new(name))));
-        let hosts = known.hosts.into_iter().filter(|name| !other_ends.contains(&QualifiedName::global(name.as_str())));
+        let floating: BTreeSet<String> =
+            mirror.floating_addresses().map(|one| FloatingAddress::inside_name(&one.name)).collect();
+        let hosts = known.hosts.into_iter().filter(|name| !floating.contains(name));
+        let hosts = hosts.filter(|name| !other_ends.contains(&QualifiedName::global(name.as_str())));
         let gone = gone.chain(hosts.map(|name| ObjectKey::Host(HostName::new(name))));
         let keys = mirror.all().map(Object::key).chain(mirror.unknown().cloned()).flat_map(told_as);
+        self.floating.retain(|name, _| mirror.floating_address(name).is_some());
         // Namespaces and sets come before those who live in them or are selected by them: each is then told once.
         let keys: BTreeSet<(u8, ObjectKey)> = gone.chain(keys).map(|key| (rank(&key), key)).collect();
         for (_, key) in keys {
@@ -280,6 +290,7 @@ impl Policing {
                 self.compiler.set_fabric_addresses(&end.to_string(), known.map(|service| service.addresses.clone()));
                 self.compiler.set_address_set(&end, known.map(Service::as_other_end));
             }
+            ObjectKey::FloatingAddress(name) => self.tell_floating(mirror, name),
             ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric(), self.serves_names)),
             ObjectKey::Pool(name) => self.compiler.set_pool(name.as_str(), mirror.pool(name).map(outlook::pool)),
             ObjectKey::Host(name) => {
@@ -295,6 +306,21 @@ impl Policing {
         }
     }
 
+    /// A floating address is inside of the fabric, and an address of who has it; who had it has it no more first.
+    fn tell_floating(&mut self, mirror: &Mirror, name: &FloatingName) {
+        let known = mirror.floating_address(name);
+        let addresses = known.map(|one| BTreeSet::from([one.address]));
+        self.compiler.set_fabric_addresses(&FloatingAddress::inside_name(name), addresses);
+        let has_it = known.and_then(|one| one.endpoint.clone());
+        let had_it = match &has_it {
+            Some(endpoint) => self.floating.insert(name.clone(), endpoint.clone()),
+            None => self.floating.remove(name),
+        };
+        for endpoint in had_it.into_iter().chain(has_it) {
+            self.tell_object(mirror, &ObjectKey::Endpoint(endpoint));
+        }
+    }
+
     /// Endpoints may inherit otherwise than they did.
     fn tell_endpoints(&mut self, mirror: &Mirror, concerns: impl Fn(&Endpoint) -> bool) {
         for one in mirror.endpoints().filter(|one| concerns(one)) {
@@ -302,11 +328,13 @@ impl Policing {
         }
     }
 
-    fn tell_local<'a>(&mut self, local: impl Iterator<Item = &'a Endpoint>) {
+    fn tell_local<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) {
         let mut now = Local::default();
         for endpoint in local {
             now.interfaces.insert(endpoint.name.to_string(), endpoint.interface.clone());
             now.published.extend(outlook::publication(endpoint).map(|one| (endpoint.name.to_string(), one)));
+            let floating = floating::leading_to(mirror, endpoint);
+            now.floating.extend(floating.map(|(one, floating)| (one.name.to_string(), floating)));
             now.links.extend(endpoint.addresses.iter().map(|address| (*address, endpoint.interface.clone())));
             now.lent.extend(self.lent.get(&endpoint.name).map(|lent| (endpoint.name.to_string(), lent.clone())));
         }
@@ -328,6 +356,11 @@ impl Policing {
                 self.compiler.lend(name, now.lent_on(name, interface).cloned().unwrap_or_default());
             }
         }
+        self.may_deny_more |= now.floating != self.local.floating; // flows go on to who had an address
+        let floating: BTreeSet<&String> = self.local.floating.keys().chain(now.floating.keys()).collect();
+        for name in floating {
+            self.compiler.set_floating(name, now.floating.get(name).copied());
+        }
         self.may_deny_more |= now.published != self.local.published; // datagrams may have to go elsewhere than they do
         let publishers: BTreeSet<&String> = self.local.published.keys().chain(now.published.keys()).collect();
         for name in publishers {
@@ -341,6 +374,11 @@ impl Local {
     /// What an endpoint speaks for on that interface.
     fn lent_on(&self, name: &str, interface: &Interface) -> Option<&BTreeSet<IpAddr>> {
         self.lent.get(name).filter(|_| self.interfaces.get(name) == Some(interface))
+    }
+
+    /// Where a floating address leads to.
+    fn floats_to(&self, address: IpAddr) -> Option<IpAddr> {
+        self.floating.values().find(|one| one.outside == address).map(|one| one.inside)
     }
 
     fn lead_to_only_speakers(&mut self) {
@@ -362,6 +400,7 @@ fn rank(key: &ObjectKey) -> u8 {
         ObjectKey::Namespace(_) | ObjectKey::Tier(_) => 0,
         ObjectKey::AddressSet(_) | ObjectKey::HostEndpoint(_) | ObjectKey::Service(_) => 1,
         ObjectKey::Endpoint(_) => 2,
+        ObjectKey::FloatingAddress(_) => 3,
         ObjectKey::Profile(_) => 3, // who names it is told with it, and so told already
         ObjectKey::Policy(_) => 4,
         ObjectKey::Pool(_)
@@ -430,6 +469,11 @@ impl Policing {
     /// The endpoint an address belongs to.
     pub fn endpoint_at(&self, address: IpAddr) -> Option<&str> {
         self.compiler.endpoint_at(address)
+    }
+
+    /// Where a floating address leads to here.
+    pub fn floats_to(&self, address: IpAddr) -> Option<IpAddr> {
+        self.local.floats_to(address)
     }
 
     /// The link of the local endpoint with this address.

@@ -84,6 +84,7 @@ pub fn stand_in_name(key: &ObjectKey) -> Option<QualifiedName> {
         | ObjectKey::RouteMap(_)
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
+        | ObjectKey::FloatingAddress(_)
         | ObjectKey::Lineage => None,
     }
 }

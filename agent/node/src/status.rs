@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use poplin_bgp::wire::Family;
 use poplin_bgp::{Address, Asn, FamilyCount, Route, bfd};
 
-use crate::name::{EndpointName, HostName, PoolName, ServiceName};
+use crate::name::{EndpointName, FloatingName, HostName, PoolName, ServiceName};
 use crate::object::{Endpoint, ObjectKey};
 use crate::quarantine::Unreadable;
 use crate::statics::StaticNextHop;
@@ -54,6 +54,8 @@ pub struct Status {
     pub routes_learned: usize,
     /// Services with endpoints here, by name.
     pub services: Vec<ServiceUse>,
+    /// Floating addresses of endpoints here, by endpoint and name.
+    pub floating: Vec<FloatingUse>,
     /// Next hops that people wrote, by the route they belong to.
     pub static_next_hops: Vec<(StaticNextHop, Option<Watched>)>,
     /// Whether its traffic is to go to other hosts, as far as they can take it.
@@ -139,6 +141,21 @@ pub struct ServiceUse {
     pub is_announced: bool,
     /// Its endpoints on this host.
     pub members: BTreeMap<EndpointName, Member>,
+}
+
+/// What this host does for a floating address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FloatingUse {
+    /// Its name.
+    pub name: FloatingName,
+    /// The address.
+    pub address: IpAddr,
+    /// Whose it is.
+    pub endpoint: EndpointName,
+    /// The endpoint's own address it leads to; absent = it has none of that family.
+    pub own: Option<IpAddr>,
+    /// Whether this host tells others that it is reached here.
+    pub is_announced: bool,
 }
 
 /// An endpoint that serves.

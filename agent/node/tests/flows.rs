@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use poplin_node::flows::{Flow, FlowHandle};
 use poplin_node::kernel::{KernelState, Mac, StepFailure, StepFailureKind, UnderlayRoute};
-use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
-use poplin_node::object::{Endpoint, ExistingFlows, Fabric, Host, Object, ObjectKey, Pool, Versioned};
+use poplin_node::name::{AttachmentId, EndpointName, FloatingName, HostName, PoolName};
+use poplin_node::object::{Endpoint, ExistingFlows, Fabric, FloatingAddress, Host, Object, ObjectKey, Pool, Versioned};
 use poplin_node::{Action, Event, Identity, Node};
 use poplin_policy::host::{Doorway, HostEndpoint, WorkloadToHost};
 use poplin_policy::label::Labels;
@@ -23,6 +23,7 @@ const WEB: &str = "10.77.0.1";
 const DB: &str = "10.77.0.2";
 const FAR: &str = "10.77.9.9";
 const HOST: &str = "172.31.0.1";
+const FLOATING: &str = "198.51.100.7";
 
 #[test]
 fn a_flow_that_policy_comes_to_deny_ends_and_no_other() {
@@ -61,6 +62,32 @@ fn what_needs_no_connection_ends_once_its_pool_is_translated() {
     room.flows([vec![datagrams.clone(), pings.clone()], others.to_vec()].concat());
 
     assert_eq!(room.ended(), vec![datagrams, pings]);
+}
+
+#[test]
+fn who_had_a_floating_address_is_spoken_to_by_it_no_more() {
+    let mut room = Room::with(vec![endpoint("web", WEB), endpoint("db", DB), floating(Some("web"))]);
+    let (coming, going) = (led(tcp(FAR, FLOATING, 80), WEB), leaving(tcp(WEB, "192.0.2.77", 443)));
+    let (pings, own) = (led(flow(Packet::icmp(address(FAR), address(FLOATING), 8, 0)), WEB), tcp(FAR, WEB, 80));
+
+    room.put(floating(Some("db")));
+    room.flows(vec![coming.clone(), going.clone(), pings.clone(), own.clone()]);
+    assert_eq!(room.ended(), vec![coming, going, pings]);
+
+    room.put(floating(None));
+    let newer = led(tcp(FAR, FLOATING, 80), DB);
+    room.flows(vec![newer.clone(), own]);
+    assert_eq!(room.ended(), vec![newer]);
+}
+
+#[test]
+fn what_another_program_translates_is_left_alone() {
+    let mut room = Room::with(vec![endpoint("web", WEB), floating(None)]);
+
+    room.put(floating(Some("web")));
+    room.flows(vec![led(tcp(FAR, "198.51.100.99", 80), WEB), leaving(tcp(WEB, "192.0.2.77", 443))]);
+
+    assert_eq!(room.ended(), vec![]);
 }
 
 #[test]
@@ -534,6 +561,28 @@ fn masquerading(cidr: &str) -> Pool {
 fn publishing(object: Object, ports: &[&str]) -> Object {
     let Object::Endpoint(endpoint) = object else { panic!("endpoints publish") };
     Object::Endpoint(Endpoint { published: ports.iter().map(|port| port.parse().unwrap()).collect(), ..endpoint })
+}
+
+/// The floating address, led to somebody or to nobody.
+fn floating(endpoint: Option<&str>) -> Object {
+    Object::FloatingAddress(FloatingAddress {
+        name: FloatingName::new("front"),
+        address: address(FLOATING),
+        endpoint: endpoint.map(EndpointName::new),
+        is_until_detached: false,
+        labels: Default::default(),
+        annotations: Default::default(),
+    })
+}
+
+/// A flow that comes by a translated address.
+fn led(flow: Flow, to: &str) -> Flow {
+    Flow { answered: Packet { source: address(to), ..flow.answered }, ..flow }
+}
+
+/// A flow that goes out under the floating address.
+fn leaving(flow: Flow) -> Flow {
+    Flow { answered: Packet { destination: address(FLOATING), ..flow.answered }, ..flow }
 }
 
 /// To db one may open these ports only.

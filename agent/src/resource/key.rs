@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /poplin/v1/c/KIND/NAME      what people declare: pool, policy, tier, addressset, peer, fabricconfig, namespace, hostendpoint,
-//!                             routemap, network, service, staticroute;
+//!                             routemap, network, service, staticroute, profile, floatingaddress;
 //!                             a policy or address set that lives in a namespace: NAMESPACE/NAME
 //! /poplin/v1/h/HOST           hosts
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
@@ -14,7 +14,7 @@
 
 use ipnet::IpNet;
 use poplin_node::name::{
-    EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+    EndpointName, FloatingName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
 };
 use poplin_node::object::ObjectKey;
 use poplin_policy::model::QualifiedName;
@@ -41,6 +41,7 @@ pub fn path_of(key: &ObjectKey) -> String {
         ObjectKey::Service(name) => format!("{ROOT}c/service/{name}"),
         ObjectKey::StaticRoute(name) => format!("{ROOT}c/staticroute/{name}"),
         ObjectKey::Profile(name) => format!("{ROOT}c/profile/{name}"),
+        ObjectKey::FloatingAddress(name) => format!("{ROOT}c/floatingaddress/{name}"),
         ObjectKey::Host(name) => format!("{ROOT}h/{name}"),
         ObjectKey::Endpoint(name) => format!("{ROOT}e/{name}"),
         ObjectKey::Lineage => format!("{ROOT}meta/lineage"),
@@ -81,6 +82,7 @@ fn declared(kind: &str, qualified: QualifiedName) -> Option<ObjectKey> {
         "service" => ObjectKey::Service(ServiceName::new(name)),
         "staticroute" => ObjectKey::StaticRoute(StaticRouteName::new(name)),
         "profile" => ObjectKey::Profile(name.to_owned()),
+        "floatingaddress" => ObjectKey::FloatingAddress(FloatingName::new(name)),
         "peer" => ObjectKey::Peer(PeerName::new(name)),
         "fabricconfig" => ObjectKey::Fabric,
         _ => return None,
@@ -98,7 +100,7 @@ pub fn kind_prefix(kind: &str) -> Option<String> {
         "Host" => format!("{ROOT}h/"),
         "Endpoint" => format!("{ROOT}e/"),
         "Pool" | "Policy" | "Tier" | "AddressSet" | "Peer" | "FabricConfig" | "Namespace" | "HostEndpoint"
-        | "RouteMap" | "Network" | "Service" | "StaticRoute" | "Profile" => {
+        | "RouteMap" | "Network" | "Service" | "StaticRoute" | "Profile" | "FloatingAddress" => {
             format!("{ROOT}c/{}/", kind.to_ascii_lowercase())
         }
         _ => return None,
@@ -121,6 +123,7 @@ pub(super) fn kind_of(key: &ObjectKey) -> Option<&'static str> {
         ObjectKey::Service(_) => Some("Service"),
         ObjectKey::StaticRoute(_) => Some("StaticRoute"),
         ObjectKey::Profile(_) => Some("Profile"),
+        ObjectKey::FloatingAddress(_) => Some("FloatingAddress"),
         ObjectKey::Host(_) => Some("Host"),
         ObjectKey::Endpoint(_) => Some("Endpoint"),
         ObjectKey::Block(..) | ObjectKey::Lineage => None,
@@ -140,7 +143,9 @@ mod tests {
         let route_map = ObjectKey::RouteMap(RouteMapName::new("from-tor"));
         let network = ObjectKey::Network(NetworkName::new("shop"));
         let service = ObjectKey::Service(ServiceName::new("dns"));
-        let all = [block, host, host_endpoint, route_map, network, service, ObjectKey::Fabric, ObjectKey::Lineage];
+        let floating = ObjectKey::FloatingAddress(FloatingName::new("198.51.100.7"));
+        let all =
+            [block, host, host_endpoint, route_map, network, service, floating, ObjectKey::Fabric, ObjectKey::Lineage];
         for key in all.into_iter().chain(policies) {
             assert_eq!(key_of(&path_of(&key)), Some(key));
         }

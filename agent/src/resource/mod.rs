@@ -6,6 +6,7 @@
 mod bfd;
 mod block;
 mod endpoint;
+mod floating;
 mod host;
 mod key;
 mod limits;
@@ -55,11 +56,13 @@ pub fn check(resource: &v1::Resource) -> Result<Object, Invalids> {
         resource::Object::Service(service) => service::check(service).map(Object::Service),
         resource::Object::StaticRoute(route) => static_route::check(route).map(Object::StaticRoute),
         resource::Object::Profile(profile) => check_profile(profile).map(Object::Profile),
+        resource::Object::FloatingAddress(one) => floating::check(one).map(Object::FloatingAddress),
         resource::Object::Network(network) => network::check(network).map(Object::Network),
     }
 }
 
 pub use endpoint::show as show_endpoint;
+pub use floating::show as show_floating;
 pub use mac::mac;
 pub(crate) use naming::aliases;
 pub(crate) use peer::communication;

@@ -5,7 +5,7 @@ use poplin_proto::v1::Resource;
 
 use super::block::StoredBlock;
 use super::lineage::StoredLineage;
-use super::{check, endpoint, host, key_of};
+use super::{check, endpoint, floating, host, key_of};
 use crate::store::Entry;
 
 /// A value that is not what stands under its key. The object is left out; everything else goes on.
@@ -73,6 +73,7 @@ pub fn encode(object: &Object) -> Option<Vec<u8>> {
         Object::Lineage(lineage) => return serde_json::to_vec(&StoredLineage::from(lineage)).ok(),
         Object::Host(one) => Resource::from(host::show(one)),
         Object::Endpoint(one) => Resource::from(endpoint::show(one)),
+        Object::FloatingAddress(one) => Resource::from(floating::show(one)),
         Object::Pool(_)
         | Object::Policy(_)
         | Object::Tier(_)

@@ -5,6 +5,7 @@
 //! ```
 
 mod complete;
+mod floating;
 mod judge;
 mod service;
 

@@ -133,6 +133,7 @@ fn leaned_on(key: &ObjectKey, standing: &BTreeMap<ObjectKey, Object>) -> Option<
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
         | ObjectKey::Profile(_)
+        | ObjectKey::FloatingAddress(_)
         | ObjectKey::Block(..)
         | ObjectKey::Lineage => None,
     }

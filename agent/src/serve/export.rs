@@ -80,7 +80,8 @@ pub(super) fn is_declared(key: &ObjectKey) -> bool {
         | ObjectKey::Network(_)
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
-        | ObjectKey::Profile(_) => true,
+        | ObjectKey::Profile(_)
+        | ObjectKey::FloatingAddress(_) => true,
         ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Endpoint(_) | ObjectKey::Lineage => false,
     }
 }
@@ -97,7 +98,7 @@ pub(super) fn rank(key: &ObjectKey) -> u8 {
         ObjectKey::Policy(_) | ObjectKey::HostEndpoint(_) => 1,
         ObjectKey::Fabric | ObjectKey::Pool(_) => 2,
         ObjectKey::Network(_) => 3,
-        ObjectKey::Service(_) | ObjectKey::StaticRoute(_) | ObjectKey::Peer(_) => 4,
+        ObjectKey::Service(_) | ObjectKey::StaticRoute(_) | ObjectKey::FloatingAddress(_) | ObjectKey::Peer(_) => 4,
         ObjectKey::Host(_) | ObjectKey::Lineage => 5,
         ObjectKey::Block(..) => 6,
         ObjectKey::Endpoint(_) => 7,

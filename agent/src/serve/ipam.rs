@@ -12,15 +12,15 @@ use poplin_manifest::address::address;
 use poplin_node::audit::{Fault, Standing, Truth, faults};
 use poplin_node::mend::{Kept, Release, mending, release};
 use poplin_node::name::EndpointName;
-use poplin_node::object::ObjectKey;
+use poplin_node::object::{Endpoint, FloatingAddress, ObjectKey};
 use poplin_node::removal::Step;
 use poplin_node::request::{Answer, Detach, Refusal};
 use poplin_node::status::Contested;
 use poplin_proto::Failure;
 use poplin_proto::v1::ipam_service_server::IpamService;
 use poplin_proto::v1::{
-    AddressFinding, CheckAddressesRequest, CheckAddressesResponse, ReleaseAddressRequest, ReleaseAddressResponse,
-    ShowAddressesRequest, ShowAddressesResponse,
+    AddressFinding, AddressUse, CheckAddressesRequest, CheckAddressesResponse, ReleaseAddressRequest,
+    ReleaseAddressResponse, ResizePoolRequest, ResizePoolResponse, ShowAddressesRequest, ShowAddressesResponse,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -28,7 +28,7 @@ use super::apply::{all_readable, contended, declared, unreadable};
 use super::remove_host::transaction;
 use super::usage::{address_use, host_uses, pool_uses};
 use super::workloads::refused;
-use super::{Call, Desk, door, store_failure};
+use super::{Call, Desk, door, resize, store_failure};
 use crate::resource::ROOT;
 use crate::store::{Outcome, Snapshot};
 
@@ -54,7 +54,11 @@ impl IpamService for IpamDoor {
                 address: None,
             },
             text => {
-                let address = Some(address_use(&seen.standing, &seen.truth.resting, asked_for(text)?));
+                let mut found = address_use(&seen.standing, &seen.truth.resting, asked_for(text)?);
+                if let Some(one) = floating_at(&seen.snapshot, asked_for(text)?) {
+                    lead_on(&mut found, &one, &seen.standing);
+                }
+                let address = Some(found);
                 ShowAddressesResponse { revision, pools: Vec::new(), hosts: Vec::new(), address }
             }
         };
@@ -90,6 +94,13 @@ impl IpamService for IpamDoor {
         }))
     }
 
+    async fn resize_pool(&self, request: Request<ResizePoolRequest>) -> Result<Response<ResizePoolResponse>, Status> {
+        if !request.get_ref().dry_run {
+            door::may_change(&request)?;
+        }
+        Ok(Response::new(resize::step(&self.0, request.get_ref()).await?))
+    }
+
     async fn release(
         &self,
         request: Request<ReleaseAddressRequest>,
@@ -117,6 +128,23 @@ impl IpamService for IpamDoor {
         }
         Err(contended().into())
     }
+}
+
+/// The floating address that this is, if it is one.
+fn floating_at(snapshot: &Snapshot, address: IpAddr) -> Option<FloatingAddress> {
+    let all = declared(snapshot, |key| matches!(key, ObjectKey::FloatingAddress(_)));
+    let mut all = all.values().filter_map(|object| <&FloatingAddress>::try_from(object).ok());
+    all.find(|one| one.address == address).cloned()
+}
+
+/// Tells to whom it leads, and where that is.
+fn lead_on(found: &mut AddressUse, one: &FloatingAddress, standing: &Standing) {
+    let key = one.endpoint.clone().map(ObjectKey::Endpoint);
+    let endpoint = key.and_then(|key| <&Endpoint>::try_from(standing.get(&key)?).ok());
+    found.state = "floating".to_owned();
+    found.endpoint = one.endpoint.as_ref().map(ToString::to_string).unwrap_or_default();
+    found.host = endpoint.map(|endpoint| endpoint.host.to_string()).unwrap_or_default();
+    found.attachment = endpoint.map(|endpoint| endpoint.attachment.to_string()).unwrap_or_default();
 }
 
 /// The store and the host at one moment.

@@ -7,12 +7,15 @@ use poplin_bgp::wire::Family;
 use poplin_node::name::EndpointName;
 use poplin_node::quarantine::Unreadable;
 use poplin_node::statics::StaticNextHop;
-use poplin_node::status::{BlockUse, Member as ServingMember, ServiceUse, Session, Status as Host, Watched};
+use poplin_node::status::{
+    BlockUse, FloatingUse, Member as ServingMember, ServiceUse, Session, Status as Host, Watched,
+};
 use poplin_proto::v1::status_service_server::StatusService;
 use poplin_proto::v1::{
-    BfdStatus, BlockStatus, CredentialFile, ExamineStoreRequest, ExamineStoreResponse, GetMetricsRequest,
-    GetMetricsResponse, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse, NextHopStatus,
-    PrefixCount, ServiceMember, ServiceStatus, SessionStatus, StoreMember, StoreStatus, UnreadableObject,
+    BfdStatus, BlockStatus, CredentialFile, ExamineStoreRequest, ExamineStoreResponse, FloatingStatus,
+    GetMetricsRequest, GetMetricsResponse, GetStatusRequest, GetStatusResponse, ListRoutesRequest, ListRoutesResponse,
+    NextHopStatus, PrefixCount, ServiceMember, ServiceStatus, SessionStatus, StoreMember, StoreStatus,
+    UnreadableObject,
 };
 use tonic::{Request, Response, Status};
 
@@ -81,6 +84,7 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
         addresses: host.addresses.iter().map(ToString::to_string).collect(),
         host: host.host.to_string(),
         services: host.services.into_iter().map(service).collect(),
+        floating: host.floating.into_iter().map(floating).collect(),
         static_next_hops: host.static_next_hops.into_iter().map(next_hop).collect(),
         draining: host.is_draining,
         unreadable: host.unreadable.into_iter().map(unreadable).collect(),
@@ -146,6 +150,16 @@ fn next_hop((next_hop, watched): (StaticNextHop, Option<Watched>)) -> NextHopSta
         address: next_hop.address.to_string(),
         used: next_hop.is_used,
         bfd: watched.map(bfd),
+    }
+}
+
+fn floating(one: FloatingUse) -> FloatingStatus {
+    FloatingStatus {
+        name: one.name.to_string(),
+        address: one.address.to_string(),
+        endpoint: one.endpoint.to_string(),
+        leads_to: one.own.map(|own| own.to_string()).unwrap_or_default(),
+        announced: one.is_announced,
     }
 }
 

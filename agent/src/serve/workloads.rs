@@ -20,7 +20,7 @@ use poplin_proto::v1::{
 };
 use tonic::{Code, Request, Response, Status};
 
-use super::{Call, Desk, door};
+use super::{Call, Desk, door, floating};
 use crate::resource::show_endpoint;
 
 /// Name of the container's interface when the caller names none.
@@ -33,17 +33,18 @@ impl WorkloadService for Workloads {
     async fn attach(&self, request: Request<AttachRequest>) -> Result<Response<AttachResponse>, Status> {
         door::may_change(&request)?;
         self.0.is_host()?;
-        let attach = checked_attach(request.into_inner())?;
+        let may_declare = door::may_do_everything(&request);
+        let request = request.into_inner();
+        let wanted = floating::asked(&request.floating)?;
+        let attach = checked_attach(request)?;
+        let name = attach.name.as_ref().map(EndpointName::as_str).unwrap_or_default();
+        floating::are_free(&self.0, &wanted, name, may_declare).await?;
         // Not held back until the head is ready: an attachment waits in the head, and no longer than any request may.
         match self.0.ask(|answer| Call::Attach(attach, answer)).await? {
-            Answer::Attached(attached) => Ok(Response::new(AttachResponse {
-                gateways: gateways(&attached),
-                gateway_mac: attached.gateway_mac.to_string(),
-                nameservers: attached.resolver.iter().map(|resolver| resolver.nameserver.clone()).collect(),
-                search_domains: attached.resolver.iter().flat_map(|resolver| resolver.search.clone()).collect(),
-                service_addresses: attached.lent.iter().map(ToString::to_string).collect(),
-                endpoint: Some(shown(&attached)),
-            })),
+            Answer::Attached(attached) => {
+                floating::lead(&self.0, &wanted, &attached.endpoint.name).await?;
+                Ok(Response::new(told(&attached)))
+            }
             Answer::Refused(refusal) => Err(refused(&refusal).into()),
             Answer::Detached(_) | Answer::Held(_) => Err(mixed_up()),
         }
@@ -79,6 +80,17 @@ impl WorkloadService for Workloads {
             endpoint: Some(shown(&attached)),
             findings,
         }))
+    }
+}
+
+fn told(attached: &Attached) -> AttachResponse {
+    AttachResponse {
+        gateways: gateways(attached),
+        gateway_mac: attached.gateway_mac.to_string(),
+        nameservers: attached.resolver.iter().map(|resolver| resolver.nameserver.clone()).collect(),
+        search_domains: attached.resolver.iter().flat_map(|resolver| resolver.search.clone()).collect(),
+        service_addresses: attached.lent.iter().map(ToString::to_string).collect(),
+        endpoint: Some(shown(attached)),
     }
 }
 

@@ -167,6 +167,10 @@ pub(crate) fn everything() -> Ruleset {
         messages,
     ]);
     let way = |from: Match, source| Rule { matches: vec![from], counter: None, then: Then::SourceNat(source) };
+    let exchange = |from: Match, field, map: &str| {
+        let map = name(map);
+        Rule { matches: vec![from], counter: None, then: Then::Exchange { field, map } }
+    };
     let outgoing = Chain {
         hook: Some(Hook {
             kind: HookKind::Nat,
@@ -177,6 +181,8 @@ pub(crate) fn everything() -> Ruleset {
         rules: vec![
             way(ip4(), SourceNat::To("192.0.2.9".parse().unwrap())),
             way(ip6(), SourceNat::To("2001:db8::9".parse().unwrap())),
+            exchange(ip4(), Field::Source4, "addresses4"),
+            exchange(ip6(), Field::Source6, "addresses6"),
             way(protocol(6), SourceNat::Masquerade),
         ],
     };
@@ -189,6 +195,8 @@ pub(crate) fn everything() -> Ruleset {
         rules: vec![
             rule(vec![Match::ToHost { negated: true }], Verdict::Accept),
             rule(vec![Match::ToHost { negated: false }, protocol(6)], Verdict::Return),
+            exchange(ip4(), Field::Destination4, "addresses4"),
+            exchange(ip6(), Field::Destination6, "addresses6"),
             lead(ip4(), None, "sockets4", false),
             lead(ip6(), None, "sockets6", true),
             lead(ip4(), Some(Field::Destination4), "sockets-at4", false),
@@ -323,6 +331,8 @@ pub(crate) fn everything() -> Ruleset {
             (name("sockets4"), sockets4(None)),
             (name("sockets6"), sockets6(None)),
             (name("sockets-at4"), sockets4(Some(address4("192.0.2.1")))),
+            (name("addresses4"), addresses4()),
+            (name("addresses6"), addresses6()),
             (name("sockets-at6"), sockets6(Some(address6("2001:db8::1")))),
             (
                 name("where"),
@@ -366,6 +376,19 @@ fn sockets4(at: Option<Atom>) -> Map {
 fn sockets6(at: Option<Atom>) -> Map {
     let elements = MapElements::Sockets6([(published(&at), "[fd00::1]:80".parse().unwrap())].into());
     Map { key: published(&at).low.iter().map(Atom::datatype).collect(), form: Form::Hash, elements }
+}
+
+/// An address that leads to another.
+fn addresses4() -> Map {
+    let from = Element::exactly([address4("198.51.100.7")]);
+    let elements = MapElements::Addresses4([(from, "10.0.0.1".parse().unwrap())].into());
+    Map { key: vec![Datatype::Address4], form: Form::Hash, elements }
+}
+
+fn addresses6() -> Map {
+    let from = Element::exactly([address6("2001:db8::7")]);
+    let elements = MapElements::Addresses6([(from, "fd00::1".parse().unwrap())].into());
+    Map { key: vec![Datatype::Address6], form: Form::Hash, elements }
 }
 
 fn published(at: &Option<Atom>) -> Element {

@@ -152,6 +152,8 @@ pub(crate) fn none_of(elements: &MapElements) -> MapElements {
         MapElements::Counters(_) => MapElements::Counters(Default::default()),
         MapElements::Sockets4(_) => MapElements::Sockets4(Default::default()),
         MapElements::Sockets6(_) => MapElements::Sockets6(Default::default()),
+        MapElements::Addresses4(_) => MapElements::Addresses4(Default::default()),
+        MapElements::Addresses6(_) => MapElements::Addresses6(Default::default()),
     }
 }
 

@@ -48,6 +48,16 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		elements = { fd00::1 }
     	}
 
+    	map addresses4 {
+    		type ipv4_addr : ipv4_addr
+    		elements = { 198.51.100.7 : 10.0.0.1 }
+    	}
+
+    	map addresses6 {
+    		type ipv6_addr : ipv6_addr
+    		elements = { 2001:db8::7 : fd00::1 }
+    	}
+
     	map at-ports {
     		type inet_proto . inet_service . ipv6_addr . ipv6_addr : verdict
     		elements = { tcp . 443 . ::700:0:0:0 . ::6745:2301:efcd:ab89:0:0 : return }
@@ -181,6 +191,8 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		type nat hook prerouting priority dstnat; policy accept;
     		fib daddr type != local accept
     		fib daddr type local meta l4proto tcp return
+    		dnat ip to ip daddr map @addresses4
+    		dnat ip6 to ip6 daddr map @addresses6
     		meta nfproto ipv4 dnat ip to meta l4proto . th dport map @sockets4
     		meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @sockets6
     		dnat ip to ip daddr . meta l4proto . th dport map @sockets-at4
@@ -195,6 +207,8 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		type nat hook postrouting priority srcnat; policy accept;
     		meta nfproto ipv4 snat ip to 192.0.2.9
     		meta nfproto ipv6 snat ip6 to 2001:db8::9
+    		snat ip to ip saddr map @addresses4
+    		snat ip6 to ip6 saddr map @addresses6
     		meta l4proto tcp masquerade
     	}
 
@@ -410,6 +424,16 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
     		packets 0 bytes 0
     	}
 
+    	map addresses4 {
+    		type ipv4_addr : ipv4_addr
+    		elements = { 198.51.100.7 : 10.0.0.1 }
+    	}
+
+    	map addresses6 {
+    		type ipv6_addr : ipv6_addr
+    		elements = { 2001:db8::7 : fd00::1 }
+    	}
+
     	map at-ports {
     		type inet_proto . inet_service . ipv6_addr . ipv6_addr : verdict
     		elements = { tcp . 443 . ::700:0:0:0 . ::6745:2301:efcd:ab89:0:0 : return }
@@ -474,6 +498,8 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
     		type nat hook prerouting priority dstnat; policy accept;
     		fib daddr type != local accept
     		fib daddr type local meta l4proto tcp return
+    		dnat ip to ip daddr map @addresses4
+    		dnat ip6 to ip6 daddr map @addresses6
     		meta nfproto ipv4 dnat ip to meta l4proto . th dport map @sockets4
     		meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @sockets6
     		dnat ip to ip daddr . meta l4proto . th dport map @sockets-at4
@@ -488,6 +514,8 @@ fn what_nothing_refers_to_any_more_can_go_and_come_again_in_one_transaction() {
     		type nat hook postrouting priority srcnat; policy accept;
     		meta nfproto ipv4 snat ip to 192.0.2.9
     		meta nfproto ipv6 snat ip6 to 2001:db8::9
+    		snat ip to ip saddr map @addresses4
+    		snat ip6 to ip6 saddr map @addresses6
     		meta l4proto tcp masquerade
     	}
     }

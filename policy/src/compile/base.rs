@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::condition::{equals, is_of, look_up, member, when, within};
 use super::dispatch::{self, sources_name};
-use super::published::to_itself;
 use super::round::Round;
 use crate::host::{Settings, WorkloadToHost};
 use crate::model::{Direction, IpVersion};
@@ -49,12 +48,12 @@ const NAMES: u16 = 53;
 /// ports are published; in some directions, policies are staged.
 pub(super) fn chains(
     settings: &Settings,
-    publishing: &[IpVersion],
+    to_itself: &[Vec<Match>],
     staged: &[Direction],
 ) -> Vec<(Name, Option<Chain>)> {
     let mut chains = vec![
         (Name::new("prerouting"), Some(base(HookPoint::Prerouting, RAW, prerouting(settings)))),
-        (Name::new("forward"), Some(base(HookPoint::Forward, FILTER, forward(settings, publishing)))),
+        (Name::new("forward"), Some(base(HookPoint::Forward, FILTER, forward(settings, to_itself)))),
         (Name::new("input"), Some(base(HookPoint::Input, FILTER, input(settings)))),
     ];
     for (name, direction) in [(from_workload(), Direction::Egress), (to_workload(), Direction::Ingress)] {
@@ -115,9 +114,9 @@ fn prerouting(settings: &Settings) -> Vec<Rule> {
 
 /// Others' traffic meets three rules and goes on. Known flows come first, for they are nearly all packets; accepting
 /// others' too takes nothing from them, since an accept ends the table's own chain only.
-fn forward(settings: &Settings, publishing: &[IpVersion]) -> Vec<Rule> {
+fn forward(settings: &Settings, to_itself: &[Vec<Match>]) -> Vec<Rule> {
     let mut rules = vec![when(vec![known_flows()], Verdict::Accept)];
-    rules.extend(publishing.iter().map(|family| when(to_itself(*family), Verdict::Accept)));
+    rules.extend(to_itself.iter().map(|packet| when(packet.clone(), Verdict::Accept)));
     rules.push(when(vec![ours(settings, Field::InterfaceIn)], Verdict::Jump(from_workload())));
     rules.push(when(vec![ours(settings, Field::InterfaceOut)], Verdict::Jump(to_workload())));
     rules

@@ -216,6 +216,7 @@ fn nodes(rule: &Rule) -> impl Iterator<Item = Name> {
         | Then::Mark { .. }
         | Then::SourceNat(_)
         | Then::DestinationNat { .. }
+        | Then::Exchange { .. }
         | Then::Lookup { .. }
         | Then::Dispatch(_)
         | Then::AtPort(_) => None,

@@ -32,6 +32,7 @@ mod condition;
 mod dispatch;
 mod draw;
 mod family;
+mod floating;
 mod front;
 mod gate;
 mod ids;
@@ -82,7 +83,7 @@ use crate::label::Labels;
 use crate::model::{
     AddressSet, Direction, Endpoint, Hosts, IpVersion, NamedPort, Policy, QualifiedName, Scope, Selection, Tier,
 };
-use crate::ruleset::{Interface, Name, Ruleset};
+use crate::ruleset::{Interface, Match, Name, Ruleset};
 use crate::verdict::RuleName;
 use crate::world::World;
 
@@ -176,6 +177,9 @@ impl Compiler {
         }
         for (name, publication) in &host.edge.published {
             compiler.set_published(name, Some(publication.clone()));
+        }
+        for (name, floating) in &host.edge.floating {
+            compiler.set_floating(name, Some(*floating));
         }
         compiler
     }
@@ -300,11 +304,13 @@ impl Compiler {
     }
 
     fn set_base_chains(&mut self) {
-        let publishing: Vec<IpVersion> = IpVersion::BOTH.into_iter().filter(|family| self.publishes(*family)).collect();
+        let publishing = IpVersion::BOTH.into_iter().filter(|family| self.publishes(*family)).map(published::to_itself);
+        let floating = IpVersion::BOTH.into_iter().filter(|family| self.floats(*family)).map(floating::to_itself);
+        let to_itself: Vec<Vec<Match>> = publishing.chain(floating).collect();
         let is_staged =
             |direction: &Direction| dispatch::stands(Round::of_workloads(*direction).staged(), &self.edited);
         let staged: Vec<Direction> = DIRECTIONS.into_iter().filter(is_staged).collect();
-        for (name, chain) in base::chains(&self.settings, &publishing, &staged) {
+        for (name, chain) in base::chains(&self.settings, &to_itself, &staged) {
             self.edited.set_chain(&name, chain);
         }
     }

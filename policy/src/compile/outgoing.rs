@@ -17,6 +17,7 @@ use ipnet::IpNet;
 
 use super::Compiler;
 use super::condition::{look_up, member, when};
+use super::floating;
 use super::name::name_of;
 use super::part::{Part, Standing};
 use super::range::{address_ranges, element};
@@ -37,24 +38,28 @@ pub(super) struct Border {
     outgoing: Standing,
     /// What stands because something is published.
     pub(super) published: Standing,
+    /// What stands because floating addresses lead here.
+    pub(super) floating: Standing,
 }
 
 impl Compiler {
     /// A pool comes, changes or goes.
     pub fn set_pool(&mut self, name: &str, pool: Option<Pool>) {
-        let Border { edge, outgoing, .. } = &mut self.border;
+        let Border { edge, outgoing, floating, .. } = &mut self.border;
         if edge.pools.get(name) != pool.as_ref() {
             put(&mut edge.pools, name, pool);
             outgoing.put(part(edge), &mut self.edited);
+            floating.put(floating::part(edge), &mut self.edited);
         }
     }
 
-    /// Addresses of the fabric outside of its pools come, change or go: those others reach a host by, under its name, or a service's.
+    /// Addresses of the fabric outside of its pools come, change or go: those others reach a host by, under its name, a service's, or a floating one.
     pub fn set_fabric_addresses(&mut self, name: &str, addresses: Option<BTreeSet<IpAddr>>) {
-        let Border { edge, outgoing, .. } = &mut self.border;
+        let Border { edge, outgoing, floating, .. } = &mut self.border;
         if edge.hosts.get(name) != addresses.as_ref() {
             put(&mut edge.hosts, name, addresses);
             outgoing.put(part(edge), &mut self.edited);
+            floating.put(floating::part(edge), &mut self.edited);
         }
     }
 }
@@ -102,7 +107,7 @@ fn asking(edge: &Edge, family: IpVersion) -> Vec<(IpNet, &Outgoing)> {
     asking
 }
 
-fn inside(edge: &Edge) -> Vec<IpNet> {
+pub(super) fn inside(edge: &Edge) -> Vec<IpNet> {
     let hosts = edge.hosts.values().flatten().copied().map(IpNet::from);
     edge.pools.values().map(|pool| pool.cidr).chain(hosts).collect()
 }
@@ -135,7 +140,7 @@ fn add_way(part: &mut Part, family: IpVersion, outgoing: &Outgoing) {
     part.chains.insert(name, Chain { hook: None, rules });
 }
 
-fn interval_set<'a>(nets: impl IntoIterator<Item = &'a IpNet>, family: IpVersion) -> Set {
+pub(super) fn interval_set<'a>(nets: impl IntoIterator<Item = &'a IpNet>, family: IpVersion) -> Set {
     Set { key: vec![family.datatype()], form: Form::Interval, elements: ranges(nets, family).into_iter().collect() }
 }
 

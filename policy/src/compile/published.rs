@@ -27,7 +27,7 @@ use crate::ruleset::{
 };
 
 /// Priority of destination translation, `dstnat` (linux/netfilter_ipv4.h, `NF_IP_PRI_NAT_DST`).
-const DESTINATION_NAT: i32 = -100;
+pub(super) const DESTINATION_NAT: i32 = -100;
 
 /// A publication and where it leads, for one family.
 type Way<'p> = (&'p Published, IpAddr);
@@ -186,14 +186,14 @@ fn itself_name(family: IpVersion) -> Name {
     Name::new(format!("itself{}", family.digit()))
 }
 
-fn source(family: IpVersion) -> Field {
+pub(super) fn source(family: IpVersion) -> Field {
     family.peer_field(Direction::Ingress)
 }
 
-fn destination(family: IpVersion) -> Field {
+pub(super) fn destination(family: IpVersion) -> Field {
     family.peer_field(Direction::Egress)
 }
 
-fn base(point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
+pub(super) fn base(point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
     Chain { hook: Some(Hook { kind: HookKind::Nat, point, priority, policy: BasePolicy::Accept }), rules }
 }

@@ -8,6 +8,7 @@ mod count;
 mod deep;
 mod depth;
 mod fleet;
+mod floating;
 mod gate;
 mod outgoing;
 mod packets;

@@ -1,5 +1,8 @@
 //! A store that is saved and restored, and what hosts have of it on their disks.
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
 use poplin_agent::resource::decode;
 use poplin_node::lineage::Lineage;
 use poplin_node::object::{ObjectKey, Versioned};
@@ -77,6 +80,20 @@ impl World {
     pub fn contested(&self, host: HostId) -> Vec<Contested> {
         let now = self.base + self.now;
         self.hosts[host].node.as_ref().map(|node| node.status(now).contested).unwrap_or_default()
+    }
+
+    /// Floating addresses that the store forgot and a host did not; their names are made of them.
+    pub fn forgotten_floating(&self, host: HostId) -> BTreeSet<IpNet> {
+        let now = self.base + self.now;
+        let lapsed = self.hosts[host].node.as_ref().map(|node| node.status(now).lapsed).unwrap_or_default();
+        let address = |key: ObjectKey| {
+            let ObjectKey::FloatingAddress(name) = key else { return None };
+            let (family, number) = name.as_str().split_once('-')?;
+            let text =
+                if family == "f4" { format!("198.51.100.{number}/32") } else { format!("2001:db8::{number}/128") };
+            text.parse().ok()
+        };
+        lapsed.into_iter().filter_map(address).collect()
     }
 
     /// A node that starts is told what an earlier life wrote down.

@@ -364,6 +364,10 @@ impl BgpService for Service {
 
 #[tonic::async_trait]
 impl IpamService for Service {
+    async fn resize_pool(&self, _: Request<ResizePoolRequest>) -> Result<Response<ResizePoolResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for it here"))
+    }
+
     async fn show(&self, _: Request<ShowAddressesRequest>) -> Result<Response<ShowAddressesResponse>, Status> {
         Ok(Response::new(self.world().addresses.clone()))
     }

@@ -48,7 +48,7 @@ impl<'h, B: Book, N: Book> Judge<'h, B, N> {
     }
 
     pub(super) fn ends(&mut self, flow: &Flow) -> bool {
-        self.ends_at_workloads(flow) || self.ends_at_gates(flow)
+        self.is_of_former_holder(flow) || self.ends_at_workloads(flow) || self.ends_at_gates(flow)
     }
 
     fn ends_at_gates(&mut self, flow: &Flow) -> bool {
@@ -110,6 +110,19 @@ impl<'h, B: Book, N: Book> Judge<'h, B, N> {
         *self.translated.entry(packet).or_insert_with(|| match misses_its_port {
             true => now.leads_to(&packet).is_some(),
             false => now.leaves_translated(&packet),
+        })
+    }
+
+    /// Who had a floating address goes on by it as long as the flow lasts: it is another's now, or nobody's.
+    fn is_of_former_holder(&self, flow: &Flow) -> bool {
+        let towards = (flow.opened.destination, flow.answered.source);
+        let from = (flow.answered.destination, flow.opened.source);
+        [towards, from].into_iter().filter(|(floating, own)| floating != own).any(|(floating, own)| {
+            let then = self.before.as_ref().and_then(|before| before.floats_to(floating));
+            match self.now.floats_to(floating) {
+                Some(now) => now != own,
+                None => then == Some(own),
+            }
         })
     }
 

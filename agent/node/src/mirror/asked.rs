@@ -9,10 +9,12 @@ use poplin_policy::model::{AddressSet, Namespace, Policy, Profile, QualifiedName
 
 use super::Mirror;
 use crate::name::{
-    AttachmentId, EndpointName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName, StaticRouteName,
+    AttachmentId, EndpointName, FloatingName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName,
+    StaticRouteName,
 };
 use crate::object::{
-    Block, Endpoint, Fabric, Host, Lineage, Network, Object, ObjectKey, Peer, Pool, RouteMap, Service, StaticRoute,
+    Block, Endpoint, Fabric, FloatingAddress, Host, Lineage, Network, Object, ObjectKey, Peer, Pool, RouteMap, Service,
+    StaticRoute,
 };
 use crate::quarantine::{self, Unreadable, stand_in, stand_in_name};
 
@@ -218,6 +220,21 @@ impl Mirror {
     /// The routes that people wrote, by name.
     pub fn static_routes(&self) -> impl Iterator<Item = &StaticRoute> {
         self.of_kind(ObjectKey::StaticRoute(StaticRouteName::new("")))
+    }
+
+    /// The floating addresses, by name.
+    pub fn floating_addresses(&self) -> impl Iterator<Item = &FloatingAddress> {
+        self.of_kind(ObjectKey::FloatingAddress(FloatingName::new("")))
+    }
+
+    /// The floating address of that name.
+    pub fn floating_address(&self, name: &FloatingName) -> Option<&FloatingAddress> {
+        self.one(&ObjectKey::FloatingAddress(name.clone()))
+    }
+
+    /// The floating addresses that are to lead to that endpoint, by name.
+    pub fn floating_of(&self, endpoint: &EndpointName) -> impl Iterator<Item = &FloatingAddress> {
+        self.floating_of.get(endpoint).into_iter().flatten().filter_map(|name| self.floating_address(name))
     }
 
     /// Which fabric the store is of, and which of its histories it tells, as the store has it.

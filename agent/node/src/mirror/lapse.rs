@@ -230,6 +230,7 @@ pub fn owner(object: &Object) -> Option<&HostName> {
         | Object::Service(_)
         | Object::StaticRoute(_)
         | Object::Profile(_)
+        | Object::FloatingAddress(_)
         | Object::Lineage(_) => None,
     }
 }

@@ -140,6 +140,7 @@ fn bears_on_rules(key: &ObjectKey) -> bool {
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::Network(_)
         | ObjectKey::Service(_)
+        | ObjectKey::FloatingAddress(_)
         | ObjectKey::Pool(_)
         | ObjectKey::Host(_)
         | ObjectKey::Fabric => true,

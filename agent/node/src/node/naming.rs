@@ -106,6 +106,7 @@ fn change(mirror: &Mirror, key: ObjectKey, host: &HostName) -> Option<NameChange
         | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
         | ObjectKey::Profile(_)
+        | ObjectKey::FloatingAddress(_)
         | ObjectKey::Lineage => None,
     }
 }

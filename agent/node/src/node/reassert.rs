@@ -20,6 +20,7 @@ use crate::name::{AttachmentId, EndpointName, HostName};
 use crate::object::{Block, Endpoint, Object, ObjectKey, Versioned};
 use crate::prefix::{self, ordinal_of};
 use crate::quarantine::Unreadable;
+use crate::resize;
 use crate::status::Contested;
 use crate::transaction::{Compare, Transaction};
 
@@ -380,12 +381,13 @@ struct Claim {
 }
 
 impl Claim {
-    /// Absent: the address is of no pool any more, or its block cannot be read.
+    /// Absent: the address is of no pool any more, its block cannot be read, or one of another size is in the way of it.
     fn of(mirror: &Mirror, host: &HostName, address: IpAddr) -> Option<Self> {
         let known = block_of(mirror.blocks(), address);
         let Some(known) = known else {
             let pool = mirror.pools().find(|pool| pool.cidr.contains(&address))?;
             let cidr = prefix::block_of(pool.cidr, pool.block_bits, address);
+            let cidr = resize::unclaimed(pool, cidr, mirror.blocks())?;
             let block = Block::empty(pool.name.clone(), cidr, host.clone());
             return (!mirror.is_unreadable(&block_key(&block))).then_some(Self { block, is_lapsed_here: false });
         };

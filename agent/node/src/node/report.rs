@@ -17,9 +17,9 @@ use crate::name::AttachmentId;
 use crate::object::Object;
 use crate::plan;
 use crate::policing::Passage;
-use crate::prefix::size_of;
+use crate::prefix::{host_prefix, size_of};
 use crate::request::Attached;
-use crate::status::{BlockUse, Heard, Session, Status, Watched};
+use crate::status::{BlockUse, FloatingUse, Heard, Session, Status, Watched};
 
 use super::Node;
 
@@ -61,6 +61,7 @@ impl Node {
             routing_problems: self.peering.as_ref().map(|peering| peering.problems.clone()).unwrap_or_default(),
             kernel_error: self.kernel_error.clone(),
             services: self.service_uses(),
+            floating: self.floating_uses(),
             static_next_hops: self.statics.next_hops().map(|one| (one.clone(), watched(now, one.view))).collect(),
             is_draining: me.is_some_and(|me| me.is_draining),
         }
@@ -82,7 +83,11 @@ impl Node {
         };
         let to_host = Some(packet).filter(|packet| host.contains(&packet.destination));
         let leads_to = to_host.and_then(|packet| self.policing.now().leads_to(packet));
-        let judged = leads_to.map_or(*packet, |socket| led_to(packet, socket));
+        let floats_to = |packet: Packet| {
+            let destination = self.policing.floats_to(packet.destination).unwrap_or(packet.destination);
+            Packet { destination, ..packet }
+        };
+        let judged = leads_to.map_or_else(|| floats_to(*packet), |socket| led_to(packet, socket));
         let (source, destination) = (side_of(judged.source), side_of(judged.destination));
         Some(Course { opened: *packet, judged, source, destination })
     }
@@ -95,6 +100,22 @@ impl Node {
     /// What each chain of our table that counts counts.
     pub fn counted(&self) -> BTreeMap<Name, Counted> {
         self.policing.counted().map(|(name, counted)| (name.clone(), counted.clone())).collect()
+    }
+
+    /// Each floating address that is to lead to an endpoint of this host.
+    fn floating_uses(&self) -> Vec<FloatingUse> {
+        let Some(mirror) = &self.mirror else { return Vec::new() };
+        let of_endpoint = |endpoint: &crate::object::Endpoint| {
+            let each = mirror.floating_of(&endpoint.name).map(|one| FloatingUse {
+                name: one.name.clone(),
+                address: one.address,
+                endpoint: endpoint.name.clone(),
+                own: endpoint.addresses.iter().find(|own| own.is_ipv4() == one.address.is_ipv4()).copied(),
+                is_announced: self.origins.contains(&host_prefix(one.address)),
+            });
+            each.collect::<Vec<_>>()
+        };
+        mirror.endpoints_on(&self.identity.host).flat_map(of_endpoint).collect()
     }
 
     fn sessions(&self, now: Instant) -> Vec<Session> {

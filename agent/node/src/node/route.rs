@@ -1,14 +1,17 @@
 //! Routes: what BGP is told, what it teaches, and what of that the kernel gets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use poplin_bgp::Speaker;
 
 use crate::action::{Action, Note};
 use crate::groups::Due;
 use crate::kernel::{KernelState, Target};
+use crate::mirror::Mirror;
+use crate::network::overlap;
 use crate::peering::{announced, peering, reflects};
 use crate::serving;
 
@@ -30,6 +33,7 @@ impl Node {
             true => recall::announced(kernel).into_iter().chain(serving::announced(me, kernel)).collect(),
             false => announced(mirror, me, kernel),
         };
+        origins.extend(self.exchanged(mirror, &origins));
         // A route that is being made anew, as one of those it led to has vanished, is no reason to say that nobody serves.
         let served = self.origins.iter().filter(|prefix| !me.is_draining && self.serving.routes.contains_key(prefix));
         origins.extend(served);
@@ -55,6 +59,15 @@ impl Node {
         self.route_statically();
         self.adopted_until.get_or_insert(now + ADOPTION);
         self.drain_speaker();
+    }
+
+    /// Announced prefixes of blocks that gave way to others of another size which do not stand yet: what is in both is reached all the while. A block
+    /// that stood and stands no more gives way to none.
+    fn exchanged(&self, mirror: &Mirror, origins: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+        let coming = mirror.blocks_of(&self.identity.host).map(|block| block.cidr);
+        let coming: Vec<IpNet> = coming.filter(|cidr| !origins.contains(cidr)).collect();
+        let gives_way = |prefix: &&IpNet| coming.iter().any(|cidr| cidr != *prefix && overlap(cidr, prefix));
+        self.origins.iter().filter(gives_way).copied().collect()
     }
 
     /// Keeps the routes people wrote true.

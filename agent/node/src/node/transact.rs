@@ -14,7 +14,7 @@ use crate::ipam::{self, Draft};
 use crate::job::{Stage, Wish};
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
-use crate::object::{Endpoint, Object, ObjectKey};
+use crate::object::{Endpoint, FloatingAddress, Object, ObjectKey};
 use crate::request::{Answer, Refusal};
 use crate::transaction::{Compare, Transaction, TransactionId, TransactionOutcome};
 use crate::wish::{self, Move};
@@ -22,7 +22,8 @@ use crate::wish::{self, Move};
 use super::Node;
 use super::hear::is_newcomer;
 
-/// Requests in one transaction. etcd takes 128 operations by default; one request needs at most three: an endpoint and two blocks.
+/// Requests in one transaction. etcd takes 128 operations by default; one request needs at most three: an endpoint and two blocks. A floating address
+/// that its endpoint leaves behind counts as one more.
 const MOST_JOBS: usize = 40;
 
 /// How long to wait after a transaction whose outcome is unknown.
@@ -94,7 +95,7 @@ impl Node {
         let mut draft = Draft::beside(self.held.keys().copied().collect(), self.resting(now));
         let mut written = Written::default();
         for attachment in self.jobs.at(|stage| matches!(stage, Stage::Waiting | Stage::Leaving(_))) {
-            if written.jobs.len() < MOST_JOBS {
+            if written.jobs.len() + written.released.len() < MOST_JOBS {
                 self.include(now, &attachment, &mut draft, &mut written);
             }
         }
@@ -132,6 +133,8 @@ impl Node {
                 for address in &endpoint.addresses {
                     draft.release(mirror, *address, attachment, keeper);
                 }
+                let floating = mirror.floating_of(&endpoint.name).filter(|one| one.is_until_detached);
+                written.released.extend(floating.map(FloatingAddress::released));
                 written.deleted.push((**endpoint).clone());
                 written.jobs.push(attachment.clone());
             }
@@ -360,6 +363,8 @@ struct Written {
     deleted: Vec<Endpoint>,
     /// Endpoints that go on under another name.
     renamed: Vec<Endpoint>,
+    /// Floating addresses that lead to nobody any more.
+    released: Vec<FloatingAddress>,
     /// Endpoints that are asked for only to hear that they do not exist.
     absent: Vec<ObjectKey>,
 }
@@ -383,12 +388,14 @@ fn compose(mirror: &Mirror, draft: Draft, written: &Written) -> Transaction {
         .chain(&written.deleted)
         .chain(&written.renamed)
         .map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone()));
-    let mut compares: Vec<Compare> = draft.keys().chain(endpoints).map(unchanged).collect();
+    let released: Vec<Object> = written.released.iter().cloned().map(Object::FloatingAddress).collect();
+    let mut compares: Vec<Compare> =
+        draft.keys().chain(endpoints).chain(released.iter().map(Object::key)).map(unchanged).collect();
     compares.extend(written.absent.iter().cloned().map(Compare::Absent));
     let blocks: Vec<Object> = draft.into_blocks().map(Object::Block).collect();
     compares.extend(claimed_pools(mirror, &blocks).into_iter().map(unchanged));
     compares.extend((!blocks.is_empty()).then(|| unchanged(ObjectKey::Lineage)));
-    let puts = blocks.into_iter().chain(written.put.iter().cloned().map(Object::Endpoint)).collect();
+    let puts = blocks.into_iter().chain(written.put.iter().cloned().map(Object::Endpoint)).chain(released).collect();
     let gone = written.deleted.iter().chain(&written.renamed);
     let deletes = gone.map(|endpoint| ObjectKey::Endpoint(endpoint.name.clone())).collect();
     Transaction { compares, puts, deletes }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use poplin_policy::ruleset::Interface;
 
 use crate::action::{Action, Note};
+use crate::floating;
 use crate::job::{Stage, Wish};
 use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
 use crate::mirror::Mirror;
@@ -101,8 +102,9 @@ impl Node {
         let own = mirror.blocks_of(&self.identity.host);
         let own = own.map(|block| (block.cidr, Target::Blackhole));
         let served = self.serving.routes.iter().map(|(prefix, target)| (*prefix, target.clone()));
-        let routes = own.chain(served).collect();
         let local = || Self::local(mirror, &self.identity.host, &departing);
+        let floating = self.kernel.iter().flat_map(|kernel| floating::routes(mirror, local(), kernel));
+        let routes = own.chain(served).chain(floating).collect();
         let due = self.policing.due(mirror, local());
         let wiring = self.jobs.at(|stage| *stage == Stage::Wiring);
         let links: BTreeMap<Interface, DesiredLink> = local()

@@ -57,6 +57,11 @@ impl<'p, B: Book> Rules<'p, B> {
         source_nat(&self.book, &transit).is_some()
     }
 
+    /// Where a floating address leads to.
+    pub fn floats_to(&self, address: IpAddr) -> Option<IpAddr> {
+        self.local.floats_to(address)
+    }
+
     /// The link of the local endpoint with this address.
     pub fn link_of(&self, address: IpAddr) -> Option<&Interface> {
         self.local.links.get(&address)

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use poplin_policy::ruleset::{Element, Form, MapElements, Name, Set};
+use poplin_policy::ruleset::{Atom, Element, Form, MapElements, Name, Set};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::batch::Batch;
@@ -93,6 +93,12 @@ fn write_map(batch: &mut Batch, kind: u8, name: &Name, form: Form, elements: &Ma
         MapElements::Sockets6(sockets) => write(batch, kind, name, keyed(form, sockets), |out, (point, socket)| {
             put_socket(out, point, SocketAddr::V6(**socket));
         }),
+        MapElements::Addresses4(all) => write(batch, kind, name, keyed(form, all), |out, (point, address)| {
+            put_address(out, point, Atom::Address4(**address));
+        }),
+        MapElements::Addresses6(all) => write(batch, kind, name, keyed(form, all), |out, (point, address)| {
+            put_address(out, point, Atom::Address6(**address));
+        }),
         MapElements::Counters(counters) => write(batch, kind, name, keyed(form, counters), |out, (point, counter)| {
             put_point(out, point);
             if !point.ends_range {
@@ -106,6 +112,13 @@ fn put_socket(out: &mut Writer, point: &Point, socket: SocketAddr) {
     put_point(out, point);
     if !point.ends_range {
         data::put_value(out, NFTA_SET_ELEM_DATA, &data::socket(socket));
+    }
+}
+
+fn put_address(out: &mut Writer, point: &Point, address: Atom) {
+    put_point(out, point);
+    if !point.ends_range {
+        data::put_value(out, NFTA_SET_ELEM_DATA, &data::atom(&address));
     }
 }
 

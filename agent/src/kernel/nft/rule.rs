@@ -48,6 +48,10 @@ pub(super) fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::load(out, fields);
             translation::destination_nat(out, map, *is_v6);
         }
+        Then::Exchange { field, map } => {
+            expression::load(out, &[*field]);
+            translation::exchange(out, *field, map);
+        }
         Then::SourceNat(SourceNat::Masquerade) => translation::masquerade(out),
         Then::SourceNat(SourceNat::To(address)) => translation::source_nat(out, *address),
         Then::Lookup { fields, map } => {

@@ -77,8 +77,10 @@ pub(super) fn add_map(batch: &mut Batch, name: &Name, map: &Map) {
             },
             &user_number(UDATA_SET_DATABYTEORDER, HOST_ENDIAN),
         ),
-        MapElements::Sockets4(_) => add_sockets(batch, name, map, Datatype::Address4),
-        MapElements::Sockets6(_) => add_sockets(batch, name, map, Datatype::Address6),
+        MapElements::Sockets4(_) => add_leading(batch, name, map, &[Datatype::Address4, Datatype::Port]),
+        MapElements::Sockets6(_) => add_leading(batch, name, map, &[Datatype::Address6, Datatype::Port]),
+        MapElements::Addresses4(_) => add_leading(batch, name, map, &[Datatype::Address4]),
+        MapElements::Addresses6(_) => add_leading(batch, name, map, &[Datatype::Address6]),
         MapElements::Verdicts(_) => {
             let flags = NFT_SET_MAP | flags(map.form);
             add_any(batch, name, &map.key, flags, |out| out.put_be32(NFTA_SET_DATA_TYPE, DATA_VERDICT), &[]);
@@ -90,11 +92,11 @@ pub(super) fn add_map(batch: &mut Batch, name: &Name, map: &Map) {
     }
 }
 
-fn add_sockets(batch: &mut Batch, name: &Name, map: &Map, address: Datatype) {
-    let parts = [address, Datatype::Port];
+/// A map whose elements lead to what could be a key.
+fn add_leading(batch: &mut Batch, name: &Name, map: &Map, parts: &[Datatype]) {
     let put_data = |out: &mut Writer| {
-        out.put_be32(NFTA_SET_DATA_TYPE, key_type(&parts));
-        out.put_be32(NFTA_SET_DATA_LEN, attribute_number(key_octets(&parts)));
+        out.put_be32(NFTA_SET_DATA_TYPE, key_type(parts));
+        out.put_be32(NFTA_SET_DATA_LEN, attribute_number(key_octets(parts)));
     };
     let order = user_number(UDATA_SET_DATABYTEORDER, BIG_ENDIAN);
     add_any(batch, name, &map.key, NFT_SET_MAP | flags(map.form), put_data, &order);

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use poplin_policy::ruleset::{Atom, Datatype, Name};
+use poplin_policy::ruleset::{Atom, Datatype, Field, Name};
 
 use super::super::wire::Writer;
 use super::data::{self, REGISTER_OCTETS};
@@ -45,6 +45,20 @@ pub(super) fn destination_nat(out: &mut Writer, map: &Name, is_v6: bool) {
         out.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG32_00);
         let port = NFT_REG32_00 + u32::try_from(address_registers).expect("an address has at most 4 registers");
         out.put_be32(NFTA_NAT_REG_PROTO_MIN, port);
+    });
+}
+
+/// Lets the flow go on with the address that the one in the first registers leads to; goes on if it leads nowhere.
+pub(super) fn exchange(out: &mut Writer, field: Field, map: &Name) {
+    lookup(out, map, |out| out.put_be32(NFTA_LOOKUP_DREG, NFT_REG32_00));
+    let kind = match field {
+        Field::Source4 | Field::Source6 => NFT_NAT_SNAT,
+        _ => NFT_NAT_DNAT,
+    };
+    expression(out, "nat", |out| {
+        out.put_be32(NFTA_NAT_TYPE, kind);
+        out.put_be32(NFTA_NAT_FAMILY, family_number(field.datatype() == Datatype::Address6));
+        out.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG32_00);
     });
 }
 

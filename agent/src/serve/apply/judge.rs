@@ -9,12 +9,13 @@ use poplin_manifest::Document;
 use poplin_manifest::field::Invalid;
 use poplin_node::name::RouteMapName;
 use poplin_node::network::overlap;
-use poplin_node::object::{Network, Object, ObjectKey, Pool, RouteMaps};
+use poplin_node::object::{Block, Network, Object, ObjectKey, Pool, RouteMaps};
+use poplin_node::resize::is_resized;
 use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
 
-use super::service;
+use super::{floating, service};
 use crate::resource::{decode, key_of, path_of};
 use crate::store::Snapshot;
 
@@ -49,8 +50,15 @@ pub(in crate::serve) fn all_readable(unreadable: &[String]) -> Result<(), Failur
 /// most of what a change of one label cost.
 fn bears_on(object: &Object, key: &ObjectKey) -> bool {
     let is_asked = match object {
-        Object::Pool(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Service(_)),
-        Object::Service(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_)),
+        Object::Pool(_) => {
+            matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Service(_))
+                || matches!(key, ObjectKey::FloatingAddress(_))
+        }
+        Object::Service(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_) | ObjectKey::FloatingAddress(_)),
+        Object::FloatingAddress(_) => {
+            matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_) | ObjectKey::Host(_))
+                || matches!(key, ObjectKey::FloatingAddress(_))
+        }
         Object::Policy(_) => matches!(key, ObjectKey::Tier(_) | ObjectKey::AddressSet(_)),
         Object::Tier(_) => matches!(key, ObjectKey::Tier(_)),
         Object::Peer(_) | Object::Fabric(_) => matches!(key, ObjectKey::RouteMap(_)),
@@ -89,8 +97,10 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
         let unfit = match object {
             Object::Pool(pool) => fits_pools(pool, &after)
                 .or_else(|| keeps_blocks(pool, &standing))
-                .or_else(|| service::spared_by(pool, &after)),
-            Object::Service(service) => service::fits(service, &after),
+                .or_else(|| service::spared_by(pool, &after))
+                .or_else(|| floating::spared_by(pool, &after)),
+            Object::Service(service) => service::fits(service, &after).or_else(|| floating::is_beside(service, &after)),
+            Object::FloatingAddress(one) => floating::fits(one, &after),
             Object::Policy(policy) => fits_policies(policy, &after),
             Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
             Object::Tier(tier) => builtin_tier(&tier.name),
@@ -194,17 +204,32 @@ fn keeps_endpoints(network: &Network, standing: &BTreeMap<ObjectKey, Object>) ->
     (count > 0).then(|| Invalid::new("spec.subnets", "NETWORK_IN_USE", message).advice("make another network"))
 }
 
-/// Blocks in use hold a pool to its range.
+/// Blocks in use hold a pool to its range, and to their size.
 fn keeps_blocks(pool: &Pool, standing: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
     let Some(Object::Pool(now)) = standing.get(&ObjectKey::Pool(pool.name.clone())) else { return None };
     if now.cidr == pool.cidr && now.block_bits == pool.block_bits {
         return None;
     }
-    let blocks = standing.values().filter(|object| matches!(object, Object::Block(block) if block.pool == pool.name));
-    let count = blocks.count();
-    let message = format!("hosts hold {count} blocks of {} (/{}), so neither can change", now.cidr, now.block_bits);
-    let advice = "add a pool with the new range, set disabled: true on this one, and replace its containers";
-    (count > 0).then(|| Invalid::new("spec.cidr", "POOL_IN_USE", message).advice(advice))
+    let blocks = || standing.values().filter_map(|object| <&Block>::try_from(object).ok());
+    let count = blocks().filter(|block| block.pool == pool.name).count();
+    // Nobody claims a block of a pool that is disabled, so none of the former size comes any more.
+    let is_resized = !now.is_enabled && is_resized(&pool.name, pool.block_bits, blocks());
+    if count == 0 || now.cidr == pool.cidr && is_resized {
+        return None;
+    }
+    let (field, message, advice) = match now.cidr == pool.cidr {
+        true => (
+            "spec.blockSize",
+            format!("hosts hold {count} blocks of {} that are of /{}", now.name, now.block_bits),
+            format!("`poplin pool resize {} --block-size {}` changes them with it", now.name, pool.block_bits),
+        ),
+        false => (
+            "spec.cidr",
+            format!("hosts hold {count} blocks of {} (/{}), so its range cannot change", now.cidr, now.block_bits),
+            format!("`poplin pool migrate {} --to {}` has that serve in its place", now.name, pool.cidr),
+        ),
+    };
+    Some(Invalid::new(field, "POOL_IN_USE", message).advice(advice))
 }
 
 fn fits_policies(policy: &Policy, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {

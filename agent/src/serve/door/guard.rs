@@ -173,7 +173,7 @@ pub(in crate::serve) fn may_change<T>(request: &tonic::Request<T>) -> Result<(),
 }
 
 /// Whether the caller is held up by nobody.
-pub(super) fn may_do_everything<T>(request: &tonic::Request<T>) -> bool {
+pub(in crate::serve) fn may_do_everything<T>(request: &tonic::Request<T>) -> bool {
     request.extensions().get::<Granted>().is_some_and(|granted| granted.right == Right::Admin)
 }
 

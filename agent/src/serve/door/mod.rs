@@ -32,7 +32,7 @@ mod whole;
 pub use advice::advise;
 pub use allowed::Allowed;
 pub use files::ServerFiles;
-pub(super) use guard::{Guard, may_change};
+pub(super) use guard::{Guard, may_change, may_do_everything};
 pub use guest::Guest;
 pub use local::{ListenError, listen, receive};
 pub use remote::{Remote, admit};

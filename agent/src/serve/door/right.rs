@@ -42,7 +42,7 @@ const MENDS: Asked = Asked { least: Right::Read, to_change: Right::Operate };
 const TRIES: Asked = Asked { least: Right::Read, to_change: Right::Admin };
 
 /// Every call there is.
-const CALLS: [(&str, Asked); 31] = [
+const CALLS: [(&str, Asked); 32] = [
     ("/poplin.v1.ResourceService/Get", LOOKS),
     ("/poplin.v1.ResourceService/List", LOOKS),
     ("/poplin.v1.ResourceService/Watch", LOOKS),
@@ -59,6 +59,7 @@ const CALLS: [(&str, Asked); 31] = [
     ("/poplin.v1.IpamService/Show", LOOKS),
     ("/poplin.v1.IpamService/Check", MENDS),
     ("/poplin.v1.IpamService/Release", OPERATES),
+    ("/poplin.v1.IpamService/ResizePool", TRIES),
     ("/poplin.v1.PolicyService/Explain", LOOKS),
     ("/poplin.v1.PolicyService/ListCounters", LOOKS),
     ("/poplin.v1.PolicyService/WatchDrops", LOOKS),

@@ -4,7 +4,7 @@
 //! Rules: those of the writer. A range is two elements; where it has ended is flagged, and a range up to the greatest key has no end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use poplin_policy::ruleset::{Element, Form, MapElements, Name};
 
@@ -65,6 +65,12 @@ impl<'a> Found<'a> {
             Leads::ToSockets6 => {
                 self.each(|value| socket6(data::value(value)?), NFTA_SET_ELEM_DATA).map(MapElements::Sockets6)
             }
+            Leads::ToAddresses4 => {
+                self.each(|value| address4(data::value(value)?), NFTA_SET_ELEM_DATA).map(MapElements::Addresses4)
+            }
+            Leads::ToAddresses6 => {
+                self.each(|value| address6(data::value(value)?), NFTA_SET_ELEM_DATA).map(MapElements::Addresses6)
+            }
             Leads::ToCounters => {
                 self.each(|value| Name::parse(text(value)?), NFTA_SET_ELEM_OBJREF).map(MapElements::Counters)
             }
@@ -87,6 +93,20 @@ fn socket6(octets: &[u8]) -> Option<SocketAddrV6> {
     match data::socket(octets)? {
         SocketAddr::V6(socket) => Some(socket),
         SocketAddr::V4(_) => None,
+    }
+}
+
+fn address4(octets: &[u8]) -> Option<Ipv4Addr> {
+    match data::address(octets)? {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn address6(octets: &[u8]) -> Option<Ipv6Addr> {
+    match data::address(octets)? {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
     }
 }
 

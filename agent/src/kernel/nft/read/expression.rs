@@ -33,6 +33,7 @@ pub(super) enum Expression {
     Masquerade,
     SourceNat { register: u32, family: u32 },
     DestinationNat { register: u32, port: u32, family: u32 },
+    DestinationAddress { register: u32, family: u32 },
     LoadAddressType { register: u32 },
 }
 
@@ -60,7 +61,7 @@ pub(super) fn expression(element: &[u8]) -> Option<Expression> {
         "limit" => limit(given),
         "log" => log(given),
         "masq" => given.has_only(&[], Expression::Masquerade),
-        "nat" => source_nat(given).or_else(|| destination_nat(given)),
+        "nat" => source_nat(given).or_else(|| destination_nat(given)).or_else(|| destination_address(given)),
         "fib" => address_type(given),
         "notrack" => given.has_only(&[], Expression::Notrack),
         _ => None,
@@ -187,6 +188,12 @@ fn destination_nat(given: Given<'_>) -> Option<Expression> {
     given.has_only(&all, destination).filter(|_| is_one)
 }
 
+/// To one address, and to the ports there are.
+fn destination_address(given: Given<'_>) -> Option<Expression> {
+    let (register, family) = address_only(given, NFT_NAT_DNAT)?;
+    given.has_only(&ADDRESS_ONLY, Expression::DestinationAddress { register, family })
+}
+
 /// Of the destination.
 fn address_type(given: Given<'_>) -> Option<Expression> {
     given.is(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE)?;
@@ -195,15 +202,22 @@ fn address_type(given: Given<'_>) -> Option<Expression> {
     given.has_only(&[NFTA_FIB_DREG, NFTA_FIB_RESULT, NFTA_FIB_FLAGS], load)
 }
 
-/// To one address, and to the ports there are.
+/// The same of the source.
 fn source_nat(given: Given<'_>) -> Option<Expression> {
+    let (register, family) = address_only(given, NFT_NAT_SNAT)?;
+    given.has_only(&ADDRESS_ONLY, Expression::SourceNat { register, family })
+}
+
+const ADDRESS_ONLY: [u16; 5] =
+    [NFTA_NAT_TYPE, NFTA_NAT_FAMILY, NFTA_NAT_REG_ADDR_MIN, NFTA_NAT_REG_ADDR_MAX, NFTA_NAT_FLAGS];
+
+/// The register of the one address, and the family.
+fn address_only(given: Given<'_>, kind: u32) -> Option<(u32, u32)> {
     let register = given.register(NFTA_NAT_REG_ADDR_MIN)?;
     let is_one = given.register(NFTA_NAT_REG_ADDR_MAX).is_none_or(|last| last == register);
-    given.is(NFTA_NAT_TYPE, NFT_NAT_SNAT)?;
+    given.is(NFTA_NAT_TYPE, kind)?;
     given.is_or_absent(NFTA_NAT_FLAGS, NF_NAT_RANGE_MAP_IPS)?;
-    let all = [NFTA_NAT_TYPE, NFTA_NAT_FAMILY, NFTA_NAT_REG_ADDR_MIN, NFTA_NAT_REG_ADDR_MAX, NFTA_NAT_FLAGS];
-    let source = Expression::SourceNat { register, family: given.number(NFTA_NAT_FAMILY)? };
-    given.has_only(&all, source).filter(|_| is_one)
+    Some((register, given.number(NFTA_NAT_FAMILY)?)).filter(|_| is_one)
 }
 
 /// The attributes of one expression.

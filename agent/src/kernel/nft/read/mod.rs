@@ -134,7 +134,13 @@ fn add_set(ruleset: &mut Ruleset, shape: Shape, lists: &[&[u8]]) -> Result<(), R
         Leads::Nowhere => {
             ruleset.sets.insert(name, Set { key, form, elements: found.elements().collect() });
         }
-        Leads::ToIds | Leads::ToVerdicts | Leads::ToCounters | Leads::ToSockets4 | Leads::ToSockets6 => {
+        Leads::ToIds
+        | Leads::ToVerdicts
+        | Leads::ToCounters
+        | Leads::ToSockets4
+        | Leads::ToSockets6
+        | Leads::ToAddresses4
+        | Leads::ToAddresses6 => {
             let elements = found.map(leads).ok_or_else(no_element)?;
             ruleset.maps.insert(name, Map { key, form, elements });
         }

@@ -4,7 +4,9 @@
 //! A rule is guessed from what its expressions look like, and written again: only if that comes out the same, registers and all, it
 //! is the rule. So the writer alone knows how a rule is written.
 
-use poplin_policy::ruleset::{Atom, ConntrackStates, Counter, Datatype, Field, Log, Match, Rule, SourceNat, Then};
+use poplin_policy::ruleset::{
+    Atom, ConntrackStates, Counter, Datatype, Field, Log, Match, Name, Rule, SourceNat, Then,
+};
 
 use super::data;
 use super::expression::{self, Expression};
@@ -163,8 +165,23 @@ fn look_up(all: &[Expression]) -> Option<Then> {
         (fields, [Expression::LookUp { set, into: Some(_), .. }, Expression::DestinationNat { family, .. }]) => {
             Some(Then::DestinationNat { fields, map: set.clone(), is_v6: *family == family_number(true) })
         }
+        (fields, [Expression::LookUp { set, into: Some(_), .. }, exchange]) => exchanged(&fields, set, exchange),
         _ => None,
     }
+}
+
+/// The address that is looked up is the one that is exchanged: of its family, and at its end.
+fn exchanged(fields: &[Field], map: &Name, exchange: &Expression) -> Option<Then> {
+    let [field] = fields else { return None };
+    let is_source = matches!(field, Field::Source4 | Field::Source6);
+    let is_destination = matches!(field, Field::Destination4 | Field::Destination6);
+    let wanted = family_number(field.datatype() == Datatype::Address6);
+    let is_ours = match exchange {
+        Expression::SourceNat { family, .. } => is_source && *family == wanted,
+        Expression::DestinationAddress { family, .. } => is_destination && *family == wanted,
+        _ => false,
+    };
+    is_ours.then(|| Then::Exchange { field: *field, map: map.clone() })
 }
 
 /// The fields that are loaded first, and what follows. A dispatch, which opens with a load as well, is none of them.

@@ -42,6 +42,8 @@ pub(super) enum Leads {
     ToCounters,
     ToSockets4,
     ToSockets6,
+    ToAddresses4,
+    ToAddresses6,
 }
 
 /// Whether the set is not the table's but one rule's.
@@ -84,6 +86,8 @@ fn leads(attributes: &[u8], flags: u32) -> Option<Leads> {
         NFT_SET_MAP if is(NFTA_SET_DATA_TYPE, TYPE_ID) && is(NFTA_SET_DATA_LEN, id_octets) => Some(Leads::ToIds),
         NFT_SET_MAP if leads_to(&[Datatype::Address4, Datatype::Port]) => Some(Leads::ToSockets4),
         NFT_SET_MAP if leads_to(&[Datatype::Address6, Datatype::Port]) => Some(Leads::ToSockets6),
+        NFT_SET_MAP if leads_to(&[Datatype::Address4]) => Some(Leads::ToAddresses4),
+        NFT_SET_MAP if leads_to(&[Datatype::Address6]) => Some(Leads::ToAddresses6),
         NFT_SET_OBJECT if is(NFTA_SET_OBJ_TYPE, counter::KIND) => Some(Leads::ToCounters),
         _ => None,
     }
