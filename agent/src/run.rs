@@ -127,6 +127,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         past,
         changes: Changes::default(),
         is_unwatched: false,
+        is_to_read_store: false,
         waiting: BTreeMap::new(),
         requests: 0,
     };
@@ -148,7 +149,12 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         tokio::select! {
             Some(event) = inbox.recv() => agent.handle(event),
             Some(call) = requests.recv() => agent.call(call),
-            Some(followed) = news.recv() => agent.hear(followed),
+            Some(followed) = news.recv() => {
+                agent.hear(followed);
+                if std::mem::take(&mut agent.is_to_read_store) {
+                    news = follow(agent.store.clone(), ROOT.to_owned());
+                }
+            }
             () = alarm.ring() => agent.handle(Event::Tick),
             () = manager.asks() => manager.alive(),
             _ = hangup.recv() => truth.read_again(),
@@ -280,6 +286,8 @@ struct Agent {
     changes: Changes,
     /// Whether changes were told to nobody: the head may stop.
     is_unwatched: bool,
+    /// Whether the store is to be read whole, and followed from there.
+    is_to_read_store: bool,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
 }
@@ -325,6 +333,7 @@ impl Agent {
 
     fn act(&mut self, action: Action) {
         match action {
+            Action::ReadStore => self.is_to_read_store = true,
             Action::Owe(debts) => self.past.owe(debts, self.events.clone()),
             Action::Keep { objects, shared } => self.past.keep(hear::kept(&objects), shared),
             Action::Apply(steps) => self.executor.apply(steps),

@@ -20,6 +20,8 @@ use crate::transaction::{Transaction, TransactionId};
 pub enum Action {
     /// Ask the store. Answered by [`Event::TransactionDone`](crate::event::Event::TransactionDone).
     Transact(TransactionId, Transaction),
+    /// Read the store whole: what it tells does not follow from what it told. Answered by [`Event::StoreRead`](crate::event::Event::StoreRead).
+    ReadStore,
     /// From now on these are all the endpoints of this host whose containers have left while the store is still to be told. It is to be where a
     /// later life finds it, for [`Event::DebtsRecalled`](crate::event::Event::DebtsRecalled), also after a loss of power. Answered by
     /// [`Event::DebtsWritten`](crate::event::Event::DebtsWritten) before the next one comes.

@@ -29,6 +29,8 @@ pub struct Mirror {
     /// What is known to be gone, and since when, until the watch has told of it too.
     removed: BTreeMap<ObjectKey, i64>,
     revision: i64,
+    /// What this node wrote and the watch has not come to yet, by revision.
+    ahead: BTreeMap<i64, BTreeSet<ObjectKey>>,
     /// The endpoints of each attachment, by a hash of it: on different hosts one may have several.
     attached: BTreeSet<(u64, EndpointName)>,
     /// The endpoints of each host.
@@ -78,6 +80,7 @@ impl Mirror {
             self.remove(&key);
         }
         self.removed.retain(|_, removed_at| *removed_at > revision && !went_back);
+        self.ahead.retain(|written_at, _| *written_at > revision && !went_back);
         self.revision = revision;
         self.quarantine = Quarantine::default();
         for object in objects {
@@ -91,14 +94,16 @@ impl Mirror {
         }
     }
 
-    /// Somebody's transaction.
+    /// Somebody's transaction. False if the watch has come past something that this node was told it had written, and did not tell of it: the store went back
+    /// meanwhile to a state before that, and has to be read whole.
     pub fn change(
         &mut self,
         revision: i64,
         puts: Vec<Versioned<Object>>,
         unreadable: Vec<Unreadable>,
         deletes: Vec<ObjectKey>,
-    ) {
+    ) -> bool {
+        let is_as_written = self.is_as_written(revision, &puts, &unreadable);
         self.revision = self.revision.max(revision);
         unreadable.into_iter().for_each(|one| self.doubt(one));
         for object in puts {
@@ -108,6 +113,19 @@ impl Mirror {
             self.delete(&key, revision);
         }
         self.removed.retain(|_, removed_at| *removed_at > revision);
+        is_as_written
+    }
+
+    /// Whether all that this node wrote up to a revision was told by the watch, the last of it just now.
+    fn is_as_written(&mut self, revision: i64, puts: &[Versioned<Object>], unreadable: &[Unreadable]) -> bool {
+        let later = self.ahead.split_off(&(revision + 1));
+        let mut passed = std::mem::replace(&mut self.ahead, later);
+        if let Some(written) = passed.get_mut(&revision) {
+            written.retain(|key| {
+                puts.iter().all(|put| put.value.key() != *key) && unreadable.iter().all(|one| one.key != *key)
+            });
+        }
+        passed.values().all(BTreeSet::is_empty)
     }
 
     /// This node's own transaction was committed. News the watch has passed already is no news: others may have gone on.
@@ -127,6 +145,7 @@ impl Mirror {
             return;
         }
         for value in transaction.puts {
+            self.ahead.entry(revision).or_default().insert(value.key());
             self.put(Versioned { value, version: revision });
         }
         for key in transaction.deletes {

@@ -427,6 +427,7 @@ impl Room {
                 | Action::Keep { .. }
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
+                | Action::ReadStore
                 | Action::OpenNameDoors(_)
                 | Action::Probe(_)
                 | Action::Bgp(_)

@@ -137,6 +137,7 @@ impl Desk {
                 Action::OpenNameDoors(doors) => self.doors = doors,
                 Action::Apply(_)
                 | Action::Transact(..)
+                | Action::ReadStore
                 | Action::Owe(_)
                 | Action::Keep { .. }
                 | Action::ReadFlows(_)

@@ -72,6 +72,7 @@ impl Desk {
                 | Action::Keep { .. }
                 | Action::ProtectCallers(_)
                 | Action::ChangeNames(_)
+                | Action::ReadStore
                 | Action::OpenNameDoors(_)
                 | Action::Bgp(_)
                 | Action::Note(_) => {}

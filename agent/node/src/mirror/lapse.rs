@@ -201,6 +201,7 @@ impl Mirror {
         let known = self.objects.clone();
         known.keys().for_each(|key| self.remove(key));
         self.removed.clear();
+        self.ahead.clear();
         self.quarantine = super::Quarantine::default();
         known
     }

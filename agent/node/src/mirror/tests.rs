@@ -87,6 +87,21 @@ fn what_was_removed_stays_removed_when_older_news_comes_late() {
 }
 
 #[test]
+fn a_watch_that_comes_past_what_was_written_and_does_not_tell_of_it_is_noticed_once() {
+    let written = Transaction { puts: vec![endpoint("web", "h1")], ..Transaction::default() };
+    let told = vec![at(12, endpoint("web", "h1"))];
+    for (revision, puts, is_as_written) in
+        [(11, vec![], true), (12, told, true), (12, vec![], false), (13, vec![at(13, endpoint("db", "h1"))], false)]
+    {
+        let mut mirror = Mirror::default();
+        mirror.commit(12, written.clone());
+        assert_eq!(mirror.change(revision, puts, vec![], vec![]), is_as_written, "at {revision}");
+        let is_passed = revision >= 12;
+        assert_eq!(mirror.change(14, vec![], vec![], vec![]), is_passed, "after {revision}");
+    }
+}
+
+#[test]
 fn an_answer_the_watch_has_overtaken_changes_nothing() {
     let mut mirror = Mirror::default();
     let web = endpoint("web", "h1");
@@ -146,7 +161,7 @@ fn mended_or_deleted_it_is_as_if_nothing_had_been() {
         match is_mended {
             true => mirror.change(26, vec![at(26, endpoint("web", "h3"))], vec![], vec![]),
             false => mirror.change(26, vec![], vec![], vec![garbage(24).key]),
-        }
+        };
         assert!(!mirror.is_unreadable(&garbage(24).key));
         assert_eq!(mirror.version(&garbage(24).key), is_mended.then_some(26));
     }

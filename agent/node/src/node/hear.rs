@@ -1,6 +1,6 @@
 //! What happened to the store and the kernel, noted down.
 
-use crate::action::Note;
+use crate::action::{Action, Note};
 use crate::kernel::KernelState;
 use crate::mirror::Mirror;
 use crate::object::{Object, ObjectKey, Versioned};
@@ -76,8 +76,10 @@ impl Node {
             self.touch_rules(key.clone(), true);
         }
         let spoken = self.who_speaks(&puts);
-        if let Some(mirror) = &mut self.mirror {
-            mirror.change(revision, puts, unreadable, deletes);
+        let is_as_written =
+            self.mirror.as_mut().is_none_or(|mirror| mirror.change(revision, puts, unreadable, deletes));
+        if !is_as_written {
+            self.actions.push_back(Action::ReadStore);
         }
         self.believe_of(spoken);
     }

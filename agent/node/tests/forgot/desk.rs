@@ -1,6 +1,6 @@
 //! One host with its kernel, and a store that is told to forget.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
 use poplin_node::kernel::{KernelState, Step};
@@ -27,6 +27,9 @@ pub(crate) struct Desk {
     pub(crate) warnings: Vec<String>,
     /// Somebody else's write comes between: so many transactions are refused.
     pub(crate) refusals: usize,
+    news: VecDeque<Event>,
+    /// The watch breaks off before it tells of anything more.
+    pub(crate) is_watch_late: bool,
 }
 
 impl Desk {
@@ -43,6 +46,8 @@ impl Desk {
             done: vec![],
             warnings: vec![],
             refusals: 0,
+            news: VecDeque::new(),
+            is_watch_late: false,
         };
         desk.tell(Event::KernelRead(desk.kernel.clone()));
         desk.read();
@@ -51,7 +56,7 @@ impl Desk {
 
     pub(crate) fn tell(&mut self, event: Event) {
         self.node.handle(self.now, event);
-        let mut steps = Vec::new();
+        let (mut steps, mut is_to_be_read) = (Vec::new(), false);
         while let Some(action) = self.node.next_action() {
             match action {
                 Action::Apply(batch) => steps.extend(batch),
@@ -59,6 +64,7 @@ impl Desk {
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Keep { objects, .. } => self.kept = objects,
                 Action::Note(Note::Warning(text)) => self.warnings.push(text),
+                Action::ReadStore => is_to_be_read = true,
                 _ => {}
             }
         }
@@ -75,10 +81,16 @@ impl Desk {
             if let TransactionOutcome::Refused { .. } = outcome {
                 deletes.clear();
             }
-            self.tell(Event::TransactionDone { id, outcome });
             let revision = self.revision;
             let puts = self.stored.iter().filter(|one| one.version == revision).cloned().collect();
-            self.tell(Event::StoreChanged { revision, puts, unreadable: vec![], deletes });
+            self.news.push_back(Event::StoreChanged { revision, puts, unreadable: vec![], deletes });
+            self.tell(Event::TransactionDone { id, outcome });
+        }
+        while let Some(news) = self.news.pop_front().filter(|_| !self.is_watch_late) {
+            self.tell(news);
+        }
+        if is_to_be_read {
+            self.read();
         }
     }
 

@@ -31,6 +31,29 @@ fn a_restored_store_is_told_again_who_came_since_and_who_left() {
 }
 
 #[test]
+fn what_the_store_acknowledged_and_forgot_before_its_watch_told_of_it_is_told_again() {
+    let mut desk = Desk::at_rest();
+    desk.attach("stays");
+    let backup = desk.backup();
+    desk.is_watch_late = true;
+    desk.attach("new");
+    let known = desk.revision;
+    desk.done.clear();
+
+    desk.restore(backup);
+    desk.read(); // where the watch stood: it may be a reading from before
+    assert!(desk.endpoint("new").is_none());
+    desk.is_watch_late = false;
+    desk.revision = known + 1;
+    let puts = vec![Versioned { value: desk.stored[0].value.clone(), version: desk.revision }];
+    desk.put(puts[0].value.clone());
+    desk.tell(Event::StoreChanged { revision: desk.revision, puts, unreadable: vec![], deletes: vec![] });
+
+    assert!(desk.endpoint("stays").is_some() && desk.endpoint("new").is_some() && !desk.was_harmed());
+    assert_eq!(desk.takers(), BTreeSet::from(["stays".to_owned(), "new".to_owned()]));
+}
+
+#[test]
 fn an_emptied_store_is_told_again_however_it_was_emptied_and_what_people_declared_goes_on_to_count() {
     for is_watched in [false, true] {
         let mut desk = Desk::at_rest();
