@@ -133,6 +133,8 @@ pub struct Config {
     pub identity: Identity,
     /// What it is, and where its truth stands.
     pub role: Role,
+    /// Where what outlasts the agent is kept; absent = nowhere.
+    pub data: Option<PathBuf>,
     /// Where what is known of the store is kept for a life that begins while it is away; absent = nowhere.
     pub memory: Option<PathBuf>,
     /// Where to serve.
@@ -212,10 +214,12 @@ impl Config {
             addresses: lasting.addresses,
             asn: None,
             router_id: None,
+            machine: None,
         };
         Ok(Config {
             identity,
             role: Role::Speaker { path, values, installs: lasting.installs },
+            data: None,
             memory: None,
             socket: flags.settings.socket.or(lasting.socket).unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),
             allowed,
@@ -331,6 +335,7 @@ impl Settings {
             addresses,
             asn: self.asn.map(Asn),
             router_id: self.router_id,
+            machine: None,
         };
         let upstreams = self.dns_upstream.iter().map(|text| upstream(text)).collect::<anyhow::Result<_>>()?;
         let (allowed, remote) = self.api.check()?;
@@ -340,6 +345,7 @@ impl Settings {
             names: names.then_some(upstreams),
             docker: self.docker_socket.map(|socket| Docker { socket, plugin }),
             memory: is_afar.then(|| data.join(format!("known-{}.redb", identity.host))),
+            data: Some(data),
             identity,
             role: Role::Host(store),
             socket: self.socket.unwrap_or_else(|| poplin_proto::DEFAULT_SOCKET.into()),

@@ -20,6 +20,7 @@ mod docker;
 pub mod drops;
 mod execute;
 mod flows;
+mod machine;
 mod manager;
 mod memory;
 pub mod names;

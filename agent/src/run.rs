@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use poplin_bgp::{Address, Order, OrderRefusal};
 use poplin_node::request::{Answer, RequestId};
 use poplin_node::status::Status;
-use poplin_node::{Action, Event, Node, Note, Role};
+use poplin_node::{Action, Event, Identity, Node, Note, Role};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +28,7 @@ use crate::execute::Executor;
 use crate::flows::FlowKeeper;
 use crate::hear::{self, Hearing, transact};
 use crate::kernel::{Conntrack, Hands};
+use crate::machine;
 use crate::manager::Manager;
 use crate::memory::Complaints;
 use crate::metrics::{Figures, door};
@@ -112,7 +113,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let door = doors.spawn(serve(who_came, desk));
     let mut news = follow(store.clone(), ROOT.to_owned());
     let names = config.names.map(|named| Nameserver::start(&doors, Upstreams::new(named)));
-    let node = Node::with_role(config.identity, role);
+    let machine = config.data.as_deref().and_then(machine::identify);
+    let node = Node::with_role(Identity { machine, ..config.identity }, role);
     let mut agent = Agent {
         node: if names.is_some() { node } else { node.without_names() },
         names,

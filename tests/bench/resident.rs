@@ -214,6 +214,7 @@ fn others(number: u32) -> Vec<Object> {
         router_id: at,
         is_draining: false,
         told: None,
+        machine: None,
     };
     objects.extend([Object::Host(router), Object::Block(block)]);
     objects

@@ -13,7 +13,10 @@ use crate::{Container, Lab, Namespace, Process, eventually, programs};
 pub struct Agent {
     process: Option<Process>,
     namespace: Namespace,
+    /// What its files are called.
     name: String,
+    /// What it is called in the fabric.
+    host: String,
     arguments: Vec<String>,
     directory: PathBuf,
 }
@@ -25,7 +28,7 @@ impl Agent {
         let data = directory.join(format!("{name}-data")).display().to_string();
         let socket = directory.join(format!("{name}.sock")).display().to_string();
         let arguments = ["--host", name, "--socket", &socket, "--data", &data].map(str::to_owned).to_vec();
-        Self { process: None, namespace, name: name.to_owned(), arguments, directory }
+        Self { process: None, namespace, name: name.to_owned(), host: name.to_owned(), arguments, directory }
     }
 
     /// A speaker alone, with a configuration of its own; not yet started.
@@ -39,6 +42,7 @@ impl Agent {
             process: None,
             namespace,
             name: name.to_owned(),
+            host: name.to_owned(),
             arguments: arguments.map(str::to_owned).to_vec(),
             directory,
         }
@@ -49,6 +53,14 @@ impl Agent {
         let path = self.directory.join(format!("{}.toml", self.name));
         std::fs::write(path, configuration).expect("the directory is there");
         self.process().signal(rustix::process::Signal::HUP);
+    }
+
+    /// Its host has this name in the fabric.
+    #[must_use]
+    pub fn called(mut self, host: &str) -> Self {
+        self.arguments[1] = host.to_owned();
+        self.host = host.to_owned();
+        self
     }
 
     /// More arguments for `poplind`.
@@ -122,7 +134,7 @@ impl Agent {
 
     /// Waits until the agent serves and has written its host down.
     pub fn until_ready(&mut self) {
-        eventually("the agent is ready", || match self.try_poplin(&["get", "host", &self.name, "-o", "name"]) {
+        eventually("the agent is ready", || match self.try_poplin(&["get", "host", &self.host, "-o", "name"]) {
             output if output.status.success() => Ok(()),
             output => Err(format!("{}\n{}", text(&output.stderr), self.said())),
         });

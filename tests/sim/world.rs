@@ -594,6 +594,7 @@ fn host(id: HostId, has_v6: bool) -> Host {
         addresses: addresses.clone(),
         asn: None,
         router_id: None,
+        machine: None,
     };
     Host {
         kernel: Kernel::with_uplink(&addresses),

@@ -42,6 +42,7 @@ mod cni;
 mod containerd;
 mod docker;
 mod names;
+mod namesakes;
 mod networks;
 mod pages;
 mod podman;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use poplin_proto::v1::resource::Object;
-use poplin_proto::v1::{ApplyRequest, GetRequest, RemoveHostRequest, RemoveHostResponse};
+use poplin_proto::v1::{ApplyRequest, GetRequest, RemoveHostRequest, RemoveHostResponse, RenameHostRequest};
 
 use crate::agent;
 use crate::door::Door;
@@ -23,6 +23,7 @@ enum Verb {
     Drain(Drain),
     Undrain(Drain),
     Remove(Remove),
+    Rename(Rename),
 }
 
 /// Have other hosts do what they can in its place, or no more: a drained host announces no addresses of services.
@@ -55,12 +56,27 @@ struct Remove {
     output: Form,
 }
 
+/// Give a host another name: its endpoints, addresses and blocks come along, and its containers notice nothing.
+///
+/// First stop its agent and start it under the new name (--host): it does nothing until the fabric knows that name, and from then on it goes on where it
+/// was. Cut short, the same again continues.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:
+  poplin host rename rack1-h7 rack2-h7")]
+struct Rename {
+    /// The name it has in the fabric.
+    name: String,
+    /// Its new one.
+    new_name: String,
+}
+
 impl Host {
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
         match self.verb {
             Verb::Drain(drain) => drain.run(door, true).await,
             Verb::Undrain(drain) => drain.run(door, false).await,
             Verb::Remove(remove) => remove.run(door).await,
+            Verb::Rename(rename) => rename.run(door).await,
         }
     }
 }
@@ -79,6 +95,23 @@ impl Drain {
         let now = if is_draining { "drains" } else { "drains no more" };
         let already = if was_draining == is_draining { ", as before" } else { "" };
         print(&format!("host {} {now}{already}\n", self.name))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Rename {
+    async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        let Self { name, new_name } = self;
+        let request = RenameHostRequest { name: name.clone(), new_name: new_name.clone() };
+        let answer = agent::resources(door).await?.rename_host(request).await?.into_inner();
+        print(&format!(
+            "host {name} is {new_name}: {} endpoints and {} blocks came along\n",
+            answer.endpoints, answer.blocks
+        ))?;
+        if !answer.host_endpoints.is_empty() {
+            let named = answer.host_endpoints.join(", ");
+            print(&format!("these HostEndpoints still name host {name}; declare them anew: {named}\n"))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -99,6 +99,9 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
     complaints.extend(status.store.as_ref().and_then(awaited));
     complaints.extend(status.store.as_ref().and_then(half_imported));
     complaints.extend(status.unreadable.iter().map(unread));
+    if !status.name_conflict.is_empty() {
+        complaints.push(format!("this host does nothing: {}", status.name_conflict));
+    }
     if !status.kernel_error.is_empty() {
         complaints.push(format!("the kernel refuses: {}", status.kernel_error));
     }

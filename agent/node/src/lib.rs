@@ -49,6 +49,7 @@ pub mod prefix;
 pub mod quarantine;
 pub mod range;
 pub mod removal;
+pub mod renaming;
 pub mod request;
 pub mod resize;
 pub mod service;

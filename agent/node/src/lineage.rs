@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::name::HostName;
 use crate::object::Host;
 
-/// Which fabric, or which history of its store. Random, so that no two are alike; written as 16 hexadecimal digits.
+/// Which fabric, which history of its store, or which machine. Random, so that no two are alike; written as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(pub u64);
 

@@ -9,6 +9,7 @@ mod debt;
 mod hear;
 mod history;
 mod inside;
+mod namesake;
 mod naming;
 mod reassert;
 mod recall;
@@ -39,6 +40,7 @@ use crate::groups::Groups;
 use crate::health::Health;
 use crate::job::{Jobs, Wish};
 use crate::kernel::KernelState;
+use crate::lineage::Id;
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, HostName};
 use crate::names::NameDoor;
@@ -52,6 +54,7 @@ use crate::statics::Statics;
 use crate::underlay;
 use crate::wish::departing;
 
+pub use namesake::NameConflict;
 pub use role::Role;
 
 use debt::Debts;
@@ -80,6 +83,8 @@ pub struct Identity {
     pub asn: Option<Asn>,
     /// BGP identifier; absent = its IPv4 address.
     pub router_id: Option<Ipv4Addr>,
+    /// Which machine this is, so that no other takes its name; absent = it is not known, and whoever has this name is taken for this host.
+    pub machine: Option<Id>,
 }
 
 /// One node.
@@ -89,6 +94,8 @@ pub struct Node {
     role: Role,
 
     mirror: Option<Mirror>,
+    /// Why this host does nothing under its name, if it is another machine's.
+    name_conflict: Option<NameConflict>,
     /// Why the store is out of reach, if it is.
     store_error: Option<String>,
     /// Whether the mirror is what an earlier life knew, and the store was not read since.
@@ -183,6 +190,7 @@ impl Node {
             policing: Policing::of(identity.host.clone()),
             identity,
             mirror: None,
+            name_conflict: None,
             store_error: Some("it has not been read yet".to_owned()),
             is_recalled: false,
             keeps_rules: false,
@@ -291,11 +299,14 @@ impl Node {
 
     /// Whether the store and the kernel have been read and this host stands in the store.
     pub fn is_ready(&self) -> bool {
-        self.me().is_some() && self.kernel.is_some()
+        self.me().is_some() && self.kernel.is_some() && self.name_conflict.is_none()
     }
 
     /// Moves everything that can move. Each part looks at the whole state, so the order matters only for how soon.
     fn settle(&mut self, now: Instant) {
+        if self.has_name_conflict() {
+            return;
+        }
         self.transact_after = self.transact_after.filter(|after| *after > now);
         self.apply_after = self.apply_after.filter(|after| *after > now);
         self.flows_after = self.flows_after.filter(|after| *after > now);
@@ -341,6 +352,9 @@ impl Node {
     }
 
     fn begin(&mut self, now: Instant, request: RequestId, attachment: AttachmentId, wish: Wish) {
+        if let Some(conflict) = self.name_conflict.clone() {
+            return self.answer(request, Answer::Refused(Refusal::NameConflict(conflict)));
+        }
         if self.debts.contains(&attachment) {
             return self.answer(request, Answer::Refused(Refusal::Busy { attachment }));
         }
@@ -353,6 +367,9 @@ impl Node {
     }
 
     fn begin_detach(&mut self, now: Instant, request: RequestId, detach: &Detach) {
+        if let Some(conflict) = self.name_conflict.clone() {
+            return self.answer(request, Answer::Refused(Refusal::NameConflict(conflict)));
+        }
         let (Some(mirror), Some(me)) = (&self.mirror, self.me()) else {
             let reason = self.store_error.clone().unwrap_or_default();
             return self.answer(request, Answer::Refused(Refusal::StoreUnreachable { reason }));

@@ -320,6 +320,8 @@ pub struct Host {
     pub is_draining: bool,
     /// The history of the store to which its agent has told all it knew; absent = none. Nobody else writes it.
     pub told: Option<lineage::Id>,
+    /// Which machine bears this name; absent = its agent told none.
+    pub machine: Option<lineage::Id>,
 }
 
 /// One attached container interface.

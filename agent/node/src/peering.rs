@@ -305,6 +305,7 @@ mod tests {
             router_id: std::net::Ipv4Addr::LOCALHOST,
             is_draining: false,
             told: None,
+            machine: None,
         }
     }
 

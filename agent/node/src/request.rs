@@ -12,6 +12,7 @@ use poplin_policy::nat::Published;
 use crate::kernel::Mac;
 use crate::name::{AttachmentId, EndpointName, HostName, NetworkName, PoolName};
 use crate::names::Resolver;
+use crate::node::NameConflict;
 use crate::object::Endpoint;
 
 /// Numbers a request, so that its answer finds its way back.
@@ -340,6 +341,9 @@ pub enum Refusal {
         /// The cause.
         reason: String,
     },
+    /// This host may do nothing under its name.
+    #[error("{0}")]
+    NameConflict(NameConflict),
 }
 
 impl Refusal {
@@ -381,6 +385,7 @@ impl Refusal {
                 "start the agent there, or, if that host is gone for good, `poplin host remove HOST --gone`; then try again"
             }
             Refusal::Unreadable { .. } => "see `poplin status` for what is wrong with it, and mend or delete it",
+            Refusal::NameConflict(_) => "see `poplin status` for what to do",
             Refusal::StoreUnreachable { .. } => "see `poplin status`; running containers are not affected",
         }
     }
@@ -412,6 +417,7 @@ impl Refusal {
             | Refusal::DetachElsewhere { .. }
             | Refusal::Busy { .. }
             | Refusal::ImportUnderWay
+            | Refusal::NameConflict(_)
             | Refusal::StoreForgot { .. }
             | Refusal::Unreadable { .. }
             | Refusal::StoreUnreachable { .. } => false,

@@ -9,6 +9,7 @@ use poplin_bgp::wire::Family;
 use poplin_bgp::{Address, Asn, FamilyCount, Route, bfd};
 
 use crate::name::{EndpointName, FloatingName, HostName, PoolName, ServiceName};
+use crate::node::NameConflict;
 use crate::object::{Endpoint, ObjectKey};
 use crate::quarantine::Unreadable;
 use crate::statics::StaticNextHop;
@@ -64,6 +65,8 @@ pub struct Status {
     pub routing_problems: Vec<String>,
     /// The last step the kernel refused, while it is not mended.
     pub kernel_error: Option<String>,
+    /// The name of this host is another machine's, and nothing is done under it here.
+    pub name_conflict: Option<NameConflict>,
 }
 
 /// An endpoint that cannot be told to a store which forgot it.

@@ -236,6 +236,7 @@ mod tests {
             router_id: std::net::Ipv4Addr::LOCALHOST,
             is_draining: false,
             told: None,
+            machine: None,
         }
     }
 

@@ -46,6 +46,7 @@ fn written(host: HostName) -> Object {
         router_id: Ipv4Addr::LOCALHOST,
         is_draining: false,
         told: None,
+        machine: None,
     })
 }
 

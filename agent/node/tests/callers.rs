@@ -36,8 +36,10 @@ impl Called {
             router_id: [192, 0, 2, 1].into(),
             is_draining: false,
             told: None,
+            machine: None,
         };
-        let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
+        let identity =
+            Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None, machine: None };
         let mut node = Node::with_role(identity, Role::Speaker { installs: false });
         let now = Instant::now();
         let values = std::iter::once(Object::Host(record)).chain(objects);

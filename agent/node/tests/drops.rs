@@ -148,8 +148,9 @@ fn node(objects: Vec<Object>) -> Node {
         router_id,
         is_draining,
         told: None,
+        machine: None,
     };
-    let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
+    let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None, machine: None };
     let objects = objects.into_iter().chain([Object::Host(me)]);
     let objects = objects.map(|value| Versioned { value, version: 1 }).collect();
     let mut node = Node::new(identity);

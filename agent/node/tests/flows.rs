@@ -389,6 +389,7 @@ impl Room {
             addresses: BTreeSet::from([address(HOST)]),
             asn: None,
             router_id: None,
+            machine: None,
         };
         let (node, now) = (Node::new(identity), Instant::now());
         let is_ruled = objects.iter().any(|object| matches!(object, Object::Policy(_)));
@@ -494,6 +495,7 @@ fn me() -> Host {
         router_id: HOST.parse().unwrap(),
         is_draining: false,
         told: None,
+        machine: None,
     }
 }
 

@@ -160,12 +160,21 @@ impl Desk {
 fn me() -> Host {
     let addresses = BTreeSet::from([address("172.31.0.1")]);
     let (labels, router_id) = (Labels::default(), "172.31.0.1".parse().unwrap());
-    Host { name: HostName::new("h1"), labels, addresses, asn: None, router_id, is_draining: false, told: None }
+    Host {
+        name: HostName::new("h1"),
+        labels,
+        addresses,
+        asn: None,
+        router_id,
+        is_draining: false,
+        told: None,
+        machine: None,
+    }
 }
 
 fn node() -> Node {
     let Host { name: host, labels, addresses, .. } = me();
-    Node::new(Identity { host, labels, addresses, asn: None, router_id: None })
+    Node::new(Identity { host, labels, addresses, asn: None, router_id: None, machine: None })
 }
 
 fn endpoint(name: &str, host: &str, at: &str, network: Option<&str>) -> Object {

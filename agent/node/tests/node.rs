@@ -157,6 +157,7 @@ fn me() -> Host {
         router_id: "172.31.0.1".parse().unwrap(),
         is_draining: false,
         told: None,
+        machine: None,
     }
 }
 

@@ -45,9 +45,16 @@ fn asked(installs: bool) -> Vec<Action> {
         router_id: [192, 0, 2, 1].into(),
         is_draining: false,
         told: None,
+        machine: None,
     };
-    let identity =
-        Identity { host, labels: Labels::default(), addresses: record.addresses.clone(), asn: None, router_id: None };
+    let identity = Identity {
+        host,
+        labels: Labels::default(),
+        addresses: record.addresses.clone(),
+        asn: None,
+        router_id: None,
+        machine: None,
+    };
     let mut node = Node::with_role(identity, Role::Speaker { installs });
     let now = Instant::now();
     let objects = vec![Versioned { value: Object::Host(record), version: 1 }];

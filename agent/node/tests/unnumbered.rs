@@ -45,8 +45,10 @@ impl Leaf {
             router_id: [10, 0, 0, 1].into(),
             is_draining: false,
             told: None,
+            machine: None,
         };
-        let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None };
+        let identity =
+            Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None, machine: None };
         let node = Node::with_role(identity, Role::Speaker { installs: true });
         let mut leaf = Self { node, now: Instant::now(), connections: 0, actions: Vec::new() };
         let objects = [Object::Host(record), Object::Peer(spine())];

@@ -160,6 +160,7 @@ impl File {
             router_id: self.router_id.clone(),
             drain: false,
             told: String::new(),
+            machine: String::new(),
         }
     }
 

@@ -43,9 +43,10 @@ pub(super) fn check(host: &v1::Host) -> Result<Host, Invalids> {
         "BAD_ADDRESS",
         "a router id such as 192.0.2.1",
     ));
-    let told = findings.take(told(&spec.told));
-    let checked = labels.zip(asn).zip(router_id).zip(told);
-    findings.finish(checked.map(|(((labels, asn), router_id), told)| Host {
+    let told = findings.take(id("spec.told", &spec.told));
+    let machine = findings.take(id("spec.machine", &spec.machine));
+    let checked = labels.zip(asn).zip(router_id).zip(told.zip(machine));
+    findings.finish(checked.map(|(((labels, asn), router_id), (told, machine))| Host {
         name,
         labels,
         addresses,
@@ -53,12 +54,13 @@ pub(super) fn check(host: &v1::Host) -> Result<Host, Invalids> {
         router_id,
         is_draining: spec.drain,
         told,
+        machine,
     }))
 }
 
-fn told(text: &str) -> Result<Option<Id>, Invalid> {
+fn id(field: &str, text: &str) -> Result<Option<Id>, Invalid> {
     let id = || Id::parse(text).map(Some);
-    let invalid = || Invalid::new("spec.told", "BAD_ID", format!("{text:?} is not 16 hexadecimal digits"));
+    let invalid = || Invalid::new(field, "BAD_ID", format!("{text:?} is not 16 hexadecimal digits"));
     if text.is_empty() { Ok(None) } else { id().ok_or_else(invalid) }
 }
 
@@ -75,6 +77,7 @@ pub(super) fn show(host: &Host) -> v1::Host {
             router_id: host.router_id.to_string(),
             drain: host.is_draining,
             told: host.told.map(|told| told.to_string()).unwrap_or_default(),
+            machine: host.machine.map(|machine| machine.to_string()).unwrap_or_default(),
         }),
         ..v1::Host::default()
     }

@@ -20,6 +20,7 @@ mod ipam;
 mod list;
 mod neighbour;
 mod remove_host;
+mod rename_host;
 mod resize;
 mod resources;
 mod routes;

@@ -6,13 +6,14 @@ use poplin_proto::v1::resource_service_server::ResourceService;
 use poplin_proto::v1::{
     AcceptStoreRequest, AcceptStoreResponse, ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse,
     DeleteRequest, DeleteResponse, ExportRequest, ExportResponse, GetRequest, GetResponse, ImportRequest,
-    ImportResponse, ListRequest, ListResponse, RemoveHostRequest, RemoveHostResponse, WatchRequest, WatchResponse,
+    ImportResponse, ListRequest, ListResponse, RemoveHostRequest, RemoveHostResponse, RenameHostRequest,
+    RenameHostResponse, WatchRequest, WatchResponse,
 };
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::import::Import;
-use super::{Call, Desk, accept, apply, delete, door, export, import, list, remove_host};
+use super::{Call, Desk, accept, apply, delete, door, export, import, list, remove_host, rename_host};
 use crate::trial;
 
 pub(super) struct Resources(pub(super) Desk);
@@ -80,6 +81,13 @@ impl ResourceService for Resources {
         let sessions = self.0.ask(Call::Status).await?.sessions;
         remove_host::check_is_no_other(&self.0.host, &sessions, &request.get_ref().name)?;
         Ok(Response::new(remove_host::remove(&*self.0.store, request.get_ref()).await?))
+    }
+
+    async fn rename_host(&self, request: Request<RenameHostRequest>) -> Result<Response<RenameHostResponse>, Status> {
+        door::may_change(&request)?;
+        let sessions = self.0.ask(Call::Status).await?.sessions;
+        remove_host::check_is_no_other(&self.0.host, &sessions, &request.get_ref().name)?;
+        Ok(Response::new(rename_host::rename(&*self.0.store, request.get_ref()).await?))
     }
 
     async fn accept_store(

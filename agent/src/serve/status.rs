@@ -79,6 +79,7 @@ fn response(host: Host, store: StoreStatus) -> GetStatusResponse {
         routes_learned: count(host.routes_learned),
         routing_problems: host.routing_problems,
         kernel_error: host.kernel_error.unwrap_or_default(),
+        name_conflict: host.name_conflict.map(|one| format!("{one}; {}", one.advice())).unwrap_or_default(),
         asn: host.asn.0,
         router_id: host.router_id.to_string(),
         addresses: host.addresses.iter().map(ToString::to_string).collect(),

@@ -208,6 +208,11 @@ impl ResourceService for Service {
         Ok(Response::new(AcceptStoreResponse { awaited: vec!["h2".to_owned(), "h3".to_owned()] }))
     }
 
+    async fn rename_host(&self, _: Request<RenameHostRequest>) -> Result<Response<RenameHostResponse>, Status> {
+        let host_endpoints = vec!["h1-uplink".to_owned()];
+        Ok(Response::new(RenameHostResponse { endpoints: 2, blocks: 1, host_endpoints }))
+    }
+
     async fn remove_host(&self, _: Request<RemoveHostRequest>) -> Result<Response<RemoveHostResponse>, Status> {
         Ok(Response::new(RemoveHostResponse {
             endpoints: vec!["db".to_owned()],

@@ -189,6 +189,14 @@ fn a_host_is_removed_only_on_the_word_that_it_is_gone() {
 }
 
 #[test]
+fn a_host_that_is_renamed_tells_what_came_along_and_what_is_left_to_declare() {
+    let done = Agent::start().poplin(&["host", "rename", "h1", "h9"]);
+
+    let declared = "these HostEndpoints still name host h1; declare them anew: h1-uplink\n";
+    assert_eq!((done.code, done.out), (0, format!("host h1 is h9: 2 endpoints and 1 blocks came along\n{declared}")));
+}
+
+#[test]
 fn an_agent_that_is_not_there_is_exit_5_with_advice() {
     let run = run("/run/nobody/api.sock", &["get", "pools"]);
 

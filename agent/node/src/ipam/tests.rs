@@ -26,6 +26,7 @@ fn host(number: usize) -> Host {
         router_id: std::net::Ipv4Addr::LOCALHOST,
         is_draining: false,
         told: None,
+        machine: None,
     }
 }
 

@@ -53,6 +53,7 @@ impl Node {
             addresses,
             is_draining: known.is_some_and(|host| host.is_draining),
             told: self.has_told(known.and_then(|host| host.told)),
+            machine: self.identity.machine.or(known.and_then(|host| host.machine)),
         })
     }
 

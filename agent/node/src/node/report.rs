@@ -60,6 +60,7 @@ impl Node {
             routes_learned: self.routing.count(),
             routing_problems: self.peering.as_ref().map(|peering| peering.problems.clone()).unwrap_or_default(),
             kernel_error: self.kernel_error.clone(),
+            name_conflict: self.name_conflict.clone(),
             services: self.service_uses(),
             floating: self.floating_uses(),
             static_next_hops: self.statics.next_hops().map(|one| (one.clone(), watched(now, one.view))).collect(),

@@ -77,6 +77,7 @@ fn h2(told: Option<Id>) -> Object {
         router_id: "172.31.0.2".parse().unwrap(),
         is_draining: false,
         told,
+        machine: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use poplin_node::lineage::Id;
 use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
 use poplin_node::object::{Object, Pool};
 use poplin_node::request::Attach;
@@ -9,13 +10,20 @@ use poplin_node::{Identity, Node};
 use poplin_policy::label::Labels;
 
 /// Host `h1` at 172.31.0.1, which knows nothing of the world yet.
+#[allow(dead_code)] // not every test wants it nameless
 pub(crate) fn node() -> Node {
+    named("h1", None)
+}
+
+/// A host at 172.31.0.1 on that machine, which knows nothing of the world yet.
+pub(crate) fn named(host: &str, machine: Option<Id>) -> Node {
     Node::new(Identity {
-        host: HostName::new("h1"),
+        host: HostName::new(host),
         labels: Labels::default(),
         addresses: BTreeSet::from(["172.31.0.1".parse().unwrap()]),
         asn: None,
         router_id: None,
+        machine,
     })
 }
 

@@ -22,7 +22,7 @@ use crate::store::Snapshot;
 /// The documents with nothing left open, or everything for which there is no room.
 pub(super) fn complete(documents: &[Document], snapshot: &Snapshot) -> Result<Vec<Document>, Vec<Failure>> {
     let mut documents = documents.to_vec();
-    keep_told(&mut documents, snapshot);
+    keep_agents_word(&mut documents, snapshot);
     if !documents.iter().any(is_network) {
         return Ok(documents);
     }
@@ -40,16 +40,18 @@ pub(super) fn complete(documents: &[Document], snapshot: &Snapshot) -> Result<Ve
     if failures.is_empty() { Ok(documents) } else { Err(failures) }
 }
 
-/// What its agent says a host has told goes on to stand: nobody else can know.
-fn keep_told(documents: &mut [Document], snapshot: &Snapshot) {
+/// What its agent alone says of a host goes on to stand: nobody else can know.
+fn keep_agents_word(documents: &mut [Document], snapshot: &Snapshot) {
     for document in documents {
         let key = ObjectKey::Host(HostName::new(document.resource.name()));
         let Some(Message::Host(host)) = &mut document.resource.object else { continue };
-        let told = match declared(snapshot, |other| *other == key).remove(&key) {
-            Some(Object::Host(standing)) => standing.told,
-            _ => None,
+        let (told, machine) = match declared(snapshot, |other| *other == key).remove(&key) {
+            Some(Object::Host(standing)) => (standing.told, standing.machine),
+            _ => (None, None),
         };
-        host.spec.get_or_insert_default().told = told.map(|told| told.to_string()).unwrap_or_default();
+        let spec = host.spec.get_or_insert_default();
+        spec.told = told.map(|told| told.to_string()).unwrap_or_default();
+        spec.machine = machine.map(|machine| machine.to_string()).unwrap_or_default();
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) fn judge(reading: &Reading) -> Vec<Finding> {
 fn told_by(told: &Told) -> Vec<Finding> {
     let status = &told.status;
     let mut findings = Vec::new();
+    if let Some((message, advice)) = status.name_conflict.split_once("; ") {
+        findings.push(Finding::failure("name-conflict", format!("this host does nothing: {message}"), advice));
+    }
     if !status.kernel_error.is_empty() {
         let advice = "see the agent's log; it tries again by itself";
         findings.push(Finding::failure(

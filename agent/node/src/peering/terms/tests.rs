@@ -24,6 +24,7 @@ fn host(number: u8, label: &str) -> Host {
         router_id: Ipv4Addr::new(192, 0, 2, number),
         is_draining: false,
         told: None,
+        machine: None,
     }
 }
 
