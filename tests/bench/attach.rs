@@ -10,32 +10,19 @@
 
 #[allow(dead_code)]
 mod figures;
+#[allow(dead_code)]
+mod plugin;
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-use figures::{Line, Times, setting, tell, time};
-use poplin_lab::{Agent, Container, Lab, Namespace};
-use serde_json::{Value, json};
-
-const REFERENCE: &str = "/usr/lib/cni";
+use figures::{Line, setting, tell};
+use plugin::{Plugin, ours, ptp};
+use poplin_lab::{Agent, Lab};
+use serde_json::Value;
 
 /// Containers of each plugin that live at the same time.
 const BATCH: usize = 20;
 
 /// How long they do. A link's own IPv6 address stands after two seconds at most (RFC 4862 §5.4), and costs when the link goes.
 const LIFE: std::time::Duration = std::time::Duration::from_secs(3);
-
-/// A plugin, and the host it runs on.
-struct Plugin<'a> {
-    who: &'static str,
-    program: PathBuf,
-    configuration: Value,
-    host: &'a Namespace,
-    add: Times,
-    del: Times,
-}
 
 fn main() {
     let repetitions = setting("POPLIN_REPETITIONS", 200);
@@ -51,23 +38,14 @@ fn main() {
     dual.run("sysctl", &["-qw", "net.ipv6.conf.all.forwarding=1"]);
     let idle = resident_kib(&mut alone);
 
-    let ours = |who, agent: &Agent| (who, poplin_lab::programs().join("poplin-cni"), configuration(agent));
-    let ptp = |who, data| (who, Path::new(REFERENCE).join("ptp"), reference(&lab.directory().join(data)));
     let contestants = [
-        (ptp("ptp", "plain"), &plain),
-        (ptp("ptp, host forwards IPv6", "dual"), &dual),
+        (ptp("ptp", &lab.directory().join("plain")), &plain),
+        (ptp("ptp, host forwards IPv6", &lab.directory().join("dual")), &dual),
         (ours("poplin-cni, embedded store", &alone), alone.namespace()),
         (ours("poplin-cni, etcd", &fleet), fleet.namespace()),
         (("a process that does nothing", "/bin/true".into(), Value::Null), &plain),
     ];
-    let mut plugins = contestants.map(|((who, program, configuration), host)| Plugin {
-        who,
-        program,
-        configuration,
-        host,
-        add: Times::default(),
-        del: Times::default(),
-    });
+    let mut plugins = contestants.map(|(program, host)| Plugin::new(program, host));
 
     let count = plugins.len();
     let containers: Vec<_> = (0..BATCH * count).map(|number| lab.container(&format!("c{number}"))).collect();
@@ -103,42 +81,6 @@ fn main() {
 }
 
 const POOL: &str = "apiVersion: poplin.dev/v1\nkind: Pool\nmetadata: {name: bench}\nspec: {cidr: 10.88.0.0/16}\n";
-
-fn configuration(agent: &Agent) -> Value {
-    json!({"cniVersion": "1.0.0", "name": "bench", "type": "poplin-cni", "socket": agent.socket()})
-}
-
-fn reference(data: &Path) -> Value {
-    json!({
-        "cniVersion": "1.0.0", "name": "bench", "type": "ptp",
-        "ipam": {
-            "type": "host-local",
-            "dataDir": data,
-            "ranges": [[{"subnet": "10.99.0.0/16"}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
-        },
-    })
-}
-
-impl Plugin<'_> {
-    fn call(&self, command: &str, container: &Container) -> std::time::Duration {
-        let mut plugin = Command::new(&self.program);
-        plugin.env("CNI_COMMAND", command).env("CNI_CONTAINERID", container.name());
-        plugin.env("CNI_NETNS", container.namespace().path()).env("CNI_IFNAME", "eth0").env("CNI_PATH", REFERENCE);
-        plugin.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let input = self.configuration.to_string();
-        let (output, took) = self.host.within(|| {
-            time(|| {
-                let mut child = plugin.spawn().unwrap();
-                let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-                child.wait_with_output().unwrap()
-            })
-        });
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{} {command}: {said}{}", self.who, String::from_utf8_lossy(&output.stderr));
-        took
-    }
-}
 
 /// Resident memory of an agent, in KiB (proc_pid_status(5), `VmRSS`).
 fn resident_kib(agent: &mut Agent) -> u64 {

@@ -46,7 +46,7 @@ fn containers_come_and_policy_holds_while_thousands_of_policies_are_applied() {
     let _port = db.listen(5432);
     let file = fabric.lab.directory().join("policies.yaml");
     std::fs::write(&file, policies("only") + &opening_and_closing()).expect("the directory is there");
-    assert!(web.connects(db.v4(), 5432));
+    until("db answers", || web.connects(db.v4(), 5432));
 
     let mut apply = fabric.hosts[0].start_poplin("apply", &["apply", "-f", &file.display().to_string()]);
     until("it is under way", || lines(&fabric, "/poplin/v1/s/") > 0 || !apply.is_running());

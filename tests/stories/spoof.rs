@@ -76,7 +76,7 @@ fn attached(lab: &Lab, host: &Agent, name: &str) -> Container {
 }
 
 /// Counts packets that match and arrive in a namespace.
-fn counting<'a>(namespace: &'a Namespace, what: &str) -> impl Fn() -> u64 + 'a {
+pub(crate) fn counting<'a>(namespace: &'a Namespace, what: &str) -> impl Fn() -> u64 + 'a {
     let table = format!("t{}", what.chars().filter(char::is_ascii_alphanumeric).collect::<String>());
     namespace.run("nft", &[&format!("add table inet {table}")]);
     namespace.run("nft", &[&format!("add chain inet {table} in {{ type filter hook prerouting priority -400; }}")]);

@@ -1,0 +1,89 @@
+//! Much at once: links that come and go by the thousand, two hundred containers that all want to join, an uplink that flaps.
+
+use std::thread;
+
+use poplin_lab::{Container, Fabric, Lab, Pings, eventually, until};
+use serde_json::json;
+
+/// Pairs of links that come, and go again, while the kernel can hold a few hundred messages for who does not read them. `POPLIN_PAIRS=5000` makes a storm of
+/// ten thousand links, for minutes.
+const PAIRS: usize = 500;
+
+const CONTAINERS: usize = 200;
+
+#[test]
+fn links_of_others_that_come_and_go_by_the_thousand_hold_nobody_up() {
+    let lab = Lab::new();
+    let host = lab.host();
+    let (mut web, mut late) = (lab.container("web"), lab.container("late"));
+    host.attach(&mut web, &[]);
+    let script = lab.directory().join("storm");
+    let pairs = std::env::var("POPLIN_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(PAIRS);
+    let write = |lines: &dyn Fn(usize) -> String| {
+        std::fs::write(&script, (0..pairs).map(lines).collect::<String>()).expect("the directory is there");
+        host.namespace().run("ip", &["-batch", &script.display().to_string()]);
+    };
+
+    write(&|number| format!("link add s{number} type veth peer name t{number}\n"));
+    write(&|number| format!("link del s{number}\n"));
+
+    host.namespace().run("ip", &["route", "del", &format!("{}/32", web.v4())]);
+    let route = format!("{}/32", web.v4());
+    until("what was altered by hand amid it is repaired", || {
+        host.namespace().output("ip", &["route", "get", &web.v4().to_string()]).status.success()
+            && host.ip("route").contains(route.trim_end_matches("/32"))
+    });
+    host.attach(&mut late, &[]);
+    until("who comes after it is reached", || web.reaches(late.v4()));
+}
+
+#[test]
+fn two_hundred_containers_join_and_leave_at_once() {
+    let lab = Lab::new();
+    let host = lab.host();
+    let mut containers: Vec<Container> = (0..CONTAINERS).map(|number| lab.container(&format!("c{number}"))).collect();
+
+    thread::scope(|scope| {
+        for container in &mut containers {
+            scope.spawn(|| host.cni_add(container, &json!({})));
+        }
+    });
+    let mut addresses: Vec<_> = containers.iter().map(Container::v4).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!((addresses.len(), host.links().len()), (CONTAINERS, CONTAINERS));
+    assert!(containers.windows(2).step_by(20).all(|pair| pair[0].reaches(pair[1].v4())));
+
+    thread::scope(|scope| {
+        for container in &containers {
+            scope.spawn(|| host.cni_delete(container));
+        }
+    });
+    assert_eq!(host.links(), Vec::<String>::new());
+    assert_eq!(host.status()["endpoints"], json!(0));
+    assert!(host.try_poplin(&["ipam", "leaks"]).status.success(), "nothing is leaked");
+}
+
+#[test]
+fn an_uplink_that_goes_down_and_up_again_takes_nothing_away_for_good() {
+    let fabric = Fabric::meshed(2);
+    let (web, db, near) = (fabric.container(1, "web"), fabric.container(2, "db"), fabric.container(1, "near"));
+    until("db answers", || web.reaches(db.v4()) && web.reaches(db.v6()));
+    let local = Pings::start(fabric.lab.directory(), &web, near.v4(), 300);
+    let inside = fabric.hosts[0].namespace();
+
+    for _ in 0..3 {
+        inside.run("ip", &["link", "set", "uplink", "down"]);
+        until("db is away", || !web.reaches(db.v4()));
+        inside.run("ip", &["link", "set", "uplink", "up"]);
+        inside.run("ip", &["route", "replace", "default", "via", "172.30.0.254"]);
+        inside.run("ip", &["-6", "address", "replace", "fd30::1/64", "dev", "uplink", "nodad"]);
+        inside.run("ip", &["-6", "route", "replace", "default", "via", "fd30::fe"]);
+    }
+
+    eventually("db answers again", || match (web.reaches(db.v4()), web.reaches(db.v6()), db.reaches(web.v4())) {
+        (true, true, true) => Ok(()),
+        seen => Err(format!("{seen:?}\n{}", fabric.hosts[0].said())),
+    });
+    assert_eq!(local.lost(), 0, "containers of one host need no uplink");
+}
