@@ -9,20 +9,24 @@ use super::{Scene, shown};
 fn a_pod_is_an_endpoint_of_its_name_in_its_namespace_and_gives_its_addresses_back() {
     let scene = Scene::new(2);
     let [web, db] = [("web-0", 0), ("db-0", 1)].map(|(name, host)| {
-        let pod = Pod { labels: [("app".to_owned(), "db".to_owned())].into(), ..resolving(Pod::new("shop", name)) };
-        scene.start(host, &pod)
+        let labels = [("app".to_owned(), "unheard".to_owned())].into();
+        scene.start(host, &Pod { labels, ..resolving(annotated("shop", name, "poplin.dev/labels", "app=db,tier=db")) })
     });
 
     let endpoint = scene.host(1).get(&["endpoint", "web-0.shop"]);
     assert_eq!(scene.addresses("web-0.shop"), web.addresses(&scene));
     assert_eq!((&endpoint["spec"]["host"], &endpoint["metadata"]["namespace"]), (&"h1".into(), &"shop".into()));
     let labels = json!({
-        "app": "pod",
+        "app": "db",
+        "tier": "pod",
         "poplin.dev/cni-network": "poplin",
         "poplin.dev/pod-name": "web-0",
         "poplin.dev/pod-namespace": "shop",
     });
-    assert_eq!(endpoint["metadata"]["labels"], labels, "its own labels containerd tells nobody");
+    assert_eq!(
+        endpoint["metadata"]["labels"], labels,
+        "the host's configuration goes before the pod's annotation; its labels containerd tells nobody"
+    );
     for there in db.addresses(&scene).iter().map(String::as_str).chain(["db-0"]) {
         until("it talks to the other one, by address and by name", || web.pings(&scene, there));
     }
@@ -46,8 +50,8 @@ fn policy_holds_before_the_first_process_of_a_pod_runs() {
     let vault = scene.start(0, &Pod::new("bank", "vault-0"));
     let first = FIRST.replace("VAULT", &vault.addresses(&scene)[0]);
     scene.host(0).apply(BANK_FOR_ITSELF);
-    let tries = |namespace: &str| {
-        let pod = scene.run(0, &Pod::new(namespace, "clerk-0"), &["sh", "-c", &first]);
+    let tries = |pod: &Pod| {
+        let pod = scene.run(0, pod, &["sh", "-c", &first]);
         let mut found = String::new();
         until("it has tried", || {
             found = pod.says(&scene, &["cat", "/first"]);
@@ -56,8 +60,9 @@ fn policy_holds_before_the_first_process_of_a_pod_runs() {
         found
     };
 
-    assert_eq!(tries("shop"), "closed\n");
-    assert_eq!(tries("bank"), "open\n");
+    assert_eq!(tries(&Pod::new("shop", "clerk-0")), "closed\n");
+    assert_eq!(tries(&Pod::new("bank", "clerk-0")), "open\n");
+    assert_eq!(tries(&annotated("bank", "thief-0", "poplin.dev/labels", "app=thief")), "closed\n");
 }
 
 const BANK_FOR_ITSELF: &str = "
@@ -66,7 +71,7 @@ kind: NetworkPolicy
 metadata: {name: bank, namespace: bank}
 spec:
   podSelector: {}
-  ingress: [{from: [{podSelector: {}}]}]
+  ingress: [{from: [{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [thief]}]}}]}]
 ";
 
 #[test]
@@ -88,9 +93,30 @@ fn ports_bandwidth_and_dns_of_a_pod_arrive_as_the_readme_shows() {
     let resolver = web.says(&scene, &["cat", "/etc/resolv.conf"]);
     assert!(resolver.contains("nameserver 169.254.1.1") && resolver.contains("shop.poplin.internal"), "{resolver}");
 
-    let refused = scene.cri(0).run(&Pod { ports: pod.ports, ..Pod::new("shop", "web-1") }).expect_err("it is taken");
-    assert!(refused.message().contains("8080") && refused.message().contains("web-0.shop"), "{refused}");
-    assert_eq!((scene.names(), scene.host(0).links().len()), (vec!["endpoint/web-0.shop".to_owned()], 1));
+    let labels = &scene.host(0).get(&["endpoint", "web-0.shop"])["metadata"]["labels"];
+    assert_eq!((&labels["app"], &labels["tier"]), (&"web".into(), &"pod".into()));
+}
+
+#[test]
+fn a_pod_that_asks_for_what_cannot_be_is_told_why_and_leaves_nothing() {
+    let scene = Scene::new(1);
+    let ports = vec![Port { host_port: 8080, container_port: 80, ..Port::default() }];
+    scene.start(0, &Pod { ports: ports.clone(), ..Pod::new("shop", "web-0") });
+    let taken = scene.addresses("web-0.shop").remove(0);
+
+    for (pod, words) in [
+        (Pod { ports, ..Pod::new("shop", "web-1") }, ["8080", "web-0.shop"]),
+        (annotated("shop", "web-1", "poplin.dev/label", "app=web"), ["poplin.dev/label ", "poplin.dev/labels"]),
+        (annotated("shop", "web-1", "poplin.dev/labels", "app:web"), ["app:web", "KEY=VALUE"]),
+        (annotated("shop", "web-1", "poplin.dev/labels", "two words=web"), ["two words", "label"]),
+        (annotated("shop", "web-1", "poplin.dev/ips", &taken), [&taken, "is taken by"]),
+        (annotated("shop", "web-1", "kubernetes.io/ingress-bandwidth", "1k"), ["ingressRate", "8000"]),
+    ] {
+        let refused = scene.cri(0).run(&pod).expect_err(words[0]);
+        assert!(words.iter().all(|word| refused.message().contains(word)), "{words:?}: {refused}");
+        assert_eq!((scene.names(), scene.host(0).links().len()), (vec!["endpoint/web-0.shop".to_owned()], 1));
+    }
+    assert_eq!(scene.cri(0).list().expect("it answers").len(), 1);
 }
 
 #[test]
@@ -130,6 +156,10 @@ fn pod_of(document: &Value) -> Pod {
         dns: Some(Dns { servers: list(&dns["servers"]), searches: list(&dns["searches"]), ..Dns::default() }),
         ..Pod::new(&text(&metadata["namespace"]), &text(&metadata["name"]))
     }
+}
+
+fn annotated(namespace: &str, name: &str, key: &str, value: &str) -> Pod {
+    Pod { annotations: [(key.to_owned(), value.to_owned())].into(), ..Pod::new(namespace, name) }
 }
 
 /// A pod that is told of our resolver.

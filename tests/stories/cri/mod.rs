@@ -28,7 +28,7 @@ impl Scene {
     fn configured(count: usize, more: &str) -> Self {
         let fabric = Fabric::meshed(2);
         let start = |host: &Agent| {
-            let containerd = Containerd::configured(&fabric.lab, host, &["--label", "app=pod"], more);
+            let containerd = Containerd::configured(&fabric.lab, host, &["--label", "tier=pod"], more);
             let cri = containerd.cri();
             (containerd, cri)
         };
