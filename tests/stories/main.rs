@@ -42,6 +42,7 @@ mod bad_input;
 mod chains;
 mod cni;
 mod containerd;
+mod cri;
 mod docker;
 mod names;
 mod namesakes;

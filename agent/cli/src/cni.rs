@@ -61,6 +61,10 @@ struct Install {
     plugin: Option<PathBuf>,
 }
 
+/// What a runtime may tell the plugin beyond the specification; each tells what it can.
+const CAPABILITIES: [&str; 7] =
+    ["portMappings", "ips", "mac", "bandwidth", "dns", "aliases", "io.kubernetes.cri.pod-annotations"];
+
 impl Cni {
     pub(crate) fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
         match self.verb {
@@ -101,7 +105,7 @@ impl Install {
     fn configuration(&self, socket: &Path) -> Value {
         let mut plugin = json!({
             "type": "poplin-cni",
-            "capabilities": {"portMappings": true, "ips": true, "mac": true, "bandwidth": true, "dns": true, "aliases": true},
+            "capabilities": CAPABILITIES.iter().map(|capability| (*capability, true)).collect::<BTreeMap<_, _>>(),
         });
         if socket != Path::new(poplin_proto::DEFAULT_SOCKET) {
             plugin["socket"] = json!(socket);

@@ -13,7 +13,7 @@ use crate::result;
 /// Policy and routes stand before the container's side rises. If it cannot be furnished, the attachment is taken back.
 pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniError> {
     poplin_sandbox::netns::validate(&sandbox.netns).map_err(|error| CniError::netns(&error))?;
-    let shape = conf.shape()?;
+    let (conf, shape) = (&conf.heeding_the_pod()?, conf.shape()?);
     let mut client = agent::workloads(conf).await?;
     let answer = client.attach(request(wish(sandbox, conf))).await.map_err(failure)?.into_inner();
     let (services, dns) = (answer.service_addresses, (answer.nameservers, answer.search_domains));

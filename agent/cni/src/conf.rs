@@ -3,6 +3,7 @@
 //! In: the JSON on stdin and `CNI_ARGS`. Out: labels and wanted addresses. Keys of other plugins and of runtimes are
 //! ignored, as the specification wants: runtimes add theirs unasked.
 
+mod annotations;
 mod names;
 mod runtime;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use crate::error::CniError;
 use crate::invocation::is_container_id;
+use annotations::Annotations;
 pub(crate) use runtime::Dns;
 use runtime::{Bandwidth, PortMapping, RuntimeConfig};
 
@@ -55,6 +57,9 @@ pub(crate) struct Conf {
     pub(crate) prev_result: Option<Value>,
     #[serde(rename = "cni.dev/valid-attachments")]
     pub(crate) valid_attachments: Option<Vec<ValidAttachment>>,
+    /// What the pod asks for itself; nothing until it is [heeded](Self::heeding_the_pod).
+    #[serde(skip)]
+    asked: Annotations,
 }
 
 /// An attachment GC must leave alone.
@@ -100,12 +105,20 @@ impl Conf {
         Ok(conf)
     }
 
-    /// Labels of the endpoint. The more particular wins; what says whose pod it is comes last, so that a configuration
-    /// cannot pass one pod off as another.
+    /// The same with what the pod asks for in its annotations. For ADD alone: a pod that asks for what cannot be shall still be cleared away.
+    pub(crate) fn heeding_the_pod(&self) -> Result<Self, CniError> {
+        let annotations = self.runtime().find_map(|runtime| runtime.annotations.as_ref());
+        let asked = annotations.map(Annotations::read).transpose().map_err(CniError::config)?;
+        Ok(Self { asked: asked.unwrap_or_default(), ..self.clone() })
+    }
+
+    /// Labels of the endpoint. The more particular wins, except that who sets up the host goes before who makes pods; what says whose pod
+    /// it is comes last, so that a configuration cannot pass one pod off as another.
     pub(crate) fn labels(&self, args: &[(String, String)]) -> BTreeMap<String, String> {
         let runtime = self.runtime_config.iter().filter_map(|runtime| runtime.labels.clone()).flatten();
         let convention = self.cni_args().filter_map(|args| args.labels.clone()).flatten();
-        let mut labels: BTreeMap<_, _> = self.labels.clone().unwrap_or_default();
+        let mut labels = self.asked.labels.clone();
+        labels.extend(self.labels.clone().unwrap_or_default());
         labels.extend(convention.map(|label| (label.key, label.value)));
         labels.extend(runtime);
         labels.extend(self.own_labels(args));
@@ -142,7 +155,8 @@ impl Conf {
         let runtime = self.runtime_config.iter().filter_map(|runtime| runtime.ips.as_deref()).flatten();
         let convention = self.cni_args().filter_map(|args| args.ips.as_deref()).flatten();
         let mut addresses = Vec::new();
-        for wanted in from_env.chain(runtime.map(String::as_str)).chain(convention.map(String::as_str)) {
+        let owned = runtime.chain(convention).chain(&self.asked.ips);
+        for wanted in from_env.chain(owned.map(String::as_str)) {
             let address = wanted.split_once('/').map_or(wanted, |(address, _)| address).trim().to_owned();
             if !address.is_empty() && !addresses.contains(&address) {
                 addresses.push(address);
@@ -166,7 +180,7 @@ impl Conf {
     /// Names the container answers to: what its runtime calls it, and its aliases in this network. What is no name of DNS is none.
     pub(crate) fn aliases(&self, args: &[(String, String)]) -> Vec<String> {
         let runtime = self.runtime().filter_map(|runtime| runtime.aliases.as_ref()?.get(&self.name)).flatten();
-        names::aliases(value_of(args, POD_NAME), runtime)
+        names::aliases(value_of(args, POD_NAME), runtime.chain(&self.asked.aliases))
     }
 
     /// Names the endpoint would like: its pod's, in the namespace of its pod, for each interface but the usual one with the interface's.
@@ -174,11 +188,12 @@ impl Conf {
         names::preferred(value_of(args, POD_NAME), &self.home(args), interface)
     }
 
-    /// Wanted MAC: of `CNI_ARGS` as podman says it, of the capability, or of the convention; empty = any.
+    /// Wanted MAC: of `CNI_ARGS` as podman says it, of the capability, of the convention, or the pod's own wish; empty = any.
     pub(crate) fn mac(&self, args: &[(String, String)]) -> String {
         let runtime = || self.runtime().find_map(|runtime| runtime.mac.clone());
         let convention = || self.cni_args().find_map(|args| args.mac.clone());
-        value_of(args, "MAC").map(str::to_owned).or_else(runtime).or_else(convention).unwrap_or_default()
+        let asked = || self.asked.mac.clone();
+        value_of(args, "MAC").map(str::to_owned).or_else(runtime).or_else(convention).or_else(asked).unwrap_or_default()
     }
 
     /// How fast the container may send and receive.

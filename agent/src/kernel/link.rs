@@ -9,6 +9,7 @@ use poplin_node::kernel::{NewLink, StepFailureKind};
 use poplin_policy::ruleset::Interface;
 use rustix::io::Errno;
 
+use super::departure::Departures;
 use super::socket::{Conversation, Refusal};
 use super::wire::{self, NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::{Trouble, address, netns};
@@ -93,8 +94,8 @@ pub(super) fn raise(route: &mut Conversation, name: &str) -> Result<(), Trouble>
 }
 
 /// Ends a link, and with a veth its far end; one that is gone already is as well.
-pub(super) fn delete(route: &mut Conversation, interface: &Interface) -> Result<(), Trouble> {
-    match route.request(RTM_DELLINK, 0, &head(0, 0), |out| out.put_text(IFLA_IFNAME, interface.as_str())) {
+pub(super) fn delete(departures: &mut Departures, interface: &Interface) -> Result<(), Trouble> {
+    match departures.delete(interface) {
         Err(refusal) if refusal.errno != Errno::NODEV => {
             Err(Trouble::other(format!("cannot delete interface {interface}: {refusal}")))
         }

@@ -2,7 +2,8 @@
 //!
 //! In: [`Step`]s, in the order the head gives them. Out: [`KernelState`] when asked, and word that it must be read again.
 //! Decides nothing. Everything is said over two netlink sockets held for life, one for routes and links, one for rules, and by
-//! sysctl files; each request is answered before the next is made, so an order of steps is an order of effects.
+//! sysctl files; each request is answered before the next is made, so an order of steps is an order of effects. Links alone end over a
+//! socket each, and are gone before the next request is made.
 //! The sockets belong to the network namespace of the thread that calls [`Hands::open`]; stay in it.
 
 mod socket;
@@ -10,6 +11,7 @@ mod wire;
 
 mod nft;
 
+mod departure;
 mod link;
 mod netns;
 
@@ -38,6 +40,7 @@ pub use route::ROUTE_METRIC;
 pub use socket::Refusal;
 pub use watch::Changed;
 
+use departure::Departures;
 use route::Train;
 use socket::Conversation;
 
@@ -46,6 +49,7 @@ pub struct Hands {
     /// Absent: our table is no business of this process.
     rules: Option<Rules>,
     route: Conversation,
+    departures: Departures,
 }
 
 /// The kernel could not be taken hold of.
@@ -73,7 +77,11 @@ impl Hands {
 
     /// Opens what links and routes need, and leaves rules alone.
     pub fn open_routes() -> Result<Self, OpenError> {
-        Ok(Self { rules: None, route: Conversation::route().map_err(OpenError::Route)? })
+        Ok(Self {
+            rules: None,
+            route: Conversation::route().map_err(OpenError::Route)?,
+            departures: Departures::default(),
+        })
     }
 
     /// Whether rules of ours stand, as a former agent left them.
@@ -137,7 +145,7 @@ impl Hands {
             }
             Step::LetLoopbackPass { interface, is_open } => sysctl::let_loopback_pass(interface, *is_open),
             Step::RaiseLink(interface) => link::raise(&mut self.route, interface.as_str()),
-            Step::DeleteLink(interface) => link::delete(&mut self.route, interface),
+            Step::DeleteLink(interface) => link::delete(&mut self.departures, interface),
             Step::SetNeighbour { interface, address, mac } => {
                 neighbour::set(&mut self.route, interface, *address, *mac)
             }

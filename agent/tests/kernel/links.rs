@@ -79,6 +79,29 @@ fn steps_done_twice_are_no_error() {
     });
 }
 
+/// The kernel tidies up after a link for longer than it lives here; nothing of that shows.
+#[test]
+fn a_link_that_ends_is_gone_at_once_and_may_come_again_under_its_name() {
+    const TIMES: usize = 100;
+    let (host, container) = (Namespace::new(), Namespace::new());
+
+    host.within(|| {
+        let mut hands = Hands::open().unwrap();
+        let steps = attach(&container);
+        for _ in 0..TIMES {
+            hands.apply(&steps).unwrap();
+            hands.apply(&[Step::DeleteLink(interface("popa"))]).unwrap();
+
+            let KernelState { links, neighbours, routes, .. } = hands.read().unwrap();
+            assert!(
+                links.is_empty() && neighbours.is_empty() && routes.is_empty(),
+                "{links:?} {neighbours:?} {routes:?}"
+            );
+            assert_eq!(container.ip("-o link show type veth"), "");
+        }
+    });
+}
+
 #[test]
 fn what_hinders_a_link_is_told_apart() {
     let (host, container) = (Namespace::new(), Namespace::new());

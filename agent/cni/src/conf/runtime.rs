@@ -18,6 +18,9 @@ pub(super) struct RuntimeConfig {
     pub(super) dns: Option<Dns>,
     /// By the name of the network, as podman gives them.
     pub(super) aliases: Option<BTreeMap<String, Vec<String>>>,
+    /// A pod's, all of them; of containerd since 1.5, and of CRI-O.
+    #[serde(rename = "io.kubernetes.cri.pod-annotations")]
+    pub(super) annotations: Option<BTreeMap<String, String>>,
 }
 
 /// One port.

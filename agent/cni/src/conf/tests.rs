@@ -106,3 +106,20 @@ fn a_mac_is_wanted_in_three_places() {
     assert_eq!(conf(r#"{"name":"n","args":{"cni":{"mac":"02:00:00:00:00:08"}}}"#).mac(&[]), "02:00:00:00:00:08");
     assert_eq!(conf(r#"{"name":"n"}"#).mac(&[]), "");
 }
+
+#[test]
+fn a_pod_gets_what_it_asks_for_unless_who_set_up_the_host_says_otherwise() {
+    let conf = conf(
+        r#"{"name":"n","labels":{"tier":"conf"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"poplin.dev/labels":"app=web,tier=pod",
+            "poplin.dev/ips":"10.0.0.9","poplin.dev/mac":"02:00:00:00:00:09","poplin.dev/aliases":"WWW"}}}"#,
+    );
+    assert_eq!((conf.labels(&[]).len(), conf.mac(&[])), (2, String::new()), "CHECK and DEL do not look");
+
+    let conf = conf.heeding_the_pod().unwrap();
+
+    let labels = conf.labels(&[]);
+    assert_eq!((labels["app"].as_str(), labels["tier"].as_str()), ("web", "conf"));
+    assert_eq!((conf.addresses(&[]), conf.mac(&[])), (vec!["10.0.0.9".to_owned()], "02:00:00:00:00:09".to_owned()));
+    assert_eq!(conf.mac(&args(&[("MAC", "02:00:00:00:00:06")])), "02:00:00:00:00:06");
+    assert_eq!(conf.aliases(&args(&[("K8S_POD_NAME", "web-0")])), ["web-0", "www"]);
+}
