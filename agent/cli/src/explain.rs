@@ -87,19 +87,26 @@ impl Explain {
 
     /// The newest of the recent drops, or the first to come.
     async fn of_a_real_packet(&self, door: &Door, told: &ExplainResponse) -> Result<ExitCode, Problem> {
-        let drop = match self.dropped(door, false).await? {
+        let mut logged = None;
+        let drop = match self.dropped(door, false, &mut logged).await? {
             Some(drop) => drop,
-            None => match timeout(Duration::from_secs(self.wait), self.dropped(door, true)).await {
-                Ok(outcome) => outcome?.ok_or_else(|| Problem::new(Exit::Unreachable, "the agent ended the feed"))?,
-                Err(_) => return Err(self.nothing_dropped(told)),
-            },
+            None => {
+                let next = self.dropped(door, true, &mut logged);
+                match timeout(Duration::from_secs(self.wait), next).await {
+                    Ok(outcome) => {
+                        outcome?.ok_or_else(|| Problem::new(Exit::Unreachable, "the agent ended the feed"))?
+                    }
+                    Err(_) => return Err(self.nothing_dropped(told, logged.as_ref())),
+                }
+            }
         };
         print(&written(&drop, self.output)?)?;
         Ok(Exit::Failed.into())
     }
 
-    /// The last recent drop of this traffic, or the first of those that follow.
-    async fn dropped(&self, door: &Door, follow: bool) -> Result<Option<Drop>, Problem> {
+    /// The last recent drop of this traffic, or the first of those that follow. What was only logged went on, and is no answer; the last such
+    /// packet is left in `logged`.
+    async fn dropped(&self, door: &Door, follow: bool, logged: &mut Option<Drop>) -> Result<Option<Drop>, Problem> {
         let request = WatchDropsRequest {
             source: self.source.clone(),
             destination: self.destination.clone(),
@@ -111,6 +118,10 @@ impl Explain {
         let mut drops = agent::policies(door).await?.watch_drops(request).await?.into_inner();
         let mut last = None;
         while let Some(drop) = drops.message().await? {
+            if drop.logged {
+                *logged = Some(drop);
+                continue;
+            }
             last = Some(drop);
             if follow {
                 break;
@@ -119,9 +130,17 @@ impl Explain {
         Ok(last)
     }
 
-    fn nothing_dropped(&self, told: &ExplainResponse) -> Problem {
+    fn nothing_dropped(&self, told: &ExplainResponse, logged: Option<&Drop>) -> Problem {
         let Self { source, destination, traffic, wait, .. } = self;
-        let message = format!("this host dropped no packet from {source} to {destination} {traffic} within {wait} s");
+        let mut message =
+            format!("this host dropped no packet from {source} to {destination} {traffic} within {wait} s");
+        if let Some(logged) = logged {
+            let _ = write!(
+                message,
+                ", but saw one that went on ({} of {}: {})",
+                logged.direction, logged.endpoint, logged.reason
+            );
+        }
         let advice = match told.allowed {
             true => "policy allows it; if it does not arrive, look at routes and at the far end",
             false => "policy denies it; send a packet meanwhile, or ask at the host of the other end",

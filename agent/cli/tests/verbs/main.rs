@@ -259,6 +259,24 @@ error: this host dropped no packet from web to db tcp/5432 within 0 s
 }
 
 #[test]
+fn explain_live_takes_no_packet_that_a_rule_logged_for_a_dropped_one() {
+    let agent = Agent::start();
+    agent.world().explanation = ExplainResponse { allowed: true, ..explanation() };
+    let live = ["explain", "web", "db", "tcp/5432", "--live", "--wait", "0"];
+
+    agent.world().drops = vec![logged()];
+    let none = agent.poplin(&live);
+    agent.world().drops = vec![denied(), logged()];
+    let dropped = agent.poplin(&live);
+
+    assert_eq!((none.code, none.out.as_str()), (8, ""));
+    let went_on = "within 0 s, but saw one that went on (ingress of db: default/db/watch: logged)\n";
+    assert!(none.err.contains(went_on), "{}", none.err);
+    assert_eq!(dropped.code, 1);
+    assert!(dropped.out.ends_with("ingress of db: default/db/2: denied\n"), "{}", dropped.out);
+}
+
+#[test]
 fn status_is_healthy_or_says_what_is_wrong() {
     let agent = Agent::start();
     agent.world().status = status("Established");
@@ -507,6 +525,10 @@ fn denied() -> Drop {
         reason: "default/db/2: denied".to_owned(),
         ..Drop::default()
     }
+}
+
+fn logged() -> Drop {
+    Drop { reason: "default/db/watch: logged".to_owned(), logged: true, ..denied() }
 }
 
 fn spoofed() -> Drop {
