@@ -17,12 +17,13 @@ use crate::output::{json, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
 
-/// Say whether SRC may open PROTO/PORT to DST, and why. Exits 0 if allowed, 1 if denied.
+/// Say whether SRC may open PROTO/PORT to DST, and why. Exits 0 if allowed, 1 if denied, 2 if the question makes no sense.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   poplin explain web db tcp/5432
   poplin explain 10.77.0.5 192.0.2.53 udp/53 -o json
   poplin explain web db icmp/8
+  poplin explain web db 47
   poplin explain web db tcp/5432 --live
   poplin explain web db tcp/5432 --compiled
   poplin explain web db tcp/5432 --offline -f policies/ --topology endpoints.yaml
@@ -34,7 +35,7 @@ pub(crate) struct Explain {
     /// Endpoint or address it is opened to.
     #[arg(value_name = "DST", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     destination: String,
-    /// Protocol, and its port or ICMP type: tcp/5432, udp/53, icmp/8, sctp, 47.
+    /// Protocol, and its port or ICMP type: tcp/5432, udp/53, sctp/3868, icmp/8; one without ports by its number: 47.
     #[arg(value_name = "PROTO/PORT", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     traffic: String,
     /// Source port of tcp and udp; absent = 49152.
@@ -73,7 +74,7 @@ impl Explain {
         }
         let answer = match self.offline.is_asked() {
             true => self.offline.answer(&request)?,
-            false => agent::policies(door).await?.explain(request).await?.into_inner(),
+            false => agent::policies(door).await?.explain(request).await.map_err(refused)?.into_inner(),
         };
         if self.live {
             return self.of_a_real_packet(door, &answer).await;
@@ -163,6 +164,13 @@ impl Explain {
         }
         text
     }
+}
+
+/// A question that makes no sense is misuse; 1 would mean that it was answered by no.
+fn refused(status: tonic::Status) -> Problem {
+    let is_misuse = status.code() == tonic::Code::InvalidArgument;
+    let problem = Problem::from(status);
+    if is_misuse { problem.exiting(Exit::Usage) } else { problem }
 }
 
 /// The way through this host's table, chain by chain.
