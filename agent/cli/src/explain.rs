@@ -29,10 +29,10 @@ use crate::status::Form;
   poplin explain web db tcp/5432 --offline -f policies/ --topology endpoints.yaml
   poplin explain --offline -f policies/ --topology endpoints.yaml --batch flows.jsonl")]
 pub(crate) struct Explain {
-    /// Endpoint or address that opens the conversation.
+    /// Endpoint, host, host endpoint or address that opens the conversation.
     #[arg(value_name = "SRC", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     source: String,
-    /// Endpoint or address it is opened to.
+    /// Endpoint, host, host endpoint or address it is opened to.
     #[arg(value_name = "DST", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     destination: String,
     /// Protocol, and its port or ICMP type: tcp/5432, udp/53, sctp/3868, icmp/8; one without ports by its number: 47.
