@@ -31,6 +31,7 @@ mod spoof;
 mod staged;
 mod store_away;
 mod transfer;
+mod udplite;
 mod unprivileged;
 mod unreadable;
 
