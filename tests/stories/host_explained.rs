@@ -29,7 +29,8 @@ fn what_is_forwarded_is_explained_by_lane_and_interface_and_fares_so() {
     assert_eq!([&drop["endpoint"], &drop["lane"], &drop["interface"]], ["edge", "forward-in", "uplink"]);
     assert_eq!([&drop["tier"], &drop["policy"], &drop["rule"]], ["default", "edge", "no-sql"]);
     let line = host.poplin(&["drops"]);
-    assert!(line.contains("tcp/5432  forward-in of edge: default/edge/no-sql: denied"), "{line}");
+    let words = format!("tcp/5432 from {}  forward-in of edge: default/edge/no-sql: denied", drop["sourcePort"]);
+    assert!(line.contains(&words), "{line}");
     let live = explain(host, &["172.31.1.1", "web", "tcp/5432", "--live", "--wait", "0"]);
     assert_eq!(live.0, Some(1), "web is an end of what the host endpoint dropped: {}", live.1);
 }

@@ -228,7 +228,7 @@ fn drops_are_told_a_line_each() {
 
     assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (0, "", "no dropped packets are remembered\n"));
     let expected = "\
-2026-11-25T23:12:25.041Z  web (10.77.0.5) -> db (10.77.0.129)  tcp/5432  ingress of db: default/db/2: denied
+2026-11-25T23:12:25.041Z  web (10.77.0.5) -> db (10.77.0.129)  tcp/5432 from 40000  ingress of db: default/db/2: denied
 1970-01-01T00:00:00.000Z  web (10.9.9.9) -> 10.77.0.129  icmp/8  egress of web: 10.9.9.9 is not an address of web
 ";
     assert_eq!((text.code, text.out.as_str()), (0, expected));
