@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use poplin_node::drops::{Account, Dropped};
 use poplin_policy::packet::{Packet, Transport, protocol_name};
+use poplin_policy::place::Place;
 use poplin_proto::v1;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -147,6 +148,7 @@ fn written(host: &str, dropped: &Dropped, account: Account) -> v1::Drop {
         rule,
         lost: 0,
         lane: account.lane.map(|lane| lane.to_string()).unwrap_or_default(),
+        logged: matches!(dropped.place, Place::Logged(_)),
     }
 }
 

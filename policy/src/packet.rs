@@ -47,6 +47,8 @@ pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 /// ICMPv6 (RFC 4443).
 pub const ICMP6: u8 = 58;
+/// UDP-Lite (RFC 3828).
+pub const UDP_LITE: u8 = 136;
 
 impl Packet {
     /// A TCP packet.
@@ -106,7 +108,7 @@ pub fn protocol_name(number: u8) -> String {
         UDP => "udp".to_owned(),
         ICMP6 => "icmp6".to_owned(),
         132 => "sctp".to_owned(),
-        136 => "udplite".to_owned(),
+        UDP_LITE => "udplite".to_owned(),
         other => format!("proto/{other}"),
     }
 }

@@ -40,7 +40,7 @@ fn who_follows_is_told_of_what_a_rule_logs_and_of_what_a_rule_denies() {
     host.apply(DB_WATCHED);
     let _port = db.listen(22);
     let follower = host.start_poplin("follower", &["drops", "--follow", "-o", "json"]);
-    let told = |rule: &str| {
+    let heard = |rule: &str| {
         let said = follower.said();
         // The last line may be half written.
         let mut drops = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -50,20 +50,29 @@ fn who_follows_is_told_of_what_a_rule_logs_and_of_what_a_rule_denies() {
     until("both are told", || {
         let is_let_in = web.connects(db.v4(), 22);
         let is_denied = !web.connects(db.v4(), 5432);
-        is_let_in && is_denied && told("watch").is_some() && told("no-sql").is_some()
+        is_let_in && is_denied && heard("watch").is_some() && heard("no-sql").is_some()
     });
 
     for (rule, port, reason) in
         [("watch", 22, "default/db/watch: logged"), ("no-sql", 5432, "default/db/no-sql: denied")]
     {
-        let drop = told(rule).expect("it was there");
+        let drop = heard(rule).expect("it was there");
         assert_eq!((&drop["direction"], &drop["endpoint"]), (&text("ingress"), &text("db")), "{drop}");
         assert_eq!((&drop["peerEndpoint"], &drop["policy"]), (&text("web"), &text("db")), "{drop}");
         assert_eq!((&drop["source"], &drop["destination"]), (&text(web.v4()), &text(db.v4())), "{drop}");
         assert_eq!((&drop["protocol"], &drop["destinationPort"]), (&text("tcp"), &Value::from(port)), "{drop}");
         assert!(drop["sourcePort"].as_u64().is_some_and(|port| port > 0), "{drop}");
         assert_eq!(drop["reason"], reason);
+        assert_eq!(drop["logged"], rule == "watch", "{drop}");
     }
+
+    let live = host.try_poplin(&["explain", "web", "db", "tcp/22", "--live", "--wait", "0"]);
+    assert_eq!(live.status.code(), Some(8), "what was logged went on: {}", told(&live));
+    assert!(
+        told(&live).contains("but saw one that went on (ingress of db: default/db/watch: logged)"),
+        "{}",
+        told(&live)
+    );
 }
 
 #[test]

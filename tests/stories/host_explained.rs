@@ -29,7 +29,10 @@ fn what_is_forwarded_is_explained_by_lane_and_interface_and_fares_so() {
     assert_eq!([&drop["endpoint"], &drop["lane"], &drop["interface"]], ["edge", "forward-in", "uplink"]);
     assert_eq!([&drop["tier"], &drop["policy"], &drop["rule"]], ["default", "edge", "no-sql"]);
     let line = host.poplin(&["drops"]);
-    assert!(line.contains("tcp/5432  forward-in of edge: default/edge/no-sql: denied"), "{line}");
+    let words = format!("tcp/5432 from {}  forward-in of edge: default/edge/no-sql: denied", drop["sourcePort"]);
+    assert!(line.contains(&words), "{line}");
+    let live = explain(host, &["172.31.1.1", "web", "tcp/5432", "--live", "--wait", "0"]);
+    assert_eq!(live.0, Some(1), "web is an end of what the host endpoint dropped: {}", live.1);
 }
 
 #[test]
@@ -52,6 +55,9 @@ fn what_the_host_receives_and_sends_is_explained_and_told_with_its_lane() {
         let drop = dropped(host, |drop| drop[ports] == port);
         assert_eq!([&drop["endpoint"], &drop["lane"], &drop["interface"]], ["edge", lane, "uplink"], "{drop}");
         assert_eq!(drop["reason"], "no policy of the host endpoint lets it pass");
+        let by_name = question.map(|end| if end == "172.31.1.2" { "h1" } else { end });
+        let live = explain(host, &[&by_name[..], &["--live", "--wait", "0"]].concat());
+        assert_eq!(live.0, Some(1), "h1 is an end of it: {}", live.1);
     }
     host.apply(&policy("hosts: local, ingress: [{name: no-web, action: deny, ports: [tcp/8080]}, {action: allow}]"));
     let drop = eventually("the rule is told", || {
@@ -89,11 +95,12 @@ fn what_a_host_sends_to_its_own_workloads_is_explained_as_it_fares() {
     host.apply(deny);
     until("nobody else may", || fabric.tor.namespace().connect(web.v4(), 8080).is_err());
 
-    let (code, text) = explain(host, &["172.31.1.2", "web", "tcp/8080"]);
+    let (code, text) = explain(host, &["h1", "web", "tcp/8080"]);
 
     assert!(host.namespace().connect(web.v4(), 8080).is_ok());
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("what a host itself sends to its own workloads passes"), "{text}");
+    assert!(text.starts_with("allowed: h1 (172.31.1.2) -> web ("), "{text}");
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod staged;
 mod store_away;
 mod storms;
 mod transfer;
+mod udplite;
 mod unprivileged;
 mod unreadable;
 

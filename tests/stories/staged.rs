@@ -1,5 +1,7 @@
 //! Policies that are tried before they count: staged ones, and changes on trial.
 
+use std::net::UdpSocket;
+
 use poplin_lab::{Agent, Container, Lab, told, until};
 use serde_json::Value;
 
@@ -10,6 +12,14 @@ spec:
   subject: app == 'db'
   mode: stage
   ingress: [{name: ssh, action: allow, ports: [tcp/22]}]
+";
+
+const DB_WATCHED: &str = "apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: db}
+spec:
+  subject: app == 'db'
+  ingress: [{name: watch, action: log}, {name: names, action: allow, ports: [udp/53]}]
 ";
 
 fn room(lab: &Lab) -> (Agent, Container, Container) {
@@ -79,6 +89,29 @@ fn counters_outlive_the_agent() {
     assert_eq!(flows(&host, "ssh", "allow"), before + 1, "it counts while the agent is away as well");
     assert!(web.connects(db.v4(), 22));
     assert_eq!(flows(&host, "ssh", "allow"), before + 2);
+}
+
+#[test]
+fn a_rule_that_only_logs_counts_what_it_logs_however_much_is_told() {
+    let lab = Lab::new();
+    let (mut host, web, db) = room(&lab);
+    host.apply(DB_WATCHED);
+    until("it is loaded", || host.poplin(&["counters"]).contains("log"));
+    let before = flows(&host, "watch", "log");
+    assert_eq!(flows(&host, "names", "allow"), before, "each settles what the other logs");
+
+    // A hundred a second are told at most.
+    let sockets = web.namespace().within(|| [(); 200].map(|()| UdpSocket::bind("0.0.0.0:0").expect("a port is free")));
+    for socket in &sockets {
+        socket.send_to(b"x", (db.v4(), 53)).expect("it leaves");
+    }
+
+    assert_eq!(flows(&host, "watch", "log"), before + 200);
+    assert_eq!(flows(&host, "names", "allow"), before + 200, "and what comes after it settles them");
+    host.kill();
+    host.start();
+    until("the rules are loaded", || host.said().contains("the rules that stand are kept"));
+    assert_eq!(flows(&host, "watch", "log"), before + 200, "counters count on");
 }
 
 #[test]

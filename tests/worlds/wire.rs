@@ -5,10 +5,9 @@
 
 use std::net::IpAddr;
 
-use poplin_policy::packet::{ICMP, ICMP6, Packet, TCP, Transport, UDP};
+use poplin_policy::packet::{ICMP, ICMP6, Packet, TCP, Transport, UDP, UDP_LITE};
 
 const SCTP: u8 = 132;
-const UDP_LITE: u8 = 136;
 const GRE: u8 = 47;
 
 /// What every probe of ours ends with, before its number.
@@ -43,6 +42,7 @@ pub(crate) fn begins_a_flow(packet: &Packet) -> bool {
 pub(crate) fn answer_to(packet: &Packet) -> Option<Packet> {
     let transport = match packet.transport {
         Transport::Ports { protocol: SCTP, .. } => return None, // answers carry a tag from within the first
+        Transport::Ports { protocol: UDP_LITE, .. } => return None, // the kernel tracks none of it: an answer is as good as a first
         Transport::Ports { protocol, source, destination } => {
             Transport::Ports { protocol, source: destination, destination: source }
         }
@@ -158,7 +158,8 @@ fn behind_ports(protocol: u8, standing: Standing) -> Vec<u8> {
 fn finish(packet: &Packet, payload: &mut [u8]) {
     let (place, sum) = match (packet.protocol(), packet.source.is_ipv4()) {
         (TCP, _) => (16, ones_complement(&[&pseudo_header(packet, payload.len()), payload])),
-        (UDP | UDP_LITE, _) => (6, ones_complement(&[&pseudo_header(packet, payload.len()), payload])),
+        (UDP, _) => (6, ones_complement(&[&pseudo_header(packet, payload.len()), payload])),
+        (UDP_LITE, _) => (6, checksum_in_part(packet, payload)),
         (ICMP, true) => (2, ones_complement(&[payload])),
         (ICMP6, false) => (2, ones_complement(&[&pseudo_header(packet, payload.len()), payload])),
         (SCTP, _) => {
@@ -172,6 +173,14 @@ fn finish(packet: &Packet, payload: &mut [u8]) {
     payload[place..place + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
+/// RFC 3828 §3.1: of the whole, where the coverage is 0, or, for odd source ports, of the header alone.
+fn checksum_in_part(packet: &Packet, payload: &mut [u8]) -> u16 {
+    let is_odd = payload[1] % 2 == 1;
+    let covered = if is_odd { 8 } else { payload.len() };
+    payload[5] = if is_odd { 8 } else { 0 };
+    ones_complement(&[&pseudo_header(packet, payload.len()), &payload[..covered]])
+}
+
 fn pseudo_header(packet: &Packet, length: usize) -> Vec<u8> {
     let mut head = Vec::new();
     for address in [packet.source, packet.destination] {
@@ -180,10 +189,7 @@ fn pseudo_header(packet: &Packet, length: usize) -> Vec<u8> {
             IpAddr::V6(address) => head.extend(address.octets()),
         }
     }
-    // Connection tracking checks UDP-Lite by UDP's number, and so calls what RFC 3828 makes invalid
-    // (`udplite_error` in net/netfilter/nf_conntrack_proto_udp.c); nobody else looks at our probes.
-    let protocol = if packet.protocol() == UDP_LITE { UDP } else { packet.protocol() };
-    head.extend([0, protocol]);
+    head.extend([0, packet.protocol()]);
     head.extend(u16::try_from(length).expect("probes are short").to_be_bytes());
     head
 }

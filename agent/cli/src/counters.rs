@@ -1,4 +1,4 @@
-//! `poplin counters`: how often each rule settled a flow on this host.
+//! `poplin counters`: how often each rule settled or logged a flow on this host.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,8 @@ use crate::problem::Problem;
 use crate::status::Form;
 use crate::table::aligned;
 
-/// List how often each rule settled the first packet of a flow on this host. A staged rule tells what it would have done.
+/// List how often each rule settled or logged the first packet of a flow on this host. A staged rule tells what it would have done;
+/// a rule that passes settles nothing, and what settles the flow after it counts.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   poplin counters

@@ -83,11 +83,12 @@ fn end(name: &str, address: &str) -> String {
     if name.is_empty() { address.to_owned() } else { format!("{name} ({address})") }
 }
 
-/// As `explain` takes it.
+/// As `explain` takes it, and the port it came from, as its `--source-port` does.
 fn traffic(drop: &Drop) -> String {
-    match (drop.icmp_type, drop.destination_port) {
-        (Some(kind), _) => format!("{}/{kind}", drop.protocol),
-        (None, 0) => drop.protocol.clone(),
-        (None, port) => format!("{}/{port}", drop.protocol),
+    match (drop.icmp_type, drop.source_port, drop.destination_port) {
+        (Some(kind), _, _) => format!("{}/{kind}", drop.protocol),
+        (None, _, 0) => drop.protocol.clone(),
+        (None, 0, port) => format!("{}/{port}", drop.protocol),
+        (None, from, port) => format!("{}/{port} from {from}", drop.protocol),
     }
 }

@@ -17,24 +17,25 @@ use crate::output::{json, print};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
 
-/// Say whether SRC may open PROTO/PORT to DST, and why. Exits 0 if allowed, 1 if denied.
+/// Say whether SRC may open PROTO/PORT to DST, and why. Exits 0 if allowed, 1 if denied, 2 if the question makes no sense.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   poplin explain web db tcp/5432
   poplin explain 10.77.0.5 192.0.2.53 udp/53 -o json
   poplin explain web db icmp/8
+  poplin explain web db 47
   poplin explain web db tcp/5432 --live
   poplin explain web db tcp/5432 --compiled
   poplin explain web db tcp/5432 --offline -f policies/ --topology endpoints.yaml
   poplin explain --offline -f policies/ --topology endpoints.yaml --batch flows.jsonl")]
 pub(crate) struct Explain {
-    /// Endpoint or address that opens the conversation.
+    /// Endpoint, host, host endpoint or address that opens the conversation.
     #[arg(value_name = "SRC", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     source: String,
-    /// Endpoint or address it is opened to.
+    /// Endpoint, host, host endpoint or address it is opened to.
     #[arg(value_name = "DST", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     destination: String,
-    /// Protocol, and its port or ICMP type: tcp/5432, udp/53, icmp/8, sctp, 47.
+    /// Protocol, and its port or ICMP type: tcp/5432, udp/53, sctp/3868, icmp/8; one without ports by its number: 47.
     #[arg(value_name = "PROTO/PORT", required_unless_present = "batch", default_value = "", hide_default_value = true)]
     traffic: String,
     /// Source port of tcp and udp; absent = 49152.
@@ -73,7 +74,7 @@ impl Explain {
         }
         let answer = match self.offline.is_asked() {
             true => self.offline.answer(&request)?,
-            false => agent::policies(door).await?.explain(request).await?.into_inner(),
+            false => agent::policies(door).await?.explain(request).await.map_err(refused)?.into_inner(),
         };
         if self.live {
             return self.of_a_real_packet(door, &answer).await;
@@ -87,19 +88,26 @@ impl Explain {
 
     /// The newest of the recent drops, or the first to come.
     async fn of_a_real_packet(&self, door: &Door, told: &ExplainResponse) -> Result<ExitCode, Problem> {
-        let drop = match self.dropped(door, false).await? {
+        let mut logged = None;
+        let drop = match self.dropped(door, false, &mut logged).await? {
             Some(drop) => drop,
-            None => match timeout(Duration::from_secs(self.wait), self.dropped(door, true)).await {
-                Ok(outcome) => outcome?.ok_or_else(|| Problem::new(Exit::Unreachable, "the agent ended the feed"))?,
-                Err(_) => return Err(self.nothing_dropped(told)),
-            },
+            None => {
+                let next = self.dropped(door, true, &mut logged);
+                match timeout(Duration::from_secs(self.wait), next).await {
+                    Ok(outcome) => {
+                        outcome?.ok_or_else(|| Problem::new(Exit::Unreachable, "the agent ended the feed"))?
+                    }
+                    Err(_) => return Err(self.nothing_dropped(told, logged.as_ref())),
+                }
+            }
         };
         print(&written(&drop, self.output)?)?;
         Ok(Exit::Failed.into())
     }
 
-    /// The last recent drop of this traffic, or the first of those that follow.
-    async fn dropped(&self, door: &Door, follow: bool) -> Result<Option<Drop>, Problem> {
+    /// The last recent drop of this traffic, or the first of those that follow. What was only logged went on, and is no answer; the last such
+    /// packet is left in `logged`.
+    async fn dropped(&self, door: &Door, follow: bool, logged: &mut Option<Drop>) -> Result<Option<Drop>, Problem> {
         let request = WatchDropsRequest {
             source: self.source.clone(),
             destination: self.destination.clone(),
@@ -111,6 +119,10 @@ impl Explain {
         let mut drops = agent::policies(door).await?.watch_drops(request).await?.into_inner();
         let mut last = None;
         while let Some(drop) = drops.message().await? {
+            if drop.logged {
+                *logged = Some(drop);
+                continue;
+            }
             last = Some(drop);
             if follow {
                 break;
@@ -119,9 +131,17 @@ impl Explain {
         Ok(last)
     }
 
-    fn nothing_dropped(&self, told: &ExplainResponse) -> Problem {
+    fn nothing_dropped(&self, told: &ExplainResponse, logged: Option<&Drop>) -> Problem {
         let Self { source, destination, traffic, wait, .. } = self;
-        let message = format!("this host dropped no packet from {source} to {destination} {traffic} within {wait} s");
+        let mut message =
+            format!("this host dropped no packet from {source} to {destination} {traffic} within {wait} s");
+        if let Some(logged) = logged {
+            let _ = write!(
+                message,
+                ", but saw one that went on ({} of {}: {})",
+                logged.direction, logged.endpoint, logged.reason
+            );
+        }
         let advice = match told.allowed {
             true => "policy allows it; if it does not arrive, look at routes and at the far end",
             false => "policy denies it; send a packet meanwhile, or ask at the host of the other end",
@@ -144,6 +164,13 @@ impl Explain {
         }
         text
     }
+}
+
+/// A question that makes no sense is misuse; 1 would mean that it was answered by no.
+fn refused(status: tonic::Status) -> Problem {
+    let is_misuse = status.code() == tonic::Code::InvalidArgument;
+    let problem = Problem::from(status);
+    if is_misuse { problem.exiting(Exit::Usage) } else { problem }
 }
 
 /// The way through this host's table, chain by chain.

@@ -49,7 +49,10 @@ impl Offline {
 
     /// Tells the whole story of one packet.
     pub(crate) fn answer(&self, request: &ExplainRequest) -> Result<ExplainResponse, Problem> {
-        question::answer(&self.world()?, request).map_err(|failure| Problem::from(vec![failure]))
+        question::answer(&self.world()?, request).map_err(|failure| {
+            let exit = if failure.code == tonic::Code::NotFound { Exit::NotFound } else { Exit::Usage };
+            Problem::from(vec![failure]).exiting(exit)
+        })
     }
 
     /// Answers every line of the batch.
@@ -65,6 +68,10 @@ impl Offline {
                 break;
             }
             number += 1;
+            if text.trim_start().starts_with('[') {
+                out.flush()?;
+                return Err(not_lines(number));
+            }
             if !text.trim().is_empty() {
                 let answer = answered(&world, &index, &text);
                 failed |= answer.is_err();
@@ -98,6 +105,15 @@ impl Offline {
 fn unreadable(error: &io::Error) -> Problem {
     Problem::new(Exit::Failed, format!("cannot read the flows: {error}"))
 }
+
+/// Each line of a list that goes over many would be an error of its own.
+fn not_lines(number: u64) -> Problem {
+    let message = format!("the flows have a JSON list in line {number}, and one object a line is expected");
+    Problem::usage(message).advice(format!("jq -c '.[]' makes lines of a list; a line is {LINE}"))
+}
+
+/// What a line looks like.
+const LINE: &str = r#"{"source": "web", "destination": "10.77.0.3", "traffic": "tcp/5432"}"#;
 
 /// One flow, as its line asks.
 #[derive(Debug, Deserialize)]
@@ -174,7 +190,8 @@ impl Refusal {
 
 fn answered(world: &World, index: &Index<'_>, line: &str) -> Result<Answer, Failure> {
     let bad = |message: String| Failure::new(tonic::Code::InvalidArgument, "BAD_LINE", message);
-    let asked: Asked = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
+    let unread = |error| bad(format!("not one flow as a JSON object: {error}")).advice(format!("a line is {LINE}"));
+    let asked: Asked = serde_json::from_str(line).map_err(unread)?;
     let traffic = traffic(&asked).map_err(bad)?;
     let request = ExplainRequest {
         source: asked.source,

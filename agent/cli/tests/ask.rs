@@ -320,6 +320,51 @@ fn a_batch_answers_each_line_by_a_line() {
     );
 }
 
+#[test]
+fn a_question_that_makes_no_sense_is_misuse_and_no_denial() {
+    let agent = Agent::start();
+    let (policies, topology) = (agent.file("db.yaml", &db(FROM_API)), agent.file("topology.yaml", TOPOLOGY));
+    let ask = |source: &str, traffic: &str| {
+        run(&["explain", source, "db", traffic, "--offline", "-f", &policies, "--topology", &topology], "")
+    };
+
+    let (port, spelling, nobody, number) =
+        (ask("web-1", "tcp"), ask("web-1", "tpc/80"), ask("web-9", "tcp/80"), ask("web-1", "47"));
+
+    assert_eq!((port.code, port.out.as_str()), (2, ""));
+    let advice = "each may be decided otherwise: one packet has one\n  try: write one port, as in tcp/5432; ";
+    assert!(port.err.contains(advice), "{}", port.err);
+    assert_eq!(spelling.code, 2);
+    assert!(spelling.err.contains("unknown protocol \"tpc\", did you mean tcp?"), "{}", spelling.err);
+    assert_eq!(nobody.code, 3, "{}", nobody.err);
+    assert_eq!(number.code, 1, "{}", number.err);
+    assert!(number.out.starts_with("denied: web-1 (10.77.0.1) -> db (10.77.0.4) 47\n"), "{}", number.out);
+}
+
+#[test]
+fn a_batch_that_is_no_lines_is_told_what_lines_are() {
+    let agent = Agent::start();
+    let (policies, topology) = (agent.file("db.yaml", &db(FROM_API)), agent.file("topology.yaml", TOPOLOGY));
+    let batch =
+        |flows: &str| run(&["explain", "--offline", "-f", &policies, "--topology", &topology, "--batch", "-"], flows);
+
+    let list = batch("[\n  {\"source\": \"web-1\", \"destination\": \"db\", \"traffic\": \"tcp/5432\"}\n]\n");
+    let open = batch("{\"source\": \"web-1\", \"destination\": \"db\", \"protocol\": \"tcp\"}\n{\n");
+
+    assert_eq!((list.code, list.out.as_str()), (2, ""));
+    let expected = "error: the flows have a JSON list in line 1, and one object a line is expected\n  try: jq -c '.[]'";
+    assert!(list.err.starts_with(expected), "{}", list.err);
+    let lines: Vec<serde_json::Value> = open.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let says = |line: usize, key: &str, words: &str| {
+        let text = lines[line][key].as_str().unwrap_or_default();
+        assert!(text.contains(words), "{}", open.out);
+    };
+    assert_eq!(open.code, 1);
+    says(0, "error", "\"tcp\" is many ports");
+    says(1, "error", "not one flow as a JSON object");
+    says(1, "advice", "a line is {\"source\": \"web\"");
+}
+
 /// What the README shows, its commands run as they stand there.
 #[test]
 fn the_readme_shows_what_is_printed() {

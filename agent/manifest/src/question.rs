@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use poplin_policy::explain::{Account, Step, explain};
 use poplin_policy::model::{IcmpMatch, IcmpVersion, PortMatch};
-use poplin_policy::packet::{Packet, Transport};
+use poplin_policy::packet::{ICMP, ICMP6, Packet, Transport};
 use poplin_policy::verdict::{By, RuleName};
 use poplin_policy::world::World;
 use poplin_proto::v1::{DirectionTrace, ExplainRequest, ExplainResponse, SkippedRule};
@@ -39,20 +39,20 @@ pub fn story(world: &World, packet: &Packet) -> ExplainResponse {
 
 /// One packet of the traffic asked about.
 pub fn packet(world: &World, request: &ExplainRequest) -> Result<Packet, Failure> {
-    let (source, destination) = ends(world, request)?;
+    let is_icmp6 = matches!(parsed_traffic(&request.traffic), Ok(PortMatch::Icmp { version: IcmpVersion::V6, .. }));
+    let (source, destination) = ends(world, request, is_icmp6)?;
     let transport = transport(&request.traffic, request.source_port, source)?;
     Ok(Packet { source, destination, transport })
 }
 
-/// The addresses of both ends, of one family: IPv4 where both have it.
-fn ends(world: &World, request: &ExplainRequest) -> Result<(IpAddr, IpAddr), Failure> {
+/// The addresses of both ends, of one family: IPv4 where both have it and the traffic is not IPv6's own.
+fn ends(world: &World, request: &ExplainRequest, is_icmp6: bool) -> Result<(IpAddr, IpAddr), Failure> {
     let sources = addresses(world, "source", &request.source)?;
     let destinations = addresses(world, "destination", &request.destination)?;
     let pair = |is_v6: bool| {
         let of_family = |addresses: &[IpAddr]| addresses.iter().find(|address| address.is_ipv6() == is_v6).copied();
         of_family(&sources).zip(of_family(&destinations))
     };
-    let is_icmp6 = request.traffic.starts_with("icmp6");
     let found = if is_icmp6 { pair(true) } else { pair(false).or_else(|| pair(true)) };
     found.ok_or_else(|| {
         let message = format!("{} and {} have no address family in common", request.source, request.destination);
@@ -75,10 +75,11 @@ fn addresses(world: &World, field: &str, text: &str) -> Result<Vec<IpAddr>, Fail
     Ok(found.addresses.clone())
 }
 
-/// One packet of the traffic asked about. Ports and messages left open stand for the first of their range.
+/// One packet of the traffic asked about. A message left open is an echo request; a port has to be given, for each may be another answer.
 fn transport(traffic: &str, source_port: u32, source: IpAddr) -> Result<Transport, Failure> {
     let port = u16::try_from(source_port).map_err(|_| bad("source_port", format!("{source_port} is above 65535")))?;
     let transport = match parsed_traffic(traffic)? {
+        PortMatch::Ports { range, .. } if range.start() != range.end() => return Err(many_ports(traffic)),
         PortMatch::Ports { protocol, range } => Transport::Ports {
             protocol: protocol.number(),
             source: if port == 0 { ANY_SOURCE_PORT } else { port },
@@ -107,10 +108,14 @@ fn transport(traffic: &str, source_port: u32, source: IpAddr) -> Result<Transpor
     }
 }
 
-/// What traffic is asked about.
+/// What traffic is asked about. A number alone is a protocol's: 47 is `proto/47`.
 pub fn parsed_traffic(text: &str) -> Result<PortMatch, Failure> {
-    match text.parse() {
+    let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    let parsed = if is_number { format!("proto/{text}").parse() } else { text.parse() };
+    match parsed {
         Ok(PortMatch::Named { .. }) => Err(named(text)),
+        Ok(PortMatch::Protocol(ICMP)) => Ok(PortMatch::Icmp { version: IcmpVersion::V4, message: IcmpMatch::Any }),
+        Ok(PortMatch::Protocol(ICMP6)) => Ok(PortMatch::Icmp { version: IcmpVersion::V6, message: IcmpMatch::Any }),
         Ok(traffic) => Ok(traffic),
         Err(error) => Err(bad("traffic", format!("{text:?}: {error}"))),
     }
@@ -120,10 +125,27 @@ fn named(traffic: &str) -> Failure {
     bad("traffic", format!("{traffic:?}: give the port's number, names are an endpoint's own"))
 }
 
+fn many_ports(traffic: &str) -> Failure {
+    let protocol = traffic.split_once('/').map_or(traffic, |(protocol, _)| protocol);
+    let message = format!("{traffic:?} is many ports, and each may be decided otherwise: one packet has one");
+    let advice = format!("write one port, as in {}; `poplin test` judges all at once", example(protocol));
+    bad("traffic", message).advice(advice)
+}
+
+/// A port of a protocol people would ask about.
+fn example(protocol: &str) -> &'static str {
+    match protocol {
+        "udp" | "17" => "udp/53",
+        "sctp" | "132" => "sctp/3868",
+        "udplite" | "136" => "udplite/5004",
+        _ => "tcp/5432",
+    }
+}
+
 fn bad(field: &str, message: String) -> Failure {
     Failure::new(Code::InvalidArgument, "BAD_TRAFFIC", message)
         .field(field)
-        .advice("traffic looks like tcp/5432, udp/53, icmp/8, proto/47")
+        .advice("traffic looks like tcp/5432, udp/53, icmp/8, or a protocol's number: 47")
 }
 
 /// Tier, policy and rule that decided; empty where none did.
@@ -165,5 +187,43 @@ pub fn skipped(step: &Step) -> SkippedRule {
         Step::TierPassed { tier } => {
             SkippedRule { tier: tier.clone(), reason: "passes to the next tier".to_owned(), ..SkippedRule::default() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(traffic: &str) -> Result<Transport, Failure> {
+        transport(traffic, 0, IpAddr::from([10, 77, 0, 1]))
+    }
+
+    #[test]
+    fn a_number_alone_is_a_protocol() {
+        assert_eq!(asked("47"), Ok(Transport::Other(47)));
+        assert_eq!(asked("proto/47"), Ok(Transport::Other(47)));
+        assert_eq!(asked("1"), asked("icmp/8/0"));
+        assert_eq!(asked("58"), asked("icmp6/128/0"));
+        assert_eq!(asked("256").unwrap_err().message, "\"256\": 256 is above 255");
+        assert_eq!(asked("0").unwrap_err().message, "\"0\": 0 is below 1");
+    }
+
+    #[test]
+    fn a_packet_has_one_port_and_it_has_to_be_said_which() {
+        for (traffic, example) in [
+            ("tcp", "tcp/5432"),
+            ("udp/*", "udp/53"),
+            ("udp/53-60", "udp/53"),
+            ("6", "tcp/5432"),
+            ("136", "udplite/5004"),
+        ] {
+            let refused = asked(traffic).unwrap_err();
+            assert_eq!(
+                refused.message,
+                format!("{traffic:?} is many ports, and each may be decided otherwise: one packet has one")
+            );
+            assert!(refused.advice.unwrap().contains(example), "{traffic}");
+        }
+        assert!(matches!(asked("tcp/53-53"), Ok(Transport::Ports { destination: 53, .. })));
     }
 }

@@ -11,6 +11,7 @@ use poplin_node::kernel::{KernelState, Mac};
 use poplin_node::name::{AttachmentId, EndpointName, HostName};
 use poplin_node::object::{Endpoint, Host, Object, Versioned};
 use poplin_node::{Event, Identity, Node};
+use poplin_policy::compile::Effect;
 use poplin_policy::gate::Lane;
 use poplin_policy::host::{Doorway, HostEndpoint};
 use poplin_policy::label::Labels;
@@ -27,7 +28,7 @@ const FAR: &str = "10.77.9.9";
 #[test]
 fn a_denial_has_the_names_of_both_ends_and_the_rule() {
     let node = node(vec![endpoint("web", WEB), endpoint("db", DB), db_without_sql()]);
-    let chain = node.counted().into_iter().find(|(_, counted)| !counted.allowed).map(|(chain, _)| chain);
+    let chain = node.counted().into_iter().find(|(_, counted)| counted.effect == Effect::Deny).map(|(chain, _)| chain);
     let sql = Packet::tcp(address(WEB), address(DB), (40000, 5432));
 
     let account = node.account_of(&Dropped { chain, ..dropped(Place::Denied(Direction::Ingress), "popdb", sql) });

@@ -1,4 +1,4 @@
-//! How often each rule settled a flow on this host.
+//! How often each rule settled or logged a flow on this host.
 //!
 //! In: what the kernel counted chain by chain, and what the head says each chain counts. Out: both together, in the wire's form.
 
@@ -40,7 +40,7 @@ fn joined(counted: BTreeMap<Name, Counted>, counts: &BTreeMap<Name, Count>) -> i
             tier,
             policy,
             rule,
-            action: if counted.allowed { "allow" } else { "deny" }.to_owned(),
+            action: counted.effect.to_string(),
             staged: counted.is_staged,
             packets: count.packets,
             bytes: count.bytes,

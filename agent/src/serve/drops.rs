@@ -1,5 +1,6 @@
 //! The door to the feed of dropped packets: which of them a caller wants, and how they reach it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,12 +17,14 @@ use poplin_manifest::question::parsed_traffic;
 /// Drops on their way to one caller; the rest waits in the feed, and is told as lost if it waits too long.
 const UNDER_WAY: usize = 64;
 
-/// Begins a stream, which goes on until the caller goes away if it follows.
+/// Begins a stream of what the ends that are asked for have part in, by name or by one of the addresses they are known to have. It
+/// goes on until the caller goes away if it follows.
 pub(super) fn watch(
     feed: Arc<Feed>,
     request: WatchDropsRequest,
+    known: &BTreeMap<String, BTreeSet<IpAddr>>,
 ) -> Result<ReceiverStream<Result<Drop, Status>>, Status> {
-    let wanted = Wanted::try_from(&request)?;
+    let wanted = Wanted::of(&request, known)?;
     let (sender, receiver) = mpsc::channel(UNDER_WAY);
     tokio::spawn(async move {
         let mut reader = Reader::at_the_beginning(feed.clone());
@@ -84,15 +87,18 @@ struct Wanted {
 /// One end, as a caller names it.
 enum End {
     Address(IpAddr),
-    Endpoint(String),
+    /// A name, which the drop tells of its endpoint, and whose addresses tell of hosts, and of endpoints where a host endpoint dropped it.
+    Named(String, BTreeSet<IpAddr>),
 }
 
-impl TryFrom<&WatchDropsRequest> for Wanted {
-    type Error = Status;
-
-    fn try_from(request: &WatchDropsRequest) -> Result<Self, Status> {
+impl Wanted {
+    fn of(request: &WatchDropsRequest, known: &BTreeMap<String, BTreeSet<IpAddr>>) -> Result<Self, Status> {
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        let end = |text| given(text).map(|text| text.parse().map_or(End::Endpoint(text), End::Address));
+        let named = |name: String| {
+            let addresses = known.get(&name).cloned().unwrap_or_default();
+            End::Named(name, addresses)
+        };
+        let end = |text| given(text).map(|text| text.parse().map_or_else(|_| named(text), End::Address));
         Ok(Self {
             endpoint: given(&request.endpoint),
             source: end(&request.source),
@@ -101,9 +107,7 @@ impl TryFrom<&WatchDropsRequest> for Wanted {
             since: request.since,
         })
     }
-}
 
-impl Wanted {
     fn admits(&self, told: &Told) -> bool {
         let Drop { endpoint, peer_endpoint, direction, time, .. } = &told.drop;
         let (from, to) = match direction.as_str() {
@@ -122,7 +126,7 @@ impl End {
     fn is(&self, name: &str, address: IpAddr) -> bool {
         match self {
             End::Address(wanted) => *wanted == address,
-            End::Endpoint(wanted) => wanted == name,
+            End::Named(wanted, addresses) => wanted == name || addresses.contains(&address),
         }
     }
 }
@@ -159,8 +163,13 @@ mod tests {
         feed.tell(Packet::tcp(web, db, (40000, port)), drop);
     }
 
+    /// A host that has the address packets go to.
+    fn known() -> BTreeMap<String, BTreeSet<IpAddr>> {
+        BTreeMap::from([("h1".to_owned(), BTreeSet::from(["10.77.0.2".parse().unwrap()]))])
+    }
+
     fn times(feed: &Arc<Feed>, request: WatchDropsRequest) -> Vec<i64> {
-        let wanted = Wanted::try_from(&request).unwrap();
+        let wanted = Wanted::of(&request, &known()).unwrap();
         Reader::at_the_beginning(feed.clone()).read(&wanted).iter().map(|drop| drop.time).collect()
     }
 
@@ -181,13 +190,16 @@ mod tests {
         assert_eq!(times(&feed, WatchDropsRequest { traffic: text("tcp/22"), ..all() }), [2, 3]);
         assert_eq!(times(&feed, WatchDropsRequest { traffic: text("udp/22"), ..all() }), [0_i64; 0]);
         assert_eq!(times(&feed, WatchDropsRequest { since: 2, ..all() }), [3]);
-        assert!(Wanted::try_from(&WatchDropsRequest { traffic: text("tcp/0x"), ..all() }).is_err());
+        assert_eq!(times(&feed, WatchDropsRequest { destination: text("h1"), ..all() }), [1, 2, 3]);
+        assert_eq!(times(&feed, WatchDropsRequest { source: text("h1"), ..all() }), [0_i64; 0]);
+        let wrong = WatchDropsRequest { traffic: text("tcp/0x"), ..all() };
+        assert!(Wanted::of(&wrong, &BTreeMap::new()).is_err());
     }
 
     #[test]
     fn who_reads_too_slowly_is_told_how_much_is_missing() {
         let feed = Arc::new(Feed::default());
-        let wanted = Wanted::try_from(&WatchDropsRequest::default()).unwrap();
+        let wanted = Wanted::of(&WatchDropsRequest::default(), &BTreeMap::new()).unwrap();
         let mut reader = Reader::at_the_beginning(feed.clone());
         tell(&feed, 1, "egress", "web", "db", 22);
         assert_eq!(reader.read(&wanted).len(), 1);

@@ -1,5 +1,8 @@
 //! PolicyService: why a packet may or may not pass, what was dropped, and how often each rule had its say.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
 use poplin_node::object::ObjectKey;
 use poplin_node::policing::Passage;
 use poplin_proto::v1::policy_service_server::PolicyService;
@@ -23,7 +26,9 @@ impl PolicyService for Policies {
         &self,
         request: Request<WatchDropsRequest>,
     ) -> Result<Response<Self::WatchDropsStream>, Status> {
-        Ok(Response::new(drops::watch(self.0.drops.clone(), request.into_inner())?))
+        let request = request.into_inner();
+        let known = self.known(&[&request.source, &request.destination]).await;
+        Ok(Response::new(drops::watch(self.0.drops.clone(), request, &known)?))
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
@@ -47,6 +52,20 @@ impl PolicyService for Policies {
     ) -> Result<Response<ListCountersResponse>, Status> {
         let counters = count::list(&self.0, &request.get_ref().policy).await?;
         Ok(Response::new(ListCountersResponse { counters }))
+    }
+}
+
+impl Policies {
+    /// The addresses of these ends, of those that are known by name. A store that is away keeps nobody from drops: names alone are then looked for.
+    async fn known(&self, names: &[&str]) -> BTreeMap<String, BTreeSet<IpAddr>> {
+        let named: Vec<_> = names.iter().filter(|name| !name.is_empty() && name.parse::<IpAddr>().is_err()).collect();
+        if named.is_empty() {
+            return BTreeMap::new();
+        }
+        let Ok(snapshot) = self.0.store.snapshot(ROOT).await else { return BTreeMap::new() };
+        let objects = declared(&snapshot, |key| !matches!(key, ObjectKey::Block(..)));
+        let known = named.iter().filter_map(|name| Some(((**name).to_owned(), host::known(&objects, name)?)));
+        known.collect()
     }
 }
 

@@ -6,7 +6,7 @@
 
 mod gate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use poplin_manifest::question;
@@ -17,8 +17,8 @@ use poplin_policy::gate::Lane;
 use poplin_policy::host::{HostEndpoint, is_link_local};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::world::World;
-use poplin_proto::Failure;
 use poplin_proto::v1::{DirectionTrace, ExplainRequest, ExplainResponse};
+use poplin_proto::{Failure, nearest};
 
 use gate::{Doors, Gates};
 
@@ -42,20 +42,18 @@ enum Home {
 }
 
 impl<'o> Question<'o> {
-    /// The question with addresses in place of host endpoints' names, in the first way that makes sense.
+    /// The question with addresses in place of the names of hosts and host endpoints, in the first way that makes sense.
     pub(super) fn of(objects: &'o BTreeMap<ObjectKey, Object>, request: &ExplainRequest) -> Result<Self, Failure> {
         let world = outlook::world(objects.values());
+        let sources = meanings(&world, objects, "source", &request.source)?;
+        let destinations = meanings(&world, objects, "destination", &request.destination)?;
         let mut outcome =
             Err(Failure::new(tonic::Code::Internal, "NO_WAY", "a question can be put in at least one way"));
-        for source in meanings(&world, objects, &request.source) {
-            for destination in meanings(&world, objects, &request.destination) {
-                outcome = question::packet(
-                    &world,
-                    &ExplainRequest { source: source.clone(), destination, ..request.clone() },
-                );
-                if let Ok(packet) = outcome {
-                    return Ok(Self { objects, world, packet });
-                }
+        for (source, destination) in sources.iter().flat_map(|source| destinations.iter().map(move |to| (source, to))) {
+            let (source, destination) = (source.clone(), destination.clone());
+            outcome = question::packet(&world, &ExplainRequest { source, destination, ..request.clone() });
+            if let Ok(packet) = outcome {
+                return Ok(Self { objects, world, packet });
             }
         }
         outcome.map(|packet| Self { objects, world, packet })
@@ -99,8 +97,7 @@ impl<'o> Question<'o> {
             let (host, endpoint) = (known.map(|one| one.host.to_string()).unwrap_or_default(), endpoint.to_owned());
             return Home::Workload { host, endpoint };
         }
-        let mut hosts = self.objects.values().filter_map(|object| <&Host>::try_from(object).ok());
-        let host = hosts.find(|host| host.addresses.contains(&address)).map(|host| host.name.to_string());
+        let host = hosts(self.objects).find(|host| host.addresses.contains(&address)).map(|host| host.name.to_string());
         let of_endpoint = || host_endpoints(self.objects).find(|one| one.addresses.contains(&address));
         host.or_else(|| of_endpoint().map(|one| one.host.clone())).map_or(Home::Elsewhere, Home::Host)
     }
@@ -220,13 +217,57 @@ impl Way<'_> {
     }
 }
 
-/// What a text may stand for: the addresses of the host endpoint of that name, or itself.
-fn meanings(world: &World, objects: &BTreeMap<ObjectKey, Object>, text: &str) -> Vec<String> {
-    let of_host = host_endpoints(objects).find(|endpoint| endpoint.name == text && !world.endpoints.contains_key(text));
-    match of_host.filter(|endpoint| !endpoint.addresses.is_empty()) {
-        Some(endpoint) => endpoint.addresses.iter().map(ToString::to_string).collect(),
-        None => vec![text.to_owned()],
+/// What a text may stand for: itself, or the addresses of the host endpoint or else of the host that is called so.
+fn meanings(
+    world: &World,
+    objects: &BTreeMap<ObjectKey, Object>,
+    field: &str,
+    text: &str,
+) -> Result<Vec<String>, Failure> {
+    if text.parse::<IpAddr>().is_ok() || world.endpoints.contains_key(text) {
+        return Ok(vec![text.to_owned()]);
     }
+    match addresses_of(objects, text) {
+        Some(addresses) if !addresses.is_empty() => Ok(addresses.iter().map(ToString::to_string).collect()),
+        Some(_) => {
+            let message = format!("it is not known which addresses {text} has");
+            Err(Failure::new(tonic::Code::InvalidArgument, "NO_ADDRESS", message)
+                .field(field)
+                .advice("ask with an address in its place"))
+        }
+        None => Err(nobody(world, objects, field, text)),
+    }
+}
+
+/// The addresses of whoever has that name.
+pub(super) fn known(objects: &BTreeMap<ObjectKey, Object>, name: &str) -> Option<BTreeSet<IpAddr>> {
+    let mut endpoints = objects.values().filter_map(|object| <&Endpoint>::try_from(object).ok());
+    let endpoint = endpoints.find(|endpoint| endpoint.name.as_str() == name);
+    endpoint.map(|endpoint| endpoint.addresses.iter().copied().collect()).or_else(|| addresses_of(objects, name))
+}
+
+/// The addresses of the host endpoint of that name, and where it has none or is not there, of the host.
+fn addresses_of(objects: &BTreeMap<ObjectKey, Object>, name: &str) -> Option<BTreeSet<IpAddr>> {
+    let endpoint = host_endpoints(objects).find(|endpoint| endpoint.name == name);
+    let of_endpoint = endpoint.map(|endpoint| endpoint.addresses.iter().copied().collect::<BTreeSet<_>>());
+    let host = hosts(objects).find(|host| host.name.as_str() == name).map(|host| host.addresses.clone());
+    of_endpoint.clone().filter(|addresses| !addresses.is_empty()).or(host).or(of_endpoint)
+}
+
+fn nobody(world: &World, objects: &BTreeMap<ObjectKey, Object>, field: &str, text: &str) -> Failure {
+    let endpoints = world.endpoints.keys().map(String::as_str);
+    let own = host_endpoints(objects).map(|endpoint| endpoint.name.as_str());
+    let near = nearest(text, endpoints.chain(own).chain(hosts(objects).map(|host| host.name.as_str())));
+    let advice = match near {
+        Some(near) => format!("did you mean {near}?"),
+        None => "see `poplin get endpoints`, `poplin get hosts` and `poplin get hostendpoints`".to_owned(),
+    };
+    let message = format!("{text:?} is no endpoint, no host, no host endpoint and no address");
+    Failure::new(tonic::Code::NotFound, "NOT_FOUND", message).field(field).advice(advice)
+}
+
+fn hosts(objects: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &Host> {
+    objects.values().filter_map(|object| object.try_into().ok())
 }
 
 fn host_endpoints(objects: &BTreeMap<ObjectKey, Object>) -> impl Iterator<Item = &HostEndpoint> {

@@ -12,7 +12,7 @@ use super::round::Round;
 use crate::host::{Settings, WorkloadToHost};
 use crate::model::{Direction, IpVersion};
 use crate::nat::LOOPBACK_4;
-use crate::packet::{ICMP, ICMP6, TCP, UDP};
+use crate::packet::{ICMP, ICMP6, TCP, UDP, UDP_LITE};
 use crate::place::Place;
 use crate::ruleset::{
     Atom, BasePolicy, Chain, ConntrackStates, Field, Hook, HookKind, HookPoint, Interface, Match, Name, Rule, Then,
@@ -157,17 +157,24 @@ fn to_loopback() -> [Rule; 2] {
 ///
 /// A packet that fits no known flow must begin one. A TCP packet begins one by SYN alone: the kernel by default also
 /// takes one from the middle of a stream (`nf_conntrack_tcp_loose`), and a flow whose entry was deleted because policy
-/// changed would go on in the direction still open.
+/// changed would go on in the direction still open. UDP-Lite is judged packet by packet where the kernel does not track it: with
+/// `nf_conntrack_checksum`, as is usual, it checks it by UDP's number, finds each checksum wrong that RFC 3828 §3.2 makes right, and
+/// calls them all invalid (`udplite_error` in net/netfilter/nf_conntrack_proto_udp.c).
 fn policy_or_drop(direction: Direction, is_staged: bool) -> Vec<Rule> {
     let is_invalid = Match::Conntrack(ConntrackStates { invalid: true, ..Default::default() });
     let mut rules = vec![
-        when(vec![is_invalid], Verdict::Goto(invalid(direction))),
+        when(vec![is_invalid, is_not(UDP_LITE)], Verdict::Goto(invalid(direction))),
         when(begins_no_connection().into(), Verdict::Goto(mid_stream(direction))),
     ];
     rules.extend(is_staged.then(|| when(Vec::new(), Verdict::Jump(staged_name(direction)))));
     rules.extend(dispatch::rules(Round::of_workloads(direction)));
     rules.extend([log(Place::NoPolicy(direction)), drop()]);
     rules
+}
+
+fn is_not(protocol: u8) -> Match {
+    let (low, high) = (Atom::Octet(protocol), Atom::Octet(protocol));
+    Match::Range { field: Field::Protocol, low, high, negated: true }
 }
 
 /// It is TCP, and not the SYN that opens a connection.

@@ -6,19 +6,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::condition::{look_up, member, when, within};
+use super::condition::{member, when, within};
 use super::draw::Half;
 use super::family::address_atom;
 use super::list::{Act, Entry, List};
 use super::lookup::everybody;
-use super::node::{Blueprint, Drawing, Form};
+use super::node::{Blueprint, Counted, Drawing, Effect, Form};
 use super::outcome::{Outcome, outcome};
 use super::question::Question;
 use super::who::Who;
 use crate::model::{Direction, IpVersion};
 use crate::place::Place;
-use crate::ruleset::{Match, Name, Rule, Then, Verdict};
-use crate::verdict::RuleName;
+use crate::ruleset::{Counter, Match, Name, Rule, Then, Verdict};
+use crate::verdict::{By, RuleName};
 
 /// Up to so many questions are asked one by one, if comparing answers them: a look-up of the address costs as much.
 const FEW: usize = 2;
@@ -92,12 +92,15 @@ impl Half {
     }
 }
 
-/// The chain that tells of packets by a rule that only logs.
+/// The chain that tells of packets by a rule that only logs, and counts them, be they told or too many.
 pub(super) fn telling(rule: &Arc<RuleName>, direction: Direction, drawing: &mut Drawing<'_>) -> Name {
     let name = Drawing::name("log", &(rule, direction));
-    let told = look_up(Vec::new(), Then::Log(Place::Logged(direction).log_by(&name)));
+    let log = Then::Log(Place::Logged(direction).log_by(&name));
+    let told = Rule { matches: Vec::new(), counter: Some(Counter::Named(name.clone())), then: log };
+    let by = By::Rule(RuleName::clone(rule));
     drawing.draw(name.clone(), |_| Blueprint {
         rules: vec![told],
+        counts: Some(Counted { direction, by, effect: Effect::Log, is_staged: false }),
         logs: Some(rule.clone()),
         ..Blueprint::of(Form::Telling)
     });

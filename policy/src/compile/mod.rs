@@ -68,7 +68,7 @@ use self::gate::Gates;
 pub use self::lane::HOST_ENDPOINTS;
 use self::local::{Local, PathState};
 use self::node::Nodes;
-pub use self::node::{Counted, Form};
+pub use self::node::{Counted, Effect, Form};
 use self::outgoing::Border;
 use self::places::Places;
 use self::population::Population;

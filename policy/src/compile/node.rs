@@ -24,7 +24,7 @@ impl fmt::Display for Form {
             Form::Few => "asks one by one: so few that a look-up would cost no less",
             Form::BothEnds => "asks one by one, because some rules ask for both ends, and a look-up knows one address",
             Form::Logging => "asks first whom rules that log and go on tell of",
-            Form::Telling => "tells of what a rule logs",
+            Form::Telling => "counts and tells of what a rule logs",
             Form::Mapped => "finds the rule by one look-up of the address",
             Form::Ports => "finds what holds for protocol and port",
             Form::SourcePorts => "finds what holds for the source port",
@@ -32,7 +32,8 @@ impl fmt::Display for Form {
     }
 }
 
-/// A chain, the maps of its own it looks into, and what they refer to. An outcome is a counter, and a chain if more is to be done.
+/// A chain, the maps of its own it looks into, and what they refer to. An outcome is a
+/// counter, and a chain if more is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Blueprint {
     /// Rules of the chain; there is none without any.
@@ -63,17 +64,39 @@ impl Blueprint {
     }
 }
 
-/// What a counter counts: first packets of flows that something settled.
+/// What a counter counts: first packets of flows that something settled, or that a rule logged on their way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Counted {
     /// Which way, seen from the governed endpoint.
     pub direction: Direction,
-    /// What settled them.
+    /// What settled or logged them.
     pub by: By,
-    /// Whether they were allowed, or would have been.
-    pub allowed: bool,
+    /// What it did with them, or would have done.
+    pub effect: Effect,
     /// Whether nothing came of it: the policy is staged.
     pub is_staged: bool,
+}
+
+/// What becomes of a packet that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// It may pass.
+    Allow,
+    /// It is dropped.
+    Deny,
+    /// It is told of, and what comes after settles it.
+    Log,
+}
+
+impl fmt::Display for Effect {
+    /// As actions of rules are written.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+            Effect::Log => "log",
+        })
+    }
 }
 
 /// What a chain does, for people.
@@ -89,7 +112,7 @@ pub enum Form {
     BothEnds,
     /// Asks for some rules by themselves, because they log and go on: each that fits must be carried out on the way.
     Logging,
-    /// Tells of packets, and goes back.
+    /// Counts packets, tells of them, and goes back.
     Telling,
     /// Finds what settles by one look-up of the address.
     Mapped,
@@ -97,6 +120,13 @@ pub enum Form {
     Ports,
     /// Finds the list that holds for the port a packet comes from.
     SourcePorts,
+}
+
+impl Form {
+    /// Whether a counter of the same name stands beside it.
+    fn has_counter(self) -> bool {
+        matches!(self, Form::Outcome | Form::Telling)
+    }
 }
 
 /// Blueprints while a path is drawn.
@@ -178,7 +208,7 @@ impl Nodes {
         for question in &blueprint.tables {
             tables.acquire(question, ground);
         }
-        if blueprint.form == Form::Outcome {
+        if blueprint.form.has_counter() {
             ground.edited.set_counter(name, true);
         }
         if !blueprint.rules.is_empty() {
@@ -210,7 +240,7 @@ impl Nodes {
         let node = self.nodes.remove(name).expect("a chain that is released stands");
         self.source_ports -= usize::from(node.form == Form::SourcePorts);
         ground.edited.set_chain(name, None);
-        if node.form == Form::Outcome {
+        if node.form.has_counter() {
             ground.edited.set_counter(name, false);
         }
         for map in &node.maps {

@@ -10,7 +10,7 @@ use super::draw::list;
 use super::lane;
 use super::linear::telling;
 use super::list::Settled;
-use super::node::{Blueprint, Counted, Drawing, Form};
+use super::node::{Blueprint, Counted, Drawing, Effect, Form};
 use crate::model::Direction;
 use crate::place::Place;
 use crate::ruleset::{Counter, Name, Rule, Then, Verdict};
@@ -89,7 +89,7 @@ fn name(settled: &Settled, direction: Direction) -> Name {
 
 /// What is to be counted; nothing where nothing settled.
 fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
-    let (by, allowed) = match settled {
+    let (by, is_allowed) = match settled {
         Settled::Open | Settled::Closed | Settled::After(_) | Settled::Told(_) => return None,
         Settled::Rule { name, allowed, .. } => (By::Rule(RuleName::clone(name)), *allowed),
         Settled::EndOfTier { tier } => (By::EndOfTier { tier: tier.to_string() }, false),
@@ -98,7 +98,8 @@ fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
             return counted(inner, direction).map(|counted| Counted { is_staged: true, ..counted });
         }
     };
-    Some(Counted { direction, by, allowed, is_staged: false })
+    let effect = if is_allowed { Effect::Allow } else { Effect::Deny };
+    Some(Counted { direction, by, effect, is_staged: false })
 }
 
 /// What is to be done beyond letting it pass.

@@ -1,10 +1,14 @@
 //! What a direction as a whole forgets.
 
 use super::{Code, Finding, Place, Severity};
-use crate::model::{Action, Direction, Policy, PortMatch};
+use crate::model::{Action, DefaultAction, Direction, Hosts, Policy, PortMatch};
+use crate::world::World;
 
-pub(super) fn form(policy: &Policy) -> impl Iterator<Item = Finding> {
-    let forgets = |direction: &Direction| forgets_icmp(policy, *direction);
+/// A tier that passes on at its end denies nothing that a policy of it forgets, nor does a lane of hosts that lets the rest go on.
+pub(super) fn form(world: &World, policy: &Policy) -> impl Iterator<Item = Finding> {
+    let goes_on = matches!(policy.hosts, Hosts::PreDnat | Hosts::Untracked);
+    let denies = !goes_on && world.tier(&policy.tier).default_action == DefaultAction::Deny;
+    let forgets = move |direction: &Direction| denies && forgets_icmp(policy, *direction);
     [Direction::Ingress, Direction::Egress].into_iter().filter(forgets).map(|direction| {
         let message = "it allows ports only, so ping is denied (errors of allowed flows pass all the same)";
         let advice = "add icmp/8 and icmp6/128 if its endpoints should answer ping";
@@ -12,10 +16,11 @@ pub(super) fn form(policy: &Policy) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// Whether every allowing rule asks for ports, and none for messages.
+/// Whether every allowing rule asks for ports and none for messages, and no rule passes on what may be messages.
 fn forgets_icmp(policy: &Policy, direction: Direction) -> bool {
     let rules = policy.rules(direction).unwrap_or_default();
-    let mut allowing = rules.iter().filter(|rule| rule.action == Action::Allow).peekable();
     let is_other = |port: &PortMatch| !matches!(port, PortMatch::Ports { .. } | PortMatch::Named { .. });
-    allowing.peek().is_some() && allowing.all(|rule| !rule.ports.is_empty() && !rule.ports.iter().any(is_other))
+    let mut lenient = rules.iter().filter(|rule| matches!(rule.action, Action::Allow | Action::Pass));
+    let allows = rules.iter().any(|rule| rule.action == Action::Allow);
+    allows && lenient.all(|rule| !rule.ports.is_empty() && !rule.ports.iter().any(is_other))
 }

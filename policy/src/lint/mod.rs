@@ -107,7 +107,7 @@ pub fn lint(world: &World) -> Vec<Finding> {
     let labelled = label::Labelled::of(world);
     for policy in world.policies.values().filter(|policy| policy.mode != Mode::Off) {
         findings.extend(subject::form(world, policy));
-        findings.extend(direction::form(policy));
+        findings.extend(direction::form(world, policy));
         for sight in sights(policy) {
             findings.extend(peer::form(world, &sight));
             findings.extend(port::form(world, &sight));

@@ -66,7 +66,13 @@ impl Conflict {
             "policy {} stands at the same order, and rule {} there would decide otherwise what rule {} decides here: {}",
             second.policy.name, second.rule.name, first.rule.name, self.packet
         );
-        let advice = "give both an order; without one the name decides which is asked first";
+        let advice = match first.policy.order {
+            Some(order) => format!(
+                "give one of them another order; both have {}, and so the name decides which is asked first",
+                order.get()
+            ),
+            None => "give both an order; without one the name decides which is asked first".to_owned(),
+        };
         Place::of(first.policy, Some(self.direction)).finding(Severity::Warning, Code::TiedConflict, message, advice)
     }
 }

@@ -42,7 +42,7 @@ pub enum PortProtocol {
     Tcp,
     /// RFC 768.
     Udp,
-    /// RFC 3828. The kernel calls what it makes itself `invalid` on a veth while `nf_conntrack_checksum` is 1.
+    /// RFC 3828. The kernel tracks it only while `nf_conntrack_checksum` is 0; else each packet is judged by itself.
     UdpLite,
     /// RFC 9260.
     Sctp,

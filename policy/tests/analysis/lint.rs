@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use poplin_policy::lint::{Code, lint};
-use poplin_policy::model::{Action, DefaultAction, Direction, Peers, Policy, QualifiedName, Rule, Scope, Selection};
+use poplin_policy::model::{
+    Action, DefaultAction, Direction, Hosts, Peers, Policy, QualifiedName, Rule, Scope, Selection, Tier,
+};
 use poplin_policy::selector::Selector;
 use poplin_policy::verdict::{By, verdict};
 use poplin_policy::world::World;
@@ -116,7 +118,8 @@ fn tied_policies_that_disagree_are_named_with_a_packet() {
     let open = ingress("a-open", "app == 'db'", vec![rule(Action::Allow, select("app == 'web'"), "tcp")]);
     let shut = ingress("b-shut", "all()", vec![rule(Action::Deny, anybody(), "tcp/22")]);
     let tied = with(with(shop(), open.clone()), shut.clone());
-    let ordered = with(with(shop(), at(1.0, open)), at(2.0, shut));
+    let ordered = with(with(shop(), at(1.0, open.clone())), at(2.0, shut.clone()));
+    let alike = with(with(shop(), at(1.5, open)), at(1.5, shut));
 
     assert_eq!(
         found(&tied),
@@ -127,6 +130,30 @@ warning: policy a-open, ingress: policy b-shut stands at the same order, and rul
 "
     );
     assert_eq!(found(&ordered), "");
+    let advice =
+        "    try: give one of them another order; both have 1.5, and so the name decides which is asked first\n";
+    assert!(found(&alike).ends_with(advice), "{}", found(&alike));
+}
+
+#[test]
+fn ping_is_said_to_be_denied_where_the_end_of_the_tier_denies_it() {
+    let web = |rules| ingress("web", "app == 'web'", rules);
+    let http = || rule(Action::Allow, anybody(), "tcp/80");
+    let of_tier = |tier: &str, rules| Policy { tier: tier.to_owned(), ..web(rules) };
+    let told = |policy: Policy| {
+        let mut world = with(shop(), policy);
+        let declared = Tier { default_action: DefaultAction::Pass, ..Tier::undeclared("security") };
+        world.tiers.insert("security".to_owned(), declared);
+        lint(&world).iter().any(|finding| finding.code == Code::NoIcmp)
+    };
+
+    assert!(told(web(vec![http()])));
+    assert!(!told(of_tier("kube-admin", vec![http()])));
+    assert!(!told(of_tier("security", vec![http()])));
+    assert!(!told(web(vec![http(), rule(Action::Pass, anybody(), "")])), "another tier may allow it");
+    assert!(told(web(vec![http(), rule(Action::Pass, anybody(), "udp")])));
+    let before_translation = Policy { hosts: Hosts::PreDnat, ..web(vec![http()]) };
+    assert!(!told(before_translation), "what is not decided there goes on");
 }
 
 #[test]

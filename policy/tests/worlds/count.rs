@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use poplin_policy::compile::{Compiler, Counted};
+use poplin_policy::compile::{Compiler, Counted, Effect};
 use poplin_policy::explain::{Step, direction_account};
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::model::{Direction, Mode};
@@ -49,15 +49,17 @@ proptest! {
 
             let counted = counted(&compiler, name, packet);
 
-            let enforced: Vec<_> = counted.iter().filter(|counted| !counted.is_staged).collect();
-            prop_assert!(enforced.iter().all(|counted| counted.allowed == ruling.allowed));
+            let settles = |counted: &&Counted| !counted.is_staged && counted.effect != Effect::Log;
+            let enforced: Vec<_> = counted.iter().filter(settles).collect();
+            let effect = if ruling.allowed { Effect::Allow } else { Effect::Deny };
+            prop_assert!(enforced.iter().all(|counted| counted.effect == effect));
             let by: Vec<By> = enforced.into_iter().map(|counted| counted.by.clone()).collect();
             prop_assert_eq!(by, Vec::from_iter(settled(ruling.by)), "{}", packet);
         }
     }
 
     #[test]
-    fn rules_that_log_tell_of_what_comes_to_them_each_once_and_in_order(world in world(), packets in packets()) {
+    fn rules_that_log_tell_of_what_comes_to_them_and_count_it_each_once_and_in_order(world in world(), packets in packets()) {
         let compiler = compiler(&world);
 
         for packet in &packets {
@@ -72,7 +74,14 @@ proptest! {
             let (_, chains) = trail(compiler.ruleset(), &transit);
             let told: Vec<RuleName> = chains.iter().filter_map(|chain| compiler.logs(chain)).cloned().collect();
 
-            prop_assert_eq!(told, logged.collect::<Vec<_>>(), "{}", packet);
+            let of_log = |counted: Counted| match counted.by {
+                By::Rule(rule) if counted.effect == Effect::Log => Some(rule),
+                _ => None,
+            };
+            let counts: Vec<RuleName> = counted(&compiler, name, packet).into_iter().filter_map(of_log).collect();
+
+            prop_assert_eq!(&told, &logged.collect::<Vec<_>>(), "{}", packet);
+            prop_assert_eq!(counts, told, "{}", packet);
         }
     }
 
@@ -100,7 +109,9 @@ proptest! {
                 counted(&compiler, name, packet).into_iter().filter(|counted| counted.is_staged).collect();
 
             let expected: Vec<(By, bool)> = is_by_stage.then_some((would.by, would.allowed)).into_iter().collect();
-            let counted: Vec<(By, bool)> = staged.into_iter().map(|counted| (counted.by, counted.allowed)).collect();
+            let is_allowed = |counted: &Counted| counted.effect == Effect::Allow;
+            let counted: Vec<(By, bool)> =
+                staged.into_iter().map(|counted| (counted.by.clone(), is_allowed(&counted))).collect();
             prop_assert_eq!(counted, expected, "{}", packet);
         }
     }

@@ -64,6 +64,9 @@ const PORTS: [&str; 24] = [
     "proto/1",
 ];
 
+/// Whole protocols, as "every one but this" names them.
+const PROTOCOLS: [&str; 9] = ["tcp", "udp", "udplite", "sctp", "icmp", "icmp6", "proto/1", "proto/47", "proto/58"];
+
 /// Names of host endpoints; where each stands, see `fleet`.
 pub(crate) const HOST_ENDPOINTS: [&str; 3] = ["any", "lan", "wan"];
 
@@ -156,8 +159,12 @@ fn rule() -> impl Strategy<Value = Rule> {
         4 => (Just(Peers::default()), peers()),
         1 => (peers(), peers()),
     ];
-    (action, ip_version, any::<bool>(), ends, ports(), seldom(), seldom(), seldom()).prop_map(
-        |(action, ip_version, log, (source, destination), ports, not_ports, source_ports, not_source_ports)| Rule {
+    let wanted = prop_oneof![
+        6 => (ports(), seldom()),
+        1 => (Just(Vec::new()), every_protocol_but()),
+    ];
+    (action, ip_version, any::<bool>(), ends, wanted, seldom(), seldom()).prop_map(
+        |(action, ip_version, log, (source, destination), (ports, not_ports), source_ports, not_source_ports)| Rule {
             log,
             ip_version,
             source,
@@ -198,7 +205,10 @@ fn selection() -> impl Strategy<Value = Selection> {
         1 => selector().prop_map(Scope::Namespaces),
         1 => Just(Scope::Global),
     ];
-    (selector(), scope).prop_map(|(labels, scope)| Selection { labels, scope })
+    // `global()` alone, as Calico's users write it, is whatever lives in no namespace.
+    let global = Just(Selection { labels: Selector::all(), scope: Scope::Global });
+    let any = (selector(), scope).prop_map(|(labels, scope)| Selection { labels, scope });
+    prop_oneof![12 => any, 1 => global]
 }
 
 fn ports() -> impl Strategy<Value = Vec<PortMatch>> {
@@ -207,6 +217,12 @@ fn ports() -> impl Strategy<Value = Vec<PortMatch>> {
     let scattered = Just(vec!["tcp/80", "tcp/90", "tcp/100", "tcp/443", "tcp/1000", "tcp/8000"]);
     prop_oneof![6 => few, 2 => many, 1 => scattered]
         .prop_map(|texts| texts.into_iter().map(|text| text.parse().unwrap()).collect())
+}
+
+/// What Calico's `notProtocol` becomes, of one protocol or two.
+fn every_protocol_but() -> impl Strategy<Value = Vec<PortMatch>> {
+    let some = vec(select(&PROTOCOLS[..]), 1..3);
+    some.prop_map(|texts| texts.into_iter().map(|text| text.parse().unwrap()).collect())
 }
 
 fn selector() -> impl Strategy<Value = Selector> {

@@ -236,7 +236,7 @@ fn drops_are_told_a_line_each() {
 
     assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (0, "", "no dropped packets are remembered\n"));
     let expected = "\
-2026-11-25T23:12:25.041Z  web (10.77.0.5) -> db (10.77.0.129)  tcp/5432  ingress of db: default/db/2: denied
+2026-11-25T23:12:25.041Z  web (10.77.0.5) -> db (10.77.0.129)  tcp/5432 from 40000  ingress of db: default/db/2: denied
 1970-01-01T00:00:00.000Z  web (10.9.9.9) -> 10.77.0.129  icmp/8  egress of web: 10.9.9.9 is not an address of web
 ";
     assert_eq!((text.code, text.out.as_str()), (0, expected));
@@ -264,6 +264,24 @@ error: this host dropped no packet from web to db tcp/5432 within 0 s
     assert_eq!(newest.code, 1);
     assert!(newest.out.ends_with("ingress of db: default/db/2: denied\n"), "{}", newest.out);
     assert_eq!(agent.poplin(&["explain", "web", "db", "tcp/5432", "--wait", "3"]).code, 2);
+}
+
+#[test]
+fn explain_live_takes_no_packet_that_a_rule_logged_for_a_dropped_one() {
+    let agent = Agent::start();
+    agent.world().explanation = ExplainResponse { allowed: true, ..explanation() };
+    let live = ["explain", "web", "db", "tcp/5432", "--live", "--wait", "0"];
+
+    agent.world().drops = vec![logged()];
+    let none = agent.poplin(&live);
+    agent.world().drops = vec![denied(), logged()];
+    let dropped = agent.poplin(&live);
+
+    assert_eq!((none.code, none.out.as_str()), (8, ""));
+    let went_on = "within 0 s, but saw one that went on (ingress of db: default/db/watch: logged)\n";
+    assert!(none.err.contains(went_on), "{}", none.err);
+    assert_eq!(dropped.code, 1);
+    assert!(dropped.out.ends_with("ingress of db: default/db/2: denied\n"), "{}", dropped.out);
 }
 
 #[test]
@@ -515,6 +533,10 @@ fn denied() -> Drop {
         reason: "default/db/2: denied".to_owned(),
         ..Drop::default()
     }
+}
+
+fn logged() -> Drop {
+    Drop { reason: "default/db/watch: logged".to_owned(), logged: true, ..denied() }
 }
 
 fn spoofed() -> Drop {

@@ -54,6 +54,14 @@ pub(super) fn net(field: &str, text: &str) -> Result<IpNet, Invalid> {
     })
 }
 
+/// A prefix, or one address alone, which Calico takes for a prefix of its whole length (`validateIPNetwork` in libcalico-go/lib/validator/v3).
+pub(super) fn net_or_address(field: &str, text: &str) -> Result<IpNet, Invalid> {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address)),
+        Err(_) => net(field, text),
+    }
+}
+
 /// The first name of a row that is still free: the wanted one, or the wanted one with a number behind it.
 pub(super) fn free_name(taken: &mut std::collections::BTreeSet<String>, wanted: &str) -> String {
     let candidates = std::iter::once(wanted.to_owned()).chain((2..).map(|number| format!("{wanted}-{number}")));

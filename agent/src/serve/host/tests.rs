@@ -215,3 +215,50 @@ spec: {subject: app == 'web', ingress: []}
     assert!(from(Side::Host));
     assert!(!from(far(&["eth0"])));
 }
+
+/// A host, as its agent writes it.
+fn host(name: &str, address: &str) -> Object {
+    use poplin_node::name::HostName;
+    Object::Host(Host {
+        name: HostName::new(name),
+        labels: poplin_policy::label::Labels::default(),
+        addresses: [address.parse().unwrap()].into(),
+        asn: None,
+        router_id: "192.0.2.1".parse().unwrap(),
+        is_draining: false,
+        told: None,
+    })
+}
+
+#[test]
+fn a_hosts_name_stands_for_its_addresses() {
+    let hosts = [host("h1", "192.0.2.1"), host("web", "192.0.2.9"), endpoint("web", "h1", "10.77.0.1")];
+
+    let answer = |ends: (&str, &str)| asked(EDGE, &hosts, None, (ends.0, ends.1, "tcp/22"));
+
+    let to_host = answer(("198.51.100.7", "h1"));
+    assert_eq!((to_host.destination_address.as_str(), to_host.allowed), ("192.0.2.1", true));
+    assert_eq!(traces(&to_host), ["input of edge: failsafe port: allowed"]);
+    assert_eq!(answer(("h1", "198.51.100.7")).source_address, "192.0.2.1");
+    assert_eq!(answer(("web", "h1")).source_address, "10.77.0.1", "an endpoint has its name before a host");
+}
+
+#[test]
+fn a_name_of_nobody_is_answered_with_the_nearest_of_all() {
+    let objects = |more: &[Object]| -> BTreeMap<ObjectKey, Object> {
+        more.iter().map(|object| (object.key(), object.clone())).collect()
+    };
+    let refused = |source: &str, objects: &BTreeMap<ObjectKey, Object>| {
+        let (source, destination) = (source.to_owned(), "192.0.2.9".to_owned());
+        let traffic = "tcp/22".to_owned();
+        let request = ExplainRequest { source, destination, traffic, ..ExplainRequest::default() };
+        Question::of(objects, &request).err().unwrap()
+    };
+
+    let near = refused("rack-1-h", &objects(&[host("rack-1-h1", "192.0.2.1")]));
+    let none = refused("nobody", &objects(&[]));
+
+    assert_eq!(near.message, "\"rack-1-h\" is no endpoint, no host, no host endpoint and no address");
+    assert_eq!(near.advice.as_deref(), Some("did you mean rack-1-h1?"));
+    assert!(none.advice.unwrap().contains("`poplin get hosts`"));
+}

@@ -5,7 +5,7 @@ use poplin_proto::v1;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::super::value::net;
+use super::super::value::net_or_address;
 use super::super::written::{Scalar, Text, something};
 use crate::field::{Findings, Invalid, selector};
 
@@ -79,13 +79,13 @@ impl Entity {
         let lists = [("nets", &self.nets), ("notNets", &self.not_nets)];
         lists.into_iter().flat_map(|(name, list)| {
             let nets = list.iter().flatten().enumerate();
-            nets.filter_map(move |(index, text)| Some((name, index, net("", text).ok()?)))
+            nets.filter_map(move |(index, text)| Some((name, index, net_or_address("", text).ok()?)))
         })
     }
 
     fn nets(&self, findings: &mut Findings, field: &str, texts: Option<&[Text]>) -> Vec<IpNet> {
         let texts = texts.unwrap_or_default().iter().enumerate();
-        findings.take_all(texts.map(|(index, text)| net(&format!("{field}[{index}]"), text)))
+        findings.take_all(texts.map(|(index, text)| net_or_address(&format!("{field}[{index}]"), text)))
     }
 
     /// What labels are asked for, those of the service account among them.

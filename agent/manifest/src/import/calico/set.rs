@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::super::envelope::{Envelope, Home};
-use super::super::value::net;
+use super::super::value::net_or_address;
 use super::super::written::{Text, something};
 use crate::field::{Findings, Invalid, Invalids};
 use crate::policy::reserved_label;
@@ -35,7 +35,7 @@ pub(in crate::import) fn import(document: &Envelope<Spec>, home: Home, source: S
         findings.add(Invalid::new("spec.allowedEgressDomains", "NOT_SUPPORTED", message).advice(advice));
     }
     let nets = spec.nets.iter().flatten().enumerate();
-    let nets = findings.take_all(nets.map(|(index, text)| net(&format!("spec.nets[{index}]"), text)));
+    let nets = findings.take_all(nets.map(|(index, text)| net_or_address(&format!("spec.nets[{index}]"), text)));
     let spec = v1::AddressSetSpec { nets: nets.iter().map(IpNet::to_string).collect() };
     let set = v1::AddressSet { metadata: Some(metadata), spec: Some(spec), ..v1::AddressSet::default() };
     findings.finish(Some(Resource::from(set)))
