@@ -220,9 +220,10 @@ impl Policing {
                 self.tell_local(mirror, local);
             }
             News::Some { objects, local: has_moved } => {
-                for key in objects {
-                    self.tell_object(mirror, &key);
+                for key in &objects {
+                    self.tell_object(mirror, key);
                 }
+                self.tell_heirs(mirror, &objects);
                 if has_moved {
                     self.tell_local(mirror, local);
                 }
@@ -270,9 +271,8 @@ impl Policing {
             ObjectKey::Namespace(name) => {
                 let declared = mirror.namespace(name);
                 self.compiler.set_namespace(name, declared.as_ref().map(|namespace| namespace.labels.clone()));
-                self.tell_endpoints(mirror, |one| one.namespace.as_ref() == Some(name));
             }
-            ObjectKey::Profile(name) => self.tell_endpoints(mirror, |one| one.profiles.contains(name)),
+            ObjectKey::Profile(_) => {} // told with those who inherit from it
             ObjectKey::HostEndpoint(name) => {
                 let known = mirror.host_endpoint(name);
                 let is_here = |one: &&HostEndpoint| one.host == self.host.as_str();
@@ -321,9 +321,24 @@ impl Policing {
         }
     }
 
-    /// Endpoints may inherit otherwise than they did.
-    fn tell_endpoints(&mut self, mirror: &Mirror, concerns: impl Fn(&Endpoint) -> bool) {
-        for one in mirror.endpoints().filter(|one| concerns(one)) {
+    /// Endpoints may inherit otherwise than they did. They are gone through once for all namespaces and profiles that changed.
+    fn tell_heirs(&mut self, mirror: &Mirror, changed: &BTreeSet<ObjectKey>) {
+        let (mut namespaces, mut profiles) = (BTreeSet::new(), BTreeSet::new());
+        for key in changed {
+            match key {
+                ObjectKey::Namespace(name) => _ = namespaces.insert(name),
+                ObjectKey::Profile(name) => _ = profiles.insert(name),
+                _ => {}
+            }
+        }
+        if namespaces.is_empty() && profiles.is_empty() {
+            return;
+        }
+        let inherits = |one: &&Endpoint| {
+            one.namespace.as_ref().is_some_and(|name| namespaces.contains(name))
+                || one.profiles.iter().any(|name| profiles.contains(name))
+        };
+        for one in mirror.endpoints().filter(inherits) {
             self.compiler.set_endpoint(one.name.as_str(), Some(&outlook::seen(mirror, one)));
         }
     }
@@ -401,7 +416,7 @@ fn rank(key: &ObjectKey) -> u8 {
         ObjectKey::AddressSet(_) | ObjectKey::HostEndpoint(_) | ObjectKey::Service(_) => 1,
         ObjectKey::Endpoint(_) => 2,
         ObjectKey::FloatingAddress(_) => 3,
-        ObjectKey::Profile(_) => 3, // who names it is told with it, and so told already
+        ObjectKey::Profile(_) => 3, // who inherits from it is told by name
         ObjectKey::Policy(_) => 4,
         ObjectKey::Pool(_)
         | ObjectKey::Block(..)

@@ -7,6 +7,7 @@ use super::family::address_atom;
 use super::front::Start;
 use super::node::{Blueprint, Drawing, Nodes};
 use super::path::Path;
+use super::paths::Paths;
 use super::ports::Ports;
 use super::question::Question;
 use super::round::Round;
@@ -36,11 +37,10 @@ impl Local {
 /// A path that stands.
 #[derive(Clone, Debug)]
 pub(super) struct PathState {
-    uses: usize,
+    /// The endpoints of this host that take it; nobody, if it is a host endpoint's.
+    pub(super) users: BTreeSet<String>,
     pub(super) policies: BTreeSet<QualifiedName>,
     pub(super) asks_for_names: bool,
-    /// Whether it is to be drawn again.
-    pub(super) is_stale: bool,
     /// The selections it asks about, and whether any address set was selected when it was drawn.
     pub(super) places: BTreeMap<Selection, bool>,
     /// Whereto packets go that nothing holds for at their port.
@@ -55,17 +55,11 @@ impl Compiler {
     pub fn lend(&mut self, name: &str, addresses: BTreeSet<std::net::IpAddr>) {
         if let Some(local) = self.locals.get_mut(name) {
             local.lent = addresses;
-            self.refresh(name);
+            self.due.locals.insert(name.to_owned());
         }
     }
 
-    /// Puts local endpoints on the paths they should be on; stale paths are drawn again.
-    pub(super) fn refresh_all(&mut self, names: BTreeSet<String>) {
-        for name in names {
-            self.refresh(&name);
-        }
-    }
-
+    /// Puts a local endpoint on the paths it should be on; they are drawn if they do not stand as they should.
     pub(super) fn refresh(&mut self, name: &str) {
         let Some(endpoint) = self.endpoints.get(name).cloned() else { return self.leave(name) };
         let lent = self.locals.get(name).map(|local| local.lent.clone()).unwrap_or_default();
@@ -101,13 +95,13 @@ impl Compiler {
         let admitted = self.population.admitted(class);
         let governing = admitted.iter().filter_map(|id| self.policies_of.get(&id)).flatten();
         let governing: Vec<&Policy> = governing.filter_map(|name| self.world.policies.get(name)).collect();
+        self.effort.policies += governing.len();
         let path = Path::new(&self.world, round, endpoint, governing.into_iter());
         if round.is_staged && path.is_open() {
             return self.move_to(name, round, None);
         }
         let path_name = path.name();
-        let stands = self.paths.get(&round).and_then(|paths| paths.get(&path_name));
-        if stands.is_none_or(|state| state.is_stale) {
+        if !self.paths.is_good(round, &path_name) {
             let drawn = Drawn::of(&path, &path_name, &self.known, Drawing::new(&self.world, &self.places));
             self.stand(round, &path_name, drawn);
         }
@@ -121,8 +115,9 @@ impl Compiler {
         }
         let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
         let mut ground = Ground { world, places, population, edited };
-        let state = drawn.stand(paths.entry(round).or_default(), path, nodes, tables, &mut ground);
-        dispatch::set_path(round, path, Some(state.entry.clone()), edited);
+        let entry = drawn.stand(paths, round, path, nodes, tables, &mut ground);
+        dispatch::set_path(round, path, Some(entry), edited);
+        self.effort.paths += 1;
     }
 
     fn move_to(&mut self, name: &str, round: Round, path: Option<Name>) {
@@ -133,29 +128,23 @@ impl Compiler {
         dispatch::set(round, &local.interface, path.as_ref(), &mut self.edited);
         let former = match path {
             Some(path) => {
-                let paths = self.paths.entry(round).or_default();
-                paths.get_mut(&path).expect("a path stands before it is taken").uses += 1;
+                self.paths.enter(round, &path, name);
                 local.paths.insert(round, path)
             }
             None => local.paths.remove(&round),
         };
-        if let Some(former) = former {
-            self.release_path(round, &former);
+        if let Some(former) = former.filter(|former| self.paths.leave(round, former, name)) {
+            self.end_path(round, &former);
         }
     }
 
-    fn release_path(&mut self, round: Round, name: &Name) {
+    /// Nobody takes a path any more.
+    fn end_path(&mut self, round: Round, name: &Name) {
         let Self { world, places, population, edited, tables, nodes, paths, .. } = self;
-        let paths = paths.get_mut(&round).expect("a path that is left stands");
-        let state = paths.get_mut(name).expect("a path that is left stands");
-        state.uses -= 1;
-        if state.uses > 0 {
-            return;
-        }
-        let state = paths.remove(name).expect("a path that is left stands");
+        let state = paths.take(round, name).expect("a path that is left stands");
         state.end(nodes, tables, &mut Ground { world, places, population, edited });
         dispatch::set_path(round, name, None, edited);
-        if round.is_staged && paths.is_empty() {
+        if round.is_staged && paths.of(round).next().is_none() {
             dispatch::end(round, edited);
             self.set_base_chains();
         }
@@ -178,15 +167,17 @@ impl Drawn {
         Self { start, blueprints, places, policies: path.policies(), asks_for_names: path.asks_for_names() }
     }
 
-    /// Makes it stand, in the place of what was called so before. Who uses it is as it was.
-    pub(super) fn stand<'p>(
+    /// Makes it stand, in the place of what was called so before. Who takes it is as it was. Tells where packets go that nothing holds for
+    /// at their port.
+    pub(super) fn stand(
         self,
-        paths: &'p mut BTreeMap<Name, PathState>,
+        paths: &mut Paths,
+        round: Round,
         name: &Name,
         nodes: &mut Nodes,
         tables: &mut Tables,
         ground: &mut Ground<'_>,
-    ) -> &'p PathState {
+    ) -> Verdict {
         let Self { start: Start { ports, tables: questions, entry, below }, blueprints, .. } = self;
         for name in &below {
             nodes.acquire(name, &blueprints, tables, ground);
@@ -194,23 +185,24 @@ impl Drawn {
         for question in &questions {
             tables.acquire(question, ground);
         }
-        let former = paths.remove(name);
+        let mut former = paths.take(round, name);
         ports.put(former.as_ref().map(|state| &state.ports), ground.edited);
-        let uses = former.as_ref().map_or(0, |state| state.uses);
+        let users = former.as_mut().map(|state| std::mem::take(&mut state.users)).unwrap_or_default();
         if let Some(state) = former {
             state.release(nodes, tables, ground);
         }
-        paths.entry(name.clone()).or_insert(PathState {
-            uses,
+        let state = PathState {
+            users,
             policies: self.policies,
             asks_for_names: self.asks_for_names,
-            is_stale: false,
             places: self.places,
-            entry,
+            entry: entry.clone(),
             ports,
             below,
             tables: questions.iter().map(Question::name).collect(),
-        })
+        };
+        paths.put(round, name, state);
+        entry
     }
 }
 
@@ -250,17 +242,21 @@ mod tests {
         let interface = Interface::new("pop1").unwrap();
         compiler.set_endpoint("dns", Some(&Endpoint { addresses: vec![own], ..Endpoint::default() }));
         compiler.set_interface("dns", Some(interface.clone()));
+        compiler.take_changes();
         let alone = compiler.ruleset().clone();
         let sources = |compiler: &Compiler| compiler.ruleset().sets[&sources_name(IpVersion::V4)].elements.len();
 
         compiler.lend("dns", [lent].into());
+        compiler.take_changes();
         assert_eq!(sources(&compiler), 2);
 
         compiler.lend("dns", BTreeSet::new());
+        compiler.take_changes();
         assert_eq!(*compiler.ruleset(), alone);
         compiler.lend("dns", [lent].into());
         compiler.set_interface("dns", None);
         compiler.set_interface("dns", Some(interface));
+        compiler.take_changes();
         assert_eq!(*compiler.ruleset(), alone);
     }
 }

@@ -22,7 +22,8 @@
 //!    path ── protocol, or none ────────────── list-…: the same look-ups
 //! ```
 //! A packet pays for these look-ups and not for rules. What changes often costs least: an endpoint that comes, goes or is labelled
-//! changes elements of sets and maps only, a policy that changes redraws the paths it stands in.
+//! changes elements of sets and maps only, a policy that changes redraws the paths it stands in. Nobody is asked whom a change cannot
+//! concern, and each path is drawn once for all changes that come together (see `follow`).
 
 mod answer;
 mod base;
@@ -33,6 +34,7 @@ mod dispatch;
 mod draw;
 mod family;
 mod floating;
+mod follow;
 mod front;
 mod gate;
 mod ids;
@@ -41,6 +43,7 @@ mod linear;
 mod list;
 mod local;
 mod lookup;
+mod mention;
 mod name;
 mod node;
 mod outcome;
@@ -48,6 +51,7 @@ mod outgoing;
 mod pairs;
 mod part;
 mod path;
+mod paths;
 mod places;
 mod population;
 mod ports;
@@ -64,12 +68,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use self::dispatch::{no_sources, sources_name};
+pub use self::follow::Effort;
+use self::follow::{Due, Named};
 use self::gate::Gates;
 pub use self::lane::HOST_ENDPOINTS;
-use self::local::{Local, PathState};
+use self::local::Local;
 use self::node::Nodes;
 pub use self::node::{Counted, Effect, Form};
 use self::outgoing::Border;
+use self::paths::Paths;
 use self::places::Places;
 use self::population::Population;
 use self::round::Round;
@@ -79,10 +86,7 @@ use crate::delta::Change;
 use crate::edit::Edited;
 pub use crate::edit::{Mark, Past};
 use crate::host::{Host, Settings};
-use crate::label::Labels;
-use crate::model::{
-    AddressSet, Direction, Endpoint, Hosts, IpVersion, NamedPort, Policy, QualifiedName, Scope, Selection, Tier,
-};
+use crate::model::{Direction, Endpoint, IpVersion, NamedPort, QualifiedName};
 use crate::ruleset::{Interface, Match, Name, Ruleset};
 use crate::verdict::RuleName;
 use crate::world::World;
@@ -107,8 +111,10 @@ pub struct Compiler {
     locals: BTreeMap<String, Local>,
     /// Those of them that are known to the world.
     endpoints: BTreeMap<String, Endpoint>,
-    /// The paths that stand in each round.
-    paths: BTreeMap<Round, BTreeMap<Name, PathState>>,
+    paths: Paths,
+    named: Named,
+    due: Due,
+    effort: Effort,
     gates: Gates,
     border: Border,
     nodes: Nodes,
@@ -181,6 +187,7 @@ impl Compiler {
         for (name, floating) in &host.edge.floating {
             compiler.set_floating(name, Some(*floating));
         }
+        compiler.settle();
         compiler
     }
 
@@ -203,7 +210,10 @@ impl Compiler {
             policies_of: BTreeMap::new(),
             locals: BTreeMap::new(),
             endpoints: BTreeMap::new(),
-            paths: BTreeMap::new(),
+            paths: Paths::default(),
+            named: Named::default(),
+            due: Due::default(),
+            effort: Effort::default(),
             gates: Gates::default(),
             border: Border::default(),
             nodes: Nodes::default(),
@@ -215,28 +225,36 @@ impl Compiler {
         compiler
     }
 
-    /// The table as it should be.
+    /// The table as it should be, as far as changes were taken of what was told.
     pub fn ruleset(&self) -> &Ruleset {
         self.edited.ruleset()
     }
 
     /// The table as it should be, and nothing else.
-    pub fn into_ruleset(self) -> Ruleset {
+    pub fn into_ruleset(mut self) -> Ruleset {
+        self.settle();
         self.edited.into_ruleset()
     }
 
-    /// The changes since they were last taken; none if nothing is to be done.
+    /// The changes since they were last taken; none if nothing is to be done. What was told since then is thought of once, together.
     pub fn take_changes(&mut self) -> Vec<Change> {
+        self.settle();
         self.edited.take()
     }
 
     /// Whether nothing was touched since changes were last taken.
     pub fn is_settled(&self) -> bool {
-        self.edited.is_untouched()
+        self.edited.is_untouched() && self.is_nothing_due()
+    }
+
+    /// How much was looked at since the beginning.
+    pub fn effort(&self) -> Effort {
+        self.effort
     }
 
     /// Remembers how the table is now; see [`Compiler::at`].
     pub fn mark(&mut self) -> Mark {
+        self.settle();
         self.edited.mark()
     }
 
@@ -299,7 +317,7 @@ impl Compiler {
         if self.settings != settings {
             self.settings = settings;
             self.set_base_chains();
-            self.refresh_gates();
+            self.due.gates = true;
         }
     }
 
@@ -327,10 +345,9 @@ impl Compiler {
                 Some(endpoint) => self.endpoints.insert(name.to_owned(), endpoint.clone()),
                 None => self.endpoints.remove(name),
             };
-            self.refresh(name);
+            self.due.locals.insert(name.to_owned());
         }
         self.population.forget_empty_classes();
-        self.follow_named_ports();
     }
 
     /// An endpoint gets its interface here, or loses it. `endpoint` is what the world knows of it.
@@ -344,141 +361,9 @@ impl Compiler {
             Some(interface) => {
                 self.locals.insert(name.to_owned(), Local::new(interface));
                 self.endpoints.extend(self.population.endpoint(name).map(|endpoint| (name.to_owned(), endpoint)));
-                self.refresh(name);
+                self.due.locals.insert(name.to_owned());
             }
         }
-    }
-
-    /// A policy is declared, changed or withdrawn.
-    pub fn set_policy(&mut self, name: &QualifiedName, policy: Option<Policy>) {
-        if self.world.policies.get(name) == policy.as_ref() {
-            return;
-        }
-        let for_hosts = |policy: Option<&Policy>| policy.is_some_and(|policy| policy.hosts != Hosts::Never);
-        let concerns_hosts = for_hosts(policy.as_ref()) || for_hosts(self.world.policies.get(name));
-        let mut concerned = BTreeSet::new();
-        let subject = policy.as_ref().map(|policy| self.population.ask(&policy.subject));
-        let former = match subject {
-            Some(id) => self.subjects.insert(name.clone(), id),
-            None => self.subjects.remove(name),
-        };
-        if let Some(id) = former {
-            concerned.extend(self.locals_of(id));
-            self.policies_of.entry(id).or_default().remove(name);
-        }
-        if let Some(id) = subject {
-            concerned.extend(self.locals_of(id));
-            self.policies_of.entry(id).or_default().insert(name.clone());
-        }
-        match policy {
-            Some(policy) => self.world.policies.insert(name.clone(), policy),
-            None => self.world.policies.remove(name),
-        };
-        self.policies_of.retain(|_, names| !names.is_empty());
-        if let Some(id) = former {
-            self.population.forget(id);
-        }
-        for state in self.all_paths() {
-            state.is_stale |= state.policies.contains(name);
-        }
-        self.refresh_all(concerned);
-        if concerns_hosts {
-            self.refresh_gates();
-        }
-    }
-
-    /// A tier is declared, changed or withdrawn.
-    pub fn set_tier(&mut self, name: &str, tier: Option<Tier>) {
-        if self.world.tiers.get(name) == tier.as_ref() {
-            return;
-        }
-        match tier {
-            Some(tier) => self.world.tiers.insert(name.to_owned(), tier),
-            None => self.world.tiers.remove(name),
-        };
-        self.redraw();
-    }
-
-    /// An address set is declared, changed or withdrawn.
-    pub fn set_address_set(&mut self, name: &QualifiedName, set: Option<AddressSet>) {
-        if self.world.sets.get(name) == set.as_ref() {
-            return;
-        }
-        let after = set.as_ref().map(|set| set.labels.clone());
-        let before = match set {
-            Some(set) => self.world.sets.insert(name.clone(), set),
-            None => self.world.sets.remove(name),
-        };
-        let before = before.map(|set| set.labels);
-        self.places.set(name, before.as_ref(), after.as_ref());
-        let (tables, mut ground) = self.ground();
-        tables.follow_sets(&mut ground);
-        if before != after {
-            let labels: Vec<Labels> = before.into_iter().chain(after).collect();
-            self.follow_places(|selection| labels.iter().any(|labels| selection.labels.admits(labels)));
-        }
-        // What an endpoint answers to rules that ask something of itself may be another.
-        self.refresh_all(self.locals.keys().cloned().collect());
-        self.refresh_gates();
-    }
-
-    /// Paths that ask where only because some address set was selected, or do not because none was, are to be drawn again. Only
-    /// selections that fit can have changed.
-    fn follow_places(&mut self, fits: impl Fn(&Selection) -> bool) {
-        let Self { world, places, paths, .. } = self;
-        for state in paths.values_mut().flat_map(|paths| paths.values_mut()) {
-            let mut asked = state.places.iter().filter(|(selection, _)| fits(selection));
-            state.is_stale |=
-                asked.any(|(selection, selected)| places.selected(world, selection).is_empty() == *selected);
-        }
-    }
-
-    /// A namespace's labels are declared, changed or withdrawn.
-    pub fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
-        if self.world.namespaces.get(name) == labels.as_ref() {
-            return;
-        }
-        match labels {
-            Some(labels) => self.world.namespaces.insert(name.to_owned(), labels),
-            None => self.world.namespaces.remove(name),
-        };
-        let changed = self.population.set_namespaces(self.world.namespaces.clone());
-        let (tables, mut ground) = self.ground();
-        tables.refill(&changed, &mut ground);
-        tables.follow_sets(&mut ground);
-        self.follow_places(|selection| matches!(selection.scope, Scope::Namespaces(_)));
-        self.refresh_all(self.locals.keys().cloned().collect());
-        self.refresh_gates();
-    }
-
-    /// Every path is drawn again.
-    fn redraw(&mut self) {
-        for state in self.all_paths() {
-            state.is_stale = true;
-        }
-        self.refresh_all(self.locals.keys().cloned().collect());
-        self.refresh_gates();
-    }
-
-    fn all_paths(&mut self) -> impl Iterator<Item = &mut PathState> {
-        self.paths.values_mut().flat_map(|paths| paths.values_mut())
-    }
-
-    fn follow_named_ports(&mut self) {
-        if self.population.named_ports().eq(&self.known) {
-            return;
-        }
-        self.known = self.population.named_ports().cloned().collect();
-        for state in self.all_paths() {
-            state.is_stale |= state.asks_for_names;
-        }
-        self.refresh_all(self.locals.keys().cloned().collect());
-        self.refresh_gates();
-    }
-
-    fn locals_of(&self, subject: Id) -> Vec<String> {
-        let members = self.population.classes(subject).iter().flat_map(|class| self.population.members(*class));
-        members.filter(|name| self.locals.contains_key(*name)).map(str::to_owned).collect()
     }
 
     fn ground(&mut self) -> (&mut Tables, Ground<'_>) {

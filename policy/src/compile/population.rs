@@ -17,6 +17,10 @@ use super::slab::{Id, Slab};
 use crate::label::Labels;
 use crate::model::{Endpoint, NamedPort, Scope, Selection};
 
+mod namespaces;
+
+pub(super) use namespaces::Readmitted;
+
 /// What all endpoints of a class have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Likeness {
@@ -84,7 +88,13 @@ pub(super) struct Population {
     left: BTreeSet<Id>,
     /// How many endpoints have each named port.
     ports: BTreeMap<NamedPort, usize>,
+    /// Those that somebody has and nobody had when this was last taken, and the other way round.
+    ports_moved: BTreeSet<NamedPort>,
     namespaces: BTreeMap<String, Labels>,
+    /// The classes of those who live in each namespace.
+    by_namespace: Hashed<String, Ids>,
+    /// Selections that look at labels of namespaces.
+    by_scope: BTreeSet<Id>,
 }
 
 /// Whose an address was, and whose it is.
@@ -107,26 +117,6 @@ fn keys_besides_pairs(selection: &Selection) -> BTreeSet<&str> {
 }
 
 impl Population {
-    /// Namespaces have other labels than they had. Tells which selections admit other classes now.
-    pub(super) fn set_namespaces(&mut self, namespaces: BTreeMap<String, Labels>) -> Vec<Id> {
-        self.namespaces = namespaces;
-        let by_namespace = |(_, asked): &(Id, &Asked)| matches!(asked.selection.scope, Scope::Namespaces(_));
-        let ids: Vec<Id> = self.asked.iter().filter(by_namespace).map(|(id, _)| id).collect();
-        ids.into_iter().filter(|id| self.ask_again(*id)).collect()
-    }
-
-    fn ask_again(&mut self, id: Id) -> bool {
-        let classes = self.admitted_by(&self.asked[id].selection);
-        let before = std::mem::replace(&mut self.asked[id].classes, classes.clone());
-        for class in before.difference(&classes) {
-            self.classes[*class].admitted.remove(id);
-        }
-        for class in classes.difference(&before) {
-            self.classes[*class].admitted.insert(id);
-        }
-        before != classes
-    }
-
     /// An endpoint comes, changes, or goes. Classes that are left empty stay until [`Population::forget_empty_classes`].
     pub(super) fn set(&mut self, name: &str, endpoint: Option<&Endpoint>) -> Vec<Move> {
         let known = self.resident_ids.get(name).copied();
@@ -236,6 +226,7 @@ impl Population {
                 *count -= 1;
                 if *count == 0 {
                     self.ports.remove(port);
+                    note_moved(&mut self.ports_moved, port);
                 }
             }
         }
@@ -252,7 +243,11 @@ impl Population {
             holders.insert(holders.partition_point(|holder| self.residents[*holder].name < name), id);
         }
         for port in &endpoint.ports {
-            *self.ports.entry(port.clone()).or_default() += 1;
+            let count = self.ports.entry(port.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                note_moved(&mut self.ports_moved, port);
+            }
         }
         self.resident_ids.insert(name, id);
     }
@@ -270,6 +265,7 @@ impl Population {
         for selection in admitted.iter() {
             self.asked[selection].classes.insert(self.classes.next());
         }
+        self.enter_namespace(&likeness, self.classes.next());
         let id = self.classes.insert(Class { likeness, admitted, members: SmallVec::new(), is_past: false });
         self.class_ids.entry(hash).or_default().push(id);
         id
@@ -325,6 +321,7 @@ impl Population {
             for (key, value) in class.likeness.labels.iter() {
                 self.pairs.change(key, value, |pair| pair.carriers.remove(id));
             }
+            self.leave_namespace(&class.likeness, id);
             self.forget_likeness(hash_of(&class.likeness), id);
         }
     }
@@ -350,6 +347,9 @@ impl Population {
         for key in keys_besides_pairs(selection) {
             self.by_key.entry(key.into()).or_default().insert(id);
         }
+        if let Scope::Namespaces(_) = selection.scope {
+            self.by_scope.insert(id);
+        }
         id
     }
 
@@ -369,6 +369,7 @@ impl Population {
             self.classes[class].admitted.remove(id);
         }
         self.asked_ids.remove(&selection);
+        self.by_scope.remove(&id);
         match selection.labels.required() {
             None => _ = self.by_nothing.remove(&id),
             Some(pairs) => {
@@ -463,6 +464,11 @@ impl Population {
         self.classes[class].members.iter().map(|id| &self.residents[*id])
     }
 
+    /// How many endpoints are in a class.
+    pub(super) fn count(&self, class: Id) -> usize {
+        self.classes[class].members.len()
+    }
+
     /// The addresses that belong to endpoints of a class.
     pub(super) fn class_addresses(&self, class: Id) -> impl Iterator<Item = IpAddr> {
         let addresses = self.residents_of(class).flat_map(|resident| &resident.addresses);
@@ -472,5 +478,22 @@ impl Population {
     /// The ports some endpoint calls so.
     pub(super) fn named_ports(&self) -> impl Iterator<Item = &NamedPort> {
         self.ports.keys()
+    }
+
+    /// Whether some have moved since this was last asked.
+    pub(super) fn has_moved_ports(&self) -> bool {
+        !self.ports_moved.is_empty()
+    }
+
+    /// Those that somebody has and nobody had when this was last asked, and the other way round.
+    pub(super) fn take_moved_ports(&mut self) -> BTreeSet<NamedPort> {
+        std::mem::take(&mut self.ports_moved)
+    }
+}
+
+/// A port that comes and goes has not moved.
+fn note_moved(moved: &mut BTreeSet<NamedPort>, port: &NamedPort) {
+    if !moved.remove(port) {
+        moved.insert(port.clone());
     }
 }

@@ -66,15 +66,17 @@ impl Question {
         }
     }
 
-    /// Whether address sets can change the answer.
-    pub(super) fn looks_at_sets(&self) -> bool {
+    /// The address sets it asks about, by name and by selection.
+    pub(super) fn sets(&self) -> (BTreeSet<&QualifiedName>, BTreeSet<&Selection>) {
         match self {
-            Question::Endpoints(..) | Question::Ports(..) | Question::Ranges(..) => false,
-            Question::Labelled(..) | Question::Named(..) => true,
-            Question::Who(_, shape) | Question::Where(shape) => shape.questions.iter().any(|question| {
-                let who = &question.who;
-                who.select.is_some() || who.not_select.is_some() || !who.sets.is_empty()
-            }),
+            Question::Endpoints(..) | Question::Ports(..) | Question::Ranges(..) => Default::default(),
+            Question::Labelled(selection, _) => (BTreeSet::new(), BTreeSet::from([selection])),
+            Question::Named(names, _) => (names.iter().collect(), BTreeSet::new()),
+            Question::Who(_, shape) | Question::Where(shape) => {
+                let asked = || shape.questions.iter().map(|question| &question.who);
+                let selections = asked().flat_map(|who| who.select.iter().chain(&who.not_select)).collect();
+                (asked().flat_map(|who| &who.sets).collect(), selections)
+            }
         }
     }
 }

@@ -52,10 +52,6 @@ impl<T> Slab<T> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
         self.things.iter().enumerate().filter_map(|(index, thing)| Some((Id::at(index), thing.as_ref()?)))
     }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.things.iter_mut().flatten()
-    }
 }
 
 impl<T> Index<Id> for Slab<T> {

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::family::{address_atom, bits_of};
 use super::ids::Ids;
 use super::lookup::{Lookup, labelled, named};
+use super::mention::Mentions;
 use super::name::Hashed;
 use super::places::Places;
 use super::population::{Move, Population};
@@ -20,7 +21,8 @@ use super::question::Question;
 use super::range::element;
 use super::slab::{Id, Slab};
 use crate::edit::Edited;
-use crate::model::{IpVersion, NamedPort};
+use crate::label::Labels;
+use crate::model::{IpVersion, NamedPort, QualifiedName};
 use crate::ruleset::{Atom, Datatype, Element, Form, Map, MapElements, Name, Set};
 use crate::world::World;
 
@@ -53,6 +55,10 @@ pub(super) struct Tables {
     by_selection: Hashed<Id, Numbers>,
     /// The tables that ask for a named port.
     by_port: BTreeMap<NamedPort, Numbers>,
+    /// The tables that ask about address sets.
+    mentions: Mentions<Id>,
+    /// Those that do not hold what they would if they were filled now.
+    stale: BTreeSet<Id>,
 }
 
 /// Numbers of tables.
@@ -80,6 +86,7 @@ impl Tables {
         table.fill(ground);
         let number = self.tables.insert(table);
         self.index(number, |numbers| numbers.push(number));
+        self.mention(number, true);
         self.by_name.insert(name, number);
     }
 
@@ -91,6 +98,8 @@ impl Tables {
             return;
         }
         self.index(number, |numbers| numbers.retain(|other| *other != number));
+        self.mention(number, false);
+        self.stale.remove(&number);
         self.by_name.remove(name);
         let table = self.tables.remove(number);
         for id in table.asked {
@@ -124,6 +133,12 @@ impl Tables {
         }
     }
 
+    fn mention(&mut self, number: Id, asks: bool) {
+        let (names, selections) = self.tables[number].question.sets();
+        names.into_iter().for_each(|name| self.mentions.name(name, &number, asks));
+        selections.into_iter().for_each(|selection| self.mentions.select(selection, &number, asks));
+    }
+
     /// Addresses have other owners, or owners of another class.
     pub(super) fn follow(&self, moves: &[Move], population: &Population, edited: &mut Edited) {
         for one in moves {
@@ -154,20 +169,32 @@ impl Tables {
         numbers
     }
 
-    /// Selections admit others than they did.
-    pub(super) fn refill(&mut self, selections: &[Id], ground: &mut Ground<'_>) {
-        let numbers = selections.iter().filter_map(|id| self.by_selection.get(id)).flatten();
-        for number in numbers.collect::<BTreeSet<_>>() {
-            self.tables[*number].fill(ground);
+    /// Selections admit others than they did: what rests on them is to be filled anew.
+    pub(super) fn spoil_selections(&mut self, selections: impl Iterator<Item = Id>) {
+        for id in selections {
+            self.stale.extend(self.by_selection.get(&id).into_iter().flatten());
         }
     }
 
-    /// Address sets are others than they were.
-    pub(super) fn follow_sets(&mut self, ground: &mut Ground<'_>) {
-        for table in self.tables.iter_mut().filter(|table| table.question.looks_at_sets()) {
+    /// An address set comes, changes or goes, or is within other scopes than it was: what asks about it is to be filled anew.
+    pub(super) fn spoil_set(&mut self, set: &QualifiedName, labels: &[&Labels], declared: Option<&Labels>) {
+        self.stale.extend(self.mentions.of_set(set, labels, declared));
+    }
+
+    /// Whether some table is to be filled anew.
+    pub(super) fn is_spoiled(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// Fills what is to be filled anew. Tells how many tables that are.
+    pub(super) fn settle(&mut self, ground: &mut Ground<'_>) -> usize {
+        let stale = std::mem::take(&mut self.stale);
+        for number in &stale {
+            let table = &mut self.tables[*number];
             table.prepare(ground);
             table.fill(ground);
         }
+        stale.len()
     }
 }
 

@@ -238,7 +238,7 @@ fn what_comes_after_a_log_follows_an_address_set_that_comes_later() {
         compiler.set_address_set(name, Some(set.clone()));
     }
 
-    assert_eq!(*compiler.ruleset(), compile(&after, &host(&["db"])));
+    assert_eq!(compiler.into_ruleset(), compile(&after, &host(&["db"])));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compile;
+mod effort;
 mod explain;
 mod scene;
 mod verdict;

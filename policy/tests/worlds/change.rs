@@ -1,5 +1,7 @@
 //! The way from any ruleset to any other, and what it costs to change little.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use poplin_policy::compile::{Compiler, compile};
 use poplin_policy::delta::{Change, apply, between};
 use poplin_policy::host::WorkloadToHost;
@@ -123,6 +125,64 @@ proptest! {
             prop_assert_eq!(&kernel, compiler.ruleset());
             prop_assert_eq!(compiler.ruleset(), &compiled(next));
         }
+    }
+
+    #[test]
+    fn one_thing_that_changes_leaves_the_rules_of_a_fresh_start(
+        old in world(),
+        new in world(),
+        turns in proptest::collection::vec((any::<u8>(), 0..10_usize), 8),
+    ) {
+        let mut stands = old;
+        let mut compiler = Compiler::of(&stands, &guarded_host(&stands, WorkloadToHost::Drop));
+        let mut kernel = carried_out(Ruleset::default(), &compiler.take_changes());
+        for (which, what) in turns {
+            let before = stands.clone();
+            turn(&mut stands, &new, what, which.into());
+            // Whose interface is told of again is looked at in any case.
+            let is_news = |step: &Step| match step {
+                Step::Interface(name) => before.endpoints.contains_key(name) != stands.endpoints.contains_key(name),
+                _ => true,
+            };
+            let told = steps(&before, &stands).into_iter().filter(is_news);
+            told.for_each(|step| take(&mut compiler, &stands, step));
+            kernel = carried_out(kernel, &compiler.take_changes());
+
+            prop_assert_eq!(&kernel, &compiled(&stands), "after {}", what);
+        }
+    }
+}
+
+/// Makes one thing, or one side of one thing, what it is in another world.
+fn turn(world: &mut World, new: &World, what: usize, which: usize) {
+    match what {
+        0 => one(&mut world.sets, &new.sets, which, |known, wanted| known.nets.clone_from(&wanted.nets)),
+        1 => one(&mut world.sets, &new.sets, which, |known, wanted| known.labels.clone_from(&wanted.labels)),
+        2 => one(&mut world.endpoints, &new.endpoints, which, |known, wanted| known.ports.clone_from(&wanted.ports)),
+        3 => one(&mut world.endpoints, &new.endpoints, which, |known, wanted| known.labels.clone_from(&wanted.labels)),
+        4 => one(&mut world.namespaces, &new.namespaces, which, Clone::clone_from),
+        5 => one(&mut world.policies, &new.policies, which, Clone::clone_from),
+        6 => one(&mut world.host_endpoints, &new.host_endpoints, which, Clone::clone_from),
+        7 => one(&mut world.tiers, &new.tiers, which, Clone::clone_from),
+        8 => one(&mut world.policies, &new.policies, which, |known, wanted| known.subject.clone_from(&wanted.subject)),
+        _ => one(&mut world.policies, &new.policies, which, |known, wanted| known.hosts = wanted.hosts),
+    }
+}
+
+/// Changes what is in both; what is in one of them only comes, or goes.
+fn one<K: Ord + Clone, V: Clone>(
+    all: &mut BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+    which: usize,
+    change: impl FnOnce(&mut V, &V),
+) {
+    let names: BTreeSet<K> = all.keys().chain(new.keys()).cloned().collect();
+    let Some(name) = names.into_iter().nth(which % 7) else { return };
+    match (all.get_mut(&name), new.get(&name)) {
+        (Some(known), Some(wanted)) => change(known, wanted),
+        (Some(_), None) => drop(all.remove(&name)),
+        (None, Some(wanted)) => drop(all.insert(name, wanted.clone())),
+        (None, None) => {}
     }
 }
 

@@ -227,6 +227,7 @@ fn host(name: &str, address: &str) -> Object {
         router_id: "192.0.2.1".parse().unwrap(),
         is_draining: false,
         told: None,
+        machine: None,
     })
 }
 
