@@ -70,6 +70,8 @@ pub struct Runtime {
     is_policed: bool,
     is_closed: bool,
     has_v6: bool,
+    /// Whether no host takes of another's blocks: then hosts give of them also while the store is away.
+    is_strict: bool,
     /// Whether the store is saved and restored in the course of the trouble.
     is_restored: bool,
     /// Whether hosts lose what they have on their disks, too.
@@ -89,6 +91,7 @@ impl Runtime {
             is_policed: false,
             is_closed: false,
             has_v6,
+            is_strict: seed % 4 >= 2,
             is_restored: false,
             is_robbed: false,
         };
@@ -106,10 +109,10 @@ impl Runtime {
     }
 
     fn declare_pools(&mut self) {
-        let disabled = self.is_closed;
+        let (disabled, strict) = (self.is_closed, self.is_strict);
         let pool = |name: &str, cidr: &str, size: u8| {
             format!(
-                r#"{{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{{"name":"{name}"}},"spec":{{"cidr":"{cidr}","blockSize":{size},"disabled":{disabled}}}}}"#
+                r#"{{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{{"name":"{name}"}},"spec":{{"cidr":"{cidr}","blockSize":{size},"disabled":{disabled},"strictAffinity":{strict}}}}}"#
             )
         };
         self.world.declare("c/pool/four", Some(&pool("four", "10.77.0.0/28", 30)));

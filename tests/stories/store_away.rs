@@ -61,6 +61,51 @@ fn an_agent_that_starts_while_etcd_is_away_enforces_what_it_knew_and_lets_contai
 }
 
 #[test]
+fn who_joins_while_etcd_is_away_is_reached_and_told_of_when_it_is_back() {
+    let mut fabric = Fabric::under_a_tor(2);
+    let (db, far) = (fabric.container(1, "db"), fabric.container(2, "far"));
+    let _port = db.listen(5432);
+    until("hosts reach one another", || db.reaches(far.v4()) && far.reaches(db.v6()));
+    fabric.hosts[0].apply(DB_FOR_WEB);
+    until("db is closed to others", || !far.connects(db.v4(), 5432));
+
+    fabric.tor.stop_etcd();
+    until("it is missed", || fabric.hosts[0].status()["store"]["connected"] != true);
+    let (web, leaves) = (fabric.container(1, "web"), fabric.container(1, "leaves"));
+    assert!(web.connects(db.v4(), 5432) && web.connects(db.v6(), 5432), "the policy knows it");
+    assert!(!leaves.connects(db.v4(), 5432), "and who it is not for");
+    assert!(web.reaches(far.v4()) && far.reaches(web.v6()), "hosts elsewhere reach it by the block");
+    assert_eq!(fabric.hosts[0].status()["store"]["untold"], 2);
+    fabric.hosts[0].cni_delete(&leaves);
+    let mut wants = fabric.lab.container("wants");
+    let elsewhere = serde_json::json!({"args": {"cni": {"ips": ["10.77.200.1"]}}});
+    assert!(!fabric.hosts[0].cni_with("ADD", &wants, &elsewhere).status.success(), "another host may have given it");
+
+    let flow = Pings::start(fabric.lab.directory(), &web, far.v4(), 300);
+    fabric.hosts[0].kill();
+    fabric.hosts[0].launch();
+    until("it is as before", || web.connects(db.v4(), 5432) && web.connects(db.v6(), 5432));
+    assert_eq!(flow.lost(), 0);
+
+    fabric.tor.start_etcd();
+    until("the store is told", || {
+        let store = fabric.hosts[0].status()["store"].clone();
+        store["connected"] == true && store["untold"].as_u64().unwrap_or_default() == 0
+    });
+    nothing_is_leaked(&fabric);
+    let known = eventually("the other host knows it", || {
+        match fabric.hosts[1].try_poplin(&["get", "endpoint", "h1-web", "-o", "json"]) {
+            output if output.status.success() => Ok(told(&output)),
+            output => Err(told(&output)),
+        }
+    });
+    assert!(known.contains(&web.v4().to_string()), "{known}");
+    assert!(!fabric.hosts[1].try_poplin(&["get", "endpoint", "h1-leaves"]).status.success());
+    fabric.hosts[0].cni_add(&mut wants, &serde_json::json!({}));
+    assert!(web.connects(db.v4(), 5432) && web.reaches(far.v4()) && wants.reaches(web.v4()));
+}
+
+#[test]
 fn an_agent_that_is_killed_right_after_an_attachment_while_etcd_goes_away_keeps_its_link() {
     let mut fabric = Fabric::under_a_tor(1);
     let mut all = Vec::new();

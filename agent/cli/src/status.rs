@@ -249,7 +249,9 @@ fn store_line(store: &StoreStatus) -> String {
     let age = span(store.memory_age_seconds);
     let memory = if store.from_memory { format!(", from this host's memory of {age} ago") } else { String::new() };
     let owed = if store.owed == 0 { String::new() } else { format!("  {} who left still to be told", store.owed) };
-    format!("store {} {}  {connected}  revision {}{memory}{owed}\n", store.kind, store.location, store.revision)
+    let untold =
+        if store.untold == 0 { String::new() } else { format!("  {} who joined still to be told", store.untold) };
+    format!("store {} {}  {connected}  revision {}{memory}{owed}{untold}\n", store.kind, store.location, store.revision)
 }
 
 pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {

@@ -165,6 +165,17 @@ fn choose_wanted(
         (None, None) => Block::empty(pool.name.clone(), cidr, host.clone()),
     };
     let ordinal = ordinal_of(cidr, address);
+    let is_held = draft.get(place.mirror, &pool.name, cidr).is_some_and(|block| block.host == *host);
+    let is_own_alone = is_held && (pool.is_strict || block.is_reserve(ordinal));
+    if draft.is_afar() && !is_own_alone {
+        return Err(Refusal::StoreUnreachable {
+            reason: format!("another host may have been given {address} meanwhile"),
+        });
+    }
+    let is_kept = block.kept.contains_key(&ordinal);
+    if block.host != *host && block.is_reserve(ordinal) && !is_kept {
+        return Err(Refusal::AddressInReserve { address, host: block.host });
+    }
     // Taken by this very attachment means that it has an endpoint we have not heard of: on another host, or it would be known.
     match (block.taken.get(&ordinal), block.kept.get(&ordinal)) {
         (Some(holder), _) => Err(Refusal::AddressTaken { address, holder: holder.clone() }),

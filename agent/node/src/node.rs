@@ -4,6 +4,7 @@
 //! becomes due meanwhile coalesces into the next one, so nothing here grows with the length of a wait.
 //! Nothing is applied before the store, or what an earlier life wrote down of it, and the kernel have both been read once.
 
+mod afar;
 mod call;
 mod debt;
 mod hear;
@@ -57,6 +58,7 @@ use crate::wish::departing;
 pub use namesake::NameConflict;
 pub use role::Role;
 
+use afar::Distance;
 use debt::Debts;
 use history::History;
 use reassert::Reassertion;
@@ -98,6 +100,10 @@ pub struct Node {
     name_conflict: Option<NameConflict>,
     /// Why the store is out of reach, if it is.
     store_error: Option<String>,
+    /// How near the store is, for those who want to join.
+    distance: Distance,
+    /// Blocks that a transaction without an answer was about.
+    doubtful: BTreeSet<ObjectKey>,
     /// Whether the mirror is what an earlier life knew, and the store was not read since.
     is_recalled: bool,
     /// Whether rules of an earlier life stand, and stay as they are until then.
@@ -191,6 +197,8 @@ impl Node {
             identity,
             mirror: None,
             name_conflict: None,
+            distance: Distance::default(),
+            doubtful: BTreeSet::new(),
             store_error: Some("it has not been read yet".to_owned()),
             is_recalled: false,
             keeps_rules: false,
@@ -292,7 +300,14 @@ impl Node {
     /// When [`Event::Tick`] is due, even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let speaker = self.speaker.as_ref().and_then(Speaker::next_deadline);
-        let after = [self.apply_after, self.transact_after, self.flows_after, self.reflects_until, self.tidy_at];
+        let after = [
+            self.apply_after,
+            self.transact_after,
+            self.flows_after,
+            self.reflects_until,
+            self.tidy_at,
+            self.distance.deadline(),
+        ];
         let ends = [self.jobs.next_deadline(), self.adoption_ends(), self.health.next_deadline(), speaker];
         after.into_iter().chain(ends).flatten().min()
     }
@@ -323,6 +338,7 @@ impl Node {
         self.advance_jobs();
         self.serve(now);
         self.name();
+        self.join_afar(now);
         self.transact(now);
         self.apply(now);
         self.advance_wired();

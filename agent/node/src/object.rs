@@ -31,7 +31,7 @@ use crate::name::{
     StaticRouteName,
 };
 pub use crate::names::{Naming, Records};
-use crate::prefix::ordinal_of;
+use crate::prefix::{ordinal_of, size_of};
 use crate::range::Ranges;
 pub use crate::service::{HealthCheck, Service};
 pub use crate::statics::StaticRoute;
@@ -256,6 +256,9 @@ pub struct Block {
     pub kept: BTreeMap<u32, EndpointName>,
 }
 
+/// How many addresses a block has at least of which some are its host's alone: of a few, each is worth more to whoever needs one.
+const SMALLEST_WITH_RESERVE: u32 = 16;
+
 impl Block {
     /// One that nothing was taken of.
     pub fn empty(pool: PoolName, cidr: IpNet, host: HostName) -> Self {
@@ -265,6 +268,12 @@ impl Block {
     /// Where an address stands in it, if it does.
     pub fn ordinal_of(&self, address: IpAddr) -> Option<u32> {
         self.cidr.contains(&address).then(|| ordinal_of(self.cidr, address))
+    }
+
+    /// Whether its host alone gives an address of it, and so may do that also while the store is away: the last eighth, of blocks of 16 and more.
+    pub fn is_reserve(&self, ordinal: u32) -> bool {
+        let size = size_of(self.cidr);
+        size >= SMALLEST_WITH_RESERVE && ordinal >= size - size / 8
     }
 
     /// Gives an address back that this attachment has; kept for an endpoint that is to have it again, if one is named.

@@ -244,6 +244,16 @@ pub enum Refusal {
         /// Its pool.
         pool: PoolName,
     },
+    /// A wanted address is one that its host gives by itself while the store is away.
+    #[error(
+        "address {address} is one of the last in a block of host {host}, which gives those by itself while the store is away"
+    )]
+    AddressInReserve {
+        /// The address asked for.
+        address: IpAddr,
+        /// Who holds the block.
+        host: HostName,
+    },
     /// Two keepers cannot be told apart.
     #[error("{attachment} cannot be sticky: it has no name")]
     StickyWithoutName {
@@ -366,7 +376,9 @@ impl Refusal {
             Refusal::AddressTaken { .. } => "ask for another address, or for none to get any",
             Refusal::AddressReserved { .. } => "ask for another address, or take it out of `reserved` of the pool",
             Refusal::AddressKept { .. } => "ask for another address, or end that: `poplin ipam release ADDRESS`",
-            Refusal::AddressOfOtherHost { .. } => "attach it on that host, or ask for another address",
+            Refusal::AddressOfOtherHost { .. } | Refusal::AddressInReserve { .. } => {
+                "attach it on that host, or ask for another address"
+            }
             Refusal::StickyWithoutName { .. } => "name the endpoint: its addresses are kept under that name",
             Refusal::StillWired { .. } => "detach it: `poplin detach NAME`",
             Refusal::PortTaken { .. } => "publish another port, or detach that endpoint first; see `poplin ports`",
@@ -406,6 +418,7 @@ impl Refusal {
             | Refusal::AddressReserved { .. }
             | Refusal::AddressKept { .. }
             | Refusal::AddressOfOtherHost { .. }
+            | Refusal::AddressInReserve { .. }
             | Refusal::StickyWithoutName { .. }
             | Refusal::StillWired { .. }
             | Refusal::PortTaken { .. }

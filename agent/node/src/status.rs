@@ -37,7 +37,9 @@ pub struct Status {
     pub owed: usize,
     /// What stands in the store and cannot be read, and whether its last good form is known and stays in force.
     pub unreadable: Vec<(Unreadable, bool)>,
-    /// Keys of what the store forgot, or has in an older form, and this host goes by all the same.
+    /// Endpoints of this host that the store lacks, as it was away when they joined or forgot them, and is told of as soon as it can be.
+    pub untold: usize,
+    /// Keys of what others or people wrote and the store forgot, or has in an older form, and this host goes by all the same.
     pub lapsed: Vec<ObjectKey>,
     /// Endpoints of this host whose name or address is another's since the store forgot them.
     pub contested: Vec<Contested>,

@@ -38,6 +38,7 @@ impl StatusService for StatusDoor {
             from_memory: host.is_recalled,
             memory_age_seconds: if host.is_recalled { age(self.0.known_at) } else { 0 },
             owed: count(host.owed),
+            untold: count(host.untold),
             forgotten: host.lapsed.iter().map(path_of).collect(),
             contested: host.contested.iter().map(ToString::to_string).collect(),
             awaited: host.awaited.iter().map(ToString::to_string).collect(),

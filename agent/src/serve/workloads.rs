@@ -275,6 +275,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::AddressKept { .. } => (Code::AlreadyExists, "ADDRESS_KEPT"),
         Refusal::AddressOfOtherHost { .. } => (Code::FailedPrecondition, "ADDRESS_OF_OTHER_HOST"),
         Refusal::StickyWithoutName { .. } => (Code::InvalidArgument, "NO_NAME"),
+        Refusal::AddressInReserve { .. } => (Code::FailedPrecondition, "ADDRESS_IN_RESERVE"),
         Refusal::NameConflict(_) => (Code::FailedPrecondition, "NAME_CONFLICT"),
         Refusal::StillWired { .. } => (Code::FailedPrecondition, "STILL_WIRED"),
         Refusal::PortTaken { .. } => (Code::AlreadyExists, "PORT_TAKEN"),

@@ -25,6 +25,8 @@ pub struct Draft {
     held: BTreeSet<IpAddr>,
     /// Addresses that were given back lately: they are given before others only to who asks for them by name.
     resting: Resting,
+    /// The store is away: only what nobody else can have taken meanwhile may be given.
+    is_afar: bool,
 }
 
 /// Which of the free addresses of a block is wanted.
@@ -32,16 +34,30 @@ pub struct Draft {
 pub enum Which {
     /// The first that does not rest.
     First,
-    /// The last that does not rest: who takes of another host's block takes it where that host comes last.
-    Last,
+    /// The last of another host's block that does not rest: it is taken where that host comes last, short of its reserve.
+    LastLent,
     /// Of those that rest, the one that does so longest.
     LongestFreed,
+    /// The same of another host's block.
+    LongestLent,
+    /// The first that does not rest of those that its host alone gives.
+    Reserved,
 }
 
 impl Draft {
     /// An empty one, beside promises and what rests.
     pub fn beside(held: BTreeSet<IpAddr>, resting: Resting) -> Self {
         Self { held, resting, ..Self::default() }
+    }
+
+    /// An empty one while the store is away.
+    pub fn afar(held: BTreeSet<IpAddr>, resting: Resting) -> Self {
+        Self { is_afar: true, ..Self::beside(held, resting) }
+    }
+
+    /// Whether the store is away.
+    pub fn is_afar(&self) -> bool {
+        self.is_afar
     }
 
     /// The changed blocks.
@@ -75,14 +91,19 @@ impl Draft {
     /// The free address of a block that is wanted.
     pub fn free(&self, block: &Block, closed: &Ranges, ground: &Ground<'_>, which: Which) -> Option<IpAddr> {
         let is_untaken = |ordinal: &u32| !block.taken.contains_key(ordinal) && !block.kept.contains_key(ordinal);
-        let untaken = closed.gaps_in(block.cidr).flatten().filter(is_untaken);
+        let is_eligible = |ordinal: &u32| match which {
+            Which::First | Which::LongestFreed => true,
+            Which::LastLent | Which::LongestLent => !block.is_reserve(*ordinal),
+            Which::Reserved => block.is_reserve(*ordinal),
+        };
+        let untaken = closed.gaps_in(block.cidr).flatten().filter(is_untaken).filter(is_eligible);
         let addresses = untaken.map(|ordinal| address_at(block.cidr, ordinal));
         let mut free = addresses.filter(|address| !self.held.contains(address) && ground.gives(*address));
         let rests = |address: &IpAddr| self.resting.until(*address).is_some();
         match which {
-            Which::First => free.find(|address| !rests(address)),
-            Which::Last => free.rfind(|address| !rests(address)),
-            Which::LongestFreed => free
+            Which::First | Which::Reserved => free.find(|address| !rests(address)),
+            Which::LastLent => free.rfind(|address| !rests(address)),
+            Which::LongestFreed | Which::LongestLent => free
                 .filter_map(|address| Some((self.resting.until(address)?, address)))
                 .min()
                 .map(|(_, address)| address),

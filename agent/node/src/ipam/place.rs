@@ -33,8 +33,17 @@ pub struct Place<'a> {
 impl Place<'_> {
     /// An address of one of these pools; one that rests only if all do that are free.
     pub fn find(&self, draft: &Draft, pools: &[&Pool]) -> Option<Spot> {
+        if draft.is_afar() {
+            return pools.iter().find_map(|pool| self.own_alone(draft, pool));
+        }
         let rested = || pools.iter().find_map(|pool| self.rested(draft, pool));
         rested().or_else(|| pools.iter().find_map(|pool| self.resting(draft, pool)))
+    }
+
+    /// An address that nobody but this host gives.
+    fn own_alone(&self, draft: &Draft, pool: &Pool) -> Option<Spot> {
+        let (closed, which) = (self.ground.closed(pool), if pool.is_strict { Which::First } else { Which::Reserved });
+        self.held(draft, pool).find_map(|block| self.spot(draft, block, &closed, which))
     }
 
     fn rested(&self, draft: &Draft, pool: &Pool) -> Option<Spot> {
@@ -42,17 +51,20 @@ impl Place<'_> {
         let own = self.held(draft, pool).find_map(|block| self.spot(draft, block, &closed, Which::First));
         own.or_else(|| self.unclaimed(draft, pool)).or_else(|| {
             let mut foreign = self.foreign(draft, pool).into_iter();
-            foreign.find_map(|block| self.spot(draft, block, &closed, Which::Last))
+            foreign.find_map(|block| self.spot(draft, block, &closed, Which::LastLent))
         })
     }
 
     /// The address that rests longest of all that this host holds, else of all that others do.
     fn resting(&self, draft: &Draft, pool: &Pool) -> Option<Spot> {
         let closed = self.ground.closed(pool);
-        let of = |block: &Block| self.spot(draft, block, &closed, Which::LongestFreed);
+        let of = |block: &Block, which| self.spot(draft, block, &closed, which);
         let by_age = |(_, address): &Spot| draft.rests_until(*address);
-        let own = self.held(draft, pool).filter_map(of).min_by_key(by_age);
-        own.or_else(|| self.foreign(draft, pool).into_iter().filter_map(of).min_by_key(by_age))
+        let own = self.held(draft, pool).filter_map(|block| of(block, Which::LongestFreed)).min_by_key(by_age);
+        let lent = || {
+            self.foreign(draft, pool).into_iter().filter_map(|block| of(block, Which::LongestLent)).min_by_key(by_age)
+        };
+        own.or_else(lent)
     }
 
     /// The blocks of a pool that this host holds.

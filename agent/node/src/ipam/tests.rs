@@ -271,12 +271,46 @@ fn a_small_network_serves_more_hosts_than_it_has_blocks() {
     let mut shelf = Shelf::with([pool("four", "10.77.0.0/24", 26)]);
     shelf.write(vec![network("shop", "10.77.0.0/25", &[], &[])]);
 
-    let had: BTreeSet<IpAddr> =
-        (0..128).map(|holder| shelf.choose_in(holder % 5, holder, "shop", &[]).unwrap()).collect();
+    let mut had: BTreeSet<IpAddr> =
+        (0..100).map(|holder| shelf.choose_in(holder % 5, holder, "shop", &[]).unwrap()).collect();
+    let owners: BTreeSet<_> = shelf.mirror.blocks().map(|block| block.host.clone()).collect();
+    assert_eq!(owners.len(), 2);
+    let owns = |one: &usize| owners.contains(&host(*one).name);
+    let (first, last) = ((0..5).find(owns).unwrap(), (0..5).rfind(owns).unwrap());
+    had.extend((100..128).filter_map(|holder| shelf.choose_in([first, last][holder % 2], holder, "shop", &[]).ok()));
+    had.extend((128..156).filter_map(|holder| shelf.choose_in([first, last][holder / 142], holder, "shop", &[]).ok()));
 
-    assert_eq!(had.len(), 128);
-    assert_eq!(shelf.mirror.blocks().count(), 2);
-    assert!(matches!(shelf.choose_in(1, 128, "shop", &[]), Err(Refusal::PoolFull { .. })));
+    assert_eq!(had.len(), 128, "those that hold the blocks have the last of them");
+    assert!(matches!(shelf.choose_in(1, 200, "shop", &[]), Err(Refusal::PoolFull { .. })));
+}
+
+#[test]
+fn the_last_of_a_block_are_its_hosts_alone_and_the_rest_of_it_is_not_given_while_the_store_is_away() {
+    let mut shelf = Shelf::with([pool("four", "10.77.0.0/26", 26)]);
+    shelf.choose(1, 1, &[]).unwrap();
+    let afar = |shelf: &Shelf, wanted: &[&str]| {
+        let mut draft = Draft::afar(BTreeSet::new(), Resting::default());
+        let attach = Attach { addresses: wanted.iter().map(|text| address(text)).collect(), ..wish(9) };
+        choose(&shelf.mirror, &mut draft, &host(1), &attach, &Ground::of(&shelf.mirror, None, None).unwrap())
+    };
+
+    let borrowed = shelf.choose(2, 2, &[]).unwrap();
+    assert_eq!(borrowed, BTreeSet::from([address("10.77.0.55")]), "the last that is not the host's alone");
+    assert!(
+        matches!(shelf.choose(2, 3, &["10.77.0.56"]), Err(Refusal::AddressInReserve { host, .. }) if host.as_str() == "h1")
+    );
+    assert_eq!(afar(&shelf, &[]).unwrap(), BTreeSet::from([address("10.77.0.56")]));
+    assert_eq!(afar(&shelf, &["10.77.0.63"]).unwrap(), BTreeSet::from([address("10.77.0.63")]));
+    assert!(matches!(afar(&shelf, &["10.77.0.9"]), Err(Refusal::StoreUnreachable { .. })));
+    let unclaimed = Shelf::with([Pool { is_strict: true, ..pool("four", "10.77.0.0/26", 26) }]);
+    assert!(
+        matches!(afar(&unclaimed, &["10.77.0.63"]), Err(Refusal::StoreUnreachable { .. })),
+        "it may be claimed by now"
+    );
+
+    let mut strict = Shelf::with([Pool { is_strict: true, ..pool("four", "10.77.0.0/26", 26) }]);
+    strict.choose(1, 1, &[]).unwrap();
+    assert_eq!(afar(&strict, &[]).unwrap(), BTreeSet::from([address("10.77.0.1")]), "nobody else may have it");
 }
 
 #[test]

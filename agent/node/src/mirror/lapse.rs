@@ -133,6 +133,16 @@ impl Mirror {
         self.is_lapse_news = true;
     }
 
+    /// This host wrote an object while the store was away: it stands here, and is told once the store is back.
+    pub fn write_ahead(&mut self, value: Object) {
+        let key = value.key();
+        let in_place = match self.lapsed.get(&key) {
+            Some(in_place) => in_place.clone(),
+            None => self.objects.get(&key).map(|object| Versioned::clone(object)),
+        };
+        self.lapse(value, in_place);
+    }
+
     /// That host has told the store all it has to tell: what is still missing of it has left meanwhile.
     pub fn believe_of(&mut self, host: &HostName) {
         let is_its = |key: &&ObjectKey| self.objects.get(key).is_some_and(|one| owner(&one.value) == Some(host));

@@ -26,6 +26,7 @@ impl Node {
             false => mirror.replace(revision, objects, unreadable),
         }
         self.store_error = None;
+        self.doubtful.clear();
         (self.is_recalled, self.keeps_rules) = (false, false);
         self.is_untidy = true;
         self.policing.touch();

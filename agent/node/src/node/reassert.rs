@@ -250,6 +250,9 @@ impl Node {
                 draft.put(block.clone());
             }
         }
+        for endpoint in own_never_told(mirror, &self.identity.host).filter(|one| departing.contains(&one.attachment)) {
+            forget(&mut draft, mirror, endpoint);
+        }
         let transaction = compose(mirror, draft, endpoints, &self.reassertion.former);
         (!transaction.puts.is_empty() || !transaction.deletes.is_empty()).then_some(transaction)
     }
@@ -405,6 +408,24 @@ impl Claim {
     /// Whether nobody has the address.
     fn is_free(&self, address: IpAddr) -> bool {
         !self.block.taken.contains_key(&ordinal_of(self.block.cidr, address))
+    }
+}
+
+/// Endpoints of a host of which the store has nothing.
+fn own_never_told<'m>(mirror: &'m Mirror, host: &'m HostName) -> impl Iterator<Item = &'m Endpoint> {
+    let is_never_told = |one: &&Endpoint| mirror.is_lapsed(&key_of(one)) && mirror.in_place(&key_of(one)).is_none();
+    mirror.endpoints_on(host).filter(is_never_told)
+}
+
+/// Who has left before the store was ever told of him has no address in what it is told.
+fn forget(draft: &mut Draft, mirror: &Mirror, endpoint: &Endpoint) {
+    let is_its = |block: &Block| block.taken.values().any(|holder| *holder == endpoint.attachment);
+    let told: Vec<ObjectKey> = draft.keys().collect();
+    let blocks = mirror.blocks().filter(|block| told.contains(&block_key(block)));
+    if blocks.into_iter().any(is_its) {
+        for address in &endpoint.addresses {
+            draft.release(mirror, *address, &endpoint.attachment, None);
+        }
     }
 }
 

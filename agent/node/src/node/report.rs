@@ -13,6 +13,7 @@ use poplin_policy::ruleset::Name;
 
 use crate::course::{Course, Doors, Side, led_to};
 use crate::drops::{Account, Dropped};
+use crate::mirror::owner;
 use crate::name::AttachmentId;
 use crate::object::Object;
 use crate::plan;
@@ -30,6 +31,7 @@ impl Node {
         let mirror = self.mirror.as_ref();
         let fabric = mirror.map(|mirror| mirror.fabric()).unwrap_or_default();
         let is_own = |host: &crate::name::HostName| *host == self.identity.host;
+        let lapsed = || mirror.iter().flat_map(|mirror| mirror.lapsed());
         Status {
             host: self.identity.host.clone(),
             asn: self.identity.asn.unwrap_or(fabric.asn),
@@ -45,7 +47,8 @@ impl Node {
                 .flat_map(|one| one.unreadable())
                 .map(|(one, known)| (one.clone(), known))
                 .collect(),
-            lapsed: mirror.iter().flat_map(|mirror| mirror.lapsed()).map(Object::key).collect(),
+            lapsed: lapsed().filter(|one| owner(one) != Some(&self.identity.host)).map(Object::key).collect(),
+            untold: lapsed().filter(|one| matches!(one, Object::Endpoint(one) if is_own(&one.host))).count(),
             awaited: self.awaited(),
             contested: self.reassertion.contested.values().cloned().collect(),
             sessions: self.sessions(now),

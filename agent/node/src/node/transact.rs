@@ -198,7 +198,7 @@ impl Node {
         }
     }
 
-    fn judge(&self, attach: &crate::request::Attach, draft: &mut Draft) -> Result<Move, Refusal> {
+    pub(super) fn judge(&self, attach: &crate::request::Attach, draft: &mut Draft) -> Result<Move, Refusal> {
         let mirror = self.mirror.as_ref().expect("may_transact has seen it");
         let kernel = self.kernel.as_ref().expect("transact has seen it");
         let me = self.me().expect("transact has seen it");
@@ -264,6 +264,9 @@ impl Node {
 
     /// Notes down what a transaction may have written although nobody said so.
     fn doubt(&mut self, transaction: &Transaction) {
+        let keys: Vec<ObjectKey> =
+            transaction.puts.iter().map(Object::key).chain(transaction.deletes.iter().cloned()).collect();
+        self.doubt_blocks(keys.iter());
         for put in &transaction.puts {
             if let Object::Endpoint(endpoint) = put {
                 self.uncertain.insert(endpoint.attachment.clone(), put.key());
