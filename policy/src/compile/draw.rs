@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::answer::{Answers, MapNames};
 use super::both::both_ends;
-use super::condition::{look_up, when};
+use super::condition::{look_up, member, when};
 use super::linear::{few, is_few, logged, noted};
 use super::list::{Act, Entry, List, OPEN, Settled, answer};
 use super::name::hash_of;
@@ -17,8 +17,8 @@ use super::outcome::{Outcome, outcome};
 use super::question::Question;
 use super::table::who_name;
 use super::traffic::Piece;
-use super::who::Ends;
-use crate::model::{Direction, IpVersion};
+use super::who::{Ends, Who};
+use crate::model::{Direction, IpVersion, QualifiedName};
 use crate::ruleset::{
     Atom, Counter, Datatype, Dispatch, Element, Field, Form as SetForm, Map, MapElements, Name, Origin, Rule, Then,
     Verdict,
@@ -278,22 +278,45 @@ fn mapped(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
         steps.push((Origin::Constant(chain.id), Some((field, who_name(list.family)))));
         half.tables.insert(Question::Who(chain.id, shape.clone()));
     }
-    if places(list, drawing).contains(&true) {
-        let question = Question::Where(shape);
+    let places = places(list, drawing);
+    let held = by_sets(list, &places);
+    if held.is_none() && places.contains(&true) {
+        let question = Question::Where(shape.clone());
         steps.push((Origin::Fields { fields: vec![field], ids: question.name() }, None));
         half.tables.insert(question);
     }
+    let is_answered = !steps.is_empty();
     for (from, and) in steps {
         let MapNames { counters, verdicts } = chain.names.clone();
         let then = Then::Dispatch(Dispatch { from, and, counters: Some(counters), verdicts });
         half.rules.push(look_up(vec![list.family.is_it()], then));
     }
-    if !half.rules.is_empty() {
+    if let Some((by, sets)) = held {
+        let settled = shape.settles_held(by);
+        if settled != shape.settles_strangers() {
+            let question = Question::Named(sets.clone(), list.family);
+            let matches = vec![list.family.is_it(), member(vec![field], question.name(), false)];
+            half.rules.push(Rule { matches, ..outcome(&list.settled(settled), list.direction, drawing).rule() });
+            half.tables.insert(question);
+        }
+    }
+    if is_answered {
         for (answer, outcome) in outcomes(list, chain.is_apart, drawing) {
             half.answers.add(answer, &outcome);
         }
     }
     half
+}
+
+/// The only entry that asks where an address lies, if all it asks is whether address sets hold it: one look-up in those tells that as well as one in a table of
+/// the list's own, which would have to be told of each change of them. Ten thousand lists that name a thousand sets would have as many tables, and the
+/// kernel goes through all of them for each it is told of by name (linux net/netfilter/nf_tables_api.c, `nft_set_lookup`).
+fn by_sets<'l>(list: &'l List, places: &[bool]) -> Option<(u32, &'l Vec<QualifiedName>)> {
+    let mut asking = (0u32..).zip(&list.entries).zip(places).filter(|(_, asks)| **asks).map(|(entry, _)| entry);
+    let ((index, entry), None) = (asking.next()?, asking.next()) else { return None };
+    let Who { select, not_select, nets, not_nets, sets, .. } = &*entry.who.peer;
+    let is_by_sets = select.is_none() && not_select.is_none() && nets.is_none() && not_nets.is_empty();
+    (is_by_sets && !sets.is_empty()).then_some((index, sets))
 }
 
 /// Where the answers of a list's entries lead, and that of what none of them settles.

@@ -116,9 +116,19 @@ impl Shape {
     /// The entry that settles strangers, who are no endpoint and in no prefix that is named; or [`OPEN`]. It does not depend on who is
     /// there.
     pub(super) fn settles_strangers(&self) -> u32 {
+        self.settles(|_, who| who.fits_strangers())
+    }
+
+    /// The entry that settles strangers in the address sets that one entry names, and in no other prefix that is.
+    pub(super) fn settles_held(&self, by: u32) -> u32 {
+        let held = |who: &Who| Who { sets: Vec::new(), ..who.clone() }.fits_strangers();
+        self.settles(|index, who| if index == by { held(who) } else { who.fits_strangers() })
+    }
+
+    fn settles(&self, fits: impl Fn(u32, &Who) -> bool) -> u32 {
         let mut passed = None;
         for (index, question) in (0u32..).zip(&self.questions) {
-            if passed == Some(question.tier) || !question.who.fits_strangers() {
+            if passed == Some(question.tier) || !fits(index, &question.who) {
                 continue;
             }
             if !question.passes {

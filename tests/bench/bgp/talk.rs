@@ -23,13 +23,17 @@ const KEEPALIVE: u8 = 4;
 pub(crate) struct Talk {
     stream: TcpStream,
     pub(crate) heard: Counter,
+    /// Room for what comes, made once: to clear it for each message would take longer than to read one, and count as the router's time.
+    room: Vec<u8>,
 }
+
+const ROOM: usize = 64 << 10;
 
 impl Talk {
     /// Calls from this address, and agrees; fails as long as nobody answers.
     pub(crate) fn begin(from: Ipv4Addr) -> Result<Self, String> {
         let stream = call(from).map_err(|error| format!("{from}: {error}"))?;
-        let mut talk = Self { stream, heard: Counter::default() };
+        let mut talk = Self { stream, heard: Counter::default(), room: vec![0; ROOM] };
         talk.send(&open(from).encode(Dialect::PLAIN));
         talk.hear_one(OPEN)?;
         talk.send(&Message::Keepalive.encode(Dialect::PLAIN));
@@ -53,11 +57,10 @@ impl Talk {
 
     /// Takes in what there is; `false` if the other end is gone.
     fn read(&mut self) -> bool {
-        let mut buffer = [0; 64 << 10];
-        match self.stream.read(&mut buffer) {
+        match self.stream.read(&mut self.room) {
             Ok(0) | Err(_) => false,
             Ok(count) => {
-                self.heard.feed(&buffer[..count]);
+                self.heard.feed(&self.room[..count]);
                 true
             }
         }
