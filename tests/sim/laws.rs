@@ -93,7 +93,14 @@ pub fn store(world: &World) {
         let other = taken.insert(address, holder);
         assert_eq!(other, None, "{address} is taken in two blocks");
     }
+    // Whose name or address is another's by now has his address still, closed off, and the store knows only that it is taken.
+    let contested: BTreeSet<IpAddr> = (0..world.hosts.len())
+        .flat_map(|host| world.contested(host))
+        .flat_map(|one| one.endpoint.addresses.iter().copied().collect::<Vec<_>>())
+        .collect();
+    taken.retain(|address, _| held.contains_key(address) || !contested.contains(address));
     let mut faults = faults(&standing(world), None);
+    faults.retain(|fault| !matches!(fault, Fault::Leaked { address, .. } if contested.contains(address)));
     if world.is_forgetful {
         // What another host took of a block may stay taken for nobody after a restore: `poplin ipam check --fix` frees it.
         taken.retain(|address, _| held.contains_key(address));
@@ -172,9 +179,10 @@ pub fn batch(world: &World, host: HostId) {
     }
     let up = one.kernel.state.links.iter().filter(|(_, link)| link.is_up).map(|(interface, _)| interface);
     // Who is closed off has none, and so passes nothing.
-    let contested = if world.is_forgetful { world.contested(host) } else { Vec::new() };
+    let contested = world.contested(host);
     let closed: Vec<_> = contested.iter().map(|one| &one.endpoint.interface).collect();
-    for interface in up.filter(|interface| !closed.contains(interface)) {
+    // And whose rival has left is let in again a batch later.
+    for interface in up.filter(|interface| !closed.contains(interface) && !world.was_contested) {
         assert!(one.kernel.covers(interface), "{interface} is up on host {host}, and no rules know it");
     }
     for (prefix, gateways) in learned(&one.kernel.state) {

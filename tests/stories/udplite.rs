@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use poplin_lab::{Agent, Container, Lab, Namespace, told, until};
-use rustix::net::{AddressFamily, SocketType, ipproto};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 
 /// Whether connection tracking looks at checksums. If it does, it finds those of UDP-Lite wrong.
 const CHECKSUM: &str = "net.netfilter.nf_conntrack_checksum";
@@ -61,7 +61,9 @@ fn here(container: &Container) -> SocketAddr {
 /// A UDP-Lite socket, whose checksum covers all, as is usual.
 fn socket(of: &Namespace, address: SocketAddr) -> UdpSocket {
     let socket = of.within(|| {
-        let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, Some(ipproto::UDPLITE))
+        // A program that somebody starts meanwhile is not to hold the port.
+        let (family, kind) = (AddressFamily::INET, SocketType::DGRAM);
+        let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(ipproto::UDPLITE))
             .expect("the kernel has UDP-Lite");
         rustix::net::bind(&socket, &address).expect("the port is free");
         UdpSocket::from(socket)

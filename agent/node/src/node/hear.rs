@@ -17,13 +17,17 @@ impl Node {
     ) {
         self.take_up_memory(&unreadable);
         self.without_former(&mut objects);
+        let overtaken = self.overtaken(&objects);
         let mirror = self.mirror.get_or_insert_with(Mirror::default);
         let is_another = std::mem::take(&mut self.reassertion.is_another_store);
         let is_forgetful = mirror.has_forgotten(&self.identity.host, revision, &objects, &unreadable)
             || (self.history.before().is_none() && mirror.is_of_another_history(&objects));
         match is_another || is_forgetful {
             true => self.store_forgot(revision, objects, unreadable),
-            false => mirror.replace(revision, objects, unreadable),
+            false => {
+                mirror.replace(revision, objects, unreadable);
+                self.stand_beside(overtaken);
+            }
         }
         self.store_error = None;
         self.doubtful.clear();
@@ -76,12 +80,13 @@ impl Node {
         for key in deletes.iter().chain(unreadable.iter().map(|one| &one.key)) {
             self.touch_rules(key.clone(), true);
         }
-        let spoken = self.who_speaks(&puts);
+        let (spoken, overtaken) = (self.who_speaks(&puts), self.overtaken(&puts));
         let is_as_written =
             self.mirror.as_mut().is_none_or(|mirror| mirror.change(revision, puts, unreadable, deletes));
         if !is_as_written {
             self.actions.push_back(Action::ReadStore);
         }
+        self.stand_beside(overtaken);
         self.believe_of(spoken);
     }
 

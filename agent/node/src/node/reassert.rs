@@ -257,6 +257,25 @@ impl Node {
         (!transaction.puts.is_empty() || !transaction.deletes.is_empty()).then_some(transaction)
     }
 
+    /// Endpoints of this host that the store was never told of, and whose names are others' in these news.
+    pub(super) fn overtaken(&self, news: &[Versioned<Object>]) -> Vec<Endpoint> {
+        let Some(mirror) = self.mirror.as_ref().filter(|mirror| mirror.lapsed().next().is_some()) else {
+            return Vec::new();
+        };
+        let host = &self.identity.host;
+        let of_others =
+            news.iter().filter_map(|one| <&Endpoint>::try_from(&one.value).ok()).filter(|one| one.host != *host);
+        let own = of_others.filter_map(|one| mirror.endpoint(&one.name)).filter(|one| one.host == *host);
+        own.filter(|one| mirror.is_lapsed(&key_of(one))).cloned().collect()
+    }
+
+    /// They are still here, in the place of the others, until they are contested.
+    pub(super) fn stand_beside(&mut self, overtaken: Vec<Endpoint>) {
+        if let Some(mirror) = &mut self.mirror {
+            overtaken.into_iter().for_each(|one| mirror.write_ahead(Object::Endpoint(one)));
+        }
+    }
+
     /// Hosts that have told all to the history the store tells now are believed.
     fn believe_who_has_told(&mut self) {
         let Some(history) = self.told_history() else { return };

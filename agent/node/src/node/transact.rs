@@ -246,9 +246,11 @@ impl Node {
                 if let Purpose::Reassert = in_flight.purpose {
                     self.correct_former(&mut compared, &mut current);
                 }
+                let overtaken = self.overtaken(&current);
                 if let Some(mirror) = &mut self.mirror {
                     mirror.correct(revision, compared, current, unreadable);
                 }
+                self.stand_beside(overtaken);
                 self.policing.touch();
                 self.jobs.step_back(id);
             }
