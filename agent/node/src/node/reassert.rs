@@ -105,8 +105,11 @@ impl Node {
 
     /// Tells the store what is this host's, a piece at a time.
     pub(super) fn reassert(&mut self, now: Instant) {
-        if self.role != Role::Host || self.kernel.is_none() || self.is_recalled {
+        if self.role != Role::Host || self.is_recalled {
             return;
+        }
+        if self.kernel.is_none() {
+            return self.look_for_revived(); // a later life would not know any more that they had left
         }
         self.believe_who_has_told();
         if !self.is_reasserting() {
@@ -163,14 +166,16 @@ impl Node {
         self.reassertion.is_kept_old |= self.reassertion.contested.len() != before;
     }
 
-    /// Who is not here any more is asked to leave, also in the store.
+    /// Who is not here any more is asked to leave, also in the store. Of who came back by the store alone that is known before the kernel is.
     fn look_for_revived(&mut self) {
+        let Some(mirror) = &self.mirror else { return };
         let revived = std::mem::take(&mut self.reassertion.revived);
-        let (Some(mirror), Some(kernel)) = (&self.mirror, &self.kernel) else { return };
         let host = &self.identity.host;
+        let is_unwired = |one: &Endpoint| Some(!self.kernel.as_ref()?.links.contains_key(&one.interface));
         let lapsed = mirror.endpoints_on(host).filter(|one| mirror.is_lapsed(&key_of(one)));
+        let lapsed = lapsed.filter(|one| is_unwired(one) == Some(true));
         let returned = revived.iter().filter_map(|attachment| mirror.endpoint_on(attachment, host));
-        let is_gone = |one: &&Endpoint| !kernel.links.contains_key(&one.interface);
+        let is_gone = |one: &&Endpoint| is_unwired(one) != Some(false);
         let gone = lapsed.chain(returned).filter(is_gone).filter_map(|one| debt_of(mirror, one)).collect::<Vec<_>>();
         for debt in gone.into_iter().filter(|debt| self.jobs.get_mut(&debt.attachment).is_none()).collect::<Vec<_>>() {
             self.debts.incur(debt);
