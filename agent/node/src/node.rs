@@ -299,6 +299,9 @@ impl Node {
 
     /// When [`Event::Tick`] is due, even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.name_conflict.is_some() {
+            return None; // nothing is done, whatever is due: only news can change that
+        }
         let speaker = self.speaker.as_ref().and_then(Speaker::next_deadline);
         let after = [
             self.apply_after,

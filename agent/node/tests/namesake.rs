@@ -36,6 +36,7 @@ fn begun(called: &str, machine: Option<Id>, address: &str) -> (Node, Asked) {
     let objects = [record(machine, address), pool("p", "10.77.0.0/16", 26)];
     let objects = objects.map(|value| Versioned { value, version: 5 }).to_vec();
     tell(&mut node, Event::KernelRead(KernelState::default()));
+    tell(&mut node, Event::AttachRequested(RequestId(7), wish("early", None)));
     let asked = tell(&mut node, Event::StoreRead { revision: 5, objects, unreadable: vec![] });
     (node, asked)
 }
@@ -87,6 +88,7 @@ fn a_record_of_this_machine_of_none_or_at_its_address_is_its_own() {
 fn under_the_name_of_another_machine_nothing_is_done_until_it_is_free() {
     let (mut node, asked) = begun("h1", Some(THEIRS), "172.31.0.9");
     assert!(!node.is_ready() && asked.steps.is_empty() && asked.transactions.is_empty(), "{asked:?}");
+    assert!(matches!(asked.answers[..], [Answer::Refused(Refusal::NameConflict(_))]), "who waits is told: {asked:?}");
     assert!(asked.warnings[0].contains("h1 is that of another machine, 00000000000000bb at 172.31.0.9"), "{asked:?}");
     let conflict = node.status(Instant::now()).name_conflict.unwrap();
     assert!(conflict.advice().contains("poplin host remove h1 --gone"), "{conflict}");
@@ -94,6 +96,7 @@ fn under_the_name_of_another_machine_nothing_is_done_until_it_is_free() {
     let asked = tell(&mut node, Event::AttachRequested(RequestId(1), wish("web", None)));
     assert!(matches!(asked.answers[..], [Answer::Refused(Refusal::NameConflict(_))]), "{asked:?}");
     assert!(asked.steps.is_empty() && asked.transactions.is_empty() && asked.warnings.is_empty(), "{asked:?}");
+    assert_eq!(node.next_deadline(), None, "whatever is due, it is not looked at again and again");
 
     let deletes = vec![ObjectKey::Host(HostName::new("h1"))];
     let asked = tell(&mut node, Event::StoreChanged { revision: 6, puts: vec![], unreadable: vec![], deletes });

@@ -9,9 +9,11 @@
 use std::net::IpAddr;
 
 use crate::action::Note;
+use crate::job::Stage;
 use crate::lineage::Id;
 use crate::name::HostName;
 use crate::object::Host;
+use crate::request::{Answer, Refusal};
 
 use super::{Node, Role};
 
@@ -80,8 +82,17 @@ impl Node {
             };
             self.note(note);
             self.name_conflict = conflict;
+            self.refuse_who_waits();
         }
         self.name_conflict.is_some()
+    }
+
+    /// Who asked before the store was read is told as those who ask later are.
+    fn refuse_who_waits(&mut self) {
+        let Some(conflict) = self.name_conflict.clone() else { return };
+        for attachment in self.jobs.at(|stage| *stage == Stage::Waiting) {
+            self.finish(&attachment, Answer::Refused(Refusal::NameConflict(conflict.clone())));
+        }
     }
 
     fn conflict(&self) -> Option<NameConflict> {
