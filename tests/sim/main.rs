@@ -17,22 +17,25 @@ use runtime::Runtime;
 
 /// How many worlds are tried where nobody says: about 30 s unoptimized.
 const SEEDS: u64 = 40;
+/// Worlds beyond these in which a restored store once cost somebody an address, or left one behind.
+const BROKEN_ONCE: [u64; 7] = [79, 98, 188, 238, 252, 260, 380];
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Runs a story in one world after the other, and tells where it ended badly.
-fn in_many_worlds(story: impl Fn(&mut Runtime)) {
-    let seeds = match number("POPLIN_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("POPLIN_SIM_SEEDS").unwrap_or(SEEDS),
+fn in_many_worlds(worlds_of_its_own: &[u64], story: impl Fn(&mut Runtime)) {
+    let seeds: Vec<u64> = match (number("POPLIN_SIM_SEED"), number("POPLIN_SIM_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(count)) => (0..count).collect(),
+        (None, None) => (0..SEEDS).chain(worlds_of_its_own.iter().copied()).collect(),
     };
     let mut broken = Vec::new();
-    for seed in seeds.clone() {
+    for &seed in &seeds {
         let mut runtime = Runtime::new(seed);
         if catch_unwind(AssertUnwindSafe(|| story(&mut runtime))).is_err() {
-            if seeds.end - seeds.start == 1 {
+            if seeds.len() == 1 {
                 eprintln!("{}", runtime.world.story());
             }
             broken.push(seed);
@@ -43,7 +46,7 @@ fn in_many_worlds(story: impl Fn(&mut Runtime)) {
 
 #[test]
 fn a_fabric_in_trouble_keeps_its_laws_and_comes_to_rest() {
-    in_many_worlds(|runtime| {
+    in_many_worlds(&[], |runtime| {
         runtime.calm();
         runtime.restart_all();
         runtime.empty();
@@ -53,7 +56,7 @@ fn a_fabric_in_trouble_keeps_its_laws_and_comes_to_rest() {
 
 #[test]
 fn no_address_is_given_twice_where_the_store_forgot_and_hosts_lost_what_they_knew() {
-    in_many_worlds(|runtime| {
+    in_many_worlds(&[], |runtime| {
         runtime.be_restored_and_robbed();
         runtime.calm();
         runtime.empty();
@@ -62,7 +65,7 @@ fn no_address_is_given_twice_where_the_store_forgot_and_hosts_lost_what_they_kne
 
 #[test]
 fn a_store_that_is_restored_costs_no_container_its_address() {
-    in_many_worlds(|runtime| {
+    in_many_worlds(&BROKEN_ONCE, |runtime| {
         runtime.be_restored();
         runtime.calm();
         if !runtime.world.was_contested {

@@ -47,7 +47,10 @@ pub struct Mirror {
     quarantine: Quarantine,
     /// What the store forgot: here as last known, with what the store has in its place, if anything.
     lapsed: BTreeMap<ObjectKey, Option<Versioned<Object>>>,
-    /// Whether that has changed since somebody asked.
+    /// What this node wrote, and a later life would not know from the store, with the revision it was written at: what had lapsed, and what was ahead when the store was
+    /// lost, until the watch has told of it.
+    told: BTreeMap<ObjectKey, i64>,
+    /// Whether either has changed since somebody asked.
     is_lapse_news: bool,
 }
 
@@ -81,6 +84,7 @@ impl Mirror {
         }
         self.removed.retain(|_, removed_at| *removed_at > revision && !went_back);
         self.ahead.retain(|written_at, _| *written_at > revision && !went_back);
+        self.heard_up_to(revision);
         self.revision = revision;
         self.quarantine = Quarantine::default();
         for object in objects {
@@ -113,6 +117,7 @@ impl Mirror {
             self.delete(&key, revision);
         }
         self.removed.retain(|_, removed_at| *removed_at > revision);
+        self.heard_up_to(revision);
         is_as_written
     }
 
@@ -146,6 +151,9 @@ impl Mirror {
         }
         for value in transaction.puts {
             self.ahead.entry(revision).or_default().insert(value.key());
+            if self.is_lapsed(&value.key()) {
+                self.told.insert(value.key(), revision);
+            }
             self.put(Versioned { value, version: revision });
         }
         for key in transaction.deletes {

@@ -201,7 +201,28 @@ impl Mirror {
         self.lapsed.keys().filter_map(|key| self.objects.get(key)).map(|object| &object.value)
     }
 
-    /// Whether what lapsed has changed since this was asked last.
+    /// What only this life knows: what lapsed, and what was told of it since and is not heard of yet.
+    pub fn untold(&self) -> impl Iterator<Item = &Object> {
+        let told = self.told.keys().filter(|key| !self.is_lapsed(key)).filter_map(|key| self.objects.get(key));
+        self.lapsed().chain(told.map(|object| &object.value))
+    }
+
+    /// The store is out of reach: it may come back as it was before what this node wrote last.
+    pub fn lose_sight(&mut self) {
+        let ahead = self.ahead.iter().flat_map(|(revision, keys)| keys.iter().map(|key| (key.clone(), *revision)));
+        let before = self.told.len();
+        self.told.extend(ahead);
+        self.is_lapse_news |= self.told.len() != before;
+    }
+
+    /// The store was heard up to a revision.
+    pub(super) fn heard_up_to(&mut self, revision: i64) {
+        let before = self.told.len();
+        self.told.retain(|_, told_at| *told_at > revision);
+        self.is_lapse_news |= self.told.len() != before;
+    }
+
+    /// Whether what [`untold`](Self::untold) has has changed since this was asked last.
     pub fn take_lapse_news(&mut self) -> bool {
         std::mem::take(&mut self.is_lapse_news)
     }
@@ -212,6 +233,7 @@ impl Mirror {
         known.keys().for_each(|key| self.remove(key));
         self.removed.clear();
         self.ahead.clear();
+        self.told.clear();
         self.quarantine = super::Quarantine::default();
         known
     }

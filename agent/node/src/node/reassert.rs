@@ -14,6 +14,7 @@ use poplin_policy::ruleset::Interface;
 
 use crate::action::{Action, Note};
 use crate::cooling::Resting;
+use crate::debt::Debt;
 use crate::ipam::Draft;
 use crate::mirror::{Mirror, owner};
 use crate::name::{AttachmentId, EndpointName, HostName};
@@ -45,6 +46,8 @@ pub(super) struct Reassertion {
     pub(super) is_to_be_told: bool,
     /// Who left, and is back in the store; it is not looked yet whether they are here.
     revived: BTreeSet<AttachmentId>,
+    /// Whether this life has looked, at a store that was read, who of this host's is here.
+    has_looked: bool,
     /// Names that endpoints of this host had once and have again in the store, until they are removed there.
     former: BTreeMap<ObjectKey, i64>,
     /// What was written until then is of the history before: whose it was, of him was known whether he left.
@@ -112,6 +115,7 @@ impl Node {
             return self.look_for_revived(); // a later life would not know any more that they had left
         }
         self.believe_who_has_told();
+        self.look_for_who_left_an_earlier_life();
         if !self.is_reasserting() {
             return;
         }
@@ -176,10 +180,34 @@ impl Node {
         let lapsed = lapsed.filter(|one| is_unwired(one) == Some(true));
         let returned = revived.iter().filter_map(|attachment| mirror.endpoint_on(attachment, host));
         let is_gone = |one: &&Endpoint| is_unwired(one) != Some(false);
-        let gone = lapsed.chain(returned).filter(is_gone).filter_map(|one| debt_of(mirror, one)).collect::<Vec<_>>();
+        let gone = lapsed.chain(returned).filter(is_gone).filter_map(|one| debt_of(mirror, one)).collect();
+        self.ask_to_leave(gone);
+    }
+
+    /// An earlier life may have let somebody go, died before the store's own news of it came, and so left no sign of it but that his link is gone: a store that
+    /// forgot has his endpoint just as that life had known it.
+    fn look_for_who_left_an_earlier_life(&mut self) {
+        let has_told = self.has_told_this_history();
+        let (Some(mirror), Some(kernel)) = (&self.mirror, &self.kernel) else { return };
+        if std::mem::replace(&mut self.reassertion.has_looked, true) || has_told {
+            return;
+        }
+        let own = mirror.endpoints_on(&self.identity.host);
+        let gone = own.filter(|one| !kernel.links.contains_key(&one.interface));
+        let gone = gone.filter_map(|one| debt_of(mirror, one)).collect();
+        self.ask_to_leave(gone);
+    }
+
+    fn ask_to_leave(&mut self, gone: Vec<Debt>) {
         for debt in gone.into_iter().filter(|debt| self.jobs.get_mut(&debt.attachment).is_none()).collect::<Vec<_>>() {
             self.debts.incur(debt);
         }
+    }
+
+    /// Whether this host has told all to the history that the store tells.
+    fn has_told_this_history(&self) -> bool {
+        let history = self.told_history();
+        !self.history_is_due() && (history.is_none() || self.me().is_some_and(|me| me.told == history))
     }
 
     /// Contests what is another's by now, and takes up again what is not any more.
@@ -220,9 +248,7 @@ impl Node {
 
     /// Endpoints of this host that the store has, while nobody has taken an address of theirs: as long as this host has not told all, their blocks are told, too.
     fn unclaimed(&self) -> impl Iterator<Item = &Endpoint> {
-        let history = self.told_history();
-        let has_told = self.me().is_some_and(|me| me.told == history);
-        let mirror = self.mirror.as_ref().filter(|_| history.is_some() && !has_told);
+        let mirror = self.mirror.as_ref().filter(|_| self.told_history().is_some() && !self.has_told_this_history());
         let departing = mirror.map(|_| self.departing()).unwrap_or_default();
         let own = mirror
             .into_iter()
@@ -314,10 +340,13 @@ impl Node {
     /// A later life is to find what the store forgot.
     pub(super) fn keep_what_lapsed(&mut self) {
         let Some(mirror) = &mut self.mirror else { return };
+        if self.store_error.is_some() {
+            mirror.lose_sight();
+        }
         if mirror.take_lapse_news() || std::mem::take(&mut self.reassertion.is_kept_old) {
             let contested = self.reassertion.contested.values().map(|one| Object::Endpoint(one.endpoint.clone()));
             let before = self.history.before().cloned().map(Object::Lineage);
-            let objects = mirror.lapsed().cloned().chain(contested).chain(before).collect();
+            let objects = mirror.untold().cloned().chain(contested).chain(before).collect();
             self.actions.push_back(Action::Keep { objects, shared: self.reassertion.shared });
         }
     }
