@@ -15,6 +15,8 @@ pub const TOR_ASN: u32 = 65000;
 #[derive(Debug)]
 pub struct Tor {
     etcd: Option<Process>,
+    /// What etcd may hold, in bytes; 0: what it holds by default.
+    quota: u64,
     bird: Bird,
     directory: PathBuf,
 }
@@ -32,7 +34,7 @@ impl Tor {
     pub(crate) fn new(lab: &Lab) -> Self {
         let bird = Bird::new(lab, "tor");
         bird.namespace().run("ip", &["address", "add", "172.31.0.1/32", "dev", "lo"]);
-        Self { etcd: None, bird, directory: lab.directory().to_owned() }
+        Self { etcd: None, quota: 0, bird, directory: lab.directory().to_owned() }
     }
 
     /// Its namespace.
@@ -67,12 +69,19 @@ impl Tor {
             ETCD,
             "--listen-peer-urls",
             "http://127.0.0.1:2380",
+            "--quota-backend-bytes",
+            &self.quota.to_string(),
         ];
         self.etcd = Some(self.namespace().spawn(self.directory.join("etcd.log"), "etcd", &arguments));
         eventually("etcd serves", || match self.etcdctl(&["endpoint", "health"]) {
             output if output.status.success() => Ok(()),
             output => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         });
+    }
+
+    /// From its next start on, etcd may hold so many bytes.
+    pub fn limit_etcd(&mut self, quota: u64) {
+        self.quota = quota;
     }
 
     /// Kills etcd.

@@ -9,16 +9,16 @@ use poplin_lab::{Container, Fabric, Flow, eventually, told, until};
 use rustix::process::Signal;
 
 /// A fabric under probes: a flow that may go on, and dials that may not come through.
-struct Watched {
-    fabric: Fabric,
+pub(crate) struct Watched {
+    pub(crate) fabric: Fabric,
     web: Container,
     db: Container,
-    flow: Flow,
+    pub(crate) flow: Flow,
     dials: Dials,
 }
 
 impl Watched {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fabric = Fabric::under_a_tor(2);
         let (web, db, other) = (fabric.container(1, "web"), fabric.container(2, "db"), fabric.container(1, "other"));
         fabric.hosts[0].apply(&db_for(&["web"], 1));
@@ -29,7 +29,7 @@ impl Watched {
     }
 
     /// Whether each agent follows the store.
-    fn is_followed(&self) -> bool {
+    pub(crate) fn is_followed(&self) -> bool {
         self.fabric.hosts.iter().all(|host| host.status()["store"]["connected"] == true)
     }
 
@@ -55,7 +55,7 @@ impl Watched {
     }
 
     /// All is as it was: nothing lost, nothing through, changes arrive, and addresses are accounted for.
-    fn ends_well(self) {
+    pub(crate) fn ends_well(self) {
         until("the store is followed", || self.is_followed());
         self.flow.goes_on();
         let late = self.fabric.container(1, "late");

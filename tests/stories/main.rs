@@ -20,6 +20,7 @@ mod etcd_days;
 mod etcd_members;
 mod floating;
 mod flows;
+mod full;
 mod host_endpoints;
 mod host_explained;
 mod host_flows;

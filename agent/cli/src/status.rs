@@ -88,7 +88,8 @@ async fn wait(door: &Door, patience: Duration) -> Result<GetStatusResponse, Prob
 fn complaints(status: &GetStatusResponse) -> Vec<String> {
     let mut complaints = Vec::new();
     match &status.store {
-        Some(store) if store.connected => {}
+        Some(store) if store.connected && store.error.is_empty() => {}
+        Some(store) if store.connected => complaints.push(format!("the store takes nothing: {}", store.error)),
         Some(store) if store.error.is_empty() => complaints.push("the store is not connected".to_owned()),
         Some(store) => complaints.push(format!("the store is not connected: {}", store.error)),
         None => complaints.push("there is no store yet".to_owned()),

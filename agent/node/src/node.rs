@@ -100,6 +100,8 @@ pub struct Node {
     name_conflict: Option<NameConflict>,
     /// Why the store is out of reach, if it is.
     store_error: Option<String>,
+    /// Why the last transaction was not answered; absent = it was, or the store has told of news since.
+    write_error: Option<String>,
     /// How near the store is, for those who want to join.
     distance: Distance,
     /// Blocks that a transaction without an answer was about.
@@ -200,6 +202,7 @@ impl Node {
             distance: Distance::default(),
             doubtful: BTreeSet::new(),
             store_error: Some("it has not been read yet".to_owned()),
+            write_error: None,
             is_recalled: false,
             keeps_rules: false,
             is_importing: false,

@@ -29,6 +29,8 @@ pub struct Status {
     pub revision: i64,
     /// Whether the store has been read and is being watched; else why not.
     pub store_error: Option<String>,
+    /// Why the last transaction was not answered; absent = it was, or the store has told of news since.
+    pub write_error: Option<String>,
     /// Whether all this is what an earlier life knew of the store, which has not answered since.
     pub is_recalled: bool,
     /// Whether an import is under way in the store, or was cut short.

@@ -34,7 +34,7 @@ impl StatusService for StatusDoor {
             location: self.0.store.location(),
             connected: host.store_error.is_none(),
             revision: host.revision,
-            error: host.store_error.clone().unwrap_or_default(),
+            error: host.store_error.clone().or(host.write_error.clone()).unwrap_or_default(),
             from_memory: host.is_recalled,
             memory_age_seconds: if host.is_recalled { age(self.0.known_at) } else { 0 },
             owed: count(host.owed),

@@ -143,7 +143,7 @@ impl StoreError {
                 "write endpoints as http://ADDRESS:2379, or the path of a file for a single host"
             }
             StoreError::Full { .. } => {
-                "free space on its disk, or compact and defragment etcd and clear its alarm (`etcdctl alarm disarm`); then restart poplind"
+                "free space on its disk and restart poplind; or compact and defragment etcd and clear its alarm (`etcdctl alarm disarm`), after which it goes on by itself"
             }
             StoreError::Denied { .. } => {
                 "look at the user, the password and the certificate in the agent's configuration"

@@ -29,7 +29,7 @@ impl Node {
                 self.stand_beside(overtaken);
             }
         }
-        self.store_error = None;
+        (self.store_error, self.write_error) = (None, None);
         self.doubtful.clear();
         (self.is_recalled, self.keeps_rules) = (false, false);
         self.is_untidy = true;
@@ -66,6 +66,7 @@ impl Node {
         unreadable: Vec<Unreadable>,
         deletes: Vec<ObjectKey>,
     ) {
+        self.write_error = None; // it takes what somebody writes
         let is_emptied = puts.is_empty() && unreadable.is_empty();
         if is_emptied && self.mirror.as_ref().is_some_and(|mirror| mirror.is_emptied_by(&deletes)) {
             self.policing.touch();

@@ -39,6 +39,7 @@ impl Node {
             addresses: me.map(|me| me.addresses.clone()).unwrap_or_default(),
             revision: mirror.map_or(0, |mirror| mirror.revision()),
             store_error: self.store_error.clone(),
+            write_error: self.write_error.clone(),
             is_recalled: self.is_recalled,
             is_importing: self.is_importing,
             owed: self.debts.len(),

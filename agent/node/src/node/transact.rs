@@ -238,6 +238,7 @@ impl Node {
             }
             other => other,
         };
+        self.tell_of_silence(&outcome);
         match outcome {
             TransactionOutcome::Committed { revision } => self.committed(id, revision, in_flight),
             TransactionOutcome::Refused { revision, mut current, unreadable } => {
@@ -254,14 +255,25 @@ impl Node {
                 self.policing.touch();
                 self.jobs.step_back(id);
             }
-            TransactionOutcome::Unknown { reason } => {
-                self.note(Note::Warning(format!("a transaction was not answered: {reason}; it will be tried again")));
+            TransactionOutcome::Unknown { .. } => {
                 self.transact_after = Some(now + UNKNOWN_PAUSE);
                 self.is_untidy |= matches!(in_flight.purpose, Purpose::Tidy);
                 self.doubt(&in_flight.transaction);
                 self.jobs.step_back(id);
             }
         }
+    }
+
+    /// A transaction that is not answered is tried again and again: it is told of once for each reason.
+    fn tell_of_silence(&mut self, outcome: &TransactionOutcome) {
+        let error = match outcome {
+            TransactionOutcome::Unknown { reason } => Some(reason.clone()),
+            TransactionOutcome::Committed { .. } | TransactionOutcome::Refused { .. } => None,
+        };
+        if let Some(reason) = error.as_ref().filter(|_| error != self.write_error) {
+            self.note(Note::Warning(format!("a transaction was not answered: {reason}; it will be tried again")));
+        }
+        self.write_error = error;
     }
 
     /// Notes down what a transaction may have written although nobody said so.

@@ -284,7 +284,8 @@ impl Node {
             let Some(job) = self.jobs.get_mut(&attachment) else { continue };
             job.deadline = now + crate::job::PATIENCE;
             let late = || "it did not answer in time".to_owned();
-            let by_store = Refusal::StoreUnreachable { reason: self.store_error.clone().unwrap_or_else(late) };
+            let reason = self.store_error.clone().or(self.write_error.clone());
+            let by_store = Refusal::StoreUnreachable { reason: reason.unwrap_or_else(late) };
             let by_kernel = Refusal::Wiring {
                 attachment: attachment.clone(),
                 reason: self.kernel_error.clone().unwrap_or_else(late),
