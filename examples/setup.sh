@@ -52,5 +52,5 @@ need_cargo() {
 }
 
 BUILD_PACKAGES=(build-essential protobuf-compiler libprotobuf-dev)
-LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl iputils-ping procps)
+LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl faketime iputils-ping procps)
 INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump docker.io containerd runc podman containernetworking-plugins systemd iptables openssl)

@@ -2,13 +2,13 @@
 //!
 //! What stood before is written down in the same transaction as the change, so neither the one who applied it nor the agent that
 //! served it needs to live until then: any agent of the fabric takes it back. The agent that served it does so at the deadline, the
-//! others some seconds later, each at a time of its own; the first wins. What somebody has changed since is left as it is.
+//! others some seconds later, each at a time of its own; the first wins. What somebody has changed since is left as it is. No clock that jumps, or is another
+//! host's, ends a trial early.
 //!
 //! ```text
-//! /poplin/v1/t/ID   {"host": …, "deadline": unix milliseconds, "undo": [{"key": …, "value": … | null}, …]}
+//! /poplin/v1/t/ID   {"host": …, "deadline": unix milliseconds, "within": milliseconds, "undo": [{"key": …, "value": … | null}, …]}
 //! ```
 
-use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,15 +16,17 @@ use std::time::{Duration, SystemTime};
 use poplin_proto::Failure;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Code;
 
 use crate::resource::ROOT;
 use crate::serve::{fence, rest_on_fence};
 use crate::store::Transaction;
-use crate::store::{
-    Change, Compare, Entry, Followed, Operation, Outcome, Revision, Snapshot, Store, StoreError, follow,
-};
+use crate::store::{Compare, Entry, Operation, Outcome, Revision, Snapshot, Store, StoreError, follow};
+
+mod due;
+
+use due::{Due, Dues};
 
 /// Longest trial: a day.
 pub const LONGEST: Duration = Duration::from_secs(86_400);
@@ -40,6 +42,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 struct Trial {
     host: String,
     deadline: u64,
+    /// How long it lasts; absent: an older agent began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    within: Option<u64>,
     undo: Vec<Undo>,
 }
 
@@ -60,9 +65,10 @@ pub(crate) fn begin(transaction: &mut Transaction, snapshot: &Snapshot, host: &s
         key: operation.key().to_owned(),
         applied: hash_of(operation),
     });
-    let deadline = now() + u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    let undo = undo.filter(|undo| !undo.key.contains("/meta/")).collect();
     let trial =
-        Trial { host: host.to_owned(), deadline, undo: undo.filter(|undo| !undo.key.contains("/meta/")).collect() };
+        Trial { host: host.to_owned(), deadline: time_of_day().saturating_add(within), within: Some(within), undo };
     let id = snapshot.revision.to_string();
     let (key, value) = (key_of_trial(&id), serde_json::to_vec(&trial).expect("texts and numbers are JSON"));
     transaction.compares.push(Compare::Absent(key.clone()));
@@ -104,20 +110,19 @@ fn missing(id: &str) -> Failure {
 /// Takes back what nobody confirms, for as long as the process lives.
 pub(crate) async fn keep(store: Arc<dyn Store>, host: String) {
     let mut news = follow(store.clone(), prefix());
-    let mut trials: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut dues = Dues::default();
     loop {
-        let due =
-            trials.values().filter_map(|entry| Some((due_at(entry, &host)?, entry.clone()))).min_by_key(|due| due.0);
-        let wait = due.as_ref().map_or(LONGEST, |(at, _)| Duration::from_millis(at.saturating_sub(now())));
+        let due = dues.first().cloned();
+        let at = due.as_ref().map_or_else(|| Instant::now() + LONGEST, |due| due.at);
         tokio::select! {
             told = news.recv() => match told {
                 None => return,
-                Some(told) => learn(&mut trials, told),
+                Some(told) => dues.learn(told, &host, Instant::now()),
             },
-            () = sleep(wait) => {
-                let Some((_, entry)) = due else { continue };
+            () = sleep_until(at) => {
+                let Some(Due { entry, .. }) = due else { continue };
                 match take_back(&*store, &entry).await {
-                    Ok(()) => drop(trials.remove(&entry.key)),
+                    Ok(()) => dues.forget(&entry.key),
                     Err(error) => {
                         tracing::warn!("the change on trial as {} is not taken back yet: {error}", id_of(&entry.key));
                         sleep(PAUSE).await;
@@ -126,35 +131,6 @@ pub(crate) async fn keep(store: Arc<dyn Store>, host: String) {
             }
         }
     }
-}
-
-fn learn(trials: &mut BTreeMap<String, Entry>, told: Followed) {
-    match told {
-        Followed::Snapshot(snapshot) => {
-            *trials = snapshot.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
-        }
-        Followed::Changes(batch) => {
-            for change in batch.changes {
-                match change {
-                    Change::Put(entry) => drop(trials.insert(entry.key.clone(), entry)),
-                    Change::Deleted { key, .. } => drop(trials.remove(&key)),
-                }
-            }
-        }
-        Followed::Lost { .. } => {}
-    }
-}
-
-/// When this host takes it back, in milliseconds since 1970; never if it cannot be read.
-fn due_at(entry: &Entry, host: &str) -> Option<u64> {
-    let trial: Trial = serde_json::from_slice(&entry.value).ok()?;
-    if trial.host == host {
-        return Some(trial.deadline);
-    }
-    let mut hasher = SipHasher13::new();
-    hasher.write(host.as_bytes());
-    let spread = hasher.finish() % 5_000;
-    Some(trial.deadline + u64::try_from(GRACE.as_millis()).unwrap_or_default() + spread)
 }
 
 /// Puts back how everything had been, except what somebody has changed since. Somebody else may have been faster.
@@ -230,7 +206,7 @@ fn id_of(key: &str) -> &str {
 }
 
 /// Milliseconds since 1970.
-fn now() -> u64 {
+fn time_of_day() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

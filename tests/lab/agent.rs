@@ -123,6 +123,20 @@ impl Agent {
         self.process = Some(Process::spawn(command, self.directory.join(format!("{}.log", self.name))));
     }
 
+    /// Starts the agent with a time of day that is off by what a file says (`-1d`, `+30s`), at each moment, and waits until it serves. Its other clocks are the kernel's.
+    pub fn start_by_clock(&mut self, clock: &std::path::Path) {
+        let libraries = std::fs::read_dir("/usr/lib").expect("there is one").flatten();
+        let library = libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1")).find(|path| path.exists());
+        let mut command = self.namespace.command(programs().join("poplind"));
+        command.args(&self.arguments).env("LD_PRELOAD", library.expect("package faketime is installed"));
+        command
+            .env("FAKETIME_TIMESTAMP_FILE", clock)
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        self.process = Some(Process::spawn(command, self.directory.join(format!("{}.log", self.name))));
+        self.until_ready();
+    }
+
     /// Has systemd's own program listen on a socket, which starts the agent when somebody calls there.
     pub fn launch_when_called(&mut self, socket: &str) {
         let program = programs().join("poplind").display().to_string();

@@ -42,6 +42,7 @@ mod unreadable;
 
 mod bad_input;
 mod chains;
+mod clock;
 mod cni;
 mod containerd;
 mod cri;
