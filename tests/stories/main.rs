@@ -34,6 +34,7 @@ mod spoof;
 mod staged;
 mod store_away;
 mod storms;
+mod tap;
 mod transfer;
 mod udplite;
 mod unprivileged;
