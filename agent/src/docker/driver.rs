@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use poplin_node::name::AttachmentId;
-use poplin_node::request::Answer;
+use poplin_node::request::{Answer, Refusal};
 use poplin_proto::Failure;
 use rustix::process::{Pid, test_kill_process};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::api::Api;
 use super::binding::Bindings;
@@ -55,6 +56,9 @@ pub(super) struct Made {
     at: Instant,
     by: Option<Pid>,
 }
+
+/// Before a request is made again that came while another was under way for the same attachment; one takes milliseconds.
+const TURN: Duration = Duration::from_millis(10);
 
 /// How long one that was made in this life is left alone while the dockerd that asked for it lives.
 const YOUTH: Duration = Duration::from_secs(60);
@@ -122,9 +126,23 @@ impl Driver {
         })
     }
 
-    /// Asks the head; what it refuses comes with what to try.
-    pub async fn ask(&self, call: impl FnOnce(tokio::sync::oneshot::Sender<Answer>) -> Call) -> Result<Answer, String> {
-        match self.desk.ask(call).await.map_err(|failure| told_failure(&failure))? {
+    /// Asks the head, in turn: what we tell of a container late may be under way while dockerd asks for the same one, and dockerd does not ask again.
+    /// Whoever called waits no longer than a call may take.
+    pub async fn ask_in_turn(
+        &self,
+        call: impl Fn(tokio::sync::oneshot::Sender<Answer>) -> Call,
+    ) -> Result<Answer, String> {
+        loop {
+            match self.desk.ask(&call).await.map_err(|failure| told_failure(&failure))? {
+                Answer::Refused(Refusal::Busy { .. }) => sleep(TURN).await,
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    /// The same; what it refuses comes with what to try.
+    pub async fn ask(&self, call: impl Fn(tokio::sync::oneshot::Sender<Answer>) -> Call) -> Result<Answer, String> {
+        match self.ask_in_turn(call).await? {
             Answer::Refused(refusal) => Err(told_failure(&refused(&refusal))),
             other => Ok(other),
         }

@@ -155,7 +155,7 @@ async fn collect(driver: &Driver, suspects: &Suspects) -> Result<Suspects, Strin
     for orphan in now.endpoints.intersection(&suspects.endpoints) {
         tracing::info!("{orphan} is an orphan: no container of Docker has it");
         let detach = Detach::Attachment(orphan.clone());
-        tell(driver.ask(|answer| Call::Detach(detach, answer)).await);
+        tell(driver.ask(|answer| Call::Detach(detach.clone(), answer)).await);
     }
     for gone in now.networks.intersection(&suspects.networks) {
         tracing::info!("Docker has no network {gone} any more");

@@ -52,7 +52,7 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
         aliases: aliases(request.options.as_ref()),
     };
     driver.makes(&attach.attachment);
-    let mac = match driver.ask(|answer| Call::Attach(attach, answer)).await? {
+    let mac = match driver.ask(|answer| Call::Attach(attach.clone(), answer)).await? {
         Answer::Attached(attached) => attached.endpoint.mac.to_string(),
         other => return Err(format!("the head answered another question: {other:?}")),
     };
