@@ -331,7 +331,7 @@ impl Agent {
 
     /// The host's ends of container links.
     pub fn links(&self) -> Vec<String> {
-        let links: Value = serde_json::from_str(&self.ip("-j link show type veth")).unwrap_or(Value::Null);
+        let links: Value = serde_json::from_str(&self.ip("-j link show")).unwrap_or(Value::Null);
         let names = links.as_array().cloned().unwrap_or_default();
         let names = names.iter().filter_map(|link| link["ifname"].as_str());
         names.filter(|name| name.starts_with("pop")).map(str::to_owned).collect()

@@ -86,7 +86,7 @@ fn forwarding_switched_off_by_hand_is_on_again() {
 }
 
 #[test]
-fn a_container_whose_link_was_removed_is_told_of_by_check_and_attached_anew() {
+fn a_container_whose_link_was_removed_is_attached_anew_however_soon_that_is_asked() {
     let lab = Lab::new();
     let host = lab.host();
     let mut web = lab.container("web");
@@ -94,11 +94,13 @@ fn a_container_whose_link_was_removed_is_told_of_by_check_and_attached_anew() {
     let link = host.links().remove(0);
     let address = web.v4();
 
-    host.ip(&format!("link del {link}"));
+    // The kernel's word that the link is gone comes a moment after it: mostly, the agent is asked before it has read that.
+    for _ in 0..10 {
+        host.ip(&format!("link del {link}"));
+        host.cni_add(&mut web, &serde_json::Value::Null);
+        assert_eq!((host.links(), web.v4()), (vec![link.clone()], address), "the same link and address again");
+    }
 
-    until("its route is gone too", || host.routes().iter().all(|route| !route.contains(&link)));
-    host.cni_add(&mut web, &serde_json::Value::Null);
-    assert_eq!((host.links(), web.v4()), (vec![link], address), "the same link and address again");
     assert!(web.reaches("169.254.1.1".parse().expect("an address")));
 }
 

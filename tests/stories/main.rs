@@ -35,6 +35,7 @@ mod spoof;
 mod staged;
 mod store_away;
 mod storms;
+mod tap;
 mod transfer;
 mod udplite;
 mod unprivileged;

@@ -52,6 +52,10 @@ fn agents_without_power_attach_enforce_policy_and_peer() {
     until("and is lifted", || web.connects(db.v4(), 5432));
     fabric.hosts[1].cni_delete(&db);
     until("its link is gone", || fabric.hosts[1].links().is_empty());
+    fabric.hosts[1].poplin(&["attach", "--tap", "vm0", "--name", "vm"]);
+    assert_eq!(fabric.hosts[1].links().len(), 1, "a tap is taken over without a right to the device that makes it");
+    fabric.hosts[1].poplin(&["detach", "vm"]);
+    assert!(fabric.hosts[1].links().is_empty());
 }
 
 #[test]

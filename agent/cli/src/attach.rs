@@ -1,4 +1,4 @@
-//! `poplin attach`: gives a network namespace an interface, an address and its policy.
+//! `poplin attach`: gives a network namespace, or a virtual machine, an interface, an address and its policy.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,16 +11,20 @@ use crate::joining::{Joining, Wishes};
 use crate::output::print;
 use crate::problem::{Exit, Problem};
 
-/// Attach a network namespace of this host.
+/// Attach a network namespace of this host, or a virtual machine by a tap.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   ip netns add web && poplin attach --netns web --name web --label app=web
   poplin attach --netns web --name web -p 8080:80 -p 192.0.2.1:53:53/udp
   poplin attach --pid 4711 --name db --ip 10.77.0.9
+  poplin attach --tap vm0 --user qemu --name vm
   poplin attach --netns web --name web --floating 198.51.100.7")]
 pub(crate) struct Attach {
     #[command(flatten)]
     place: Place,
+    /// User who may open the tap, by name or number; otherwise root alone.
+    #[arg(long, requires = "tap")]
+    user: Option<String>,
     /// Name of the endpoint.
     #[arg(long)]
     name: String,
@@ -28,7 +32,7 @@ pub(crate) struct Attach {
     wishes: Wishes,
 }
 
-/// Which namespace is meant.
+/// Which namespace is meant, or which tap is to be made.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Place {
@@ -38,10 +42,17 @@ struct Place {
     /// A process in it.
     #[arg(long)]
     pid: Option<u32>,
+    /// Name of a tap to be made on this host, which a virtual machine then opens.
+    #[arg(long, value_name = "NAME", conflicts_with = "interface")]
+    tap: Option<String>,
 }
 
 impl Attach {
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
+        if let Some(tap) = &self.place.tap {
+            let tap = tap.clone();
+            return attach_tap(Joining::by_tap(self.name, &tap, self.wishes), &tap, self.user.as_deref(), door).await;
+        }
         let netns = self.place.path()?;
         poplin_sandbox::netns::validate(&netns)?;
         let joining = Joining { container: self.name.clone(), name: self.name, netns, wishes: self.wishes };
@@ -59,9 +70,36 @@ impl Place {
             }
             (_, Some(pid)) => Ok(format!("/proc/{pid}/ns/net").into()),
             (Some(given), None) => netns_path(given),
-            (None, None) => Err(Problem::usage("no namespace is named").advice("--netns PATH, or --pid PID")),
+            (None, None) => {
+                Err(Problem::usage("no namespace is named").advice("--netns PATH, --pid PID, or --tap NAME"))
+            }
         }
     }
+}
+
+/// The tap is made first, and goes again if nothing comes of it.
+async fn attach_tap(joining: Joining, tap: &str, user: Option<&str>, door: &Door) -> Result<ExitCode, Problem> {
+    let mut client = agent::workloads(door).await?;
+    let is_made = poplin_sandbox::make_tap(tap, user)?;
+    let answer = match joining.join(&mut client).await {
+        Ok(answer) => answer,
+        Err(problem) if is_made => {
+            return Err(match poplin_sandbox::remove_tap(tap) {
+                Ok(()) => problem,
+                Err(other) => problem.and(Problem::from(other)),
+            });
+        }
+        Err(problem) => return Err(problem),
+    };
+    print(&(joining.told(&answer) + &guest(&answer) + &nameservers(&answer)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the machine has to be given, for nobody but itself can do that.
+fn guest(answer: &AttachResponse) -> String {
+    let spec = answer.endpoint.as_ref().and_then(|endpoint| endpoint.spec.clone()).unwrap_or_default();
+    let gateways = answer.gateways.join(" ");
+    format!("guest: mac {} mtu {} gateway {gateways} on-link\n", spec.mac, spec.mtu_bytes)
 }
 
 fn nameservers(answer: &AttachResponse) -> String {
@@ -92,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_process_is_in_the_namespace_of_its_entry_in_proc() {
-        let place = |pid| Place { netns: None, pid: Some(pid) }.path();
+        let place = |pid| Place { netns: None, pid: Some(pid), tap: None }.path();
 
         assert_eq!(place(1).unwrap(), Path::new("/proc/1/ns/net"));
         assert_eq!(place(u32::MAX).unwrap_err().exit(), Exit::NotFound);

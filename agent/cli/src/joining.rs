@@ -70,7 +70,16 @@ pub(crate) struct Joining {
     pub(crate) wishes: Wishes,
 }
 
+/// What stands for the namespace of who is attached by a tap: the far end is whoever opens this file.
+const TUN_DEVICE: &str = "/dev/net/tun";
+
 impl Joining {
+    /// A virtual machine, by a tap that stands under that name.
+    pub(crate) fn by_tap(name: String, tap: &str, wishes: Wishes) -> Self {
+        let wishes = Wishes { interface: tap.to_owned(), ..wishes };
+        Self { container: name.clone(), name, netns: TUN_DEVICE.into(), wishes }
+    }
+
     /// Policy and routes stand before the inside rises. If it cannot be furnished, the attachment is taken back.
     pub(crate) async fn join(&self, client: &mut WorkloadServiceClient<Channel>) -> Result<AttachResponse, Problem> {
         let answer = client.attach(self.request()).await?.into_inner();
@@ -124,6 +133,9 @@ impl Joining {
 
     fn furnish(&self, answer: &AttachResponse) -> Result<(), SandboxError> {
         let netns: &Path = &self.netns;
+        if netns == Path::new(TUN_DEVICE) {
+            return Ok(()); // a machine furnishes itself
+        }
         let addresses = spec(answer).addresses;
         let wiring = Wiring::parse(netns, &self.wishes.interface, &addresses, &answer.gateways, &answer.gateway_mac)?;
         poplin_sandbox::wire(&wiring.serving(&answer.service_addresses)?)

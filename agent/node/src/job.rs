@@ -41,6 +41,9 @@ pub struct Job {
     pub deadline: Instant,
     /// Whether it is about a name for which nothing was kept before, so that nothing is to be kept if it fails.
     pub is_first: bool,
+    /// Whether the kernel was asked for its link since it is being wired: what was seen of it before may have been removed by another hand, and
+    /// the word of that be on its way.
+    pub is_met: bool,
 }
 
 /// What a job is for.
@@ -94,6 +97,7 @@ impl Jobs {
                 news_by: Some(now + NEWS),
                 deadline: now + PATIENCE,
                 is_first: false,
+                is_met: false,
             },
         );
         None
@@ -117,6 +121,12 @@ impl Jobs {
     /// Attachments at a stage.
     pub fn at(&self, is_at: impl Fn(&Stage) -> bool) -> Vec<AttachmentId> {
         self.0.iter().filter(|(_, job)| is_at(&job.stage)).map(|(attachment, _)| attachment.clone()).collect()
+    }
+
+    /// Those being wired whose links the kernel was not asked for since.
+    pub fn unmet(&self) -> Vec<AttachmentId> {
+        let is_unmet = |job: &Job| job.stage == Stage::Wiring && !job.is_met;
+        self.0.iter().filter(|(_, job)| is_unmet(job)).map(|(attachment, _)| attachment.clone()).collect()
     }
 
     /// Attachments that are to have nothing in the kernel any more.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use poplin_bgp::{Address, Zone};
@@ -19,6 +19,10 @@ pub use crate::next_hop::{Gateway, NextHop, NextHopId};
 
 /// Number of our routes in `rtm_protocol`: free in /etc/iproute2/rt_protos (80 and 186 are Calico's and BGP's).
 pub const ROUTE_PROTOCOL: u8 = 143;
+
+/// What stands in the place of a network namespace where the far end of a link is a file: whoever opens it by the tap's name is the far end, a
+/// virtual machine most likely (linux Documentation/networking/tuntap.rst).
+pub const TUN_DEVICE: &str = "/dev/net/tun";
 
 /// A MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +62,7 @@ impl fmt::Display for Mac {
 /// The kernel as last seen. Links, neighbours and local routes are ours alone; the underlay is what others wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelState {
-    /// Our veth host sides, by name.
+    /// Host sides of our veths, and our taps, by name.
     pub links: BTreeMap<Interface, LinkState>,
     /// Routes of our protocol in the main table that end on this host, in a link or in the void, by destination.
     pub routes: BTreeMap<IpNet, Target>,
@@ -144,7 +148,7 @@ pub enum Step {
     AddGateway(IpAddr),
     /// Changes our nftables table in one transaction.
     ChangeRules(Vec<Change>),
-    /// Creates a veth pair with its far end in a namespace, or beside it. Fails if the host's side exists.
+    /// Creates a veth pair with its far end in a namespace, or beside it, or takes over a tap. Fails if the host's side exists.
     CreateLink(NewLink),
     /// Sysctls of one link: forwarding on, rp_filter strict, accept_ra, accept_redirects and send_redirects off, proxy_arp off; and for IPv6 the
     /// link-local gateway address `fe80::1`, without duplicate detection.
@@ -189,23 +193,31 @@ pub enum Step {
     RemoveRoute(IpNet),
 }
 
-/// A veth pair to be made.
+/// A veth pair to be made, or a tap to be taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLink {
     /// Name of the host's side.
     pub interface: Interface,
     /// MAC of the host's side.
     pub mac: Mac,
-    /// Name of the container's side, in its namespace.
+    /// Name of the container's side, in its namespace. Of a tap, the name under which whoever attaches has made it, and by which it goes on to be
+    /// found.
     pub container_interface: String,
     /// MAC of the container's side.
     pub container_mac: Mac,
-    /// Where the container's side goes. Empty: it stays in the host's own namespace.
+    /// Where the container's side goes. Empty: it stays in the host's own namespace. [`TUN_DEVICE`]: it is a tap.
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,
     /// Next hop of the container for IPv6 beside `fe80::1`, where it is in a network.
     pub gateway_v6: Option<Ipv6Addr>,
+}
+
+impl NewLink {
+    /// Whether it is a tap, and stands already.
+    pub fn is_tap(&self) -> bool {
+        self.netns == Path::new(TUN_DEVICE)
+    }
 }
 
 /// A step that could not be done. Steps before it were done, those after it were not tried; but of routes that stand next to it in the
@@ -242,6 +254,7 @@ impl Step {
             Step::EnableForwarding => "to forward packets".to_owned(),
             Step::AddGateway(address) => format!("address {address} on lo"),
             Step::ChangeRules(changes) => format!("{} changes of our table", changes.len()),
+            Step::CreateLink(new) if new.is_tap() => format!("tap {} as {}", new.container_interface, new.interface),
             Step::CreateLink(new) => format!("link {} into {}", new.interface, new.netns.display()),
             Step::ConfigureLink(interface) => format!("sysctls of {interface}"),
             Step::LetLoopbackPass { interface, is_open: true } => format!("loopback packets over {interface}"),

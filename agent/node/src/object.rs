@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use poplin_policy::selector::Selector;
 
 use crate::addresses::Addresses;
 pub use crate::floating::FloatingAddress;
-use crate::kernel::Mac;
+use crate::kernel::{Mac, TUN_DEVICE};
 pub use crate::lineage::Lineage;
 use crate::name::{
     AttachmentId, EndpointName, FloatingName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName,
@@ -354,11 +354,12 @@ pub struct Endpoint {
     pub attachment: AttachmentId,
     /// At most one of each family.
     pub addresses: Addresses,
-    /// Host side of its veth pair.
+    /// Host side of its veth pair, or its tap.
     pub interface: Interface,
     /// MAC of the container's side.
     pub mac: Mac,
     /// The namespace it was attached in. Empty: the runtime took the far end out of the host's own.
+    /// [`TUN_DEVICE`](crate::kernel::TUN_DEVICE): it has a tap.
     pub netns: PathBuf,
     /// Of both sides.
     pub mtu_bytes: u32,
@@ -375,6 +376,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether its far end is in a namespace of its own that can be named, and not taken from the host's, or a file.
+    pub fn is_in_a_namespace(&self) -> bool {
+        !self.netns.as_os_str().is_empty() && self.netns != Path::new(TUN_DEVICE)
+    }
+
     /// Who is to have its addresses again when it is gone.
     pub fn keeper(&self) -> Option<&EndpointName> {
         Some(&self.name).filter(|_| self.is_sticky)

@@ -39,6 +39,7 @@ pub struct Attach {
     /// Ports of this host that shall lead to it. None overlaps another.
     pub published: Vec<Published>,
     /// Path of the network namespace. Empty: the far end stays in the host's own, where the runtime takes it from.
+    /// [`TUN_DEVICE`](crate::kernel::TUN_DEVICE): it is a tap, made already under the name that the attachment gives the interface.
     pub netns: PathBuf,
     /// Addresses wanted; at most one a family, a family not named gets any.
     pub addresses: BTreeSet<IpAddr>,

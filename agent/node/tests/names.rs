@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use poplin_node::kernel::{KernelState, LinkState, Mac};
+use poplin_node::kernel::{KernelState, LinkState, Mac, TUN_DEVICE};
 use poplin_node::name::{AttachmentId, EndpointName, HostName, NetworkName};
 use poplin_node::names::{Found, NameDoor, Names, Naming};
 use poplin_node::object::{Endpoint, Fabric, Host, Object, ObjectKey, Versioned};
@@ -50,6 +50,19 @@ fn names_that_runtimes_make_lose_what_only_keeps_them_apart() {
     let found = desk.find("web.shop", "db");
 
     assert_eq!(found, Found::Addresses([db.1, twin.1].map(address).into()));
+}
+
+#[test]
+fn machines_by_tap_are_not_one_container_for_all_their_far_ends_are_one_file() {
+    let machine = |name: &str, at: &str, network: &str| match endpoint(name, "h1", at, Some(network)) {
+        Object::Endpoint(one) => Object::Endpoint(Endpoint { netns: TUN_DEVICE.into(), ..one }),
+        other => other,
+    };
+    let db = endpoint("db.bank", "h2", "10.77.0.3", Some("bank"));
+    let desk = Desk::new(vec![machine("a.shop", "10.77.0.1", "shop"), machine("b.bank", "10.77.0.2", "bank"), db]);
+
+    assert_eq!(desk.find("b.bank", "db"), at("10.77.0.3"));
+    assert_ne!(desk.find("a.shop", "db"), at("10.77.0.3"), "a machine of one network does not see names of another's");
 }
 
 #[test]

@@ -216,6 +216,22 @@ fn an_attachment_is_written_down_then_wired_then_answered() {
 }
 
 #[test]
+fn who_asks_again_is_answered_once_the_link_was_found_to_stand() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach_wholly(wish("web"));
+
+    // Another hand has removed the link, and nobody has read of it.
+    desk.attach(wish("web"));
+    assert_eq!(desk.answers, vec![]);
+    desk.fail(|step| matches!(step, Step::ConfigureLink(_)), kernel());
+    desk.wait(FIRST_PAUSE);
+
+    assert!(desk.batch.as_ref().unwrap().iter().any(|step| matches!(step, Step::CreateLink(_))));
+    desk.finish_batches();
+    assert!(matches!(desk.answers.as_slice(), [Answer::Attached(_)]));
+}
+
+#[test]
 fn rules_that_were_not_reached_are_not_taken_for_loaded() {
     let mut desk = Desk::new();
     desk.tell(Event::KernelRead(kernel()));

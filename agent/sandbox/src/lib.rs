@@ -18,6 +18,7 @@ mod fresh;
 pub mod netns;
 mod seen;
 mod shape;
+mod tap;
 mod wire;
 
 use std::net::IpAddr;
@@ -27,6 +28,7 @@ pub use fresh::Fresh;
 pub use netns::NetnsError;
 pub use seen::Finding;
 pub use shape::{Rate, Shape, inspect_shape, shape};
+pub use tap::{make_tap, remove_tap};
 
 /// What the container's side shall be. The interface already lies in the namespace, named and with its MAC and MTU.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +120,22 @@ pub enum SandboxError {
         step: String,
         /// The kernel's answer.
         source: rtnetlink::Error,
+    },
+    /// The name a tap shall have is another interface's.
+    #[error(
+        "interface {name} exists on this host already, and is not of the fabric; name another, or remove it: ip link delete {name}"
+    )]
+    TapExists {
+        /// The name.
+        name: String,
+    },
+    /// A tap could not be made, or taken away.
+    #[error("tap {name}: {reason}")]
+    Tap {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
     },
     /// No namespace could be made.
     #[error("cannot make a network namespace: {0}")]

@@ -45,7 +45,9 @@ pub(super) async fn serve(listener: UnixListener, driver: Driver) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => match stream.peer_cred() {
-                Ok(user) if is_trusted(user.uid()) => drop(tokio::spawn(converse(stream, driver.clone()))),
+                Ok(user) if is_trusted(user.uid()) => {
+                    drop(tokio::spawn(converse(stream, driver.called_by(user.pid()))));
+                }
                 Ok(user) => refusals.refuse(stream, user.uid()),
                 Err(error) => tracing::warn!("a caller of Docker's driver is not known: {error}"),
             },

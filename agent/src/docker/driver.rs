@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use poplin_node::name::AttachmentId;
-use poplin_node::request::Answer;
+use poplin_node::request::{Answer, Refusal};
 use poplin_proto::Failure;
+use rustix::process::{Pid, test_kill_process};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::api::Api;
 use super::binding::Bindings;
@@ -32,6 +34,8 @@ pub(super) struct Driver {
     /// What dockerd calls us.
     pub name: String,
     pub memory: Arc<Mutex<Memory>>,
+    /// The process that calls over this connection; absent = none does, or it is none that this one can see.
+    caller: Option<Pid>,
     /// Networks are named one after the other: two calls may need the name of one.
     pub naming: Arc<tokio::sync::Mutex<()>>,
 }
@@ -43,8 +47,28 @@ pub(super) struct Memory {
     pub ranges: BTreeMap<IpNet, IpNet>,
     /// Numbers given out with ranges that nobody named.
     pub numbers: Vec<u16>,
-    /// Endpoints that were made in this life, and when: dockerd lists them some moments later only.
-    pub made: BTreeMap<AttachmentId, Instant>,
+    /// Endpoints that were made in this life: dockerd lists them some moments later only.
+    pub made: BTreeMap<AttachmentId, Made>,
+}
+
+/// When an endpoint was made, and for which process.
+pub(super) struct Made {
+    at: Instant,
+    by: Option<Pid>,
+}
+
+/// Before a request is made again that came while another was under way for the same attachment; one takes milliseconds.
+const TURN: Duration = Duration::from_millis(10);
+
+/// How long one that was made in this life is left alone while the dockerd that asked for it lives.
+const YOUTH: Duration = Duration::from_secs(60);
+
+impl Made {
+    /// Whether dockerd may still be about to list it. A dockerd that died in between has not written it down, and the next one knows nothing of it.
+    pub fn may_yet_be_listed(&self) -> bool {
+        let is_gone = |pid: Pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+        self.at.elapsed() < YOUTH && !self.by.is_some_and(is_gone)
+    }
 }
 
 impl Driver {
@@ -54,10 +78,22 @@ impl Driver {
             api: Api::new(settings.socket.clone()),
             bindings: Bindings::new(desk.clone()),
             desk,
+            caller: None,
             name: name.unwrap_or_default(),
             memory: Arc::default(),
             naming: Arc::default(),
         }
+    }
+
+    /// The same, for what this process asks.
+    pub fn called_by(&self, pid: Option<i32>) -> Self {
+        Self { caller: pid.and_then(Pid::from_raw), ..self.clone() }
+    }
+
+    /// Notes down that an endpoint is being made.
+    pub fn makes(&self, attachment: &AttachmentId) {
+        let made = Made { at: Instant::now(), by: self.caller };
+        self.remember(|memory| memory.made.insert(attachment.clone(), made));
     }
 
     /// Answers one call; nothing if there is no such call.
@@ -90,9 +126,23 @@ impl Driver {
         })
     }
 
-    /// Asks the head; what it refuses comes with what to try.
-    pub async fn ask(&self, call: impl FnOnce(tokio::sync::oneshot::Sender<Answer>) -> Call) -> Result<Answer, String> {
-        match self.desk.ask(call).await.map_err(|failure| told_failure(&failure))? {
+    /// Asks the head, in turn: what we tell of a container late may be under way while dockerd asks for the same one, and dockerd does not ask again.
+    /// Whoever called waits no longer than a call may take.
+    pub async fn ask_in_turn(
+        &self,
+        call: impl Fn(tokio::sync::oneshot::Sender<Answer>) -> Call,
+    ) -> Result<Answer, String> {
+        loop {
+            match self.desk.ask(&call).await.map_err(|failure| told_failure(&failure))? {
+                Answer::Refused(Refusal::Busy { .. }) => sleep(TURN).await,
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    /// The same; what it refuses comes with what to try.
+    pub async fn ask(&self, call: impl Fn(tokio::sync::oneshot::Sender<Answer>) -> Call) -> Result<Answer, String> {
+        match self.ask_in_turn(call).await? {
             Answer::Refused(refusal) => Err(told_failure(&refused(&refusal))),
             other => Ok(other),
         }

@@ -29,9 +29,6 @@ const SECOND_LOOK: Duration = Duration::from_secs(5);
 /// Between all later looks: dockerd goes on although we could not do what it asked, and never asks again.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// How long one that was made in this life is left alone in any case.
-const YOUTH: Duration = Duration::from_secs(60);
-
 /// Follows for ever.
 pub(super) async fn follow(driver: Driver) {
     let mut is_known_away = false;
@@ -139,9 +136,8 @@ async fn orphans(driver: &Driver) -> Result<BTreeSet<AttachmentId>, String> {
     });
     let mut own: BTreeSet<AttachmentId> = own.filter_map(|spec| AttachmentId::parse(&spec.attachment)).collect();
     own.retain(|attachment| attachment.interface == INTERFACE);
-    let now = std::time::Instant::now();
     driver.remember(|memory| {
-        memory.made.retain(|_, made| now.duration_since(*made) < YOUTH);
+        memory.made.retain(|_, made| made.may_yet_be_listed());
         own.retain(|attachment| !memory.made.contains_key(attachment));
     });
     for id in ours(&driver.api.get("/networks").await?, &driver.name) {
@@ -159,7 +155,7 @@ async fn collect(driver: &Driver, suspects: &Suspects) -> Result<Suspects, Strin
     for orphan in now.endpoints.intersection(&suspects.endpoints) {
         tracing::info!("{orphan} is an orphan: no container of Docker has it");
         let detach = Detach::Attachment(orphan.clone());
-        tell(driver.ask(|answer| Call::Detach(detach, answer)).await);
+        tell(driver.ask(|answer| Call::Detach(detach.clone(), answer)).await);
     }
     for gone in now.networks.intersection(&suspects.networks) {
         tracing::info!("Docker has no network {gone} any more");

@@ -44,7 +44,7 @@ async fn introduce_one(
     let listed = driver.api.get(&path).await?;
     let Some(renew) = renewal(&listed[0], network, &driver.desk.host, endpoint_id) else { return Ok(()) };
     let known = Renew { names: Vec::new(), ..renew.clone() };
-    driver.ask(|answer| Call::Renew(renew, answer)).await?;
+    driver.ask(|answer| Call::Renew(renew.clone(), answer)).await?;
     tokio::spawn(add_aliases(driver.clone(), known, format!("/containers/{container}/json"), endpoint_id.to_owned()));
     Ok(())
 }
@@ -59,7 +59,7 @@ async fn add_aliases(driver: Driver, known: Renew, path: String, endpoint_id: St
     let told = endpoint.and_then(|endpoint| endpoint["Aliases"].as_array()).into_iter().flatten();
     let renew = Renew { aliases: aliases(told.filter_map(Value::as_str)), ..known };
     if !renew.aliases.is_empty() {
-        let _ = driver.ask(|answer| Call::Renew(renew, answer)).await; // it may have left meanwhile
+        let _ = driver.ask(|answer| Call::Renew(renew.clone(), answer)).await; // it may have left meanwhile
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::departure::Departures;
 use super::socket::{Conversation, Refusal};
 use super::wire::{self, NLM_F_CREATE, NLM_F_EXCL, Writer};
-use super::{Trouble, address, netns};
+use super::{Trouble, address, netns, tap};
 
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
@@ -33,9 +33,18 @@ pub(super) const IFF_UP: u32 = 1;
 /// Octets of `struct ifinfomsg`: family, pad, type, index, flags, change mask.
 pub(super) const HEAD_OCTETS: usize = 16;
 
+/// Makes a link, or takes over the tap that is to be one.
+pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trouble> {
+    match new.is_tap() {
+        true => tap::take_over(route, new)?,
+        false => create_pair(route, new)?,
+    }
+    new.gateway_v6.map_or(Ok(()), |gateway| address::add_link_gateway(route, &new.interface, gateway))
+}
+
 /// Makes a veth pair. The far end is born in its namespace with its final name and address, so it is never seen here; unless a runtime is to
 /// take it from here.
-pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trouble> {
+fn create_pair(route: &mut Conversation, new: &NewLink) -> Result<(), Trouble> {
     let stays_here = new.netns.as_os_str().is_empty();
     let netns = (!stays_here).then(|| netns::open(&new.netns)).transpose()?;
     let put_end = |out: &mut Writer, name: &str, mac: [u8; 6]| {
@@ -43,7 +52,7 @@ pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trou
         out.put(IFLA_ADDRESS, &mac);
         out.put_u32(IFLA_MTU, new.mtu_bytes);
     };
-    let refusal = match route.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &head(0, 0), |out| {
+    let made = route.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &head(0, 0), |out| {
         put_end(out, new.interface.as_str(), new.mac.0);
         out.nest(IFLA_LINKINFO, |out| {
             out.put_text(IFLA_INFO_KIND, "veth");
@@ -57,14 +66,8 @@ pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trou
                 });
             });
         });
-    }) {
-        Ok(()) => {
-            let gateway = new.gateway_v6.map(|gateway| address::add_link_gateway(route, &new.interface, gateway));
-            return gateway.unwrap_or(Ok(()));
-        }
-        Err(refusal) => refusal,
-    };
-    Err(why_not_created(route, new, netns.as_ref(), &refusal))
+    });
+    made.map_err(|refusal| why_not_created(route, new, netns.as_ref(), &refusal))
 }
 
 /// The kernel says `EEXIST` for either name and `EINVAL` for a namespace of another kind, among other things.

@@ -14,6 +14,7 @@ mod nft;
 mod departure;
 mod link;
 mod netns;
+mod tap;
 
 mod address;
 mod neighbour;

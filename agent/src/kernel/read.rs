@@ -128,7 +128,7 @@ fn target(found: &Route, interface: Option<&str>, leads_home: bool) -> Option<Ta
 
 struct Link {
     name: String,
-    /// Its name, if it is a veth of ours.
+    /// Its name, if it is a veth of ours, or a tap.
     ours: Option<Interface>,
     is_loopback: bool,
     /// Whether packets of IPv6 can pass now.
@@ -161,7 +161,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
     const IFF_LOWER_UP: u32 = 1 << 16;
     let index = u32_at(payload, 4)?;
     let flags = u32_at(payload, 8)?;
-    let (mut name, mut mac, mut mtu_bytes, mut is_veth) = (None, Mac([0; 6]), 0, false);
+    let (mut name, mut mac, mut mtu_bytes, mut is_of_our_kind) = (None, Mac([0; 6]), 0, false);
     let (mut conf_4, mut conf_6) = (None, None);
     for (kind, value) in attributes(payload.get(link::HEAD_OCTETS..)?) {
         match kind {
@@ -169,7 +169,8 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
             link::IFLA_ADDRESS => mac = value.try_into().map_or(mac, Mac),
             link::IFLA_MTU => mtu_bytes = u32_at(value, 0)?,
             link::IFLA_LINKINFO => {
-                is_veth = attribute(value, link::IFLA_INFO_KIND).and_then(wire::text) == Some("veth");
+                let kind = attribute(value, link::IFLA_INFO_KIND).and_then(wire::text);
+                is_of_our_kind = matches!(kind, Some("veth" | "tun"));
             }
             IFLA_AF_SPEC => {
                 conf_4 = attribute(value, AF_INET.into()).and_then(|family| attribute(family, IFLA_INET_CONF));
@@ -187,7 +188,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         && conf_6.is_none_or(|conf| holds(conf, &sysctl::LINK_6));
     let has_loopback = conf_4.is_some_and(|conf| u32_at(conf, sysctl::LOOPBACK.1 * 4) == Some(1));
     Some(Link {
-        ours: Some(&name).filter(|name| is_veth && name.starts_with(INTERFACE_PREFIX)).and_then(Interface::new),
+        ours: Some(&name).filter(|name| is_of_our_kind && name.starts_with(INTERFACE_PREFIX)).and_then(Interface::new),
         name,
         is_loopback: flags & IFF_LOOPBACK != 0,
         is_live: flags & IFF_LOOPBACK == 0 && flags & link::IFF_UP != 0 && flags & IFF_RUNNING != 0 && conf_6.is_some(),

@@ -109,6 +109,26 @@ fn an_endpoint_that_dockerd_does_not_list_is_collected_once_the_agent_looks() {
     assert_eq!(dockers.hosts[0].links().len(), 1);
 }
 
+#[test]
+fn an_endpoint_whose_dockerd_died_before_it_wrote_it_down_is_collected_once_the_next_is_there() {
+    let mut dockers = Dockers::start();
+    dockers.docker[0].make_network("shop", &[]);
+    let network = dockers.docker[0].run(&["network", "inspect", "--format", "{{.Id}}", "shop"]);
+    let address = free_address(&dockers);
+    let orphan = json!({"NetworkID": network, "EndpointID": "0".repeat(64), "Interface": {"Address": address}});
+
+    // Whoever asked for it is dead by then, as a dockerd is that is killed between our answer and its own note.
+    dockers.docker[0].ask_plugin("NetworkDriver.CreateEndpoint", Some(&orphan));
+    assert_eq!(dockers.hosts[0].links().len(), 1);
+    dockers.docker[0].kill();
+    dockers.docker[0].start();
+
+    eventually("nothing is left of it", || match (endpoints(&dockers.hosts[0]), dockers.hosts[0].links()) {
+        (known, links) if known.is_empty() && links.is_empty() => Ok(()),
+        left => Err(format!("{left:?}, {}", dockers.hosts[0].said())),
+    });
+}
+
 /// An address of the network `shop` far from those that are given first.
 fn free_address(dockers: &Dockers) -> String {
     let subnet =

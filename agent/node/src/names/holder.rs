@@ -93,7 +93,7 @@ fn without<'a>(name: &'a str, namespace: &str) -> Option<&'a str> {
 fn container(endpoint: &Endpoint) -> String {
     match &endpoint.container {
         Some(container) => format!("container {container}"),
-        None if endpoint.netns.as_os_str().is_empty() => format!("attachment {}", endpoint.attachment.container),
+        None if !endpoint.is_in_a_namespace() => format!("attachment {}", endpoint.attachment.container),
         None => format!("netns {}", endpoint.netns.display()),
     }
 }

@@ -8,7 +8,7 @@ use poplin_policy::ruleset::Interface;
 
 use crate::action::{Action, Note};
 use crate::floating;
-use crate::job::{Stage, Wish};
+use crate::job::{Job, Stage, Wish};
 use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
@@ -18,7 +18,7 @@ use crate::plan::{self, Desired, DesiredLink};
 use crate::policing::Load;
 use crate::request::{Answer, Attached, Refusal};
 use crate::serving::lent_to;
-use crate::wish::{mac_of, waiting_name};
+use crate::wish::{interface_name, mac_of, waiting_name};
 
 use super::{Node, Role};
 
@@ -36,6 +36,8 @@ const ROUTES_AT_ONCE: usize = 8192;
 pub(super) struct Batch {
     steps: Vec<Step>,
     rules: Option<Load>,
+    /// Attachments whose links these steps touch, so that they stand once it is done.
+    meets: Vec<AttachmentId>,
 }
 
 /// How the change of rules fared in a batch that failed.
@@ -75,12 +77,26 @@ impl Node {
             Role::Speaker { installs } => installs.then(|| (Desired::default(), None)),
         };
         let Some((desired, rules)) = wanted else { return };
+        let meets = self.doubt_links();
         let steps = self.next_steps(&desired);
         if steps.is_empty() {
             return;
         }
-        self.batch = Some(Batch { steps: steps.clone(), rules });
+        self.batch = Some(Batch { steps: steps.clone(), rules, meets });
         self.actions.push_back(Action::Apply(steps));
+    }
+
+    /// The link of one being wired that seems to stand may have been removed a moment ago. Its switches are set anew: that fails where it is gone,
+    /// and what is read after that tells the truth. Tells whose links these are.
+    fn doubt_links(&mut self) -> Vec<AttachmentId> {
+        let unmet = self.jobs.unmet();
+        let kernel = self.kernel.as_mut().expect("whoever plans has looked whether it was read");
+        for attachment in &unmet {
+            if let Some(link) = kernel.links.get_mut(&interface_name(attachment)) {
+                link.is_configured = false;
+            }
+        }
+        unmet
     }
 
     /// The next batch: all that is local, and a piece of what is learned, the first in which something is to be done.
@@ -147,6 +163,11 @@ impl Node {
         if let Some(kernel) = &mut self.kernel {
             for step in &batch.steps {
                 plan::advance(kernel, step);
+            }
+        }
+        for attachment in batch.meets {
+            if let Some(job) = self.jobs.get_mut(&attachment) {
+                job.is_met |= job.stage == Stage::Wiring;
             }
         }
         if let Some(rules) = batch.rules {
@@ -240,7 +261,9 @@ impl Node {
                 job.stage = Stage::Leaving(endpoint);
             }
         }
-        for attachment in self.jobs.at(|stage| *stage == Stage::Wiring) {
+        let is_met = |(_, job): &(&AttachmentId, &Job)| job.stage == Stage::Wiring && job.is_met;
+        let met: Vec<AttachmentId> = self.jobs.all().filter(is_met).map(|(attachment, _)| attachment.clone()).collect();
+        for attachment in met {
             if let Some(attached) = self.attached(&attachment) {
                 self.finish(&attachment, Answer::Attached(attached));
             }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use ipnet::IpNet;
 use poplin_manifest::check_profiles;
@@ -52,8 +51,8 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
         at: None,
         aliases: aliases(request.options.as_ref()),
     };
-    driver.remember(|memory| memory.made.insert(attach.attachment.clone(), Instant::now()));
-    let mac = match driver.ask(|answer| Call::Attach(attach, answer)).await? {
+    driver.makes(&attach.attachment);
+    let mac = match driver.ask(|answer| Call::Attach(attach.clone(), answer)).await? {
         Answer::Attached(attached) => attached.endpoint.mac.to_string(),
         other => return Err(format!("the head answered another question: {other:?}")),
     };

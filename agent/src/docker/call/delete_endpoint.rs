@@ -10,6 +10,6 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let request: network::Named = read(body)?;
     let attachment = attachment(&request.endpoint_id);
     driver.remember(|memory| memory.made.remove(&attachment));
-    driver.ask(|answer| Call::Detach(Detach::Attachment(attachment), answer)).await?;
+    driver.ask(|answer| Call::Detach(Detach::Attachment(attachment.clone()), answer)).await?;
     done()
 }

@@ -62,5 +62,5 @@ async fn publish(driver: &Driver, endpoint_id: &str, published: Vec<Published>) 
         aliases: BTreeSet::new(),
         container: None,
     };
-    driver.desk.ask(|answer| Call::Renew(renew, answer)).await.map_err(|failure| told_failure(&failure))
+    driver.ask_in_turn(|answer| Call::Renew(renew.clone(), answer)).await
 }

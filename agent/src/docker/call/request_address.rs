@@ -18,7 +18,7 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
         "" => {
             let network = network_of(driver, &pool).await?;
             let hold = Hold { is_v6: pool.is_v6, network: Some(network) };
-            match driver.ask(|answer| Call::Hold(hold, answer)).await? {
+            match driver.ask(|answer| Call::Hold(hold.clone(), answer)).await? {
                 Answer::Held(address) => address,
                 other => return Err(format!("the head answered another question: {other:?}")),
             }
