@@ -50,4 +50,5 @@ mod namesakes;
 mod networks;
 mod pages;
 mod podman;
+mod room;
 mod run;

@@ -2,8 +2,10 @@
 
 use std::net::UdpSocket;
 
-use poplin_lab::{Agent, Container, Lab, told, until};
+use poplin_lab::{Agent, Lab, told, until};
 use serde_json::Value;
+
+use crate::room::room;
 
 const DB_FOR_22: &str = "apiVersion: poplin.dev/v1
 kind: Policy
@@ -42,14 +44,6 @@ spec:
   subject: app == 'db'
   ingress: [{name: ssh, action: allow, ports: [tcp/22]}]
 ";
-
-fn room(lab: &Lab) -> (Agent, Container, Container) {
-    let host = lab.host();
-    let (mut web, mut db) = (lab.container("web"), lab.container("db"));
-    host.attach(&mut web, &["app=web"]);
-    host.attach(&mut db, &["app=db"]);
-    (host, web, db)
-}
 
 /// What one rule of the policy `db`, or the end of its tier, has counted.
 fn flows(host: &Agent, rule: &str, action: &str) -> u64 {
