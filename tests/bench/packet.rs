@@ -58,7 +58,7 @@ const COUNTS: [usize; 4] = [2, 100, 1_000, 10_000];
 const MOST_WORKLOADS: usize = 1_000;
 /// Layouts without policy, and kinds of those with some.
 const PLAIN: usize = 3;
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 
 /// Packets timed together: about a millisecond of them.
 const BURST: usize = 256;
@@ -90,6 +90,7 @@ fn main() {
         ));
         layouts.push(layout(&format!("{count} rules by source on one"), compiled(&all_on_one(count, by_source), 2)));
         layouts.push(layout(&format!("{count} rules by port on one"), compiled(&all_on_one(count, by_port), 2)));
+        layouts.push(layout(&format!("{count} rules by source that pass on one"), compiled(&passed_on(count), 2)));
     }
 
     let same = vec![written(40_000); packets];
@@ -211,6 +212,16 @@ fn all_on_one(policies: usize, allow: fn(usize, bool) -> Rule) -> World {
         )
     });
     World { endpoints: endpoints.collect(), policies: all.collect(), ..World::default() }
+}
+
+/// Every policy of the first tier passes another source on, the last one the sender, whom one of the second allows.
+fn passed_on(policies: usize) -> World {
+    let passes = |number, is_last| Rule { action: Action::Pass, ..by_source(number, is_last) };
+    let mut world = all_on_one(policies, passes);
+    world.policies.values_mut().for_each(|policy| policy.tier = "kube-admin".to_owned());
+    let allow = policy("last", 1, &format!("name == 'e{RECEIVER}'"), by_source(1, true));
+    world.policies.insert("last".into(), allow);
+    world
 }
 
 /// Each allows another source, the last one the sender.

@@ -127,6 +127,12 @@ fn ground(fabric: &Fabric, tally: &mut Tally) {
     inside.run("sysctl", &["-qw", "net.ipv4.conf.uplink.rp_filter=0"]);
     inside.run("ip", &["link", "del", "second"]);
 
+    host.apply(
+        "{apiVersion: poplin.dev/v1, kind: Policy, metadata: {name: streams}, spec: {subject: app == 'none', ingress: [{action: allow, ports: [udplite/5004]}]}}",
+    );
+    tally.names("UDP-Lite that is not tracked", &found(host), "udplite", "policy streams");
+    host.poplin(&["delete", "policy", "streams"]);
+
     // The ToR answers for the host's address on the host's own link.
     tor.run("ip", &["link", "add", "twin", "link", "h1", "type", "macvlan", "mode", "bridge"]);
     tor.run("sysctl", &["-qw", "net.ipv4.conf.h1.rp_filter=0", "net.ipv4.conf.twin.rp_filter=0"]);

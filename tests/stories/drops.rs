@@ -5,6 +5,8 @@ use std::net::UdpSocket;
 use poplin_lab::{Agent, Container, Flow, Lab, eventually, told, until};
 use serde_json::Value;
 
+use crate::room::room;
+
 #[test]
 fn a_packet_that_policy_denies_is_told_with_names_and_rule() {
     let lab = Lab::new();
@@ -152,14 +154,6 @@ fn a_flood_of_drops_neither_fills_the_agent_nor_silences_the_feed() {
         all(&host, &[]).iter().any(|drop| drop["destinationPort"] == 54)
     });
     assert!(web.reaches(db.v4()), "and nobody else noticed");
-}
-
-fn room(lab: &Lab) -> (Agent, Container, Container) {
-    let host = lab.host();
-    let (mut web, mut db) = (lab.container("web"), lab.container("db"));
-    host.attach(&mut web, &["app=web"]);
-    host.attach(&mut db, &["app=db"]);
-    (host, web, db)
 }
 
 /// All drops the host remembers.

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use poplin_agent::kernel::Conntrack;
 use poplin_lab::{Agent, Container, Fabric, Flow, Lab, Talk, until};
 
+use crate::room::room;
+
 #[test]
 fn a_tcp_connection_that_a_new_policy_denies_stops_and_its_sister_goes_on() {
     let lab = Lab::new();
@@ -108,14 +110,6 @@ fn what_was_denied_while_the_agent_was_dead_ends_when_it_is_back() {
     until("it is silent", || stays(&allowed, 20, || denied.echoes()));
     allowed.goes_on();
     allowed.end().expect("what stays allowed never breaks");
-}
-
-fn room(lab: &Lab) -> (Agent, Container, Container) {
-    let host = lab.host();
-    let (mut web, mut db) = (lab.container("web"), lab.container("db"));
-    host.attach(&mut web, &["app=web"]);
-    host.attach(&mut db, &["app=db"]);
-    (host, web, db)
 }
 
 /// Whether what is looked at stays the same while so many messages of a flow come back.

@@ -53,4 +53,5 @@ mod namesakes;
 mod networks;
 mod pages;
 mod podman;
+mod room;
 mod run;

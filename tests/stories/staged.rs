@@ -2,8 +2,10 @@
 
 use std::net::UdpSocket;
 
-use poplin_lab::{Agent, Container, Lab, told, until};
+use poplin_lab::{Agent, Lab, told, until};
 use serde_json::Value;
+
+use crate::room::room;
 
 const DB_FOR_22: &str = "apiVersion: poplin.dev/v1
 kind: Policy
@@ -22,13 +24,26 @@ spec:
   ingress: [{name: watch, action: log}, {name: names, action: allow, ports: [udp/53]}]
 ";
 
-fn room(lab: &Lab) -> (Agent, Container, Container) {
-    let host = lab.host();
-    let (mut web, mut db) = (lab.container("web"), lab.container("db"));
-    host.attach(&mut web, &["app=web"]);
-    host.attach(&mut db, &["app=db"]);
-    (host, web, db)
-}
+const TWO_TIERS: &str = "apiVersion: poplin.dev/v1
+kind: Tier
+metadata: {name: early}
+spec: {order: 10, defaultAction: deny}
+---
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: gate}
+spec:
+  tier: early
+  subject: app == 'db'
+  ingress: [{name: on, action: pass, from: {select: app == 'web'}, ports: [tcp/22]}, {name: in, action: allow, ports: [tcp/80]}]
+---
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: db}
+spec:
+  subject: app == 'db'
+  ingress: [{name: ssh, action: allow, ports: [tcp/22]}]
+";
 
 /// What one rule of the policy `db`, or the end of its tier, has counted.
 fn flows(host: &Agent, rule: &str, action: &str) -> u64 {
@@ -54,6 +69,21 @@ fn a_staged_policy_counts_what_it_would_do_until_it_is_promoted() {
     assert!(web.connects(db.v4(), 22));
     let again = host.try_poplin(&["promote", "db"]);
     assert!(told(&again).contains("policy db is not staged, its mode is enforce"), "{}", told(&again));
+}
+
+#[test]
+fn a_rule_that_passes_counts_and_so_does_what_settles_after_it() {
+    let lab = Lab::new();
+    let (host, web, db) = room(&lab);
+    let _ports = [db.listen(22), db.listen(80), db.listen(443)];
+    host.apply(TWO_TIERS);
+    until("it is loaded", || !web.connects(db.v4(), 443) && host.poplin(&["counters"]).contains("pass"));
+    assert_eq!((flows(&host, "on", "pass"), flows(&host, "ssh", "allow")), (0, 0));
+
+    assert!(web.connects(db.v4(), 22) && web.connects(db.v4(), 80));
+
+    assert_eq!((flows(&host, "on", "pass"), flows(&host, "ssh", "allow")), (1, 1), "both tiers had a say");
+    assert_eq!(flows(&host, "in", "allow"), 1, "nobody is passed on to the other port");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use poplin_lab::{Agent, Container, Lab, Namespace, told, until};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 
+use crate::room::room;
+
 /// Whether connection tracking looks at checksums. If it does, it finds those of UDP-Lite wrong.
 const CHECKSUM: &str = "net.netfilter.nf_conntrack_checksum";
 
@@ -39,14 +41,6 @@ fn udp_lite_is_a_flow_where_the_kernel_tracks_it() {
     let [open, closed] = [5004, 5005].map(|port| SocketAddr::new(db.v4(), port));
     until("what no rule allows is denied", || !is_heard(&web, &db, closed) && !is_heard(&db, &web, here(&web)));
     assert!(is_answered(&web, &db, open), "the answer belongs to the flow");
-}
-
-fn room(lab: &Lab) -> (Agent, Container, Container) {
-    let host = lab.host();
-    let (mut web, mut db) = (lab.container("web"), lab.container("db"));
-    host.attach(&mut web, &["app=web"]);
-    host.attach(&mut db, &["app=db"]);
-    (host, web, db)
 }
 
 fn track(host: &Agent, is_tracked: bool) {

@@ -1,4 +1,4 @@
-//! `poplin counters`: how often each rule settled or logged a flow on this host.
+//! `poplin counters`: how often each rule settled, logged or passed on a flow on this host.
 
 use std::process::ExitCode;
 
@@ -11,8 +11,8 @@ use crate::problem::Problem;
 use crate::status::Form;
 use crate::table::aligned;
 
-/// List how often each rule settled or logged the first packet of a flow on this host. A staged rule tells what it would have done;
-/// a rule that passes settles nothing, and what settles the flow after it counts.
+/// List how often each rule settled, logged or passed on the first packet of a flow on this host. A staged rule tells what it would have
+/// done; a flow that is passed on counts there, and again where it is settled.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   poplin counters

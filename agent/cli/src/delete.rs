@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use poplin_proto::v1::{DeleteRequest, Manifest};
+use poplin_proto::v1::{DeleteAllRequest, DeleteRequest, Manifest, ObjectName};
 use serde::Deserialize;
 
 use crate::door::Door;
@@ -24,7 +24,7 @@ pub(crate) struct Delete {
     /// Their names.
     #[arg(required_unless_present = "files")]
     names: Vec<String>,
-    /// Remove what this file, directory or stdin (-) declares, last first.
+    /// Remove what this file, directory or stdin (-) declares: all of it, or nothing.
     #[arg(short = 'f', long = "file", value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
     /// An object that is not there is no error.
@@ -49,21 +49,43 @@ struct Name {
 }
 
 impl Delete {
-    /// Goes on after a failure: each object is its own, and what could be removed is.
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
-        let targets = self.targets()?;
+        match self.kind {
+            Some(kind) => self.each(kind.as_str(), door).await,
+            None => self.all(door).await,
+        }
+    }
+
+    /// All that files declare, or nothing.
+    async fn all(&self, door: &Door) -> Result<ExitCode, Problem> {
+        let targets = self.declared()?;
+        let object = |(kind, name): &(String, String)| ObjectName { kind: kind.clone(), name: name.clone() };
+        let request = DeleteAllRequest {
+            objects: targets.iter().map(object).collect(),
+            allow_missing: self.ignore_missing,
+            dry_run: self.dry_run,
+        };
+        let answer = agent::resources(door).await?.delete_all(request).await?.into_inner();
+        for ((kind, name), was_there) in targets.iter().zip(answer.were_there) {
+            print(&self.report(kind, name, was_there))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Goes on after a failure: each object that is named is its own, and what could be removed is.
+    async fn each(&self, kind: &str, door: &Door) -> Result<ExitCode, Problem> {
         let mut client = agent::resources(door).await?;
         let mut problem: Option<Problem> = None;
-        for (kind, name) in targets {
+        for name in &self.names {
             let request = DeleteRequest {
-                kind: kind.clone(),
+                kind: kind.to_owned(),
                 name: name.clone(),
                 resource_version: 0,
                 allow_missing: self.ignore_missing,
                 dry_run: self.dry_run,
             };
             match client.delete(request).await {
-                Ok(answer) => print(&self.report(&kind, &name, answer.into_inner().resource.is_some()))?,
+                Ok(answer) => print(&self.report(kind, name, answer.into_inner().resource.is_some()))?,
                 Err(status) => {
                     problem = Some(match problem {
                         Some(before) => before.and(status.into()),
@@ -75,10 +97,7 @@ impl Delete {
         problem.map_or(Ok(ExitCode::SUCCESS), Err)
     }
 
-    fn targets(&self) -> Result<Vec<(String, String)>, Problem> {
-        if let Some(kind) = self.kind {
-            return Ok(self.names.iter().map(|name| (kind.as_str().to_owned(), name.clone())).collect());
-        }
+    fn declared(&self) -> Result<Vec<(String, String)>, Problem> {
         let mut targets = Vec::new();
         for manifest in files::read(&self.files)? {
             targets.extend(declared(&manifest)?);

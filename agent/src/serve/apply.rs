@@ -29,7 +29,7 @@ use super::store_failure;
 pub(super) use judge::{all_readable, declared, unreadable};
 
 /// Objects in one call: several times what a large fabric has, and less than would hold up an agent for long.
-const MOST_OBJECTS: usize = 50_000;
+pub(super) const MOST_OBJECTS: usize = 50_000;
 
 /// Writes that go in one transaction: of etcd's 128 operations, with room for the fence and a trial. More go in pieces ([`Whole`](crate::store::Whole)).
 const MOST_AT_ONCE: usize = 100;
@@ -41,7 +41,7 @@ const MOST_OF_AGENTS: usize = 100;
 const READERS: usize = 2;
 
 /// How often a transaction is tried against a store that others write to.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
     let within = confirm_within(request)?;
@@ -100,13 +100,13 @@ fn is_of_agents(key: &str) -> bool {
 }
 
 /// What agents write, too, goes with the decision of a large change, in which there is room for so much.
-fn check_of_agents(transaction: &Transaction) -> Result<(), Failure> {
+pub(super) fn check_of_agents(transaction: &Transaction) -> Result<(), Failure> {
     let count = transaction.operations.iter().filter(|operation| is_of_agents(operation.key())).count();
     if is_small(transaction) || count <= MOST_OF_AGENTS {
         return Ok(());
     }
     let message = format!("{count} hosts and endpoints are changed, at most {MOST_OF_AGENTS} go in one call");
-    Err(Failure::new(Code::InvalidArgument, "TOO_MANY", message).advice("apply them in several calls"))
+    Err(Failure::new(Code::InvalidArgument, "TOO_MANY", message).advice("do it in several calls"))
 }
 
 /// How long the change is on trial, if it is.

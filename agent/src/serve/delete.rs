@@ -1,20 +1,21 @@
-//! Delete: one object, if nothing leans on it.
+//! Delete: one object, or many in one transaction, if nothing leans on them that stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use poplin_node::name::{NetworkName, PoolName, RouteMapName};
 use poplin_node::object::{Block, Network, Object, ObjectKey};
 use poplin_node::removal::without_waiting;
 use poplin_policy::model::{Policy, Rule};
 use poplin_proto::Failure;
-use poplin_proto::v1::{DeleteRequest, DeleteResponse};
-use tonic::Code;
+use poplin_proto::v1::{DeleteAllRequest, DeleteAllResponse, DeleteRequest, DeleteResponse};
+use tonic::{Code, Status};
 
-use super::apply::{contended, declared, fence};
+use super::apply::{MOST_OBJECTS, TRIES, check_of_agents, contended, declared, fence, rest_on_fence};
 use super::list::{not_found, unknown_kind};
 use super::store_failure;
 use crate::resource::{ROOT, decode_resource, encode, key_of, path_of, path_of_name};
-use crate::store::{Compare, Operation, Outcome, Store, Transaction};
+use crate::store::{Compare, Entry, Operation, Outcome, Snapshot, Store, Transaction};
 
 pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
     let path = path_of_name(&request.kind, &request.name).ok_or_else(|| unknown_kind(&request.kind))?;
@@ -30,32 +31,10 @@ pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result
         let message = format!("{} {} is at version {stands}, not {wanted}", request.kind, request.name);
         return Err(Failure::new(Code::Aborted, "CONFLICT", message).advice("read it again before you delete it"));
     }
-    let standing = declared(&snapshot, |_| true);
     let key = key_of(&path).ok_or_else(|| unknown_kind(&request.kind))?;
-    if let Some(refusal) = leaned_on(&key, &standing) {
-        return Err(refusal);
-    }
     let resource = decode_resource(entry).ok();
+    let mut transaction = removal(&BTreeSet::from([key]), &snapshot).map_err(|mut all| all.swap_remove(0))?;
     if !request.dry_run {
-        let also = empty_blocks(&key, &standing);
-        let unchanged = |key: String| {
-            let stands = snapshot.entries.iter().find(|entry| entry.key == key);
-            stands.map(|entry| Compare::Unchanged { key, mod_revision: entry.mod_revision })
-        };
-        let keys: Vec<String> = std::iter::once(path).chain(also.iter().map(path_of)).collect();
-        let mut transaction = Transaction {
-            compares: keys.iter().cloned().filter_map(unchanged).collect(),
-            operations: keys.into_iter().map(Operation::Delete).collect(),
-        };
-        // Nobody waits for what a host has to tell that is not there any more.
-        if let ObjectKey::Host(host) = &key
-            && let Some(lineage) = without_waiting(host, &standing)
-        {
-            let path = path_of(&ObjectKey::Lineage);
-            let value = encode(&Object::Lineage(lineage)).expect("agents write what a store says of itself");
-            transaction.compares.extend(unchanged(path.clone()));
-            transaction.operations.push(Operation::Put { key: path, value, lease: None });
-        }
         fence(&mut transaction, &snapshot);
         match store.transact(transaction).await.map_err(|error| store_failure(&error))? {
             Outcome::Committed { .. } => {}
@@ -63,6 +42,98 @@ pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result
         }
     }
     Ok(DeleteResponse { resource })
+}
+
+/// All of them, or none.
+pub(crate) async fn delete_all(store: &dyn Store, request: DeleteAllRequest) -> Result<DeleteAllResponse, Status> {
+    check_size(&request)?;
+    let request = Arc::new(request);
+    for _ in 0..TRIES {
+        let snapshot = Arc::new(store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?);
+        let (mut transaction, were_there) = judged(&request, &snapshot).await?;
+        if request.dry_run || transaction.operations.is_empty() {
+            return Ok(DeleteAllResponse { were_there });
+        }
+        fence(&mut transaction, &snapshot);
+        check_of_agents(&transaction)?;
+        rest_on_fence(&mut transaction);
+        match store.transact(transaction).await.map_err(|error| store_failure(&error))? {
+            Outcome::Committed { .. } => return Ok(DeleteAllResponse { were_there }),
+            Outcome::Refused { .. } => {} // somebody was faster: judge again by what stands now
+        }
+    }
+    Err(contended().into())
+}
+
+fn check_size(request: &DeleteAllRequest) -> Result<(), Failure> {
+    let count = request.objects.len();
+    let message = format!("{count} objects in one call, at most {MOST_OBJECTS} may be");
+    let failure = Failure::new(Code::InvalidArgument, "TOO_MANY", message).advice("delete them in several calls");
+    if count > MOST_OBJECTS { Err(failure) } else { Ok(()) }
+}
+
+/// Thousands of objects take their time, in which others are answered.
+async fn judged(request: &Arc<DeleteAllRequest>, snapshot: &Arc<Snapshot>) -> Result<(Transaction, Vec<bool>), Status> {
+    let (request, snapshot) = (request.clone(), snapshot.clone());
+    let judged = tokio::task::spawn_blocking(move || {
+        let (keys, were_there) = found(&request, &snapshot)?;
+        removal(&keys, &snapshot).map(|transaction| (transaction, were_there))
+    });
+    judged.await.map_err(|error| Status::internal(error.to_string()))?.map_err(Failure::combine)
+}
+
+/// The objects that are there, and of each that was asked for, whether it is; or all that are not and should be.
+fn found(request: &DeleteAllRequest, snapshot: &Snapshot) -> Result<(BTreeSet<ObjectKey>, Vec<bool>), Vec<Failure>> {
+    let standing: BTreeSet<&str> = snapshot.entries.iter().map(|entry| entry.key.as_str()).collect();
+    let (mut keys, mut were_there, mut failures) = (BTreeSet::new(), Vec::new(), Vec::new());
+    for object in &request.objects {
+        let path = path_of_name(&object.kind, &object.name);
+        let Some((key, path)) = path.and_then(|path| Some((key_of(&path)?, path))) else {
+            failures.push(unknown_kind(&object.kind));
+            continue;
+        };
+        let is_there = standing.contains(path.as_str());
+        were_there.push(is_there);
+        if is_there {
+            keys.insert(key);
+        } else if !request.allow_missing {
+            failures.push(not_found(&object.kind, &object.name));
+        }
+    }
+    if failures.is_empty() { Ok((keys, were_there)) } else { Err(failures) }
+}
+
+/// The transaction by which objects go that are there, with what goes along with them; or all that leans on them and stays.
+fn removal(keys: &BTreeSet<ObjectKey>, snapshot: &Snapshot) -> Result<Transaction, Vec<Failure>> {
+    let mut standing = declared(snapshot, |_| true);
+    let going: Vec<(&ObjectKey, Option<Object>)> = keys.iter().map(|key| (key, standing.remove(key))).collect();
+    let (mut paths, mut failures, mut lineage) = (BTreeSet::new(), Vec::new(), None);
+    for (key, object) in going {
+        // It is asked about alone: nobody who goes along leans on it.
+        standing.extend(object.map(|object| (key.clone(), object)));
+        failures.extend(leaned_on(key, &standing));
+        paths.extend(empty_blocks(key, &standing).iter().chain([key]).map(path_of));
+        standing.remove(key);
+        // Nobody waits for what a host has to tell that is not there any more.
+        if let ObjectKey::Host(host) = key
+            && let Some(without) = without_waiting(host, &standing)
+        {
+            standing.insert(ObjectKey::Lineage, Object::Lineage(without.clone()));
+            lineage = Some(without);
+        }
+    }
+    if !failures.is_empty() {
+        return Err(failures);
+    }
+    let told = lineage.map(|lineage| {
+        let value = encode(&Object::Lineage(lineage)).expect("agents write what a store says of itself");
+        Operation::Put { key: path_of(&ObjectKey::Lineage), value, lease: None }
+    });
+    let operations: Vec<Operation> = paths.into_iter().map(Operation::Delete).chain(told).collect();
+    let written: BTreeSet<&str> = operations.iter().map(Operation::key).collect();
+    let unchanged = |entry: &Entry| Compare::Unchanged { key: entry.key.clone(), mod_revision: entry.mod_revision };
+    let compares = snapshot.entries.iter().filter(|entry| written.contains(entry.key.as_str())).map(unchanged);
+    Ok(Transaction { compares: compares.collect(), operations })
 }
 
 /// Why the object cannot go: something would lose its footing.

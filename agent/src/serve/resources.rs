@@ -5,9 +5,9 @@ use std::pin::Pin;
 use poplin_proto::v1::resource_service_server::ResourceService;
 use poplin_proto::v1::{
     AcceptStoreRequest, AcceptStoreResponse, ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse,
-    DeleteRequest, DeleteResponse, ExportRequest, ExportResponse, GetRequest, GetResponse, ImportRequest,
-    ImportResponse, ListRequest, ListResponse, RemoveHostRequest, RemoveHostResponse, RenameHostRequest,
-    RenameHostResponse, WatchRequest, WatchResponse,
+    DeleteAllRequest, DeleteAllResponse, DeleteRequest, DeleteResponse, ExportRequest, ExportResponse, GetRequest,
+    GetResponse, ImportRequest, ImportResponse, ListRequest, ListResponse, RemoveHostRequest, RemoveHostResponse,
+    RenameHostRequest, RenameHostResponse, WatchRequest, WatchResponse,
 };
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
@@ -72,6 +72,13 @@ impl ResourceService for Resources {
             door::may_change(&request)?;
         }
         Ok(Response::new(delete::delete(&*self.0.store, request.get_ref()).await?))
+    }
+
+    async fn delete_all(&self, request: Request<DeleteAllRequest>) -> Result<Response<DeleteAllResponse>, Status> {
+        if !request.get_ref().dry_run {
+            door::may_change(&request)?;
+        }
+        Ok(Response::new(delete::delete_all(&*self.0.store, request.into_inner()).await?))
     }
 
     async fn remove_host(&self, request: Request<RemoveHostRequest>) -> Result<Response<RemoveHostResponse>, Status> {

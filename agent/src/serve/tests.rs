@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::result::Outcome;
-use poplin_proto::v1::{ApplyRequest, ApplyResponse, DeleteRequest, ListRequest, Manifest};
+use poplin_proto::v1::{
+    ApplyRequest, ApplyResponse, DeleteAllRequest, DeleteRequest, ListRequest, Manifest, ObjectName,
+};
 use tonic::Code;
 
 use super::{apply, delete, list};
@@ -48,6 +50,15 @@ impl Shelf {
     async fn delete(&self, kind: &str, name: &str) -> Result<(), Failure> {
         let request = DeleteRequest { kind: kind.to_owned(), name: name.to_owned(), ..DeleteRequest::default() };
         delete::delete(&*self.store, &request).await.map(|_| ())
+    }
+
+    /// Whether each was there.
+    async fn delete_all(&self, objects: &[(&str, &str)], allow_missing: bool) -> Result<Vec<bool>, Vec<Failure>> {
+        let name = |(kind, name): &(&str, &str)| ObjectName { kind: (*kind).to_owned(), name: (*name).to_owned() };
+        let objects = objects.iter().map(name).collect();
+        let request = DeleteAllRequest { objects, allow_missing, dry_run: false };
+        let answer = delete::delete_all(&*self.store, request).await;
+        answer.map(|answer| answer.were_there).map_err(|status| Failure::all_from_status(&status))
     }
 
     async fn names(&self, kind: &str) -> Vec<String> {
@@ -223,6 +234,43 @@ async fn a_policy_in_a_tier_that_does_not_exist_is_told_which_one_was_meant() {
     assert_eq!(failure.message, "Policy db: spec.tier: there is no tier named \"platfrom\"");
     assert_eq!(failure.advice.as_deref(), Some("did you mean \"platform\"?"));
     assert_eq!(failure.origin.as_deref(), Some("shop.yaml:5:9"));
+}
+
+#[tokio::test]
+async fn what_goes_together_goes_in_any_order_or_not_at_all() {
+    let shelf = Shelf::new().await;
+    shelf.apply("apiVersion: poplin.dev/v1\nkind: Tier\nmetadata: {name: platform}\nspec: {order: 1}\n").await.unwrap();
+    shelf.apply(&policy("db", "  tier: platform\n  ingress: []")).await.unwrap();
+    shelf.apply(&policy("web", "  tier: platform\n  ingress: []")).await.unwrap();
+    let (tier, db, web, nobody) = (("Tier", "platform"), ("Policy", "db"), ("Policy", "web"), ("Policy", "nobody"));
+
+    let leaned_on = shelf.delete_all(&[db, tier], false).await.unwrap_err();
+    let missing = shelf.delete_all(&[tier, db, nobody, web], false).await.unwrap_err();
+
+    assert_eq!((leaned_on[0].reason.as_str(), leaned_on.len()), ("IN_USE", 1));
+    assert_eq!(leaned_on[0].message, "tier platform holds policy web");
+    assert_eq!((missing[0].reason.as_str(), missing.len()), ("NOT_FOUND", 1));
+    assert_eq!(shelf.names("Policy").await, ["db", "web"], "nothing went");
+
+    let were_there = shelf.delete_all(&[tier, db, nobody, web], true).await.unwrap();
+
+    assert_eq!(were_there, [true, true, false, true]);
+    assert_eq!((shelf.names("Policy").await.len(), shelf.names("Tier").await.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn hundreds_go_in_one_transaction_and_more_than_a_call_may_have_are_refused() {
+    let shelf = Shelf::new().await;
+    let names: Vec<String> = (0..300).map(|number| format!("p{number:03}")).collect();
+    let all: Vec<String> = names.iter().map(|name| policy(name, "  ingress: []")).collect();
+    shelf.apply(&all.join("---\n")).await.unwrap();
+    let objects: Vec<(&str, &str)> = names.iter().map(|name| ("Policy", name.as_str())).collect();
+
+    let refused = shelf.delete_all(&vec![("Policy", "p000"); 50_001], true).await.unwrap_err();
+    let were_there = shelf.delete_all(&objects, false).await.unwrap();
+
+    assert_eq!(refused[0].message, "50001 objects in one call, at most 50000 may be");
+    assert_eq!((were_there.len(), shelf.names("Policy").await.len()), (300, 0));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::ruleset::{Rule, Verdict};
 pub(super) fn both_ends(list: &List, drawing: &mut Drawing<'_>) -> Half {
     let mut half = nothing_asked();
     for entries in list.entries.chunk_by(|one, next| one.tier == next.tier) {
-        if entries.iter().any(|entry| entry.act == Act::Pass) {
+        if entries.iter().any(|entry| matches!(entry.act, Act::Pass(_))) {
             let tier = tier(list, entries, drawing);
             half.rules.push(when(vec![list.family.is_it()], tier));
         } else {
@@ -37,7 +37,10 @@ fn tier(list: &List, entries: &[Entry], drawing: &mut Drawing<'_>) -> Verdict {
     for entry in entries {
         match &entry.act {
             Act::Settle(settled) => half.ask(list, entry, &last_word(settled, list, drawing)),
-            Act::Pass => half.ask(list, entry, &[when(Vec::new(), Verdict::Return)]),
+            Act::Pass(counted) => {
+                let passed = counted.as_ref().unwrap_or(&Settled::Open);
+                half.ask(list, entry, &[outcome(passed, list.direction, drawing).rule()]);
+            }
             Act::Log(_) => half.log(list, entry, drawing),
         }
     }
@@ -68,7 +71,7 @@ impl Half {
                 self.ask(list, entry, &[done.rule()]);
             }
             Act::Log(_) => self.log(list, entry, drawing),
-            Act::Pass => {}
+            Act::Pass(_) => {}
         }
     }
 }

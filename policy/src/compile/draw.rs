@@ -83,8 +83,8 @@ pub(super) struct Asked {
 
 /// The verdict that leads to a list.
 pub(super) fn list(list: &List, drawing: &mut Drawing<'_>) -> Verdict {
-    if let Some(settled) = list.constant() {
-        return outcome(&settled, list.direction, drawing).alone(drawing);
+    if let Some(fate) = list.fate() {
+        return done(&fate, list.direction, drawing).alone(drawing);
     }
     let name = Drawing::name(&format!("list{}", list.family.digit()), &(list, all_places(list, drawing)));
     let id = hash_of(&list.shape(false));
@@ -108,9 +108,9 @@ pub(super) fn pair(pieces: [&Piece; 2], drawing: &mut Drawing<'_>) -> Verdict {
 /// What is found of a port that is looked up by itself.
 pub(super) fn found(pieces: [&Piece; 2], direction: Direction, drawing: &mut Drawing<'_>) -> Found {
     if let [Piece::List(four), Piece::List(six)] = pieces
-        && let Some(settled) = four.constant().filter(|settled| Some(settled) == six.constant().as_ref())
+        && let Some(fate) = four.fate().filter(|fate| Some(fate) == six.fate().as_ref())
     {
-        return Found::Settled(outcome(&settled, direction, drawing).in_maps(&settled));
+        return Found::Settled(done(&fate, direction, drawing).in_maps(&fate.1));
     }
     let id = questions(pieces);
     let (mut tables, mut answers) = (BTreeSet::new(), Vec::new());
@@ -123,6 +123,15 @@ pub(super) fn found(pieces: [&Piece; 2], direction: Direction, drawing: &mut Dra
     outcome(&Settled::Open, direction, drawing);
     let rest = Outcome::at(joined("rest", pieces, Asking::Before, drawing)).in_maps(&Settled::Open);
     Found::List(Asked { id, tables, answers, rest })
+}
+
+/// What is done with a packet that is counted on its way, if it is, and then settled.
+fn done((counted, settled): &(Option<Settled>, Settled), direction: Direction, drawing: &mut Drawing<'_>) -> Outcome {
+    let settled = outcome(settled, direction, drawing);
+    match counted {
+        None => settled,
+        Some(counted) => Outcome { verdict: settled.alone(drawing), ..outcome(counted, direction, drawing) },
+    }
 }
 
 /// What stands for the questions of a piece for each family.
@@ -141,7 +150,7 @@ fn mapped_list(piece: &Piece) -> Option<&List> {
 }
 
 fn is_mapped(list: &List) -> bool {
-    list.constant().is_none() && !list.logs() && !list.asks_own() && !is_few(list)
+    list.constant().is_none() && !list.notes_anything() && !list.asks_own() && !is_few(list)
 }
 
 fn joined(kind: &str, pieces: [&Piece; 2], asking: Asking, drawing: &mut Drawing<'_>) -> Verdict {
@@ -182,7 +191,7 @@ fn all_places(list: &List, drawing: &mut Drawing<'_>) -> Vec<bool> {
     let mut all = places(list, drawing);
     let after = list.entries.iter().filter_map(|entry| match &entry.act {
         Act::Settle(Settled::After(rest)) => Some(rest),
-        Act::Settle(_) | Act::Pass | Act::Log(_) => None,
+        Act::Settle(_) | Act::Pass(_) | Act::Log(_) => None,
     });
     for rest in after {
         all.extend(all_places(rest, drawing));
@@ -239,13 +248,13 @@ fn of_piece(piece: &Piece, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
 }
 
 fn of_list(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
-    if let Some(settled) = list.constant() {
-        return Half::certain(outcome(&settled, list.direction, drawing));
+    if let Some(fate) = list.fate() {
+        return Half::certain(done(&fate, list.direction, drawing));
     }
     match list.log_first() {
         Some((entry, after)) => logged(list, entry, &after, drawing),
         None if list.asks_own() => both_ends(list, drawing),
-        None if list.logs() => noted(list, drawing),
+        None if list.notes_anything() => noted(list, drawing),
         None if is_few(list) => few(list, drawing),
         None => mapped(list, chain, drawing),
     }
@@ -323,7 +332,7 @@ fn by_sets<'l>(list: &'l List, places: &[bool]) -> Option<(u32, &'l Vec<Qualifie
 fn outcomes(list: &List, is_apart: bool, drawing: &mut Drawing<'_>) -> Vec<(u64, Outcome)> {
     let settled = (0u32..).zip(&list.entries).filter_map(|(index, entry)| match &entry.act {
         Act::Settle(settled) => Some((index, settled)),
-        Act::Pass | Act::Log(_) => None,
+        Act::Pass(_) | Act::Log(_) => None,
     });
     let open = list.can_end_open().then_some((OPEN, &Settled::Open));
     let unasked = list.settles_unasked();

@@ -42,7 +42,7 @@ pub(super) fn few(list: &List, drawing: &mut Drawing<'_>) -> Half {
     for entry in &list.entries {
         let done = match &entry.act {
             Act::Settle(settled) => outcome(settled, list.direction, drawing),
-            Act::Pass => Outcome::at(super::draw::list(&list.after(entry.tier), drawing)),
+            Act::Pass(_) => Outcome::at(super::draw::list(&list.after(entry.tier), drawing)),
             Act::Log(_) => continue,
         };
         if entry.is_certain() {
@@ -55,9 +55,9 @@ pub(super) fn few(list: &List, drawing: &mut Drawing<'_>) -> Half {
     half
 }
 
-/// What holds of a list's own family, if some of its entries only log: each is told of by itself, and then the others settle.
+/// What holds of a list's own family, if some of its entries only log or count whom they pass on: that is done by itself, and then the others settle.
 pub(super) fn noted(list: &List, drawing: &mut Drawing<'_>) -> Half {
-    let mut half = Half::certain(Outcome::at(super::draw::list(&list.without_logs(), drawing)));
+    let mut half = Half::certain(Outcome::at(super::draw::list(&list.without_notes(), drawing)));
     half.form = Form::Logging;
     for note in list.notes() {
         if let Verdict::Goto(chain) = super::draw::list(&note, drawing) {

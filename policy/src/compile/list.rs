@@ -29,13 +29,15 @@ pub(super) enum Settled {
     After(Arc<List>),
     /// A rule that only logs tells of it; something else settles it.
     Told(Arc<RuleName>),
+    /// A rule passes it on to the next tier and counts it; something else settles it.
+    Passed(Arc<RuleName>),
 }
 
 impl Settled {
     /// Whether the packet may go on, as far as this list is asked.
     pub(super) fn lets_pass(&self) -> bool {
         match self {
-            Settled::Open | Settled::Staged(_) | Settled::Told(_) => true,
+            Settled::Open | Settled::Staged(_) | Settled::Told(_) | Settled::Passed(_) => true,
             Settled::Rule { allowed, .. } => *allowed,
             Settled::Untracked(inner) | Settled::Spared(inner) => inner.lets_pass(),
             Settled::EndOfTier { .. } | Settled::Closed | Settled::After(_) => false,
@@ -47,8 +49,8 @@ impl Settled {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Act {
     Settle(Settled),
-    /// The rest of the tier is skipped.
-    Pass,
+    /// The rest of the tier is skipped; and this counts it, if anything does.
+    Pass(Option<Settled>),
     /// It is logged, and the next clause is asked.
     Log(Arc<RuleName>),
 }
@@ -67,10 +69,34 @@ impl Entry {
     fn in_passing(&self) -> Option<Self> {
         let act = match self.act {
             Act::Settle(_) => Act::Settle(Settled::Open),
-            Act::Pass => Act::Pass,
+            Act::Pass(_) => Act::Pass(None),
             Act::Log(_) => return None,
         };
         Some(Self { act, ..self.clone() })
+    }
+
+    /// The same where only whom its tier passes on is of account, and what counts him.
+    fn in_leaving(&self) -> Option<Self> {
+        let settled = match &self.act {
+            Act::Pass(Some(counted)) => counted.clone(),
+            Act::Pass(None) | Act::Settle(_) => Settled::Open,
+            Act::Log(_) => return None,
+        };
+        Some(Self { act: Act::Settle(settled), ..self.clone() })
+    }
+
+    /// The same where nothing is counted or told on the way.
+    fn in_silence(&self) -> Option<Self> {
+        match self.act {
+            Act::Settle(_) => Some(self.clone()),
+            Act::Pass(_) => Some(Self { act: Act::Pass(None), ..self.clone() }),
+            Act::Log(_) => None,
+        }
+    }
+
+    /// Whether it passes on, and that is counted.
+    fn counts_passing(&self) -> bool {
+        matches!(self.act, Act::Pass(Some(_)))
     }
 
     /// Whether it settles whatever comes to it.
@@ -160,17 +186,22 @@ impl List {
             let tier = entry.tier;
             let is_certain = entry.who.is_anybody();
             match &entry.act {
-                Act::Pass if is_certain => closed = Some(tier),
+                Act::Pass(counted) if is_certain => {
+                    if counted.is_some() {
+                        kept.push(entry);
+                    }
+                    closed = Some(tier);
+                }
                 Act::Settle(_) if is_certain => {
                     // Whoever was passed on before still comes to the next tier.
-                    let may_be_passed = kept.iter().any(|one| one.tier == tier && one.act == Act::Pass);
+                    let may_be_passed = kept.iter().any(|one| one.tier == tier && matches!(one.act, Act::Pass(_)));
                     kept.push(entry);
                     if !may_be_passed {
                         break;
                     }
                     closed = Some(tier);
                 }
-                Act::Settle(_) | Act::Pass | Act::Log(_) => kept.push(entry),
+                Act::Settle(_) | Act::Pass(_) | Act::Log(_) => kept.push(entry),
             }
         }
         drop_idle_end(&mut kept);
@@ -187,6 +218,16 @@ impl List {
         }
     }
 
+    /// What becomes of every packet alike: what counts it on its way, if anything does, and what settles it then.
+    pub(super) fn fate(&self) -> Option<(Option<Settled>, Settled)> {
+        if let Some(Entry { who, act: Act::Pass(Some(counted)), tier }) = self.entries.first()
+            && who.is_anybody()
+        {
+            return Some((Some(counted.clone()), self.after(*tier).constant()?));
+        }
+        Some((None, self.constant()?))
+    }
+
     /// The entries of tiers after one.
     pub(super) fn after(&self, tier: usize) -> Self {
         let later = self.entries.iter().filter(|entry| entry.tier > tier).cloned();
@@ -194,11 +235,11 @@ impl List {
     }
 
     /// The same, to be looked up in parts if it can be: what comes before the first entry that only logs, and as its end the rest. Where
-    /// somebody is passed on before, it cannot: the rest of the tier does not hold for him, and an end is for all.
+    /// somebody is passed on before, it cannot: the rest of the tier does not hold for him, and an end is for all. Nor where passes are counted.
     pub(super) fn in_parts(self) -> Self {
         let first = self.entries.iter().position(|entry| matches!(entry.act, Act::Log(_))).unwrap_or(0);
-        let passes = self.entries[..first].iter().any(|entry| entry.act == Act::Pass);
-        if first == 0 || passes || self.log_count() > Self::MOST_PARTS {
+        let passes = self.entries[..first].iter().any(|entry| matches!(entry.act, Act::Pass(_)));
+        if first == 0 || passes || self.counts_passing() || self.log_count() > Self::MOST_PARTS {
             return self;
         }
         let Self { mut entries, direction, family } = self;
@@ -212,7 +253,7 @@ impl List {
     pub(super) fn log_first(&self) -> Option<(&Entry, Self)> {
         let first = self.entries.first().filter(|entry| matches!(entry.act, Act::Log(_)))?;
         let rest = Self { entries: self.entries[1..].to_vec(), ..*self };
-        (self.log_count() <= Self::MOST_PARTS).then(|| (first, rest.in_parts()))
+        (self.log_count() <= Self::MOST_PARTS && !self.counts_passing()).then(|| (first, rest.in_parts()))
     }
 
     fn log_count(&self) -> usize {
@@ -222,12 +263,16 @@ impl List {
     /// Each part is a chain or two within the one before, and the kernel goes no deeper than [`MOST_CHAINS`](crate::depth::MOST_CHAINS).
     const MOST_PARTS: usize = 2;
 
-    /// For each entry that only logs, a list that tells of those who come to it and fit: whoever an entry before settles or passes on does not.
-    /// They stand side by side, however many there are and however many tiers.
+    /// What is done with packets on their way, each a list of its own. They stand side by side, however many there are and however many tiers.
     pub(super) fn notes(&self) -> impl Iterator<Item = Self> {
+        self.notes_of_logs().chain(self.notes_of_passes())
+    }
+
+    /// For each entry that only logs, a list that tells of those who come to it and fit: whoever an entry before settles or passes on does not.
+    fn notes_of_logs(&self) -> impl Iterator<Item = Self> {
         let logs = self.entries.iter().enumerate().filter_map(|(index, entry)| match &entry.act {
             Act::Log(rule) => Some((index, entry, rule)),
-            Act::Settle(_) | Act::Pass => None,
+            Act::Settle(_) | Act::Pass(_) => None,
         });
         logs.map(|(index, entry, rule)| {
             let before = self.entries[..index].iter().filter_map(Entry::in_passing);
@@ -236,10 +281,20 @@ impl List {
         })
     }
 
-    /// The same without those that only log, which settle nothing.
-    pub(super) fn without_logs(&self) -> Self {
-        let settles = |entry: &&Entry| !matches!(entry.act, Act::Log(_));
-        Self::new(self.direction, self.family, self.entries.iter().filter(settles).cloned())
+    /// For each tier that counts whom it passes on, a list that does: one look-up for the tier, however many rules of it pass.
+    fn notes_of_passes(&self) -> impl Iterator<Item = Self> {
+        let tiers = self.entries.chunk_by(|one, next| one.tier == next.tier);
+        tiers.filter(|entries| entries.iter().any(Entry::counts_passing)).map(|entries| {
+            let tier = entries[0].tier;
+            let before = self.entries.iter().take_while(|entry| entry.tier < tier).filter_map(Entry::in_passing);
+            let here = entries.iter().filter_map(Entry::in_leaving);
+            Self::new(self.direction, self.family, before.chain(here))
+        })
+    }
+
+    /// The same without what is done on the way, which settles nothing.
+    pub(super) fn without_notes(&self) -> Self {
+        Self::new(self.direction, self.family, self.entries.iter().filter_map(Entry::in_silence))
     }
 
     /// What it asks, whatever comes of the answers.
@@ -247,7 +302,7 @@ impl List {
         let ask = |entry: &Entry| {
             let passes = match entry.act {
                 Act::Settle(_) => Some(false),
-                Act::Pass => Some(true),
+                Act::Pass(_) => Some(true),
                 Act::Log(_) => None,
             };
             let question = |passes| Question { who: entry.who.peer.clone(), passes, tier: entry.tier };
@@ -260,7 +315,7 @@ impl List {
     pub(super) fn settled(&self, index: u32) -> Settled {
         match self.entries.get(index as usize).map(|entry| &entry.act) {
             Some(Act::Settle(settled)) => settled.clone(),
-            Some(Act::Pass | Act::Log(_)) | None => Settled::Open,
+            Some(Act::Pass(_) | Act::Log(_)) | None => Settled::Open,
         }
     }
 
@@ -270,7 +325,7 @@ impl List {
         let mut peers = self.entries.iter().map(|entry| &entry.who.peer);
         let excludes =
             |who: &Who| who.not_select.is_some() || who.outside || who.ports.iter().any(|(_, is_wanted)| !is_wanted);
-        let passes = self.entries.iter().any(|entry| entry.act == Act::Pass);
+        let passes = self.entries.iter().any(|entry| matches!(entry.act, Act::Pass(_)));
         let stranger = self.shape(false).settles_strangers();
         let is_certain = self.entries.get(stranger as usize).is_none_or(Entry::is_certain);
         (is_certain && !passes && !peers.any(|who| excludes(who))).then_some(stranger)
@@ -294,19 +349,23 @@ impl List {
 
     /// Whether some packet may fit no entry. A pass may lead around even a certain end.
     pub(super) fn can_end_open(&self) -> bool {
-        let passes = self.entries.iter().any(|entry| entry.act == Act::Pass);
+        let passes = self.entries.iter().any(|entry| matches!(entry.act, Act::Pass(_)));
         passes || !self.entries.last().is_some_and(Entry::is_certain)
     }
 
-    /// Whether some entry only logs.
-    pub(super) fn logs(&self) -> bool {
-        self.log_count() > 0
+    /// Whether something is done with packets on their way: some entry only logs, or counts whom it passes on.
+    pub(super) fn notes_anything(&self) -> bool {
+        self.log_count() > 0 || self.counts_passing()
+    }
+
+    fn counts_passing(&self) -> bool {
+        self.entries.iter().any(Entry::counts_passing)
     }
 }
 
 /// What stands at the end and comes to the same as falling off it.
 fn drop_idle_end(entries: &mut Vec<Entry>) {
-    while entries.last().is_some_and(|last| matches!(last.act, Act::Pass | Act::Settle(Settled::Open))) {
+    while entries.last().is_some_and(|last| matches!(last.act, Act::Pass(None) | Act::Settle(Settled::Open))) {
         entries.pop();
     }
 }
@@ -358,7 +417,7 @@ mod tests {
     #[test]
     fn who_was_passed_on_before_a_certain_end_comes_to_the_next_tier() {
         let list = list(vec![
-            entry(0, Some((1, 2)), Act::Pass),
+            entry(0, Some((1, 2)), Act::Pass(None)),
             entry(0, None, Act::Settle(rule(1, false))),
             entry(0, Some((3, 4)), Act::Settle(rule(2, true))),
             entry(1, None, Act::Settle(rule(3, true))),
@@ -371,7 +430,7 @@ mod tests {
     #[test]
     fn a_certain_pass_skips_the_rest_of_its_tier_only() {
         let list = list(vec![
-            entry(4, None, Act::Pass),
+            entry(4, None, Act::Pass(None)),
             entry(4, None, Act::Settle(rule(1, false))),
             entry(7, None, Act::Settle(rule(2, true))),
         ]);
@@ -381,7 +440,43 @@ mod tests {
     }
 
     #[test]
+    fn each_tier_that_counts_whom_it_passes_on_does_so_in_one_list() {
+        let passed = |number: usize| {
+            Settled::Passed(RuleName { tier: "t".into(), policy: "p".into(), rule: number.to_string() }.into())
+        };
+        let pass = |number| Act::Pass(Some(passed(number)));
+        let list = list(vec![
+            entry(0, Some((1, 2)), pass(1)),
+            entry(0, Some((3, 4)), pass(2)),
+            entry(0, Some((5, 6)), Act::Settle(rule(3, false))),
+            entry(1, Some((1, 1)), pass(4)),
+            entry(1, None, Act::Settle(rule(5, true))),
+        ]);
+
+        let notes: Vec<List> = list.notes().collect();
+
+        let acts = |list: &List| list.entries.iter().map(|entry| entry.act.clone()).collect::<Vec<_>>();
+        assert_eq!(notes.len(), 2);
+        assert_eq!(acts(&notes[0]), [1, 2].map(|number| Act::Settle(passed(number))));
+        let before = [Act::Pass(None), Act::Pass(None), Act::Settle(Settled::Open)];
+        assert_eq!(acts(&notes[1]), [&before[..], &[Act::Settle(passed(4))]].concat());
+        assert!(!list.without_notes().notes_anything());
+    }
+
+    #[test]
+    fn who_is_passed_on_whatever_he_is_is_counted_and_settled_at_once() {
+        let passed = Settled::Passed(RuleName { tier: "t".into(), policy: "p".into(), rule: "1".into() }.into());
+        let list = list(vec![
+            entry(0, None, Act::Pass(Some(passed.clone()))),
+            entry(0, Some((1, 2)), Act::Settle(rule(2, false))),
+            entry(1, None, Act::Settle(rule(3, true))),
+        ]);
+
+        assert_eq!(list.fate(), Some((Some(passed), rule(3, true))));
+    }
+
+    #[test]
     fn passing_at_the_very_end_is_nothing() {
-        assert_eq!(list(vec![entry(0, Some((1, 2)), Act::Pass)]).constant(), Some(Settled::Open));
+        assert_eq!(list(vec![entry(0, Some((1, 2)), Act::Pass(None))]).constant(), Some(Settled::Open));
     }
 }

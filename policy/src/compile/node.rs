@@ -23,7 +23,7 @@ impl fmt::Display for Form {
             Form::Count => "counts what was settled",
             Form::Few => "asks one by one: so few that a look-up would cost no less",
             Form::BothEnds => "asks one by one, because some rules ask for both ends, and a look-up knows one address",
-            Form::Logging => "asks first whom rules that log and go on tell of",
+            Form::Logging => "asks first whom rules that log and go on tell of, and whom tiers pass on",
             Form::Telling => "counts and tells of what a rule logs",
             Form::Mapped => "finds the rule by one look-up of the address",
             Form::Ports => "finds what holds for protocol and port",
@@ -64,12 +64,12 @@ impl Blueprint {
     }
 }
 
-/// What a counter counts: first packets of flows that something settled, or that a rule logged on their way.
+/// What a counter counts: first packets of flows that something settled, or that a rule logged or passed on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Counted {
     /// Which way, seen from the governed endpoint.
     pub direction: Direction,
-    /// What settled or logged them.
+    /// What settled, logged or passed them.
     pub by: By,
     /// What it did with them, or would have done.
     pub effect: Effect,
@@ -86,6 +86,8 @@ pub enum Effect {
     Deny,
     /// It is told of, and what comes after settles it.
     Log,
+    /// The next tier is asked, and something there settles it.
+    Pass,
 }
 
 impl fmt::Display for Effect {
@@ -95,6 +97,7 @@ impl fmt::Display for Effect {
             Effect::Allow => "allow",
             Effect::Deny => "deny",
             Effect::Log => "log",
+            Effect::Pass => "pass",
         })
     }
 }
@@ -110,7 +113,7 @@ pub enum Form {
     Few,
     /// Asks rules one by one, because some of them ask for both ends: a look-up knows one address. At host endpoints only.
     BothEnds,
-    /// Asks for some rules by themselves, because they log and go on: each that fits must be carried out on the way.
+    /// Asks for some rules by themselves, because they log and go on, and once for each tier of which rules pass: what fits is counted on the way.
     Logging,
     /// Counts packets, tells of them, and goes back.
     Telling,

@@ -48,12 +48,9 @@ impl Outcome {
     /// A verdict that carries it out by itself: where there is no room for a counter, a chain counts.
     pub(super) fn alone(&self, drawing: &mut Drawing<'_>) -> Verdict {
         let Some(counter) = &self.counter else { return self.verdict.clone() };
-        let name = Drawing::name("count", counter);
-        drawing.draw(name, |_| Blueprint {
-            rules: vec![self.rule()],
-            below: BTreeSet::from([counter.clone()]),
-            ..Blueprint::of(Form::Count)
-        })
+        let name = Drawing::name("count", self);
+        let below: BTreeSet<Name> = self.verdict.target().into_iter().chain([counter]).cloned().collect();
+        drawing.draw(name, |_| Blueprint { rules: vec![self.rule()], below, ..Blueprint::of(Form::Count) })
     }
 }
 
@@ -89,16 +86,17 @@ fn name(settled: &Settled, direction: Direction) -> Name {
 
 /// What is to be counted; nothing where nothing settled.
 fn counted(settled: &Settled, direction: Direction) -> Option<Counted> {
-    let (by, is_allowed) = match settled {
+    let (by, effect) = match settled {
         Settled::Open | Settled::Closed | Settled::After(_) | Settled::Told(_) => return None,
-        Settled::Rule { name, allowed, .. } => (By::Rule(RuleName::clone(name)), *allowed),
-        Settled::EndOfTier { tier } => (By::EndOfTier { tier: tier.to_string() }, false),
+        Settled::Rule { name, allowed: true, .. } => (By::Rule(RuleName::clone(name)), Effect::Allow),
+        Settled::Rule { name, allowed: false, .. } => (By::Rule(RuleName::clone(name)), Effect::Deny),
+        Settled::Passed(name) => (By::Rule(RuleName::clone(name)), Effect::Pass),
+        Settled::EndOfTier { tier } => (By::EndOfTier { tier: tier.to_string() }, Effect::Deny),
         Settled::Untracked(inner) | Settled::Spared(inner) => return counted(inner, direction),
         Settled::Staged(inner) => {
             return counted(inner, direction).map(|counted| Counted { is_staged: true, ..counted });
         }
     };
-    let effect = if is_allowed { Effect::Allow } else { Effect::Deny };
     Some(Counted { direction, by, effect, is_staged: false })
 }
 
@@ -114,7 +112,8 @@ fn rules(settled: &Settled, direction: Direction, name: &Name) -> Vec<Rule> {
         | Settled::Staged(_)
         | Settled::Open
         | Settled::After(_)
-        | Settled::Told(_) => Vec::new(),
+        | Settled::Told(_)
+        | Settled::Passed(_) => Vec::new(),
         Settled::Rule { allowed: false, .. } | Settled::EndOfTier { .. } => {
             vec![told(Place::Denied(direction)), drop()]
         }

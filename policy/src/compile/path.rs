@@ -182,7 +182,7 @@ impl<'w> Path<'w> {
         let act = match rule.action {
             Action::Allow => settle(true),
             Action::Deny => settle(false),
-            Action::Pass => Act::Pass,
+            Action::Pass => Act::Pass(passed(is_staged, policy.mode, &name)),
             Action::Log if is_staged => return None,
             Action::Log => Act::Log(name.clone()),
         };
@@ -224,6 +224,16 @@ fn stops<'w>(world: &World, round: Round, governing: impl Iterator<Item = &'w Po
         stop.policies.sort_by_key(|policy| Order::standing(policy.order, &policy.name));
     }
     stops
+}
+
+/// What counts whom a rule passes on; in a staged round only those of staged policies count.
+fn passed(is_staged: bool, mode: Mode, name: &Arc<RuleName>) -> Option<Settled> {
+    let passed = Settled::Passed(name.clone());
+    match (is_staged, mode) {
+        (false, _) => Some(passed),
+        (true, Mode::Stage) => Some(Settled::Staged(Box::new(passed))),
+        (true, Mode::Enforce | Mode::Off) => None,
+    }
 }
 
 fn asks_of_itself(rule: &Rule, direction: Direction) -> bool {

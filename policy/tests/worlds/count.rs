@@ -1,5 +1,5 @@
-//! Who is said to have decided: the chain a packet ends in counts for the rule that `verdict` names, and staged policies count
-//! what they would decide and decide nothing.
+//! Who is said to have decided: the chain a packet ends in counts for the rule that `verdict` names, each rule that passes it on the way
+//! counts it too, and staged policies count what they would decide and decide nothing.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,66 @@ fn settled(by: By) -> Option<By> {
     }
 }
 
+/// Whether nothing is asked after it.
+fn is_last(effect: Effect) -> bool {
+    match effect {
+        Effect::Allow | Effect::Deny => true,
+        Effect::Log | Effect::Pass => false,
+    }
+}
+
+/// The rules that counted that they passed a packet on, in order.
+fn passed(counted: Vec<Counted>, is_staged: bool) -> Vec<RuleName> {
+    let of_pass = |counted: Counted| match counted.by {
+        By::Rule(rule) if counted.effect == Effect::Pass && counted.is_staged == is_staged => Some(rule),
+        _ => None,
+    };
+    counted.into_iter().filter_map(of_pass).collect()
+}
+
+/// The rules that pass a packet on, as it is told.
+fn told_to_pass(steps: Vec<Step>) -> Vec<RuleName> {
+    let of_pass = |step| match step {
+        Step::Passed { rule } => Some(rule),
+        Step::Skipped { .. } | Step::Logged { .. } | Step::TierPassed { .. } => None,
+    };
+    steps.into_iter().filter_map(of_pass).collect()
+}
+
 proptest! {
+    #[test]
+    fn rules_that_pass_count_what_they_pass_each_once_and_in_order(world in world(), packets in packets()) {
+        let compiler = compiler(&world);
+
+        for packet in &packets {
+            let Some((name, _)) = world.endpoint_of(packet.destination) else { continue };
+            let story = direction_account(&world, name, Direction::Ingress, packet).unwrap();
+
+            let counted = passed(counted(&compiler, name, packet), false);
+
+            prop_assert_eq!(counted, told_to_pass(story.steps), "{}", packet);
+        }
+    }
+
+    #[test]
+    fn staged_rules_that_pass_count_what_they_would_pass(mut world in world(), packets in packets()) {
+        for policy in world.policies.values_mut().filter(|policy| policy.mode == Mode::Off) {
+            policy.mode = Mode::Stage;
+        }
+        let (compiler, promoted) = (compiler(&world), world.promoted());
+
+        for packet in &packets {
+            let Some((name, _)) = world.endpoint_of(packet.destination) else { continue };
+            let story = direction_account(&promoted, name, Direction::Ingress, packet).unwrap();
+
+            let counted = passed(counted(&compiler, name, packet), true);
+
+            let mut expected = told_to_pass(story.steps);
+            expected.retain(|rule| world.policies[&rule.policy].mode == Mode::Stage);
+            prop_assert_eq!(counted, expected, "{}", packet);
+        }
+    }
+
     #[test]
     fn the_rule_that_decides_is_the_rule_that_counts(world in world(), packets in packets()) {
         let compiler = compiler(&world);
@@ -49,7 +108,7 @@ proptest! {
 
             let counted = counted(&compiler, name, packet);
 
-            let settles = |counted: &&Counted| !counted.is_staged && counted.effect != Effect::Log;
+            let settles = |counted: &&Counted| !counted.is_staged && is_last(counted.effect);
             let enforced: Vec<_> = counted.iter().filter(settles).collect();
             let effect = if ruling.allowed { Effect::Allow } else { Effect::Deny };
             prop_assert!(enforced.iter().all(|counted| counted.effect == effect));
@@ -106,7 +165,7 @@ proptest! {
             };
 
             let staged: Vec<Counted> =
-                counted(&compiler, name, packet).into_iter().filter(|counted| counted.is_staged).collect();
+                counted(&compiler, name, packet).into_iter().filter(|counted| counted.is_staged && is_last(counted.effect)).collect();
 
             let expected: Vec<(By, bool)> = is_by_stage.then_some((would.by, would.allowed)).into_iter().collect();
             let is_allowed = |counted: &Counted| counted.effect == Effect::Allow;

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use poplin_policy::compile::{Compiler, compile};
+use poplin_policy::compile::Compiler;
 use poplin_policy::delta::{Change, apply};
-use poplin_policy::host::{Host, WorkloadToHost};
+use poplin_policy::host::WorkloadToHost;
 use poplin_policy::nat::{Edge, Floating, Outgoing, Pool};
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::{HookPoint, Ruleset, SourceNat};
-use poplin_policy::walk::{Outcome, destination_nat, source_nat, walk};
+use poplin_policy::walk::{Outcome, destination_nat, walk};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
+use crate::edge::{lead, leaving, with};
 use crate::fleet::{at, interface_of, one_host, uplink};
 
 fn own(is_v6: bool, last: u8) -> IpAddr {
@@ -61,30 +62,11 @@ fn edge() -> impl Strategy<Value = Edge> {
     })
 }
 
-fn with(edge: &Edge) -> Ruleset {
-    compile(&World::default(), &Host { edge: edge.clone(), ..one_host(&World::default(), WorkloadToHost::Drop) })
-}
-
-fn leaving(rules: &Ruleset, source: IpAddr, destination: IpAddr) -> Option<SourceNat> {
-    let packet = Packet::tcp(source, destination, (40_000, 443));
-    source_nat(rules, &at(HookPoint::Postrouting, &interface_of("x"), Some(&uplink()), &packet))
-}
-
 fn coming(rules: &Ruleset, hook: HookPoint, source: IpAddr, destination: IpAddr) -> Option<IpAddr> {
     let packet = Packet::tcp(source, destination, (40_000, 443));
     let to = destination_nat(rules, &at(hook, &uplink(), None, &packet), false);
     assert!(to.is_none_or(|to| to.port() == 443), "ports stay");
     to.map(|to: SocketAddr| to.ip())
-}
-
-/// Tells a compiler of one edge after another.
-fn lead(compiler: &mut Compiler, from: &Edge, to: &Edge) {
-    let pools: BTreeSet<&String> = from.pools.keys().chain(to.pools.keys()).collect();
-    pools.into_iter().for_each(|name| compiler.set_pool(name, to.pools.get(name).cloned()));
-    let floating: BTreeSet<&String> = from.floating.keys().chain(to.floating.keys()).collect();
-    floating.into_iter().for_each(|name| compiler.set_floating(name, to.floating.get(name).copied()));
-    let hosts: BTreeSet<&String> = from.hosts.keys().chain(to.hosts.keys()).collect();
-    hosts.into_iter().for_each(|name| compiler.set_fabric_addresses(name, to.hosts.get(name).cloned()));
 }
 
 proptest! {

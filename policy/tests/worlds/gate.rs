@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use poplin_policy::compile::{HOST_ENDPOINTS, compile};
-use poplin_policy::explain::explain_at_host;
+use poplin_policy::compile::{Compiler, Effect, HOST_ENDPOINTS, compile};
+use poplin_policy::explain::{Step, explain_at_host};
 use poplin_policy::gate::{Lane, host_verdict, host_verdicts};
 use poplin_policy::host::{Failsafe, Host, WorkloadToHost};
 use poplin_policy::model::{Direction, PortProtocol};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::ruleset::{HookPoint, Interface, Ruleset};
-use poplin_policy::verdict::direction_verdict;
-use poplin_policy::walk::{ACK, ConntrackState, Journey, Outcome, SYN, Transit, journey};
+use poplin_policy::verdict::{By, direction_verdict};
+use poplin_policy::walk::{ACK, ConntrackState, Journey, Outcome, SYN, Transit, journey, trail};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
@@ -148,6 +148,28 @@ proptest! {
 
                 prop_assert_eq!(Some(story.ruling), host_verdict(&world, &failsafe(), name, lane, packet));
             }
+        }
+    }
+
+    #[test]
+    fn rules_that_pass_at_a_host_endpoint_count_what_they_pass(world in world(), packets in packets()) {
+        let compiler = Compiler::of(&world, &guarded(&world));
+
+        for (packet, interface) in packets.iter().flat_map(|packet| INTERFACES.map(|interface| (packet, interface))) {
+            let Some(name) = speaker(&world, interface) else { continue };
+            let story = explain_at_host(&world, &failsafe(), name, Lane::Input, packet).unwrap();
+            let transit = sent(Lane::Input, &Interface::new(interface).unwrap(), packet, ConntrackState::New);
+
+            let (_, trail) = trail(compiler.ruleset(), &transit);
+
+            let counted = trail.iter().filter_map(|name| compiler.counts(name));
+            let passed = counted.filter(|counted| counted.effect == Effect::Pass && !counted.is_staged);
+            let passed: Vec<By> = passed.map(|counted| counted.by.clone()).collect();
+            let told = story.steps.into_iter().filter_map(|step| match step {
+                Step::Passed { rule } => Some(By::Rule(rule)),
+                Step::Skipped { .. } | Step::Logged { .. } | Step::TierPassed { .. } => None,
+            });
+            prop_assert_eq!(passed, told.collect::<Vec<_>>(), "{} {}", packet, interface);
         }
     }
 

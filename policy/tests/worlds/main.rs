@@ -7,6 +7,7 @@ mod change;
 mod count;
 mod deep;
 mod depth;
+mod edge;
 mod fleet;
 mod floating;
 mod gate;

@@ -1,20 +1,19 @@
 //! What leaves the fabric does so under the source that its pool says, and nothing else is translated.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use poplin_policy::compile::{Compiler, compile};
+use poplin_policy::compile::Compiler;
 use poplin_policy::delta::{Change, apply};
-use poplin_policy::host::{Host, WorkloadToHost};
+use poplin_policy::host::WorkloadToHost;
 use poplin_policy::nat::{Edge, Outgoing, Pool};
-use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Ruleset, SourceNat};
-use poplin_policy::walk::source_nat;
+use poplin_policy::ruleset::{Ruleset, SourceNat};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
-use crate::fleet::{at, interface_of, one_host, uplink};
+use crate::edge::{lead, leaving, with};
+use crate::fleet::one_host;
 
 /// So few addresses that sources, destinations and prefixes meet.
 fn address() -> impl Strategy<Value = IpAddr> {
@@ -60,23 +59,6 @@ fn edge() -> impl Strategy<Value = Edge> {
         }
         Edge { pools, hosts, ..Edge::default() }
     })
-}
-
-fn with(edge: &Edge) -> Ruleset {
-    compile(&World::default(), &Host { edge: edge.clone(), ..one_host(&World::default(), WorkloadToHost::Drop) })
-}
-
-fn leaving(rules: &Ruleset, source: IpAddr, destination: IpAddr) -> Option<SourceNat> {
-    let packet = Packet::tcp(source, destination, (40_000, 443));
-    source_nat(rules, &at(HookPoint::Postrouting, &interface_of("x"), Some(&uplink()), &packet))
-}
-
-/// Tells a compiler of one edge after another.
-fn lead(compiler: &mut Compiler, from: &Edge, to: &Edge) {
-    let pools: BTreeSet<&String> = from.pools.keys().chain(to.pools.keys()).collect();
-    pools.into_iter().for_each(|name| compiler.set_pool(name, to.pools.get(name).cloned()));
-    let hosts: BTreeSet<&String> = from.hosts.keys().chain(to.hosts.keys()).collect();
-    hosts.into_iter().for_each(|name| compiler.set_fabric_addresses(name, to.hosts.get(name).cloned()));
 }
 
 proptest! {

@@ -53,6 +53,8 @@ pub(super) struct Told {
     pub(super) pools: Vec<PoolUse>,
     /// Endpoints of this host, by name.
     pub(super) endpoints: BTreeMap<String, EndpointSpec>,
+    /// The policies that speak of UDP-Lite, as namespace/name or name.
+    pub(super) udplite_policies: Vec<String>,
     /// IPv4 addresses of the other hosts, by name.
     pub(super) hosts: BTreeMap<String, Ipv4Addr>,
     /// What `poplin ipam check` finds.
@@ -69,6 +71,8 @@ pub(super) struct Switches {
     pub(super) disable_ipv6: Option<u64>,
     /// The greater of `all` and the interface's own, by interface (Documentation/networking/ip-sysctl.rst, `rp_filter`).
     pub(super) rp_filter: BTreeMap<String, u64>,
+    /// Whether connection tracking looks at checksums: 1 or 0.
+    pub(super) conntrack_checksum: Option<u64>,
     /// Flows the kernel follows, and how many it may.
     pub(super) flows: Option<(u64, u64)>,
     /// Neighbours in the table of each family, and how many there may be.

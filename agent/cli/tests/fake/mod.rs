@@ -231,6 +231,19 @@ impl ResourceService for Service {
         }
         Ok(Response::new(DeleteResponse { resource }))
     }
+
+    async fn delete_all(&self, request: Request<DeleteAllRequest>) -> Result<Response<DeleteAllResponse>, Status> {
+        let request = request.into_inner();
+        let mut world = self.world();
+        let key = |object: ObjectName| (object.kind, object.name);
+        let keys: Vec<(String, String)> = request.objects.into_iter().map(key).collect();
+        let were_there: Vec<bool> = keys.iter().map(|key| world.objects.contains_key(key)).collect();
+        if !request.allow_missing && were_there.contains(&false) {
+            return Err(Failure::new(Code::NotFound, "NOT_FOUND", "not all of them are there").into());
+        }
+        keys.iter().for_each(|key| drop(world.objects.remove(key)));
+        Ok(Response::new(DeleteAllResponse { were_there }))
+    }
 }
 
 #[tonic::async_trait]

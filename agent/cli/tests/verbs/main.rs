@@ -162,16 +162,18 @@ fn an_unknown_kind_is_a_usage_error_that_lists_the_kinds() {
 }
 
 #[test]
-fn delete_goes_on_after_a_failure() {
+fn delete_goes_on_after_a_failure_where_names_are_given_and_takes_files_as_a_whole() {
     let agent = Agent::start();
     let file = agent.file("shop.yaml", SHOP);
     agent.poplin(&["apply", "-f", &file]);
 
     let mixed = agent.poplin(&["delete", "policy", "nobody", "db"]);
+    let whole = agent.poplin(&["delete", "-f", &file]);
     let rest = agent.poplin(&["delete", "-f", &file, "--ignore-missing"]);
 
     assert_eq!((mixed.code, mixed.out.as_str()), (3, "policy/db deleted\n"));
     assert_eq!(mixed.err, "error: Policy nobody is not there\n");
+    assert_eq!((whole.code, whole.out.as_str()), (3, ""), "db is gone, and files go as a whole");
     assert_eq!(rest.out, "policy/zoo deleted\npolicy/web deleted\npolicy/db was not there\n");
 }
 

@@ -42,12 +42,13 @@ const MENDS: Asked = Asked { least: Right::Read, to_change: Right::Operate };
 const TRIES: Asked = Asked { least: Right::Read, to_change: Right::Admin };
 
 /// Every call there is.
-const CALLS: [(&str, Asked); 33] = [
+const CALLS: [(&str, Asked); 34] = [
     ("/poplin.v1.ResourceService/Get", LOOKS),
     ("/poplin.v1.ResourceService/List", LOOKS),
     ("/poplin.v1.ResourceService/Watch", LOOKS),
     ("/poplin.v1.ResourceService/Apply", TRIES),
     ("/poplin.v1.ResourceService/Delete", TRIES),
+    ("/poplin.v1.ResourceService/DeleteAll", TRIES),
     ("/poplin.v1.ResourceService/Confirm", DECLARES),
     ("/poplin.v1.ResourceService/Export", LOOKS),
     ("/poplin.v1.ResourceService/Import", DECLARES),

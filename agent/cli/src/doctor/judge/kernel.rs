@@ -13,6 +13,7 @@ pub(super) fn judge(reading: &Reading) -> Vec<Finding> {
     let switches = &reading.switches;
     let mut findings = forwarding(reading);
     findings.extend(reverse_path(reading));
+    findings.extend(untracked_udplite(reading));
     findings.extend(release(switches));
     findings.extend(switches.flows.and_then(|(used, most)| {
         let advice =
@@ -74,6 +75,18 @@ fn reverse_path(reading: &Reading) -> Vec<Finding> {
     strict.filter(|_| several).map(finding).collect()
 }
 
+/// With checksums looked at, the kernel takes every packet of UDP-Lite for a broken one of UDP and follows no flow.
+fn untracked_udplite(reading: &Reading) -> Option<Finding> {
+    let policies = &reading.told()?.udplite_policies;
+    let (first, more) = (policies.first()?, policies.len() - 1);
+    let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let message = format!(
+        "net.netfilter.nf_conntrack_checksum is 1, and policy {first}{others} speaks of UDP-Lite: the kernel does not track it, so answers need a rule of their own, and no NAT translates it"
+    );
+    let advice = "sysctl -w net.netfilter.nf_conntrack_checksum=0, and in /etc/sysctl.d";
+    (reading.switches.conntrack_checksum == Some(1)).then(|| Finding::warning("udplite", message, advice))
+}
+
 fn release(switches: &Switches) -> Option<Finding> {
     let mut numbers = switches.release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
     let release = (numbers.next()?, numbers.next()?);
@@ -102,7 +115,7 @@ fn filling(check: &'static str, who: &str, what: &str, used: u64, most: u64, adv
 mod tests {
     use super::*;
     use crate::doctor::finding::Weight;
-    use crate::doctor::reading::Route;
+    use crate::doctor::reading::{Route, Told};
 
     fn checks(reading: &Reading) -> Vec<(&'static str, Weight)> {
         judge(reading).iter().map(|finding| (finding.check, finding.weight)).collect()
@@ -131,6 +144,24 @@ mod tests {
         reading.routes.push(by("eth1"));
 
         assert_eq!(checks(&reading), [("rp-filter", Weight::Warning)]);
+    }
+
+    #[test]
+    fn udp_lite_is_no_flow_where_checksums_are_looked_at_and_that_hurts_whom_policy_speaks_of() {
+        let found = |conntrack_checksum, policies: &[&str]| {
+            let udplite_policies = policies.iter().map(|name| (*name).to_owned()).collect();
+            let told = Told { udplite_policies, ..Told::default() };
+            let switches = Switches { conntrack_checksum: Some(conntrack_checksum), ..Switches::default() };
+            let reading = Reading { agent: Some(Ok(told)), switches, ..Reading::default() };
+            untracked_udplite(&reading).map(|finding| finding.message)
+        };
+
+        assert_eq!(found(1, &[]), None);
+        assert_eq!(found(0, &["db"]), None);
+        let one = found(1, &["db"]).unwrap();
+        assert!(one.contains("policy db speaks of UDP-Lite"), "{one}");
+        let two = found(1, &["shop/db", "web"]).unwrap();
+        assert!(two.contains("policy shop/db and 1 more speaks"), "{two}");
     }
 
     #[test]

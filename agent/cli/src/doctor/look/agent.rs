@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use poplin_policy::model::{PortMatch, PortProtocol};
 use poplin_proto::v1::resource::Object;
-use poplin_proto::v1::{CheckAddressesRequest, ExamineStoreRequest, GetStatusRequest, ShowAddressesRequest};
+use poplin_proto::v1::{
+    CheckAddressesRequest, ExamineStoreRequest, GetStatusRequest, PolicySpec, ShowAddressesRequest,
+};
 
 use crate::agent::{all, ipam, resources, statuses};
 use crate::doctor::finding::Unseen;
@@ -53,9 +56,9 @@ async fn store(door: &Door, told: &mut Told) -> Result<(), Problem> {
 
 async fn declared(door: &Door, told: &mut Told) -> Result<(), Problem> {
     let mut client = resources(door).await?;
-    for kind in ["Host", "FabricConfig", "Endpoint"] {
+    for kind in ["Host", "FabricConfig", "Endpoint", "Policy"] {
         for resource in all(&mut client, kind, "").await? {
-            let name = resource.name().to_owned();
+            let name = resource.qualified_name();
             take(told, name, resource.object);
         }
     }
@@ -75,8 +78,20 @@ fn take(told: &mut Told, name: String, object: Option<Object>) {
             let is_here = spec.host == told.status.host;
             told.endpoints.extend(is_here.then_some((name, spec)));
         }
+        Some(Object::Policy(policy)) => {
+            told.udplite_policies.extend(policy.spec.as_ref().is_some_and(speaks_of_udplite).then_some(name));
+        }
         _ => {} // nothing else was asked for
     }
+}
+
+/// Whether some rule names the protocol, for ports it wants or does not.
+fn speaks_of_udplite(spec: &PolicySpec) -> bool {
+    let rules = spec.ingress.iter().chain(&spec.egress).flat_map(|list| &list.rules);
+    let mut ports = rules.flat_map(|rule| [&rule.ports, &rule.source_ports, &rule.not_ports, &rule.not_source_ports]);
+    let is_udplite =
+        |text: &String| text.parse::<PortMatch>().is_ok_and(|port| port.protocol() == PortProtocol::UdpLite.number());
+    ports.any(|ports| ports.iter().any(is_udplite))
 }
 
 async fn addresses(door: &Door, told: &mut Told) -> Result<(), Problem> {

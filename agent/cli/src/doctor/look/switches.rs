@@ -13,6 +13,7 @@ pub(super) fn read() -> Switches {
         forwarding6: number("net/ipv6/conf/all/forwarding"),
         disable_ipv6: number("net/ipv6/conf/all/disable_ipv6"),
         rp_filter: rp_filter(),
+        conntrack_checksum: number("net/netfilter/nf_conntrack_checksum"),
         flows: number("net/netfilter/nf_conntrack_count").zip(number("net/netfilter/nf_conntrack_max")),
         neighbours: neighbours(),
     }
