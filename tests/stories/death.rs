@@ -1,8 +1,10 @@
 //! The agent dies, as by the OOM killer: what runs goes on, and the next life finds everything as it was.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
-use poplin_lab::{Agent, Container, Fabric, Flow, Lab, Pings, until};
+use poplin_lab::{Agent, Container, Fabric, Flow, Lab, Pings, programs, until};
 use serde_json::{Value, json};
 
 #[test]
@@ -94,6 +96,43 @@ fn a_kill_amid_attachments_leaks_nothing() {
         assert_eq!(host.links(), Vec::<String>::new());
         assert_eq!(addresses(&host), BTreeSet::new());
     }
+}
+
+#[test]
+fn a_plugin_that_is_killed_midway_leaves_nothing_that_its_runtime_does_not_take_back() {
+    const ROUNDS: u32 = 24;
+    let lab = Lab::new();
+    let host = lab.host();
+    let mut killed = 0;
+
+    for round in 0..ROUNDS {
+        let mut container = lab.container(&format!("c{round}"));
+        let plugin = dies_after(&lab, 1 + 2 * round);
+        killed += u32::from(!host.plugin("ADD", &container, "eth0", &plugin, &configuration(&host)).status.success());
+        if round % 2 == 1 {
+            until("a runtime that asks again has it", || host.cni("ADD", &container, &json!({})).status.success());
+            host.cni_add(&mut container, &json!({}));
+        }
+        until("a runtime that gives up is rid of it", || host.cni("DEL", &container, &json!({})).status.success());
+        agrees(&host);
+    }
+
+    assert!(killed > 0, "of {ROUNDS}");
+    until("nothing is left", || host.links().is_empty() && addresses(&host).is_empty());
+}
+
+/// The plugin, killed after so many milliseconds.
+fn dies_after(lab: &Lab, milliseconds: u32) -> PathBuf {
+    let path = lab.directory().join(format!("dies-after-{milliseconds}"));
+    let seconds = f64::from(milliseconds) / 1000.0;
+    let plugin = programs().join("poplin-cni").display().to_string();
+    std::fs::write(&path, format!("#!/bin/sh\nexec timeout -s KILL {seconds} {plugin}\n")).expect("the lab has one");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it was just written");
+    path
+}
+
+fn configuration(host: &Agent) -> Value {
+    json!({"cniVersion": "1.0.0", "name": "lab", "type": "poplin-cni", "socket": host.socket()})
 }
 
 /// Links, routes, endpoints and taken addresses are of the same containers.

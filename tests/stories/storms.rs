@@ -2,12 +2,16 @@
 
 use std::thread;
 
-use poplin_lab::{Container, Fabric, Lab, Pings, eventually, until};
+use poplin_lab::{Agent, Container, Fabric, Lab, Pings, eventually, until};
+use rustix::process::Signal;
 use serde_json::json;
 
 /// Pairs of links that come, and go again, while the kernel can hold a few hundred messages for who does not read them. `POPLIN_PAIRS=5000` makes a storm of
 /// ten thousand links, for minutes.
 const PAIRS: usize = 200;
+
+/// Routes that come, and go again, while an agent stands still: each is told of twice, and the kernel holds some 60,000 messages for it.
+const FLOOD: usize = 60_000;
 
 /// Containers at once; `POPLIN_CROWD=200` makes it 200.
 const CROWD: usize = 60;
@@ -36,6 +40,42 @@ fn links_of_others_that_come_and_go_by_the_thousand_hold_nobody_up() {
     });
     host.attach(&mut late, &[]);
     until("who comes after it is reached", || web.reaches(late.v4()));
+}
+
+#[test]
+fn what_was_altered_unheard_by_an_agent_whose_ear_ran_over_is_repaired() {
+    let lab = Lab::new();
+    let mut host = lab.host();
+    let (mut web, mut db) = (lab.container("web"), lab.container("db"));
+    host.attach(&mut web, &[]);
+    host.attach(&mut db, &[]);
+    let script = lab.directory().join("flood");
+    let of = |number: usize| format!("10.{}.{}.{}/32", 128 + number / 65536, number / 256 % 256, number % 256);
+    let flood =
+        |verb: &str| (0..FLOOD).map(|number| format!("route {verb} {} dev lo\n", of(number))).collect::<String>();
+    std::fs::write(&script, flood("add") + &flood("del")).expect("the directory is there");
+
+    let interface = interface_of(&host, "db");
+    host.process().signal(Signal::STOP);
+    host.namespace().run("ip", &["-batch", &script.display().to_string()]);
+    host.namespace().run("ip", &["route", "del", &format!("{}/32", web.v4())]);
+    host.namespace().run("ip", &["neighbour", "del", &db.v4().to_string(), "dev", &interface]);
+    assert!(has_lost_messages(&host), "the flood is too small to say anything");
+    host.process().signal(Signal::CONT);
+
+    until("both are reached again", || db.reaches(web.v4()) && web.reaches(db.v4()));
+    let neighbours = || host.ip("neighbour show nud permanent");
+    until("the neighbour stands again", || neighbours().contains(&format!("{} dev", db.v4())));
+}
+
+/// Whether some socket of netlink had no room for a message (linux net/netlink/af_netlink.c, the column `Drops`).
+fn has_lost_messages(host: &Agent) -> bool {
+    let sockets = host.namespace().run("cat", &["/proc/net/netlink"]);
+    sockets.lines().skip(1).any(|line| line.split_whitespace().nth(8).is_some_and(|drops| drops != "0"))
+}
+
+fn interface_of(host: &Agent, endpoint: &str) -> String {
+    host.get(&["endpoint", endpoint])["spec"]["interface"].as_str().expect("it has one").to_owned()
 }
 
 #[test]

@@ -129,9 +129,10 @@ fn an_endpoint_whose_dockerd_died_before_it_wrote_it_down_is_collected_once_the_
     });
 }
 
-/// An address of the network `shop` far from those that are given first.
+/// An address of the network `shop` far from those that are given first, once the fabric has heard of that.
 fn free_address(dockers: &Dockers) -> String {
-    let subnet =
-        dockers.hosts[0].get(&["network", "shop"])["spec"]["subnets"][0].as_str().unwrap_or_default().to_owned();
-    subnet.replace(".0/24", ".250/32")
+    let host = &dockers.hosts[0];
+    until("the network is the fabric's", || host.try_poplin(&["get", "network", "shop"]).status.success());
+    let network = host.get(&["network", "shop"]);
+    network["spec"]["subnets"][0].as_str().unwrap_or_default().replace(".0/24", ".250/32")
 }
