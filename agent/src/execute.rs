@@ -1,18 +1,27 @@
 //! The thread that touches the kernel: one order after the other, so that what is read never mixes with what is being changed.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use poplin_node::Event;
 use poplin_node::kernel::Step;
+use poplin_policy::ruleset::Interface;
 use tokio::sync::mpsc as async_mpsc;
 use tokio::task::JoinHandle;
 
-use crate::kernel::{Changed, Hands};
+use crate::kernel::{self, Changed, Hands};
+
+/// How long a proxy neighbour that another hand removed may stay away: of all that is ours it alone goes without a word of the kernel. A look is
+/// one dump of that table, made only where there is something in it, and when nothing else has been done for so long.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What the thread can be told.
 enum Order {
     Apply(Vec<Step>),
+    Advertise(BTreeSet<(Interface, IpAddr)>),
     Read,
 }
 
@@ -40,6 +49,13 @@ impl Executor {
     }
 }
 
+impl Executor {
+    /// Tells the LAN of addresses that have come here.
+    pub(crate) fn advertise(&self, neighbours: BTreeSet<(Interface, IpAddr)>) {
+        let _ = self.orders.send(Order::Advertise(neighbours));
+    }
+}
+
 impl Drop for Executor {
     fn drop(&mut self) {
         self.watch.abort();
@@ -64,18 +80,49 @@ async fn watch(
 }
 
 fn work(mut hands: Hands, orders: &mpsc::Receiver<Order>, events: &async_mpsc::Sender<Event>) {
-    while let Ok(order) = orders.recv() {
-        match order {
-            Order::Apply(steps) => {
-                let outcome = hands.apply(&steps);
-                let failed = outcome.is_err();
-                let _ = events.blocking_send(Event::StepsDone(outcome));
-                if failed {
+    loop {
+        match next(orders, hands.has_proxies()) {
+            Next::End => return,
+            Next::LookAfterProxies => {
+                if !matches!(hands.proxies_have_changed(), Ok(false)) {
                     read(&mut hands, events);
                 }
             }
-            Order::Read => read(&mut hands, events),
+            Next::Do(order) => carry_out(&mut hands, order, events),
         }
+    }
+}
+
+/// What the thread does next.
+enum Next {
+    Do(Order),
+    LookAfterProxies,
+    End,
+}
+
+fn next(orders: &mpsc::Receiver<Order>, has_proxies: bool) -> Next {
+    if !has_proxies {
+        return orders.recv().map_or(Next::End, Next::Do);
+    }
+    match orders.recv_timeout(LOOK) {
+        Ok(order) => Next::Do(order),
+        Err(mpsc::RecvTimeoutError::Timeout) => Next::LookAfterProxies,
+        Err(mpsc::RecvTimeoutError::Disconnected) => Next::End,
+    }
+}
+
+fn carry_out(hands: &mut Hands, order: Order, events: &async_mpsc::Sender<Event>) {
+    match order {
+        Order::Apply(steps) => {
+            let outcome = hands.apply(&steps);
+            let failed = outcome.is_err();
+            let _ = events.blocking_send(Event::StepsDone(outcome));
+            if failed {
+                read(hands, events);
+            }
+        }
+        Order::Advertise(neighbours) => kernel::advertise(&neighbours),
+        Order::Read => read(hands, events),
     }
 }
 

@@ -346,6 +346,7 @@ impl Agent {
             }
             Action::Bgp(poplin_bgp::Action::Monitor(wanted)) => self.stations.want(&wanted),
             Action::Bgp(poplin_bgp::Action::Report { connection, octets }) => self.stations.report(connection, octets),
+            Action::AdvertiseNeighbours(all) => self.executor.advertise(all),
             Action::Discover(links) => self.peers.discover(&links),
             Action::ProtectCallers(ranges) => self.peers.protect_callers(ranges),
             Action::Probe(wanted) => {

@@ -168,7 +168,8 @@ impl Tor {
     fn make_segment(&self) {
         let inside = self.namespace();
         if !inside.output("ip", &["link", "show", "segment"]).status.success() {
-            inside.run("ip", &["link", "add", "segment", "type", "bridge"]);
+            // By itself a bridge takes the least MAC of its ports, so each that comes could make its neighbours lose it.
+            inside.run("ip", &["link", "add", "segment", "address", "02:00:00:00:00:fe", "type", "bridge"]);
             inside.run("ip", &["address", "add", "172.30.0.254/24", "dev", "segment"]);
             inside.run("ip", &["address", "add", "fd30::fe/64", "dev", "segment", "nodad"]);
             inside.run("ip", &["link", "set", "segment", "up"]);

@@ -86,6 +86,12 @@ impl Kernel {
                 self.link(interface)?;
                 self.state.neighbours.insert((interface.clone(), *address), *mac);
             }
+            Step::SetProxyNeighbour { uplink, address } => {
+                self.state.proxied.insert((uplink.clone(), *address), true);
+            }
+            Step::RemoveProxyNeighbour { uplink, address } => {
+                self.state.proxied.remove(&(uplink.clone(), *address));
+            }
             Step::SetNextHop { id, next_hop } => return self.set_next_hop(*id, next_hop),
             Step::RemoveNextHop(id) => self.remove_next_hop(*id),
             Step::SetRoute { destination, target } => return self.set_route(*destination, target),

@@ -531,6 +531,8 @@ impl Runtime {
                 | Step::RaiseLink(_)
                 | Step::DeleteLink(_)
                 | Step::SetNeighbour { .. }
+                | Step::SetProxyNeighbour { .. }
+                | Step::RemoveProxyNeighbour { .. }
                 | Step::SetRoute {
                     target:
                         Target::Link(_) | Target::Endpoints(_) | Target::Gateways(_) | Target::Group(_) | Target::Blackhole,

@@ -523,6 +523,7 @@ impl World {
             Action::ReadFlows(_) => self.send(host, Source::Kernel, Event::FlowsDone(Ok(()))),
             Action::EndFlows(flows) => panic!("{flows:?} were never read"),
             Action::Discover(links) => panic!("{links:?} are no links of this world"),
+            Action::AdvertiseNeighbours(all) => panic!("{all:?}: no pool of this world is of a LAN"),
             Action::ReadStore => self.read_store(host),
             Action::ChangeNames(_) | Action::OpenNameDoors(_) => {}
             Action::ProtectCallers(ranges) => panic!("nobody calls from {ranges:?} in this world"),

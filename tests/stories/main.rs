@@ -25,6 +25,7 @@ mod host_endpoints;
 mod host_explained;
 mod host_flows;
 mod hostile;
+mod lan;
 mod large;
 mod outgoing;
 mod pools;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use poplin_bgp::{Protection, Zone};
+use poplin_policy::ruleset::Interface;
 
 use crate::debt::Debt;
 use crate::flows::FlowHandle;
@@ -47,6 +48,8 @@ pub enum Action {
     /// These are all the links, with their indexes, on which routers are to be found from now on, and on which we are to be found (RFC 4861).
     /// Answered by [`Event::NeighbourMet`](crate::event::Event::NeighbourMet), once for each new neighbour.
     Discover(BTreeMap<Zone, u32>),
+    /// Tell the LAN on these uplinks that these addresses are here from now on (RFC 5227 §2.3, RFC 4861 §7.2.6). Nobody answers that.
+    AdvertiseNeighbours(BTreeSet<(Interface, IpAddr)>),
     /// Ask an endpoint whether it is healthy. Answered by [`Event::Probed`](crate::event::Event::Probed) when its time is up at the latest.
     Probe(Probe),
     /// From now on calls from these prefixes are protected so, and all others as [`poplin_bgp::Action::Protect`] says.

@@ -76,6 +76,8 @@ pub struct KernelState {
     pub has_next_hops: bool,
     /// Permanent neighbour entries on our links.
     pub neighbours: BTreeMap<(Interface, IpAddr), Mac>,
+    /// Proxy neighbour entries of ours on interfaces of others, and whether the kernel answers by them: for IPv6 it has a switch.
+    pub proxied: BTreeMap<(Interface, IpAddr), bool>,
     /// Addresses of ours on `lo`: the link-local gateway.
     pub gateways: BTreeSet<IpAddr>,
     /// Routes of the main table that others wrote: how next hops are reached.
@@ -173,6 +175,20 @@ pub enum Step {
         /// Where it is.
         mac: Mac,
     },
+    /// Has the kernel answer on an uplink for an address behind it, at once (`NTF_PROXY`, and the switches of the uplink it takes).
+    SetProxyNeighbour {
+        /// On which interface, which is not ours.
+        uplink: Interface,
+        /// For which address.
+        address: IpAddr,
+    },
+    /// Has it answer no more. The switches stay.
+    RemoveProxyNeighbour {
+        /// On which interface.
+        uplink: Interface,
+        /// For which address.
+        address: IpAddr,
+    },
     /// Makes a next hop object, or puts it in the place of the one with its number; all routes that point at it follow.
     SetNextHop {
         /// Its number.
@@ -262,6 +278,8 @@ impl Step {
             Step::RaiseLink(interface) => format!("raising {interface}"),
             Step::DeleteLink(interface) => format!("removal of {interface}"),
             Step::SetNeighbour { interface, address, .. } => format!("neighbour {address} on {interface}"),
+            Step::SetProxyNeighbour { uplink, address } => format!("to answer for {address} on {uplink}"),
+            Step::RemoveProxyNeighbour { uplink, address } => format!("to answer no more for {address} on {uplink}"),
             Step::SetNextHop { id, next_hop: NextHop::Single(gateway) } => format!("next hop {id} by {gateway}"),
             Step::SetNextHop { id, next_hop: NextHop::Group(members) } => {
                 format!("group {id} of {} next hops", members.len())

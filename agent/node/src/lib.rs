@@ -23,6 +23,7 @@ pub mod groups;
 pub mod health;
 mod ipam;
 mod job;
+pub mod lan;
 pub mod mend;
 pub mod node;
 pub mod outlook;

@@ -41,6 +41,7 @@ use crate::groups::Groups;
 use crate::health::Health;
 use crate::job::{Jobs, Wish};
 use crate::kernel::KernelState;
+use crate::lan::Advertising;
 use crate::lineage::Id;
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, HostName};
@@ -137,6 +138,9 @@ pub struct Node {
     apply_after: Option<Instant>,
     failures: u32,
 
+    /// Of which addresses a LAN is being told.
+    advertising: Advertising,
+
     /// What is done for services.
     serving: Serving,
     health: Health,
@@ -221,6 +225,7 @@ impl Node {
             kernel_error: None,
             apply_after: None,
             failures: 0,
+            advertising: Advertising::default(),
             serving: Serving::default(),
             health: Health::default(),
             jobs: Jobs::default(),
@@ -313,6 +318,7 @@ impl Node {
             self.reflects_until,
             self.tidy_at,
             self.distance.deadline(),
+            self.advertising.next_deadline(),
         ];
         let ends = [self.jobs.next_deadline(), self.adoption_ends(), self.health.next_deadline(), speaker];
         after.into_iter().chain(ends).flatten().min()
@@ -355,6 +361,7 @@ impl Node {
             self.peer(now);
         }
         self.apply(now);
+        self.advertise(now);
         self.recheck();
         self.keep_what_lapsed();
     }

@@ -217,6 +217,8 @@ pub struct Pool {
     pub max_blocks: Option<u32>,
     /// How packets from its addresses leave the fabric, if not as they are.
     pub nat: Option<Outgoing>,
+    /// Whether it is part of a LAN its hosts are on, where they answer for their containers. Then it has no `nat`.
+    pub is_lan: bool,
 }
 
 impl Pool {
@@ -235,6 +237,7 @@ impl Pool {
             is_strict: false,
             max_blocks: None,
             nat: None,
+            is_lan: false,
         }
     }
 }

@@ -21,6 +21,7 @@ use poplin_bgp::{
 
 use crate::floating;
 use crate::kernel::{KernelState, Target};
+use crate::lan::Lan;
 use crate::mirror::Mirror;
 use crate::object::{Bfd, Host, Peer, Timers};
 use crate::prefix::host_prefix;
@@ -265,16 +266,18 @@ fn neighbour(
     }
 }
 
-/// What this host announces: its own blocks, single addresses of its containers that lie in somebody else's, those of services, and floating ones.
+/// What this host announces, but for what is of a LAN: its own blocks, single addresses of its containers that lie in somebody else's, those of services, and floating ones.
 /// A block is announced only once the kernel discards what is addressed to nobody in it: the ToR's default route and ours
 /// would else pass such a packet to and fro.
 pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<IpNet> {
-    let own: BTreeSet<IpNet> = mirror.blocks_of(&me.name).map(|block| block.cidr).collect();
+    let lan = Lan::of(mirror);
+    let own = mirror.blocks_of(&me.name).map(|block| block.cidr).filter(|block| !lan.has(block.addr()));
+    let own: BTreeSet<IpNet> = own.collect();
     let is_own = |address: &IpAddr| own.iter().any(|block| block.contains(address));
     let strays = mirror
         .endpoints_on(&me.name)
         .flat_map(|endpoint| &endpoint.addresses)
-        .filter(|address| !is_own(address))
+        .filter(|address| !is_own(address) && !lan.has(**address))
         .copied();
     // A block of one address is either held by the void or led to its container.
     let is_held = |block: &IpNet| match kernel.routes.get(block) {
@@ -318,6 +321,20 @@ mod tests {
         let mut kernel = KernelState::default();
         kernel.routes.extend(route.map(|target| (cidr, target)));
         announced(&mirror, &me(), &kernel)
+    }
+
+    #[test]
+    fn of_a_lan_nothing_is_announced() {
+        let cidr: IpNet = "192.0.2.64/26".parse().unwrap();
+        let pool = crate::object::Pool { is_lan: true, ..crate::object::Pool::open(PoolName::new("four"), cidr, 26) };
+        let block = Block::empty(PoolName::new("four"), cidr, me().name);
+        let objects = [Object::Pool(pool), Object::Block(block)].map(|value| Versioned { value, version: 1 });
+        let mut mirror = Mirror::default();
+        mirror.change(1, objects.into(), vec![], vec![]);
+        let mut kernel = KernelState::default();
+        kernel.routes.insert(cidr, Target::Blackhole); // of the time before it was a LAN's
+
+        assert_eq!(announced(&mirror, &me(), &kernel), BTreeSet::new());
     }
 
     /// How a ToR switch on the link of h1 is watched, as long as the kernel has this route to it.

@@ -2,7 +2,8 @@
 //!
 //! In: what should be, and the kernel as last seen. Out: steps. The same state gives the same plan, whatever road led there.
 //! Order: rules, then links that leave, links that come, their neighbours, up, next hops, and routes last: an interface without
-//! rules never has a route, and a route never leads to an interface without rules, nor points at a next hop that is not there.
+//! rules never has a route, and a route never leads to an interface without rules, nor points at a next hop that is not there. A LAN is
+//! answered after all of it, and no more before any of it goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -38,6 +39,8 @@ pub struct Desired {
     pub closed: BTreeSet<Interface>,
     /// Routes into the void.
     pub routes: BTreeMap<IpNet, Target>,
+    /// For which of our links' addresses the host answers on which uplink.
+    pub proxied: BTreeSet<(Interface, IpAddr)>,
     /// Whether forwarding still has to be switched on.
     pub forwarding: bool,
 }
@@ -65,6 +68,7 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     }
     let routes = desired_routes(desired, seen);
     steps.extend(narrowed(seen, &routes));
+    steps.extend(answered_no_more(desired, seen));
     steps.extend(leaving(desired, due, seen, &routes));
     for (interface, link) in &desired.links {
         steps.extend(link_steps(interface, link, seen));
@@ -77,6 +81,8 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     let learned = learned.filter_map(|(prefix, target)| Some((prefix, target.as_ref()?)));
     steps.extend(learned.filter(|(prefix, target)| seen.learned.get(prefix) != Some(target)).map(set));
     steps.extend(due.unused.iter().cloned());
+    let unanswered = desired.proxied.iter().filter(|entry| seen.proxied.get(entry) != Some(&true)).cloned();
+    steps.extend(unanswered.map(|(uplink, address)| Step::SetProxyNeighbour { uplink, address }));
     steps
 }
 
@@ -102,6 +108,20 @@ fn narrowed(seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
         _ => false,
     });
     narrowed.map(|(prefix, target)| Step::SetRoute { destination: *prefix, target: target.clone() }).collect()
+}
+
+/// Proxy neighbours nobody wants any more; those of a link that stays without being known stay with it.
+fn answered_no_more(desired: &Desired, seen: &KernelState) -> Vec<Step> {
+    let is_stranger = |interface: &Interface| {
+        let is_leaving = desired.only_leaving.as_ref().is_none_or(|leaving| leaving.contains(interface));
+        !is_leaving && !desired.links.contains_key(interface) && !desired.closed.contains(interface)
+    };
+    let stays = |address: IpAddr| match seen.routes.get(&host_prefix(address)) {
+        Some(Target::Link(interface)) => is_stranger(interface),
+        Some(Target::Endpoints(_) | Target::Gateways(_) | Target::Group(_) | Target::Blackhole) | None => false,
+    };
+    let lost = seen.proxied.keys().filter(|entry| !desired.proxied.contains(entry) && !stays(entry.1)).cloned();
+    lost.map(|(uplink, address)| Step::RemoveProxyNeighbour { uplink, address }).collect()
 }
 
 /// Links and routes nobody wants any more. A link takes its routes with it.
@@ -198,6 +218,12 @@ pub fn advance(seen: &mut KernelState, step: &Step) {
         Step::SetNeighbour { interface, address, mac } => {
             seen.neighbours.insert((interface.clone(), *address), *mac);
         }
+        Step::SetProxyNeighbour { uplink, address } => {
+            seen.proxied.insert((uplink.clone(), *address), true);
+        }
+        Step::RemoveProxyNeighbour { uplink, address } => {
+            seen.proxied.remove(&(uplink.clone(), *address));
+        }
         Step::SetNextHop { id, next_hop } => {
             seen.next_hops.insert(*id, next_hop.clone());
         }
@@ -246,6 +272,7 @@ mod tests {
             only_leaving: None,
             closed: BTreeSet::new(),
             routes: BTreeMap::from([("10.77.0.0/26".parse().unwrap(), Target::Blackhole)]),
+            proxied: BTreeSet::from([(Interface::new("eth0").unwrap(), "10.77.0.1".parse().unwrap())]),
             forwarding: true,
         }
     }
@@ -265,7 +292,8 @@ mod tests {
         let link = place(|step| matches!(step, Step::CreateLink(_)));
         let up = place(|step| matches!(step, Step::RaiseLink(_)));
         let route = place(|step| matches!(step, Step::SetRoute { target: Target::Link(_), .. }));
-        assert!(rules < link && link < up && up < route);
+        let answer = place(|step| matches!(step, Step::SetProxyNeighbour { .. }));
+        assert!(rules < link && link < up && up < route && route < answer);
     }
 
     #[test]
@@ -290,6 +318,33 @@ mod tests {
         let steps = plan(&Desired { rules: Vec::new(), forwarding: false, ..desired() }, &Due::default(), &seen);
 
         assert_eq!(steps, vec![Step::SetRoute { destination: prefix, target }]);
+    }
+
+    #[test]
+    fn the_lan_is_answered_no_more_before_the_link_goes_unless_it_stays_unknown() {
+        let mut seen = KernelState::default();
+        carry_out(&plan(&desired(), &Due::default(), &seen), &mut seen);
+        let stays_unknown = Desired { only_leaving: Some(BTreeSet::new()), ..Desired::default() };
+
+        let steps = plan(&Desired::default(), &Due::default(), &seen);
+        let unknown = plan(&stays_unknown, &Due::default(), &seen);
+
+        let place = |wanted: fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
+        let answer = place(|step| matches!(step, Step::RemoveProxyNeighbour { .. }));
+        assert!(answer < place(|step| matches!(step, Step::DeleteLink(_))));
+        assert_eq!(unknown, vec![]);
+    }
+
+    #[test]
+    fn an_entry_by_which_the_kernel_does_not_answer_is_set_again() {
+        let mut seen = KernelState::default();
+        carry_out(&plan(&desired(), &Due::default(), &seen), &mut seen);
+        seen.proxied.values_mut().for_each(|answers| *answers = false);
+
+        let steps = plan(&Desired { rules: Vec::new(), forwarding: false, ..desired() }, &Due::default(), &seen);
+
+        let (uplink, address) = desired().proxied.pop_first().unwrap();
+        assert_eq!(steps, vec![Step::SetProxyNeighbour { uplink, address }]);
     }
 
     #[test]

@@ -427,6 +427,7 @@ impl Room {
                 | Action::Owe(_)
                 | Action::Keep { .. }
                 | Action::ProtectCallers(_)
+                | Action::AdvertiseNeighbours(_)
                 | Action::ChangeNames(_)
                 | Action::ReadStore
                 | Action::OpenNameDoors(_)

@@ -159,6 +159,7 @@ impl Desk {
                 | Action::Discover(_)
                 | Action::Probe(_)
                 | Action::ProtectCallers(_)
+                | Action::AdvertiseNeighbours(_)
                 | Action::Bgp(_)
                 | Action::Note(_) => {}
             }

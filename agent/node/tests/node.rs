@@ -71,6 +71,7 @@ impl Desk {
                 | Action::Owe(_)
                 | Action::Keep { .. }
                 | Action::ProtectCallers(_)
+                | Action::AdvertiseNeighbours(_)
                 | Action::ChangeNames(_)
                 | Action::ReadStore
                 | Action::OpenNameDoors(_)

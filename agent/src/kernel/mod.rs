@@ -22,6 +22,7 @@ mod next_hop;
 mod route;
 mod sysctl;
 
+mod advertise;
 mod conntrack;
 mod header;
 mod nflog;
@@ -29,11 +30,14 @@ mod nflog;
 mod read;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 
 use poplin_node::kernel::{KernelState, Step, StepFailure, StepFailureKind, Target};
 use tokio::sync::mpsc;
 
+pub use advertise::advertise;
 pub use conntrack::Conntrack;
 pub use nflog::{DropListener, Heard};
 pub use nft::{Count, Dump, Ownership, ReadError, Rules, RulesError, counts};
@@ -51,6 +55,8 @@ pub struct Hands {
     rules: Option<Rules>,
     route: Conversation,
     departures: Departures,
+    /// Proxy neighbours as last read and changed since, by the index of their link.
+    proxies: BTreeSet<(u32, IpAddr)>,
 }
 
 /// The kernel could not be taken hold of.
@@ -82,6 +88,7 @@ impl Hands {
             rules: None,
             route: Conversation::route().map_err(OpenError::Route)?,
             departures: Departures::default(),
+            proxies: BTreeSet::new(),
         })
     }
 
@@ -125,6 +132,8 @@ impl Hands {
             | Step::RaiseLink(_)
             | Step::DeleteLink(_)
             | Step::SetNeighbour { .. }
+            | Step::SetProxyNeighbour { .. }
+            | Step::RemoveProxyNeighbour { .. }
             | Step::SetNextHop { .. }
             | Step::RemoveNextHop(_) => return Ok(false),
         }
@@ -150,6 +159,15 @@ impl Hands {
             Step::SetNeighbour { interface, address, mac } => {
                 neighbour::set(&mut self.route, interface, *address, *mac)
             }
+            Step::SetProxyNeighbour { uplink, address } => {
+                let index = neighbour::set_proxy(&mut self.route, uplink, *address)?;
+                self.proxies.insert((index, *address));
+                Ok(())
+            }
+            Step::RemoveProxyNeighbour { uplink, address } => {
+                self.proxies.retain(|(_, one)| one != address);
+                neighbour::remove_proxy(&mut self.route, uplink, *address)
+            }
             Step::SetNextHop { id, next_hop } => next_hop::set(&mut self.route, *id, next_hop),
             Step::RemoveNextHop(id) => next_hop::remove(&mut self.route, *id),
             Step::SetRoute { .. } | Step::RemoveRoute(_) => Ok(()), // went by train
@@ -158,7 +176,19 @@ impl Hands {
 
     /// Reads everything a plan needs, anew.
     pub fn read(&mut self) -> io::Result<KernelState> {
+        self.proxies = read::read_proxies(&mut self.route)?;
         read::read(&mut self.route)
+    }
+
+    /// Whether there are proxy neighbours of ours to be looked after: the kernel tells nobody when one is removed
+    /// (linux net/core/neighbour.c, `neigh_delete`), so [`Hands::watch`] does not either.
+    pub fn has_proxies(&self) -> bool {
+        !self.proxies.is_empty()
+    }
+
+    /// Whether they are others than they were when they were last read and changed.
+    pub fn proxies_have_changed(&mut self) -> io::Result<bool> {
+        Ok(read::read_proxies(&mut self.route)? != self.proxies)
     }
 
     /// Begins to watch: a word in the channel means that [`Hands::read`] may find something new since the last word. Must be called

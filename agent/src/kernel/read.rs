@@ -1,4 +1,4 @@
-//! Reads what the kernel holds, in seven dumps and two files.
+//! Reads what the kernel holds, in eight dumps and two files.
 //!
 //! In: nothing. Out: [`KernelState`]. Knows nothing of what ought to be there.
 //! A link's switches come with the link (`IFLA_AF_SPEC`), so that no file is opened for any of thousands of links.
@@ -36,6 +36,7 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     let all_links = read_links(conversation)?;
     let addresses = read_addresses(conversation)?;
     let neighbours = read_neighbours(conversation)?;
+    let proxies = read_proxies(conversation)?;
     let mut routes = read_routes(conversation, AF_INET)?;
     routes.extend(read_routes(conversation, AF_INET6)?);
 
@@ -81,6 +82,13 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     for Neighbour { index, address, mac } in neighbours {
         if let Some(interface) = ours(index) {
             state.neighbours.insert((interface.clone(), address), mac);
+        }
+    }
+    for (index, address) in proxies {
+        if let Some(found) = all_links.get(&index)
+            && let Some(uplink) = Interface::new(&found.name)
+        {
+            state.proxied.insert((uplink, address), address.is_ipv4() || found.answers_for_others);
         }
     }
     let mut metrics = BTreeMap::new();
@@ -134,6 +142,8 @@ struct Link {
     /// Whether packets of IPv6 can pass now.
     is_live: bool,
     has_ipv6: bool,
+    /// Whether its proxy neighbours of IPv6 are answered for.
+    answers_for_others: bool,
     /// Lowered, or without carrier.
     is_dark: bool,
     /// Not looked at for links of others, but for the MTU. `is_configured` says nothing yet of the gateway address.
@@ -193,6 +203,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         is_loopback: flags & IFF_LOOPBACK != 0,
         is_live: flags & IFF_LOOPBACK == 0 && flags & link::IFF_UP != 0 && flags & IFF_RUNNING != 0 && conf_6.is_some(),
         has_ipv6: conf_6.is_some(),
+        answers_for_others: conf_6.is_some_and(|conf| u32_at(conf, sysctl::PROXY_6.1 * 4) == Some(1)),
         is_dark: flags & (link::IFF_UP | IFF_LOWER_UP) != link::IFF_UP | IFF_LOWER_UP,
         state: LinkState { index, is_up: flags & link::IFF_UP != 0, mac, mtu_bytes, is_configured, has_loopback },
     })
@@ -238,6 +249,28 @@ fn read_neighbours(conversation: &mut Conversation) -> Result<Vec<Neighbour>, Re
         |_| {},
         |neighbours: &mut Vec<_>, payload| neighbours.extend(parse_neighbour(payload)),
     )
+}
+
+/// The proxy entries that are ours, each with the index of its link.
+pub(super) fn read_proxies(conversation: &mut Conversation) -> Result<BTreeSet<(u32, IpAddr)>, Refusal> {
+    let mut head = [0; neighbour::HEAD_OCTETS];
+    head[10] = neighbour::NTF_PROXY;
+    conversation.dump(
+        neighbour::RTM_GETNEIGH,
+        &head,
+        |_| {},
+        |proxies: &mut BTreeSet<_>, payload| proxies.extend(parse_proxy(payload)),
+    )
+}
+
+fn parse_proxy(payload: &[u8]) -> Option<(u32, IpAddr)> {
+    let index = u32_at(payload, 4)?;
+    let octets = payload.get(neighbour::HEAD_OCTETS..)?;
+    let is_ours = attribute(octets, neighbour::NDA_PROTOCOL) == Some(&[ROUTE_PROTOCOL]);
+    let address = attribute(octets, neighbour::NDA_DST).and_then(address::parse);
+    address
+        .filter(|_| is_ours && payload.get(10).is_some_and(|flags| flags & neighbour::NTF_PROXY != 0))
+        .map(|address| (index, address))
 }
 
 fn parse_neighbour(payload: &[u8]) -> Option<Neighbour> {

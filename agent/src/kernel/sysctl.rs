@@ -84,6 +84,20 @@ pub(super) fn let_loopback_pass(interface: &Interface, is_open: bool) -> Result<
     set(&family_directory(4).join(interface.as_str()).join(LOOPBACK.0), u32::from(is_open))
 }
 
+/// Whether IPv6 answers for others on a link: file name, and place in `IFLA_INET6_CONF`. ARP does wherever there is an entry.
+pub(super) const PROXY_6: (&str, usize) = ("proxy_ndp", 22);
+
+/// Has entries of proxy neighbours on an uplink answer, and at once: by itself the kernel waits up to 0.8 s, so that who has the address himself
+/// is first (Documentation/networking/ip-sysctl.rst, `proxy_delay`). Here nobody else has it.
+pub(super) fn answer_for_others(uplink: &Interface, is_v6: bool) -> Result<(), Trouble> {
+    let conf = family_directory(if is_v6 { 6 } else { 4 });
+    let delay = conf.with_file_name("neigh").join(uplink.as_str()).join("proxy_delay");
+    if is_v6 {
+        set(&conf.join(uplink.as_str()).join(PROXY_6.0), 1)?;
+    }
+    set(&delay, 0)
+}
+
 fn family_directory(family: u8) -> PathBuf {
     format!("/proc/sys/net/ipv{family}/conf").into()
 }

@@ -30,6 +30,9 @@ pub(super) fn check(pool: &v1::Pool) -> Result<Pool, Invalids> {
     }));
     let name = PoolName::new(checked_name(pool.metadata.as_ref()));
     let nat = cidr.zip(spec.nat.as_ref()).and_then(|(cidr, nat)| nat::check(&mut findings, "spec.nat", nat, cidr));
+    if spec.lan && spec.nat.is_some() {
+        findings.add(translated_on_its_lan());
+    }
     let checked = cidr.zip(block_bits).zip(hosts).zip(namespaces).zip(networks).zip(reserved).zip(max_blocks);
     findings.finish(checked.map(|((((((cidr, block_bits), hosts), namespaces), networks), reserved), max_blocks)| {
         Pool {
@@ -42,6 +45,7 @@ pub(super) fn check(pool: &v1::Pool) -> Result<Pool, Invalids> {
             is_strict: spec.strict_affinity,
             max_blocks,
             nat,
+            is_lan: spec.lan,
             ..Pool::open(name, cidr, block_bits)
         }
     }))
@@ -53,6 +57,12 @@ fn namespaces(text: &str) -> Result<Scope, Invalid> {
         "global()" => Ok(Scope::Global),
         text => selector("spec.namespaces", text).map(Scope::Namespaces),
     }
+}
+
+/// Who has an address of the LAN is answered there.
+fn translated_on_its_lan() -> Invalid {
+    let message = "addresses of a LAN are answered on it as they are, and nat would put the host's in their place";
+    Invalid::new("spec.nat", "NAT_ON_LAN", message).advice("leave out nat, or lan; the LAN's own router translates")
 }
 
 /// Checks what nobody shall get: ranges, and all inside the pool.

@@ -7,6 +7,7 @@
 mod complete;
 mod floating;
 mod judge;
+mod lan;
 mod service;
 
 use std::collections::BTreeSet;

@@ -31,6 +31,8 @@ fn pool_use(found: &PoolUse<'_>) -> v1::PoolUse {
         blocks: count(found.blocks),
         blocks_total: count(found.blocks_total),
         mode: mode.to_owned(),
+        lan: pool.is_lan,
+        lan_reserved: pool.reserved.iter().filter(|_| pool.is_lan).map(ToString::to_string).collect(),
     }
 }
 

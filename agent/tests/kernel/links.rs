@@ -1,5 +1,7 @@
 //! Links, their switches, gateways and neighbours.
 
+use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use poplin_agent::kernel::Hands;
@@ -196,6 +198,42 @@ fn forwarding_is_on_and_uplinks_go_on_listening_to_routers() {
     assert_eq!(read("ipv4.ip_forward"), "1\n");
     assert_eq!(read("ipv6.conf.all.forwarding"), "1\n");
     assert_eq!(read("ipv6.conf.up0.accept_ra"), "2\n");
+}
+
+#[test]
+fn a_host_answers_for_others_on_an_uplink_and_what_another_hand_does_there_is_seen() {
+    let host = Namespace::new();
+    host.add_interface("up0");
+    let addresses: [IpAddr; 2] = ["10.65.0.2", "fd65::2"].map(|text| text.parse().unwrap());
+    let step = |address| Step::SetProxyNeighbour { uplink: interface("up0"), address };
+    let entries = |answers: [bool; 2]| addresses.map(|one| (interface("up0"), one)).into_iter().zip(answers).collect();
+    host.ip("neigh add proxy 10.65.0.9 dev up0"); // not ours
+
+    host.within(|| {
+        let mut hands = Hands::open_routes().unwrap();
+        hands.apply(&addresses.map(step)).unwrap();
+        hands.apply(&addresses.map(step)).unwrap();
+        assert!(hands.has_proxies() && !hands.proxies_have_changed().unwrap());
+        assert_eq!(hands.read().unwrap().proxied, entries([true, true]));
+        for file in ["ipv4/neigh/up0/proxy_delay", "ipv6/neigh/up0/proxy_delay"] {
+            assert_eq!(fs::read_to_string(format!("/proc/sys/net/{file}")).unwrap(), "0\n");
+        }
+
+        fs::write("/proc/sys/net/ipv6/conf/up0/proxy_ndp", "0").unwrap();
+        assert_eq!(hands.read().unwrap().proxied, entries([true, false]), "the switch is off");
+        host.ip("neigh del proxy 10.65.0.2 dev up0");
+        assert!(hands.proxies_have_changed().unwrap());
+        assert_eq!(hands.read().unwrap().proxied.len(), 1);
+        assert!(!hands.proxies_have_changed().unwrap());
+
+        let remove = |address| Step::RemoveProxyNeighbour { uplink: interface("up0"), address };
+        hands.apply(&addresses.map(remove)).unwrap();
+        assert!(!hands.has_proxies() && hands.read().unwrap().proxied.is_empty());
+        host.ip("link del up0");
+        hands.apply(&[remove(addresses[0])]).unwrap();
+        let refused = hands.apply(&[step(addresses[0])]).unwrap_err();
+        assert!(refused.reason.contains("cannot answer for 10.65.0.2 on up0"), "{refused:?}");
+    });
 }
 
 fn new_link(netns: PathBuf) -> NewLink {

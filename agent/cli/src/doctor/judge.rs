@@ -5,6 +5,7 @@ mod bgp;
 mod certificate;
 mod ground;
 mod kernel;
+mod lan;
 mod rules;
 mod store;
 mod walk;
@@ -19,6 +20,7 @@ pub(super) fn all(reading: &Reading) -> Vec<Finding> {
         agent::judge,
         kernel::judge,
         ground::judge,
+        lan::judge,
         rules::judge,
         certificate::judge,
         store::judge,

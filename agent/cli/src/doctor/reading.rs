@@ -103,7 +103,8 @@ pub(super) struct Route {
     pub(super) prefix: IpNet,
     pub(super) interface: String,
     pub(super) metric: u32,
-    pub(super) has_gateway: bool,
+    /// By which router; absent = on the link itself.
+    pub(super) gateway: Option<IpAddr>,
 }
 
 /// What `nft -j` says.
@@ -168,7 +169,7 @@ impl Reading {
 
     /// Interfaces that lead out: with a route by a gateway, and no container's.
     pub(super) fn uplinks(&self) -> Vec<&str> {
-        let leading_out = self.routes.iter().filter(|route| route.has_gateway && !is_ours(&route.interface));
+        let leading_out = self.routes.iter().filter(|route| route.gateway.is_some() && !is_ours(&route.interface));
         let mut uplinks: Vec<&str> = leading_out.map(|route| route.interface.as_str()).collect();
         uplinks.sort_unstable();
         uplinks.dedup();

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use poplin_policy::ruleset::Interface;
 
 use crate::kernel::{Gateway, KernelState, Target};
+use crate::lan::Lan;
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
 use crate::object::{Object, ObjectKey, Versioned};
@@ -62,6 +63,7 @@ impl Node {
             forwarding: self.needs_forwarding(),
             gateways: self.gateways(mirror, &departing),
             links: BTreeMap::new(),
+            proxied: BTreeSet::new(),
             closed: BTreeSet::new(),
         };
         Some((desired, due))
@@ -113,11 +115,14 @@ impl Node {
 
 /// What this host announces while it does not know better: own blocks that the void holds, and addresses that lead to a link beside them.
 /// Only an agent that held a block wrote such a route, and the store has not told it otherwise since.
-pub(super) fn announced(kernel: &KernelState) -> BTreeSet<IpNet> {
+/// Of a LAN nothing is.
+pub(super) fn announced(mirror: &Mirror, kernel: &KernelState) -> BTreeSet<IpNet> {
+    let lan = Lan::of(mirror);
     let held = kernel.routes.iter().filter(|(_, target)| **target == Target::Blackhole).map(|(prefix, _)| *prefix);
     let blocks: BTreeSet<IpNet> = held.collect();
     let linked =
         kernel.routes.iter().filter(|(_, target)| matches!(target, Target::Link(_))).map(|(prefix, _)| *prefix);
+    let linked = linked.filter(|prefix| !lan.has(prefix.addr()));
     let strays = linked.filter(|prefix| !blocks.iter().any(|block| block.contains(prefix)));
     let strays: BTreeSet<IpNet> = strays.collect();
     &blocks | &strays
@@ -133,7 +138,7 @@ mod tests {
         let routes = [("10.9.0.0/26", Target::Blackhole), ("10.9.0.3/32", link(0)), ("10.9.7.1/32", link(1))];
         let routes = routes.into_iter().map(|(prefix, target)| (prefix.parse().unwrap(), target)).collect();
 
-        let announced = announced(&KernelState { routes, ..KernelState::default() });
+        let announced = announced(&Mirror::default(), &KernelState { routes, ..KernelState::default() });
 
         let wanted: [IpNet; 2] = ["10.9.0.0/26".parse().unwrap(), "10.9.7.1/32".parse().unwrap()];
         assert_eq!(announced, BTreeSet::from(wanted));

@@ -30,7 +30,7 @@ impl Node {
         let reflects_until = if is_demoted { Some(now + LINGER) } else { self.reflects_until };
         let wanted = peering(mirror, me, kernel, before, reflects_until.is_some(), &self.callers, &self.met);
         let mut origins = match self.is_recalled {
-            true => recall::announced(kernel).into_iter().chain(serving::announced(me, kernel)).collect(),
+            true => recall::announced(mirror, kernel).into_iter().chain(serving::announced(me, kernel)).collect(),
             false => announced(mirror, me, kernel),
         };
         origins.extend(self.exchanged(mirror, &origins));

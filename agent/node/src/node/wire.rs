@@ -10,6 +10,7 @@ use crate::action::{Action, Note};
 use crate::floating;
 use crate::job::{Job, Stage, Wish};
 use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
+use crate::lan::Lan;
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
 use crate::network::{gateway, gateway_v4, gateway_v6};
@@ -116,7 +117,8 @@ impl Node {
         let departing = self.departing();
         let mirror = self.mirror.as_ref()?;
         let own = mirror.blocks_of(&self.identity.host);
-        let own = own.map(|block| (block.cidr, Target::Blackhole));
+        let lan = Lan::of(mirror);
+        let own = own.filter(|block| !lan.has(block.cidr.addr())).map(|block| (block.cidr, Target::Blackhole));
         let served = self.serving.routes.iter().map(|(prefix, target)| (*prefix, target.clone()));
         let local = || Self::local(mirror, &self.identity.host, &departing);
         let floating = self.kernel.iter().flat_map(|kernel| floating::routes(mirror, local(), kernel));
@@ -130,12 +132,13 @@ impl Node {
             })
             .collect();
         let rules = due.as_ref().map(|load| load.changes.clone());
+        let proxied = self.kernel.iter().flat_map(|kernel| lan.proxied(&links, kernel)).collect();
         let leaving = || mirror.endpoints_on(&self.identity.host).filter(|one| departing.contains(&one.attachment));
         let only_leaving = self.has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
         let closed = self.reassertion.contested.values().map(|one| one.endpoint.interface.clone()).collect();
         let (gateways, forwarding) = (self.gateways(mirror, &departing), self.needs_forwarding());
         let rules = rules.unwrap_or_default();
-        let desired = Desired { rules, gateways, links, only_leaving, closed, routes, forwarding };
+        let desired = Desired { rules, gateways, links, only_leaving, closed, routes, proxied, forwarding };
         Some((desired, due))
     }
 
@@ -293,6 +296,16 @@ impl Node {
             waiting: endpoint.netns.as_os_str().is_empty().then(|| waiting_name(&endpoint.attachment)),
             version: self.mirror.as_ref().and_then(|mirror| mirror.version(&key)).unwrap_or_default(),
             endpoint: endpoint.clone(),
+        }
+    }
+
+    /// Tells the LAN of addresses that have come.
+    pub(super) fn advertise(&mut self, now: Instant) {
+        let Some(kernel) = &self.kernel else { return };
+        self.advertising.follow(now, &kernel.proxied);
+        let due = self.advertising.take_due(now);
+        if !due.is_empty() {
+            self.actions.push_back(Action::AdvertiseNeighbours(due));
         }
     }
 

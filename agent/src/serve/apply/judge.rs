@@ -15,7 +15,7 @@ use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
 
-use super::{floating, service};
+use super::{floating, lan, service};
 use crate::resource::{decode, key_of, path_of};
 use crate::store::Snapshot;
 
@@ -52,7 +52,7 @@ fn bears_on(object: &Object, key: &ObjectKey) -> bool {
     let is_asked = match object {
         Object::Pool(_) => {
             matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Service(_))
-                || matches!(key, ObjectKey::FloatingAddress(_))
+                || matches!(key, ObjectKey::FloatingAddress(_) | ObjectKey::Host(_))
         }
         Object::Service(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_) | ObjectKey::FloatingAddress(_)),
         Object::FloatingAddress(_) => {
@@ -98,7 +98,8 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
             Object::Pool(pool) => fits_pools(pool, &after)
                 .or_else(|| keeps_blocks(pool, &standing))
                 .or_else(|| service::spared_by(pool, &after))
-                .or_else(|| floating::spared_by(pool, &after)),
+                .or_else(|| floating::spared_by(pool, &after))
+                .or_else(|| lan::spares_hosts(pool, &after)),
             Object::Service(service) => service::fits(service, &after).or_else(|| floating::is_beside(service, &after)),
             Object::FloatingAddress(one) => floating::fits(one, &after),
             Object::Policy(policy) => fits_policies(policy, &after),

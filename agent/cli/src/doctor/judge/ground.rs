@@ -86,9 +86,11 @@ fn missing_links(reading: &Reading, told: &Told) -> impl Iterator<Item = Finding
 }
 
 /// A route that is more certain than a pool, and not ours, takes away what we give out. One that covers the pool takes nothing: ours are more certain.
+/// In a pool that is of a LAN all but single addresses are reached on the link in any case.
 fn captured(reading: &Reading, told: &Told) -> Vec<Finding> {
+    let routed = told.pools.iter().filter(|pool| !pool.lan);
     let pools: Vec<(&str, IpNet)> =
-        told.pools.iter().filter_map(|pool| Some((pool.name.as_str(), pool.cidr.parse().ok()?))).collect();
+        routed.filter_map(|pool| Some((pool.name.as_str(), pool.cidr.parse().ok()?))).collect();
     let is_foreign =
         |route: &&Route| route.metric != OUR_METRIC && !is_ours(&route.interface) && route.interface != "lo";
     let inside = reading.routes.iter().filter(is_foreign).flat_map(|route| {
@@ -171,7 +173,7 @@ mod tests {
             prefix: prefix.parse().unwrap(),
             interface: interface.to_owned(),
             metric,
-            has_gateway: true,
+            gateway: "192.0.2.254".parse().ok(),
         };
         let pools = vec![PoolUse { name: "p".to_owned(), cidr: "10.77.0.0/16".to_owned(), ..PoolUse::default() }];
         let mut reading = host();

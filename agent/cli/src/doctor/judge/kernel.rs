@@ -134,7 +134,7 @@ mod tests {
             prefix: "0.0.0.0/0".parse().unwrap(),
             interface: interface.to_owned(),
             metric: 0,
-            has_gateway: true,
+            gateway: "192.0.2.254".parse().ok(),
         };
         let rp_filter = [("eth0".to_owned(), 1), ("eth1".to_owned(), 2)].into();
         let mut reading = Reading { routes: vec![by("eth0")], ..Reading::default() };

@@ -71,7 +71,7 @@ fn route4(line: &str) -> Option<Route> {
     let flags = u32::from_str_radix(words.get(3)?, 16).ok()?;
     let prefix = Ipv4Net::with_netmask(address(1)?, address(7)?).ok()?;
     let metric = words.get(6)?.parse().ok()?;
-    known((*words.first()?).to_owned(), IpNet::V4(prefix), flags, metric)
+    known((*words.first()?).to_owned(), IpNet::V4(prefix), address(2)?.into(), flags, metric)
 }
 
 /// Destination, its length, source, its length, gateway, metric, references, uses, flags, interface; all hexadecimal.
@@ -80,11 +80,11 @@ fn route6(line: &str) -> Option<Route> {
     let number = |place: usize| u32::from_str_radix(words.get(place)?, 16).ok();
     let length = u8::try_from(number(1)?).ok()?;
     let prefix = Ipv6Net::new(six(words.first()?)?, length).ok()?;
-    known((*words.get(9)?).to_owned(), IpNet::V6(prefix), number(8)?, number(5)?)
+    known((*words.get(9)?).to_owned(), IpNet::V6(prefix), six(words.get(4)?)?.into(), number(8)?, number(5)?)
 }
 
-fn known(interface: String, prefix: IpNet, flags: u32, metric: u32) -> Option<Route> {
-    let route = Route { prefix, interface, metric, has_gateway: flags & GATEWAY != 0 };
+fn known(interface: String, prefix: IpNet, gateway: IpAddr, flags: u32, metric: u32) -> Option<Route> {
+    let route = Route { prefix, interface, metric, gateway: Some(gateway).filter(|_| flags & GATEWAY != 0) };
     (flags & REJECT == 0).then_some(route)
 }
 
@@ -100,13 +100,13 @@ mod tests {
     fn routes_are_read_as_the_kernel_writes_them() {
         let line = "eth0\t00004D0A\t0100A8C0\t0003\t0\t0\t143\t0000FFFF\t0\t0\t0";
         let prefix = "10.77.0.0/16".parse().unwrap();
-        let expected = Route { prefix, interface: "eth0".to_owned(), metric: 143, has_gateway: true };
+        let expected = Route { prefix, interface: "eth0".to_owned(), metric: 143, gateway: "192.168.0.1".parse().ok() };
         assert_eq!(route4(line), Some(expected));
 
         let line = "fd770000000000000000000000000000 30 00000000000000000000000000000000 00 00000000000000000000000000000000 \
                     00000400 00000001 00000000 00000001     eth1";
         let prefix = "fd77::/48".parse().unwrap();
-        let expected = Route { prefix, interface: "eth1".to_owned(), metric: 1024, has_gateway: false };
+        let expected = Route { prefix, interface: "eth1".to_owned(), metric: 1024, gateway: None };
         assert_eq!(route6(line), Some(expected));
     }
 }
