@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::label::Labels;
-use crate::model::{AddressSet, Direction, PortProtocol, QualifiedName};
+use crate::model::{AddressSet, Direction, PortProtocol, Profile, QualifiedName, inherited};
 use crate::nat::Edge;
 use crate::packet::{ICMP, ICMP6, Packet, TCP, Transport, UDP};
 use crate::ruleset::Interface;
@@ -56,8 +56,11 @@ pub enum Doorway {
 pub struct HostEndpoint {
     /// Unique in the fabric.
     pub name: String,
-    /// What policies that speak for hosts select it by, and, by its addresses, rules of all policies.
+    /// What policies that speak for hosts select it by, and, by its addresses, rules of all policies: its own labels, and, once it is
+    /// an [heir](HostEndpoint::heir), those of its profiles.
     pub labels: Labels,
+    /// Profiles whose labels it inherits, by name, the first one first.
+    pub profiles: Vec<String>,
     /// The host's name.
     pub host: String,
     /// Which interface.
@@ -67,6 +70,12 @@ pub struct HostEndpoint {
 }
 
 impl HostEndpoint {
+    /// The same with all that it inherits, as endpoints do; `profile` finds declarations, of which some may be missing.
+    pub fn heir<'p>(&self, profile: impl Fn(&str) -> Option<&'p Profile> + Clone) -> Self {
+        let profiles = self.profiles.iter().map(|name| (name.as_str(), profile(name)));
+        Self { labels: inherited(&self.labels, profiles, None), ..self.clone() }
+    }
+
     /// Its addresses as what stands at the other end of rules: an address set with its labels, under a name nobody can declare.
     pub fn as_other_end(&self) -> AddressSet {
         let nets = self.addresses.iter().copied().map(IpNet::from).collect();

@@ -26,7 +26,7 @@ pub struct World {
     pub namespaces: BTreeMap<String, Labels>,
     /// Endpoints of all hosts. An address belongs to one endpoint; were it two, the first by name counts.
     pub endpoints: BTreeMap<String, Endpoint>,
-    /// Labels of the host endpoints of all hosts. They live in no namespace; their addresses stand among the sets.
+    /// Labels of the host endpoints of all hosts, with those they inherit. They live in no namespace; their addresses stand among the sets.
     pub host_endpoints: BTreeMap<String, Labels>,
 }
 
@@ -49,7 +49,7 @@ pub struct End<'w> {
 }
 
 impl World {
-    /// Makes a host endpoint part of it; tells whether it was before.
+    /// Makes a host endpoint part of it, by the labels it has; tells whether it was before.
     pub fn add_host_endpoint(&mut self, endpoint: &HostEndpoint) -> bool {
         let other_end = endpoint.as_other_end();
         self.sets.insert(other_end.name.clone(), other_end);

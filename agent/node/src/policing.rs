@@ -274,11 +274,12 @@ impl Policing {
             }
             ObjectKey::Profile(_) => {} // told with those who inherit from it
             ObjectKey::HostEndpoint(name) => {
-                let known = mirror.host_endpoint(name);
+                let known = mirror.host_endpoint(name).map(|one| one.heir(|profile| mirror.profile(profile)));
                 let is_here = |one: &&HostEndpoint| one.host == self.host.as_str();
-                let doorway = known.filter(is_here).map(|one| one.doorway.clone());
-                self.compiler.set_address_set(&HostEndpoint::other_end(name), known.map(HostEndpoint::as_other_end));
-                self.compiler.set_host_endpoint(name, known.map(|one| one.labels.clone()));
+                let doorway = known.as_ref().filter(is_here).map(|one| one.doorway.clone());
+                let other_end = known.as_ref().map(HostEndpoint::as_other_end);
+                self.compiler.set_address_set(&HostEndpoint::other_end(name), other_end);
+                self.compiler.set_host_endpoint(name, known.map(|one| one.labels));
                 match doorway.clone() {
                     Some(doorway) => self.doorways.insert(name.clone(), doorway),
                     None => self.doorways.remove(name),
@@ -321,7 +322,7 @@ impl Policing {
         }
     }
 
-    /// Endpoints may inherit otherwise than they did. They are gone through once for all namespaces and profiles that changed.
+    /// Endpoints and host endpoints may inherit otherwise than they did. They are gone through once for all namespaces and profiles that changed.
     fn tell_heirs(&mut self, mirror: &Mirror, changed: &BTreeSet<ObjectKey>) {
         let (mut namespaces, mut profiles) = (BTreeSet::new(), BTreeSet::new());
         for key in changed {
@@ -334,12 +335,15 @@ impl Policing {
         if namespaces.is_empty() && profiles.is_empty() {
             return;
         }
+        let names_one = |named: &[String]| named.iter().any(|name| profiles.contains(name));
         let inherits = |one: &&Endpoint| {
-            one.namespace.as_ref().is_some_and(|name| namespaces.contains(name))
-                || one.profiles.iter().any(|name| profiles.contains(name))
+            one.namespace.as_ref().is_some_and(|name| namespaces.contains(name)) || names_one(&one.profiles)
         };
         for one in mirror.endpoints().filter(inherits) {
             self.compiler.set_endpoint(one.name.as_str(), Some(&outlook::seen(mirror, one)));
+        }
+        for one in mirror.host_endpoints().filter(|one| names_one(&one.profiles)) {
+            self.tell_object(mirror, &ObjectKey::HostEndpoint(one.name.clone()));
         }
     }
 

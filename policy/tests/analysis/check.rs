@@ -121,6 +121,7 @@ fn with_a_host() -> World {
     world.add_host_endpoint(&HostEndpoint {
         name: "edge".to_owned(),
         labels,
+        profiles: Vec::new(),
         host,
         doorway: Doorway::Every,
         addresses,

@@ -92,7 +92,7 @@ fn standing(world: &World, at: [usize; 3]) -> Vec<HostEndpoint> {
     let endpoint = |((name, labels), at): ((&String, &poplin_policy::label::Labels), usize)| {
         let (host, doorway) = places().swap_remove(at);
         let (name, labels, host) = (name.clone(), labels.clone(), host.to_owned());
-        HostEndpoint { name, labels, host, doorway, addresses: BTreeSet::new() }
+        HostEndpoint { name, labels, profiles: Vec::new(), host, doorway, addresses: BTreeSet::new() }
     };
     names.map(endpoint).collect()
 }

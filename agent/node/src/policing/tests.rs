@@ -240,6 +240,32 @@ fn a_profile_that_comes_changes_and_goes_touches_elements_only() {
 }
 
 #[test]
+fn a_host_endpoint_has_the_labels_of_its_profile_for_as_long_as_that_says_so() {
+    let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+    desk.put(Object::HostEndpoint(HostEndpoint {
+        name: "up".to_owned(),
+        labels: Labels::default(),
+        profiles: vec!["cards".to_owned()],
+        host: host().to_string(),
+        doorway: Doorway::Every,
+        addresses: [IpAddr::from([192, 0, 2, 9])].into(),
+    }));
+    // It is selected as what a policy governs, and as who is let in.
+    let Object::Policy(policy) = admitting("pci == 'yes'") else { unreachable!("it is a policy") };
+    let labels = Selector::parse("pci == 'yes'").unwrap();
+    desk.put(Object::Policy(Policy { subject: Selection::anywhere(labels), hosts: Hosts::Local, ..policy }));
+    let closed = desk.rules();
+
+    for (news, is_governed) in [(Some("yes"), true), (Some("no"), false), (Some("yes"), true), (None, false)] {
+        match news {
+            Some(value) => desk.put(profile("cards", value)),
+            None => desk.delete(ObjectKey::Profile("cards".to_owned())),
+        }
+        assert_eq!(desk.rules() != closed, is_governed, "{news:?}");
+    }
+}
+
+#[test]
 fn what_was_never_read_well_closes_whom_it_may_have_closed_until_it_is_mended_or_deleted() {
     let within = |name| QualifiedName::within("shop", name);
     for (key, closes_all) in [
