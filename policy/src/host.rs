@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::label::Labels;
-use crate::model::{AddressSet, Direction, PortProtocol, Profile, QualifiedName, inherited};
+use crate::model::{AddressSet, Direction, NamedPort, PortProtocol, Profile, QualifiedName, inherited};
 use crate::nat::Edge;
 use crate::packet::{ICMP, ICMP6, Packet, TCP, Transport, UDP};
 use crate::ruleset::Interface;
@@ -67,6 +67,8 @@ pub struct HostEndpoint {
     pub doorway: Doorway,
     /// What it is selected by in rules of others.
     pub addresses: BTreeSet<IpAddr>,
+    /// What rules call some of the ports at its addresses, theirs and those of its own policies; without addresses no rule knows them.
+    pub ports: Vec<NamedPort>,
 }
 
 impl HostEndpoint {

@@ -7,7 +7,7 @@ use poplin_policy::ruleset::Interface;
 use poplin_proto::v1;
 
 use crate::address::address;
-use crate::field::{Findings, Invalid, Invalids, checked_labels, checked_name, object_name};
+use crate::field::{Findings, Invalid, Invalids, checked_labels, checked_name, named_ports, object_name};
 use crate::profile::check_profiles;
 
 /// Checks a host endpoint.
@@ -22,6 +22,7 @@ pub fn check_host_endpoint(endpoint: &v1::HostEndpoint) -> Result<HostEndpoint, 
     let addresses = addresses.map(|(index, text)| address(&format!("spec.addresses[{index}]"), text));
     let addresses: BTreeSet<_> = findings.take_all(addresses).into_iter().collect();
     let profiles = findings.take_part(check_profiles("spec.profiles", &spec.profiles)).unwrap_or_default();
+    let ports = findings.take_all(named_ports("spec.ports", &spec.ports));
     let checked = labels.zip(doorway);
     findings.finish(checked.map(|(labels, doorway)| HostEndpoint {
         name,
@@ -30,6 +31,7 @@ pub fn check_host_endpoint(endpoint: &v1::HostEndpoint) -> Result<HostEndpoint, 
         host: spec.host,
         doorway,
         addresses,
+        ports,
     }))
 }
 

@@ -216,6 +216,7 @@ endpoints:
                 host: "h1".to_owned(),
                 doorway: Doorway::Every,
                 addresses: addresses.into_iter().collect(),
+                ports: Vec::new(),
             });
         }
         world

@@ -25,8 +25,10 @@ use crate::object::{Endpoint, Fabric, FloatingAddress, Object, ObjectKey, Servic
 use crate::outlook;
 use crate::quarantine::{self, stand_in_name};
 
+mod host_ports;
 mod rules;
 
+use host_ports::HostPorts;
 pub use rules::Rules;
 
 /// The rules of this host: wanted and loaded.
@@ -39,6 +41,8 @@ pub struct Policing {
     compiler: Compiler,
     /// Host endpoints of this host, and where each stands.
     doorways: BTreeMap<String, Doorway>,
+    /// What ports of hosts are called.
+    host_ports: HostPorts,
     /// Whose each floating address was when it was told last.
     floating: BTreeMap<FloatingName, EndpointName>,
     /// What the compiler has not been told of yet.
@@ -105,6 +109,7 @@ impl Policing {
             compiler: Compiler::new(settings(&Fabric::default(), true)),
             serves_names: true,
             doorways: BTreeMap::new(),
+            host_ports: HostPorts::default(),
             floating: BTreeMap::new(),
             news: News::Anything,
             local: Arc::default(),
@@ -279,6 +284,9 @@ impl Policing {
                 let doorway = known.as_ref().filter(is_here).map(|one| one.doorway.clone());
                 let other_end = known.as_ref().map(HostEndpoint::as_other_end);
                 self.compiler.set_address_set(&HostEndpoint::other_end(name), other_end);
+                for (address, ports) in self.host_ports.set(name, known.as_ref()) {
+                    self.compiler.set_host_ports(address, &ports);
+                }
                 self.compiler.set_host_endpoint(name, known.map(|one| one.labels));
                 match doorway.clone() {
                     Some(doorway) => self.doorways.insert(name.clone(), doorway),

@@ -129,6 +129,7 @@ fn edge() -> Object {
         host: "h1".to_owned(),
         doorway: Doorway::Named(Interface::new("up0").unwrap()),
         addresses: BTreeSet::new(),
+        ports: Vec::new(),
     })
 }
 

@@ -531,6 +531,7 @@ fn edge(interface: &str) -> Object {
         host: "h1".to_owned(),
         doorway: Doorway::Named(Interface::new(interface).unwrap()),
         addresses: BTreeSet::new(),
+        ports: Vec::new(),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Calico's policies speak for host endpoints whenever their selector admits them. Ours do so only where they say it, so a global
 //! policy of Calico says it.
 
+use poplin_policy::model::PortProtocol;
 use poplin_proto::v1::{self, Resource, RuleList};
 use serde::Deserialize;
 
@@ -30,7 +31,40 @@ pub(in crate::import) struct Spec {
     #[serde(deserialize_with = "something")]
     profiles: Option<Vec<Text>>,
     #[serde(deserialize_with = "something")]
-    ports: Option<Vec<serde::de::IgnoredAny>>,
+    ports: Option<Vec<Port>>,
+}
+
+/// What rules call a port at the addresses of a host endpoint.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct Port {
+    #[serde(deserialize_with = "something")]
+    name: Option<Text>,
+    #[serde(deserialize_with = "something")]
+    protocol: Option<Scalar>,
+    #[serde(deserialize_with = "something")]
+    port: Option<Scalar>,
+}
+
+impl Port {
+    /// The same as ours has it.
+    fn named(&self, findings: &mut Findings, field: &str) -> Option<String> {
+        let protocol = match &self.protocol {
+            Some(Scalar::Text(name)) => Some(name.to_lowercase()),
+            Some(Scalar::Whole(number)) => {
+                let known = u8::try_from(*number).ok().and_then(PortProtocol::from_number);
+                Some(known.map_or(number.to_string(), |known| known.to_string()))
+            }
+            _ => None,
+        };
+        let (Some(name), Some(protocol), Some(Scalar::Whole(port))) = (&self.name, protocol, &self.port) else {
+            let message = "a port has a name, a protocol and a number";
+            findings
+                .add(Invalid::new(field, "BAD_NAMED_PORT", message).advice("{name: http, protocol: TCP, port: 8080}"));
+            return None;
+        };
+        Some(format!("{name}={protocol}/{port}"))
+    }
 }
 
 /// The host endpoint; and what the profile allows that nobody declares, if it names that.
@@ -49,14 +83,13 @@ pub(in crate::import) fn import(document: &Envelope<Spec>, source: String) -> Re
     if spec.node.as_deref().unwrap_or_default().is_empty() {
         findings.add(Invalid::new("spec.node", "NO_HOST", "no host is named").advice("name the host"));
     }
-    if spec.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
-        let message = "ports of host endpoints have no names here";
-        findings.add(Invalid::new("spec.ports", "NOT_SUPPORTED", message).advice("write numbers into the rules"));
-    }
+    let ports = spec.ports.iter().flatten().enumerate();
+    let ports: Vec<_> =
+        ports.filter_map(|(index, port)| port.named(&mut findings, &format!("spec.ports[{index}]"))).collect();
     let addresses = spec.expected_ips.iter().flatten().map(|text| text.to_string()).collect();
     let profiles: Vec<String> = spec.profiles.iter().flatten().map(|text| text.to_string()).collect();
     let names_default = profiles.iter().any(|profile| profile == DEFAULT_ALLOW);
-    let spec = v1::HostEndpointSpec { host: text(&spec.node), interface, addresses, profiles };
+    let spec = v1::HostEndpointSpec { host: text(&spec.node), interface, addresses, profiles, ports };
     let endpoint = v1::HostEndpoint { metadata: Some(metadata), spec: Some(spec), ..v1::HostEndpoint::default() };
     // Addresses and names have the same form there, so they are checked as ours.
     if findings.is_empty() {
@@ -156,15 +189,21 @@ mod tests {
     }
 
     #[test]
-    fn a_host_endpoint_keeps_its_host_interface_addresses_and_profiles() {
-        let spec = "{node: h1, interfaceName: eth0, expectedIPs: [192.0.2.1, 'fd00::1'], profiles: [allow]}";
+    fn a_host_endpoint_keeps_its_host_interface_addresses_profiles_and_ports() {
+        let spec = "{node: h1, interfaceName: eth0, expectedIPs: [192.0.2.1, 'fd00::1'], profiles: [allow], ports: [{name: http, protocol: TCP, port: 8080}, {name: dns, protocol: 17, port: 53}]}";
 
         let object = imported(&format!("kind: HostEndpoint\nmetadata: {{name: h1-eth0}}\nspec: {spec}\n")).unwrap();
 
         let Object::HostEndpoint(endpoint) = object else { panic!("{object:?} is no host endpoint") };
         let addresses = ["192.0.2.1", "fd00::1"].map(str::to_owned).to_vec();
         let (host, interface) = ("h1".to_owned(), "eth0".to_owned());
-        let expected = HostEndpointSpec { host, interface, addresses, profiles: vec!["allow".to_owned()] };
+        let expected = HostEndpointSpec {
+            host,
+            interface,
+            addresses,
+            profiles: vec!["allow".to_owned()],
+            ports: ["http=tcp/8080", "dns=udp/53"].map(str::to_owned).to_vec(),
+        };
         assert_eq!(endpoint.spec.unwrap(), expected);
     }
 
@@ -176,6 +215,9 @@ mod tests {
             ("{node: h1, interfaceName: lo}", "spec.interfaceName"),
             ("{node: h1, interfaceName: eth0, expectedIPs: [x]}", "spec.expectedIPs[0]"),
             ("{node: h1, interfaceName: eth0, profiles: [Allow]}", "spec.profiles[0]"),
+            ("{node: h1, interfaceName: eth0, ports: [{name: http, port: 80}]}", "spec.ports[0]"),
+            ("{node: h1, interfaceName: eth0, ports: [{name: http, port: 80, protocol: ICMP}]}", "spec.ports[0]"),
+            ("{node: h1, interfaceName: eth0, ports: [{name: http, port: 80000, protocol: UDP}]}", "spec.ports[0]"),
         ] {
             let text = format!("kind: HostEndpoint\nmetadata: {{name: h1-eth0}}\nspec: {spec}\n");
             assert_eq!(imported(&text).unwrap_err()[0].field.as_deref(), Some(field), "{spec}");
