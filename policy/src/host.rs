@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::label::Labels;
-use crate::model::{AddressSet, Direction, PortProtocol, QualifiedName};
+use crate::model::{AddressSet, Direction, NamedPort, PortProtocol, Profile, QualifiedName, inherited};
 use crate::nat::Edge;
 use crate::packet::{ICMP, ICMP6, Packet, TCP, Transport, UDP};
 use crate::ruleset::Interface;
@@ -56,17 +56,28 @@ pub enum Doorway {
 pub struct HostEndpoint {
     /// Unique in the fabric.
     pub name: String,
-    /// What policies that speak for hosts select it by, and, by its addresses, rules of all policies.
+    /// What policies that speak for hosts select it by, and, by its addresses, rules of all policies: its own labels, and, once it is
+    /// an [heir](HostEndpoint::heir), those of its profiles.
     pub labels: Labels,
+    /// Profiles whose labels it inherits, by name, the first one first.
+    pub profiles: Vec<String>,
     /// The host's name.
     pub host: String,
     /// Which interface.
     pub doorway: Doorway,
     /// What it is selected by in rules of others.
     pub addresses: BTreeSet<IpAddr>,
+    /// What rules call some of the ports at its addresses, theirs and those of its own policies; without addresses no rule knows them.
+    pub ports: Vec<NamedPort>,
 }
 
 impl HostEndpoint {
+    /// The same with all that it inherits, as endpoints do; `profile` finds declarations, of which some may be missing.
+    pub fn heir<'p>(&self, profile: impl Fn(&str) -> Option<&'p Profile> + Clone) -> Self {
+        let profiles = self.profiles.iter().map(|name| (name.as_str(), profile(name)));
+        Self { labels: inherited(&self.labels, profiles, None), ..self.clone() }
+    }
+
     /// Its addresses as what stands at the other end of rules: an address set with its labels, under a name nobody can declare.
     pub fn as_other_end(&self) -> AddressSet {
         let nets = self.addresses.iter().copied().map(IpNet::from).collect();

@@ -41,7 +41,7 @@ impl<'w> Index<'w> {
 
     /// An address, and the endpoint it belongs to.
     pub fn end(&self, address: IpAddr) -> End<'w> {
-        End { address, endpoint: self.owners.get(&address).copied() }
+        self.world().end_of(address, self.owners.get(&address).copied())
     }
 
     /// The same as [`verdict`](crate::verdict::verdict).

@@ -132,8 +132,7 @@ pub(crate) fn ports_fit(rule: &Rule, flow: &Flow<'_>) -> bool {
         (PortSide::Source, &rule.source_ports, &rule.not_source_ports),
     ];
     sides.into_iter().all(|(side, wanted, not)| {
-        let endpoint = flow.end(side).endpoint.map(|(_, endpoint)| endpoint);
-        let admits = |port: &PortMatch| port.admits(side, flow.packet, endpoint);
+        let admits = |port: &PortMatch| port.admits(side, flow.packet, flow.end(side).ports);
         !not.iter().any(admits) && (wanted.is_empty() || wanted.iter().any(admits))
     })
 }
@@ -145,8 +144,7 @@ fn family_mismatch(rule: &Rule, packet: &Packet) -> Option<Mismatch> {
 
 fn port_mismatch(wanted: &[PortMatch], not: &[PortMatch], side: PortSide, flow: &Flow<'_>) -> Option<Mismatch> {
     let packet = flow.packet;
-    let endpoint = flow.end(side).endpoint.map(|(_, endpoint)| endpoint);
-    let admits = |port: &&PortMatch| port.admits(side, packet, endpoint);
+    let admits = |port: &&PortMatch| port.admits(side, packet, flow.end(side).ports);
     if let Some(excluded) = not.iter().find(admits) {
         return Some(Mismatch::ExcludedPort { side, excluded: excluded.clone() });
     }

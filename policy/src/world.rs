@@ -3,14 +3,14 @@
 //! Values by name, plus the orders and look-ups that give them meaning. Knows nothing of hosts, rules of a kernel or packets.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::host::HostEndpoint;
 use crate::label::Labels;
 use crate::model::{
-    ADMIN_TIER, AddressSet, BASELINE_TIER, DEFAULT_TIER, Endpoint, Mode, Order, Policy, QualifiedName, Scope,
-    Selection, Tier,
+    ADMIN_TIER, AddressSet, BASELINE_TIER, DEFAULT_TIER, Endpoint, Mode, NamedPort, Order, Policy, QualifiedName,
+    Scope, Selection, Tier,
 };
 
 /// The whole fabric, as policy sees it. Each map's key is the name of what it holds.
@@ -26,8 +26,10 @@ pub struct World {
     pub namespaces: BTreeMap<String, Labels>,
     /// Endpoints of all hosts. An address belongs to one endpoint; were it two, the first by name counts.
     pub endpoints: BTreeMap<String, Endpoint>,
-    /// Labels of the host endpoints of all hosts. They live in no namespace; their addresses stand among the sets.
+    /// Labels of the host endpoints of all hosts, with those they inherit. They live in no namespace; their addresses stand among the sets.
     pub host_endpoints: BTreeMap<String, Labels>,
+    /// What rules call ports of hosts, by the addresses of their host endpoints; sorted, each once. An endpoint with such an address goes first.
+    pub host_ports: BTreeMap<IpAddr, Vec<NamedPort>>,
 }
 
 /// A tier with its policies, in the order they are asked.
@@ -46,13 +48,21 @@ pub struct End<'w> {
     pub address: IpAddr,
     /// The endpoint that has it, if it is one of ours.
     pub endpoint: Option<(&'w str, &'w Endpoint)>,
+    /// What rules call its ports.
+    pub ports: &'w [NamedPort],
 }
 
 impl World {
-    /// Makes a host endpoint part of it; tells whether it was before.
+    /// Makes a host endpoint part of it, by the labels it has; tells whether it was before.
     pub fn add_host_endpoint(&mut self, endpoint: &HostEndpoint) -> bool {
         let other_end = endpoint.as_other_end();
         self.sets.insert(other_end.name.clone(), other_end);
+        if !endpoint.ports.is_empty() {
+            for address in &endpoint.addresses {
+                let ports = self.host_ports.entry(*address).or_default();
+                *ports = together([&ports[..], &endpoint.ports]);
+            }
+        }
         self.host_endpoints.insert(endpoint.name.clone(), endpoint.labels.clone()).is_some()
     }
 
@@ -96,7 +106,13 @@ impl World {
     /// An address, and the endpoint it belongs to.
     pub fn end(&self, address: IpAddr) -> End<'_> {
         let mut endpoints = self.endpoints.iter().map(|(name, endpoint)| (name.as_str(), endpoint));
-        End { address, endpoint: endpoints.find(|(_, endpoint)| endpoint.addresses.contains(&address)) }
+        self.end_of(address, endpoints.find(|(_, endpoint)| endpoint.addresses.contains(&address)))
+    }
+
+    /// An address, of which it is known whose it is.
+    pub(crate) fn end_of<'w>(&'w self, address: IpAddr, endpoint: Option<(&'w str, &'w Endpoint)>) -> End<'w> {
+        let of_host = || self.host_ports.get(&address).map(Vec::as_slice).unwrap_or_default();
+        End { address, endpoint, ports: endpoint.map_or_else(of_host, |(_, endpoint)| &endpoint.ports) }
     }
 
     /// The endpoint an address belongs to.
@@ -134,6 +150,12 @@ impl World {
     pub fn namespace_labels(&self, namespace: &str) -> Labels {
         namespace_labels(&self.namespaces, namespace)
     }
+}
+
+/// What several call their ports, sorted, each once.
+pub fn together<'p>(ports: impl IntoIterator<Item = &'p [NamedPort]>) -> Vec<NamedPort> {
+    let all: BTreeSet<&NamedPort> = ports.into_iter().flatten().collect();
+    all.into_iter().cloned().collect()
 }
 
 /// Whether what lives in that namespace, or in none, is within a scope; the namespaces are those that were declared.

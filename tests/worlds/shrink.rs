@@ -4,6 +4,7 @@
 //! thing is left out at a time, in all of the worlds at once, until nothing can be left out any more.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use poplin_policy::model::{Direction, Peers, Policy, QualifiedName, Rule};
 use poplin_policy::world::World;
@@ -21,6 +22,7 @@ enum Part {
     Endpoint(String),
     Address(String, usize),
     HostEndpoint(String),
+    HostPorts(IpAddr),
 }
 
 /// Something a rule asks.
@@ -69,6 +71,7 @@ fn parts(worlds: &[World]) -> Vec<Part> {
         let named = world.policies.keys().cloned().map(Part::Policy);
         let named = named.chain(world.endpoints.keys().cloned().map(Part::Endpoint));
         let named = named.chain(world.host_endpoints.keys().cloned().map(Part::HostEndpoint));
+        let named = named.chain(world.host_ports.keys().copied().map(Part::HostPorts));
         let named = named.chain(world.sets.keys().cloned().map(Part::AddressSet));
         let named = named.chain(world.namespaces.keys().cloned().map(Part::Namespace));
         let named = named.chain(world.tiers.keys().cloned().map(Part::Tier));
@@ -105,6 +108,7 @@ fn without(world: &World, part: &Part) -> World {
         Part::Namespace(name) => drop(world.namespaces.remove(name)),
         Part::Endpoint(name) => drop(world.endpoints.remove(name)),
         Part::HostEndpoint(name) => drop(world.host_endpoints.remove(name)),
+        Part::HostPorts(address) => drop(world.host_ports.remove(address)),
         Part::Address(name, index) => {
             let endpoint = world.endpoints.get_mut(name).filter(|endpoint| *index < endpoint.addresses.len());
             endpoint.into_iter().for_each(|endpoint| _ = endpoint.addresses.remove(*index));

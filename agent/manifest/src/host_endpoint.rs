@@ -7,7 +7,8 @@ use poplin_policy::ruleset::Interface;
 use poplin_proto::v1;
 
 use crate::address::address;
-use crate::field::{Findings, Invalid, Invalids, checked_labels, checked_name, object_name};
+use crate::field::{Findings, Invalid, Invalids, checked_labels, checked_name, named_ports, object_name};
+use crate::profile::check_profiles;
 
 /// Checks a host endpoint.
 pub fn check_host_endpoint(endpoint: &v1::HostEndpoint) -> Result<HostEndpoint, Invalids> {
@@ -20,8 +21,18 @@ pub fn check_host_endpoint(endpoint: &v1::HostEndpoint) -> Result<HostEndpoint, 
     let addresses = spec.addresses.iter().enumerate();
     let addresses = addresses.map(|(index, text)| address(&format!("spec.addresses[{index}]"), text));
     let addresses: BTreeSet<_> = findings.take_all(addresses).into_iter().collect();
+    let profiles = findings.take_part(check_profiles("spec.profiles", &spec.profiles)).unwrap_or_default();
+    let ports = findings.take_all(named_ports("spec.ports", &spec.ports));
     let checked = labels.zip(doorway);
-    findings.finish(checked.map(|(labels, doorway)| HostEndpoint { name, labels, host: spec.host, doorway, addresses }))
+    findings.finish(checked.map(|(labels, doorway)| HostEndpoint {
+        name,
+        labels,
+        profiles,
+        host: spec.host,
+        doorway,
+        addresses,
+        ports,
+    }))
 }
 
 /// Checks which interface is meant: `*`, or one that is not a container's and not lo.

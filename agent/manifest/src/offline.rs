@@ -32,7 +32,7 @@ pub fn world(documents: &[Document]) -> Result<World, Vec<Failure>> {
     if failures.is_empty() { Ok(reader.finish()) } else { Err(failures) }
 }
 
-/// The host endpoints of documents that mean a [`world`].
+/// The host endpoints of documents that mean a [`world`], with their own labels only.
 pub fn host_endpoints(documents: &[Document]) -> Vec<HostEndpoint> {
     let declared = documents.iter().filter_map(|document| {
         let Some(Object::HostEndpoint(endpoint)) = &document.resource.object else { return None };
@@ -59,6 +59,7 @@ struct Reader {
     profiles: BTreeMap<String, Profile>,
     /// The profiles that endpoints name.
     named: BTreeMap<String, Vec<String>>,
+    host_endpoints: BTreeMap<String, HostEndpoint>,
     circles: BTreeMap<String, Circle>,
     /// Floating addresses by name, each with the endpoint it leads to.
     floating: BTreeMap<String, (IpAddr, Option<String>)>,
@@ -97,7 +98,7 @@ impl Reader {
             }
             Some(Object::HostEndpoint(endpoint)) => {
                 let endpoint = check_host_endpoint(endpoint)?;
-                world.add_host_endpoint(&endpoint)
+                self.host_endpoints.insert(endpoint.name.clone(), endpoint).is_some()
             }
             Some(Object::Service(service)) => {
                 let addresses = check_service_addresses(service)?;
@@ -142,6 +143,9 @@ impl Reader {
             let home = endpoint.namespace.as_deref().map(|name| (name, self.namespaces.get(name)));
             let profiles = self.named[name].iter().map(|name| (name.as_str(), self.profiles.get(name)));
             endpoint.labels = inherited(&endpoint.labels, profiles, home);
+        }
+        for endpoint in self.host_endpoints.values() {
+            world.add_host_endpoint(&endpoint.heir(|name| self.profiles.get(name)));
         }
         for (address, name) in self.floating.into_values() {
             let endpoint = name.and_then(|name| world.endpoints.get_mut(&name));

@@ -212,9 +212,11 @@ endpoints:
             world.add_host_endpoint(&HostEndpoint {
                 name: name.to_owned(),
                 labels: Labels::default(),
+                profiles: Vec::new(),
                 host: "h1".to_owned(),
                 doorway: Doorway::Every,
                 addresses: addresses.into_iter().collect(),
+                ports: Vec::new(),
             });
         }
         world

@@ -1,6 +1,6 @@
 //! The store's objects as policy sees them.
 //!
-//! In: objects. Out: a [`World`]. All that is computed is what endpoints inherit, and that a floating address is another of theirs: who reaches
+//! In: objects. Out: a [`World`]. All that is computed is what endpoints and host endpoints inherit, and that a floating address is another of theirs: who reaches
 //! an endpoint by it, or may not, is asked as if it were its own.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
     let mut namespaces: BTreeMap<&str, Namespace> = BTreeMap::new();
     let mut profiles: BTreeMap<&str, &Profile> = BTreeMap::new();
     let mut floating: BTreeMap<&str, Vec<&FloatingAddress>> = BTreeMap::new();
+    let mut host_endpoints = Vec::new();
     for object in objects.clone() {
         match object {
             Object::Tier(tier) => drop(world.tiers.insert(tier.name.clone(), tier.clone())),
@@ -30,7 +31,7 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
             Object::Profile(profile) => {
                 profiles.insert(profile.name.as_str(), profile);
             }
-            Object::HostEndpoint(endpoint) => drop(world.add_host_endpoint(endpoint)),
+            Object::HostEndpoint(endpoint) => host_endpoints.push(endpoint),
             Object::Service(service) => {
                 let other_end = service.as_other_end();
                 world.sets.insert(other_end.name.clone(), other_end);
@@ -49,6 +50,9 @@ pub fn world<'a>(objects: impl IntoIterator<Item = &'a Object> + Clone) -> World
             | Object::StaticRoute(_)
             | Object::Lineage(_) => {}
         }
+    }
+    for endpoint in host_endpoints {
+        world.add_host_endpoint(&endpoint.heir(|name| profiles.get(name).copied()));
     }
     for network in objects.clone().into_iter().filter_map(|object| <&Network>::try_from(object).ok()) {
         let policy = network.circle.policy();

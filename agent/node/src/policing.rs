@@ -25,8 +25,10 @@ use crate::object::{Endpoint, Fabric, FloatingAddress, Object, ObjectKey, Servic
 use crate::outlook;
 use crate::quarantine::{self, stand_in_name};
 
+mod host_ports;
 mod rules;
 
+use host_ports::HostPorts;
 pub use rules::Rules;
 
 /// The rules of this host: wanted and loaded.
@@ -39,6 +41,8 @@ pub struct Policing {
     compiler: Compiler,
     /// Host endpoints of this host, and where each stands.
     doorways: BTreeMap<String, Doorway>,
+    /// What ports of hosts are called.
+    host_ports: HostPorts,
     /// Whose each floating address was when it was told last.
     floating: BTreeMap<FloatingName, EndpointName>,
     /// What the compiler has not been told of yet.
@@ -105,6 +109,7 @@ impl Policing {
             compiler: Compiler::new(settings(&Fabric::default(), true)),
             serves_names: true,
             doorways: BTreeMap::new(),
+            host_ports: HostPorts::default(),
             floating: BTreeMap::new(),
             news: News::Anything,
             local: Arc::default(),
@@ -274,11 +279,15 @@ impl Policing {
             }
             ObjectKey::Profile(_) => {} // told with those who inherit from it
             ObjectKey::HostEndpoint(name) => {
-                let known = mirror.host_endpoint(name);
+                let known = mirror.host_endpoint(name).map(|one| one.heir(|profile| mirror.profile(profile)));
                 let is_here = |one: &&HostEndpoint| one.host == self.host.as_str();
-                let doorway = known.filter(is_here).map(|one| one.doorway.clone());
-                self.compiler.set_address_set(&HostEndpoint::other_end(name), known.map(HostEndpoint::as_other_end));
-                self.compiler.set_host_endpoint(name, known.map(|one| one.labels.clone()));
+                let doorway = known.as_ref().filter(is_here).map(|one| one.doorway.clone());
+                let other_end = known.as_ref().map(HostEndpoint::as_other_end);
+                self.compiler.set_address_set(&HostEndpoint::other_end(name), other_end);
+                for (address, ports) in self.host_ports.set(name, known.as_ref()) {
+                    self.compiler.set_host_ports(address, &ports);
+                }
+                self.compiler.set_host_endpoint(name, known.map(|one| one.labels));
                 match doorway.clone() {
                     Some(doorway) => self.doorways.insert(name.clone(), doorway),
                     None => self.doorways.remove(name),
@@ -321,7 +330,7 @@ impl Policing {
         }
     }
 
-    /// Endpoints may inherit otherwise than they did. They are gone through once for all namespaces and profiles that changed.
+    /// Endpoints and host endpoints may inherit otherwise than they did. They are gone through once for all namespaces and profiles that changed.
     fn tell_heirs(&mut self, mirror: &Mirror, changed: &BTreeSet<ObjectKey>) {
         let (mut namespaces, mut profiles) = (BTreeSet::new(), BTreeSet::new());
         for key in changed {
@@ -334,12 +343,15 @@ impl Policing {
         if namespaces.is_empty() && profiles.is_empty() {
             return;
         }
+        let names_one = |named: &[String]| named.iter().any(|name| profiles.contains(name));
         let inherits = |one: &&Endpoint| {
-            one.namespace.as_ref().is_some_and(|name| namespaces.contains(name))
-                || one.profiles.iter().any(|name| profiles.contains(name))
+            one.namespace.as_ref().is_some_and(|name| namespaces.contains(name)) || names_one(&one.profiles)
         };
         for one in mirror.endpoints().filter(inherits) {
             self.compiler.set_endpoint(one.name.as_str(), Some(&outlook::seen(mirror, one)));
+        }
+        for one in mirror.host_endpoints().filter(|one| names_one(&one.profiles)) {
+            self.tell_object(mirror, &ObjectKey::HostEndpoint(one.name.clone()));
         }
     }
 

@@ -125,9 +125,11 @@ fn edge() -> Object {
     Object::HostEndpoint(HostEndpoint {
         name: "edge".to_owned(),
         labels: Labels::try_from_pairs([("role", "edge")]).unwrap(),
+        profiles: Vec::new(),
         host: "h1".to_owned(),
         doorway: Doorway::Named(Interface::new("up0").unwrap()),
         addresses: BTreeSet::new(),
+        ports: Vec::new(),
     })
 }
 

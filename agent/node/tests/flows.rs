@@ -528,9 +528,11 @@ fn edge(interface: &str) -> Object {
     Object::HostEndpoint(HostEndpoint {
         name: "edge".to_owned(),
         labels: Labels::try_from_pairs([("role", "edge")]).unwrap(),
+        profiles: Vec::new(),
         host: "h1".to_owned(),
         doorway: Doorway::Named(Interface::new(interface).unwrap()),
         addresses: BTreeSet::new(),
+        ports: Vec::new(),
     })
 }
 

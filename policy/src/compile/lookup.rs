@@ -50,11 +50,12 @@ struct Terrain<'a> {
     population: &'a Population,
 }
 
-/// Whose an address is: the class of its endpoint, if it is one of ours.
+/// Whose an address is: its class, if it is an endpoint's or one of a host whose ports have names.
 #[derive(Clone, Copy)]
 pub(super) struct Someone<'p> {
     pub(super) bits: u128,
     pub(super) class: Option<(&'p Ids, &'p [NamedPort])>,
+    pub(super) is_endpoint: bool,
 }
 
 impl Lookup {
@@ -123,7 +124,8 @@ impl Lookup {
         let mut starts = cuts.into_iter().peekable();
         while let Some(low) = starts.next() {
             let high = starts.peek().map_or(family.greatest(), |next| next - 1);
-            let settled = self.first(self.others.iter().copied(), Someone { bits: low, class: None });
+            let settled =
+                self.first(self.others.iter().copied(), Someone { bits: low, class: None, is_endpoint: false });
             match intervals.last_mut() {
                 Some((range, last)) if *last == settled => *range = *range.start()..=high,
                 _ => intervals.push((low..=high, settled)),
@@ -157,7 +159,7 @@ impl Ready {
         }
     }
 
-    fn fits(&self, Someone { bits, class }: Someone<'_>) -> bool {
+    fn fits(&self, Someone { bits, class, is_endpoint }: Someone<'_>) -> bool {
         let is_admitted = |id: &Id| class.is_some_and(|(admitted, _)| admitted.contains(*id));
         let is_selected = |(id, labelled): &(Id, Ranges)| is_admitted(id) || holds(labelled, bits);
         let has_port = |port: &NamedPort| class.is_some_and(|(_, ports)| ports.contains(port));
@@ -167,7 +169,7 @@ impl Ready {
             && !holds(&self.not_nets, bits)
             && self.sets.as_ref().is_none_or(|sets| holds(sets, bits))
             && self.ports.iter().all(|(port, wanted)| has_port(port) == *wanted)
-            && !(self.outside.is_some() && class.is_some())
+            && !(self.outside.is_some() && is_endpoint)
     }
 
     fn ranges(&self) -> impl Iterator<Item = &Ranges> {
@@ -202,6 +204,7 @@ fn ranges(bounds: &[(u128, u128)]) -> Ranges {
 impl Population {
     /// Whose an address of a class is.
     pub(super) fn someone(&self, bits: u128, class: Option<Id>) -> Someone<'_> {
-        Someone { bits, class: class.map(|class| (self.admitted(class), self.class_ports(class))) }
+        let is_endpoint = class.is_some_and(|class| !self.is_of_hosts(class));
+        Someone { bits, class: class.map(|class| (self.admitted(class), self.class_ports(class))), is_endpoint }
     }
 }

@@ -169,6 +169,9 @@ impl Compiler {
         for (name, labels) in &world.host_endpoints {
             compiler.set_host_endpoint(name, Some(labels.clone()));
         }
+        for (address, ports) in &world.host_ports {
+            compiler.set_host_ports(*address, ports);
+        }
         for (name, interface) in &host.interfaces {
             compiler.set_interface(name, Some(interface.clone()));
         }
@@ -347,6 +350,20 @@ impl Compiler {
             };
             self.due.locals.insert(name.to_owned());
         }
+        self.population.forget_empty_classes();
+    }
+
+    /// Rules call ports of hosts so at an address, sorted, each once; or no port of it has a name.
+    pub fn set_host_ports(&mut self, address: IpAddr, ports: &[NamedPort]) {
+        let former = match ports {
+            [] => self.world.host_ports.remove(&address),
+            ports => self.world.host_ports.insert(address, ports.to_vec()),
+        };
+        if former.unwrap_or_default() == ports {
+            return;
+        }
+        let moves = self.population.set_host(address, ports);
+        self.tables.follow(&moves, &self.population, &mut self.edited);
         self.population.forget_empty_classes();
     }
 

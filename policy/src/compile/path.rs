@@ -22,7 +22,7 @@ use crate::model::{
 };
 use crate::ruleset::Name;
 use crate::verdict::RuleName;
-use crate::world::{End, World};
+use crate::world::World;
 
 /// A tier and its governing policies, in order.
 struct Stop<'w> {
@@ -256,7 +256,7 @@ fn own(world: &World, rule: &Rule, direction: Direction, endpoint: &Endpoint) ->
     let own = rule.own(direction);
     let fits = |family| {
         let mut addresses = endpoint.addresses.iter().filter(|address| IpVersion::of(**address) == family);
-        let fits = |address: &IpAddr| peers_fit(world, own, End { address: *address, endpoint: Some(("", endpoint)) });
+        let fits = |address: &IpAddr| peers_fit(world, own, world.end_of(*address, Some(("", endpoint))));
         own.is_anybody() || addresses.any(fits)
     };
     let is_asked = |port: &&NamedPort| own_ports(rule, direction).any(|asked| asked == (&port.name, port.protocol));

@@ -1,6 +1,7 @@
 //! Everybody who can be selected, sorted into classes of those no selection can tell apart.
 //!
-//! In: endpoints as they come, change and go, and the selections that are asked about. Out: who is selected, and for a change of one
+//! In: endpoints as they come, change and go, addresses of hosts whose ports have names, which no selection admits, and the selections that are
+//! asked about. Out: who is selected, and for a change of one
 //! endpoint which selections it concerns. A class is asked once about each selection that could admit it: a selection that needs
 //! `app == 'web'` is never shown to a class without that label, whichever of the two comes first.
 
@@ -27,6 +28,8 @@ struct Likeness {
     labels: Labels,
     namespace: Option<String>,
     ports: Vec<NamedPort>,
+    /// They are no endpoints, but addresses of hosts: of those only the ports are known here.
+    is_of_hosts: bool,
 }
 
 /// Endpoints that are alike.
@@ -71,7 +74,7 @@ struct Relabelled {
 pub(super) struct Population {
     residents: Slab<Resident>,
     resident_ids: Hashed<Arc<str>, Id>,
-    /// Who has an address; the first by name is whom it belongs to.
+    /// Who has an address; the first by name is whom it belongs to, and endpoints go before hosts.
     holders: Hashed<IpAddr, SmallVec<[Id; 1]>>,
     classes: Slab<Class>,
     /// Classes by a hash of what is common to them.
@@ -86,7 +89,7 @@ pub(super) struct Population {
     by_key: Hashed<Box<str>, BTreeSet<Id>>,
     /// Classes that somebody left since empty ones were last forgotten, and how classes were.
     left: BTreeSet<Id>,
-    /// How many endpoints have each named port.
+    /// How many endpoints and addresses of hosts have each named port.
     ports: BTreeMap<NamedPort, usize>,
     /// Those that somebody has and nobody had when this was last taken, and the other way round.
     ports_moved: BTreeSet<NamedPort>,
@@ -106,8 +109,8 @@ pub(super) struct Move {
 }
 
 impl Likeness {
-    fn of(Endpoint { labels, namespace, ports, .. }: &Endpoint) -> Self {
-        Self { labels: labels.clone(), namespace: namespace.clone(), ports: ports.clone() }
+    fn of(Endpoint { labels, namespace, ports, .. }: &Endpoint, is_of_hosts: bool) -> Self {
+        Self { labels: labels.clone(), namespace: namespace.clone(), ports: ports.clone(), is_of_hosts }
     }
 }
 
@@ -119,6 +122,16 @@ fn keys_besides_pairs(selection: &Selection) -> BTreeSet<&str> {
 impl Population {
     /// An endpoint comes, changes, or goes. Classes that are left empty stay until [`Population::forget_empty_classes`].
     pub(super) fn set(&mut self, name: &str, endpoint: Option<&Endpoint>) -> Vec<Move> {
+        self.settle_in(name, endpoint, false)
+    }
+
+    /// Ports of a host have these names at an address, or none. No endpoint can be named as that address is here.
+    pub(super) fn set_host(&mut self, address: IpAddr, ports: &[NamedPort]) -> Vec<Move> {
+        let host = Endpoint { addresses: vec![address], ports: ports.to_vec(), ..Endpoint::default() };
+        self.settle_in(&format!("host at {address}"), (!ports.is_empty()).then_some(&host), true)
+    }
+
+    fn settle_in(&mut self, name: &str, endpoint: Option<&Endpoint>, is_of_hosts: bool) -> Vec<Move> {
         let known = self.resident_ids.get(name).copied();
         let before = known.into_iter().flat_map(|id| &self.residents[id].addresses);
         let after = endpoint.into_iter().flat_map(|endpoint| &endpoint.addresses);
@@ -126,7 +139,7 @@ impl Population {
         concerned.sort_unstable();
         concerned.dedup();
         let class_at = |population: &Self, address: &IpAddr| (*address, population.class_at(*address));
-        if let Some(relabelled) = self.only_labels_differ(known, endpoint) {
+        if let Some(relabelled) = self.only_labels_differ(known, endpoint.filter(|_| !is_of_hosts)) {
             let (class, past) = (relabelled.class, self.relabel(relabelled));
             let was = |at: Option<Id>| if at == Some(class) { Some(past) } else { at };
             let moves = concerned.iter().map(|address| class_at(self, address));
@@ -137,7 +150,7 @@ impl Population {
             self.leave(known);
         }
         if let Some(endpoint) = endpoint {
-            self.enter(name, endpoint);
+            self.enter(name, endpoint, is_of_hosts);
         }
         let moves = was.into_iter();
         moves.map(|(address, before)| Move { address, before, after: self.class_at(address) }).collect()
@@ -155,7 +168,7 @@ impl Population {
         if !is_as_before {
             return None;
         }
-        let likeness = Likeness::of(endpoint);
+        let likeness = Likeness::of(endpoint, false);
         let hash = hash_of(&likeness);
         let is_new = self.class_like(hash, &likeness).is_none();
         is_new.then_some(Relabelled { class: resident.class, likeness, hash })
@@ -232,15 +245,20 @@ impl Population {
         }
     }
 
-    fn enter(&mut self, name: &str, endpoint: &Endpoint) {
-        let class = self.class_of(endpoint);
+    fn enter(&mut self, name: &str, endpoint: &Endpoint, is_of_hosts: bool) {
+        let class = self.class_of(Likeness::of(endpoint, is_of_hosts));
         let (name, place) = (Arc::<str>::from(name), self.classes[class].members.len());
         let addresses: SmallVec<_> = endpoint.addresses.as_slice().into();
         let id = self.residents.insert(Resident { name: name.clone(), class, place, addresses });
         self.classes[class].members.push(id);
         for address in &endpoint.addresses {
             let holders = self.holders.entry(*address).or_default();
-            holders.insert(holders.partition_point(|holder| self.residents[*holder].name < name), id);
+            let (residents, classes) = (&self.residents, &self.classes);
+            let is_before = |holder: &Id| {
+                let Resident { name: other, class, .. } = &residents[*holder];
+                (classes[*class].likeness.is_of_hosts, other) < (is_of_hosts, &name)
+            };
+            holders.insert(holders.partition_point(is_before), id);
         }
         for port in &endpoint.ports {
             let count = self.ports.entry(port.clone()).or_default();
@@ -252,8 +270,7 @@ impl Population {
         self.resident_ids.insert(name, id);
     }
 
-    fn class_of(&mut self, endpoint: &Endpoint) -> Id {
-        let likeness = Likeness::of(endpoint);
+    fn class_of(&mut self, likeness: Likeness) -> Id {
         let hash = hash_of(&likeness);
         if let Some(id) = self.class_like(hash, &likeness) {
             return id;
@@ -300,7 +317,9 @@ impl Population {
     }
 
     fn admits(&self, selection: &Selection, likeness: &Likeness) -> bool {
-        self.is_in(&selection.scope, likeness.namespace.as_deref()) && selection.labels.admits(&likeness.labels)
+        !likeness.is_of_hosts
+            && self.is_in(&selection.scope, likeness.namespace.as_deref())
+            && selection.labels.admits(&likeness.labels)
     }
 
     fn is_in(&self, scope: &Scope, namespace: Option<&str>) -> bool {
@@ -387,10 +406,11 @@ impl Population {
 
     /// The endpoint an address belongs to.
     pub(super) fn holder(&self, address: IpAddr) -> Option<&str> {
-        self.resident_at(address).map(|resident| &*resident.name)
+        let resident = self.resident_at(address).filter(|resident| !self.is_of_hosts(resident.class));
+        resident.map(|resident| &*resident.name)
     }
 
-    /// The class of the endpoint an address belongs to.
+    /// The class of the endpoint or host an address belongs to.
     pub(super) fn class_at(&self, address: IpAddr) -> Option<Id> {
         self.resident_at(address).map(|resident| resident.class)
     }
@@ -408,9 +428,10 @@ impl Population {
         self.resident(name).map(|resident| resident.class)
     }
 
-    /// Everybody's names.
+    /// All endpoints' names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.resident_ids.keys().map(|name| &**name)
+        let is_endpoint = |id: &Id| !self.is_of_hosts(self.residents[*id].class);
+        self.resident_ids.iter().filter(move |(_, id)| is_endpoint(id)).map(|(name, _)| &**name)
     }
 
     /// Whether an endpoint is as it was last told of, or as unknown.
@@ -431,13 +452,18 @@ impl Population {
     /// An endpoint as it was last told of.
     pub(super) fn endpoint(&self, name: &str) -> Option<Endpoint> {
         let resident = self.resident(name)?;
-        let Likeness { labels, namespace, ports } = self.classes[resident.class].likeness.clone();
+        let Likeness { labels, namespace, ports, .. } = self.classes[resident.class].likeness.clone();
         Some(Endpoint { labels, namespace, addresses: resident.addresses.to_vec(), ports })
     }
 
     /// The selections that admit a class.
     pub(super) fn admitted(&self, class: Id) -> &Ids {
         &self.classes[class].admitted
+    }
+
+    /// Whether a class is not of endpoints, but of hosts' addresses.
+    pub(super) fn is_of_hosts(&self, class: Id) -> bool {
+        self.classes[class].likeness.is_of_hosts
     }
 
     /// The named ports of a class.
@@ -475,7 +501,7 @@ impl Population {
         addresses.copied().filter(move |address| self.class_at(*address) == Some(class))
     }
 
-    /// The ports some endpoint calls so.
+    /// The ports some endpoint or host calls so.
     pub(super) fn named_ports(&self) -> impl Iterator<Item = &NamedPort> {
         self.ports.keys()
     }

@@ -21,10 +21,13 @@ fn unseen(world: &World, sight: &Sight<'_>, protocol: PortProtocol, name: &str) 
         let advice = format!("write {protocol}/{name}; in a Calico policy {}", name.replace('-', ":"));
         return Some(sight.place().finding(Severity::Error, Code::UnseenPort, message, advice));
     }
-    let ports = || world.endpoints.values().flat_map(|endpoint| &endpoint.ports);
+    let of_endpoints = || world.endpoints.values().flat_map(|endpoint| &endpoint.ports);
+    let ports = || of_endpoints().chain(world.host_ports.values().flatten());
     let has = ports().any(|port| port.protocol == protocol && port.name == name);
     (!has && !world.endpoints.is_empty()).then(|| {
-        let message = format!("no endpoint has a port {name} of {protocol}, so {protocol}/{name} fits no packet");
+        let message = format!(
+            "no endpoint or host endpoint has a port {name} of {protocol}, so {protocol}/{name} fits no packet"
+        );
         let same_name = ports().find(|port| port.name == name).map(|port| port.protocol.to_string());
         let advice = match (same_name, crate::spelling::nearest(name, ports().map(|port| port.name.as_str()))) {
             (Some(other), _) => format!("did you mean {other}/{name}?"),

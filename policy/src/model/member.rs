@@ -20,7 +20,7 @@ pub struct Endpoint {
     pub ports: Vec<NamedPort>,
 }
 
-/// A name for a port of an endpoint. One name may stand for several ports.
+/// A name for a port of an endpoint or of a host. One name may stand for several ports.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamedPort {
     /// What rules call it.
@@ -42,10 +42,10 @@ pub struct AddressSet {
     pub nets: Vec<IpNet>,
 }
 
-impl Endpoint {
-    /// Whether rules mean this port of it by that name.
-    pub fn has_port(&self, name: &str, protocol: PortProtocol, port: u16) -> bool {
-        self.ports.iter().any(|named| (named.name.as_str(), named.protocol, named.port) == (name, protocol, port))
+impl NamedPort {
+    /// Whether it is that port, called so.
+    pub fn means(&self, name: &str, protocol: PortProtocol, port: u16) -> bool {
+        (self.name.as_str(), self.protocol, self.port) == (name, protocol, port)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::Endpoint;
+use super::NamedPort;
 use crate::packet::{Packet, Transport};
 
 /// One entry of a rule's `ports` or `source_ports`.
@@ -17,7 +17,7 @@ pub enum PortMatch {
         /// Inclusive, not reversed.
         range: RangeInclusive<u16>,
     },
-    /// Ports that the endpoint at that end calls so; nothing where no endpoint of ours is.
+    /// Ports that the endpoint, or the host endpoint, at that end calls so; nothing where there is none.
     Named {
         /// A protocol that has ports.
         protocol: PortProtocol,
@@ -96,8 +96,8 @@ impl PortMatch {
         }
     }
 
-    /// Whether a packet is of this protocol, port or message. `endpoint` is the one at that end, if it is one of ours.
-    pub(crate) fn admits(&self, side: PortSide, packet: &Packet, endpoint: Option<&Endpoint>) -> bool {
+    /// Whether a packet is of this protocol, port or message; `names` are those of ports at that end.
+    pub(crate) fn admits(&self, side: PortSide, packet: &Packet, names: &[NamedPort]) -> bool {
         if packet.protocol() != self.protocol() {
             return false;
         }
@@ -106,7 +106,7 @@ impl PortMatch {
                 range.contains(&side.of(source, destination))
             }
             (PortMatch::Named { protocol, name }, Transport::Ports { source, destination, .. }) => {
-                endpoint.is_some_and(|one| one.has_port(name, *protocol, side.of(source, destination)))
+                names.iter().any(|one| one.means(name, *protocol, side.of(source, destination)))
             }
             (PortMatch::Icmp { version, message }, Transport::Icmp { kind, code, .. }) => {
                 version.is_over(packet) && message.admits(kind, code)

@@ -4,6 +4,7 @@
 //! endpoints asks each selector only as often as there are kinds. Logging rules decide nothing and are not here.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::ops::Range;
 
 use super::bits::Bits;
@@ -36,6 +37,8 @@ pub(crate) struct Book<'w> {
     pub(crate) selections: Vec<&'w Selection>,
     selection_places: HashMap<&'w Selection, usize>,
     pub(crate) kinds: Vec<Kind>,
+    /// Those named ports of hosts that rules speak of, by address.
+    pub(crate) host_ports: Vec<(IpAddr, Vec<NamedPort>)>,
     kind_of: HashMap<&'w str, usize>,
 }
 
@@ -107,6 +110,7 @@ impl<'w> Book<'w> {
             selections: Vec::new(),
             selection_places: HashMap::new(),
             kinds: Vec::new(),
+            host_ports: Vec::new(),
             kind_of: HashMap::new(),
         };
         let mut peers = HashMap::new();
@@ -114,7 +118,11 @@ impl<'w> Book<'w> {
             book.write_rules(direction, &mut peers);
         }
         book.extra = extra.peers.iter().map(|asked| book.write_peers(asked, &mut peers)).collect();
-        book.find_kinds(extra.ports);
+        let mut names = book.port_names();
+        names.extend(extra.ports.iter().filter_map(name_of));
+        book.find_kinds(&names);
+        let of_hosts = world.host_ports.iter().map(|(address, ports)| (*address, spoken_of(ports, &names)));
+        book.host_ports = of_hosts.filter(|(_, ports)| !ports.is_empty()).collect();
         book
     }
 
@@ -176,14 +184,12 @@ impl<'w> Book<'w> {
         })
     }
 
-    fn find_kinds(&mut self, ports: &[PortMatch]) {
-        let mut names: BTreeSet<(PortProtocol, &str)> = self.port_names();
-        names.extend(ports.iter().filter_map(name_of));
+    fn find_kinds(&mut self, names: &BTreeSet<(PortProtocol, &str)>) {
         // Two steps: equal labels are asked once, and equal answers are one kind, however many labels tell them apart.
         let mut asked: HashMap<(&Labels, Option<&str>, Vec<NamedPort>), usize> = HashMap::new();
         let mut answers: HashMap<(Bits, Vec<NamedPort>), usize> = HashMap::new();
         for (name, endpoint) in &self.world.endpoints {
-            let ports = spoken_of(endpoint, &names);
+            let ports = spoken_of(&endpoint.ports, names);
             let key = (&endpoint.labels, endpoint.namespace.as_deref(), ports);
             let place = match asked.get(&key) {
                 Some(place) => *place,
@@ -260,8 +266,8 @@ fn name_of(port: &PortMatch) -> Option<(PortProtocol, &str)> {
     }
 }
 
-fn spoken_of(endpoint: &Endpoint, names: &BTreeSet<(PortProtocol, &str)>) -> Vec<NamedPort> {
+fn spoken_of(ports: &[NamedPort], names: &BTreeSet<(PortProtocol, &str)>) -> Vec<NamedPort> {
     let is_meant = |port: &&NamedPort| names.contains(&(port.protocol, port.name.as_str()));
-    let ports: BTreeSet<NamedPort> = endpoint.ports.iter().filter(is_meant).cloned().collect();
+    let ports: BTreeSet<NamedPort> = ports.iter().filter(is_meant).cloned().collect();
     ports.into_iter().collect()
 }

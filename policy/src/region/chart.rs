@@ -126,10 +126,12 @@ impl Classes<'_> {
     }
 }
 
-/// Every prefix that anything in a book speaks of.
-fn nets<'b>(book: &'b Book<'_>) -> impl Iterator<Item = &'b IpNet> {
+/// Every prefix that anything in a book speaks of; the address of a host whose ports have names is one of its own.
+fn nets(book: &Book<'_>) -> impl Iterator<Item = IpNet> {
     let sets = book.world.sets.values().flat_map(|set| &set.nets);
-    sets.chain(book.peers.iter().flat_map(|peers| peers.nets.iter().chain(&peers.not_nets)))
+    let spoken = sets.chain(book.peers.iter().flat_map(|peers| peers.nets.iter().chain(&peers.not_nets)));
+    let hosts = book.host_ports.iter().map(|(address, _)| IpNet::from(*address));
+    spoken.copied().chain(hosts)
 }
 
 /// The addresses endpoints have; where two of a world have one, the first by name counts.

@@ -18,9 +18,9 @@ pub(crate) struct Line {
 
 impl Line {
     /// Cuts at both ends of each prefix of the family.
-    pub(crate) fn cut<'n>(version: IpVersion, nets: impl IntoIterator<Item = &'n IpNet>) -> Self {
+    pub(crate) fn cut(version: IpVersion, nets: impl IntoIterator<Item = IpNet>) -> Self {
         let mut starts = vec![0];
-        for (low, high) in nets.into_iter().filter_map(|net| bounds(version, net)) {
+        for (low, high) in nets.into_iter().filter_map(|net| bounds(version, &net)) {
             starts.push(low);
             starts.extend(high.checked_add(1).filter(|next| *next <= highest(version)));
         }
@@ -108,7 +108,7 @@ mod tests {
         let nets: [IpNet; 3] =
             ["10.0.0.0/24", "10.0.0.128/25", "fd00::/64"].map(|text| text.parse().expect("a prefix"));
 
-        let line = Line::cut(IpVersion::V4, &nets);
+        let line = Line::cut(IpVersion::V4, nets);
 
         assert_eq!(line.len(), 4);
         assert_eq!(line.covered(&nets[1..2]).iter().collect::<Vec<_>>(), [2]);
@@ -119,6 +119,6 @@ mod tests {
     #[test]
     fn the_ends_of_a_family_are_no_further_cut() {
         let whole: IpNet = "::/0".parse().expect("a prefix");
-        assert_eq!(Line::cut(IpVersion::V6, [&whole]).len(), 1);
+        assert_eq!(Line::cut(IpVersion::V6, [whole]).len(), 1);
     }
 }

@@ -3,10 +3,12 @@
 //! In: a book and the line of one family. Out: the side of an address, which depends on nothing but its endpoint's kind and its
 //! interval. Knows nothing of ports and protocols.
 
+use std::collections::BTreeMap;
+
 use super::bits::Bits;
 use super::book::{Book, DIRECTIONS, Governed, side_of};
 use super::line::Line;
-use crate::model::{Direction, NamedPort, Peers, Selection};
+use crate::model::{Direction, IpVersion, NamedPort, Peers, Selection};
 
 /// A book seen from one family's addresses.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct View<'b, 'w> {
     reach: Vec<Bits>,
     /// For each selection, the intervals that lie in a set it means.
     through_sets: Vec<Bits>,
+    /// Named ports of hosts, by the interval of their address, which is alone in it.
+    host_ports: BTreeMap<usize, &'b [NamedPort]>,
 }
 
 /// All that one world asks of an address. Addresses with equal sides are one to every rule.
@@ -37,7 +41,9 @@ impl<'b, 'w> View<'b, 'w> {
         let reach = book.peers.iter().map(|peers| reach(book, line, peers)).collect();
         let nets_of = |selection: &&'w Selection| book.sets_of(selection).flat_map(|name| &book.world.sets[name].nets);
         let through_sets = book.selections.iter().map(|selection| line.covered(nets_of(selection))).collect();
-        Self { book, line, reach, through_sets }
+        let of_family = book.host_ports.iter().filter(|(address, _)| IpVersion::of(*address) == line.version());
+        let host_ports = of_family.map(|(address, ports)| (line.interval_of(*address), &ports[..])).collect();
+        Self { book, line, reach, through_sets, host_ports }
     }
 
     /// The side of an address in an interval, which an endpoint of a kind has or none.
@@ -48,7 +54,10 @@ impl<'b, 'w> View<'b, 'w> {
             own: kind.map(|kind| DIRECTIONS.map(|direction| self.own(kind, direction, &satisfied))),
             peer: DIRECTIONS.map(|direction| self.peer(direction, &satisfied)),
             extra: Bits::where_(extra.len(), |place| satisfied.contains(extra[place])),
-            ports: kind.map_or_else(Vec::new, |kind| self.book.kinds[kind].ports.clone()),
+            ports: match kind {
+                Some(kind) => self.book.kinds[kind].ports.clone(),
+                None => self.host_ports.get(&interval).map(|ports| ports.to_vec()).unwrap_or_default(),
+            },
         }
     }
 

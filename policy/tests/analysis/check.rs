@@ -121,9 +121,11 @@ fn with_a_host() -> World {
     world.add_host_endpoint(&HostEndpoint {
         name: "edge".to_owned(),
         labels,
+        profiles: Vec::new(),
         host,
         doorway: Doorway::Every,
         addresses,
+        ports: Vec::new(),
     });
     let office = Peers { nets: nets("198.51.100.0/24"), ..anybody() };
     let for_hosts = |name: &str, hosts, port| {
@@ -216,9 +218,8 @@ fn is_spoken_of(world: &World, ports: &[PortMatch], packet: &Packet) -> bool {
             protocol.number() == number && range.contains(&destination)
         }
         (PortMatch::Named { protocol, name }, Transport::Ports { protocol: number, destination, .. }) => {
-            let endpoint = world.endpoint_of(packet.destination);
-            protocol.number() == number
-                && endpoint.is_some_and(|(_, endpoint)| endpoint.has_port(name, *protocol, destination))
+            let end = world.end(packet.destination);
+            protocol.number() == number && end.ports.iter().any(|port| port.means(name, *protocol, destination))
         }
         (PortMatch::Icmp { .. }, Transport::Icmp { protocol, kind, .. }) => {
             packet.source.is_ipv4() && protocol == 1 && kind == 8

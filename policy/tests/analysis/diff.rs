@@ -16,13 +16,14 @@ use crate::strategy::world;
 
 /// Two worlds that have most things in common, or nothing.
 fn pair() -> impl Strategy<Value = (World, World)> {
-    (world(), world(), 0..6u8).prop_map(|(before, other, part)| {
+    (world(), world(), 0..7u8).prop_map(|(before, other, part)| {
         let mut after = before.clone();
         match part {
             0 => after.policies = other.policies,
             1 => after.sets = other.sets,
             2 => after.endpoints = other.endpoints,
             3 => after.tiers = other.tiers,
+            5 => after.host_ports = other.host_ports,
             4 => after.policies.extend(other.policies.into_iter().take(1)),
             _ => after = other,
         }
@@ -92,7 +93,15 @@ fn standing(world: &World, at: [usize; 3]) -> Vec<HostEndpoint> {
     let endpoint = |((name, labels), at): ((&String, &poplin_policy::label::Labels), usize)| {
         let (host, doorway) = places().swap_remove(at);
         let (name, labels, host) = (name.clone(), labels.clone(), host.to_owned());
-        HostEndpoint { name, labels, host, doorway, addresses: BTreeSet::new() }
+        HostEndpoint {
+            name,
+            labels,
+            profiles: Vec::new(),
+            host,
+            doorway,
+            addresses: BTreeSet::new(),
+            ports: Vec::new(),
+        }
     };
     names.map(endpoint).collect()
 }

@@ -3,6 +3,8 @@
 // In helpers too: a test that cannot be set up fails.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../worlds/naming.rs"]
+mod naming;
 #[path = "../worlds/packets.rs"]
 mod packets;
 #[allow(dead_code)]

@@ -5,6 +5,7 @@ use poplin_policy::region::Atlas;
 use poplin_policy::verdict::verdict;
 use proptest::prelude::*;
 
+use crate::naming::met;
 use crate::packets::packets;
 use crate::strategy::world;
 
@@ -14,7 +15,7 @@ fn goes_somewhere(packet: &&Packet) -> bool {
 
 proptest! {
     #[test]
-    fn the_region_of_a_packet_has_its_decision_and_its_deciders(world in world(), packets in packets()) {
+    fn the_region_of_a_packet_has_its_decision_and_its_deciders((world, packets) in met()) {
         let atlas = Atlas::of(&[&world]);
 
         for packet in packets.iter().filter(goes_somewhere) {

@@ -1,6 +1,7 @@
 //! The way from any ruleset to any other, and what it costs to change little.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use poplin_policy::compile::{Compiler, compile};
 use poplin_policy::delta::{Change, apply, between};
@@ -131,7 +132,7 @@ proptest! {
     fn one_thing_that_changes_leaves_the_rules_of_a_fresh_start(
         old in world(),
         new in world(),
-        turns in proptest::collection::vec((any::<u8>(), 0..10_usize), 8),
+        turns in proptest::collection::vec((any::<u8>(), 0..11_usize), 8),
     ) {
         let mut stands = old;
         let mut compiler = Compiler::of(&stands, &guarded_host(&stands, WorkloadToHost::Drop));
@@ -163,6 +164,7 @@ fn turn(world: &mut World, new: &World, what: usize, which: usize) {
         4 => one(&mut world.namespaces, &new.namespaces, which, Clone::clone_from),
         5 => one(&mut world.policies, &new.policies, which, Clone::clone_from),
         6 => one(&mut world.host_endpoints, &new.host_endpoints, which, Clone::clone_from),
+        9 => one(&mut world.host_ports, &new.host_ports, which, Clone::clone_from),
         7 => one(&mut world.tiers, &new.tiers, which, Clone::clone_from),
         8 => one(&mut world.policies, &new.policies, which, |known, wanted| known.subject.clone_from(&wanted.subject)),
         _ => one(&mut world.policies, &new.policies, which, |known, wanted| known.hosts = wanted.hosts),
@@ -195,6 +197,7 @@ enum Step {
     Endpoint(String),
     Interface(String),
     HostEndpoint(String),
+    HostPorts(IpAddr),
     Doorway(String),
 }
 
@@ -209,6 +212,7 @@ fn steps(old: &World, new: &World) -> Vec<Step> {
         steps.extend(world.namespaces.into_keys().map(Step::Namespace));
         steps.extend(world.endpoints.keys().cloned().map(Step::Interface));
         steps.extend(world.endpoints.into_keys().map(Step::Endpoint));
+        steps.extend(world.host_ports.into_keys().map(Step::HostPorts));
         steps.extend(world.host_endpoints.keys().cloned().map(Step::Doorway));
         steps.extend(world.host_endpoints.into_keys().map(Step::HostEndpoint));
     }
@@ -224,6 +228,9 @@ fn take(compiler: &mut Compiler, world: &World, step: Step) {
         Step::Endpoint(name) => compiler.set_endpoint(&name, world.endpoints.get(&name)),
         Step::HostEndpoint(name) => {
             compiler.set_host_endpoint(&name, world.host_endpoints.get(&name).cloned());
+        }
+        Step::HostPorts(address) => {
+            compiler.set_host_ports(address, world.host_ports.get(&address).map(Vec::as_slice).unwrap_or_default());
         }
         Step::Doorway(name) => {
             compiler.set_doorway(&name, world.host_endpoints.contains_key(&name).then(|| doorway_of(&name)));

@@ -15,6 +15,7 @@ use poplin_policy::world::World;
 use proptest::prelude::*;
 
 use crate::fleet::{guarded_host, interface_of, one_host, uplink};
+use crate::naming::met;
 use crate::packets::{packet, packets};
 use crate::strategy::world;
 
@@ -95,7 +96,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2 * ProptestConfig::default().cases))]
 
     #[test]
-    fn a_host_endpoint_lets_pass_what_its_verdict_allows(world in world(), packets in packets()) {
+    fn a_host_endpoint_lets_pass_what_its_verdict_allows((world, packets) in met()) {
         let rules = compile(&world, &guarded(&world));
 
         for (packet, lane) in packets.iter().flat_map(|packet| Lane::ALL.map(|lane| (packet, lane))) {

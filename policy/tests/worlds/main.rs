@@ -11,6 +11,7 @@ mod edge;
 mod fleet;
 mod floating;
 mod gate;
+mod naming;
 mod outgoing;
 mod packets;
 mod pass;

@@ -12,6 +12,7 @@ use poplin_policy::world::World;
 use proptest::prelude::*;
 
 use crate::fleet::{Fleet, at, interface_of, one_host};
+use crate::naming::met;
 use crate::packets::packets;
 use crate::strategy::world;
 
@@ -22,9 +23,8 @@ fn never_leaves(world: &World, packet: &Packet) -> bool {
 proptest! {
     #[test]
     fn a_packet_is_delivered_where_the_verdict_allows_it(
-        world in world(),
+        (world, packets) in met(),
         spread in proptest::array::uniform6(0..3usize),
-        packets in packets(),
     ) {
         let fleet = Fleet::of(&world, &spread);
 

@@ -11,7 +11,7 @@ use poplin_policy::model::{
     QualifiedName, Rule, Scope, Selection, Tier,
 };
 use poplin_policy::selector::Selector;
-use poplin_policy::world::World;
+use poplin_policy::world::{World, together};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -79,8 +79,9 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
     let sets = btree_map(qualified("[x-z]"), (labels(), vec(net(), 0..4)), 0..3);
     let namespaces = btree_map(select(&NAMESPACES[..]), labels(), 0..3);
     let host_endpoints = btree_map(select(&HOST_ENDPOINTS[..]).prop_map(str::to_owned), labels(), 0..4);
-    let parts = (tiers, policies, sets, namespaces, endpoints(), host_endpoints);
-    parts.prop_map(|(tiers, policies, sets, namespaces, endpoints, host_endpoints)| World {
+    let host_ports = btree_map(host_address(), named_ports(), 0..4);
+    let parts = (tiers, policies, sets, namespaces, endpoints(), host_endpoints, host_ports);
+    parts.prop_map(|(tiers, policies, sets, namespaces, endpoints, host_endpoints, host_ports)| World {
         tiers: tiers.into_iter().map(|(name, tier)| (name.into(), Tier { name: name.into(), ..tier })).collect(),
         policies: policies.into_iter().map(|(name, policy)| (name.clone(), Policy { name, ..policy })).collect(),
         sets: sets
@@ -90,7 +91,18 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
         namespaces: namespaces.into_iter().map(|(name, labels)| (name.to_owned(), labels)).collect(),
         endpoints,
         host_endpoints,
+        host_ports: host_ports
+            .into_iter()
+            .map(|(address, ports)| (address, together([&ports[..]])))
+            .filter(|(_, ports)| !ports.is_empty())
+            .collect(),
     })
+}
+
+/// Addresses outside that packets have, and, lest that go unasked, one that an endpoint may have too.
+fn host_address() -> impl Strategy<Value = IpAddr> {
+    let addresses = ["10.0.0.200", "192.0.2.1", "192.0.2.200", "10.0.0.3", "fd00::c8", "2001:db8::1", "fd00::3"];
+    select(addresses.to_vec()).prop_map(|text: &str| text.parse().unwrap())
 }
 
 fn qualified(name: &'static str) -> impl Strategy<Value = QualifiedName> {

@@ -151,7 +151,7 @@ impl Foreign {
             Body::Calico(it, home, is_staged) => calico::policy::import(it, *home, *is_staged, source).map(one),
             Body::Tier(it) => calico::tier::import(it, source).map(Vec::from_iter),
             Body::Set(it, home) => calico::set::import(it, *home, source).map(one),
-            Body::HostEndpoint(it) => calico::host::import(it, source).map(one),
+            Body::HostEndpoint(it) => calico::host::import(it, source),
             Body::Profile(it) => calico::profile::import(it, source),
         }
     }

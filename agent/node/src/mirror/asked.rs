@@ -197,6 +197,11 @@ impl Mirror {
         self.one(&ObjectKey::HostEndpoint(name.to_owned()))
     }
 
+    /// The host endpoints of all hosts, by name.
+    pub fn host_endpoints(&self) -> impl Iterator<Item = &HostEndpoint> {
+        self.of_kind(ObjectKey::HostEndpoint(String::new()))
+    }
+
     /// The BGP peers outside the fabric, by name.
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.of_kind(ObjectKey::Peer(PeerName::new("")))

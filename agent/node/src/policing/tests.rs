@@ -240,6 +240,72 @@ fn a_profile_that_comes_changes_and_goes_touches_elements_only() {
 }
 
 #[test]
+fn a_host_endpoint_has_the_labels_of_its_profile_for_as_long_as_that_says_so() {
+    let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+    desk.put(Object::HostEndpoint(HostEndpoint {
+        name: "up".to_owned(),
+        labels: Labels::default(),
+        profiles: vec!["cards".to_owned()],
+        host: host().to_string(),
+        doorway: Doorway::Every,
+        addresses: [IpAddr::from([192, 0, 2, 9])].into(),
+        ports: Vec::new(),
+    }));
+    // It is selected as what a policy governs, and as who is let in.
+    let Object::Policy(policy) = admitting("pci == 'yes'") else { unreachable!("it is a policy") };
+    let labels = Selector::parse("pci == 'yes'").unwrap();
+    desk.put(Object::Policy(Policy { subject: Selection::anywhere(labels), hosts: Hosts::Local, ..policy }));
+    let closed = desk.rules();
+
+    for (news, is_governed) in [(Some("yes"), true), (Some("no"), false), (Some("yes"), true), (None, false)] {
+        match news {
+            Some(value) => desk.put(profile("cards", value)),
+            None => desk.delete(ObjectKey::Profile("cards".to_owned())),
+        }
+        assert_eq!(desk.rules() != closed, is_governed, "{news:?}");
+    }
+}
+
+#[test]
+fn ports_of_an_address_are_called_as_all_host_endpoints_there_say() {
+    let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+    let up = |name: &str, ports: &[&str]| {
+        Object::HostEndpoint(HostEndpoint {
+            name: name.to_owned(),
+            labels: Labels::default(),
+            profiles: Vec::new(),
+            host: "h2".to_owned(),
+            doorway: Doorway::Every,
+            addresses: [IpAddr::from([192, 0, 2, 9])].into(),
+            ports: ports.iter().map(|text| text.parse().unwrap()).collect(),
+        })
+    };
+    let Object::Policy(policy) = admitting("pci == 'yes'") else { unreachable!("it is a policy") };
+    let rule = Rule { ports: vec!["tcp/http".parse().unwrap()], ..Rule::any("out", Action::Allow) };
+    desk.put(Object::Policy(Policy { ingress: None, egress: Some(vec![rule]), ..policy }));
+    desk.put(endpoint(1, None));
+    let open = |desk: &mut Desk| {
+        desk.rules();
+        let to = |port| Packet::tcp(IpAddr::from([10, 77, 0, 1]), IpAddr::from([192, 0, 2, 9]), (40_000, port));
+        [80, 81, 82].map(|port| desk.policing.now().admits(&to(port), false).expect("an end is here"))
+    };
+    assert_eq!(open(&mut desk), [false, false, false]);
+
+    desk.put(up("a", &["http=tcp/80", "http=tcp/81"]));
+    desk.put(up("b", &["http=tcp/81", "http=tcp/82", "other=tcp/83"]));
+    assert_eq!(open(&mut desk), [true, true, true]);
+
+    desk.put(up("a", &[]));
+    assert_eq!(open(&mut desk), [false, true, true]);
+    desk.put(up("a", &["http=tcp/80"]));
+    desk.delete(ObjectKey::HostEndpoint("b".to_owned()));
+    assert_eq!(open(&mut desk), [true, false, false]);
+    desk.policing.touch();
+    desk.delete(ObjectKey::HostEndpoint("a".to_owned()));
+    assert_eq!(open(&mut desk), [false, false, false]);
+}
+
+#[test]
 fn what_was_never_read_well_closes_whom_it_may_have_closed_until_it_is_mended_or_deleted() {
     let within = |name| QualifiedName::within("shop", name);
     for (key, closes_all) in [

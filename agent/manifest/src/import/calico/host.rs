@@ -3,15 +3,21 @@
 //! Calico's policies speak for host endpoints whenever their selector admits them. Ours do so only where they say it, so a global
 //! policy of Calico says it.
 
-use poplin_proto::v1::{self, Resource};
+use poplin_policy::model::PortProtocol;
+use poplin_proto::v1::{self, Resource, RuleList};
 use serde::Deserialize;
 
 use super::super::envelope::{Envelope, Home};
 use super::super::written::{Scalar, Text, something};
+use super::profile::allowing;
 use crate::field::{Findings, Invalid, Invalids};
 
 /// The kind that declares a host's own interface.
 pub(in crate::import) const KIND: &str = "HostEndpoint";
+
+/// The profile every Calico has undeclared, so that a host endpoint that names it is open where no policy decides (libcalico-go/lib/resources,
+/// DefaultAllowProfile).
+const DEFAULT_ALLOW: &str = "projectcalico-default-allow";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -25,15 +31,49 @@ pub(in crate::import) struct Spec {
     #[serde(deserialize_with = "something")]
     profiles: Option<Vec<Text>>,
     #[serde(deserialize_with = "something")]
-    ports: Option<Vec<serde::de::IgnoredAny>>,
+    ports: Option<Vec<Port>>,
 }
 
-pub(in crate::import) fn import(document: &Envelope<Spec>, source: String) -> Result<Resource, Invalids> {
+/// What rules call a port at the addresses of a host endpoint.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct Port {
+    #[serde(deserialize_with = "something")]
+    name: Option<Text>,
+    #[serde(deserialize_with = "something")]
+    protocol: Option<Scalar>,
+    #[serde(deserialize_with = "something")]
+    port: Option<Scalar>,
+}
+
+impl Port {
+    /// The same as ours has it.
+    fn named(&self, findings: &mut Findings, field: &str) -> Option<String> {
+        let protocol = match &self.protocol {
+            Some(Scalar::Text(name)) => Some(name.to_lowercase()),
+            Some(Scalar::Whole(number)) => {
+                let known = u8::try_from(*number).ok().and_then(PortProtocol::from_number);
+                Some(known.map_or(number.to_string(), |known| known.to_string()))
+            }
+            _ => None,
+        };
+        let (Some(name), Some(protocol), Some(Scalar::Whole(port))) = (&self.name, protocol, &self.port) else {
+            let message = "a port has a name, a protocol and a number";
+            findings
+                .add(Invalid::new(field, "BAD_NAMED_PORT", message).advice("{name: http, protocol: TCP, port: 8080}"));
+            return None;
+        };
+        Some(format!("{name}={protocol}/{port}"))
+    }
+}
+
+/// The host endpoint; and what the profile allows that nobody declares, if it names that.
+pub(in crate::import) fn import(document: &Envelope<Spec>, source: String) -> Result<Vec<Resource>, Invalids> {
     let mut findings = Findings::default();
     let nothing = Spec::default();
     let spec = document.spec.as_ref().unwrap_or(&nothing);
     let name = document.metadata.name().to_owned();
-    let metadata = document.metadata.renamed(&mut findings, Home::Fabric, name, source);
+    let metadata = document.metadata.renamed(&mut findings, Home::Fabric, name.clone(), source.clone());
     let text = |text: &Option<Text>| text.as_deref().unwrap_or_default().to_owned();
     let interface = text(&spec.interface_name);
     if interface.is_empty() {
@@ -43,17 +83,13 @@ pub(in crate::import) fn import(document: &Envelope<Spec>, source: String) -> Re
     if spec.node.as_deref().unwrap_or_default().is_empty() {
         findings.add(Invalid::new("spec.node", "NO_HOST", "no host is named").advice("name the host"));
     }
-    if spec.profiles.as_ref().is_some_and(|profiles| !profiles.is_empty()) {
-        let message = "profiles are not known here; what no policy allows is denied";
-        let advice = "leave it out, and write what the profiles allow as a policy";
-        findings.add(Invalid::new("spec.profiles", "NOT_SUPPORTED", message).advice(advice));
-    }
-    if spec.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
-        let message = "ports of host endpoints have no names here";
-        findings.add(Invalid::new("spec.ports", "NOT_SUPPORTED", message).advice("write numbers into the rules"));
-    }
+    let ports = spec.ports.iter().flatten().enumerate();
+    let ports: Vec<_> =
+        ports.filter_map(|(index, port)| port.named(&mut findings, &format!("spec.ports[{index}]"))).collect();
     let addresses = spec.expected_ips.iter().flatten().map(|text| text.to_string()).collect();
-    let spec = v1::HostEndpointSpec { host: text(&spec.node), interface, addresses };
+    let profiles: Vec<String> = spec.profiles.iter().flatten().map(|text| text.to_string()).collect();
+    let names_default = profiles.iter().any(|profile| profile == DEFAULT_ALLOW);
+    let spec = v1::HostEndpointSpec { host: text(&spec.node), interface, addresses, profiles, ports };
     let endpoint = v1::HostEndpoint { metadata: Some(metadata), spec: Some(spec), ..v1::HostEndpoint::default() };
     // Addresses and names have the same form there, so they are checked as ours.
     if findings.is_empty() {
@@ -63,7 +99,13 @@ pub(in crate::import) fn import(document: &Envelope<Spec>, source: String) -> Re
             findings.add(Invalid { field, ..invalid });
         }
     }
-    findings.finish(Some(Resource::from(endpoint)))
+    let default_allow = (names_default && findings.is_empty()).then(|| {
+        // Of each host endpoint its own: two of one name cannot stand in one file.
+        let metadata = document.metadata.renamed(&mut findings, Home::Fabric, format!("default-allow.{name}"), source);
+        let everything = || RuleList { rules: vec![v1::Rule { action: "allow".to_owned(), ..v1::Rule::default() }] };
+        Resource::from(allowing(metadata, DEFAULT_ALLOW, [everything(), everything()]))
+    });
+    findings.finish(Some([Resource::from(endpoint)].into_iter().chain(default_allow).collect()))
 }
 
 /// The switches of a policy that say which packets of host endpoints it governs.
@@ -147,14 +189,21 @@ mod tests {
     }
 
     #[test]
-    fn a_host_endpoint_keeps_its_host_interface_and_addresses() {
-        let spec = "{node: h1, interfaceName: eth0, expectedIPs: [192.0.2.1, 'fd00::1']}";
+    fn a_host_endpoint_keeps_its_host_interface_addresses_profiles_and_ports() {
+        let spec = "{node: h1, interfaceName: eth0, expectedIPs: [192.0.2.1, 'fd00::1'], profiles: [allow], ports: [{name: http, protocol: TCP, port: 8080}, {name: dns, protocol: 17, port: 53}]}";
 
         let object = imported(&format!("kind: HostEndpoint\nmetadata: {{name: h1-eth0}}\nspec: {spec}\n")).unwrap();
 
         let Object::HostEndpoint(endpoint) = object else { panic!("{object:?} is no host endpoint") };
         let addresses = ["192.0.2.1", "fd00::1"].map(str::to_owned).to_vec();
-        let expected = HostEndpointSpec { host: "h1".to_owned(), interface: "eth0".to_owned(), addresses };
+        let (host, interface) = ("h1".to_owned(), "eth0".to_owned());
+        let expected = HostEndpointSpec {
+            host,
+            interface,
+            addresses,
+            profiles: vec!["allow".to_owned()],
+            ports: ["http=tcp/8080", "dns=udp/53"].map(str::to_owned).to_vec(),
+        };
         assert_eq!(endpoint.spec.unwrap(), expected);
     }
 
@@ -165,7 +214,10 @@ mod tests {
             ("{interfaceName: eth0}", "spec.node"),
             ("{node: h1, interfaceName: lo}", "spec.interfaceName"),
             ("{node: h1, interfaceName: eth0, expectedIPs: [x]}", "spec.expectedIPs[0]"),
-            ("{node: h1, interfaceName: eth0, profiles: [allow]}", "spec.profiles"),
+            ("{node: h1, interfaceName: eth0, profiles: [Allow]}", "spec.profiles[0]"),
+            ("{node: h1, interfaceName: eth0, ports: [{name: http, port: 80}]}", "spec.ports[0]"),
+            ("{node: h1, interfaceName: eth0, ports: [{name: http, port: 80, protocol: ICMP}]}", "spec.ports[0]"),
+            ("{node: h1, interfaceName: eth0, ports: [{name: http, port: 80000, protocol: UDP}]}", "spec.ports[0]"),
         ] {
             let text = format!("kind: HostEndpoint\nmetadata: {{name: h1-eth0}}\nspec: {spec}\n");
             assert_eq!(imported(&text).unwrap_err()[0].field.as_deref(), Some(field), "{spec}");

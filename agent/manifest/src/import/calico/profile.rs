@@ -2,7 +2,9 @@
 //!
 //! Calico asks an endpoint's profiles after all tiers, one after the other, and denies what none of them allows. So their rules become
 //! a policy of a tier that is asked last and denies, for those who name the profile. Policies of a tier are asked
-//! by their names and profiles as the endpoint names them, which is the same as long as none of their rules denies.
+//! by their names and profiles as the endpoint names them, which is the same as long as none of their rules denies. Of a host endpoint they are
+//! asked about what the host itself receives and sends, and not about what it forwards (felix/rules/endpoints.go, HostEndpointToFilterChains
+//! and HostEndpointToForwardChains).
 
 use std::collections::BTreeMap;
 
@@ -45,7 +47,9 @@ pub(in crate::import) fn import(document: &Envelope<Spec>, source: String) -> Re
         }
     }
     let metadata = document.metadata.renamed(&mut findings, Home::Fabric, format!("profile.{name}"), source);
-    let policy = spec.policy(&mut findings, metadata, name);
+    let lists = [("spec.ingress", &spec.ingress), ("spec.egress", &spec.egress)];
+    let lists = lists.map(|(field, list)| rules(&mut findings, field, list.as_deref()));
+    let policy = allowing(metadata, name, lists);
     findings.finish(Some(vec![Resource::from(profile), Resource::from(policy)]))
 }
 
@@ -54,17 +58,19 @@ impl Spec {
         let labels = self.labels_to_apply.iter().flatten().map(|(key, value)| (key.clone(), value.to_string()));
         v1::ProfileSpec { endpoint_labels: labels.collect() }
     }
+}
 
-    fn policy(&self, findings: &mut Findings, metadata: v1::Metadata, profile: &str) -> v1::Policy {
-        let spec = v1::PolicySpec {
-            tier: PROFILE_TIER.to_owned(),
-            subject: format!("has({PROFILE_LABEL}{profile})"),
-            ingress: Some(rules(findings, "spec.ingress", self.ingress.as_deref())),
-            egress: Some(rules(findings, "spec.egress", self.egress.as_deref())),
-            ..v1::PolicySpec::default()
-        };
-        v1::Policy { metadata: Some(metadata), spec: Some(spec), ..v1::Policy::default() }
-    }
+/// What a profile allows, ingress first, to whoever names it.
+pub(super) fn allowing(metadata: v1::Metadata, profile: &str, [ingress, egress]: [RuleList; 2]) -> v1::Policy {
+    let spec = v1::PolicySpec {
+        tier: PROFILE_TIER.to_owned(),
+        subject: format!("has({PROFILE_LABEL}{profile})"),
+        hosts: "local".to_owned(),
+        ingress: Some(ingress),
+        egress: Some(egress),
+        ..v1::PolicySpec::default()
+    };
+    v1::Policy { metadata: Some(metadata), spec: Some(spec), ..v1::Policy::default() }
 }
 
 fn rules(findings: &mut Findings, field: &str, rules: Option<&[Rule]>) -> RuleList {
