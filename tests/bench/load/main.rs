@@ -19,6 +19,7 @@ mod figures;
 
 mod client;
 mod declared;
+mod generation;
 mod news;
 
 use std::fs;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use client::Client;
 use figures::{Line, Times, setting, tell, time};
+use generation::Generation;
 use news::News;
 use poplin_agent::kernel::Rules;
 use poplin_lab::{Agent, Container, Lab, Namespace, told};
@@ -86,7 +88,7 @@ fn report(taken: &Taken, memory: &[(&str, [u64; 2])]) {
 struct Bed {
     agent: Agent,
     _workloads: Vec<Container>,
-    news: News,
+    generation: Generation,
     file: PathBuf,
 }
 
@@ -94,7 +96,7 @@ impl Bed {
     fn new(lab: &Lab) -> Self {
         let mut agent = Agent::new(lab, lab.namespace("host"), "host");
         agent.start();
-        let news = News::of(agent.namespace());
+        let generation = Generation::of(agent.namespace());
         let mut workloads: Vec<_> =
             (0..declared::WORKLOADS).map(|number| lab.container(&format!("w{number}"))).collect();
         for (number, workload) in workloads.iter_mut().enumerate() {
@@ -103,16 +105,15 @@ impl Bed {
         agent.apply(&declared::host_endpoint());
         let file = lab.directory().join("declared.yaml");
         fs::write(&file, declared::all()).unwrap();
-        Self { agent, _workloads: workloads, news, file }
+        Self { agent, _workloads: workloads, generation, file }
     }
 
     /// One `poplin apply` of everything, until the kernel's last word.
     fn apply(&mut self) -> Duration {
-        self.news.drain();
-        let start = Instant::now();
+        let (before, start) = (self.generation.now(), Instant::now());
         self.agent.poplin(&["apply", "-f", self.path()]);
         println!("apply answered after {:?}", start.elapsed());
-        self.news.until_quiet(start) - start
+        self.generation.until_quiet(before) - start
     }
 
     fn path(&self) -> &str {
@@ -123,10 +124,9 @@ impl Bed {
     fn start(&mut self) -> Duration {
         self.agent.kill();
         self.agent.namespace().run("nft", &["delete", "table", "inet", "poplin"]);
-        self.news.drain();
-        let start = Instant::now();
+        let (before, start) = (self.generation.now(), Instant::now());
         self.agent.start();
-        self.news.until_quiet(start) - start
+        self.generation.until_quiet(before) - start
     }
 
     /// The table as it stands, read by `nft` from a file into a namespace where nothing is.
@@ -144,7 +144,7 @@ impl Bed {
 
     /// One thing after the other changes, and changes back.
     fn edit(&mut self, lab: &Lab, repetitions: usize, taken: &mut Taken) {
-        self.news.drain();
+        let news = News::of(self.agent.namespace());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut client = Client::connect(&runtime, &self.agent);
         let workload = client.endpoint("w50");
@@ -152,20 +152,13 @@ impl Bed {
         for number in 0..repetitions {
             let (which, is_odd) = (number / 2, number % 2 == 1);
             let set = declared::set(which % declared::SETS, if is_odd { 0 } else { 1 });
-            taken.element.add(self.changed(|| client.apply(set)));
+            taken.element.add(changed(&news, || client.apply(set)));
             let app = if is_odd { "none".to_owned() } else { format!("a{which}") };
-            taken.label.add(self.changed(|| client.label(&workload, &app)));
+            taken.label.add(changed(&news, || client.label(&workload, &app)));
             let policy = declared::policy(which, if is_odd { 0 } else { 1 });
-            taken.policy.add(self.changed(|| client.apply(policy)));
+            taken.policy.add(changed(&news, || client.apply(policy)));
             taken.bare.add(bare.change(!is_odd));
         }
-    }
-
-    /// From the request to the kernel's last word.
-    fn changed(&mut self, request: impl FnOnce()) -> Duration {
-        let start = Instant::now();
-        request();
-        self.news.next(start) - start
     }
 
     /// Now, and the most so far.
@@ -177,6 +170,13 @@ impl Bed {
             line.trim().trim_end_matches(" kB").parse().unwrap()
         })
     }
+}
+
+/// From the request to the kernel's last word.
+fn changed(news: &News, request: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    request();
+    news.next(start) - start
 }
 
 /// One set with nothing to compile.

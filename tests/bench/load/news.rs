@@ -12,14 +12,11 @@ use poplin_lab::Namespace;
 const GROUP: u32 = 7;
 const COMMITTED: u16 = 10 << 8 | 15;
 
-/// Room for what a commit of the whole table tells: a message for each element. What does not fit is lost, and the commit is heard of all the same.
+/// Room for what a commit tells: a message for each element. What does not fit is lost, and the commit is heard of all the same.
 const ROOM: usize = 256 << 20;
 
-/// Silence after which nothing more is to come: longer than it takes to read and to think of all that is declared.
-const SILENCE: Duration = Duration::from_secs(5);
-
-/// The same after one edit.
-const SHORT_SILENCE: Duration = Duration::from_millis(30);
+/// Silence after which nothing more of one edit is to come.
+const SILENCE: Duration = Duration::from_millis(30);
 
 /// Longest time until the kernel hears of an edit.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -51,25 +48,11 @@ impl News {
         Self(told)
     }
 
-    /// When the last commit was, of those after `start`, once there is nothing more to come. There must be one.
-    pub(crate) fn until_quiet(&self, start: Instant) -> Instant {
-        self.last(start, SILENCE)
-    }
-
-    /// When the last commit of one edit was.
+    /// When the last commit of one edit was, of those after `start`. There must be one.
     pub(crate) fn next(&self, start: Instant) -> Instant {
-        self.last(start, SHORT_SILENCE)
-    }
-
-    /// Forgets what was heard, once there is nothing more to come.
-    pub(crate) fn drain(&self) {
-        while self.0.recv_timeout(SILENCE).is_ok() {}
-    }
-
-    fn last(&self, start: Instant, silence: Duration) -> Instant {
         let mut last = None;
         loop {
-            let patience = if last.is_some() { silence } else { PATIENCE };
+            let patience = if last.is_some() { SILENCE } else { PATIENCE };
             match self.0.recv_timeout(patience) {
                 Ok(when) if when >= start => last = Some(when),
                 Ok(_) => {}
