@@ -3,7 +3,7 @@
 //! What stood before is written down in the same transaction as the change, so neither the one who applied it nor the agent that
 //! served it needs to live until then: any agent of the fabric takes it back. The agent that served it does so at the deadline, the
 //! others some seconds later, each at a time of its own; the first wins. What somebody has changed since is left as it is. No clock that jumps, or is another
-//! host's, ends a trial early.
+//! host's, ends a trial early for who heard of it as it began.
 //!
 //! ```text
 //! /poplin/v1/t/ID   {"host": …, "deadline": unix milliseconds, "within": milliseconds, "undo": [{"key": …, "value": … | null}, …]}
