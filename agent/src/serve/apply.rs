@@ -26,8 +26,9 @@ use crate::resource::{ROOT, check, path_of};
 use crate::store::{Compare, Entry, Operation, Outcome, Revision, Snapshot, Store, Transaction};
 use crate::trial;
 
+use super::bearing::Bearing;
 use super::store_failure;
-pub(super) use judge::{all_readable, declared, unreadable};
+pub(super) use judge::{all_readable, declared, decoded, unreadable};
 
 /// Objects in one call: several times what a large fabric has, and less than would hold up an agent for long.
 pub(super) const MOST_OBJECTS: usize = 50_000;
@@ -48,8 +49,7 @@ pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest)
     let within = confirm_within(request)?;
     let documents = Arc::new(read(request).await?);
     for _ in 0..TRIES {
-        let snapshot = Arc::new(store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?);
-        let mut work = judged(&documents, &snapshot).await?;
+        let (snapshot, mut work) = judged(store, &documents).await?;
         if !work.transaction.operations.is_empty() {
             fence(&mut work.transaction, &snapshot);
         }
@@ -69,8 +69,21 @@ pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest)
     Err(contended().into())
 }
 
+/// Few objects are judged by what bears on them, many by all of the store. So is what does not fit: the words for that name what else there is.
+async fn judged(store: &dyn Store, documents: &Arc<Vec<Document>>) -> Result<(Arc<Snapshot>, Work), Status> {
+    if let Some(bearing) = Bearing::of_few(documents) {
+        let snapshot = store.select(&bearing.parts()).await.map_err(|error| store_failure(&error))?;
+        if let Ok(work) = Work::of(documents, &snapshot) {
+            return Ok((Arc::new(snapshot), work));
+        }
+    }
+    let snapshot = Arc::new(store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?);
+    let work = judged_by_all(documents, &snapshot).await?;
+    Ok((snapshot, work))
+}
+
 /// The judgement of thousands of objects takes seconds, as their reading does.
-async fn judged(documents: &Arc<Vec<Document>>, snapshot: &Arc<Snapshot>) -> Result<Work, Status> {
+async fn judged_by_all(documents: &Arc<Vec<Document>>, snapshot: &Arc<Snapshot>) -> Result<Work, Status> {
     if documents.len() <= MOST_AT_ONCE {
         return Work::of(documents, snapshot).map_err(Failure::combine);
     }
@@ -233,7 +246,7 @@ pub(crate) fn fence(transaction: &mut Transaction, snapshot: &Snapshot) {
     transaction.operations.push(fence_put());
 }
 
-fn fence_key() -> String {
+pub(super) fn fence_key() -> String {
     format!("{ROOT}meta/declared")
 }
 

@@ -11,7 +11,8 @@ use poplin_proto::Failure;
 use poplin_proto::v1::{DeleteAllRequest, DeleteAllResponse, DeleteRequest, DeleteResponse};
 use tonic::{Code, Status};
 
-use super::apply::{MOST_OBJECTS, TRIES, check_of_agents, contended, declared, fence, rest_on_fence};
+use super::apply::{MOST_OBJECTS, TRIES, check_of_agents, contended, fence, rest_on_fence};
+use super::bearing::Bearing;
 use super::list::{not_found, unknown_kind};
 use super::store_failure;
 use crate::resource::{ROOT, decode_resource, encode, key_of, path_of, path_of_name};
@@ -19,29 +20,39 @@ use crate::store::{Compare, Entry, Operation, Outcome, Snapshot, Store, Transact
 
 pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
     let path = path_of_name(&request.kind, &request.name).ok_or_else(|| unknown_kind(&request.kind))?;
-    let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
-    let Some(entry) = snapshot.entries.iter().find(|entry| entry.key == path) else {
-        return match request.allow_missing {
-            true => Ok(DeleteResponse { resource: None }),
-            false => Err(not_found(&request.kind, &request.name)),
-        };
+    let missing = || match request.allow_missing {
+        true => Ok(DeleteResponse { resource: None }),
+        false => Err(not_found(&request.kind, &request.name)),
     };
-    if request.resource_version != 0 && request.resource_version != entry.mod_revision {
-        let (wanted, stands) = (request.resource_version, entry.mod_revision);
-        let message = format!("{} {} is at version {stands}, not {wanted}", request.kind, request.name);
-        return Err(Failure::new(Code::Aborted, "CONFLICT", message).advice("read it again before you delete it"));
-    }
-    let key = key_of(&path).ok_or_else(|| unknown_kind(&request.kind))?;
-    let resource = decode_resource(entry).ok();
-    let mut transaction = removal(&BTreeSet::from([key]), &snapshot).map_err(|mut all| all.swap_remove(0))?;
-    if !request.dry_run {
+    let Some(key) = key_of(&path) else { return missing() };
+    let parts = Bearing::on_removal(&key).parts();
+    for _ in 0..TRIES {
+        let snapshot = store.select(&parts).await.map_err(|error| store_failure(&error))?;
+        let Some(entry) = snapshot.entry(&path) else { return missing() };
+        check_version(request, entry)?;
+        let resource = decode_resource(entry).ok();
+        let removal = removal(&BTreeSet::from([key.clone()]), &snapshot);
+        let mut transaction = removal.map_err(|mut all| all.swap_remove(0))?;
         fence(&mut transaction, &snapshot);
+        if request.dry_run {
+            return Ok(DeleteResponse { resource });
+        }
         match store.transact(transaction).await.map_err(|error| store_failure(&error))? {
-            Outcome::Committed { .. } => {}
-            Outcome::Refused { .. } => return Err(contended()),
+            Outcome::Committed { .. } => return Ok(DeleteResponse { resource }),
+            Outcome::Refused { .. } => {} // somebody was faster: judge again by what stands now
         }
     }
-    Ok(DeleteResponse { resource })
+    Err(contended())
+}
+
+/// A version that was sent along must be the one that stands.
+fn check_version(request: &DeleteRequest, entry: &Entry) -> Result<(), Failure> {
+    let (wanted, stands) = (request.resource_version, entry.mod_revision);
+    if wanted == 0 || wanted == stands {
+        return Ok(());
+    }
+    let message = format!("{} {} is at version {stands}, not {wanted}", request.kind, request.name);
+    Err(Failure::new(Code::Aborted, "CONFLICT", message).advice("read it again before you delete it"))
 }
 
 /// All of them, or none.
@@ -104,8 +115,8 @@ fn found(request: &DeleteAllRequest, snapshot: &Snapshot) -> Result<(BTreeSet<Ob
 }
 
 /// The transaction by which objects go that are there, with what goes along with them; or all that leans on them and stays.
-fn removal(keys: &BTreeSet<ObjectKey>, snapshot: &Snapshot) -> Result<Transaction, Vec<Failure>> {
-    let mut standing = declared(snapshot, |_| true);
+pub(super) fn removal(keys: &BTreeSet<ObjectKey>, snapshot: &Snapshot) -> Result<Transaction, Vec<Failure>> {
+    let mut standing = Bearing::on_removals(keys).in_words(snapshot);
     let going: Vec<(&ObjectKey, Option<Object>)> = keys.iter().map(|key| (key, standing.remove(key))).collect();
     let (mut paths, mut failures, mut lineage) = (BTreeSet::new(), Vec::new(), None);
     for (key, object) in going {

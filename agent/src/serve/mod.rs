@@ -7,6 +7,7 @@ pub mod door;
 
 mod accept;
 mod apply;
+mod bearing;
 mod bgp;
 mod count;
 mod delete;

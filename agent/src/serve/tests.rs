@@ -1,5 +1,6 @@
 //! What may be declared and deleted, tried against a real embedded store.
 
+mod bearing;
 mod forgot;
 mod large;
 mod networks;

@@ -16,7 +16,26 @@ pub struct Entry {
     pub mod_revision: Revision,
 }
 
-/// Every entry under a prefix, all at one revision.
+/// A part of the keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// One key.
+    Key(String),
+    /// Every key that starts so; an empty one means all.
+    Under(String),
+}
+
+impl Part {
+    /// Whether a key is in it.
+    pub fn contains(&self, key: &str) -> bool {
+        match self {
+            Part::Key(one) => one == key,
+            Part::Under(prefix) => key.starts_with(prefix),
+        }
+    }
+}
+
+/// Every entry of some parts of the keys, all at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The revision the entries are true at: watch after this one, and nothing is missed.
@@ -26,6 +45,19 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What was read part by part at one revision, in any order; parts may overlap.
+    pub(super) fn gathered(revision: Revision, mut entries: Vec<Entry>) -> Self {
+        entries.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        entries.dedup_by(|one, other| one.key == other.key);
+        Self { revision, entries }
+    }
+
+    /// What of it lies in these parts.
+    pub(super) fn within(mut self, parts: &[Part]) -> Self {
+        self.entries.retain(|entry| parts.iter().any(|part| part.contains(&entry.key)));
+        self
+    }
+
     /// The entry of a key.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         let place = self.entries.binary_search_by(|entry| entry.key.as_str().cmp(key)).ok()?;

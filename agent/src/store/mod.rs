@@ -26,7 +26,7 @@ mod watch;
 mod whole;
 
 pub use bounds::{MOST_BYTES, MOST_OPERATIONS, Rejected};
-pub use content::{Batch, Change, Entry, Revision, Snapshot};
+pub use content::{Batch, Change, Entry, Part, Revision, Snapshot};
 pub use embedded::Embedded;
 pub use error::{Cause, StoreError};
 pub use etcd::{Credentials, Etcd, IdentityFiles, User};
@@ -55,6 +55,11 @@ pub trait Store: Send + Sync {
 
     /// Reads every entry whose key starts with `prefix`, all at one revision. An empty prefix means everything.
     async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError>;
+
+    /// Reads the entries of some parts of the keys, all at one revision: for who needs a few of very many.
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        Ok(self.snapshot("").await?.within(parts))
+    }
 
     /// Watches every change after revision `after` to keys that start with `prefix`.
     ///

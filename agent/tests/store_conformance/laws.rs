@@ -2,7 +2,7 @@
 
 use crate::words::{Subject, changed, delete, done, is_done, keys, next, put, put_of, soon, watch_error};
 use poplin_agent::store::{
-    Change, Compare, Entry, MOST_BYTES, MOST_OPERATIONS, Outcome, Rejected, StoreError, Transaction,
+    Change, Compare, Entry, MOST_BYTES, MOST_OPERATIONS, Outcome, Part, Rejected, StoreError, Transaction,
 };
 
 pub(crate) async fn a_new_store_is_empty_at_revision_one(store: Subject) {
@@ -23,6 +23,23 @@ pub(crate) async fn a_snapshot_holds_the_prefix_in_order(store: Subject) {
     let second = Entry { key: "/b/2".into(), value: b"new".into(), create_revision: 2, mod_revision: 8 };
     assert_eq!(snapshot.entries[1], second);
     assert_eq!(keys(&store.snapshot("").await.unwrap()).len(), 6);
+}
+
+pub(crate) async fn a_selection_holds_its_parts_once_and_in_order(store: Subject) {
+    for key in ["/b/2", "/a/1", "/b/10", "/c", "/b", "/a/10"] {
+        put(&store, key, key).await;
+    }
+    let revision = put(&store, "/b/2", "new").await;
+    let (key, under) = (|key: &str| Part::Key(key.into()), |prefix: &str| Part::Under(prefix.into()));
+
+    let several = store.select(&[under("/b/"), key("/none"), key("/a/1"), key("/b/2"), under("/b/2")]).await.unwrap();
+    let all = store.select(&[key("/c"), under("")]).await.unwrap();
+    let nothing = store.select(&[]).await.unwrap();
+
+    assert_eq!((several.revision, keys(&several)), (revision, vec!["/a/1", "/b/10", "/b/2"]));
+    assert_eq!(several.entry("/b/2").map(|entry| entry.value.as_slice()), Some(b"new".as_slice()));
+    assert_eq!(all, store.snapshot("").await.unwrap());
+    assert_eq!((nothing.revision, nothing.entries), (revision, vec![]));
 }
 
 pub(crate) async fn each_compare_holds_when_it_says_so(store: Subject) {

@@ -38,6 +38,7 @@ macro_rules! hold {
 hold! {
     laws::a_new_store_is_empty_at_revision_one,
     laws::a_snapshot_holds_the_prefix_in_order,
+    laws::a_selection_holds_its_parts_once_and_in_order,
     races::a_watch_after_a_snapshot_misses_nothing,
     laws::each_compare_holds_when_it_says_so,
     laws::a_refused_transaction_shows_what_stands,

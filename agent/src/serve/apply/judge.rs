@@ -2,7 +2,7 @@
 //!
 //! In: the objects of a call, and the store. Out: everything that does not fit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use poplin_manifest::Document;
@@ -17,7 +17,8 @@ use tonic::Code;
 
 use super::{floating, lan, service};
 use crate::resource::{decode, key_of, path_of};
-use crate::store::Snapshot;
+use crate::serve::bearing::Bearing;
+use crate::store::{Entry, Snapshot};
 
 /// An object and the document it came from.
 pub(super) type Checked<'a> = (&'a Document, Object);
@@ -27,8 +28,12 @@ pub(in crate::serve) fn declared(
     snapshot: &Snapshot,
     is_wanted: impl Fn(&ObjectKey) -> bool,
 ) -> BTreeMap<ObjectKey, Object> {
-    let wanted = snapshot.entries.iter().filter(|entry| key_of(&entry.key).is_some_and(|key| is_wanted(&key)));
-    wanted.filter_map(|entry| decode(entry)?.ok()).map(|object| (object.value.key(), object.value)).collect()
+    decoded(snapshot.entries.iter().filter(|entry| key_of(&entry.key).is_some_and(|key| is_wanted(&key))))
+}
+
+/// Entries in the head's words.
+pub(in crate::serve) fn decoded<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<ObjectKey, Object> {
+    entries.filter_map(|entry| decode(entry)?.ok()).map(|object| (object.value.key(), object.value)).collect()
 }
 
 /// The keys of what is wanted and cannot be read here: a damaged value, or one that a newer agent wrote.
@@ -46,49 +51,9 @@ pub(in crate::serve) fn all_readable(unreadable: &[String]) -> Result<(), Failur
         .advice("upgrade this agent to the newest in the fabric, or mend the value; nothing was changed"))
 }
 
-/// Whether judging an object takes knowing another. All others need not even be decoded: with 1,000 policies that was
-/// most of what a change of one label cost.
-fn bears_on(object: &Object, key: &ObjectKey) -> bool {
-    let is_asked = match object {
-        Object::Pool(_) => {
-            matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Service(_))
-                || matches!(key, ObjectKey::FloatingAddress(_) | ObjectKey::Host(_))
-        }
-        Object::Service(_) => matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_) | ObjectKey::FloatingAddress(_)),
-        Object::FloatingAddress(_) => {
-            matches!(key, ObjectKey::Pool(_) | ObjectKey::Service(_) | ObjectKey::Host(_))
-                || matches!(key, ObjectKey::FloatingAddress(_))
-        }
-        Object::Policy(_) => matches!(key, ObjectKey::Tier(_) | ObjectKey::AddressSet(_)),
-        Object::Tier(_) => matches!(key, ObjectKey::Tier(_)),
-        Object::Peer(_) | Object::Fabric(_) => matches!(key, ObjectKey::RouteMap(_)),
-        Object::Network(_) => matches!(key, ObjectKey::Network(_) | ObjectKey::Pool(_) | ObjectKey::Endpoint(_)),
-        Object::Block(_)
-        | Object::Host(_)
-        | Object::Endpoint(_)
-        | Object::AddressSet(_)
-        | Object::RouteMap(_)
-        | Object::StaticRoute(_)
-        | Object::Profile(_)
-        | Object::Namespace(_)
-        | Object::HostEndpoint(_)
-        | Object::Lineage(_) => false,
-    };
-    is_asked || object.key() == *key
-}
-
-/// What judging all of them takes knowing.
-fn bearing(objects: &[Checked<'_>], snapshot: &Snapshot) -> BTreeMap<ObjectKey, Object> {
-    let own: BTreeSet<ObjectKey> = objects.iter().map(|(_, object)| object.key()).collect();
-    // One object of each kind tells for all of its kind.
-    let kinds: HashMap<_, &Object> =
-        objects.iter().map(|(_, object)| (std::mem::discriminant(object), object)).collect();
-    declared(snapshot, |key| own.contains(key) || kinds.values().any(|object| bears_on(object, key)))
-}
-
 /// Everything that does not fit.
 pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure> {
-    let standing = bearing(objects, snapshot);
+    let standing = Bearing::on(objects.iter().map(|(_, object)| object)).in_words(snapshot);
     let mut after = standing.clone();
     after.extend(objects.iter().map(|(_, object)| (object.key(), object.clone())));
     let mut failures = duplicates(objects);
@@ -102,7 +67,7 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
                 .or_else(|| lan::spares_hosts(pool, &after)),
             Object::Service(service) => service::fits(service, &after).or_else(|| floating::is_beside(service, &after)),
             Object::FloatingAddress(one) => floating::fits(one, &after),
-            Object::Policy(policy) => fits_policies(policy, &after),
+            Object::Policy(policy) => fits_policies(policy, &after, snapshot),
             Object::Host(_) | Object::Endpoint(_) => changes_only_labels(object, &standing),
             Object::Tier(tier) => builtin_tier(&tier.name),
             Object::Peer(peer) => unknown_map(["spec.import", "spec.export"], &peer.maps, &after),
@@ -233,7 +198,7 @@ fn keeps_blocks(pool: &Pool, standing: &BTreeMap<ObjectKey, Object>) -> Option<I
     Some(Invalid::new(field, "POOL_IN_USE", message).advice(advice))
 }
 
-fn fits_policies(policy: &Policy, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+fn fits_policies(policy: &Policy, after: &BTreeMap<ObjectKey, Object>, snapshot: &Snapshot) -> Option<Invalid> {
     if !Tier::is_built_in(&policy.tier) && !after.contains_key(&ObjectKey::Tier(policy.tier.clone())) {
         let tiers = after.keys().filter_map(|key| match key {
             ObjectKey::Tier(name) => Some(name.clone()),
@@ -251,12 +216,20 @@ fn fits_policies(policy: &Policy, after: &BTreeMap<ObjectKey, Object>) -> Option
             let field = move |side: &str| format!("spec.{direction}[{index}].{side}.sets");
             [(field("from"), &rule.source.sets), (field("to"), &rule.destination.sets)]
         })
-        .find_map(|(field, sets)| unknown_set(&field, sets, after))
+        .find_map(|(field, sets)| unknown_set(&field, sets, after, snapshot))
 }
 
-fn unknown_set(field: &str, sets: &[QualifiedName], after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
+/// Sets are there by their keys alone: there may be many, and large.
+fn unknown_set(
+    field: &str,
+    sets: &[QualifiedName],
+    after: &BTreeMap<ObjectKey, Object>,
+    snapshot: &Snapshot,
+) -> Option<Invalid> {
     let missing = sets.iter().find(|set| !after.contains_key(&ObjectKey::AddressSet((*set).clone())))?;
-    let known = after.keys().filter_map(|key| match key {
+    let standing = snapshot.entries.iter().filter_map(|entry| key_of(&entry.key));
+    let known: BTreeSet<_> = after.keys().cloned().chain(standing).collect();
+    let known = known.iter().filter_map(|key| match key {
         ObjectKey::AddressSet(name) => Some(name.to_string()),
         _ => None,
     });

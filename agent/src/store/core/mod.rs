@@ -13,7 +13,7 @@ pub use decide::Decision;
 pub use history::{Compacted, KEPT_REVISIONS};
 pub use version::{Commit, Record, RecordId};
 
-use super::{Entry, LeaseId, Outcome, Rejected, Revision, Snapshot, Transaction};
+use super::{Entry, LeaseId, Outcome, Part, Rejected, Revision, Snapshot, Transaction};
 use lease::Leases;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -60,6 +60,15 @@ impl Core {
     /// Reads everything under a prefix, as it stands.
     pub fn snapshot(&self, prefix: &str) -> Snapshot {
         self.read(prefix, self.revision)
+    }
+
+    /// Reads some parts of the keys, as they stand.
+    pub fn select(&self, parts: &[Part]) -> Snapshot {
+        let of_part = |part: &Part| match part {
+            Part::Key(key) => self.get(key).into_iter().collect(),
+            Part::Under(prefix) => self.snapshot(prefix).entries,
+        };
+        Snapshot::gathered(self.revision, parts.iter().flat_map(of_part).collect())
     }
 
     /// Reads everything under a prefix, as it stood at a revision. A revision to come is read as the present one.

@@ -15,7 +15,7 @@ mod log;
 mod reaper;
 mod shared;
 
-use super::{LeaseId, Outcome, Revision, Snapshot, Store, StoreError, Transaction, Watch};
+use super::{LeaseId, Outcome, Part, Revision, Snapshot, Store, StoreError, Transaction, Watch};
 use async_trait::async_trait;
 use reaper::Reaper;
 use shared::Shared;
@@ -70,6 +70,10 @@ impl Store for Embedded {
 
     async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError> {
         Ok(self.shared.core().snapshot(prefix))
+    }
+
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        Ok(self.shared.core().select(parts))
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {

@@ -4,7 +4,7 @@
 
 use super::explain::About;
 use super::members::{ANSWER_TIME, Failure};
-use super::read::{entry, key_of, range_of};
+use super::read::{entry, key_of, range_under};
 use super::{Etcd, MOST_ANSWER_BYTES};
 use crate::store::watch::Feed;
 use crate::store::{Batch, Change, Revision, StoreError};
@@ -35,7 +35,7 @@ impl Etcd {
     }
 
     async fn open_stream(&self, prefix: &str, after: Revision) -> Result<Stream, StoreError> {
-        let (from, to) = range_of(prefix);
+        let (from, to) = range_under(prefix);
         let options = WatchOptions::new().with_range(to).with_start_revision(after + 1).with_progress_notify();
         let (from, options) = (&from, &options);
         let question = |client: Client| async move {

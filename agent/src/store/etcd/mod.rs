@@ -14,7 +14,7 @@ mod read;
 pub use access::{Credentials, IdentityFiles, User};
 pub use members::ANSWER_TIME;
 
-use super::{Cause, Examined, LeaseId, Outcome, Revision, Snapshot, Store, StoreError, Transaction, Watch};
+use super::{Cause, Examined, LeaseId, Outcome, Part, Revision, Snapshot, Store, StoreError, Transaction, Watch};
 use async_trait::async_trait;
 use etcd_client::{Client, Error, KvClient};
 use explain::About;
@@ -93,7 +93,11 @@ impl Store for Etcd {
     }
 
     async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError> {
-        self.read(prefix).await
+        self.select(&[Part::Under(prefix.to_owned())]).await
+    }
+
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        self.read(parts).await
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {

@@ -1,9 +1,10 @@
-//! Reads a prefix from etcd in pages, all at one revision.
+//! Reads parts of the keys from etcd in pages, all at one revision.
 
 use super::explain::{About, is_too_long};
 use super::{Etcd, kv};
-use crate::store::{Entry, Revision, Snapshot, StoreError};
+use crate::store::{Entry, Part, Revision, Snapshot, StoreError};
 use etcd_client::{Client, Error, GetOptions, GetResponse, KeyValue};
+use futures_util::future::try_join_all;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
@@ -26,19 +27,34 @@ struct Rest {
 }
 
 impl Etcd {
-    pub(super) async fn read(&self, prefix: &str) -> Result<Snapshot, StoreError> {
+    pub(super) async fn read(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
         for _ in 1..ATTEMPTS {
-            match self.read_once(prefix).await {
+            match self.read_once(parts).await {
                 Err(StoreError::Compacted { .. }) => continue,
                 result => return result,
             }
         }
-        self.read_once(prefix).await
+        self.read_once(parts).await
     }
 
-    async fn read_once(&self, prefix: &str) -> Result<Snapshot, StoreError> {
-        let (from, to) = range_of(prefix);
-        let mut rest = Rest { from, to, revision: 0, page: PAGE };
+    /// The first part is read as it stands, and says at which revision all the others are, side by side.
+    async fn read_once(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        let Some((first, others)) = parts.split_first() else {
+            return Ok(Snapshot { revision: self.agreed_revision().await?, entries: Vec::new() });
+        };
+        let Snapshot { revision, mut entries } = self.read_part(first, 0).await?;
+        if others.is_empty() {
+            return Ok(Snapshot { revision, entries });
+        }
+        let others = try_join_all(others.iter().map(|part| self.read_part(part, revision))).await?;
+        entries.extend(others.into_iter().flat_map(|read| read.entries));
+        Ok(Snapshot::gathered(revision, entries))
+    }
+
+    /// One part, at a revision; at zero, as it stands.
+    async fn read_part(&self, part: &Part, revision: Revision) -> Result<Snapshot, StoreError> {
+        let (from, to) = range_of(part);
+        let mut rest = Rest { from, to, revision, page: PAGE };
         let mut entries = Vec::new();
         loop {
             let page = self.read_page(&mut rest).await?;
@@ -94,9 +110,17 @@ impl Rest {
     }
 }
 
+/// The first key of a part, and the first after it.
+fn range_of(part: &Part) -> (Vec<u8>, Vec<u8>) {
+    match part {
+        Part::Key(key) => (key.as_bytes().to_vec(), [key.as_bytes(), b"\0"].concat()),
+        Part::Under(prefix) => range_under(prefix),
+    }
+}
+
 /// The first key of a prefix, and the first after it; two zero octets mean every key (etcd's `rpc.proto`).
 /// UTF-8 has no octet 255, so the last one can always be raised.
-pub(super) fn range_of(prefix: &str) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn range_under(prefix: &str) -> (Vec<u8>, Vec<u8>) {
     let mut end = prefix.as_bytes().to_vec();
     match end.last_mut() {
         Some(last) => *last += 1,

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Entry, Examined, LeaseId, Outcome, Revision, Snapshot, Store, StoreError, Transaction, Watch};
+use super::{Entry, Examined, LeaseId, Outcome, Part, Revision, Snapshot, Store, StoreError, Transaction, Watch};
 use crate::resource::ROOT;
 use tell::Telling;
 use write::Gathered;
@@ -64,13 +64,13 @@ impl Whole {
         Ok(Snapshot { revision, entries: self.joined(entries, &inside) })
     }
 
-    /// What stands under a prefix, if nothing in it is large and no large change was carried over meanwhile.
-    async fn narrow(&self, prefix: &str) -> Result<Option<Snapshot>, StoreError> {
-        let snapshot = self.raw.snapshot(prefix).await?;
-        let marks = self.raw.snapshot(journal::MARK).await?;
-        let is_quiet = marks
-            .entry(journal::MARK)
-            .is_none_or(|mark| mark.mod_revision <= snapshot.revision && journal::Decided::read(&mark.value).is_over());
+    /// Parts as they stand, if nothing in them is large and no large change waits to be carried over.
+    async fn narrow(&self, parts: &[Part]) -> Result<Option<Snapshot>, StoreError> {
+        let with_mark: Vec<Part> = parts.iter().cloned().chain([Part::Key(journal::MARK.to_owned())]).collect();
+        let read = self.raw.select(&with_mark).await?;
+        let mark = read.entry(journal::MARK);
+        let is_quiet = mark.is_none_or(|mark| journal::Decided::read(&mark.value).is_over());
+        let snapshot = read.within(parts);
         let is_whole = snapshot.entries.iter().all(|entry| parts::Head::read(&entry.value).is_none());
         Ok((is_quiet && is_whole).then_some(snapshot))
     }
@@ -119,9 +119,16 @@ impl Store for Whole {
         if !may_be_large(prefix) {
             return self.raw.snapshot(prefix).await;
         }
-        match self.narrow(prefix).await? {
+        match self.narrow(&[Part::Under(prefix.to_owned())]).await? {
             Some(snapshot) => Ok(snapshot),
             None => self.everything(prefix).await,
+        }
+    }
+
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        match self.narrow(parts).await? {
+            Some(snapshot) => Ok(snapshot),
+            None => Ok(self.everything(ROOT).await?.within(parts)),
         }
     }
 

@@ -148,6 +148,23 @@ async fn what_was_decided_is_carried_over_by_whoever_comes_next() {
 }
 
 #[tokio::test]
+async fn whoever_selects_sees_large_changes_and_large_values_whole_too() {
+    let shelf = Shelf::new().await;
+    shelf.whole.transact(Transaction::default().put(SET, set(100_000)).put("/poplin/v1/e/web", "{}")).await.unwrap();
+    shelf.dying(6).transact(many("new")).await.unwrap();
+    let parts = [SET, &key(7), "/poplin/v1/e/web"].map(|key| Part::Key(key.to_owned()));
+
+    let decided = shelf.whole.select(&parts[1..]).await.unwrap();
+    shelf.whole.finish().await.unwrap();
+    let large = shelf.whole.select(&parts).await.unwrap();
+
+    assert_eq!(decided.entry(&key(7)).map(|entry| &entry.value[..]), Some(&b"new"[..]), "decided, not carried over");
+    assert_eq!(decided.entries.len(), 2, "and nothing beside what was asked for");
+    assert_eq!(large.entry(SET).map(|entry| entry.value.len()), Some(set(100_000).len()));
+    assert_eq!(large.entries.len(), 3);
+}
+
+#[tokio::test]
 async fn whoever_is_refused_for_what_is_not_carried_over_yet_finds_it_done() {
     let shelf = Shelf::new().await;
     shelf.dying(6).transact(many("new")).await.unwrap();
