@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
 use crate::resource::{decode_resource, kind_prefix, path_of_name};
-use crate::store::{Change, Followed, Store, follow};
+use crate::store::{Change, Entry, Followed, Part, Revision, Store, follow};
 
 use super::store_failure;
 
@@ -33,8 +33,8 @@ const WATCH_BUFFER: usize = 256;
 
 pub(super) async fn get(store: &dyn Store, kind: &str, name: &str) -> Result<Resource, Failure> {
     let path = path_of_name(kind, name).ok_or_else(|| unknown_kind(kind))?;
-    let snapshot = store.snapshot(&path).await.map_err(|error| store_failure(&error))?;
-    let entry = snapshot.entries.iter().find(|entry| entry.key == path).ok_or_else(|| not_found(kind, name))?;
+    let snapshot = store.select(&[Part::Key(path)]).await.map_err(|error| store_failure(&error))?;
+    let entry = snapshot.entries.first().ok_or_else(|| not_found(kind, name))?;
     decode_resource(entry).map_err(|error| Failure::new(Code::DataLoss, "CORRUPT_VALUE", error.to_string()))
 }
 
@@ -45,30 +45,67 @@ pub(super) async fn list(store: &dyn Store, request: &ListRequest) -> Result<Lis
         0 => DEFAULT_PAGE,
         size => size.min(LARGEST_PAGE),
     };
-    let snapshot = store.snapshot(&prefix).await.map_err(|error| store_failure(&error))?;
-    let damaged =
-        snapshot.entries.iter().filter(|entry| request.page_token.is_empty() && decode_resource(entry).is_err());
-    let unreadable = damaged.map(|entry| entry.key.clone()).collect();
-    let rest = snapshot.entries.iter().filter(|entry| entry.key[prefix.len()..] > *request.page_token);
-    let readable = rest.filter_map(|entry| decode_resource(entry).ok());
-    let mut resources: Vec<Resource> = readable.filter(|one| admits(&selector, one)).take(size + 1).collect();
-    let most = size.min(how_many_fit(&resources));
-    let has_more = resources.len() > most;
-    resources.truncate(most);
-    let last = resources.last().map(Resource::qualified_name);
-    let next_page_token = last.filter(|_| has_more).unwrap_or_default();
-    Ok(ListResponse { resources, next_page_token, revision: snapshot.revision, unreadable })
+    let before = request.page_token.as_str();
+    let mut after = if before.is_empty() { String::new() } else { format!("{prefix}{before}") };
+    let mut page = Page { size, ..Page::default() };
+    loop {
+        // One more than there is room for: whether there is another page. A selector may let few of them through.
+        let next = Part::Next { under: prefix.clone(), after, most: LARGEST_PAGE + 1 };
+        let read = store.select(&[next]).await.map_err(|error| store_failure(&error))?;
+        page.revision = read.revision;
+        let is_all = read.entries.len() <= LARGEST_PAGE;
+        for entry in &read.entries {
+            if !page.take(entry, &selector) {
+                return Ok(page.response(true));
+            }
+        }
+        match read.entries.last().filter(|_| !is_all) {
+            Some(last) => after = last.key.clone(),
+            None => return Ok(page.response(false)),
+        }
+    }
 }
 
-/// How many objects go in one page, for their octets; one does in any case.
-fn how_many_fit(resources: &[Resource]) -> usize {
-    let mut octets = 0;
-    let is_room = |resource: &&Resource| {
-        let before = octets;
-        octets += resource.encoded_len();
-        before < LARGEST_PAGE_OCTETS
-    };
-    resources.iter().take_while(is_room).count().max(1)
+/// A page, as it fills.
+#[derive(Default)]
+struct Page {
+    size: usize,
+    octets: usize,
+    resources: Vec<Resource>,
+    unreadable: Vec<String>,
+    /// What cannot be read behind the last of the resources: of this page only if no other comes.
+    behind: Vec<String>,
+    revision: Revision,
+}
+
+impl Page {
+    /// Takes an entry in, unless it is not asked for; `false` if there is no room for it. One has room in any case.
+    fn take(&mut self, entry: &Entry, selector: &Selector) -> bool {
+        let Ok(resource) = decode_resource(entry) else {
+            self.behind.push(entry.key.clone());
+            return true;
+        };
+        if !admits(selector, &resource) {
+            return true;
+        }
+        let has_room = self.resources.len() < self.size && self.octets < LARGEST_PAGE_OCTETS;
+        if has_room {
+            self.octets += resource.encoded_len();
+            self.resources.push(resource);
+            self.unreadable.append(&mut self.behind);
+        }
+        has_room
+    }
+
+    fn response(mut self, has_more: bool) -> ListResponse {
+        if !has_more {
+            self.unreadable.append(&mut self.behind);
+        }
+        let Self { resources, unreadable, revision, .. } = self;
+        let last = resources.last().map(Resource::qualified_name);
+        let next_page_token = last.filter(|_| has_more).unwrap_or_default();
+        ListResponse { resources, next_page_token, revision, unreadable }
+    }
 }
 
 /// Everything, then SYNCED, then changes. After a break in the store the difference is told, as if nothing had happened.

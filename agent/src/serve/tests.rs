@@ -130,6 +130,29 @@ async fn pages_of_what_lives_in_namespaces_have_an_end() {
 }
 
 #[tokio::test]
+async fn each_page_tells_what_in_it_cannot_be_read_and_no_other_does() {
+    let shelf = Shelf::new().await;
+    for name in ["a", "c", "e"] {
+        shelf.apply(&policy(name, "  egress: []")).await.unwrap();
+    }
+    for damaged in ["b", "d", "f"] {
+        shelf.claim(&format!("/poplin/v1/c/policy/{damaged}"), "no document").await;
+    }
+
+    let mut request = ListRequest { kind: "Policy".to_owned(), page_size: 1, ..ListRequest::default() };
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let page = list::list(&*shelf.store, &request).await.unwrap();
+        let unreadable = page.unreadable.iter().map(|key| key.rsplit('/').next().unwrap().to_owned());
+        told.push((page.resources[0].name().to_owned(), unreadable.collect::<String>()));
+        request.page_token = page.next_page_token;
+    }
+
+    let pages = [("a", ""), ("c", "b"), ("e", "df")].map(|(name, damaged)| (name.to_owned(), damaged.to_owned()));
+    assert_eq!((told, request.page_token), (pages.to_vec(), String::new()));
+}
+
+#[tokio::test]
 async fn pools_that_overlap_are_refused_also_within_one_file() {
     let shelf = Shelf::new().await;
     shelf.apply(&pool("one", "10.1.0.0/16")).await.unwrap();

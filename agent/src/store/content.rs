@@ -23,15 +23,33 @@ pub enum Part {
     Key(String),
     /// Every key that starts so; an empty one means all.
     Under(String),
+    /// So many of those that start so, the first after one of them.
+    Next {
+        /// What they start with.
+        under: String,
+        /// They come after this; empty = from the first.
+        after: String,
+        /// How many at most.
+        most: usize,
+    },
 }
 
 impl Part {
-    /// Whether a key is in it.
-    pub fn contains(&self, key: &str) -> bool {
-        match self {
-            Part::Key(one) => one == key,
-            Part::Under(prefix) => key.starts_with(prefix),
-        }
+    /// What of entries lies in it; they are sorted by key.
+    fn of<'e>(&self, entries: &'e [Entry]) -> &'e [Entry] {
+        let (under, after, most) = match self {
+            Part::Key(key) => {
+                let begin = entries.partition_point(|entry| entry.key < *key);
+                let is_there = entries.get(begin).is_some_and(|entry| entry.key == *key);
+                return &entries[begin..begin + usize::from(is_there)];
+            }
+            Part::Under(prefix) => (prefix.as_str(), "", usize::MAX),
+            Part::Next { under, after, most } => (under.as_str(), after.as_str(), *most),
+        };
+        let is_before = |key: &str| if after < under { key < under } else { key <= after };
+        let begin = entries.partition_point(|entry| is_before(&entry.key));
+        let count = entries[begin..].partition_point(|entry| entry.key.starts_with(under));
+        &entries[begin..begin + count.min(most)]
     }
 }
 
@@ -53,9 +71,9 @@ impl Snapshot {
     }
 
     /// What of it lies in these parts.
-    pub(super) fn within(mut self, parts: &[Part]) -> Self {
-        self.entries.retain(|entry| parts.iter().any(|part| part.contains(&entry.key)));
-        self
+    pub(super) fn within(&self, parts: &[Part]) -> Self {
+        let entries = parts.iter().flat_map(|part| part.of(&self.entries)).cloned();
+        Self::gathered(self.revision, entries.collect())
     }
 
     /// The entry of a key.

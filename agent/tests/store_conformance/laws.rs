@@ -35,11 +35,17 @@ pub(crate) async fn a_selection_holds_its_parts_once_and_in_order(store: Subject
     let several = store.select(&[under("/b/"), key("/none"), key("/a/1"), key("/b/2"), under("/b/2")]).await.unwrap();
     let all = store.select(&[key("/c"), under("")]).await.unwrap();
     let nothing = store.select(&[]).await.unwrap();
+    let next = |after: &str, most| Part::Next { under: "/b".into(), after: after.into(), most };
+    let mut pages = Vec::new();
+    for part in [next("", 2), next("/b/10", 2), next("/b/10", 1), next("/b/2", 9), next("/a", 1), next("/c", 9)] {
+        pages.push(keys(&store.select(&[part]).await.unwrap()).into_iter().map(str::to_owned).collect::<Vec<_>>());
+    }
 
     assert_eq!((several.revision, keys(&several)), (revision, vec!["/a/1", "/b/10", "/b/2"]));
     assert_eq!(several.entry("/b/2").map(|entry| entry.value.as_slice()), Some(b"new".as_slice()));
     assert_eq!(all, store.snapshot("").await.unwrap());
     assert_eq!((nothing.revision, nothing.entries), (revision, vec![]));
+    assert_eq!(pages, [vec!["/b", "/b/10"], vec!["/b/2"], vec!["/b/2"], vec![], vec!["/b"], vec![]]);
 }
 
 pub(crate) async fn each_compare_holds_when_it_says_so(store: Subject) {

@@ -16,6 +16,7 @@ pub use version::{Commit, Record, RecordId};
 use super::{Entry, LeaseId, Outcome, Part, Rejected, Revision, Snapshot, Transaction};
 use lease::Leases;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 use version::Version;
 
@@ -67,8 +68,15 @@ impl Core {
         let of_part = |part: &Part| match part {
             Part::Key(key) => self.get(key).into_iter().collect(),
             Part::Under(prefix) => self.snapshot(prefix).entries,
+            Part::Next { under, after, most } => self.next(under, after, *most),
         };
         Snapshot::gathered(self.revision, parts.iter().flat_map(of_part).collect())
+    }
+
+    fn next(&self, under: &str, after: &str, most: usize) -> Vec<Entry> {
+        let from = if after < under { Bound::Included(under) } else { Bound::Excluded(after) };
+        let rest = self.keys.range::<str, _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(under));
+        rest.filter_map(|(key, versions)| version::entry_at(key, versions, self.revision)).take(most).collect()
     }
 
     /// Reads everything under a prefix, as it stood at a revision. A revision to come is read as the present one.

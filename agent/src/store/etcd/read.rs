@@ -54,13 +54,15 @@ impl Etcd {
     /// One part, at a revision; at zero, as it stands.
     async fn read_part(&self, part: &Part, revision: Revision) -> Result<Snapshot, StoreError> {
         let (from, to) = range_of(part);
-        let mut rest = Rest { from, to, revision, page: PAGE };
+        let most = most_of(part);
+        let mut rest = Rest { from, to, revision, page: PAGE.min(i64::try_from(most).unwrap_or(PAGE)) };
         let mut entries = Vec::new();
         loop {
             let page = self.read_page(&mut rest).await?;
             self.cluster.store(page.header().map_or(0, |header| header.cluster_id()), Ordering::Relaxed);
             entries.extend(page.kvs().iter().map(entry));
-            if !rest.shrink(&page) {
+            if !rest.shrink(&page) || entries.len() >= most {
+                entries.truncate(most);
                 return Ok(Snapshot { revision: rest.revision, entries });
             }
         }
@@ -115,6 +117,18 @@ fn range_of(part: &Part) -> (Vec<u8>, Vec<u8>) {
     match part {
         Part::Key(key) => (key.as_bytes().to_vec(), [key.as_bytes(), b"\0"].concat()),
         Part::Under(prefix) => range_under(prefix),
+        Part::Next { under, after, .. } => {
+            let (from, to) = range_under(under);
+            (if after < under { from } else { [after.as_bytes(), b"\0"].concat() }, to)
+        }
+    }
+}
+
+/// How many of its keys are asked for.
+fn most_of(part: &Part) -> usize {
+    match part {
+        Part::Next { most, .. } => *most,
+        Part::Key(_) | Part::Under(_) => usize::MAX,
     }
 }
 
