@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use poplin_bgp::{ConnectionId, Event as BgpEvent, Octets};
+use rustix::net::{SendFlags, send};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -47,7 +48,8 @@ impl Pen {
     pub(super) fn write(&self, mut octets: Octets) {
         // Only we add to it, so none is none, and nobody writes beside us.
         if octets.len() <= AT_ONCE_OCTETS && self.line.unwritten.load(Ordering::Acquire) == 0 {
-            let taken = self.line.socket.try_write(&octets).unwrap_or(0);
+            // The kernel is asked without asking the runtime first: what it does not take is the writing task's, which asks both.
+            let taken = send(self.line.socket.as_ref(), &octets, SendFlags::NOSIGNAL).unwrap_or(0);
             if taken == octets.len() {
                 return;
             }
