@@ -29,6 +29,7 @@ pub mod diff;
 pub mod lint;
 
 pub mod compile;
+pub mod course;
 pub mod host;
 pub mod nat;
 pub mod place;

@@ -9,13 +9,14 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use poplin_manifest::question;
+use poplin_manifest::way::Question;
+use poplin_manifest::{Site, question};
 use poplin_policy::index::Index;
 use poplin_policy::model::PortMatch;
+use poplin_policy::packet::Packet;
 use poplin_policy::verdict::{Decision, Ruling};
-use poplin_policy::world::World;
 use poplin_proto::Failure;
-use poplin_proto::v1::{ExplainRequest, ExplainResponse};
+use poplin_proto::v1::{DirectionTrace, ExplainRequest, ExplainResponse};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Exit, Problem};
@@ -49,16 +50,18 @@ impl Offline {
 
     /// Tells the whole story of one packet.
     pub(crate) fn answer(&self, request: &ExplainRequest) -> Result<ExplainResponse, Problem> {
-        question::answer(&self.world()?, request).map_err(|failure| {
+        let site = self.site()?;
+        let question = Question::of(&site, request).map_err(|failure| {
             let exit = if failure.code == tonic::Code::NotFound { Exit::NotFound } else { Exit::Usage };
             Problem::from(vec![failure]).exiting(exit)
-        })
+        })?;
+        Ok(question.answer("", None))
     }
 
     /// Answers every line of the batch.
     pub(crate) fn answer_batch(&self) -> Result<ExitCode, Problem> {
-        let world = self.world()?;
-        let index = Index::of(&world);
+        let site = self.site()?;
+        let index = Index::of(&site.world);
         let mut lines = BufReader::new(self.lines()?);
         let mut out = BufWriter::new(io::stdout().lock());
         let (mut text, mut number, mut failed) = (String::new(), 0_u64, false);
@@ -73,7 +76,7 @@ impl Offline {
                 return Err(not_lines(number));
             }
             if !text.trim().is_empty() {
-                let answer = answered(&world, &index, &text);
+                let answer = answered(&site, &index, &text);
                 failed |= answer.is_err();
                 write_line(&mut out, &answer.map_err(|failure| Refusal::of(number, &failure)))?;
             }
@@ -86,8 +89,8 @@ impl Offline {
         Ok(if failed { Exit::Failed.into() } else { ExitCode::SUCCESS })
     }
 
-    fn world(&self) -> Result<World, Problem> {
-        world::world(&world::with_topology(&self.files, self.topology.as_ref())?)
+    fn site(&self) -> Result<Site, Problem> {
+        Site::of(&world::with_topology(&self.files, self.topology.as_ref())?).map_err(world::unusable)
     }
 
     fn lines(&self) -> Result<Box<dyn Read>, Problem> {
@@ -156,12 +159,18 @@ struct Answer {
     decided: Option<End>,
     egress: Option<End>,
     ingress: Option<End>,
+    /// What hosts say on the way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hosts: Vec<End>,
+    /// What only a host itself can know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// What one end says.
 #[derive(Clone, Debug, Serialize)]
 struct End {
-    direction: &'static str,
+    direction: String,
     endpoint: String,
     allowed: bool,
     reason: String,
@@ -171,6 +180,13 @@ struct End {
     policy: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     rule: String,
+}
+
+impl End {
+    fn of(trace: &DirectionTrace) -> Self {
+        let DirectionTrace { direction, endpoint, allowed, reason, tier, policy, rule, .. } = trace.clone();
+        Self { direction, endpoint, allowed, reason, tier, policy, rule }
+    }
 }
 
 /// A line that cannot be answered.
@@ -188,7 +204,7 @@ impl Refusal {
     }
 }
 
-fn answered(world: &World, index: &Index<'_>, line: &str) -> Result<Answer, Failure> {
+fn answered(site: &Site, index: &Index<'_>, line: &str) -> Result<Answer, Failure> {
     let bad = |message: String| Failure::new(tonic::Code::InvalidArgument, "BAD_LINE", message);
     let unread = |error| bad(format!("not one flow as a JSON object: {error}")).advice(format!("a line is {LINE}"));
     let asked: Asked = serde_json::from_str(line).map_err(unread)?;
@@ -200,22 +216,41 @@ fn answered(world: &World, index: &Index<'_>, line: &str) -> Result<Answer, Fail
         source_port: asked.source_port.unwrap_or_default().into(),
         compiled: false,
     };
-    let packet = question::packet(world, &request)?;
-    let Decision { allowed, egress, ingress } = index.verdict(&packet);
-    let (egress, ingress) = (egress.map(|end| told("egress", &end)), ingress.map(|end| told("ingress", &end)));
-    let ends = || [&egress, &ingress].into_iter().flatten();
-    let decided = ends().find(|end| !end.allowed).or(ends().last()).cloned();
+    let question = Question::of(site, &request)?;
+    let (said, notes) = said(site, index, &question);
+    let decided = said.iter().find(|end| !end.allowed).or(said.last()).cloned();
+    let end = |direction| said.iter().find(|end| end.direction == direction).cloned();
+    let Packet { source, destination, .. } = question.packet;
     Ok(Answer {
         source: request.source,
         destination: request.destination,
         traffic: request.traffic,
-        source_address: packet.source.to_string(),
-        destination_address: packet.destination.to_string(),
-        verdict: if allowed { "allowed" } else { "denied" },
+        source_address: source.to_string(),
+        destination_address: destination.to_string(),
+        verdict: if said.iter().all(|end| end.allowed) { "allowed" } else { "denied" },
         decided,
-        egress,
-        ingress,
+        egress: end("egress"),
+        ingress: end("ingress"),
+        hosts: said.into_iter().filter(|end| end.direction != "egress" && end.direction != "ingress").collect(),
+        notes,
     })
+}
+
+/// Everybody's words in the order in which they are asked, and what only a host can know. Hosts that nobody declared have none.
+fn said(site: &Site, index: &Index<'_>, question: &Question<'_>) -> (Vec<End>, Vec<String>) {
+    let Decision { egress, ingress, .. } = index.verdict(&question.packet);
+    let ends = [("egress", egress), ("ingress", ingress)].into_iter();
+    let ends: Vec<End> = ends.filter_map(|(direction, end)| Some(told(direction, &end?))).collect();
+    if site.hosts.is_empty() && site.host_endpoints.is_empty() {
+        return (ends, Vec::new());
+    }
+    let way = question.answer("", None);
+    let is_same = |end: &End, trace: &DirectionTrace| {
+        (&end.direction, &end.endpoint, &end.tier) == (&trace.direction, &trace.endpoint, &trace.tier)
+    };
+    let of_trace =
+        |trace: &DirectionTrace| ends.iter().find(|end| is_same(end, trace)).cloned().unwrap_or_else(|| End::of(trace));
+    (way.directions.iter().map(of_trace).collect(), way.notes)
 }
 
 /// `tcp/5432`, however the line says it.
@@ -232,9 +267,9 @@ fn traffic(asked: &Asked) -> Result<String, String> {
     Ok(asked.port.map_or_else(|| protocol.clone(), |port| format!("{protocol}/{port}")))
 }
 
-fn told(direction: &'static str, ruling: &Ruling) -> End {
+fn told(direction: &str, ruling: &Ruling) -> End {
     let (tier, policy, rule) = question::decider(&ruling.by);
-    let (endpoint, allowed) = (ruling.endpoint.clone(), ruling.allowed);
+    let (direction, endpoint, allowed) = (direction.to_owned(), ruling.endpoint.clone(), ruling.allowed);
     End { direction, endpoint, allowed, reason: ruling.by.to_string(), tier, policy, rule }
 }
 

@@ -315,8 +315,46 @@ fn a_batch_answers_each_line_by_a_line() {
     assert_eq!(
         lines[2],
         serde_json::json!({
-            "line": 4, "error": "\"dbb\" is no endpoint and no address", "advice": "did you mean db?",
+            "line": 4, "error": "\"dbb\" is no endpoint, no host, no host endpoint and no address", "advice": "did you mean db?",
         })
+    );
+}
+
+#[test]
+fn hosts_that_files_declare_have_their_say_without_an_agent() {
+    let agent = Agent::start();
+    let host = "{apiVersion: poplin.dev/v1, kind: Host, metadata: {name: h1}, spec: {addresses: [192.0.2.1]}}";
+    let policies = agent
+        .file("edge.yaml", &format!("{}---\n{host}\n", uplink(443).replace("eth0}", "eth0, addresses: [192.0.2.1]}")));
+    let topology = agent.file("topology.yaml", &TOPOLOGY.replace("web-1: {", "web-1: {host: h1, "));
+    let flows = "\
+{\"src\": \"198.51.100.1\", \"dst\": \"h1\", \"traffic\": \"tcp/443\"}
+{\"src\": \"198.51.100.1\", \"dst\": \"h1\", \"traffic\": \"tcp/80\"}
+{\"src\": \"web-1\", \"dst\": \"169.254.1.1\", \"traffic\": \"tcp/22\"}
+{\"src\": \"web-1\", \"dst\": \"web-2\", \"traffic\": \"tcp/22\"}
+";
+    let offline = ["--offline", "-f", &policies, "--topology", &topology];
+
+    let told = run(&[&["explain", "198.51.100.1", "h1", "tcp/443"][..], &offline].concat(), "");
+    let batch = run(&[&["explain"][..], &offline, &["--batch", "-"]].concat(), flows);
+
+    assert_eq!(
+        told.out,
+        "allowed: 198.51.100.1 -> h1 (192.0.2.1) tcp/443\n  input of h1-eth0: default/uplink/in: allowed\n"
+    );
+    let lines: Vec<serde_json::Value> = batch.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let by = |line: &serde_json::Value| {
+        ["verdict", "direction", "endpoint", "rule"]
+            .map(|key| line[key].as_str().unwrap_or_default().to_owned())
+            .join(" ")
+    };
+    let decided: Vec<String> = lines.iter().map(by).collect();
+    let expected =
+        ["allowed input h1-eth0 in", "denied input h1-eth0 ", "denied to-host web-1 ", "allowed ingress web-2 "];
+    assert_eq!(decided, expected, "{}", batch.out);
+    assert_eq!(
+        (lines[0]["hosts"][0]["policy"].as_str(), &lines[3]["hosts"]),
+        (Some("uplink"), &serde_json::Value::Null)
     );
 }
 

@@ -24,8 +24,10 @@ mod service;
 
 mod offline;
 pub mod question;
+mod site;
 pub mod test;
 pub mod topology;
+pub mod way;
 
 pub use circle::check_circle;
 pub use endpoint::check_endpoint;
@@ -39,3 +41,4 @@ pub use offline::{failsafe, host_endpoints, world};
 pub use policy::{check_address_set, check_policy, check_tier};
 pub use profile::{check_profile, check_profiles};
 pub use service::check_service_addresses;
+pub use site::{Site, check_workload_to_host};

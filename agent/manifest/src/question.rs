@@ -17,12 +17,7 @@ use tonic::Code;
 /// First of the dynamic ports (RFC 6335 §6): where a source port stands that nobody named.
 const ANY_SOURCE_PORT: u16 = 49152;
 
-/// Tells the whole story of the packet that is asked about.
-pub fn answer(world: &World, request: &ExplainRequest) -> Result<ExplainResponse, Failure> {
-    Ok(story(world, &packet(world, request)?))
-}
-
-/// Tells the whole story of a packet.
+/// What the endpoints at the ends of a packet say.
 pub fn story(world: &World, packet: &Packet) -> ExplainResponse {
     let explanation = explain(world, packet);
     let directions = [("egress", &explanation.egress), ("ingress", &explanation.ingress)];

@@ -5,7 +5,7 @@
 //! kind: Topology
 //! endpoints:
 //!   web-1: {labels: {app: web}, addresses: [10.77.0.1]}
-//!   db: {namespace: shop, labels: {app: db}, addresses: [10.77.0.3, "fd00::3"], ports: [sql=tcp/5432]}
+//!   db: {host: h1, namespace: shop, labels: {app: db}, addresses: [10.77.0.3, "fd00::3"], ports: [sql=tcp/5432]}
 //! ```
 //! In: such a document. Out: the Endpoint documents it stands for, which are checked like any other.
 
@@ -38,6 +38,7 @@ struct Topology {
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 #[derive(Default)]
 struct Short {
+    host: String,
     namespace: String,
     labels: BTreeMap<String, String>,
     profiles: Vec<String>,
@@ -64,9 +65,9 @@ pub fn read(manifest: &Manifest) -> Result<Vec<Document>, Failure> {
 
 impl Short {
     fn endpoint(self, name: String) -> Resource {
-        let Self { namespace, labels, profiles, addresses, ports } = self;
+        let Self { host, namespace, labels, profiles, addresses, ports } = self;
         let metadata = Metadata { name, namespace, labels, ..Metadata::default() };
-        let spec = EndpointSpec { addresses, ports, profiles, ..EndpointSpec::default() };
+        let spec = EndpointSpec { host, addresses, ports, profiles, ..EndpointSpec::default() };
         Endpoint { metadata: Some(metadata), spec: Some(spec), ..Endpoint::default() }.into()
     }
 }

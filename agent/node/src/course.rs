@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use poplin_bgp::Address;
+pub use poplin_policy::course::{Course, Side};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::ruleset::Interface;
 
@@ -16,30 +17,6 @@ use crate::underlay::{Learned, longest_match, resolve};
 
 /// The host's own loopback, which is nobody's doorway.
 const LOOPBACK: &str = "lo";
-
-/// A packet that begins a flow, and where its ends are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Course {
-    /// As it comes.
-    pub opened: Packet,
-    /// After the translation of its destination, where one of our own ports is published.
-    pub judged: Packet,
-    /// Whence.
-    pub source: Side,
-    /// Whereto, after translation.
-    pub destination: Side,
-}
-
-/// Where an end is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// This host itself.
-    Host,
-    /// An endpoint of this host, on its link.
-    Link(Interface),
-    /// Neither; these interfaces lead there, any of them. None = no route is known.
-    Far(BTreeSet<Interface>),
-}
 
 /// A packet whose destination was translated.
 pub(crate) fn led_to(packet: &Packet, socket: SocketAddr) -> Packet {

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use poplin_bgp::{Asn, Multipath};
 use poplin_manifest::address::addresses;
-use poplin_manifest::check_failsafe;
 use poplin_manifest::field::{
     Findings, Invalid, Invalids, checked_labels, checked_name, parse, selector, show_labels, within, word,
 };
+use poplin_manifest::{check_failsafe, check_workload_to_host};
 use poplin_node::lineage::Id;
 use poplin_node::name::HostName;
 use poplin_node::object::{COOLDOWN, ExistingFlows, Fabric, Host, Routing};
-use poplin_policy::host::WorkloadToHost;
 use poplin_proto::v1;
 
 use super::monitoring::stations;
@@ -106,8 +105,7 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let asn = findings.take(spec.asn.map_or(Ok(default.asn), |number| asn("spec.asn", number)));
     let mtu = spec.mtu_bytes.map(|mtu| within("spec.mtuBytes", mtu, MIN_MTU_BYTES, MAX_MTU_BYTES, " bytes"));
     let mtu_bytes = findings.take(mtu.transpose());
-    let words = [("", default.workload_to_host), ("accept", WorkloadToHost::Accept), ("drop", WorkloadToHost::Drop)];
-    let workload_to_host = findings.take(word("spec.workloadToHost", &spec.workload_to_host, &words));
+    let workload_to_host = findings.take(check_workload_to_host(&spec));
     let words = [("", default.existing_flows), ("recheck", ExistingFlows::Recheck), ("keep", ExistingFlows::Keep)];
     let existing_flows = findings.take(word("spec.existingFlows", &spec.existing_flows, &words));
     let failsafe = findings.take_part(check_failsafe(&spec));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use poplin_manifest::way::Question;
 use poplin_node::object::ObjectKey;
 use poplin_node::policing::Passage;
 use poplin_proto::v1::policy_service_server::PolicyService;
@@ -35,7 +36,8 @@ impl PolicyService for Policies {
         let request = request.get_ref();
         let snapshot = self.0.store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
         let objects = declared(&snapshot, |key| !matches!(key, ObjectKey::Block(..)));
-        let question = host::Question::of(&objects, request)?;
+        let site = host::site(&objects);
+        let question = Question::of(&site, request)?;
         let packet = question.packet;
         let course = self.0.ask(|sender| Call::Course(packet, sender)).await?;
         let mut answer = question.answer(&self.0.host, course.as_ref());
@@ -64,7 +66,8 @@ impl Policies {
         }
         let Ok(snapshot) = self.0.store.snapshot(ROOT).await else { return BTreeMap::new() };
         let objects = declared(&snapshot, |key| !matches!(key, ObjectKey::Block(..)));
-        let known = named.iter().filter_map(|name| Some(((**name).to_owned(), host::known(&objects, name)?)));
+        let site = host::site(&objects);
+        let known = named.iter().filter_map(|name| Some(((**name).to_owned(), site.known(name)?)));
         known.collect()
     }
 }

@@ -2,7 +2,7 @@ use poplin_policy::ruleset::Interface;
 use poplin_proto::v1::Manifest;
 
 use super::*;
-use crate::resource::check;
+use crate::read;
 
 const EDGE: &str = "
 apiVersion: poplin.dev/v1
@@ -41,23 +41,21 @@ fn told(source: &str, destination: &str, traffic: &str) -> (bool, Vec<String>) {
     (answer.allowed, traces(&answer))
 }
 
+/// Asks on h1.
 fn asked(
-    manifest: &str,
-    more: &[Object],
+    documents: &str,
+    more: &[String],
     course: Option<(Side, Side)>,
     (source, destination, traffic): (&str, &str, &str),
 ) -> ExplainResponse {
-    let manifest = Manifest { name: "edge.yaml".to_owned(), text: manifest.to_owned() };
-    let documents = poplin_manifest::read(&manifest).unwrap();
-    let objects = documents.iter().map(|document| check(&document.resource).unwrap()).chain(more.iter().cloned());
-    let objects: BTreeMap<ObjectKey, Object> = objects.map(|object| (object.key(), object)).collect();
     let request = ExplainRequest {
         source: source.to_owned(),
         destination: destination.to_owned(),
         traffic: traffic.to_owned(),
         ..ExplainRequest::default()
     };
-    let question = Question::of(&objects, &request).unwrap();
+    let site = site(documents, more);
+    let question = Question::of(&site, &request).unwrap();
     let course = course.map(|(source, destination)| Course {
         opened: question.packet,
         judged: question.packet,
@@ -65,6 +63,11 @@ fn asked(
         destination,
     });
     question.answer("h1", course.as_ref())
+}
+
+fn site(documents: &str, more: &[String]) -> Site {
+    let text = [documents.to_owned()].iter().chain(more).cloned().collect::<Vec<_>>().join("\n---\n");
+    Site::of(&read(&Manifest { name: "edge.yaml".to_owned(), text }).unwrap()).unwrap()
 }
 
 fn traces(answer: &ExplainResponse) -> Vec<String> {
@@ -75,30 +78,12 @@ fn traces(answer: &ExplainResponse) -> Vec<String> {
     traces.map(|trace| format!("{} of {}{}: {}", trace.direction, trace.endpoint, by(trace), trace.reason)).collect()
 }
 
-/// An endpoint of a host, as its agent writes it.
-fn endpoint(name: &str, host: &str, address: &str) -> Object {
-    use poplin_node::kernel::Mac;
-    use poplin_node::name::{AttachmentId, EndpointName, HostName};
-    Object::Endpoint(Endpoint {
-        name: EndpointName::new(name),
-        labels: poplin_policy::label::Labels::try_from_pairs([("app", name)]).unwrap(),
-        host: HostName::new(host),
-        attachment: AttachmentId { container: name.to_owned(), interface: "eth0".to_owned() },
-        addresses: [address.parse().unwrap()].into(),
-        interface: interface(&format!("pop{name}")),
-        mac: Mac([2, 0, 0, 0, 0, 1]),
-        namespace: None,
-        ports: Vec::new(),
-        published: Vec::new(),
-        netns: format!("/run/netns/{name}").into(),
-        mtu_bytes: 1500,
-        network: None,
-        is_sticky: false,
-        profiles: Vec::new(),
-        since: None,
-        aliases: std::collections::BTreeSet::new(),
-        container: None,
-    })
+/// An endpoint of a host.
+fn endpoint(name: &str, host: &str, address: &str) -> String {
+    format!(
+        "{{apiVersion: poplin.dev/v1, kind: Endpoint, metadata: {{name: {name}, labels: {{app: {name}}}}}, \
+         spec: {{host: {host}, addresses: [{address}]}}}}"
+    )
 }
 
 fn interface(name: &str) -> Interface {
@@ -216,19 +201,8 @@ spec: {subject: app == 'web', ingress: []}
     assert!(!from(far(&["eth0"])));
 }
 
-/// A host, as its agent writes it.
-fn host(name: &str, address: &str) -> Object {
-    use poplin_node::name::HostName;
-    Object::Host(Host {
-        name: HostName::new(name),
-        labels: poplin_policy::label::Labels::default(),
-        addresses: [address.parse().unwrap()].into(),
-        asn: None,
-        router_id: "192.0.2.1".parse().unwrap(),
-        is_draining: false,
-        told: None,
-        machine: None,
-    })
+fn host(name: &str, address: &str) -> String {
+    format!("{{apiVersion: poplin.dev/v1, kind: Host, metadata: {{name: {name}}}, spec: {{addresses: [{address}]}}}}")
 }
 
 #[test]
@@ -246,18 +220,15 @@ fn a_hosts_name_stands_for_its_addresses() {
 
 #[test]
 fn a_name_of_nobody_is_answered_with_the_nearest_of_all() {
-    let objects = |more: &[Object]| -> BTreeMap<ObjectKey, Object> {
-        more.iter().map(|object| (object.key(), object.clone())).collect()
-    };
-    let refused = |source: &str, objects: &BTreeMap<ObjectKey, Object>| {
+    let refused = |source: &str, more: &[String]| {
         let (source, destination) = (source.to_owned(), "192.0.2.9".to_owned());
         let traffic = "tcp/22".to_owned();
         let request = ExplainRequest { source, destination, traffic, ..ExplainRequest::default() };
-        Question::of(objects, &request).err().unwrap()
+        Question::of(&site(EDGE, more), &request).err().unwrap()
     };
 
-    let near = refused("rack-1-h", &objects(&[host("rack-1-h1", "192.0.2.1")]));
-    let none = refused("nobody", &objects(&[]));
+    let near = refused("rack-1-h", &[host("rack-1-h1", "192.0.2.1")]);
+    let none = refused("nobody", &[]);
 
     assert_eq!(near.message, "\"rack-1-h\" is no endpoint, no host, no host endpoint and no address");
     assert_eq!(near.advice.as_deref(), Some("did you mean rack-1-h1?"));

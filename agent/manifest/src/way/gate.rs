@@ -6,8 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use poplin_manifest::question::{decider, skipped};
-use poplin_node::object::{Object, ObjectKey};
 use poplin_policy::explain::{GateAccount, explain_at_host};
 use poplin_policy::gate::{GateBy, Lane};
 use poplin_policy::host::{Doorway, Failsafe, HostEndpoint};
@@ -16,6 +14,9 @@ use poplin_policy::ruleset::Interface;
 use poplin_policy::verdict::By;
 use poplin_policy::world::World;
 use poplin_proto::v1::DirectionTrace;
+
+use crate::question::{decider, skipped};
+use crate::site::Site;
 
 /// The host endpoints of a host. Were there two for one doorway, the first by name counts.
 pub(super) struct Gates<'o> {
@@ -48,8 +49,8 @@ pub(super) struct Asked {
 }
 
 impl<'o> Gates<'o> {
-    pub(super) fn of(objects: &'o BTreeMap<ObjectKey, Object>, host: &'o str) -> Self {
-        Self { host, all: super::host_endpoints(objects).filter(|endpoint| endpoint.host == host).collect() }
+    pub(super) fn of(site: &'o Site, host: &'o str) -> Self {
+        Self { host, all: site.host_endpoints.iter().filter(|endpoint| endpoint.host == host).collect() }
     }
 
     /// What is asked by these interfaces, of which any may be taken.
