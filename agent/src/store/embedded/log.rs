@@ -12,6 +12,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Pages of the file held in memory: room for the way to where the next records go. Read they are once, as the core holds all that lives; a
+/// cache of redb's own size would hold it a second time.
+const CACHE_OCTETS: usize = 4 << 20;
+
 /// The layout below. A program refuses a file of any other number.
 const FORMAT: u64 = 1;
 
@@ -32,7 +36,7 @@ impl Log {
     /// Opens the file and checks every page of it, or creates it; only its owner may read it.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         create(path).map_err(|error| explain(path, error.into()))?;
-        let opened = Builder::new().set_check_integrity_on_open(true).create(path);
+        let opened = Builder::new().set_cache_size(CACHE_OCTETS).set_check_integrity_on_open(true).create(path);
         let database = opened.map_err(|error| explain(path, error.into()))?;
         let log = Self { path: path.to_owned(), database };
         log.check_format()?;
