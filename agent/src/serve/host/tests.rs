@@ -228,6 +228,7 @@ fn host(name: &str, address: &str) -> Object {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     })
 }
 
