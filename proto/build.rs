@@ -56,7 +56,7 @@ const DOCUMENTS: [&str; 46] = [
 ];
 
 /// Answers that programs read as JSON. They are printed whole and never read back.
-const REPORTS: [&str; 31] = [
+const REPORTS: [&str; 33] = [
     "ShowAddressesResponse",
     "PoolUse",
     "HostUse",
@@ -76,6 +76,8 @@ const REPORTS: [&str; 31] = [
     "ServiceMember",
     "ListRoutesResponse",
     "RemoveHostResponse",
+    "SetSchemaResponse",
+    "HostSchema",
     "RouteStatus",
     "GetNeighbourResponse",
     "MessageCounts",

@@ -17,6 +17,7 @@ use poplin_node::name::HostName;
 use poplin_node::{BGP_PORT, Identity};
 use serde::Deserialize;
 
+use crate::schema::SCHEMA;
 use crate::serve::door::{Allowed, Remote};
 use crate::store::{Credentials, IdentityFiles, Location, User, Values};
 
@@ -119,6 +120,9 @@ struct Settings {
     /// Whether the kernel keeps others from changing our nftables table, where it can (Linux 6.9) [default: true]; without, it is put back
     #[arg(long, env = "POPLIND_NFT_OWNER", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     nft_owner: Option<bool>,
+    /// Act as an agent that knows the store's values up to this schema, for a rehearsal of going back [default: the last this program knows]
+    #[arg(long, env = "POPLIND_SCHEMA", value_name = "N")]
+    schema: Option<u32>,
     #[command(flatten)]
     api: ApiSettings,
     /// Label of this host, key=value, used when it is first written down
@@ -151,6 +155,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// The Docker whose containers may join, if any.
     pub docker: Option<Docker>,
+    /// Up to which schema this agent knows the store's values.
+    pub schema: u32,
     /// Whom to ask for names outside of the fabric, empty = the host's own resolvers; absent = this host serves no names.
     pub names: Option<Vec<SocketAddr>>,
 }
@@ -215,6 +221,7 @@ impl Config {
             asn: None,
             router_id: None,
             machine: None,
+            release: None,
         };
         Ok(Config {
             identity,
@@ -228,6 +235,7 @@ impl Config {
             bgp_listen: if lasting.listen.is_empty() { vec![everywhere()] } else { lasting.listen },
             metrics_listen: flags.settings.metrics_listen.or(lasting.metrics_listen),
             docker: None,
+            schema: SCHEMA,
             names: None,
         })
     }
@@ -264,6 +272,7 @@ impl Settings {
             dns: self.dns.or(lower.dns),
             dns_upstream: filled(self.dns_upstream, lower.dns_upstream),
             nft_owner: self.nft_owner.or(lower.nft_owner),
+            schema: self.schema.or(lower.schema),
             api: self.api.over(lower.api),
             label: filled(self.label, lower.label),
         }
@@ -287,6 +296,7 @@ impl Settings {
             ("docker-socket", self.docker_socket.is_some()),
             ("dns", self.dns.is_some()),
             ("nft-owner", self.nft_owner.is_some()),
+            ("schema", self.schema.is_some()),
             ("dns-upstream", !self.dns_upstream.is_empty()),
         ];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
@@ -329,6 +339,10 @@ impl Settings {
         if self.asn == Some(0) {
             bail!("asn: 0 is reserved (RFC 7607); take one between 64512 and 65534, or leave it out");
         }
+        let schema = self.schema.unwrap_or(SCHEMA);
+        if !(1..=SCHEMA).contains(&schema) {
+            bail!("schema: {schema} is none that this poplind knows; take one from 1 to {SCHEMA}, or leave it out");
+        }
         let identity = Identity {
             host: HostName::new(checked_host(self.host.map_or_else(system_name, Ok)?)?),
             labels: checked_labels(&self.label)?,
@@ -336,12 +350,14 @@ impl Settings {
             asn: self.asn.map(Asn),
             router_id: self.router_id,
             machine: None,
+            release: None,
         };
         let upstreams = self.dns_upstream.iter().map(|text| upstream(text)).collect::<anyhow::Result<_>>()?;
         let (allowed, remote) = self.api.check()?;
         let names = self.dns.unwrap_or(true);
         let plugin = self.docker_plugin.unwrap_or_else(|| DEFAULT_PLUGIN.into());
         Ok(Config {
+            schema,
             names: names.then_some(upstreams),
             docker: self.docker_socket.map(|socket| Docker { socket, plugin }),
             memory: is_afar.then(|| data.join(format!("known-{}.redb", identity.host))),

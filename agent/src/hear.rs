@@ -6,10 +6,12 @@ use std::sync::Arc;
 use poplin_node::Event;
 use poplin_node::object::{Object, Versioned};
 use poplin_node::quarantine::Unreadable;
+use poplin_node::release::MinWriter;
 use poplin_node::transaction::{Compare as TypedCompare, Transaction as TypedTransaction, TransactionOutcome};
 
 use crate::memory::Recalled;
 use crate::resource::{IMPORTING, decode, encode, key_of, path_of};
+use crate::schema::{self, MIN_WRITER};
 use crate::store::{Change, Compare, Entry, Followed, Operation, Outcome, Store, Transaction};
 
 /// Translates news, and remembers which values could not be read so that each is reported once.
@@ -82,6 +84,18 @@ pub(crate) fn importing(news: &Followed) -> Option<bool> {
         Followed::Changes(batch) => batch.changes.iter().rev().find_map(|change| match change {
             Change::Put(entry) => (entry.key == IMPORTING).then_some(true),
             Change::Deleted { key, .. } => (key == IMPORTING).then_some(false),
+        }),
+        Followed::Lost { .. } => None,
+    }
+}
+
+/// From which schema on agents may write by now, if the news tell.
+pub(crate) fn min_writer(news: &Followed) -> Option<MinWriter> {
+    match news {
+        Followed::Snapshot(snapshot) => Some(schema::min_writer(snapshot.entry(MIN_WRITER))),
+        Followed::Changes(batch) => batch.changes.iter().rev().find_map(|change| match change {
+            Change::Put(entry) => (entry.key == MIN_WRITER).then(|| schema::min_writer(Some(entry))),
+            Change::Deleted { key, .. } => (key == MIN_WRITER).then_some(MinWriter::Unsaid),
         }),
         Followed::Lost { .. } => None,
     }

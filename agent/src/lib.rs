@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod metrics;
 pub mod peers;
 pub mod resource;
+pub mod schema;
 pub mod serve;
 pub mod store;
 

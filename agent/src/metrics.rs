@@ -73,6 +73,9 @@ fn about_host(text: &mut Text, host: &Status) {
     let help = "Whether the host lives from what an earlier life knew of the store.";
     text.family("poplin_store_from_memory", Kind::Gauge, help);
     text.sample(&[], u64::from(host.is_recalled));
+    let help = "Whether the host writes nothing in the store, as its agent knows no schema that may.";
+    text.family("poplin_store_read_only", Kind::Gauge, help);
+    text.sample(&[], u64::from(host.read_only.is_some()));
     let help = "Endpoints that left while the store was away, and that it is still to be told of.";
     text.family("poplin_store_owed", Kind::Gauge, help);
     text.sample(&[], host.owed as u64);

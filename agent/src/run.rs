@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use poplin_bgp::{Address, Order, OrderRefusal};
+use poplin_node::release::MinWriter;
 use poplin_node::request::{Answer, RequestId};
 use poplin_node::status::Status;
 use poplin_node::{Action, Event, Identity, Node, Note, Role};
@@ -37,6 +38,7 @@ use crate::past::Past;
 use crate::peers::Peers;
 use crate::probe;
 use crate::resource::ROOT;
+use crate::schema;
 use crate::serve::door::{self as front, Wholes};
 use crate::serve::{Call, Desk, serve};
 use crate::store::{
@@ -56,6 +58,7 @@ pub(crate) const DEFAULT_POOL: &str =
 
 /// Runs the agent until it is told to stop. Whoever asks something is answered by the threads of `doors`: a long answer holds up no neighbour.
 pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
+    schema::act_as(config.schema);
     let listener = {
         let _among_the_doors = doors.enter();
         front::listen(&config.socket, &config.allowed)?
@@ -114,7 +117,9 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let mut news = follow(store.clone(), ROOT.to_owned());
     let names = config.names.map(|named| Nameserver::start(&doors, Upstreams::new(named)));
     let machine = config.data.as_deref().and_then(machine::identify);
-    let node = Node::with_role(Identity { machine, ..config.identity }, role);
+    let is_host = role == Role::Host;
+    let release = is_host.then(schema::release);
+    let node = Node::with_role(Identity { machine, release, ..config.identity }, role);
     let mut agent = Agent {
         node: if names.is_some() { node } else { node.without_names() },
         names,
@@ -130,6 +135,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         changes: Changes::default(),
         is_unwatched: false,
         is_to_read_store: false,
+        min_writer: MinWriter::Unsaid,
+        is_host,
         waiting: BTreeMap::new(),
         requests: 0,
     };
@@ -254,6 +261,13 @@ fn told(error: StoreError) -> anyhow::Error {
     anyhow::anyhow!("{}{advice}", error.story())
 }
 
+/// A store that does not say who may write is told. If it cannot be told now, the news that it is back ask again.
+async fn say_min_writer(store: Arc<dyn Store>, before: MinWriter) {
+    if let Err(error) = schema::begin(&*store, before).await {
+        tracing::warn!("the store does not say from which schema on agents may write: {}", error.story());
+    }
+}
+
 /// Gives a new embedded store its first pool. An old one whose pools were deleted gets none.
 async fn begin_fabric(store: &dyn Store) -> Result<(), StoreError> {
     let pool = Operation::Put { key: format!("{ROOT}c/pool/default"), value: DEFAULT_POOL.into(), lease: None };
@@ -262,7 +276,10 @@ async fn begin_fabric(store: &dyn Store) -> Result<(), StoreError> {
         compares: vec![Compare::Absent(mark.clone())],
         operations: vec![pool, Operation::Put { key: mark, value: Vec::new(), lease: None }],
     };
-    store.transact(transaction).await.map(|_| ())
+    match store.transact(transaction).await {
+        Err(StoreError::Outdated(_)) => Ok(()), // it was begun by a later agent
+        outcome => outcome.map(|_| ()),
+    }
 }
 
 fn since_1970() -> Duration {
@@ -290,6 +307,10 @@ struct Agent {
     is_unwatched: bool,
     /// Whether the store is to be read whole, and followed from there.
     is_to_read_store: bool,
+    /// What the store last said of who may write in it.
+    min_writer: MinWriter,
+    /// Whether it is a host of a fabric, and no speaker alone, whose file nobody else writes.
+    is_host: bool,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
 }
@@ -317,20 +338,32 @@ impl Agent {
         for before in self.past.before(&event, cluster) {
             self.handle(before);
         }
-        // It has begun before anything of it is heard, and is over after the last of it was.
-        match hear::importing(&followed) {
-            Some(true) => {
-                self.handle(Event::Importing(true));
-                self.handle(event);
-            }
-            Some(false) => {
-                self.handle(event);
-                self.handle(Event::Importing(false));
-            }
-            None => self.handle(event),
-        }
+        // What forbids to write counts before anything else of the news, and what allows it after all of it.
+        let (before, after) = self.leave_to_write(&followed);
+        before.into_iter().chain([event]).chain(after).for_each(|event| self.handle(event));
         // Last: what the store forgot is in the memory before what it says now.
         self.past.hear(followed, cluster, |key| self.hearing.is_unreadable(key));
+    }
+
+    /// What the news say of imports and of who may write: what is to be told before them, and what after.
+    fn leave_to_write(&mut self, followed: &Followed) -> (Vec<Event>, Vec<Event>) {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        match hear::importing(followed) {
+            Some(true) => before.push(Event::Importing(true)),
+            Some(false) => after.push(Event::Importing(false)),
+            None => {}
+        }
+        if let Some(min_writer) = hear::min_writer(followed) {
+            let may_write = min_writer.admits(&schema::release()).is_ok();
+            if may_write { &mut after } else { &mut before }.push(Event::MinWriter(min_writer));
+            match min_writer {
+                MinWriter::Unsaid if self.is_host => {
+                    tokio::spawn(say_min_writer(self.store.clone(), self.min_writer));
+                }
+                told => self.min_writer = told,
+            }
+        }
+        (before, after)
     }
 
     fn act(&mut self, action: Action) {

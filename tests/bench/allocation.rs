@@ -115,6 +115,7 @@ impl Host {
             asn: None,
             router_id: None,
             machine: None,
+            release: None,
         };
         let mut host = Self {
             node: Node::new(identity),

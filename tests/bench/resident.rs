@@ -215,6 +215,7 @@ fn others(number: u32) -> Vec<Object> {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     };
     objects.extend([Object::Host(router), Object::Block(block)]);
     objects

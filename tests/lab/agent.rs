@@ -86,6 +86,16 @@ impl Agent {
         self.until_ready();
     }
 
+    /// Puts an agent of another schema in the place of this one: the old one is killed, the new one started, and waited for.
+    pub fn replace(&mut self, schema: u32) {
+        self.kill();
+        if let Some(at) = self.arguments.iter().position(|argument| argument == "--schema") {
+            self.arguments.drain(at..at + 2);
+        }
+        self.arguments.extend(["--schema".to_owned(), schema.to_string()]);
+        self.start();
+    }
+
     /// Starts the agent, and does not wait.
     pub fn launch(&mut self) {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();

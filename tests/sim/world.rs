@@ -596,6 +596,7 @@ fn host(id: HostId, has_v6: bool) -> Host {
         asn: None,
         router_id: None,
         machine: None,
+        release: None,
     };
     Host {
         kernel: Kernel::with_uplink(&addresses),

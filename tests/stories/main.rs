@@ -41,6 +41,7 @@ mod transfer;
 mod udplite;
 mod unprivileged;
 mod unreadable;
+mod versions;
 
 mod bad_input;
 mod chains;

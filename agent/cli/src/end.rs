@@ -1,4 +1,4 @@
-//! The last line of an export: how many documents stand before it, and a hash of them. A file without it was cut short.
+//! The first line of an export: of what; and the last: how many documents stand before it, and a hash of them. A file without it was cut short.
 
 use std::hash::Hasher as _;
 
@@ -6,6 +6,26 @@ use siphasher::sip::SipHasher13;
 
 /// What the line begins with. It is a comment to whatever else reads the file.
 const BEGIN: &str = "# end of export: ";
+
+/// What the first line begins with.
+const HEAD: &str = "# the fabric at revision ";
+
+/// Between revision and schema.
+const OF_SCHEMA: &str = ", of schema ";
+
+/// The first line. A store that does not say of which schema it is has 0.
+pub(crate) fn head(revision: i64, schema: u32) -> String {
+    match schema {
+        0 => format!("{HEAD}{revision}\n"),
+        schema => format!("{HEAD}{revision}{OF_SCHEMA}{schema}\n"),
+    }
+}
+
+/// Of which schema the fabric was, as the first line has it; 0 = it does not say.
+pub(crate) fn schema_of(text: &str) -> u32 {
+    let line = text.lines().next().and_then(|line| line.strip_prefix(HEAD));
+    line.and_then(|line| line.split_once(OF_SCHEMA)?.1.trim().parse().ok()).unwrap_or(0)
+}
 
 /// What was written so far.
 #[derive(Default)]
@@ -51,6 +71,12 @@ pub(crate) fn whole(text: &str) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_line_says_of_which_schema_the_fabric_was_if_the_store_did() {
+        assert_eq!(head(7, 2), "# the fabric at revision 7, of schema 2\n");
+        assert_eq!([head(7, 2), head(7, 0), "---\na: 1\n".to_owned()].map(|text| schema_of(&text)), [2, 0, 0]);
+    }
 
     fn export() -> String {
         let mut tally = Tally::default();

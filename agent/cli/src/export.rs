@@ -10,7 +10,7 @@ use poplin_proto::v1::{ExportRequest, ExportResponse, Record};
 use serde_json::json;
 
 use crate::door::Door;
-use crate::end::Tally;
+use crate::end::{self, Tally};
 use crate::output::unprintable;
 use crate::problem::{Exit, Problem};
 use crate::{agent, files};
@@ -78,7 +78,7 @@ fn text(answer: &ExportResponse) -> Result<String, Problem> {
             format!("{record}\n")
         }
         (None, None) if answer.unreadable.is_empty() => {
-            return Ok(format!("# the fabric at revision {}\n", answer.revision));
+            return Ok(end::head(answer.revision, answer.schema));
         }
         (None, None) => return Ok(String::new()),
     };

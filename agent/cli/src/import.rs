@@ -32,12 +32,13 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) async fn run(self, door: &Door) -> Result<ExitCode, Problem> {
-        let mut pieces = Vec::new();
+        let (mut pieces, mut schema) = (Vec::new(), 0);
         for manifest in files::read(std::slice::from_ref(&self.file))? {
             let text = end::whole(&manifest.text).map_err(|reason| cut_short(&manifest.name, &reason))?.to_owned();
+            schema = schema.max(end::schema_of(&text));
             pieces.extend(pieces_of(&Manifest { text, ..manifest })?);
         }
-        let first = ImportRequest { merge: self.merge, dry_run: self.dry_run, ..ImportRequest::default() };
+        let first = ImportRequest { merge: self.merge, dry_run: self.dry_run, schema, ..ImportRequest::default() };
         let requests = std::iter::once(first).chain(pieces);
         let answer = agent::resources(door).await?.import(tokio_stream::iter(requests.collect::<Vec<_>>())).await?;
         print(&told(&answer.into_inner(), self.dry_run))?;

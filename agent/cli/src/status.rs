@@ -94,6 +94,7 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
         Some(store) => complaints.push(format!("the store is not connected: {}", store.error)),
         None => complaints.push("there is no store yet".to_owned()),
     }
+    complaints.extend(status.store.as_ref().and_then(read_only));
     complaints.extend(status.store.as_ref().and_then(from_memory));
     complaints.extend(status.store.iter().flat_map(forgotten));
     complaints.extend(status.store.as_ref().and_then(forgetful));
@@ -114,6 +115,16 @@ fn complaints(status: &GetStatusResponse) -> Vec<String> {
     }));
     complaints.extend(status.sessions.iter().flat_map(excesses));
     complaints
+}
+
+/// Why a host writes nothing though its store answers.
+pub(crate) fn read_only(store: &StoreStatus) -> Option<String> {
+    let reason = &store.read_only;
+    (!reason.is_empty()).then(|| {
+        format!(
+            "this host writes nothing in the store, and goes on with what it has: {reason}; start a poplind here that knows it, or see `poplin store schema`"
+        )
+    })
 }
 
 /// What a host lives from whose store has not answered yet.
@@ -252,7 +263,18 @@ fn store_line(store: &StoreStatus) -> String {
     let owed = if store.owed == 0 { String::new() } else { format!("  {} who left still to be told", store.owed) };
     let untold =
         if store.untold == 0 { String::new() } else { format!("  {} who joined still to be told", store.untold) };
-    format!("store {} {}  {connected}  revision {}{memory}{owed}{untold}\n", store.kind, store.location, store.revision)
+    let schema = schema_words(store);
+    let StoreStatus { kind, location, revision, .. } = store;
+    format!("store {kind} {location}  {connected}  revision {revision}{schema}{memory}{owed}{untold}\n")
+}
+
+/// From which schema on agents may write, and what this one knows where that is another.
+fn schema_words(store: &StoreStatus) -> String {
+    match (store.min_writer, store.schema) {
+        (0, _) => String::new(),
+        (least, known) if least == known => format!("  schema {least}"),
+        (least, known) => format!("  schema {least}, this agent knows {known}"),
+    }
 }
 
 pub(crate) fn sessions_table(sessions: &[SessionStatus]) -> String {

@@ -38,7 +38,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
             &["CIDR", "BLOCK", "HOSTS", "NAT", "DISABLED"],
             &["NAMESPACES", "NETWORKS", "MANUAL", "RESERVED", "STRICT", "MOST BLOCKS", "LAN"],
         ),
-        Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID", "DRAIN"], &[]),
+        Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID", "DRAIN"], &["AGENT", "SCHEMA"]),
         Some(Object::Endpoint(_)) => (&["HOST", "ADDRESSES", "ATTACHMENT"], &["INTERFACE", "MAC", "MTU", "NETNS"]),
         Some(Object::Policy(_)) => (&["TIER", "ORDER", "MODE", "SUBJECT", "INGRESS", "EGRESS"], &["HOSTS"]),
         Some(Object::Tier(_)) => (&["ORDER", "DEFAULT"], &[]),
@@ -91,7 +91,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
         }
         Some(Object::Host(host)) => {
             let spec = host.spec.unwrap_or_default();
-            (vec![list(&spec.addresses), or(spec.asn, NOTHING), text(&spec.router_id), yes(spec.drain)], Vec::new())
+            let more = vec![text(&spec.agent_version), or((spec.schema > 0).then_some(spec.schema), NOTHING)];
+            (vec![list(&spec.addresses), or(spec.asn, NOTHING), text(&spec.router_id), yes(spec.drain)], more)
         }
         Some(Object::Endpoint(endpoint)) => {
             let spec = endpoint.spec.unwrap_or_default();

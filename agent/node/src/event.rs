@@ -10,6 +10,7 @@ use crate::flows::Flow;
 use crate::kernel::{KernelState, StepFailure};
 use crate::object::{Object, ObjectKey, Versioned};
 use crate::quarantine::Unreadable;
+use crate::release::MinWriter;
 use crate::request::{Attach, Detach, Hold, Renew, RequestId};
 use crate::service::Probe;
 use crate::transaction::{TransactionId, TransactionOutcome};
@@ -76,6 +77,8 @@ pub enum Event {
     },
     /// Whether an import that takes more than one transaction is under way in the store: what stands there is not whole.
     Importing(bool),
+    /// From which schema on agents may write in the store; told before anything else when it rises, and after it when it falls.
+    MinWriter(MinWriter),
     /// The store is out of reach; it is being tried again.
     StoreLost {
         /// Why, for people.

@@ -49,6 +49,7 @@ pub mod object;
 pub mod prefix;
 pub mod quarantine;
 pub mod range;
+pub mod release;
 pub mod removal;
 pub mod renaming;
 pub mod request;

@@ -12,6 +12,7 @@ mod history;
 mod inside;
 mod namesake;
 mod naming;
+mod read_only;
 mod reassert;
 mod recall;
 mod recheck;
@@ -49,6 +50,7 @@ use crate::names::NameDoor;
 use crate::object::{Endpoint, Host, ObjectKey};
 use crate::peering::{How, Met, Peering};
 use crate::policing::Policing;
+use crate::release::{MinWriter, Release};
 use crate::request::{Answer, Detach, Refusal, RequestId};
 use crate::routing::Routing;
 use crate::serving::Serving;
@@ -88,6 +90,8 @@ pub struct Identity {
     pub router_id: Option<Ipv4Addr>,
     /// Which machine this is, so that no other takes its name; absent = it is not known, and whoever has this name is taken for this host.
     pub machine: Option<Id>,
+    /// Which agent this is; absent = one that may write whatever the store says.
+    pub release: Option<Release>,
 }
 
 /// One node.
@@ -113,6 +117,8 @@ pub struct Node {
     keeps_rules: bool,
     /// Whether what stands in the store is not whole, because an import is under way.
     is_importing: bool,
+    /// From which schema on the store takes writes.
+    min_writer: MinWriter,
     /// Who left while the store was away, and still stands in it.
     debts: Debts,
     /// What an earlier life knew, to be compared with the first listing.
@@ -210,6 +216,7 @@ impl Node {
             is_recalled: false,
             keeps_rules: false,
             is_importing: false,
+            min_writer: MinWriter::Unsaid,
             debts: Debts::default(),
             remembered: None,
             reassertion: Reassertion::default(),
@@ -269,6 +276,7 @@ impl Node {
             Event::DebtsRecalled(debts) => self.debts.recall(debts),
             Event::DebtsWritten(result) => self.debts_written(result),
             Event::Importing(is_under_way) => self.importing(is_under_way),
+            Event::MinWriter(min_writer) => self.min_writer_told(min_writer),
             Event::StoreReplaced => self.debts.forgive(),
             Event::StoreRemembered { revision, objects, shared } => self.store_remembered(revision, objects, shared),
             Event::StoreIsAnother => self.reassertion.is_another_store = true,
@@ -351,6 +359,7 @@ impl Node {
         self.serve(now);
         self.name();
         self.join_afar(now);
+        self.refuse_what_would_write();
         self.transact(now);
         self.apply(now);
         self.advance_wired();

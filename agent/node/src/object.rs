@@ -33,6 +33,7 @@ use crate::name::{
 pub use crate::names::{Naming, Records};
 use crate::prefix::{ordinal_of, size_of};
 use crate::range::Ranges;
+use crate::release::Release;
 pub use crate::service::{HealthCheck, Service};
 pub use crate::statics::StaticRoute;
 use crate::{CONNECT_RETRY, HOLD_TIME, lineage};
@@ -334,6 +335,8 @@ pub struct Host {
     pub told: Option<lineage::Id>,
     /// Which machine bears this name; absent = its agent told none.
     pub machine: Option<lineage::Id>,
+    /// Which agent last wrote it down; absent = one that did not tell.
+    pub release: Option<Release>,
 }
 
 /// One attached container interface.

@@ -309,6 +309,7 @@ mod tests {
             is_draining: false,
             told: None,
             machine: None,
+            release: None,
         }
     }
 

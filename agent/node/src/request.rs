@@ -14,6 +14,7 @@ use crate::name::{AttachmentId, EndpointName, HostName, NetworkName, PoolName};
 use crate::names::Resolver;
 use crate::node::NameConflict;
 use crate::object::Endpoint;
+use crate::release::Outdated;
 
 /// Numbers a request, so that its answer finds its way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -346,6 +347,9 @@ pub enum Refusal {
         /// Who has still to tell; never empty.
         hosts: BTreeSet<HostName>,
     },
+    /// This agent may not write in the store.
+    #[error("this would write in the store: {0}")]
+    ReadOnly(Outdated),
     /// The store was never read, or is gone.
     #[error("the store cannot be reached: {reason}")]
     StoreUnreachable {
@@ -398,6 +402,7 @@ impl Refusal {
                 "start the agent there, or, if that host is gone for good, `poplin host remove HOST --gone`; then try again"
             }
             Refusal::Unreadable { .. } => "see `poplin status` for what is wrong with it, and mend or delete it",
+            Refusal::ReadOnly(_) => Outdated::ADVICE,
             Refusal::NameConflict(_) => "see `poplin status` for what to do",
             Refusal::StoreUnreachable { .. } => "see `poplin status`; running containers are not affected",
         }
@@ -431,6 +436,7 @@ impl Refusal {
             | Refusal::DetachElsewhere { .. }
             | Refusal::Busy { .. }
             | Refusal::ImportUnderWay
+            | Refusal::ReadOnly(_)
             | Refusal::NameConflict(_)
             | Refusal::StoreForgot { .. }
             | Refusal::Unreadable { .. }

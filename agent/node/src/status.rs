@@ -12,6 +12,7 @@ use crate::name::{EndpointName, FloatingName, HostName, PoolName, ServiceName};
 use crate::node::NameConflict;
 use crate::object::{Endpoint, ObjectKey};
 use crate::quarantine::Unreadable;
+use crate::release::{MinWriter, Outdated};
 use crate::statics::StaticNextHop;
 
 /// One host, at one moment.
@@ -35,6 +36,10 @@ pub struct Status {
     pub is_recalled: bool,
     /// Whether an import is under way in the store, or was cut short.
     pub is_importing: bool,
+    /// From which schema on the store takes writes.
+    pub min_writer: MinWriter,
+    /// Why this host writes nothing in the store, though it hears of it.
+    pub read_only: Option<Outdated>,
     /// How many endpoints left while the store was away and still stand in it.
     pub owed: usize,
     /// What stands in the store and cannot be read, and whether its last good form is known and stays in force.

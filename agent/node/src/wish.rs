@@ -237,6 +237,7 @@ mod tests {
             is_draining: false,
             told: None,
             machine: None,
+            release: None,
         }
     }
 

@@ -47,6 +47,7 @@ fn written(host: HostName) -> Object {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     })
 }
 

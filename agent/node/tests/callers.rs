@@ -37,9 +37,17 @@ impl Called {
             is_draining: false,
             told: None,
             machine: None,
+            release: None,
         };
-        let identity =
-            Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None, machine: None };
+        let identity = Identity {
+            host,
+            labels: Labels::default(),
+            addresses,
+            asn: None,
+            router_id: None,
+            machine: None,
+            release: None,
+        };
         let mut node = Node::with_role(identity, Role::Speaker { installs: false });
         let now = Instant::now();
         let values = std::iter::once(Object::Host(record)).chain(objects);

@@ -152,8 +152,17 @@ fn node(objects: Vec<Object>) -> Node {
         is_draining,
         told: None,
         machine: None,
+        release: None,
     };
-    let identity = Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None, machine: None };
+    let identity = Identity {
+        host,
+        labels: Labels::default(),
+        addresses,
+        asn: None,
+        router_id: None,
+        machine: None,
+        release: None,
+    };
     let objects = objects.into_iter().chain([Object::Host(me)]);
     let objects = objects.map(|value| Versioned { value, version: 1 }).collect();
     let mut node = Node::new(identity);

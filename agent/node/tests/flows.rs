@@ -390,6 +390,7 @@ impl Room {
             asn: None,
             router_id: None,
             machine: None,
+            release: None,
         };
         let (node, now) = (Node::new(identity), Instant::now());
         let is_ruled = objects.iter().any(|object| matches!(object, Object::Policy(_)));
@@ -497,6 +498,7 @@ fn me() -> Host {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     }
 }
 

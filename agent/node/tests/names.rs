@@ -183,12 +183,13 @@ fn me() -> Host {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     }
 }
 
 fn node() -> Node {
     let Host { name: host, labels, addresses, .. } = me();
-    Node::new(Identity { host, labels, addresses, asn: None, router_id: None, machine: None })
+    Node::new(Identity { host, labels, addresses, asn: None, router_id: None, machine: None, release: None })
 }
 
 fn endpoint(name: &str, host: &str, at: &str, network: Option<&str>) -> Object {

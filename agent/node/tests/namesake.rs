@@ -51,6 +51,7 @@ fn record(machine: Option<Id>, address: &str) -> Object {
         is_draining: false,
         told: None,
         machine,
+        release: None,
     })
 }
 

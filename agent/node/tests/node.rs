@@ -159,6 +159,7 @@ fn me() -> Host {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     }
 }
 

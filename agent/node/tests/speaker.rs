@@ -46,6 +46,7 @@ fn asked(installs: bool) -> Vec<Action> {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     };
     let identity = Identity {
         host,
@@ -54,6 +55,7 @@ fn asked(installs: bool) -> Vec<Action> {
         asn: None,
         router_id: None,
         machine: None,
+        release: None,
     };
     let mut node = Node::with_role(identity, Role::Speaker { installs });
     let now = Instant::now();

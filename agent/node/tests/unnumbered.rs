@@ -46,9 +46,17 @@ impl Leaf {
             is_draining: false,
             told: None,
             machine: None,
+            release: None,
         };
-        let identity =
-            Identity { host, labels: Labels::default(), addresses, asn: None, router_id: None, machine: None };
+        let identity = Identity {
+            host,
+            labels: Labels::default(),
+            addresses,
+            asn: None,
+            router_id: None,
+            machine: None,
+            release: None,
+        };
         let node = Node::with_role(identity, Role::Speaker { installs: true });
         let mut leaf = Self { node, now: Instant::now(), connections: 0, actions: Vec::new() };
         let objects = [Object::Host(record), Object::Peer(spine())];

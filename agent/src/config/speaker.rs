@@ -161,6 +161,8 @@ impl File {
             drain: false,
             told: String::new(),
             machine: String::new(),
+            agent_version: String::new(),
+            schema: 0,
         }
     }
 

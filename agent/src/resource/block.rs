@@ -6,9 +6,8 @@ use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
 use poplin_node::object::Block;
 use serde::{Deserialize, Serialize};
 
-/// A block as it stands in the store.
+/// A block as it stands in the store. What a later agent wrote beside it is passed over.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct StoredBlock {
     pool: String,
     cidr: String,

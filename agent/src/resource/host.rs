@@ -13,6 +13,7 @@ use poplin_manifest::{check_failsafe, check_workload_to_host};
 use poplin_node::lineage::Id;
 use poplin_node::name::HostName;
 use poplin_node::object::{COOLDOWN, ExistingFlows, Fabric, Host, Routing};
+use poplin_node::release::Release;
 use poplin_proto::v1;
 
 use super::monitoring::stations;
@@ -54,6 +55,7 @@ pub(super) fn check(host: &v1::Host) -> Result<Host, Invalids> {
         is_draining: spec.drain,
         told,
         machine,
+        release: (spec.schema > 0).then_some(Release { version: spec.agent_version, schema: spec.schema }),
     }))
 }
 
@@ -77,6 +79,8 @@ pub(super) fn show(host: &Host) -> v1::Host {
             drain: host.is_draining,
             told: host.told.map(|told| told.to_string()).unwrap_or_default(),
             machine: host.machine.map(|machine| machine.to_string()).unwrap_or_default(),
+            agent_version: host.release.as_ref().map(|release| release.version.clone()).unwrap_or_default(),
+            schema: host.release.as_ref().map_or(0, |release| release.schema),
         }),
         ..v1::Host::default()
     }

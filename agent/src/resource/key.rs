@@ -8,6 +8,7 @@
 //! /poplin/v1/e/ENDPOINT       endpoints; the key makes their names unique in the fabric
 //! /poplin/v1/b/POOL/BLOCK     blocks: owner and taken addresses; the block 10.77.0.0/26 is written 10.77.0.0-26
 //! /poplin/v1/meta/lineage     which fabric the store is of, and which of its histories it tells
+//! /poplin/v1/meta/min_writer  from which schema on agents may write (`schema.rs`)
 //! /poplin/v1/t/ID             changes on trial
 //! /poplin/v1/x/…, s/…         parts of large values, and pieces of large changes (`store/whole`)
 //! ```

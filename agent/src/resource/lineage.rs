@@ -4,9 +4,8 @@ use poplin_node::lineage::{Id, Lineage};
 use poplin_node::name::HostName;
 use serde::{Deserialize, Serialize};
 
-/// A lineage as it stands in the store.
+/// A lineage as it stands in the store. What a later agent wrote beside it is passed over.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct StoredLineage {
     fabric: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

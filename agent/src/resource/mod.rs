@@ -7,6 +7,7 @@ mod bfd;
 mod block;
 mod endpoint;
 mod floating;
+mod forward;
 mod host;
 mod key;
 mod limits;

@@ -5,7 +5,8 @@ use poplin_proto::v1::Resource;
 
 use super::block::StoredBlock;
 use super::lineage::StoredLineage;
-use super::{check, endpoint, floating, host, key_of};
+use super::{check, endpoint, floating, forward, host, key_of};
+use crate::schema;
 use crate::store::Entry;
 
 /// A value that is not what stands under its key. The object is left out; everything else goes on.
@@ -21,6 +22,10 @@ pub struct StoredError {
 /// Reads an entry as an object. Nothing: the key is none this version knows.
 pub fn decode(entry: &Entry) -> Option<Result<Versioned<Object>, StoredError>> {
     let key = key_of(&entry.key)?;
+    if let Some(feature) = schema::beyond(&entry.key, &entry.value, schema::release().schema) {
+        let reason = format!("it has {}, which is of schema {}", feature.field, feature.schema);
+        return Some(Err(StoredError { key: entry.key.clone(), reason }));
+    }
     let read = match &key {
         ObjectKey::Block(..) => decode_block(&entry.value),
         ObjectKey::Lineage => decode_lineage(&entry.value),
@@ -58,7 +63,11 @@ pub fn decode_resource(entry: &Entry) -> Result<Resource, StoredError> {
     let kind = super::key::kind_of(&key)
         .ok_or_else(|| error("blocks, and what a store says of itself, have no document".to_owned()))?;
     let text = std::str::from_utf8(&entry.value).map_err(|cause| error(cause.to_string()))?;
-    let mut resource = Resource::from_json(kind, text).map_err(|cause| error(cause.to_string()))?;
+    let read = match key {
+        ObjectKey::Host(_) | ObjectKey::Endpoint(_) => forward::read(kind, text),
+        _ => Resource::from_json(kind, text),
+    };
+    let mut resource = read.map_err(|cause| error(cause.to_string()))?;
     if let Some(metadata) = resource.metadata_mut() {
         metadata.resource_version = entry.mod_revision;
         metadata.uid = format!("{}-{}", kind.to_ascii_lowercase(), entry.create_revision);

@@ -3,12 +3,14 @@
 //! In: the store. Out: documents as `apply` reads them, and records as they stand. What cannot be read is named, and not in it.
 
 use poplin_node::object::ObjectKey;
+use poplin_node::release::MinWriter;
 use poplin_proto::Failure;
 use poplin_proto::v1::{ExportRequest, ExportResponse, Record};
 
 use super::store_failure;
 use crate::resource::{ROOT, decode, decode_resource, key_of};
-use crate::store::{Entry, Store};
+use crate::schema::{self, MIN_WRITER};
+use crate::store::{Entry, Snapshot, Store};
 
 pub(super) async fn export(store: &dyn Store, request: &ExportRequest) -> Result<Vec<ExportResponse>, Failure> {
     let snapshot = store.snapshot(ROOT).await.map_err(|error| store_failure(&error))?;
@@ -19,10 +21,18 @@ pub(super) async fn export(store: &dyn Store, request: &ExportRequest) -> Result
     };
     let mut wanted: Vec<(ObjectKey, &Entry)> = known.filter(|(key, _)| is_wanted(key)).collect();
     wanted.sort_by_key(|(key, entry)| (rank(key), &entry.key));
-    let mut answers = vec![ExportResponse { revision: snapshot.revision, ..ExportResponse::default() }];
+    let mut answers =
+        vec![ExportResponse { revision: snapshot.revision, schema: schema_of(&snapshot), ..ExportResponse::default() }];
     answers.extend(wanted.iter().map(|(key, entry)| answer(key, entry)));
     answers.extend(snapshot.entries.iter().filter(|entry| is_of_no_kind(entry, request.all)).map(unknown));
     Ok(answers)
+}
+
+fn schema_of(snapshot: &Snapshot) -> u32 {
+    match schema::min_writer(snapshot.entry(MIN_WRITER)) {
+        MinWriter::From(schema) => schema,
+        MinWriter::Unsaid | MinWriter::Unreadable => 0,
+    }
 }
 
 fn answer(key: &ObjectKey, entry: &Entry) -> ExportResponse {

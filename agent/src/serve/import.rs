@@ -19,6 +19,7 @@ use super::apply::{contended, documents_in, fence_at, fence_of, fence_put};
 use super::export::is_declared;
 use super::store_failure;
 use crate::resource::{IMPORTING, ROOT, decode, key_of};
+use crate::schema::release;
 use crate::store::{Compare, Entry, Operation, Outcome, Revision, Snapshot, Store, Transaction};
 use mark::Standing;
 use plan::{Place, Plan, is_first_pool};
@@ -36,6 +37,8 @@ pub(super) struct Import {
     pub(super) records: Vec<Record>,
     pub(super) merge: bool,
     pub(super) dry_run: bool,
+    /// Of which schema the fabric was that was exported; 0 = that is not known.
+    pub(super) schema: u32,
     octets: usize,
 }
 
@@ -65,12 +68,23 @@ impl Import {
 }
 
 pub(super) async fn import(store: &dyn Store, import: &Import) -> Result<ImportResponse, Status> {
+    check_schema(import.schema, release().schema)?;
     let documents = documents_in(&import.manifests, &[])?;
     let records = import.records.iter().map(entry_of).collect::<Result<Vec<_>, _>>().map_err(Status::from)?;
     if documents.is_empty() && records.is_empty() {
         return Err(Failure::new(Code::InvalidArgument, "EMPTY", "there is no object in what was sent").into());
     }
     Journey { store, import, documents, records, mark: mark::of(import) }.make().await
+}
+
+/// What a later agent wrote may mean more than this one can read of it.
+fn check_schema(exported: u32, known: u32) -> Result<(), Failure> {
+    if exported <= known {
+        return Ok(());
+    }
+    let message = format!("the export is of a fabric of schema {exported}, and this agent knows schema {known}");
+    let advice = "import it with an agent that knows that schema; see `poplin version` and `poplin store schema`";
+    Err(Failure::new(Code::FailedPrecondition, "SCHEMA", message).advice(advice))
 }
 
 /// One import on its way.

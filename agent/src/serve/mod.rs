@@ -25,6 +25,7 @@ mod rename_host;
 mod resize;
 mod resources;
 mod routes;
+mod schema;
 mod status;
 mod usage;
 mod workloads;
@@ -233,6 +234,8 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
             let failure = Failure::new(Code::InvalidArgument, "TOO_LARGE", error.story());
             return failure.advice("nothing was changed; make the objects smaller, or apply them in several calls");
         }
+        StoreError::Outdated(_) => (Code::FailedPrecondition, "READ_ONLY"),
+        StoreError::Ahead { .. } => (Code::FailedPrecondition, "SCHEMA"),
         _ => (Code::Unavailable, "STORE_UNREACHABLE"),
     };
     let mut failure = Failure::new(code, reason, error.story());

@@ -7,13 +7,13 @@ use poplin_proto::v1::{
     AcceptStoreRequest, AcceptStoreResponse, ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse,
     DeleteAllRequest, DeleteAllResponse, DeleteRequest, DeleteResponse, ExportRequest, ExportResponse, GetRequest,
     GetResponse, ImportRequest, ImportResponse, ListRequest, ListResponse, RemoveHostRequest, RemoveHostResponse,
-    RenameHostRequest, RenameHostResponse, WatchRequest, WatchResponse,
+    RenameHostRequest, RenameHostResponse, SetSchemaRequest, SetSchemaResponse, WatchRequest, WatchResponse,
 };
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::import::Import;
-use super::{Call, Desk, accept, apply, delete, door, export, import, list, remove_host, rename_host};
+use super::{Call, Desk, accept, apply, delete, door, export, import, list, remove_host, rename_host, schema};
 use crate::trial;
 
 pub(super) struct Resources(pub(super) Desk);
@@ -47,8 +47,9 @@ impl ResourceService for Resources {
         door::may_change(&request)?;
         let mut requests = request.into_inner();
         let mut wanted: Option<Import> = None;
-        while let Some(ImportRequest { manifest, record, merge, dry_run }) = requests.message().await? {
+        while let Some(ImportRequest { manifest, record, merge, dry_run, schema }) = requests.message().await? {
             let wanted = wanted.get_or_insert_with(|| Import::with(merge, dry_run));
+            wanted.schema = wanted.schema.max(schema);
             wanted.take(manifest, record)?;
         }
         Ok(Response::new(import::import(&*self.0.store, &wanted.unwrap_or_default()).await?))
@@ -106,5 +107,13 @@ impl ResourceService for Resources {
             door::may_change(&request)?;
         }
         Ok(Response::new(accept::accept(&*self.0.store, dry_run).await?))
+    }
+
+    async fn set_schema(&self, request: Request<SetSchemaRequest>) -> Result<Response<SetSchemaResponse>, Status> {
+        let wish = *request.get_ref();
+        if wish != SetSchemaRequest::default() {
+            door::may_change(&request)?;
+        }
+        Ok(Response::new(schema::set(&*self.0.store, &self.0.host, wish).await?))
     }
 }

@@ -6,6 +6,7 @@ use poplin_bgp::bfd::{Diagnostic, Path};
 use poplin_bgp::wire::Family;
 use poplin_node::name::EndpointName;
 use poplin_node::quarantine::Unreadable;
+use poplin_node::release::MinWriter;
 use poplin_node::statics::StaticNextHop;
 use poplin_node::status::{
     BlockUse, FloatingUse, Member as ServingMember, ServiceUse, Session, Status as Host, Watched,
@@ -21,6 +22,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Call, Desk, routes};
 use crate::resource::path_of;
+use crate::schema;
 use crate::store::{self, Member};
 
 pub(super) struct StatusDoor(pub(super) Desk);
@@ -44,6 +46,12 @@ impl StatusService for StatusDoor {
             awaited: host.awaited.iter().map(ToString::to_string).collect(),
             importing: host.is_importing,
             memory_error: self.0.complaints.text(),
+            schema: schema::release().schema,
+            min_writer: match host.min_writer {
+                MinWriter::From(schema) => schema,
+                MinWriter::Unsaid | MinWriter::Unreadable => 0,
+            },
+            read_only: host.read_only.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         Ok(Response::new(response(host, store)))
     }

@@ -289,6 +289,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::ImportUnderWay => (Code::Unavailable, "IMPORT_UNDER_WAY"),
         Refusal::StoreForgot { .. } => (Code::Unavailable, "STORE_FORGOT"),
         Refusal::Unreadable { .. } => (Code::FailedPrecondition, "UNREADABLE"),
+        Refusal::ReadOnly(_) => (Code::FailedPrecondition, "READ_ONLY"),
         Refusal::StoreUnreachable { .. } => (Code::Unavailable, "STORE_UNREACHABLE"),
     };
     Failure::new(code, reason, refusal.to_string()).advice(refusal.advice())

@@ -61,6 +61,12 @@ impl Transaction {
         self.check_size()
     }
 
+    /// Checks them with room for the compare that says who may write.
+    pub(super) fn check_guarded(&self) -> Result<(), Rejected> {
+        let found = self.compares.len() + 1;
+        if found > MOST_OPERATIONS { Err(Rejected::TooMany { found }) } else { self.check() }
+    }
+
     fn check_count(&self) -> Result<(), Rejected> {
         let found = self.compares.len().max(self.operations.len());
         if found > MOST_OPERATIONS { Err(Rejected::TooMany { found }) } else { Ok(()) }

@@ -1,6 +1,8 @@
 //! What can go wrong between the agent and its store, and what a person may try.
 
 use super::{Rejected, Revision};
+use crate::schema::Feature;
+use poplin_node::release::Outdated;
 use std::error::Error as _;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -118,6 +120,19 @@ pub enum StoreError {
         #[source]
         cause: Cause,
     },
+    /// The store is for agents that know a later schema.
+    #[error(transparent)]
+    Outdated(#[from] Outdated),
+    /// Some of those who may write could not read it.
+    #[error("{key} has {}, which is of schema {}, and the store is for agents from schema {least} on", feature.field, feature.schema)]
+    Ahead {
+        /// The key that was to be written.
+        key: String,
+        /// What of its value came later.
+        feature: Feature,
+        /// From which schema on agents may write.
+        least: u32,
+    },
     /// The server answered something that etcd v3 never answers.
     #[error("the store at {location} gave an answer we do not understand")]
     Protocol {
@@ -157,6 +172,10 @@ impl StoreError {
             }
             StoreError::File { .. } => {
                 "look at the disk and at the owner and mode of the file and its directory; then restart poplind"
+            }
+            StoreError::Outdated(_) => Outdated::ADVICE,
+            StoreError::Ahead { .. } => {
+                "once all hosts have an agent that knows it, raise it: `poplin store schema --raise`; see `poplin store schema` for who has not"
             }
             StoreError::Compacted { .. }
             | StoreError::WentBack { .. }

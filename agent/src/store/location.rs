@@ -1,6 +1,7 @@
 //! Which store to use, and how to open it.
 
-use super::{Credentials, Embedded, Etcd, Store, StoreError, Whole};
+use super::{Credentials, Embedded, Etcd, Guarded, Store, StoreError, Whole};
+use crate::schema;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,11 +26,11 @@ impl Location {
     }
 }
 
-/// Opens the store, as one that takes large things whole. An embedded one is read and locked. An etcd is not asked yet: an agent must start while etcd is away.
+/// Opens the store, as one that takes large things whole, and takes them from this agent only if it knows the schema. An embedded one is read and locked. An etcd is not asked yet: an agent must start while etcd is away.
 pub async fn open(location: &Location) -> Result<Arc<dyn Store>, StoreError> {
     let store: Arc<dyn Store> = match location {
         Location::Embedded(path) => Arc::new(Embedded::open(path).await?),
         Location::Etcd { endpoints, credentials } => Arc::new(Etcd::connect(endpoints, credentials.clone()).await?),
     };
-    Ok(Arc::new(Whole::over(store)))
+    Ok(Arc::new(Whole::over(Arc::new(Guarded::over(store, schema::release())))))
 }

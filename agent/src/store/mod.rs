@@ -4,9 +4,9 @@
 //! Knows nothing of what the values mean. Semantics are those of etcd v3, held by `tests/store_conformance.rs`.
 //!
 //! ```text
-//!   follow ──► Store ──┬── Whole (large values, large changes) ──► Store ──┬── Etcd ──────► etcd v3, for a fleet
-//!                      │                                                   └── Embedded ──► Core (pure, also the simulation's
-//!                      │                                                                    store) on a redb log, for a single host
+//!   follow ──► Store ──┬── Whole (large values, large changes) ──► Guarded (by those only who know the schema) ──► Store ──┬── Etcd ──────► etcd v3, for a fleet
+//!                      │                                                                                                   └── Embedded ──► Core (pure, also the
+//!                      │                                                                             simulation's store) on a redb log, for a single host
 //!                      └── FileStore ─► what a file says, for a speaker alone
 //! ```
 
@@ -20,6 +20,7 @@ pub mod etcd;
 mod examine;
 mod file;
 pub mod follow;
+mod guarded;
 mod location;
 mod transaction;
 mod watch;
@@ -34,6 +35,7 @@ pub use examine::{CredentialFile, Examined, Member};
 pub use file::{FileStore, Values};
 pub(crate) use follow::Backoff;
 pub use follow::{Followed, follow};
+pub use guarded::Guarded;
 pub use location::{Location, open};
 pub use transaction::{Compare, LeaseId, Operation, Outcome, Transaction};
 pub use watch::{Feed, Watch};

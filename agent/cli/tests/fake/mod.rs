@@ -208,6 +208,17 @@ impl ResourceService for Service {
         Ok(Response::new(AcceptStoreResponse { awaited: vec!["h2".to_owned(), "h3".to_owned()] }))
     }
 
+    async fn set_schema(&self, request: Request<SetSchemaRequest>) -> Result<Response<SetSchemaResponse>, Status> {
+        let SetSchemaRequest { set, raise } = request.into_inner();
+        let host = |host: &str, schema| HostSchema { host: host.to_owned(), version: "0.1.0".to_owned(), schema };
+        Ok(Response::new(SetSchemaResponse {
+            min_writer: if raise { 2 } else { set.max(1) },
+            can_raise_to: 2,
+            hosts: vec![host("h1", 2), host("h2", 3)],
+            later: vec!["/poplin/v1/c/pool/lan: spec.lan is of schema 2".to_owned()],
+        }))
+    }
+
     async fn rename_host(&self, _: Request<RenameHostRequest>) -> Result<Response<RenameHostResponse>, Status> {
         let host_endpoints = vec!["h1-uplink".to_owned()];
         Ok(Response::new(RenameHostResponse { endpoints: 2, blocks: 1, host_endpoints }))

@@ -191,6 +191,20 @@ fn a_host_is_removed_only_on_the_word_that_it_is_gone() {
 }
 
 #[test]
+fn the_schema_that_is_lowered_tells_who_has_which_and_what_is_left_that_nobody_then_reads() {
+    let agent = Agent::start();
+
+    let lowered = agent.poplin(&["store", "schema", "--set", "1"]);
+
+    assert!(lowered.out.starts_with("agents write in the store from schema 1 on\n"), "{}", lowered.out);
+    assert!(lowered.out.contains("h2    0.1.0  3"), "{}", lowered.out);
+    assert!(lowered.err.contains("c/pool/lan: spec.lan is of schema 2, which agents of schema 1 cannot read"));
+    for wrong in [&["--set", "0"][..], &["--set", "1", "--raise"]] {
+        assert_eq!(agent.poplin(&[&["store", "schema"], wrong].concat()).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_host_that_is_renamed_tells_what_came_along_and_what_is_left_to_declare() {
     let done = Agent::start().poplin(&["host", "rename", "h1", "h9"]);
 

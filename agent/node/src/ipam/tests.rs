@@ -27,6 +27,7 @@ fn host(number: usize) -> Host {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     }
 }
 

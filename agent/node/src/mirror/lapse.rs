@@ -11,11 +11,13 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::{Mirror, Objects};
 use crate::lineage::{Id, Lineage};
 use crate::name::{AttachmentId, HostName};
 use crate::object::{Block, Endpoint, Host, Object, ObjectKey, Versioned};
+use crate::prefix::address_at;
 use crate::quarantine::Unreadable;
 
 /// What the store brought back of this host that is no more.
@@ -163,6 +165,30 @@ impl Mirror {
         }
     }
 
+    /// All was listed. An address of a block that lapsed which the store does not have taken, and whose holder stands neither there nor here, is nobody's: he left after
+    /// an earlier life had written this down, and before it wrote down more.
+    pub fn release_of_nobody(&mut self) {
+        let block = |object: &Object| <&Block>::try_from(object).ok().cloned();
+        let blocks: Vec<Block> = self.lapsed().filter_map(block).collect();
+        if blocks.is_empty() || self.unreadable().any(|(one, _)| matches!(one.key, ObjectKey::Endpoint(_))) {
+            return; // of one that cannot be read nobody knows who he is
+        }
+        let held: BTreeSet<(AttachmentId, IpAddr)> = self.endpoints().flat_map(addresses_held).collect();
+        for known in blocks {
+            let key = ObjectKey::Block(known.pool.clone(), known.cidr);
+            let in_place = self.in_place(&key).cloned();
+            let told = in_place.as_ref().and_then(|object| block(&object.value));
+            let mut block = known.clone();
+            block.taken.retain(|ordinal, holder| {
+                let is_told = told.as_ref().is_some_and(|told| told.taken.get(ordinal) == Some(holder));
+                is_told || held.contains(&(holder.clone(), address_at(known.cidr, *ordinal)))
+            });
+            if block != known {
+                self.lapse(Object::Block(block), in_place);
+            }
+        }
+    }
+
     /// What the store has in place of an object counts from now on.
     pub fn believe(&mut self, key: &ObjectKey) {
         let in_place = self.in_place(key).cloned();
@@ -237,6 +263,10 @@ impl Mirror {
         self.quarantine = super::Quarantine::default();
         known
     }
+}
+
+fn addresses_held(endpoint: &Endpoint) -> impl Iterator<Item = (AttachmentId, IpAddr)> + '_ {
+    endpoint.addresses.iter().map(|address| (endpoint.attachment.clone(), *address))
 }
 
 /// Whether a store that holds nothing else is empty.

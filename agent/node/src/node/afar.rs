@@ -54,7 +54,10 @@ impl Distance {
 
 impl Node {
     pub(super) fn join_afar(&mut self, now: Instant) {
-        self.distance = self.distance.at(now, self.store_error.is_none());
+        self.distance = match self.read_only() {
+            Some(_) => Distance::Afar, // nothing is told to it before a person says so
+            None => self.distance.at(now, self.store_error.is_none()),
+        };
         if !self.may_join_afar() {
             return;
         }

@@ -118,7 +118,7 @@ impl Node {
 
     /// Detachments that only wait for a store which is away are written down as owed to it.
     pub(super) fn go_into_debt(&mut self) {
-        let is_away = self.store_error.is_some();
+        let is_away = self.store_error.is_some() || self.read_only().is_some();
         let leaving: Vec<Debt> = self.leaving().into_iter().filter(|_| is_away).collect();
         let known = leaving.iter().filter(|debt| self.debts.owed.get(&debt.attachment) == Some(debt));
         for attachment in known.map(|debt| debt.attachment.clone()).collect::<Vec<_>>() {

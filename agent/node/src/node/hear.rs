@@ -26,6 +26,7 @@ impl Node {
             true => self.store_forgot(revision, objects, unreadable),
             false => {
                 mirror.replace(revision, objects, unreadable);
+                mirror.release_of_nobody();
                 self.stand_beside(overtaken);
             }
         }

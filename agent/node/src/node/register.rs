@@ -54,6 +54,7 @@ impl Node {
             is_draining: known.is_some_and(|host| host.is_draining),
             told: self.has_told(known.and_then(|host| host.told)),
             machine: self.identity.machine.or(known.and_then(|host| host.machine)),
+            release: self.identity.release.clone().or(known.and_then(|host| host.release.clone())),
         })
     }
 

@@ -42,6 +42,8 @@ impl Node {
             write_error: self.write_error.clone(),
             is_recalled: self.is_recalled,
             is_importing: self.is_importing,
+            min_writer: self.min_writer,
+            read_only: self.read_only(),
             owed: self.debts.len(),
             unreadable: mirror
                 .iter()

@@ -75,6 +75,7 @@ impl Node {
         self.in_flight.is_none()
             && self.mirror.is_some()
             && self.store_error.is_none()
+            && self.read_only().is_none()
             && self.transact_after.is_none_or(|after| after <= now)
     }
 

@@ -198,6 +198,7 @@ fn who_reads_everything_again_finds_nothing_to_change() {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     };
     let objects = [Object::Service(service), Object::Pool(pool), Object::Host(host)];
     mirror.change(1, objects.map(|value| Versioned { value, version: 1 }).into(), vec![], vec![]);

@@ -78,6 +78,7 @@ fn h2(told: Option<Id>) -> Object {
         is_draining: false,
         told,
         machine: None,
+        release: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is a host's it tells again, and what is another's by then it leaves to him.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use poplin_node::Event;
 use poplin_node::kernel::Target;
@@ -152,6 +153,32 @@ fn a_life_that_begins_with_a_restored_store_compares_it_with_what_the_last_one_w
     desk.read();
 
     assert!(desk.endpoint("a").is_some() && !desk.was_harmed());
+}
+
+#[test]
+fn a_life_that_ends_before_it_wrote_down_what_it_told_takes_no_address_for_those_who_left_since() {
+    let mut desk = Desk::at_rest();
+    desk.attach("leaves");
+    desk.attach("stays");
+    desk.tell(Event::StoreLost { reason: "away".to_owned() });
+    desk.now += Duration::from_secs(2);
+    desk.tell(Event::Tick);
+    desk.attach("late");
+    let ((revision, mut memory), kept) = (desk.backup(), desk.kept.clone());
+    assert!(kept.iter().any(|one| matches!(one, Object::Block(_))), "{kept:?}");
+    desk.read();
+    assert_eq!(desk.takers(), ["late", "leaves", "stays"].map(str::to_owned).into());
+    desk.detach("leaves");
+    desk.detach("late");
+
+    desk.node = node();
+    memory.extend(kept.into_iter().map(|value| Versioned { value, version: 0 }));
+    desk.tell(Event::StoreRemembered { revision, objects: memory, shared: 0 });
+    desk.tell(Event::KernelRead(desk.kernel.clone()));
+    desk.read();
+
+    assert_eq!(desk.takers(), ["stays"].map(str::to_owned).into());
+    assert!(desk.endpoint("late").is_none());
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(crate) fn named(host: &str, machine: Option<Id>) -> Node {
         asn: None,
         router_id: None,
         machine,
+        release: None,
     })
 }
 

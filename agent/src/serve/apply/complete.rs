@@ -45,13 +45,15 @@ fn keep_agents_word(documents: &mut [Document], snapshot: &Snapshot) {
     for document in documents {
         let key = ObjectKey::Host(HostName::new(document.resource.name()));
         let Some(Message::Host(host)) = &mut document.resource.object else { continue };
-        let (told, machine) = match declared(snapshot, |other| *other == key).remove(&key) {
-            Some(Object::Host(standing)) => (standing.told, standing.machine),
-            _ => (None, None),
+        let (told, machine, release) = match declared(snapshot, |other| *other == key).remove(&key) {
+            Some(Object::Host(standing)) => (standing.told, standing.machine, standing.release),
+            _ => (None, None, None),
         };
         let spec = host.spec.get_or_insert_default();
         spec.told = told.map(|told| told.to_string()).unwrap_or_default();
         spec.machine = machine.map(|machine| machine.to_string()).unwrap_or_default();
+        spec.schema = release.as_ref().map_or(0, |release| release.schema);
+        spec.agent_version = release.map(|release| release.version).unwrap_or_default();
     }
 }
 

@@ -42,7 +42,7 @@ const MENDS: Asked = Asked { least: Right::Read, to_change: Right::Operate };
 const TRIES: Asked = Asked { least: Right::Read, to_change: Right::Admin };
 
 /// Every call there is.
-const CALLS: [(&str, Asked); 34] = [
+const CALLS: [(&str, Asked); 35] = [
     ("/poplin.v1.ResourceService/Get", LOOKS),
     ("/poplin.v1.ResourceService/List", LOOKS),
     ("/poplin.v1.ResourceService/Watch", LOOKS),
@@ -55,6 +55,7 @@ const CALLS: [(&str, Asked); 34] = [
     ("/poplin.v1.ResourceService/RemoveHost", TRIES),
     ("/poplin.v1.ResourceService/RenameHost", DECLARES),
     ("/poplin.v1.ResourceService/AcceptStore", TRIES),
+    ("/poplin.v1.ResourceService/SetSchema", TRIES),
     ("/poplin.v1.WorkloadService/Attach", OPERATES),
     ("/poplin.v1.WorkloadService/Detach", OPERATES),
     ("/poplin.v1.WorkloadService/Check", LOOKS),

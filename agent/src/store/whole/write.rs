@@ -38,7 +38,7 @@ impl Gathered {
 impl Whole {
     pub(super) async fn write(&self, transaction: Transaction) -> Result<Outcome, StoreError> {
         let transaction = self.with_parts(transaction).await?;
-        match transaction.check() {
+        match transaction.check_guarded() {
             Ok(()) => self.write_at_once(transaction).await,
             Err(Rejected::TooMany { .. } | Rejected::TooLarge { .. })
                 if transaction.operations.iter().any(|operation| may_wait(operation.key())) =>
@@ -227,9 +227,9 @@ fn may_wait(key: &str) -> bool {
     key.strip_prefix(ROOT).is_some_and(|rest| declared(rest) || rest.starts_with("x/"))
 }
 
-/// Mark and call go with the decision.
+/// Mark and call go with the decision, and a compare of who may write.
 fn check_decision(compares: usize, operations: usize) -> Result<(), Rejected> {
-    let found = compares.max(operations) + 2;
+    let found = (compares + 1).max(operations) + 2;
     if found > MOST_OPERATIONS { Err(Rejected::TooMany { found }) } else { Ok(()) }
 }
 

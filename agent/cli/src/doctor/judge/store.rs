@@ -5,7 +5,7 @@ use poplin_proto::v1::StoreMember;
 use super::octets;
 use crate::doctor::finding::Finding;
 use crate::doctor::reading::{Reading, Told};
-use crate::status::{awaited, forgetful, from_memory, half_imported, unread};
+use crate::status::{awaited, forgetful, from_memory, half_imported, read_only, unread};
 
 /// An answer within a data centre takes a few milliseconds; etcd itself calls a request slow that takes 100 ms.
 const SLOW_MICROSECONDS: u64 = 100_000;
@@ -44,6 +44,10 @@ fn told_by(told: &Told) -> Vec<Finding> {
         let message = format!("the agent does not follow the store: {}", store.error);
         findings.push(Finding::failure("store", message, "see the agent's log; what it knew stays in force"));
     }
+    findings.extend(read_only(&store).map(|message| {
+        let advice = "upgrade poplind on this host; or go back with the whole fabric: `poplin store schema --set N`";
+        Finding::failure("store-schema", message, advice)
+    }));
     findings.extend(from_memory(&store).map(|message| {
         let advice = "bring the store back: what was declared since is not in force here, and nothing can be attached";
         Finding::failure("store-memory", message, advice)

@@ -25,6 +25,7 @@ fn host(number: u8, label: &str) -> Host {
         is_draining: false,
         told: None,
         machine: None,
+        release: None,
     }
 }
 
