@@ -51,6 +51,7 @@ mod cri;
 mod docker;
 mod names;
 mod namesakes;
+mod netavark;
 mod networks;
 mod pages;
 mod podman;
