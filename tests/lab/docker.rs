@@ -137,6 +137,13 @@ impl Docker {
         );
     }
 
+    /// Makes and enables the managed plugin that Swarm needs.
+    #[track_caller]
+    pub fn make_swarm_plugin(&self) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/swarm/plugin");
+        run(script, &["--host", &format!("unix://{}", self.directory.join("docker.sock").display())]);
+    }
+
     /// Waits until dockerd has a network.
     #[track_caller]
     pub fn until_network(&self, name: &str) {

@@ -15,6 +15,7 @@ use super::driver::{Driver, INTERFACE};
 use super::firewall;
 use super::known::introduce;
 use super::meet::{meet, ours};
+use super::swarm::is_driver;
 use super::wish::Wish;
 use crate::resource::kind_prefix;
 use crate::serve::Call;
@@ -101,7 +102,7 @@ async fn adopt(driver: &Driver, id: &str) -> Result<(), String> {
 
 async fn heard(driver: &Driver, event: &Value) -> Result<(), String> {
     let actor = &event["Actor"];
-    if actor["Attributes"]["type"] != driver.name.as_str() {
+    if !is_driver(actor["Attributes"]["type"].as_str().unwrap_or_default(), &driver.name) {
         return Ok(());
     }
     let id = actor["ID"].as_str().unwrap_or_default();

@@ -8,6 +8,7 @@ mod names;
 mod published;
 mod restarts;
 mod several_networks;
+mod swarm;
 mod traps;
 
 use poplin_lab::{Agent, Docker, Lab, Session, Tor};
