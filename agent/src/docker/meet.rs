@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::binding::Binding;
 use super::driver::Driver;
 use super::fabric::called;
-use super::naming::docker_name;
+use super::naming::{docker_name, has_docker_ports};
 use super::swarm::{is_driver, is_swarms};
-use super::wish::NETWORK;
+use super::wish::{DOCKER_PORTS, NETWORK, PORTS};
 
 /// What is to be done with this Docker.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,13 +73,15 @@ fn order(network: &Network, driver: &str) -> Value {
     let spec = network.spec.clone().unwrap_or_default();
     let is_v6 = spec.subnets.iter().any(|subnet| subnet.parse().is_ok_and(|net: IpNet| net.addr().is_ipv6()));
     let subnets: Vec<Value> = spec.subnets.iter().map(|subnet| json!({"Subnet": subnet})).collect();
+    let ports = has_docker_ports(&metadata).then_some((PORTS, DOCKER_PORTS));
+    let options: BTreeMap<&str, &str> = [(NETWORK, metadata.name.as_str())].into_iter().chain(ports).collect();
     json!({
         "Name": docker_name(&metadata),
         "CheckDuplicate": true,
         "Driver": driver,
         "Internal": spec.internal,
         "EnableIPv6": is_v6,
-        "Options": {NETWORK: metadata.name},
+        "Options": options,
         "Labels": metadata.labels,
         "IPAM": {"Driver": driver, "Config": subnets, "Options": {NETWORK: metadata.name}},
     })

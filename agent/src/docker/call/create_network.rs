@@ -21,7 +21,9 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     match &wish.network {
         Some(name) => {
             driver.declare(name, name, &wish, &BTreeMap::new(), false).await?;
+            let has_docker_ports = driver.stands_with_docker_ports(name).await?;
             binding.network = Some(name.clone());
+            wish.docker_ports = Some(has_docker_ports);
         }
         // Each host has a network of the same name as the fabric's, and Docker none of Swarm beside it.
         None if is_swarms(&request.network_id) => return Err(UNNAMED.to_owned()),
