@@ -9,11 +9,12 @@ use super::{Dockers, endpoints};
 fn services_and_attachable_networks_of_a_swarm_are_the_fabrics() {
     let Dockers { docker: [one, two], hosts: [host, other], .. } = &Dockers::start();
     let at = |host: &poplin_lab::Agent| host.status()["addresses"][0].as_str().unwrap_or_default().to_owned();
+    // A node tells its managers every 20 s which plugins it has: those that it has before it joins they know at once.
+    [one, two].iter().for_each(|docker| docker.make_swarm_plugin());
     run(one, &format!("swarm init --advertise-addr {}", at(host)));
     let token = run(one, "swarm join-token --quiet worker");
     run(two, &format!("swarm join --advertise-addr {} --token {token} {}:2377", at(other), at(host)));
     for docker in [one, two] {
-        docker.make_swarm_plugin();
         run(docker, &format!("tag {} {IMAGE}", poplin_lab::IMAGE));
         run(docker, "network create --config-only --ipam-driver poplin-swarm:latest -o network=shop shop-conf");
     }
@@ -49,8 +50,8 @@ fn services_and_attachable_networks_of_a_swarm_are_the_fabrics() {
 fn a_network_of_swarm_says_which_one_of_the_fabric_it_is() {
     let Dockers { docker: [one, _], hosts: [host, _], .. } = &Dockers::start();
     let at = host.status()["addresses"][0].as_str().unwrap_or_default().to_owned();
-    run(one, &format!("swarm init --advertise-addr {at}"));
     one.make_swarm_plugin();
+    run(one, &format!("swarm init --advertise-addr {at}"));
     run(one, &format!("{ATTACHABLE} web"));
 
     // Swarm gives up after 20 s, and sends whoever asked to the log.
@@ -60,6 +61,33 @@ fn a_network_of_swarm_says_which_one_of_the_fabric_it_is() {
     let why = "which network of the fabric this network of Swarm is was not said";
     assert!(one.said().contains(why), "{}", one.said());
     assert_eq!(endpoints(host), Vec::<String>::new());
+}
+
+#[test]
+fn a_service_outlives_a_restart_of_dockerd_and_leaves_nothing_behind() {
+    let mut dockers = Dockers::start();
+    let at = dockers.hosts[0].status()["addresses"][0].as_str().unwrap_or_default().to_owned();
+    let [one, _] = &mut dockers.docker;
+    one.make_swarm_plugin();
+    run(one, &format!("swarm init --advertise-addr {at}"));
+    run(one, &format!("tag {} {IMAGE}", poplin_lab::IMAGE));
+    run(one, "network create --config-only --ipam-driver poplin-swarm:latest -o network=shop shop-conf");
+    run(one, &format!("{ATTACHABLE} --config-from shop-conf web"));
+    service(one, "front", "--replicas 2");
+    let host = &dockers.hosts[0];
+    until("its tasks are endpoints", || tasks(host).len() == 2);
+    let before = tasks(host);
+
+    one.stop();
+    one.start();
+
+    let is_new = |task: &Value| before.iter().all(|old| old["metadata"]["name"] != task["metadata"]["name"]);
+    until("Swarm has begun both anew, and the old ones are gone", || {
+        let now = tasks(host);
+        now.len() == 2 && now.iter().all(is_new)
+    });
+    run(one, "service rm front");
+    until("nothing of them is left", || endpoints(host).is_empty() && host.links().is_empty());
 }
 
 /// Swarm asks the registry before it takes what a node has. This one refuses at once; Docker's own would be waited for.
@@ -74,7 +102,8 @@ fn run(docker: &Docker, command: &str) -> String {
 
 fn service(docker: &Docker, name: &str, more: &str) {
     let network = format!("--network name=web,driver-opt=poplin.alias={name} --endpoint-mode dnsrr");
-    let service = format!("service create --detach --no-resolve-image --name {name} {network} {more}");
+    // With an init it ends when it is told to; by itself it would be waited for.
+    let service = format!("service create --detach --init --no-resolve-image --name {name} {network} {more}");
     run(docker, &format!("{service} {IMAGE} nc -ll -p 80 -e cat"));
 }
 
