@@ -359,7 +359,7 @@ impl Agent {
     }
 }
 
-fn feed(mut command: std::process::Command, input: &str) -> Output {
+pub(crate) fn feed(mut command: std::process::Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -137,6 +137,13 @@ impl Docker {
         );
     }
 
+    /// Makes and enables the managed plugin that Swarm needs.
+    #[track_caller]
+    pub fn make_swarm_plugin(&self) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/swarm/plugin");
+        run(script, &["--host", &format!("unix://{}", self.directory.join("docker.sock").display())]);
+    }
+
     /// Waits until dockerd has a network.
     #[track_caller]
     pub fn until_network(&self, name: &str) {
@@ -215,9 +222,18 @@ impl Docker {
     /// The processes of all its containers.
     fn processes(&self) -> Vec<String> {
         let groups = format!("/sys/fs/cgroup/pids/{}", self.cgroup);
-        let groups = std::fs::read_dir(groups).into_iter().flatten().flatten();
-        let text = groups.filter_map(|group| std::fs::read_to_string(group.path().join("cgroup.procs")).ok());
+        let groups = std::fs::read_dir(groups).into_iter().flatten().flatten().map(|group| group.path());
+        let plugins = self.plugins().into_iter().map(|id| Path::new("/sys/fs/cgroup/pids").join(id));
+        let all = groups.chain(plugins);
+        let text = all.filter_map(|group| std::fs::read_to_string(group.join("cgroup.procs")).ok());
         text.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    /// Ids of its managed plugins, each of which has a cgroup of that name beside all others.
+    fn plugins(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.directory.join("data/plugins")).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.len() == 64).collect()
     }
 
     /// Removes the cgroups, of every kind, which no process is in any more.
@@ -228,6 +244,9 @@ impl Docker {
                 let _ = std::fs::remove_dir(below.path());
             }
             let _ = std::fs::remove_dir(group);
+            for id in self.plugins() {
+                let _ = std::fs::remove_dir(kind.path().join(id));
+            }
         }
     }
 }

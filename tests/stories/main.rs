@@ -52,6 +52,7 @@ mod cri;
 mod docker;
 mod names;
 mod namesakes;
+mod netavark;
 mod networks;
 mod pages;
 mod podman;

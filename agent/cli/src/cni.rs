@@ -2,7 +2,7 @@
 //!
 //! In: two directories, and what endpoints of the network shall be like. Out: two files, each there whole or not at all, and a line about each.
 
-mod place;
+pub(crate) mod place;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::joining::label;
 use crate::output::{json, print};
-use crate::problem::{Exit, Problem};
+use crate::problem::Problem;
 
 /// Serve container runtimes such as podman, containerd and Kubernetes.
 #[derive(Debug, clap::Args)]
@@ -76,30 +76,18 @@ impl Cni {
 impl Install {
     /// The plugin comes first: a runtime that reads the configuration at once shall find it.
     fn run(self, socket: &Path) -> Result<ExitCode, Problem> {
-        place::is_name(&self.name)?;
+        place::is_name("--name", &self.name, "a CNI network")?;
         poplin_manifest::check_profiles("--profile", &self.profiles)
             .map_err(|invalids| Problem::usage(invalids.to_string()))?;
-        let plugin = self.plugin()?;
         let configuration = json(&self.configuration(socket))?;
         let file = self.conf_dir.join(format!("10-{}.conflist", self.name));
         place::is_only(&self.conf_dir, &file, &self.name)?;
-        let program = std::fs::read(&plugin).map_err(|error| {
-            Problem::new(Exit::NotFound, format!("{}: {error}", plugin.display()))
-                .advice("build it (cargo build --release), or name it by --plugin")
-        })?;
+        let program = place::plugin(self.plugin.as_deref())?;
         let said = place::put(&self.bin_dir.join("poplin-cni"), &program, 0o755)?;
         print(&said)?;
         let said = place::put_keeping(&file, configuration.as_bytes())?;
         print(&said)?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    fn plugin(&self) -> Result<PathBuf, Problem> {
-        let beside = || std::env::current_exe().map(|program| program.with_file_name("poplin-cni"));
-        self.plugin.clone().map_or_else(beside, Ok).map_err(|error| {
-            Problem::new(Exit::NotFound, format!("where this program is cannot be found out: {error}"))
-                .advice("name the plugin by --plugin")
-        })
     }
 
     fn configuration(&self, socket: &Path) -> Value {

@@ -34,6 +34,7 @@ mod kind;
 mod lint;
 mod metrics;
 mod moment;
+mod netavark;
 mod offline;
 mod output;
 #[cfg(test)]
@@ -85,6 +86,7 @@ enum Verb {
     Detach(detach::Detach),
     Run(run::Run),
     Cni(cni::Cni),
+    Netavark(netavark::Netavark),
     Ports(ports::Ports),
     Host(host::Host),
     Store(store::Store),
@@ -130,6 +132,7 @@ async fn run(CommandLine { place, verb }: CommandLine) -> Result<ExitCode, Probl
         Verb::Detach(detach) => detach.run(&door).await,
         Verb::Run(run) => run.run(door.here("run")?).await,
         Verb::Cni(cni) => cni.run(door.socket("cni")?),
+        Verb::Netavark(netavark) => netavark.run(),
         Verb::Ports(ports) => ports.run(&door).await,
         Verb::Host(host) => host.run(&door).await,
         Verb::Store(store) => store.run(&door).await,

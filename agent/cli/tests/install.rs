@@ -1,4 +1,4 @@
-//! Shows `poplin cni install`: two files, whole or not at all, and what is said about them.
+//! Shows `poplin cni install` and `poplin netavark install`: files, whole or not at all, and what is said about them.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test that cannot go on ends the test")]
 
@@ -52,6 +52,30 @@ fn a_name_that_another_file_has_or_that_leads_elsewhere_changes_nothing() {
     assert!(!machine.path("bin").exists());
 }
 
+#[test]
+fn podman_finds_the_plugin_under_the_name_of_its_driver() {
+    let machine = Machine::new();
+    let install = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_poplin"));
+        command.args(["netavark", "install", "--plugin-dir"]).arg(machine.path("drivers"));
+        run(command.arg("--plugin").arg(machine.path("plugin")).args(more))
+    };
+
+    let (first, again, named) = (install(&[]), install(&[]), install(&["--driver", "fabric"]));
+
+    let place = |name: &str| machine.path("drivers").join(name);
+    assert_eq!((first.0, first.1), (0, format!("{} written\n", place("poplin").display())));
+    assert_eq!((again.0, again.1), (0, format!("{} unchanged\n", place("poplin").display())));
+    assert_eq!((named.0, std::fs::read_to_string(place("fabric")).unwrap()), (0, "the plugin".to_owned()));
+    assert_eq!(std::fs::metadata(place("poplin")).unwrap().permissions().mode() & 0o777, 0o755);
+    for (driver, told) in [("bridge", "one of podman's own"), ("../x", "is no name of a driver")] {
+        let (code, _, said) = install(&["--driver", driver]);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(told), "{said}");
+    }
+    assert_eq!(machine.files("drivers").len(), 2, "nothing else is left there");
+}
+
 /// Directories of its own, gone when dropped.
 struct Machine(PathBuf);
 
@@ -80,10 +104,15 @@ impl Machine {
         for (option, place) in [("--bin-dir", "bin"), ("--conf-dir", "net.d"), ("--plugin", "plugin")] {
             command.arg(option).arg(self.path(place));
         }
-        let output = command.output().unwrap();
-        let text = |octets| String::from_utf8(octets).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        run(&mut command)
     }
+}
+
+/// Exit code, and what was said on both ways out.
+fn run(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |octets| String::from_utf8(octets).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 impl Drop for Machine {

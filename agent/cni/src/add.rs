@@ -10,10 +10,26 @@ use crate::error::CniError;
 use crate::invocation::Sandbox;
 use crate::result;
 
-/// Policy and routes stand before the container's side rises. If it cannot be furnished, the attachment is taken back.
 pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniError> {
     poplin_sandbox::netns::validate(&sandbox.netns).map_err(|error| CniError::netns(&error))?;
-    let (conf, shape) = (&conf.heeding_the_pod()?, conf.shape()?);
+    let conf = &conf.heeding_the_pod()?;
+    let Made { attached, dns } = attach(sandbox, conf).await?;
+    let result = result::compose(&conf.cni_version, conf.prev_result.as_ref(), sandbox, &attached);
+    Ok(match conf.dns() {
+        Some(wanted) => result::with_wanted_dns(result, wanted),
+        None => result::with_dns(result, dns),
+    })
+}
+
+/// An attachment, and where it may ask for names: nameservers, and the domains to search.
+pub(crate) struct Made {
+    pub(crate) attached: Attached,
+    pub(crate) dns: (Vec<String>, Vec<String>),
+}
+
+/// Policy and routes stand before the container's side rises. If it cannot be furnished, the attachment is taken back.
+pub(crate) async fn attach(sandbox: &Sandbox, conf: &Conf) -> Result<Made, CniError> {
+    let shape = conf.shape()?;
     let mut client = agent::workloads(conf).await?;
     let answer = client.attach(request(wish(sandbox, conf))).await.map_err(failure)?.into_inner();
     let (services, dns) = (answer.service_addresses, (answer.nameservers, answer.search_domains));
@@ -21,14 +37,10 @@ pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniErro
     if let Err(error) = furnish(sandbox, &attached, &services, &shape) {
         return Err(match detach(&mut client, &sandbox.attachment).await {
             Ok(()) => error,
-            Err(_) => error.details("and the agent could not take the attachment back; DEL will"),
+            Err(_) => error.details("and the agent could not take the attachment back; removing the container will"),
         });
     }
-    let result = result::compose(&conf.cni_version, conf.prev_result.as_ref(), sandbox, &attached);
-    Ok(match conf.dns() {
-        Some(wanted) => result::with_wanted_dns(result, wanted),
-        None => result::with_dns(result, dns),
-    })
+    Ok(Made { attached, dns })
 }
 
 fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {

@@ -60,6 +60,27 @@ pub(crate) struct Conf {
     /// What the pod asks for itself; nothing until it is [heeded](Self::heeding_the_pod).
     #[serde(skip)]
     asked: Annotations,
+    /// By which door it came.
+    #[serde(skip)]
+    pub(crate) door: Door,
+}
+
+/// Who runs the plugin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Door {
+    #[default]
+    Cni,
+    Netavark,
+}
+
+impl Door {
+    /// The label that says of which network an endpoint is. GC of one shall find nothing that came by the other.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Cni => NETWORK_LABEL,
+            Self::Netavark => "poplin.dev/podman-network",
+        }
+    }
 }
 
 /// An attachment GC must leave alone.
@@ -95,7 +116,15 @@ struct Label {
 
 impl Conf {
     pub(crate) fn parse(input: &[u8]) -> Result<Self, CniError> {
-        let conf: Self = serde_json::from_slice(input).map_err(|error| CniError::decode(&error))?;
+        serde_json::from_slice(input).map_err(|error| CniError::decode(&error)).and_then(Self::checked)
+    }
+
+    /// The same of JSON that is no text.
+    pub(crate) fn of(value: Value) -> Result<Self, CniError> {
+        serde_json::from_value(value).map_err(|error| CniError::decode(&error)).and_then(Self::checked)
+    }
+
+    fn checked(conf: Self) -> Result<Self, CniError> {
         if !is_container_id(&conf.name) {
             return Err(CniError::config(format!(
                 "name {:?} is not a letter or digit followed by letters, digits, _ . -",
@@ -140,7 +169,7 @@ impl Conf {
 
     fn own_labels(&self, args: &[(String, String)]) -> impl Iterator<Item = (String, String)> {
         [
-            (NETWORK_LABEL, Some(self.name.clone())),
+            (self.door.label(), Some(self.name.clone())),
             (POD_NAMESPACE_LABEL, value_of(args, POD_NAMESPACE).map(str::to_owned)),
             (POD_NAME_LABEL, value_of(args, POD_NAME).map(str::to_owned)),
         ]

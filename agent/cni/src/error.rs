@@ -95,6 +95,11 @@ impl CniError {
         self
     }
 
+    /// In one line, for those who have but one.
+    pub(crate) fn told(&self) -> String {
+        if self.details.is_empty() { self.msg.clone() } else { format!("{}; {}", self.msg, self.details) }
+    }
+
     pub(crate) fn to_json(&self, version: &str) -> Value {
         let mut error = json!({"cniVersion": version, "code": self.code, "msg": self.msg});
         if !self.details.is_empty() {

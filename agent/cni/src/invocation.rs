@@ -68,14 +68,20 @@ impl Attachment {
         demand(&variable, &["CNI_CONTAINERID", "CNI_IFNAME"])?;
         let container = variable("CNI_CONTAINERID").unwrap_or_default();
         let interface = variable("CNI_IFNAME").unwrap_or_default();
+        Self::checked(container, interface, ["CNI_CONTAINERID", "CNI_IFNAME"])
+    }
+
+    /// Both are distrusted, for they become names and paths. `called` is what whoever gave them calls them.
+    pub(crate) fn checked(container: String, interface: String, called: [&str; 2]) -> Result<Self, CniError> {
+        let [id, name] = called;
         if !is_container_id(&container) {
             return Err(CniError::environment(format!(
-                "CNI_CONTAINERID {container:?} is not a letter or digit followed by letters, digits, _ . -"
+                "{id} {container:?} is not a letter or digit followed by letters, digits, _ . -"
             )));
         }
         if !is_interface_name(&interface) {
             return Err(CniError::environment(format!(
-                "CNI_IFNAME {interface:?} is not an interface name: 1 to 15 octets without space, / or :"
+                "{name} {interface:?} is not an interface name: 1 to 15 octets without space, / or :"
             )));
         }
         Ok(Self { container, interface })

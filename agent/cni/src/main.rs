@@ -2,7 +2,7 @@
 //!
 //! In: `CNI_*` variables and a network configuration on stdin. Out: a result or an error, as JSON on stdout; exit code
 //! 1 with errors. Decides nothing: the agent allots and enforces, the sandbox furnishes the container's side.
-//! Rules: the CNI specification, 0.3.0 to 1.1.0.
+//! Rules: the CNI specification, 0.3.0 to 1.1.0. With arguments it is a plugin of [`netavark`].
 
 mod add;
 mod agent;
@@ -12,6 +12,7 @@ mod del;
 mod error;
 mod gc;
 mod invocation;
+mod netavark;
 mod result;
 mod status;
 mod version;
@@ -26,6 +27,18 @@ use error::CniError;
 use invocation::Invocation;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).map(|one| one.to_string_lossy().into_owned()).collect();
+    match arguments.is_empty() {
+        true => cni(),
+        false => match netavark::run(&arguments) {
+            Ok(None) => ExitCode::SUCCESS,
+            Ok(Some(answer)) => print(&answer, ExitCode::SUCCESS),
+            Err(error) => print(&netavark::error(&error), ExitCode::FAILURE),
+        },
+    }
+}
+
+fn cni() -> ExitCode {
     let mut version = version::NEWEST.to_owned();
     match run(&mut version) {
         Ok(None) => ExitCode::SUCCESS,
@@ -46,8 +59,13 @@ fn run(version: &mut String) -> Result<Option<Value>, CniError> {
         version.clone_from(&conf.cni_version);
     }
     version::demand(&conf.cni_version, invocation.since())?;
+    finish(serve(invocation, &conf))
+}
+
+/// Talks to the agent until there is an answer.
+fn finish<T>(work: impl Future<Output = Result<T, CniError>>) -> Result<T, CniError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CniError::io)?;
-    runtime.block_on(serve(invocation, &conf))
+    runtime.block_on(work)
 }
 
 async fn serve(invocation: Invocation, conf: &Conf) -> Result<Option<Value>, CniError> {

@@ -121,12 +121,12 @@ fn parse(text: &str) -> Option<IpAddr> {
     text.split_once('/').map_or(text, |(address, _)| address).parse().ok()
 }
 
-fn is_v6(text: &str) -> bool {
+pub(crate) fn is_v6(text: &str) -> bool {
     text.contains(':')
 }
 
 /// The specification wants a prefix length; the agent's addresses have theirs.
-fn with_prefix(address: &str) -> String {
+pub(crate) fn with_prefix(address: &str) -> String {
     match (address.contains('/'), is_v6(address)) {
         (true, _) => address.to_owned(),
         (false, true) => format!("{address}/128"),

@@ -8,7 +8,7 @@ use poplin_proto::v1::resource::Object;
 use poplin_proto::v1::{ApplyRequest, Network, Resource};
 
 use super::driver::{Driver, told_failure};
-use super::naming::{documents, fits, plain};
+use super::naming::{documents, fits, has_docker_ports, plain};
 use super::wish::Wish;
 use crate::resource::{decode_resource, kind_prefix};
 use crate::serve::apply;
@@ -29,11 +29,28 @@ impl Driver {
         let labels = serde_json::from_value(told["Labels"].clone()).unwrap_or_default();
         let name = plain(docker_name);
         self.declare(&name, docker_name, &binding.wish, &labels, false).await?;
+        binding.wish.docker_ports = Some(self.stands_with_docker_ports(&name).await?);
         binding.network = Some(name.clone());
         docker_name.clone_into(&mut binding.docker_name);
         self.bindings.put(docker_id, &binding).await?;
         tracing::info!("Docker's network {docker_name} is network {name}");
         Ok(NetworkName::new(name))
+    }
+
+    /// Whether Docker publishes the ports of containers in a Docker network: as its author said, or as the fabric's network has it.
+    pub async fn has_docker_ports(&self, docker_id: &str) -> Result<bool, String> {
+        if let Some(said) = self.bindings.get(docker_id).await?.wish.docker_ports {
+            return Ok(said);
+        }
+        let name = self.network_of(docker_id).await?;
+        self.stands_with_docker_ports(name.as_str()).await
+    }
+
+    /// The same of a network of the fabric.
+    pub async fn stands_with_docker_ports(&self, name: &str) -> Result<bool, String> {
+        let networks = self.networks().await?;
+        let of_it = networks.iter().find(|network| called(network) == name);
+        Ok(of_it.and_then(|network| network.metadata.as_ref()).is_some_and(has_docker_ports))
     }
 
     /// Makes a network of the fabric, unless it is there and as wished.

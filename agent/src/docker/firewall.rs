@@ -19,20 +19,49 @@ const PATIENCE: &str = "5";
 /// How Docker's own bridges are called: the usual one, and those of networks that people make.
 const BRIDGES: [&str; 2] = ["docker0", "br-+"];
 
+/// Docker's own bridge to the outside for containers of drivers that have no way there.
+const GATEWAY_BRIDGE: &str = "docker_gwbridge";
+
 /// Lets our links through where dockerd has a firewall.
 pub(super) async fn let_through() {
     for program in PROGRAMS {
         if run(program, &["--list-rules", CHAIN]).await.is_err() {
             continue; // this dockerd has no firewall of that family
         }
-        for rule in rules() {
-            let rule: Vec<&str> = rule.iter().map(String::as_str).collect();
-            if let Err(reason) = ensure(program, &rule).await {
-                let rule = rule.join(" ");
-                tracing::warn!("Docker's firewall is not as it should be: {reason}; try: {program} --insert {rule}");
-            }
+        lay(program, &rules()).await;
+    }
+}
+
+/// Keeps Docker's gateway bridge apart from our links. Over it containers of ours reach the outside where Docker publishes their ports; whoever
+/// came that way to another network would be a stranger from outside there, and let in.
+pub(super) async fn keep_apart() {
+    for program in PROGRAMS {
+        if run(program, &["--list-rules", CHAIN]).await.is_ok() {
+            lay(program, &apart()).await;
         }
     }
+}
+
+async fn lay(program: &str, rules: &[Vec<String>]) {
+    for rule in rules {
+        let rule: Vec<&str> = rule.iter().map(String::as_str).collect();
+        if let Err(reason) = ensure(program, &rule).await {
+            let rule = rule.join(" ");
+            tracing::warn!("Docker's firewall is not as it should be: {reason}; try: {program} --insert {rule}");
+        }
+    }
+}
+
+/// Answers to what ours asked of a port that Docker publishes come back.
+fn apart() -> [Vec<String>; 2] {
+    let ours = format!("{INTERFACE_PREFIX}+");
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let new = ["--match", "conntrack", "--ctstate", "NEW"];
+    let from_bridge = [CHAIN, "--in-interface", GATEWAY_BRIDGE, "--out-interface", &ours];
+    [
+        words(&[CHAIN, "--in-interface", &ours, "--out-interface", GATEWAY_BRIDGE, "--jump", "RETURN"]),
+        words(&[&from_bridge[..], &new, &["--jump", "DROP"]].concat()),
+    ]
 }
 
 /// The rules, the last to be asked first, as each is inserted before the others. Between us and Docker's bridges Docker has its say: a port that

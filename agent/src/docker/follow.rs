@@ -15,6 +15,7 @@ use super::driver::{Driver, INTERFACE};
 use super::firewall;
 use super::known::introduce;
 use super::meet::{meet, ours};
+use super::swarm::is_driver;
 use super::wish::Wish;
 use crate::resource::kind_prefix;
 use crate::serve::Call;
@@ -38,6 +39,7 @@ pub(super) async fn follow(driver: Driver) {
                 is_known_away = false;
                 tracing::info!("dockerd is there");
                 firewall::let_through().await;
+                driver.remember(|memory| memory.is_kept_apart = false); // whoever took its firewall away took that, too
                 attend(&driver, events).await;
                 tracing::warn!("dockerd is away; its containers go on");
             }
@@ -101,7 +103,7 @@ async fn adopt(driver: &Driver, id: &str) -> Result<(), String> {
 
 async fn heard(driver: &Driver, event: &Value) -> Result<(), String> {
     let actor = &event["Actor"];
-    if actor["Attributes"]["type"] != driver.name.as_str() {
+    if !is_driver(actor["Attributes"]["type"].as_str().unwrap_or_default(), &driver.name) {
         return Ok(());
     }
     let id = actor["ID"].as_str().unwrap_or_default();

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::binding::Binding;
 use super::driver::Driver;
 use super::fabric::called;
-use super::naming::docker_name;
-use super::wish::NETWORK;
+use super::naming::{docker_name, has_docker_ports};
+use super::swarm::{is_driver, is_swarms};
+use super::wish::{DOCKER_PORTS, NETWORK, PORTS};
 
 /// What is to be done with this Docker.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,13 +48,17 @@ pub(super) async fn meet(driver: &Driver) -> Result<(), String> {
 /// The ids of the networks of our driver.
 pub(super) fn ours(listed: &Value, driver: &str) -> BTreeSet<String> {
     let all = listed.as_array().into_iter().flatten();
-    let ours = all.filter(|network| network["Driver"] == driver);
+    let ours = all.filter(|network| network["Driver"].as_str().is_some_and(|called| is_driver(called, driver)));
     ours.filter_map(|network| network["Id"].as_str().map(str::to_owned)).collect()
 }
 
+/// Networks of Swarm are left to Swarm, and stand beside the one that each host has.
 fn due(networks: &[Network], bindings: &BTreeMap<String, Binding>, listed: &BTreeSet<String>) -> Due {
     let names: BTreeSet<&str> = networks.iter().map(called).collect();
-    let bound = |id: &&String| bindings.get(*id).and_then(|binding| binding.network.as_deref());
+    let bound = |id: &&String| {
+        let binding = bindings.get(*id).filter(|_| !is_swarms(id));
+        binding.and_then(|binding| binding.network.as_deref())
+    };
     let has: BTreeSet<&str> = listed.iter().filter_map(|id| bound(&id)).collect();
     let is_gone = |id: &&String| bound(id).is_some_and(|name| !names.contains(name));
     Due {
@@ -68,13 +73,15 @@ fn order(network: &Network, driver: &str) -> Value {
     let spec = network.spec.clone().unwrap_or_default();
     let is_v6 = spec.subnets.iter().any(|subnet| subnet.parse().is_ok_and(|net: IpNet| net.addr().is_ipv6()));
     let subnets: Vec<Value> = spec.subnets.iter().map(|subnet| json!({"Subnet": subnet})).collect();
+    let ports = has_docker_ports(&metadata).then_some((PORTS, DOCKER_PORTS));
+    let options: BTreeMap<&str, &str> = [(NETWORK, metadata.name.as_str())].into_iter().chain(ports).collect();
     json!({
         "Name": docker_name(&metadata),
         "CheckDuplicate": true,
         "Driver": driver,
         "Internal": spec.internal,
         "EnableIPv6": is_v6,
-        "Options": {NETWORK: metadata.name},
+        "Options": options,
         "Labels": metadata.labels,
         "IPAM": {"Driver": driver, "Config": subnets, "Options": {NETWORK: metadata.name}},
     })
@@ -94,24 +101,34 @@ mod tests {
         Binding { network: network.map(str::to_owned), ..Binding::default() }
     }
 
+    /// An id of the length that Docker's have.
+    fn id(name: &str) -> String {
+        format!("{name:0<64}")
+    }
+
     #[test]
     fn what_one_has_the_other_gets_and_what_nobody_named_yet_is_left_alone() {
         let bindings = BTreeMap::from([
-            ("id-old".to_owned(), bound(Some("old"))),
-            ("id-shop".to_owned(), bound(Some("shop"))),
-            ("id-new".to_owned(), bound(None)),
-            ("id-removed-by-hand".to_owned(), bound(Some("bank"))),
+            (id("old"), bound(Some("old"))),
+            (id("shop"), bound(Some("shop"))),
+            (id("new"), bound(None)),
+            (id("removed-by-hand"), bound(Some("bank"))),
+            // Of Swarm: the first stands for none that the host has, and neither goes with what it was bound to.
+            ("utzclh58z7oydbe2a4gmi2fg3".to_owned(), bound(Some("bank"))),
+            ("okwrhc3nm0rgey1zlifqffjj6".to_owned(), bound(Some("old"))),
         ]);
-        let listed = ["id-old", "id-shop", "id-new"].map(str::to_owned).into();
+        let own = ["old", "shop", "new"].map(id);
+        let swarms = ["utzclh58z7oydbe2a4gmi2fg3", "okwrhc3nm0rgey1zlifqffjj6"].map(str::to_owned);
+        let listed = own.into_iter().chain(swarms).collect();
 
         let due = due(&[network("shop"), network("bank")], &bindings, &listed);
 
-        assert_eq!(due, Due { made: vec!["bank".to_owned()], gone: vec!["id-old".to_owned()] });
+        assert_eq!(due, Due { made: vec!["bank".to_owned()], gone: vec![id("old")] });
     }
 
     #[test]
     fn networks_of_other_drivers_are_none_of_ours() {
-        let listed = json!([{"Id": "a", "Driver": "bridge"}, {"Id": "b", "Driver": "poplin"}]);
-        assert_eq!(ours(&listed, "poplin"), ["b".to_owned()].into());
+        let listed = json!([{"Id": "a", "Driver": "bridge"}, {"Id": "b", "Driver": "poplin"}, {"Id": "c", "Driver": "poplin-swarm:latest"}]);
+        assert_eq!(ours(&listed, "poplin"), ["b".to_owned(), "c".to_owned()].into());
     }
 }

@@ -21,6 +21,7 @@ mod wish;
 mod binding;
 mod fabric;
 mod naming;
+mod swarm;
 
 mod api;
 mod firewall;

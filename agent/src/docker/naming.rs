@@ -8,12 +8,14 @@ use ipnet::IpNet;
 use poplin_policy::label::Labels;
 use poplin_proto::v1::{Metadata, Network, NetworkSpec, Pool, PoolSpec, Resource};
 
-use super::wish::Wish;
+use super::wish::{DOCKER_PORTS, PORTS, Wish};
 
 /// Annotation: what Docker calls the network, where that is no name for an object.
 pub(super) const DOCKER_NAME: &str = "poplin.dev/docker-name";
 /// Annotation: `docker`, where `docker network create` made it; it goes when a Docker removes it.
 pub(super) const ORIGIN: &str = "poplin.dev/origin";
+/// Annotation: `docker`, where Docker publishes the ports of the network's containers.
+pub(super) const PORTS_BY: &str = "poplin.dev/docker-ports";
 /// Annotation of a pool: the network it was made for, and goes with.
 pub(super) const MADE_FOR: &str = "poplin.dev/made-for-network";
 
@@ -36,12 +38,24 @@ pub(super) fn docker_name(metadata: &Metadata) -> &str {
     metadata.annotations.get(DOCKER_NAME).map_or(&metadata.name, String::as_str)
 }
 
+/// Whether Docker publishes the ports of containers in it, by its gateway bridge.
+pub(super) fn has_docker_ports(metadata: &Metadata) -> bool {
+    metadata.annotations.get(PORTS_BY).is_some_and(|by| by == DOCKER_PORTS)
+}
+
 /// Whether a network that stands is what somebody wished who named it too.
 pub(super) fn fits(standing: &Network, docker_name_wished: &str, wish: &Wish) -> Result<(), String> {
     let (metadata, spec) = (standing.metadata.clone().unwrap_or_default(), standing.spec.clone().unwrap_or_default());
     let name = docker_name(&metadata);
     if wish.network.is_none() && name != docker_name_wished {
         return Err(format!("network {docker_name_wished} cannot be told from {name}; name it differently"));
+    }
+    let by_docker = has_docker_ports(&metadata);
+    if wish.docker_ports.is_some_and(|wished| wished != by_docker) {
+        let stands = if by_docker { DOCKER_PORTS } else { "routed" };
+        return Err(format!(
+            "network {name} of the fabric stands with {PORTS}={stands}; leave the option out, or name the network differently"
+        ));
     }
     let is_prefix = |subnet: &&String| subnet.contains('/');
     let mut wished = wish.spec.subnets.iter().filter(is_prefix);
@@ -66,6 +80,9 @@ pub(super) fn documents(
     let mut annotations = BTreeMap::from([(ORIGIN.to_owned(), "docker".to_owned())]);
     if docker_name != name {
         annotations.insert(DOCKER_NAME.to_owned(), docker_name.to_owned());
+    }
+    if wish.docker_ports == Some(true) {
+        annotations.insert(PORTS_BY.to_owned(), DOCKER_PORTS.to_owned());
     }
     let subnets = wish.spec.subnets.iter().filter_map(|text| text.parse().ok());
     let bare = subnets.filter(|subnet| !pools.iter().any(|pool| pool.contains(subnet)));
@@ -146,6 +163,26 @@ mod tests {
 
         assert_eq!(fits(&standing, "a_b", &Wish::default()), Ok(()));
         assert!(fits(&standing, "a-b", &Wish::default()).unwrap_err().contains("cannot be told from a_b"));
+    }
+
+    #[test]
+    fn who_publishes_ports_stands_with_the_network_on_every_host() {
+        let wished = |docker_ports| Wish { docker_ports, ..Wish::default() };
+        let made = |wish: &Wish| match documents("shop", "shop", wish, &BTreeMap::new(), &[]).pop().unwrap().object {
+            Some(Object::Network(network)) => network,
+            _ => panic!(),
+        };
+
+        let (dockers, routed) = (made(&wished(Some(true))), made(&wished(None)));
+
+        assert!(has_docker_ports(dockers.metadata.as_ref().unwrap()));
+        assert!(!has_docker_ports(routed.metadata.as_ref().unwrap()));
+        assert_eq!(
+            (fits(&dockers, "shop", &wished(None)), fits(&dockers, "shop", &wished(Some(true)))),
+            (Ok(()), Ok(()))
+        );
+        assert!(fits(&dockers, "shop", &wished(Some(false))).unwrap_err().contains("stands with ports=docker"));
+        assert!(fits(&routed, "shop", &wished(Some(true))).unwrap_err().contains("stands with ports=routed"));
     }
 
     #[test]

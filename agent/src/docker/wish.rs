@@ -18,8 +18,14 @@ const INTERNAL: &str = "com.docker.network.internal";
 /// Which network of the fabric is meant; absent = the one of the same name.
 pub(super) const NETWORK: &str = "network";
 
+/// Who publishes ports: `docker`, by its own gateway bridge, or `routed`, which is us and goes without saying.
+pub(super) const PORTS: &str = "ports";
+
 /// What `-o` understands; the long forms are those of Docker's own drivers.
-const OPTIONS: &str = "network, mtu, icc, com.docker.network.driver.mtu, com.docker.network.bridge.enable_icc";
+const OPTIONS: &str = "network, mtu, icc, ports, com.docker.network.driver.mtu, com.docker.network.bridge.enable_icc";
+
+/// The value of [`PORTS`] that leaves them to Docker.
+pub(super) const DOCKER_PORTS: &str = "docker";
 
 /// A network as somebody wants it, who has not told us what it is called.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -31,6 +37,8 @@ pub(super) struct Wish {
     pub spec: NetworkSpec,
     /// By which its ranges are known that nobody named: the gateways they were given out with.
     pub numbers: Vec<u16>,
+    /// Whether Docker publishes ports, by a bridge of its own; absent = he does not say.
+    pub docker_ports: Option<bool>,
 }
 
 impl Wish {
@@ -75,6 +83,11 @@ impl Wish {
                 "true" | "1" => self.spec.icc = Some(true),
                 "false" | "0" => self.spec.icc = Some(false),
                 _ => return Err(format!("option {key}: {value:?} is neither true nor false")),
+            },
+            PORTS => match value {
+                DOCKER_PORTS => self.docker_ports = Some(true),
+                "routed" => self.docker_ports = Some(false),
+                _ => return Err(format!("option {key}: {value:?} is neither routed nor {DOCKER_PORTS}")),
             },
             _ => return Err(format!("option {key} is not known to this driver; it knows {OPTIONS}")),
         }
@@ -180,6 +193,10 @@ mod tests {
         let refused = wish(r#"{"Options":{"com.docker.network.generic":{"parent":"eth0"}}}"#).unwrap_err();
 
         assert!(refused.contains("option parent is not known to this driver; it knows network, mtu"), "{refused}");
+        let ports = |who: &str| wish(&format!(r#"{{"Options":{{"com.docker.network.generic":{{"ports":"{who}"}}}}}}"#));
+        assert_eq!(ports("docker").map(|wish| wish.docker_ports), Ok(Some(true)));
+        assert_eq!(ports("routed").map(|wish| wish.docker_ports), Ok(Some(false)));
+        assert_eq!(ports("both"), Err("option ports: \"both\" is neither routed nor docker".to_owned()));
         assert_eq!(
             wish(r#"{"Options":{"com.docker.network.generic":null},"IPv4Data":null,"New":1}"#),
             Ok(Wish::default())

@@ -2,12 +2,14 @@
 
 mod again_and_again;
 mod between_hosts;
+mod gateway_bridge;
 mod hard_days;
 mod isolation;
 mod names;
 mod published;
 mod restarts;
 mod several_networks;
+mod swarm;
 mod traps;
 
 use poplin_lab::{Agent, Docker, Lab, Session, Tor};

@@ -10,12 +10,12 @@ use serde_json::Value;
 use crate::files;
 use crate::problem::{Exit, Problem};
 
-/// The specification's own pattern; the name becomes part of a path.
-pub(super) fn is_name(name: &str) -> Result<(), Problem> {
+/// The specification's own pattern; the name becomes part of a path. `of` is what the option names.
+pub(crate) fn is_name(option: &str, name: &str, of: &str) -> Result<(), Problem> {
     let is_inner = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-');
     match name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && name.chars().all(is_inner) {
         true => Ok(()),
-        false => Err(Problem::usage(format!("--name {name:?} is no name of a CNI network"))
+        false => Err(Problem::usage(format!("{option} {name:?} is no name of {of}"))
             .advice("begin with a letter or digit; letters, digits, _ . - may follow")),
     }
 }
@@ -37,8 +37,21 @@ pub(super) fn is_only(directory: &Path, own: &Path, name: &str) -> Result<(), Pr
     }
 }
 
+/// The plugin that is named, or else the one beside this program.
+pub(crate) fn plugin(named: Option<&Path>) -> Result<Vec<u8>, Problem> {
+    let beside = || std::env::current_exe().map(|program| program.with_file_name("poplin-cni"));
+    let path = named.map(Path::to_owned).map_or_else(beside, Ok).map_err(|error| {
+        Problem::new(Exit::NotFound, format!("where this program is cannot be found out: {error}"))
+            .advice("name the plugin by --plugin")
+    })?;
+    fs::read(&path).map_err(|error| {
+        Problem::new(Exit::NotFound, format!("{}: {error}", path.display()))
+            .advice("build it (cargo build --release), or name it by --plugin")
+    })
+}
+
 /// Writes a file unless it is there as it should be, and says which.
-pub(super) fn put(path: &Path, content: &[u8], mode: u32) -> Result<String, Problem> {
+pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> Result<String, Problem> {
     if is_there(path, content, mode) {
         return Ok(format!("{} unchanged\n", path.display()));
     }

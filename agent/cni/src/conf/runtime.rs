@@ -23,7 +23,7 @@ pub(super) struct RuntimeConfig {
     pub(super) annotations: Option<BTreeMap<String, String>>,
 }
 
-/// One port.
+/// One port, or several in a row.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PortMapping {
@@ -35,6 +35,8 @@ pub(super) struct PortMapping {
     protocol: Option<String>,
     #[serde(rename = "hostIP", alias = "HostIP", alias = "hostIp")]
     host_address: Option<String>,
+    /// How many ports in a row; absent = one. Only netavark says it.
+    range: Option<u32>,
 }
 
 /// How fast the container may go, in bits a second and bits; absent and 0 = as fast as it can.
@@ -72,8 +74,12 @@ impl PortMapping {
             v4 => format!("{v4}:"),
         };
         let protocol = self.protocol.as_deref().filter(|protocol| !protocol.is_empty()).unwrap_or("tcp");
-        let container_port = self.container_port.unwrap_or_default();
-        Some(format!("{address}{host_port}:{container_port}/{}", protocol.to_ascii_lowercase()))
+        let ports = |first: u32| match self.range {
+            Some(count @ 2..) => format!("{first}-{}", first.saturating_add(count - 1)),
+            _ => first.to_string(),
+        };
+        let (host, container) = (ports(host_port), ports(self.container_port.unwrap_or_default()));
+        Some(format!("{address}{host}:{container}/{}", protocol.to_ascii_lowercase()))
     }
 }
 

@@ -5,8 +5,13 @@ use std::collections::BTreeMap;
 
 use crate::docker::binding::Binding;
 use crate::docker::driver::{Driver, Outcome, done};
+use crate::docker::swarm::is_swarms;
 use crate::docker::wire::{network, read};
 use crate::docker::wish::Wish;
+
+/// What Swarm's networks need.
+const UNNAMED: &str = "which network of the fabric this network of Swarm is was not said; make it of a configuration: docker network create \
+     --config-only --ipam-driver poplin-swarm:latest --option network=NAME";
 
 pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let request: network::CreateNetwork = read(body)?;
@@ -16,8 +21,12 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     match &wish.network {
         Some(name) => {
             driver.declare(name, name, &wish, &BTreeMap::new(), false).await?;
+            let has_docker_ports = driver.stands_with_docker_ports(name).await?;
             binding.network = Some(name.clone());
+            wish.docker_ports = Some(has_docker_ports);
         }
+        // Each host has a network of the same name as the fabric's, and Docker none of Swarm beside it.
+        None if is_swarms(&request.network_id) => return Err(UNNAMED.to_owned()),
         None => {
             wish.spec.index = free_of(driver, &wish).await?;
             let short: String = request.network_id.chars().take(12).collect();

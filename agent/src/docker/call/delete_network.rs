@@ -1,5 +1,6 @@
 //! A Docker network goes: dockerd asks nobody, and only tells. One that `docker network create` made goes from the whole fabric with it; but where
-//! somebody is in it elsewhere, or where it was declared, it stays, and this Docker gets it back.
+//! somebody is in it elsewhere, or where it was declared, it stays, and this Docker gets it back. Swarm removes one from each node whose last task has gone,
+//! and nothing follows from that.
 
 use poplin_proto::Failure;
 use poplin_proto::v1::resource::Object;
@@ -8,12 +9,13 @@ use poplin_proto::v1::{DeleteRequest, Network};
 use crate::docker::driver::{Driver, Outcome, done, told_failure};
 use crate::docker::fabric::called;
 use crate::docker::naming::{MADE_FOR, ORIGIN};
+use crate::docker::swarm::is_swarms;
 use crate::docker::wire::{network, read};
 use crate::serve::delete;
 
 pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let request: network::Named = read(body)?;
-    let bound = driver.bindings.all().await?.remove(&request.network_id);
+    let bound = driver.bindings.all().await?.remove(&request.network_id).filter(|_| !is_swarms(&request.network_id));
     let name = bound.and_then(|binding| binding.network);
     let networks = driver.networks().await?;
     let standing = networks.iter().find(|network| Some(called(network)) == name.as_deref());
