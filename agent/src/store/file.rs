@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Batch, Change, Entry, Feed, LeaseId, Outcome, Rejected, Revision, Snapshot, Store, StoreError, Transaction, Watch,
+    Batch, Change, Entry, Feed, LeaseId, Outcome, Part, Rejected, Revision, Snapshot, Store, StoreError, Transaction,
+    Watch,
 };
 
 /// What a file says: values by key.
@@ -96,6 +97,10 @@ impl Store for FileStore {
         let content = self.content.borrow().clone();
         let entries = content.entries.values().filter(|entry| entry.key.starts_with(prefix)).cloned().collect();
         Ok(Snapshot { revision: content.revision, entries })
+    }
+
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        Ok(self.snapshot("").await?.within(parts))
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {

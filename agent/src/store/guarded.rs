@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use poplin_node::release::{MinWriter, Release};
 
 use super::{
-    Compare, Entry, Examined, LeaseId, Operation, Outcome, Revision, Snapshot, Store, StoreError, Transaction, Watch,
+    Compare, Entry, Examined, LeaseId, Operation, Outcome, Part, Revision, Snapshot, Store, StoreError, Transaction,
+    Watch,
 };
 use crate::schema::{MIN_WRITER, beyond, min_writer};
 
@@ -131,6 +132,10 @@ impl Store for Guarded {
             self.learn(Standing::of(snapshot.entry(MIN_WRITER)));
         }
         Ok(snapshot)
+    }
+
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        self.raw.select(parts).await
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {

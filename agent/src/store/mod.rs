@@ -59,9 +59,7 @@ pub trait Store: Send + Sync {
     async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError>;
 
     /// Reads the entries of some parts of the keys, all at one revision: for who needs a few of very many.
-    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
-        Ok(self.snapshot("").await?.within(parts))
-    }
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError>;
 
     /// Watches every change after revision `after` to keys that start with `prefix`.
     ///

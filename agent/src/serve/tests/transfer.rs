@@ -9,7 +9,7 @@ use poplin_proto::v1::{ExportRequest, ImportResponse, Record};
 use super::*;
 use crate::serve::export;
 use crate::serve::import::{Import, import};
-use crate::store::{LeaseId, Outcome, Revision, Snapshot, StoreError, Watch};
+use crate::store::{LeaseId, Outcome, Part, Revision, Snapshot, StoreError, Watch};
 use std::time::Duration;
 
 const BLOCK: &str = r#"{"cidr":"10.1.0.0/26","pool":"one","host":"h1","taken":{"3":"c/eth0"}}"#;
@@ -30,6 +30,10 @@ impl Store for Cut {
     }
     async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError> {
         self.0.snapshot(prefix).await
+    }
+
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        self.0.select(parts).await
     }
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {
         self.0.watch(prefix, after).await
@@ -231,6 +235,10 @@ impl Store for Meddled {
     }
     async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError> {
         self.0.snapshot(prefix).await
+    }
+
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        self.0.select(parts).await
     }
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {
         self.0.watch(prefix, after).await

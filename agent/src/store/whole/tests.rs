@@ -23,6 +23,10 @@ impl Store for Dying {
     async fn snapshot(&self, prefix: &str) -> Result<Snapshot, StoreError> {
         self.store.snapshot(prefix).await
     }
+
+    async fn select(&self, parts: &[Part]) -> Result<Snapshot, StoreError> {
+        self.store.select(parts).await
+    }
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {
         self.store.watch(prefix, after).await
     }
