@@ -45,49 +45,65 @@ fn main() {
     agent.start();
     agent.apply(DECLARED);
 
-    let (alone, bare) = together(&tor, 1, repetitions);
-    let (among, bare_among) = together(&tor, HOSTS, repetitions / 4);
+    let alone = together(&tor, 1, repetitions);
+    let among = together(&tor, HOSTS, repetitions / 4);
     let who = |text: &str| text.to_owned();
     tell(
         "allocation",
         "an address, from request to answer; ratio to the bare transaction",
         &[
-            Line { what: "bare, alone", who: who("etcd client"), times: &bare, reference: &bare },
-            Line { what: "alone", who: who("head and etcd client"), times: &alone, reference: &bare },
-            Line { what: "bare, 16 at once", who: who("etcd clients"), times: &bare_among, reference: &bare_among },
-            Line { what: "16 at once", who: who("heads and etcd clients"), times: &among, reference: &bare_among },
+            Line { what: "bare, alone", who: who("etcd client"), times: &alone.bare, reference: &alone.bare },
+            Line { what: "alone", who: who("head and etcd client"), times: &alone.whole, reference: &alone.bare },
+            Line { what: "of it by etcd", who: who("etcd client"), times: &alone.by_store, reference: &alone.bare },
+            Line { what: "bare, 16 at once", who: who("etcd clients"), times: &among.bare, reference: &among.bare },
+            Line {
+                what: "16 at once",
+                who: who("heads and etcd clients"),
+                times: &among.whole,
+                reference: &among.bare,
+            },
+            Line { what: "of it by etcd", who: who("etcd clients"), times: &among.by_store, reference: &among.bare },
         ],
     );
     crowd(&lab, &agent, repetitions.div_ceil(100));
 }
 
+/// What allocations took, what of that the store was waited for, and what bare transactions did.
+#[derive(Default)]
+struct Taken {
+    whole: Times,
+    by_store: Times,
+    bare: Times,
+}
+
 /// So many hosts that all allocate at once, each on a thread of its own: theirs and the references'.
-fn together(tor: &Tor, hosts: usize, repetitions: usize) -> (Times, Times) {
-    let (mut theirs, mut bare) = (Times::default(), Times::default());
+fn together(tor: &Tor, hosts: usize, repetitions: usize) -> Taken {
+    let mut all = Taken::default();
     thread::scope(|scope| {
         let running: Vec<_> = (0..hosts)
             .map(|number| scope.spawn(move || tor.namespace().within(|| host(hosts * 100 + number, repetitions))))
             .collect();
         for one in running {
-            let (of_one, bare_of_one) = one.join().unwrap();
-            theirs.extend(of_one);
-            bare.extend(bare_of_one);
+            let [whole, by_store, bare] = one.join().unwrap();
+            all.whole.extend(whole);
+            all.by_store.extend(by_store);
+            all.bare.extend(bare);
         }
     });
-    (theirs, bare)
+    all
 }
 
-fn host(number: usize, repetitions: usize) -> (Vec<Duration>, Vec<Duration>) {
+fn host(number: usize, repetitions: usize) -> [Vec<Duration>; 3] {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut host = Host::begin(number).await;
-        let (mut allocated, mut bare) = (Vec::new(), Vec::new());
+        let mut taken: [Vec<Duration>; 3] = Default::default();
         for _ in 0..repetitions {
-            let (took, transaction) = host.allocate().await;
-            allocated.push(took);
-            bare.push(host.transact_bare(&transaction).await);
+            let (took, by_store, transaction) = host.allocate().await;
+            let bare = host.transact_bare(&transaction).await;
+            taken.iter_mut().zip([took, by_store, bare]).for_each(|(times, time)| times.push(time));
         }
-        (allocated, bare)
+        taken
     })
 }
 
@@ -103,6 +119,8 @@ struct Host {
     /// What was last asked of the store.
     last: Transaction,
     answer: Option<Answer>,
+    /// For how long the store was waited for since that was last asked.
+    waited: Duration,
 }
 
 impl Host {
@@ -127,6 +145,7 @@ impl Host {
             requests: 0,
             last: Transaction { compares: Vec::new(), operations: Vec::new() },
             answer: None,
+            waited: Duration::ZERO,
         };
         host.tell(Event::KernelRead(KernelState::default())).await;
         while !host.node.is_ready() {
@@ -137,19 +156,20 @@ impl Host {
     }
 
     /// Attaches a container, and detaches it.
-    async fn allocate(&mut self) -> (Duration, Transaction) {
+    async fn allocate(&mut self) -> (Duration, Duration, Transaction) {
         while let Ok(news) = self.news.try_recv() {
             let event = self.hearing.event(&news);
             self.tell(event).await;
         }
+        self.waited = Duration::ZERO;
         let start = Instant::now();
         let answer = self.request(|id, number| Event::AttachRequested(id, wish(number, "next"))).await;
-        let took = start.elapsed();
+        let (took, waited) = (start.elapsed(), self.waited);
         assert!(matches!(answer, Answer::Attached(_)), "{answer:?}");
         let transaction = self.last.clone();
         let next = |number| attachment(number, "next");
         self.request(|id, number| Event::DetachRequested(id, Detach::Attachment(next(number)))).await;
-        (took, transaction)
+        (took, waited, transaction)
     }
 
     async fn request(&mut self, event: impl FnOnce(RequestId, usize) -> Event) -> Answer {
@@ -181,7 +201,9 @@ impl Host {
                 match action {
                     Action::Transact(id, transaction) => {
                         self.last = plain(&transaction);
+                        let asked = Instant::now();
                         let outcome = self.store.transact(self.last.clone()).await.unwrap();
+                        self.waited += asked.elapsed();
                         events.push(Event::TransactionDone { id, outcome: typed(outcome) });
                     }
                     Action::Apply(steps) => {
