@@ -59,7 +59,7 @@ fn a_container_of_podman_on_netavark_gets_what_it_asks_for_and_joins_and_leaves_
 }
 
 #[test]
-fn netavark_hands_on_all_that_podman_5_says_and_takes_a_half_made_container_back() {
+fn all_that_podman_5_says_on_netavark_is_handed_on_and_a_half_made_container_taken_back() {
     let fabric = Fabric::meshed(1);
     let host = &fabric.hosts[0];
     let netavark = Netavark::new(&fabric.lab, host);
