@@ -107,7 +107,9 @@ impl Mirror {
         unreadable: Vec<Unreadable>,
         deletes: Vec<ObjectKey>,
     ) -> bool {
-        let is_as_written = self.is_as_written(revision, &puts, &unreadable);
+        let heard: Vec<&ObjectKey> = unreadable.iter().map(|one| &one.key).chain(&deletes).collect();
+        let is_as_written =
+            self.is_as_written(revision, |key| heard.contains(&key) || puts.iter().any(|put| put.value.key() == *key));
         self.revision = self.revision.max(revision);
         unreadable.into_iter().for_each(|one| self.doubt(one));
         for object in puts {
@@ -122,13 +124,11 @@ impl Mirror {
     }
 
     /// Whether all that this node wrote up to a revision was told by the watch, the last of it just now.
-    fn is_as_written(&mut self, revision: i64, puts: &[Versioned<Object>], unreadable: &[Unreadable]) -> bool {
+    fn is_as_written(&mut self, revision: i64, is_told: impl Fn(&ObjectKey) -> bool) -> bool {
         let later = self.ahead.split_off(&(revision + 1));
         let mut passed = std::mem::replace(&mut self.ahead, later);
         if let Some(written) = passed.get_mut(&revision) {
-            written.retain(|key| {
-                puts.iter().all(|put| put.value.key() != *key) && unreadable.iter().all(|one| one.key != *key)
-            });
+            written.retain(|key| !is_told(key));
         }
         passed.values().all(BTreeSet::is_empty)
     }
@@ -147,6 +147,10 @@ impl Mirror {
             }
         }
         if revision <= self.revision {
+            // Where the watch did not tell of it, it is of a history that is over; what was deleted in the one that began since is gone all the same.
+            let stands = |key: &&ObjectKey| self.objects.get(*key).is_some_and(|known| known.version < revision);
+            let gone: Vec<ObjectKey> = transaction.deletes.iter().filter(stands).cloned().collect();
+            gone.iter().for_each(|key| self.remove(key));
             return;
         }
         for value in transaction.puts {
@@ -157,6 +161,9 @@ impl Mirror {
             self.put(Versioned { value, version: revision });
         }
         for key in transaction.deletes {
+            if self.objects.contains_key(&key) {
+                self.ahead.entry(revision).or_default().insert(key.clone());
+            }
             self.bury(key, revision);
         }
     }

@@ -33,7 +33,7 @@ pub struct Recollection {
 
 impl Mirror {
     /// Whether a listing is of another history than what is known: it stands before it, an object in it does or was written otherwise at the same
-    /// revision, it has an endpoint of this host that was known to be gone, or it is empty.
+    /// revision, it has what was gone by then or an endpoint of this host that was known to be gone, or it is empty.
     pub fn has_forgotten(
         &self,
         me: &HostName,
@@ -54,7 +54,9 @@ impl Mirror {
                 Ordering::Equal => known.version <= self.revision && **known != *object,
                 Ordering::Greater => false,
             });
-            is_otherwise || is_back(object)
+            let is_undone =
+                self.removed.get(&key).is_some_and(|gone_at| object.version < *gone_at && *gone_at <= revision);
+            is_otherwise || is_undone || is_back(object)
         };
         let is_empty = objects.iter().all(|object| says_nothing(&object.value.key())) && unreadable.is_empty();
         let is_emptied = is_empty && self.holds_any();
@@ -356,7 +358,9 @@ impl Comparison<'_> {
     fn recollection(&self) -> Recollection {
         let attached: BTreeSet<&AttachmentId> = self.known.values().filter_map(|one| self.own(one)).collect();
         let mut recollection = Recollection { shared: self.shared, ..Recollection::default() };
-        for (key, object) in self.listed.iter().filter(|(key, _)| !self.known.contains_key(*key)) {
+        // One whose name was known to be another's had left before that came.
+        let was_own = |key: &ObjectKey| self.known.get(key).is_some_and(|known| self.own(known).is_some());
+        for (key, object) in self.listed.iter().filter(|(key, _)| !was_own(key)) {
             match self.own(object) {
                 Some(attachment) if attached.contains(attachment) => {
                     recollection.former.insert(key.clone(), object.version);

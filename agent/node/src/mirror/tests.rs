@@ -102,6 +102,56 @@ fn a_watch_that_comes_past_what_was_written_and_does_not_tell_of_it_is_noticed_o
 }
 
 #[test]
+fn a_watch_that_comes_past_what_was_removed_and_does_not_tell_of_it_is_noticed() {
+    let web = endpoint("web", "h1");
+    for (deletes, is_as_written) in [(vec![web.key()], true), (vec![], false)] {
+        let mut mirror = Mirror::default();
+        mirror.change(11, vec![at(11, web.clone())], vec![], vec![]);
+        mirror.commit(12, removal_of(&web));
+
+        assert_eq!(mirror.change(12, vec![], vec![], deletes), is_as_written);
+    }
+}
+
+#[test]
+fn a_listing_that_has_what_was_removed_by_then_is_of_another_history() {
+    let (web, me) = (endpoint("web", "h1"), HostName::new("h1"));
+    let mut mirror = Mirror::default();
+    mirror.change(11, vec![at(11, web.clone())], vec![], vec![]);
+    mirror.commit(12, removal_of(&web));
+    let is_other = |revision, version| mirror.has_forgotten(&me, revision, &[at(version, web.clone())], &[]);
+
+    assert!(!is_other(11, 11), "it may have been read before");
+    assert!(is_other(12, 11));
+    assert!(!is_other(13, 13), "it came anew");
+}
+
+#[test]
+fn what_was_removed_in_a_history_that_began_since_is_gone() {
+    let web = endpoint("web", "h1");
+    for (known_at, stays) in [(11, false), (14, true)] {
+        let mut mirror = Mirror::default();
+        mirror.change(known_at, vec![at(known_at, web.clone())], vec![], vec![]);
+        mirror.change(15, vec![], vec![], vec![]);
+
+        mirror.commit(13, removal_of(&web));
+
+        assert_eq!(names(&mirror).len(), usize::from(stays), "known at {known_at}");
+    }
+}
+
+#[test]
+fn who_had_left_before_his_name_was_anothers_is_known_to_have_come_back_by_the_store_alone() {
+    let me = HostName::new("h1");
+    let mut mirror = Mirror::default();
+    mirror.change(12, vec![at(12, endpoint("web", "h2"))], vec![], vec![]);
+
+    let recollection = mirror.forget(&me, None, 9, vec![at(8, endpoint("web", "h1"))], vec![]);
+
+    assert_eq!(recollection.revived, [id("web")].into());
+}
+
+#[test]
 fn an_answer_the_watch_has_overtaken_changes_nothing() {
     let mut mirror = Mirror::default();
     let web = endpoint("web", "h1");
