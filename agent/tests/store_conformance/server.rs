@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Server {
@@ -53,7 +54,7 @@ impl Server {
         self.process = Some(self.spawn());
         let begin = Instant::now();
         while store.snapshot(prefix).await.is_err() {
-            // A port that was free may be somebody's for a moment: one who calls from it.
+            // A port that was free may be somebody's for a moment.
             if self.process.as_mut().is_none_or(|process| process.try_wait().is_ok_and(|ended| ended.is_some())) {
                 self.process = Some(self.spawn());
             }
@@ -123,7 +124,15 @@ impl Drop for Server {
     }
 }
 
+/// An address that no other server of these tests gets, and no caller: its port is below those that the kernel gives them (`ip_local_port_range`).
 fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    const OF_A_PROCESS: u16 = 300;
+    let process = u16::try_from(std::process::id() % 70).expect("it is below 70");
+    loop {
+        let port = 10_000 + process * OF_A_PROCESS + GIVEN.fetch_add(1, Ordering::Relaxed) % OF_A_PROCESS;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return format!("http://127.0.0.1:{port}");
+        }
+    }
 }
