@@ -47,8 +47,6 @@ pub(super) struct Memory {
     pub ranges: BTreeMap<IpNet, IpNet>,
     /// Numbers given out with ranges that nobody named.
     pub numbers: Vec<u16>,
-    /// Whether Docker's gateway bridge is known to be kept apart from our links.
-    pub is_kept_apart: bool,
     /// Endpoints that were made in this life: dockerd lists them some moments later only.
     pub made: BTreeMap<AttachmentId, Made>,
 }

@@ -39,7 +39,6 @@ pub(super) async fn follow(driver: Driver) {
                 is_known_away = false;
                 tracing::info!("dockerd is there");
                 firewall::let_through().await;
-                driver.remember(|memory| memory.is_kept_apart = false); // whoever took its firewall away took that, too
                 attend(&driver, events).await;
                 tracing::warn!("dockerd is away; its containers go on");
             }

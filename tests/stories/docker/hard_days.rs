@@ -19,7 +19,7 @@ fn a_dockerd_that_was_there_first_and_forwards_nothing_by_itself_lets_ours_throu
 
     let db = two.address("db", "shop");
     until("containers talk all the same", || one.pings("web", &db));
-    let rules = dockers.hosts[0].namespace().run("iptables", &["-S", "DOCKER-USER"]);
+    let rules = dockers.hosts[0].namespace().run("iptables", &["-S", "POPLIN"]);
     assert_eq!(rules.matches("pop+ -j ACCEPT").count(), 2, "{rules}");
 }
 

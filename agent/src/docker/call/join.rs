@@ -18,7 +18,7 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let known = driver.desk.ask(|answer| Call::Check(id, answer)).await.map_err(|failure| failure.message)?;
     let (attached, _) = known.ok_or_else(|| format!("endpoint {} is not known here", request.endpoint_id))?;
     let has_docker_ports = driver.has_docker_ports(&request.network_id).await?;
-    if has_docker_ports && !driver.remember(|memory| std::mem::replace(&mut memory.is_kept_apart, true)) {
+    if has_docker_ports {
         firewall::keep_apart().await;
     }
     told(&furniture(&attached, has_docker_ports))
