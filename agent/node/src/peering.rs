@@ -83,7 +83,7 @@ pub fn peering(
 ) -> Peering {
     let fabric = mirror.fabric();
     let asn = me.asn.unwrap_or(fabric.asn);
-    let mut terms = Terms::new(mirror, &fabric, me, asn, lingers);
+    let mut terms = Terms::new(mirror, fabric, me, asn, lingers);
     let mut names = BTreeMap::new();
     let mut neighbours = Vec::new();
     let with_peer = |terms: &mut Terms<'_>, peer: &Peer, address: Address| {

@@ -300,7 +300,7 @@ impl Policing {
                 self.compiler.set_address_set(&end, known.map(Service::as_other_end));
             }
             ObjectKey::FloatingAddress(name) => self.tell_floating(mirror, name),
-            ObjectKey::Fabric => self.compiler.set_settings(settings(&mirror.fabric(), self.serves_names)),
+            ObjectKey::Fabric => self.compiler.set_settings(settings(mirror.fabric(), self.serves_names)),
             ObjectKey::Pool(name) => self.compiler.set_pool(name.as_str(), mirror.pool(name).map(outlook::pool)),
             ObjectKey::Host(name) => {
                 let addresses = mirror.host(name).map(|host| host.addresses.clone());

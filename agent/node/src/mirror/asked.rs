@@ -2,6 +2,8 @@
 //!
 //! In: keys and names. Out: objects as last heard, or as they last could be read. Nothing here changes anything.
 
+use std::sync::LazyLock;
+
 use ipnet::IpNet;
 use poplin_policy::circle::Circle;
 use poplin_policy::host::HostEndpoint;
@@ -17,6 +19,9 @@ use crate::object::{
     StaticRoute,
 };
 use crate::quarantine::{self, Unreadable, stand_in, stand_in_name};
+
+/// The settings of a fabric that says nothing of them.
+static UNDECLARED: LazyLock<Fabric> = LazyLock::new(Fabric::default);
 
 impl Mirror {
     /// The objects from a key on, as long as they are of one kind: kinds stand together in the order of keys.
@@ -248,7 +253,7 @@ impl Mirror {
     }
 
     /// The settings of the fabric.
-    pub fn fabric(&self) -> Fabric {
-        self.one(&ObjectKey::Fabric).cloned().unwrap_or_default()
+    pub fn fabric(&self) -> &Fabric {
+        self.one(&ObjectKey::Fabric).unwrap_or(&UNDECLARED)
     }
 }

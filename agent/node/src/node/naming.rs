@@ -73,7 +73,7 @@ impl Node {
             true => format!("{address}%{}", endpoint.attachment.interface),
             false => address.to_string(),
         };
-        let domain = mirror.fabric().naming.domain;
+        let domain = &mirror.fabric().naming.domain;
         let own = endpoint.namespace.as_ref().map(|namespace| format!("{namespace}.{domain}"));
         Some(Resolver { nameserver, search: own.into_iter().chain([domain.clone()]).collect() })
     }
@@ -92,7 +92,7 @@ fn change(mirror: &Mirror, key: ObjectKey, host: &HostName) -> Option<NameChange
             });
             Some(NameChange::Network(name, network))
         }
-        ObjectKey::Fabric => Some(NameChange::Naming(mirror.fabric().naming)),
+        ObjectKey::Fabric => Some(NameChange::Naming(mirror.fabric().naming.clone())),
         ObjectKey::Pool(_)
         | ObjectKey::Block(..)
         | ObjectKey::Host(_)

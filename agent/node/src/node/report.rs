@@ -15,7 +15,7 @@ use crate::course::{Course, Doors, Side, led_to};
 use crate::drops::{Account, Dropped};
 use crate::mirror::owner;
 use crate::name::AttachmentId;
-use crate::object::Object;
+use crate::object::{Fabric, Object};
 use crate::plan;
 use crate::policing::Passage;
 use crate::prefix::{host_prefix, size_of};
@@ -29,12 +29,12 @@ impl Node {
     pub fn status(&self, now: Instant) -> Status {
         let me = self.me();
         let mirror = self.mirror.as_ref();
-        let fabric = mirror.map(|mirror| mirror.fabric()).unwrap_or_default();
+        let fabric_asn = mirror.map_or_else(|| Fabric::default().asn, |mirror| mirror.fabric().asn);
         let is_own = |host: &crate::name::HostName| *host == self.identity.host;
         let lapsed = || mirror.iter().flat_map(|mirror| mirror.lapsed());
         Status {
             host: self.identity.host.clone(),
-            asn: self.identity.asn.unwrap_or(fabric.asn),
+            asn: self.identity.asn.unwrap_or(fabric_asn),
             router_id: me.map_or(std::net::Ipv4Addr::UNSPECIFIED, |me| me.router_id),
             addresses: me.map(|me| me.addresses.clone()).unwrap_or_default(),
             revision: mirror.map_or(0, |mirror| mirror.revision()),

@@ -26,7 +26,7 @@ impl Node {
     pub(super) fn peer(&mut self, now: Instant) {
         let (Some(mirror), Some(me), Some(kernel)) = (&self.mirror, self.me(), &self.kernel) else { return };
         let before = self.peering.as_ref();
-        let is_demoted = before.is_some_and(|before| before.is_reflector) && !reflects(&mirror.fabric(), me);
+        let is_demoted = before.is_some_and(|before| before.is_reflector) && !reflects(mirror.fabric(), me);
         let reflects_until = if is_demoted { Some(now + LINGER) } else { self.reflects_until };
         let wanted = peering(mirror, me, kernel, before, reflects_until.is_some(), &self.callers, &self.met);
         let mut origins = match self.is_recalled {
