@@ -120,7 +120,10 @@ pub(crate) fn pieces(manifest: &Manifest) -> Vec<Manifest> {
     for (number, line) in manifest.text.lines().enumerate() {
         let is_full = pieces.last().is_none_or(|piece| piece.text.len() > PIECE_OCTETS && line.starts_with("---"));
         if is_full {
-            let name = format!("{} (after line {number})", manifest.name);
+            let name = match number {
+                0 => manifest.name.clone(),
+                _ => format!("{} (after line {number})", manifest.name),
+            };
             pieces.push(Manifest { name, text: String::new() });
         }
         if let Some(piece) = pieces.last_mut() {
