@@ -52,7 +52,6 @@ mod cri;
 mod docker;
 mod names;
 mod namesakes;
-mod netavark;
 mod networks;
 mod pages;
 mod podman;

@@ -3,51 +3,38 @@
 use poplin_lab::{Agent, Fabric, Netavark, Podman, told, until, wanted};
 use serde_json::{Value, json};
 
-use crate::run::DB_FOR_WEB;
+use super::{ANSWERS, SLEEP, Scene};
 
 #[test]
 fn containers_of_two_podmans_on_netavark_talk_are_governed_and_leave_nothing() {
-    let scene = Scene::new();
+    let scene = Scene::by_netavark();
     let [one, two] = &scene.podmans;
     one.start("web", &["--network", "web"], SLEEP);
     two.start("db", &["--network", "db", "--network-alias", "sql", "-p", "8088:80"], ANSWERS);
-    let address = scene.address(2, "db", "db");
+    let address = scene.shown_address(2, "db", "db");
 
     assert_eq!(scene.names(), ["endpoint/db", "endpoint/web"]);
-    assert!(one.pings("web", &address), "by address, on another host");
-    until("by name", || one.pings("web", "db") && one.pings("web", "sql"));
-    let dials = |port| scene.fabric.tor.namespace().connect("172.30.0.2".parse().expect("an address"), port).is_ok();
-    until("a port of the host leads to it", || dials(8088));
-    assert!(!dials(8089));
-
-    scene.host(1).apply(DB_FOR_WEB);
-    one.start("ci", &["--network", "ci"], SLEEP);
-    until("who is not meant is denied", || !one.pings("ci", &address));
-    assert!(one.pings("web", &address), "who is meant is let in by its label");
-    until("a stranger is denied at the port, too", || !dials(8088));
+    scene.is_reached_and_governed(&address);
 
     two.run(&["restart", "--time", "0", "db"]);
-    assert!(one.pings("web", &scene.address(2, "db", "db")), "after a restart, too");
-    one.run(&["rm", "--force", "--time", "0", "web", "ci"]);
-    two.run(&["rm", "--force", "--time", "0", "db"]);
-    assert_eq!(scene.names(), Vec::<String>::new());
-    assert_eq!((scene.host(1).links(), scene.host(2).links()), (vec![], vec![]));
+    assert!(one.pings("web", &scene.shown_address(2, "db", "db")), "after a restart, too");
+    scene.leaves_nothing();
 }
 
 #[test]
 fn a_container_of_podman_on_netavark_gets_what_it_asks_for_and_joins_and_leaves_networks() {
-    let scene = Scene::new();
+    let scene = Scene::by_netavark();
     let [one, two] = &scene.podmans;
     two.start("db", &["--network", "db:ip=10.77.99.9,mac=02:00:00:00:00:77,interface_name=lan0"], ANSWERS);
     one.start("web", &["--network", "web"], SLEEP);
 
     let links = two.run(&["exec", "db", "ip", "address"]);
     assert!(links.contains("10.77.99.9/32") && links.contains("02:00:00:00:00:77"), "{links}");
-    assert_eq!(scene.address(2, "db", "db"), "10.77.99.9", "podman shows it");
+    assert_eq!(scene.shown_address(2, "db", "db"), "10.77.99.9", "podman shows it");
     assert!(one.pings("web", "10.77.99.9"));
 
     two.run(&["network", "connect", "web", "db"]);
-    let second = scene.address(2, "db", "web");
+    let second = scene.shown_address(2, "db", "web");
     assert!(one.pings("web", &second) && one.pings("web", "10.77.99.9"), "it answers at both");
     two.run(&["network", "disconnect", "web", "db"]);
     until("the one it left is gone", || !one.pings("web", &second));
@@ -109,39 +96,15 @@ fn pings(host: &Agent, subnet: &Value) -> bool {
     ping.is_ok_and(|output| output.status.success())
 }
 
-const SLEEP: &[&str] = &["sleep", "100000"];
-const ANSWERS: &[&str] = &["nc", "-ll", "-p", "80", "-e", "cat"];
-
-/// Two hosts on a segment, each with a podman on netavark that has networks web, db and ci of our driver.
-struct Scene {
-    podmans: [Podman; 2],
-    fabric: Fabric,
-}
-
 impl Scene {
-    fn new() -> Self {
-        let fabric = Fabric::meshed(2);
+    fn by_netavark() -> Self {
         let netavark = Netavark::program();
-        let podmans = [0, 1].map(|index| {
-            let podman = Podman::on_netavark(&fabric.lab, &fabric.hosts[index], &netavark);
-            for name in ["web", "db", "ci"] {
-                podman.create(&fabric.hosts[index], name, &[("label.app", name)]);
-            }
-            podman
-        });
-        Self { podmans, fabric }
-    }
-
-    fn host(&self, number: usize) -> &Agent {
-        &self.fabric.hosts[number - 1]
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.host(1).poplin(&["get", "endpoints", "-o", "name"]).lines().map(str::to_owned).collect()
+        let network = |podman: &Podman, host: &Agent, name: &str| podman.create(host, name, &[("label.app", name)]);
+        Self::new(|fabric, host| Podman::on_netavark(&fabric.lab, host, &netavark), network)
     }
 
     /// A container's address as `podman inspect` shows it.
-    fn address(&self, host: usize, container: &str, network: &str) -> String {
+    fn shown_address(&self, host: usize, container: &str, network: &str) -> String {
         let shown = self.podmans[host - 1].run(&["inspect", container]);
         let shown: Value = serde_json::from_str(&shown).expect("podman says JSON");
         let address = &shown[0]["NetworkSettings"]["Networks"][network]["IPAddress"];
