@@ -161,9 +161,9 @@ impl Flows {
         }
     }
 
-    /// The reading is over.
-    pub fn done(&mut self, policing: &mut Policing) {
-        let Some(reading) = self.reading.take() else { return };
+    /// The reading is over. Tells whether flows are to be looked for that return.
+    pub fn done(&mut self, policing: &mut Policing) -> bool {
+        let Some(reading) = self.reading.take() else { return false };
         let is_all_gone = reading.ended.is_empty();
         self.returns = if is_all_gone { 0 } else { self.returns + 1 };
         let is_in_vain = self.returns >= MOST_RETURNS;
@@ -176,5 +176,6 @@ impl Flows {
         if let Some(moment) = former {
             policing.forget_moment(&moment);
         }
+        !self.ended.is_empty()
     }
 }

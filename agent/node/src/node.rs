@@ -136,7 +136,9 @@ pub struct Node {
     policing: Policing,
     batch: Option<Batch>,
     flows: Flows,
-    /// No reading of the flows before then: the last one failed.
+    /// When the flows were asked for that are being read.
+    flows_asked: Option<Instant>,
+    /// No reading of the flows before then: the last one failed, or was a moment ago.
     flows_after: Option<Instant>,
     is_forwarding: bool,
     /// Why the last batch failed, if it did; the plan is made again at `apply_after`.
@@ -227,6 +229,7 @@ impl Node {
             kernel: None,
             batch: None,
             flows: Flows::default(),
+            flows_asked: None,
             flows_after: None,
             is_forwarding: false,
             kernel_error: None,
@@ -371,7 +374,7 @@ impl Node {
         }
         self.apply(now);
         self.advertise(now);
-        self.recheck();
+        self.recheck(now);
         self.keep_what_lapsed();
     }
 

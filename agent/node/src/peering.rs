@@ -135,7 +135,7 @@ pub fn peering(
         names.insert(address, callers::name(peer, address));
     }
     let speaker = SpeakerConfig { asn, router_id: me.router_id };
-    let is_reflector = reflects(&fabric, me);
+    let is_reflector = reflects(fabric, me);
     let expects_callers = callers::may_call(mirror, me);
     let wanted = callers::links(mirror, me);
     let live = kernel.live.iter().filter(|(zone, _)| wanted.contains(zone));

@@ -337,6 +337,27 @@ fn a_server_that_never_stops_is_not_chased_for_ever() {
 }
 
 #[test]
+fn after_a_reading_the_next_waits_four_times_as_long_as_that_took_and_never_long() {
+    for (took, rest) in [(10, 40), (5_000, 200)].map(|pair: (u64, u64)| (millis(pair.0), millis(pair.1))) {
+        let mut room = Room::with(vec![endpoint("db", DB)]);
+        room.put(db_for_nobody());
+        room.now += took;
+        room.flows(vec![]);
+
+        room.put(db_for_ports("tcp/22"));
+        room.put(db_for_nobody());
+        assert_eq!(room.asked, None, "it rests");
+        room.now += rest - millis(1);
+        room.tell(Event::Tick);
+        assert_eq!(room.asked, None, "it rests still");
+        room.now += millis(1);
+        room.tell(Event::Tick);
+
+        assert!(room.asked.is_some());
+    }
+}
+
+#[test]
 fn flows_that_cannot_be_read_are_read_a_second_later() {
     let mut room = Room::with(vec![endpoint("db", DB)]);
     room.put(db_for_nobody());
@@ -475,6 +496,10 @@ impl Room {
         let known = self.known.iter().filter(|flow| ended.contains(&flow.handle));
         known.map(|flow| Flow { handle: FlowHandle(vec![]), ..flow.clone() }).collect()
     }
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
 }
 
 fn kernel() -> KernelState {

@@ -15,9 +15,16 @@ use super::Node;
 /// The wait after flows that could not be read. The kernel gives its table unless it is short of memory.
 const FLOWS_PAUSE: Duration = Duration::from_secs(1);
 
+/// After a reading it rests four times as long as that took, so that a storm of changes leaves four fifths of a core to others: the kernel walks its
+/// whole table for each.
+const REST_PER_READING: u32 = 4;
+
+/// The longest such rest: for so long may a flow live on that a change within it denies.
+const LONGEST_REST: Duration = Duration::from_millis(200);
+
 impl Node {
     /// Asks for the flows, if rules came into force that may deny some of them.
-    pub(super) fn recheck(&mut self) {
+    pub(super) fn recheck(&mut self, now: Instant) {
         let may_ask = self.kernel.is_some() && self.flows_after.is_none();
         let Some(mirror) = self.mirror.as_ref().filter(|_| may_ask) else { return };
         match mirror.fabric().existing_flows {
@@ -26,6 +33,7 @@ impl Node {
                 let host = self.host_addresses();
                 if let Some(addresses) = self.flows.wanted(&mut self.policing, &host) {
                     self.actions.push_back(Action::ReadFlows(addresses));
+                    self.flows_asked = Some(now);
                 }
             }
         }
@@ -46,13 +54,21 @@ impl Node {
     }
 
     pub(super) fn flows_done(&mut self, now: Instant, result: Result<(), String>) {
-        if let Err(reason) = result {
+        let took = self.flows_asked.take().map_or(Duration::ZERO, |asked| now.saturating_duration_since(asked));
+        if result.is_err() {
             self.flows.miss();
-            self.flows_after = Some(now + FLOWS_PAUSE);
-            let note = format!("the kernel's flows cannot be read: {reason}; trying again in {FLOWS_PAUSE:?}");
-            self.note(Note::Warning(note));
         }
-        self.flows.done(&mut self.policing);
+        let do_some_return = self.flows.done(&mut self.policing);
+        let rest = match result {
+            Err(reason) => {
+                let note = format!("the kernel's flows cannot be read: {reason}; trying again in {FLOWS_PAUSE:?}");
+                self.note(Note::Warning(note));
+                FLOWS_PAUSE
+            }
+            Ok(()) if do_some_return => Duration::ZERO, // they are under way already
+            Ok(()) => (took * REST_PER_READING).min(LONGEST_REST),
+        };
+        self.flows_after = Some(now + rest);
     }
 
     /// Every address the host itself may speak from.
