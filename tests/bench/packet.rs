@@ -97,7 +97,7 @@ fn main() {
     let different: Vec<_> = (0..packets).map(|number| written(u16::try_from(1_024 + number).unwrap())).collect();
     for repetition in 0..=repetitions {
         for layout in &mut layouts {
-            fabric.apply(&[Step::ChangeRules(between(None, &layout.rules))]);
+            fabric.apply(&[Step::ChangeRules(between(None, &layout.rules).into())]);
             fabric.forget_flows();
             let new = per_packet(&fabric, &different);
             fabric.forget_flows();
