@@ -250,7 +250,7 @@ fn policy(name: &str, order: usize, subject: &str, allow: Rule) -> Policy {
         tier: "default".to_owned(),
         order: Some(Order::try_from(f64::from(u32::try_from(order).unwrap())).unwrap()),
         subject: Selection::anywhere(Selector::parse(subject).unwrap()),
-        ingress: Some(vec![allow]),
+        ingress: Some(vec![allow].into()),
         egress: None,
     }
 }
