@@ -198,7 +198,7 @@ impl Compiler {
         self.tables.spoil_selections(readmitted.iter().map(|(id, _)| *id));
         self.follow_subjects(&readmitted);
         let differing = self.named.sets.of_namespace(name, before.as_ref(), labels.as_ref());
-        let concerned: BTreeSet<_> = differing.flat_map(|(_, policies)| policies).cloned().collect();
+        let concerned: BTreeSet<_> = differing.flat_map(|(_, policies)| policies.keys()).cloned().collect();
         if concerned.is_empty() {
             return;
         }
