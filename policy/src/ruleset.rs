@@ -372,7 +372,7 @@ pub struct ConntrackStates {
     pub untracked: bool,
 }
 
-/// What a rule does with a packet.
+/// What a rule does with a packet. What few rules do and takes much to say stands in memory of its own: rules are kept by the ten thousand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Always the same.
@@ -420,9 +420,9 @@ pub enum Then {
         map: Name,
     },
     /// Finds an id, and does what a map says of it; whatever is not there on the way: the next rule.
-    Dispatch(Dispatch),
+    Dispatch(Box<Dispatch>),
     /// Does what maps say of a path at the packet's protocol and destination port; whatever is not there on the way: the next rule.
-    AtPort(AtPort),
+    AtPort(Box<AtPort>),
 }
 
 /// Under which source a flow goes on. Where two flows would be alike by it, the kernel chooses another source port.

@@ -144,7 +144,7 @@ fn unasked(round: Round, path: &Origin) -> Rule {
 
 fn at_port(round: Round, path: &Origin, asks: Option<Asks>) -> Then {
     let (counters, verdicts) = (counters(round), verdicts(round));
-    Then::AtPort(AtPort { path: path.clone(), asks, counters, verdicts })
+    Then::AtPort(Box::new(AtPort { path: path.clone(), asks, counters, verdicts }))
 }
 
 fn questions(round: Round) -> Name {
