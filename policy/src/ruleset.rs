@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
-use smallvec::SmallVec;
-
+pub use crate::key::Key;
 pub use crate::name::{Interface, Name};
 
 /// One whole `inet` table. Equal tables treat every packet alike.
@@ -153,9 +152,6 @@ pub struct Set {
     pub elements: BTreeSet<Element>,
 }
 
-/// The parts of a key, in order. Few keys of ours have more than three, and three need no memory of their own.
-pub type Key = SmallVec<[Atom; 3]>;
-
 /// One key, or one inclusive range of keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Element {
@@ -177,8 +173,8 @@ impl Element {
     }
 
     /// The last key.
-    pub fn last(&self) -> &[Atom] {
-        self.high.as_deref().map_or(&self.low, std::slice::from_ref)
+    pub fn last(&self) -> Key {
+        self.high.as_deref().map_or_else(|| self.low.clone(), |high| Key::from_iter([high.clone()]))
     }
 }
 

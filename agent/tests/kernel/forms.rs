@@ -370,12 +370,12 @@ pub(crate) fn everything() -> Ruleset {
 /// A port that leads to another, of any address or of one.
 fn sockets4(at: Option<Atom>) -> Map {
     let elements = MapElements::Sockets4([(published(&at), "10.0.0.1:80".parse().unwrap())].into());
-    Map { key: published(&at).low.iter().map(Atom::datatype).collect(), form: Form::Hash, elements }
+    Map { key: published(&at).low.atoms().map(|atom| atom.datatype()).collect(), form: Form::Hash, elements }
 }
 
 fn sockets6(at: Option<Atom>) -> Map {
     let elements = MapElements::Sockets6([(published(&at), "[fd00::1]:80".parse().unwrap())].into());
-    Map { key: published(&at).low.iter().map(Atom::datatype).collect(), form: Form::Hash, elements }
+    Map { key: published(&at).low.atoms().map(|atom| atom.datatype()).collect(), form: Form::Hash, elements }
 }
 
 /// An address that leads to another.

@@ -99,7 +99,7 @@ impl AtOne {
 }
 
 fn set_outcome(at: &Key, answer: u64, outcome: Option<&Outcome>, round: Round, edited: &mut Edited) {
-    let key = Element::exactly(at.iter().cloned().chain([Atom::Id(answer)]));
+    let key = Element::exactly(at.atoms().chain([Atom::Id(answer)]));
     edited.set_counted(&counters(round), key.clone(), outcome.and_then(|outcome| outcome.counter.clone()));
     edited.set_verdict(&verdicts(round), key, outcome.map(|outcome| outcome.verdict.clone()));
 }
