@@ -91,8 +91,8 @@ impl Circle {
             mode: Mode::Enforce,
             subject: Selection { labels: Selector::all(), scope: Scope::Namespace(self.name.clone()) },
             hosts: Hosts::Never,
-            ingress: Some(ingress),
-            egress: (!self.is_open_outside).then_some(egress),
+            ingress: Some(ingress.into()),
+            egress: (!self.is_open_outside).then_some(egress.into()),
         }
     }
 }

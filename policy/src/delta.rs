@@ -155,7 +155,7 @@ fn leaving(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
 fn alter_set(name: &Name, old: &Set, new: &Set) -> Option<Change> {
     let removed: Vec<Element> = old.elements.difference(&new.elements).cloned().collect();
     let added: Vec<Element> = new.elements.difference(&old.elements).cloned().collect();
-    let shape = Set { elements: BTreeSet::new(), ..new.clone() };
+    let shape = Set { key: new.key.clone(), form: new.form, elements: BTreeSet::new() };
     let is_same = removed.is_empty() && added.is_empty();
     (!is_same).then(|| Change::AlterSet { name: name.clone(), shape, removed, added })
 }

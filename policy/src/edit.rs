@@ -3,7 +3,7 @@
 //! In: edits. Out: the changes since they were last taken, at the cost of what was touched and not of what stands.
 //! The order of the changes is that of [`delta`](crate::delta), which is asked about the touched parts alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delta::{Change, between, between_with};
 use crate::ruleset::{Atom, Chain, Element, Map, Name, Ruleset, Set, Value, Verdict};
@@ -83,19 +83,50 @@ impl Edited {
             old.counters.extend(stood.then_some(name));
         }
         for (name, was) in chains {
-            new.chains.extend(pair(&self.now.chains, &name));
+            new.chains.extend(self.now.chains.remove_entry(&name));
             old.chains.extend(was.map(|chain| (name, chain)));
         }
-        for (name, was) in sets {
+        let parts = self.compare_sets(sets, &mut old, &mut new);
+        let elements = self.compare_maps(maps, &mut old, &mut new);
+        let changes = between_with(Some(&old), &new, elements);
+        // What was compared as a whole was lent for that: copies of ten thousand chains would stand beside those that the changes have.
+        self.now.chains.extend(new.chains);
+        self.now.sets.extend(new.sets.into_iter().filter(|(name, _)| !parts.contains(name)));
+        // A thing of one name whose key or form became another begins everything anew, and so all of it must be told.
+        if changes.contains(&Change::Restart) { between(None, &self.now) } else { changes }
+    }
+
+    /// Sets as they were and as they are. Tells of which there are only the touched elements; the others are lent by what is now.
+    fn compare_sets(
+        &mut self,
+        touched: BTreeMap<Name, Was<Set, bool>>,
+        old: &mut Ruleset,
+        new: &mut Ruleset,
+    ) -> BTreeSet<Name> {
+        let mut parts = BTreeSet::new();
+        for (name, was) in touched {
             let (before, after) = match was {
-                Was::Whole(was) => (was, self.now.sets.get(&name).cloned()),
-                Was::Elements(was) => parts_of_set(&self.now.sets[&name], was),
+                Was::Whole(was) => (was, self.now.sets.remove(&name)),
+                Was::Elements(was) => {
+                    parts.insert(name.clone());
+                    parts_of_set(&self.now.sets[&name], was)
+                }
             };
             old.sets.extend(before.map(|set| (name.clone(), set)));
             new.sets.extend(after.map(|set| (name, set)));
         }
+        parts
+    }
+
+    /// Maps as they were and as they are, and the changes of elements that are known without comparing.
+    fn compare_maps(
+        &self,
+        touched: BTreeMap<Name, Was<Map, Option<Value>>>,
+        old: &mut Ruleset,
+        new: &mut Ruleset,
+    ) -> Vec<Change> {
         let mut elements = Vec::new();
-        for (name, was) in maps {
+        for (name, was) in touched {
             match was {
                 Was::Whole(None) => {
                     let Some(now) = self.now.maps.get(&name) else { continue };
@@ -109,9 +140,7 @@ impl Edited {
                 Was::Elements(was) => elements.extend(alter_map(&name, &self.now.maps[&name], was)),
             }
         }
-        let changes = between_with(Some(&old), &new, elements);
-        // A thing of one name whose key or form became another begins everything anew, and so all of it must be told.
-        if changes.contains(&Change::Restart) { between(None, &self.now) } else { changes }
+        elements
     }
 
     fn remember(&mut self, note: impl Fn(&mut Touched)) {

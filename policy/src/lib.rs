@@ -35,6 +35,7 @@ pub mod nat;
 pub mod place;
 
 mod element;
+mod key;
 mod name;
 pub mod reference;
 pub(crate) mod render;

@@ -93,6 +93,16 @@ impl Interface {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+
+    /// Its octets, and NUL after them.
+    pub(crate) fn octets(&self) -> &[u8; Self::MAX_OCTETS] {
+        &self.0.0
+    }
+
+    /// The name of which these are [`Interface::octets`].
+    pub(crate) fn of_octets(octets: [u8; Self::MAX_OCTETS]) -> Self {
+        Self(Short(octets))
+    }
 }
 
 impl fmt::Display for Interface {

@@ -273,8 +273,8 @@ impl fmt::Display for Atom {
 /// An element as nft writes it: `10.0.0.1`, `80-90`, `"pop1" . 10.0.0.1`.
 pub(crate) fn element(element: &Element) -> String {
     match &element.high {
-        None => atoms(&element.low),
-        Some(high) => format!("{}-{high}", atoms(&element.low)),
+        None => atoms(element.low.atoms()),
+        Some(high) => format!("{}-{high}", atoms(element.low.atoms())),
     }
 }
 
@@ -313,8 +313,8 @@ fn looked_at(fields: &[Field]) -> String {
     concatenated(fields.iter().map(|field| field_name(*field)))
 }
 
-fn atoms(key: &[Atom]) -> String {
-    key.iter().map(Atom::to_string).collect::<Vec<_>>().join(" . ")
+fn atoms(key: impl Iterator<Item = Atom>) -> String {
+    key.map(|atom| atom.to_string()).collect::<Vec<_>>().join(" . ")
 }
 
 fn concatenated<'a>(parts: impl Iterator<Item = &'a str>) -> String {

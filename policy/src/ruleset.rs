@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
-use smallvec::SmallVec;
-
+pub use crate::key::Key;
 pub use crate::name::{Interface, Name};
 
 /// One whole `inet` table. Equal tables treat every packet alike.
@@ -153,9 +152,6 @@ pub struct Set {
     pub elements: BTreeSet<Element>,
 }
 
-/// The parts of a key, in order. Few keys of ours have more than three, and three need no memory of their own.
-pub type Key = SmallVec<[Atom; 3]>;
-
 /// One key, or one inclusive range of keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Element {
@@ -177,8 +173,8 @@ impl Element {
     }
 
     /// The last key.
-    pub fn last(&self) -> &[Atom] {
-        self.high.as_deref().map_or(&self.low, std::slice::from_ref)
+    pub fn last(&self) -> Key {
+        self.high.as_deref().map_or_else(|| self.low.clone(), |high| Key::from_iter([high.clone()]))
     }
 }
 
@@ -372,7 +368,7 @@ pub struct ConntrackStates {
     pub untracked: bool,
 }
 
-/// What a rule does with a packet.
+/// What a rule does with a packet. What few rules do and takes much to say stands in memory of its own: rules are kept by the ten thousand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Always the same.
@@ -420,9 +416,9 @@ pub enum Then {
         map: Name,
     },
     /// Finds an id, and does what a map says of it; whatever is not there on the way: the next rule.
-    Dispatch(Dispatch),
+    Dispatch(Box<Dispatch>),
     /// Does what maps say of a path at the packet's protocol and destination port; whatever is not there on the way: the next rule.
-    AtPort(AtPort),
+    AtPort(Box<AtPort>),
 }
 
 /// Under which source a flow goes on. Where two flows would be alike by it, the kernel chooses another source port.

@@ -11,8 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
     Asks, AtPort, Atom, BasePolicy, Chain, ConntrackStates, Counter, Dispatch, Element, FAMILY_4, FAMILY_6, Field,
-    Form, Hook, HookKind, HookPoint, Interface, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set, SourceNat,
-    Then, Value, Verdict,
+    Form, Hook, HookKind, HookPoint, Interface, Key, Map, MapElements, Match, Name, Origin, Rule, Ruleset, Set,
+    SourceNat, Then, Value, Verdict,
 };
 
 /// A packet at a place of the kernel's path.
@@ -533,11 +533,12 @@ fn found<'a, V>(form: Form, elements: &'a BTreeMap<Element, V>, key: &[Atom]) ->
 
 /// The greatest element that begins at a key: the only one that can hold it is this or the one before, as ranges do not overlap.
 fn last_from(key: &[Atom]) -> Element {
-    Element { low: key.into(), high: Some(Box::new(Atom::Id(u64::MAX))) }
+    Element { low: key.iter().cloned().collect(), high: Some(Box::new(Atom::Id(u64::MAX))) }
 }
 
 fn holds(range: &Element, key: &[Atom]) -> bool {
-    range.low.as_slice() <= key && key <= range.last()
+    let key = Key::from_iter(key.iter().cloned());
+    range.low <= key && key <= range.last()
 }
 
 fn has_state(states: ConntrackStates, state: ConntrackState) -> bool {

@@ -76,7 +76,7 @@ fn world(policies: usize, endpoints: usize) -> World {
             tier: "default".to_owned(),
             order: None,
             subject: Selection::anywhere(Selector::parse(&format!("group == 'g{}'", number % GROUPS)).unwrap()),
-            ingress: Some(vec![rule]),
+            ingress: Some(vec![rule].into()),
             egress: None,
         };
         (policy.name.clone(), policy)

@@ -118,7 +118,7 @@ fn world(policies: usize, endpoints: usize, groups: usize) -> World {
             tier: "default".to_owned(),
             order: None,
             subject: Selection::anywhere(Selector::parse(&format!("group == 'g{}'", number % groups)).unwrap()),
-            ingress: Some(vec![rule]),
+            ingress: Some(vec![rule].into()),
             egress: None,
         };
         (policy.name.clone(), policy)

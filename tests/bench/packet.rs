@@ -97,7 +97,7 @@ fn main() {
     let different: Vec<_> = (0..packets).map(|number| written(u16::try_from(1_024 + number).unwrap())).collect();
     for repetition in 0..=repetitions {
         for layout in &mut layouts {
-            fabric.apply(&[Step::ChangeRules(between(None, &layout.rules))]);
+            fabric.apply(&[Step::ChangeRules(between(None, &layout.rules).into())]);
             fabric.forget_flows();
             let new = per_packet(&fabric, &different);
             fabric.forget_flows();
@@ -250,7 +250,7 @@ fn policy(name: &str, order: usize, subject: &str, allow: Rule) -> Policy {
         tier: "default".to_owned(),
         order: Some(Order::try_from(f64::from(u32::try_from(order).unwrap())).unwrap()),
         subject: Selection::anywhere(Selector::parse(subject).unwrap()),
-        ingress: Some(vec![allow]),
+        ingress: Some(vec![allow].into()),
         egress: None,
     }
 }

@@ -285,7 +285,7 @@ fn governing(number: usize, subject: &str, rules: Vec<Rule>) -> Policy {
         mode: Mode::Enforce,
         hosts: Hosts::Never,
         subject: Selection::anywhere(Selector::parse(subject).unwrap()),
-        ingress: Some(rules),
+        ingress: Some(rules.into()),
         egress: None,
     }
 }

@@ -116,7 +116,7 @@ impl Trial {
         let interfaces = seats.iter().map(|(name, seat)| (name.clone(), interface_of(&format!("e{seat}"))));
         let host_endpoints = doorways(gates);
         let rules = compile(world, &Host { host_endpoints, ..host(interfaces.collect(), WorkloadToHost::Drop) });
-        let mut steps = vec![Step::ChangeRules(between(self.standing.as_ref(), &rules))];
+        let mut steps = vec![Step::ChangeRules(between(self.standing.as_ref(), &rules).into())];
         let mut gone = std::mem::take(&mut self.routed);
         for (name, endpoint) in &world.endpoints {
             for address in &endpoint.addresses {

@@ -199,7 +199,7 @@ impl Trial {
         let rules = stage.compiled();
         let changes = between(self.standing.as_ref(), &rules);
         self.tally.changes += changes.len();
-        let mut steps = vec![Step::ChangeRules(changes)];
+        let mut steps = vec![Step::ChangeRules(changes.into())];
         for number in 1..=ENDPOINTS {
             for is_v6 in [false, true] {
                 let is_here = stage.place_of(endpoint_address(number, is_v6)) == number;

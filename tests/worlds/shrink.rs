@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use poplin_policy::model::{Direction, Peers, Policy, QualifiedName, Rule};
+use poplin_policy::model::{Direction, Peers, Policy, QualifiedName, Rule, Rules};
 use poplin_policy::world::World;
 
 /// Something that can be left out.
@@ -86,7 +86,7 @@ fn parts_of_policy(policy: &Policy) -> Vec<Part> {
     for (direction, rules) in [(Direction::Ingress, &policy.ingress), (Direction::Egress, &policy.egress)] {
         let name = || policy.name.clone();
         parts.extend(rules.is_some().then(|| Part::Direction(name(), direction)));
-        let count = rules.as_ref().map_or(0, Vec::len);
+        let count = rules.as_ref().map_or(0, |rules| rules.len());
         parts.extend((0..count).rev().map(|index| Part::Rule(name(), direction, index)));
         let asked = (0..count).flat_map(|index| ASKED.map(|asked| (index, asked)));
         parts.extend(asked.map(|(index, asked)| Part::Match(name(), direction, index, asked)));
@@ -119,7 +119,7 @@ fn without(world: &World, part: &Part) -> World {
         Part::Rule(name, direction, index) => {
             let rules = world.policies.get_mut(name).and_then(|policy| rules(policy, *direction).as_mut());
             let rules = rules.filter(|rules| *index < rules.len());
-            rules.into_iter().for_each(|rules| drop(rules.remove(*index)));
+            rules.into_iter().for_each(|rules| *rules = [&rules[..*index], &rules[index + 1..]].concat().into());
         }
         Part::Match(name, direction, index, asked) => {
             let rules = world.policies.get_mut(name).and_then(|policy| rules(policy, *direction).as_mut());
@@ -129,7 +129,7 @@ fn without(world: &World, part: &Part) -> World {
     world
 }
 
-fn rules(policy: &mut Policy, direction: Direction) -> &mut Option<Vec<Rule>> {
+fn rules(policy: &mut Policy, direction: Direction) -> &mut Option<Rules> {
     match direction {
         Direction::Ingress => &mut policy.ingress,
         Direction::Egress => &mut policy.egress,
@@ -169,8 +169,8 @@ mod tests {
             mode: Mode::Enforce,
             subject: Selection::anywhere(Selector::all()),
             hosts: Hosts::Never,
-            ingress: Some(vec![rule("1", "tcp/80"), rule("2", "udp"), rule("3", "tcp/81")]),
-            egress: Some(vec![]),
+            ingress: Some(vec![rule("1", "tcp/80"), rule("2", "udp"), rule("3", "tcp/81")].into()),
+            egress: Some(Vec::new().into()),
         };
         let world = World {
             policies: ["p", "q"].map(|name| (name.into(), policy(name))).into(),
@@ -188,6 +188,6 @@ mod tests {
         assert_eq!(least.endpoints.keys().collect::<Vec<_>>(), ["e2"]);
         let [(name, policy)] = Vec::from_iter(&least.policies).try_into().unwrap();
         assert_eq!((name, &policy.egress), (&"q".into(), &None));
-        assert_eq!(policy.ingress, Some(vec![Rule::any("2", Action::Deny)]));
+        assert_eq!(policy.ingress, Some(vec![Rule::any("2", Action::Deny)].into()));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use poplin_policy::model::{
     Action, AddressSet, DEFAULT_TIER, DefaultAction, Hosts, IpVersion, Mode, NAMESPACE_LABEL, Order, Peers, Policy,
-    PortMatch, QualifiedName, Rule, Scope, Selection, Tier,
+    PortMatch, QualifiedName, Rule, Rules, Scope, Selection, Tier,
 };
 use poplin_proto::v1;
 
@@ -105,7 +105,7 @@ fn scope(field: &str, text: &str) -> Result<Scope, Invalid> {
     }
 }
 
-fn rules(findings: &mut Findings, home: Option<&str>, list: &str, rules: &[v1::Rule]) -> Vec<Rule> {
+fn rules(findings: &mut Findings, home: Option<&str>, list: &str, rules: &[v1::Rule]) -> Rules {
     let mut names = BTreeSet::new();
     let mut checked = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
@@ -117,7 +117,7 @@ fn rules(findings: &mut Findings, home: Option<&str>, list: &str, rules: &[v1::R
         }
         checked.extend(check_rule(findings, home, &field, name, rule));
     }
-    checked
+    checked.into()
 }
 
 fn check_rule(findings: &mut Findings, home: Option<&str>, field: &str, name: String, rule: &v1::Rule) -> Option<Rule> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use poplin_bgp::{Address, Zone};
@@ -148,8 +149,8 @@ pub enum Step {
     EnableForwarding,
     /// Puts the link-local gateway on `lo`.
     AddGateway(IpAddr),
-    /// Changes our nftables table in one transaction.
-    ChangeRules(Vec<Change>),
+    /// Changes our nftables table in one transaction. There may be a hundred thousand elements in it; whoever passes it on shares it.
+    ChangeRules(Arc<Vec<Change>>),
     /// Creates a veth pair with its far end in a namespace, or beside it, or takes over a tap. Fails if the host's side exists.
     CreateLink(NewLink),
     /// Sysctls of one link: forwarding on, rp_filter strict, accept_ra, accept_redirects and send_redirects off, proxy_arp off; and for IPv6 the

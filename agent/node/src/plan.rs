@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use poplin_policy::delta::Change;
@@ -27,7 +28,7 @@ pub const GATEWAY_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfe80, 0, 0, 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
     /// Changes of our table that are due.
-    pub rules: Vec<Change>,
+    pub rules: Arc<Vec<Change>>,
     /// Next hops of containers, on `lo`. One that nobody needs any more stays: it harms nobody, and may be another program's.
     pub gateways: BTreeSet<IpAddr>,
     /// Our links.
@@ -266,7 +267,7 @@ mod tests {
             create: Some(create),
         };
         Desired {
-            rules: vec![Change::Restart],
+            rules: Arc::new(vec![Change::Restart]),
             gateways: BTreeSet::from([GATEWAY_V4]),
             links: BTreeMap::from([(interface, link)]),
             only_leaving: None,
@@ -301,7 +302,7 @@ mod tests {
         let mut seen = KernelState::default();
         carry_out(&plan(&desired(), &Due::default(), &seen), &mut seen);
 
-        let after = Desired { rules: Vec::new(), forwarding: false, ..desired() };
+        let after = Desired { rules: Arc::default(), forwarding: false, ..desired() };
 
         assert_eq!(plan(&after, &Due::default(), &seen), vec![]);
         carry_out(&plan(&Desired::default(), &Due::default(), &seen), &mut seen);
@@ -315,7 +316,7 @@ mod tests {
         let prefix: IpNet = "10.77.0.1/32".parse().unwrap();
         let target = seen.routes.remove(&prefix).unwrap();
 
-        let steps = plan(&Desired { rules: Vec::new(), forwarding: false, ..desired() }, &Due::default(), &seen);
+        let steps = plan(&Desired { rules: Arc::default(), forwarding: false, ..desired() }, &Due::default(), &seen);
 
         assert_eq!(steps, vec![Step::SetRoute { destination: prefix, target }]);
     }
@@ -341,7 +342,7 @@ mod tests {
         carry_out(&plan(&desired(), &Due::default(), &seen), &mut seen);
         seen.proxied.values_mut().for_each(|answers| *answers = false);
 
-        let steps = plan(&Desired { rules: Vec::new(), forwarding: false, ..desired() }, &Due::default(), &seen);
+        let steps = plan(&Desired { rules: Arc::default(), forwarding: false, ..desired() }, &Due::default(), &seen);
 
         let (uplink, address) = desired().proxied.pop_first().unwrap();
         assert_eq!(steps, vec![Step::SetProxyNeighbour { uplink, address }]);

@@ -94,8 +94,8 @@ pub struct Local {
 /// Changes of our table that are due, and what will be true once they are made.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// The changes.
-    pub changes: Vec<Change>,
+    /// The changes, shared with whoever carries them out.
+    pub changes: Arc<Vec<Change>>,
     local: Arc<Local>,
     /// Whether they may deny what was allowed.
     pub may_deny_more: bool,
@@ -166,7 +166,8 @@ impl Policing {
     /// Changes were not made, and our table is as it was.
     pub fn put_back(&mut self, load: Load) {
         self.may_deny_more |= load.may_deny_more;
-        self.waiting = [load.changes, std::mem::take(&mut self.waiting)].concat();
+        let later = std::mem::replace(&mut self.waiting, Arc::unwrap_or_clone(load.changes));
+        self.waiting.extend(later);
     }
 
     /// What is due; nothing if all is as it should be.
@@ -186,7 +187,7 @@ impl Policing {
             }
         };
         let may_deny_more = std::mem::take(&mut self.may_deny_more);
-        let load = Load { changes, local: self.local.clone(), may_deny_more };
+        let load = Load { changes: changes.into(), local: self.local.clone(), may_deny_more };
         if load.changes.is_empty() {
             self.load(&load);
             return None;

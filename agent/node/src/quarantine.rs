@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use poplin_policy::circle::Circle;
 use poplin_policy::model::{
-    Action, DefaultAction, Hosts, Mode, Order, PROFILE_LABEL, Policy, Profile, QualifiedName, Rule, Scope, Selection,
-    Tier,
+    Action, DefaultAction, Hosts, Mode, Order, PROFILE_LABEL, Policy, Profile, QualifiedName, Rule, Rules, Scope,
+    Selection, Tier,
 };
 use poplin_policy::selector::Selector;
 
@@ -95,7 +95,7 @@ pub fn stand_in(name: QualifiedName) -> Policy {
     let naming = |profile: &str| Selector::parse(&format!("has({PROFILE_LABEL}{profile})"));
     let named = name.name().strip_prefix(PROFILE).and_then(|profile| naming(profile).ok());
     let scope = name.namespace().map_or(Scope::Anywhere, |namespace| Scope::Namespace(namespace.to_owned()));
-    let nothing = || vec![Rule::any("cannot-be-read", Action::Deny)];
+    let nothing = || Rules::from(vec![Rule::any("cannot-be-read", Action::Deny)]);
     Policy {
         name,
         tier: TIER.to_owned(),

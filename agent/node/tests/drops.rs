@@ -134,7 +134,7 @@ fn edge() -> Object {
 }
 
 fn closed(name: &str, hosts: Hosts) -> Object {
-    Object::Policy(Policy { hosts, egress: Some(vec![]), ..policy(name, vec![]) })
+    Object::Policy(Policy { hosts, egress: Some(Vec::new().into()), ..policy(name, vec![]) })
 }
 
 /// A node that has read a store of these.
@@ -213,7 +213,7 @@ fn policy(name: &str, ingress: Vec<Rule>) -> Policy {
         tier: "default".to_owned(),
         order: None,
         subject: Selection::anywhere(Selector::parse("role == 'edge'").unwrap()),
-        ingress: Some(ingress),
+        ingress: Some(ingress.into()),
         egress: None,
     }
 }

@@ -571,7 +571,7 @@ fn at_edge(hosts: Hosts, ports: &[&str]) -> Object {
 }
 
 fn for_edge(hosts: Hosts, rules: Vec<Rule>) -> Object {
-    let egress = (hosts != Hosts::PreDnat).then(|| rules.clone());
+    let egress = (hosts != Hosts::PreDnat).then(|| rules.clone().into());
     Object::Policy(Policy {
         name: "edge".into(),
         mode: Mode::Enforce,
@@ -579,7 +579,7 @@ fn for_edge(hosts: Hosts, rules: Vec<Rule>) -> Object {
         tier: "default".to_owned(),
         order: None,
         subject: Selection::anywhere(Selector::parse("role == 'edge'").unwrap()),
-        ingress: Some(rules),
+        ingress: Some(rules.into()),
         egress,
     })
 }
@@ -636,7 +636,7 @@ fn db_for(rules: Vec<Rule>) -> Object {
         tier: "default".to_owned(),
         order: None,
         subject: Selection::anywhere(Selector::parse("app == 'db'").unwrap()),
-        ingress: Some(rules),
+        ingress: Some(rules.into()),
         egress: None,
     })
 }

@@ -135,22 +135,22 @@ pub(crate) fn everything() -> Ruleset {
     let joined = |counters: Option<&str>| Rule {
         matches: vec![ip6()],
         counter: None,
-        then: Then::Dispatch(Dispatch {
+        then: Then::Dispatch(Box::new(Dispatch {
             from: Origin::Constant(7),
             and: Some((Field::Source6, name("who6"))),
             counters: counters.map(name),
             verdicts: name("policies"),
-        }),
+        })),
     };
     let at_port = |path, asks: Option<(Field, &str)>| Rule {
         matches: vec![ip4()],
         counter: None,
-        then: Then::AtPort(AtPort {
+        then: Then::AtPort(Box::new(AtPort {
             path,
             asks: asks.map(|(field, owners)| Asks { questions: name("lists"), field, owners: name(owners) }),
             counters: name("counters"),
             verdicts: name("at-ports"),
-        }),
+        })),
     };
     let by_link = || Origin::Fields { fields: vec![Field::InterfaceIn], ids: name("links") };
     let flattened = plain(vec![
@@ -370,12 +370,12 @@ pub(crate) fn everything() -> Ruleset {
 /// A port that leads to another, of any address or of one.
 fn sockets4(at: Option<Atom>) -> Map {
     let elements = MapElements::Sockets4([(published(&at), "10.0.0.1:80".parse().unwrap())].into());
-    Map { key: published(&at).low.iter().map(Atom::datatype).collect(), form: Form::Hash, elements }
+    Map { key: published(&at).low.atoms().map(|atom| atom.datatype()).collect(), form: Form::Hash, elements }
 }
 
 fn sockets6(at: Option<Atom>) -> Map {
     let elements = MapElements::Sockets6([(published(&at), "[fd00::1]:80".parse().unwrap())].into());
-    Map { key: published(&at).low.iter().map(Atom::datatype).collect(), form: Form::Hash, elements }
+    Map { key: published(&at).low.atoms().map(|atom| atom.datatype()).collect(), form: Form::Hash, elements }
 }
 
 /// An address that leads to another.

@@ -159,7 +159,7 @@ pub(crate) fn none_of(elements: &MapElements) -> MapElements {
 
 /// A dispatch from fields to an id to a verdict.
 pub(crate) fn dispatch_by(fields: Vec<Field>, ids: Name, verdicts: Name) -> Then {
-    Then::Dispatch(Dispatch { from: Origin::Fields { fields, ids }, and: None, counters: None, verdicts })
+    Then::Dispatch(Box::new(Dispatch { from: Origin::Fields { fields, ids }, and: None, counters: None, verdicts }))
 }
 
 /// Verdicts by id.

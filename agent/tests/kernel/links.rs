@@ -148,7 +148,7 @@ fn the_first_failure_ends_the_steps_and_is_told() {
 #[test]
 fn rules_that_are_not_as_thought_are_told_apart() {
     let host = Namespace::new();
-    let change = |changes: Vec<Change>| vec![Step::ChangeRules(changes)];
+    let change = |changes: Vec<Change>| vec![Step::ChangeRules(changes.into())];
     let bad_set = Set { key: vec![], form: Form::Hash, elements: Default::default() };
 
     host.within(|| {

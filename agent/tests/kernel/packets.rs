@@ -151,12 +151,12 @@ fn a_dispatch_joins_an_id_and_an_address_and_counts() {
         counters: [name("it")].into(),
         ..with_rule(datagrams(
             family.clone(),
-            Then::Dispatch(Dispatch {
+            Then::Dispatch(Box::new(Dispatch {
                 from: Origin::Constant(id),
                 and: Some((field_of(family), name("who"))),
                 counters: Some(name("counters")),
                 verdicts: name("policies"),
-            }),
+            })),
         ))
     };
 
@@ -202,12 +202,12 @@ fn a_path_asks_at_a_port_for_an_address_and_counts() {
         counters: [name("it")].into(),
         ..with_rule(datagrams(
             family.clone(),
-            Then::AtPort(AtPort {
+            Then::AtPort(Box::new(AtPort {
                 path,
                 asks: who.map(|_| Asks { questions: name("questions"), field: field_of(family), owners: name("who") }),
                 counters: name("counters"),
                 verdicts: name("policies"),
-            }),
+            })),
         ))
     };
     let by_link = || Origin::Fields { fields: vec![Field::InterfaceIn], ids: name("paths") };

@@ -123,7 +123,7 @@ fn watching_rules_ends_where_others_cannot_touch_them() {
             assert!(host.try_run("nft", "add chain inet poplin intruder").status.success());
             assert_eq!(next(&mut words).await, Some(Changed::Rules));
 
-            hands.apply(&[Step::ChangeRules(vec![poplin_policy::delta::Change::Restart])]).unwrap();
+            hands.apply(&[Step::ChangeRules(vec![poplin_policy::delta::Change::Restart].into())]).unwrap();
             assert_eq!(next(&mut words).await, None, "what we write ourselves is no news");
         });
     });

@@ -52,7 +52,7 @@ pub(super) fn set_path(round: Round, path: &Name, entry: Option<Verdict>, edited
 pub(super) fn rules(round: Round) -> Vec<Rule> {
     let path = Origin::Fields { fields: vec![round.interface()], ids: ids_name(round) };
     let steps = Steps { from: path.clone(), and: None, counters: None, verdicts: verdicts_name(round) };
-    ports::rules(round, &path).into_iter().chain([look_up(Vec::new(), Then::Dispatch(steps))]).collect()
+    ports::rules(round, &path).into_iter().chain([look_up(Vec::new(), Then::Dispatch(Box::new(steps)))]).collect()
 }
 
 /// From interface to path.

@@ -297,7 +297,7 @@ fn mapped(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
     let is_answered = !steps.is_empty();
     for (from, and) in steps {
         let MapNames { counters, verdicts } = chain.names.clone();
-        let then = Then::Dispatch(Dispatch { from, and, counters: Some(counters), verdicts });
+        let then = Then::Dispatch(Box::new(Dispatch { from, and, counters: Some(counters), verdicts }));
         half.rules.push(look_up(vec![list.family.is_it()], then));
     }
     if let Some((by, sets)) = held {

@@ -12,7 +12,7 @@ use super::population::Readmitted;
 use super::slab::Id;
 use crate::label::Labels;
 use crate::model::{
-    AddressSet, Direction, Policy, PortMatch, PortProtocol, QualifiedName, Rule, Scope, Selection, Tier,
+    AddressSet, Direction, Policy, PortMatch, PortProtocol, QualifiedName, Rule, Rules, Scope, Selection, Tier,
 };
 
 /// What is to be done once all that came together was told.
@@ -82,8 +82,7 @@ fn named_ports(rule: &Rule) -> impl Iterator<Item = (PortProtocol, &String)> {
 
 /// Whether a policy asks something of the endpoint it governs.
 fn asks_of_the_governed(policy: &Policy) -> bool {
-    let asks =
-        |direction, rules: &Option<Vec<Rule>>| rules.iter().flatten().any(|rule| !rule.own(direction).is_anybody());
+    let asks = |direction, rules: &Option<Rules>| rules.iter().flatten().any(|rule| !rule.own(direction).is_anybody());
     asks(Direction::Ingress, &policy.ingress) || asks(Direction::Egress, &policy.egress)
 }
 
@@ -199,7 +198,7 @@ impl Compiler {
         self.tables.spoil_selections(readmitted.iter().map(|(id, _)| *id));
         self.follow_subjects(&readmitted);
         let differing = self.named.sets.of_namespace(name, before.as_ref(), labels.as_ref());
-        let concerned: BTreeSet<_> = differing.flat_map(|(_, policies)| policies).cloned().collect();
+        let concerned: BTreeSet<_> = differing.flat_map(|(_, policies)| policies.keys()).cloned().collect();
         if concerned.is_empty() {
             return;
         }

@@ -100,7 +100,7 @@ pub(super) fn telling(rule: &Arc<RuleName>, direction: Direction, drawing: &mut 
     let by = By::Rule(RuleName::clone(rule));
     drawing.draw(name.clone(), |_| Blueprint {
         rules: vec![told],
-        counts: Some(Counted { direction, by, effect: Effect::Log, is_staged: false }),
+        counts: Some(Counted { direction, by, effect: Effect::Log, is_staged: false }.into()),
         logs: Some(rule.clone()),
         ..Blueprint::of(Form::Telling)
     });

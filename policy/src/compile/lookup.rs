@@ -29,15 +29,24 @@ pub(super) struct Lookup {
 
 #[derive(Clone, Debug)]
 struct Ready {
-    select: Option<(Id, Ranges)>,
+    select: Option<Id>,
+    /// What else it asks; most ask nothing else.
+    beyond: Option<Box<Beyond>>,
+    passes: bool,
+    tier: usize,
+}
+
+/// What an entry asks beside the selection that must admit an endpoint.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Beyond {
+    /// Where address sets are that are selected: who is there need not be admitted.
+    labelled: Ranges,
     not_select: Option<(Id, Ranges)>,
-    outside: Option<Id>,
+    outside: bool,
     nets: Option<Ranges>,
     not_nets: Ranges,
     sets: Option<Ranges>,
     ports: Vec<(NamedPort, bool)>,
-    passes: bool,
-    tier: usize,
 }
 
 type Ranges = Vec<RangeInclusive<u128>>;
@@ -66,8 +75,8 @@ impl Lookup {
         let mut lookup = Self { entries: Vec::with_capacity(count), by_selection: Vec::new(), others: Vec::new() };
         for (index, question) in shape.questions.iter().enumerate() {
             let ready = Ready::new(question, &terrain);
-            match &ready.select {
-                Some((id, labelled)) if labelled.is_empty() => lookup.by_selection.push((*id, index)),
+            match ready.select {
+                Some(id) if !ready.may_lie_elsewhere() => lookup.by_selection.push((id, index)),
                 _ => lookup.others.push(index),
             }
             lookup.entries.push(ready);
@@ -137,7 +146,8 @@ impl Lookup {
 
     /// The named ports it asks for.
     pub(super) fn ports(&self) -> BTreeSet<NamedPort> {
-        self.entries.iter().flat_map(|entry| &entry.ports).map(|(port, _)| port.clone()).collect()
+        let beyond = self.entries.iter().filter_map(|entry| entry.beyond.as_ref());
+        beyond.flat_map(|beyond| &beyond.ports).map(|(port, _)| port.clone()).collect()
     }
 }
 
@@ -146,35 +156,61 @@ impl Ready {
         let Terrain { family, world, places, population } = *terrain;
         let selected =
             |selection: &Selection| (population.asked(selection), labelled(world, places, selection, family));
-        Self {
-            select: who.select.as_ref().map(selected),
+        let (select, labelled) = who.select.as_ref().map(selected).unzip();
+        let beyond = Beyond {
+            labelled: labelled.unwrap_or_default(),
             not_select: who.not_select.as_ref().map(selected),
-            outside: who.outside.then(|| population.asked(&everybody())),
+            outside: who.outside,
             nets: who.nets.as_deref().map(ranges),
             not_nets: ranges(&who.not_nets),
             sets: (!who.sets.is_empty()).then(|| named(world, &who.sets, family)),
             ports: who.ports.clone(),
-            passes: *passes,
-            tier: *tier,
+        };
+        let asks_more = beyond != Beyond::default();
+        Self { select, beyond: asks_more.then(|| Box::new(beyond)), passes: *passes, tier: *tier }
+    }
+
+    /// Whether its selection may hold for an address because of where it lies.
+    fn may_lie_elsewhere(&self) -> bool {
+        self.beyond.as_ref().is_some_and(|beyond| !beyond.labelled.is_empty())
+    }
+
+    fn fits(&self, someone: Someone<'_>) -> bool {
+        let is_admitted = self.select.is_none_or(|id| someone.is_admitted(id));
+        match &self.beyond {
+            None => is_admitted,
+            Some(beyond) => (is_admitted || holds(&beyond.labelled, someone.bits)) && beyond.fits(someone),
         }
     }
 
-    fn fits(&self, Someone { bits, class, is_endpoint }: Someone<'_>) -> bool {
-        let is_admitted = |id: &Id| class.is_some_and(|(admitted, _)| admitted.contains(*id));
-        let is_selected = |(id, labelled): &(Id, Ranges)| is_admitted(id) || holds(labelled, bits);
+    fn ranges(&self) -> impl Iterator<Item = &Ranges> {
+        self.beyond.iter().flat_map(|beyond| beyond.ranges())
+    }
+}
+
+impl Beyond {
+    fn fits(&self, someone: Someone<'_>) -> bool {
+        let Someone { bits, class, is_endpoint } = someone;
         let has_port = |port: &NamedPort| class.is_some_and(|(_, ports)| ports.contains(port));
-        self.select.as_ref().is_none_or(is_selected)
-            && !self.not_select.as_ref().is_some_and(is_selected)
+        let is_selected = |(id, labelled): &(Id, Ranges)| someone.is_admitted(*id) || holds(labelled, bits);
+        !self.not_select.as_ref().is_some_and(is_selected)
             && self.nets.as_ref().is_none_or(|nets| holds(nets, bits))
             && !holds(&self.not_nets, bits)
             && self.sets.as_ref().is_none_or(|sets| holds(sets, bits))
             && self.ports.iter().all(|(port, wanted)| has_port(port) == *wanted)
-            && !(self.outside.is_some() && is_endpoint)
+            && !(self.outside && is_endpoint)
     }
 
     fn ranges(&self) -> impl Iterator<Item = &Ranges> {
-        let labelled = self.select.iter().chain(&self.not_select).map(|(_, labelled)| labelled);
-        labelled.chain(&self.nets).chain([&self.not_nets]).chain(&self.sets)
+        let unlike = self.not_select.iter().map(|(_, labelled)| labelled);
+        [&self.labelled].into_iter().chain(unlike).chain(&self.nets).chain([&self.not_nets]).chain(&self.sets)
+    }
+}
+
+impl Someone<'_> {
+    /// Whether an endpoint is there that a selection admits.
+    fn is_admitted(&self, selection: Id) -> bool {
+        self.class.is_some_and(|(admitted, _)| admitted.contains(selection))
     }
 }
 

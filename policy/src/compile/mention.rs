@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::few::Few;
 use super::pairs::Pairs;
 use super::slab::{Id, Slab};
 use crate::label::Labels;
@@ -13,7 +14,7 @@ use crate::model::{QualifiedName, Scope, Selection};
 /// What is asked, by name and by selection.
 #[derive(Clone, Debug)]
 pub(super) struct Mentions<W> {
-    by_name: BTreeMap<QualifiedName, BTreeSet<W>>,
+    by_name: BTreeMap<QualifiedName, Few<W, ()>>,
     selections: Slab<Mentioned<W>>,
     ids: BTreeMap<Selection, Id>,
     /// Selections by a pair of key and value they cannot do without.
@@ -28,7 +29,7 @@ pub(super) struct Mentions<W> {
 #[derive(Clone, Debug)]
 struct Mentioned<W> {
     selection: Selection,
-    by: BTreeSet<W>,
+    by: Few<W, ()>,
 }
 
 impl<W> Default for Mentions<W> {
@@ -48,7 +49,7 @@ impl<W: Clone + Ord> Mentions<W> {
     /// Somebody asks about a set by its name, or does not any more.
     pub(super) fn name(&mut self, set: &QualifiedName, who: &W, asks: bool) {
         if asks {
-            self.by_name.entry(set.clone()).or_default().insert(who.clone());
+            self.by_name.entry(set.clone()).or_default().insert(who.clone(), ());
         } else if let Some(by) = self.by_name.get_mut(set) {
             by.remove(who);
             if by.is_empty() {
@@ -60,7 +61,7 @@ impl<W: Clone + Ord> Mentions<W> {
     /// Somebody asks about the sets of a selection, or does not any more.
     pub(super) fn select(&mut self, selection: &Selection, who: &W, asks: bool) {
         match (self.ids.get(selection).copied(), asks) {
-            (Some(id), true) => _ = self.selections[id].by.insert(who.clone()),
+            (Some(id), true) => _ = self.selections[id].by.insert(who.clone(), ()),
             (None, true) => self.begin(selection, who),
             (Some(id), false) => {
                 self.selections[id].by.remove(who);
@@ -73,7 +74,9 @@ impl<W: Clone + Ord> Mentions<W> {
     }
 
     fn begin(&mut self, selection: &Selection, who: &W) {
-        let id = self.selections.insert(Mentioned { selection: selection.clone(), by: [who.clone()].into() });
+        let mut by = Few::default();
+        by.insert(who.clone(), ());
+        let id = self.selections.insert(Mentioned { selection: selection.clone(), by });
         self.ids.insert(selection.clone(), id);
         match selection.labels.required() {
             None => _ = self.by_nothing.insert(id),
@@ -98,14 +101,14 @@ impl<W: Clone + Ord> Mentions<W> {
 
     /// Those whom a set concerns that has one of these labels, or had; `declared` are the labels of its namespace, if it has any.
     pub(super) fn of_set(&self, set: &QualifiedName, labels: &[&Labels], declared: Option<&Labels>) -> BTreeSet<W> {
-        let mut concerned = self.by_name.get(set).cloned().unwrap_or_default();
+        let mut concerned: BTreeSet<W> = self.by_name.get(set).into_iter().flat_map(Few::keys).cloned().collect();
         for labels in labels {
             let pairs = labels.iter().filter_map(|(key, value)| self.pairs.of(key, value));
             let by_pair = pairs.flat_map(|pair| pair.askers.iter());
             for id in self.by_nothing.iter().copied().chain(by_pair) {
                 let Mentioned { selection, by } = &self.selections[id];
                 if selection.scope.has(set.namespace(), declared) && selection.labels.admits(labels) {
-                    concerned.extend(by.iter().cloned());
+                    concerned.extend(by.keys().cloned());
                 }
             }
         }
@@ -119,7 +122,7 @@ impl<W: Clone + Ord> Mentions<W> {
         name: &'m str,
         before: Option<&'m Labels>,
         after: Option<&'m Labels>,
-    ) -> impl Iterator<Item = (&'m Selection, &'m BTreeSet<W>)> {
+    ) -> impl Iterator<Item = (&'m Selection, &'m Few<W, ()>)> {
         let looking = self.by_namespaces.iter().map(|id| &self.selections[*id]);
         let differing = looking.filter(move |Mentioned { selection: Selection { scope, .. }, .. }| {
             scope.has(Some(name), before) != scope.has(Some(name), after)
@@ -173,7 +176,7 @@ mod tests {
         }
         let [front, back] = ["tier=front", "tier=back"].map(labels);
         let ask = |before: Option<&Labels>, after: Option<&Labels>| {
-            mentions.of_namespace("shop", before, after).flat_map(|(_, by)| by).copied().collect::<Vec<_>>()
+            mentions.of_namespace("shop", before, after).flat_map(|(_, by)| by.keys()).copied().collect::<Vec<_>>()
         };
 
         assert_eq!(ask(None, Some(&front)), [1]);

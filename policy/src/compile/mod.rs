@@ -33,6 +33,7 @@ mod condition;
 mod dispatch;
 mod draw;
 mod family;
+mod few;
 mod floating;
 mod follow;
 mod front;

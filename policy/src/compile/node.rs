@@ -44,7 +44,7 @@ pub(super) struct Blueprint {
     pub(super) below: BTreeSet<Name>,
     pub(super) form: Form,
     /// What its counter counts, if anybody asks.
-    pub(super) counts: Option<Counted>,
+    pub(super) counts: Option<Arc<Counted>>,
     /// The rule that logs under its name, if one does.
     pub(super) logs: Option<Arc<RuleName>>,
 }
@@ -175,12 +175,31 @@ impl<'w> Drawing<'w> {
 #[derive(Clone, Debug)]
 struct Node {
     uses: usize,
-    tables: Vec<Name>,
-    below: BTreeSet<Name>,
-    maps: Vec<Name>,
     form: Form,
-    counts: Option<Counted>,
+    /// What it refers to; most refer to nothing.
+    refers: Option<Box<Refers>>,
+    counts: Option<Arc<Counted>>,
     logs: Option<Arc<RuleName>>,
+}
+
+/// What a chain refers to, and goes with it if nothing else does.
+#[derive(Clone, Debug)]
+struct Refers {
+    tables: Box<[Name]>,
+    below: Box<[Name]>,
+    maps: Box<[Name]>,
+}
+
+impl Refers {
+    fn of(blueprint: &Blueprint) -> Option<Box<Self>> {
+        let Blueprint { tables, below, maps, .. } = blueprint;
+        let is_something = !(tables.is_empty() && below.is_empty() && maps.is_empty());
+        is_something.then(|| {
+            let tables = tables.iter().map(Question::name).collect();
+            let below = below.iter().cloned().collect();
+            Box::new(Self { tables, below, maps: maps.iter().map(|(name, _)| name.clone()).collect() })
+        })
+    }
 }
 
 /// Everything that stands for blueprints.
@@ -222,10 +241,8 @@ impl Nodes {
         }
         let node = Node {
             uses: 1,
-            tables: blueprint.tables.iter().map(Question::name).collect(),
-            below: blueprint.below.clone(),
-            maps: blueprint.maps.iter().map(|(name, _)| name.clone()).collect(),
             form: blueprint.form,
+            refers: Refers::of(blueprint),
             counts: blueprint.counts.clone(),
             logs: blueprint.logs.clone(),
         };
@@ -246,13 +263,14 @@ impl Nodes {
         if node.form.has_counter() {
             ground.edited.set_counter(name, false);
         }
-        for map in &node.maps {
+        let Some(refers) = node.refers else { return };
+        for map in &refers.maps {
             ground.edited.set_map(map, None);
         }
-        for table in &node.tables {
+        for table in &refers.tables {
             tables.release(table, ground);
         }
-        for below in &node.below {
+        for below in &refers.below {
             self.release(below, tables, ground);
         }
     }
@@ -269,7 +287,7 @@ impl Nodes {
 
     /// What a chain counts.
     pub(super) fn counts(&self, name: &Name) -> Option<&Counted> {
-        self.nodes.get(name)?.counts.as_ref()
+        self.nodes.get(name)?.counts.as_deref()
     }
 
     /// The rule that logs under a name.
@@ -279,6 +297,6 @@ impl Nodes {
 
     /// What each chain that counts counts.
     pub(super) fn counted(&self) -> impl Iterator<Item = (&Name, &Counted)> {
-        self.nodes.iter().filter_map(|(name, node)| Some((name, node.counts.as_ref()?)))
+        self.nodes.iter().filter_map(|(name, node)| Some((name, node.counts.as_deref()?)))
     }
 }

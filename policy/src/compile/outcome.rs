@@ -4,6 +4,7 @@
 //! more is to be done than to let the packet pass, a chain of the counter's name does it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::condition::{look_up, when};
 use super::draw::list;
@@ -67,7 +68,7 @@ pub(super) fn outcome(settled: &Settled, direction: Direction, drawing: &mut Dra
     let name = name(settled, direction);
     let rules = rules(settled, direction, &name);
     let verdict = if rules.is_empty() { Verdict::Return } else { Verdict::Goto(name.clone()) };
-    let counts = counted(settled, direction);
+    let counts = counted(settled, direction).map(Arc::new);
     drawing.draw(name.clone(), |_| Blueprint { rules, counts, ..Blueprint::of(Form::Outcome) });
     Outcome { counter: (*settled != Settled::Open).then_some(name), verdict }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::few::Few;
 use super::local::PathState;
 use super::round::Round;
 use crate::gate::Traveller;
@@ -16,7 +17,7 @@ use crate::ruleset::Name;
 pub(super) struct Paths {
     rounds: BTreeMap<Round, BTreeMap<Name, PathState>>,
     /// The paths that ask each policy.
-    asking: BTreeMap<QualifiedName, BTreeSet<(Round, Name)>>,
+    asking: BTreeMap<QualifiedName, Few<(Round, Name), ()>>,
     /// Those that are not what they would be if they were drawn now.
     stale: BTreeSet<(Round, Name)>,
 }
@@ -40,7 +41,7 @@ impl Paths {
     pub(super) fn put(&mut self, round: Round, name: &Name, state: PathState) {
         self.stale.remove(&(round, name.clone()));
         for policy in &state.policies {
-            self.asking.entry(policy.clone()).or_default().insert((round, name.clone()));
+            self.asking.entry(policy.clone()).or_default().insert((round, name.clone()), ());
         }
         self.rounds.entry(round).or_default().insert(name.clone(), state);
     }
@@ -77,7 +78,7 @@ impl Paths {
 
     /// The paths that ask a policy are to be drawn again where this holds for them.
     pub(super) fn spoil(&mut self, policy: &QualifiedName, where_it_holds: impl Fn(&PathState) -> bool) {
-        for (round, name) in self.asking.get(policy).into_iter().flatten() {
+        for (round, name) in self.asking.get(policy).into_iter().flat_map(Few::keys) {
             if where_it_holds(&self.rounds[round][name]) {
                 self.stale.insert((*round, name.clone()));
             }
@@ -86,7 +87,7 @@ impl Paths {
 
     /// The endpoints of this host that are on a path that asks a policy.
     pub(super) fn users(&self, policy: &QualifiedName) -> impl Iterator<Item = &String> {
-        let asking = self.asking.get(policy).into_iter().flatten();
+        let asking = self.asking.get(policy).into_iter().flat_map(Few::keys);
         asking.flat_map(|(round, name)| &self.rounds[round][name].users)
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::condition::look_up;
+use super::few::Few;
 use super::outcome::Outcome;
 use super::round::Round;
 use super::table::who_name;
@@ -30,7 +31,7 @@ struct AtOne {
     /// What is to be asked of an address's owner.
     question: Option<u64>,
     /// What is done by the answer.
-    answers: BTreeMap<u64, Outcome>,
+    answers: Few<u64, Outcome>,
 }
 
 impl Ports {
@@ -56,8 +57,8 @@ impl Ports {
 
     /// The chains and counters they lead to.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Name> {
-        let outcomes = self.at.values().flat_map(|one| one.answers.values());
-        outcomes.flat_map(|outcome| outcome.verdict.target().into_iter().chain(&outcome.counter))
+        let outcomes = self.at.values().flat_map(|one| one.answers.iter());
+        outcomes.flat_map(|(_, outcome)| outcome.verdict.target().into_iter().chain(&outcome.counter))
     }
 
     /// Makes this hold on its path in the place of what held there before.
@@ -88,7 +89,7 @@ impl AtOne {
         if self.question != former.question {
             edited.set_id(&questions(round), Element { low: at.clone(), high: None }, self.question);
         }
-        for answer in former.answers.keys().filter(|answer| !self.answers.contains_key(answer)) {
+        for answer in former.answers.keys().filter(|answer| self.answers.get(answer).is_none()) {
             set_outcome(&at, *answer, None, round, edited);
         }
         for (answer, outcome) in self.answers.iter().filter(|(answer, now)| former.answers.get(answer) != Some(now)) {
@@ -98,7 +99,7 @@ impl AtOne {
 }
 
 fn set_outcome(at: &Key, answer: u64, outcome: Option<&Outcome>, round: Round, edited: &mut Edited) {
-    let key = Element::exactly(at.iter().cloned().chain([Atom::Id(answer)]));
+    let key = Element::exactly(at.atoms().chain([Atom::Id(answer)]));
     edited.set_counted(&counters(round), key.clone(), outcome.and_then(|outcome| outcome.counter.clone()));
     edited.set_verdict(&verdicts(round), key, outcome.map(|outcome| outcome.verdict.clone()));
 }
@@ -143,7 +144,7 @@ fn unasked(round: Round, path: &Origin) -> Rule {
 
 fn at_port(round: Round, path: &Origin, asks: Option<Asks>) -> Then {
     let (counters, verdicts) = (counters(round), verdicts(round));
-    Then::AtPort(AtPort { path: path.clone(), asks, counters, verdicts })
+    Then::AtPort(Box::new(AtPort { path: path.clone(), asks, counters, verdicts }))
 }
 
 fn questions(round: Round) -> Name {

@@ -49,7 +49,8 @@ struct Table {
 /// All tables.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
-    tables: Slab<Table>,
+    /// Each in memory of its own: room for the next of them is made by doubling.
+    tables: Slab<Box<Table>>,
     by_name: Hashed<Name, Id>,
     /// The tables that rest on a selection.
     by_selection: Hashed<Id, Numbers>,
@@ -84,7 +85,7 @@ impl Tables {
         let mut table = Table { name: name.clone(), question: question.clone(), uses: 1, asked, lookup: None };
         table.prepare(ground);
         table.fill(ground);
-        let number = self.tables.insert(table);
+        let number = self.tables.insert(Box::new(table));
         self.index(number, |numbers| numbers.push(number));
         self.mention(number, true);
         self.by_name.insert(name, number);
@@ -102,11 +103,11 @@ impl Tables {
         self.stale.remove(&number);
         self.by_name.remove(name);
         let table = self.tables.remove(number);
-        for id in table.asked {
-            ground.population.forget(id);
+        for id in &table.asked {
+            ground.population.forget(*id);
         }
-        match table.question {
-            Question::Who(id, shape) => set_part(id, shape.family, &BTreeMap::new(), ground.edited),
+        match &table.question {
+            Question::Who(id, shape) => set_part(*id, shape.family, &BTreeMap::new(), ground.edited),
             Question::Where(_) => ground.edited.set_map(name, None),
             _ => ground.edited.set_set(name, None),
         }

@@ -11,6 +11,7 @@ mod policy;
 mod port;
 mod port_text;
 mod profile;
+mod rules;
 mod selection;
 mod tier;
 
@@ -22,5 +23,6 @@ pub use self::policy::{Action, Direction, Hosts, Mode, Peers, Policy, Rule};
 pub use self::port::{IcmpMatch, IcmpVersion, IpVersion, PortMatch, PortProtocol, PortSide};
 pub use self::port_text::PortError;
 pub use self::profile::{PROFILE_LABEL, Profile, inherited};
+pub use self::rules::Rules;
 pub use self::selection::{Scope, Selection};
 pub use self::tier::{ADMIN_TIER, BASELINE_TIER, DEFAULT_TIER, DefaultAction, PROFILE_TIER, Tier};

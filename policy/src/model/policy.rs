@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{IpVersion, Order, PortMatch, QualifiedName, Selection};
+use super::{IpVersion, Order, PortMatch, QualifiedName, Rules, Selection};
 
 /// Which way a packet goes, seen from the governed endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,9 +31,9 @@ pub struct Policy {
     /// Whether it governs host endpoints too, and which of their packets.
     pub hosts: Hosts,
     /// Rules for what comes in. Present, even empty = the direction is governed.
-    pub ingress: Option<Vec<Rule>>,
+    pub ingress: Option<Rules>,
     /// Rules for what goes out. Present, even empty = the direction is governed.
-    pub egress: Option<Vec<Rule>>,
+    pub egress: Option<Rules>,
 }
 
 /// What a policy has to say about the host endpoints its subject selects.

@@ -4,7 +4,7 @@ use poplin_policy::check::{Author, Because, Case, Expect, Finding, Party, check}
 use poplin_policy::gate::{Lane, host_verdicts};
 use poplin_policy::host::{Doorway, Failsafe, HostEndpoint};
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Hosts, Peers, Policy, PortMatch, PortProtocol, Selection};
+use poplin_policy::model::{Action, Hosts, Peers, Policy, PortMatch, PortProtocol, Rules, Selection};
 use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::selector::Selector;
 use poplin_policy::verdict::verdict;
@@ -267,7 +267,7 @@ proptest! {
 fn what_strangers_send_one_another_hides_no_refutation() {
     // The host is asked about what it sends; nobody is about what strangers send strangers, which is met before the office.
     let office = rule(Action::Allow, Peers { nets: nets("203.0.113.0/24"), ..anybody() }, "");
-    let policy = Policy { egress: Some(Vec::new()), ..ingress("office", "all()", vec![office]) };
+    let policy = Policy { egress: Some(Rules::default()), ..ingress("office", "all()", vec![office]) };
     let world = with(with_endpoint(World::default(), "web", "app=web", "10.0.0.1"), policy);
     let case = Case { nobody_else: true, ..case("app == 'host'", "anybody", "", Expect::Allow) };
     let from = Party { host_endpoint: Some("edge".to_owned()), ..case.from };

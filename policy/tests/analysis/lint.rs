@@ -253,7 +253,8 @@ proptest! {
                 Direction::Ingress => policy.ingress.as_mut(),
                 Direction::Egress => policy.egress.as_mut(),
             };
-            rules.unwrap().remove(index);
+            let rules = rules.unwrap();
+            *rules = [&rules[..index], &rules[index + 1..]].concat().into();
 
             for packet in &packets {
                 prop_assert_eq!(verdict(&world, packet), verdict(&without, packet), "{}", packet);

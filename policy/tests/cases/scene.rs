@@ -56,7 +56,7 @@ pub(crate) fn ingress(name: &str, subject: &str, rules: Vec<Rule>) -> Policy {
         mode: Mode::Enforce,
         hosts: Hosts::Never,
         subject: Selection::anywhere(Selector::parse(subject).unwrap()),
-        ingress: Some(rules),
+        ingress: Some(rules.into()),
         egress: None,
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use poplin_policy::compile::{Compiler, compile};
 use poplin_policy::delta::{Change, apply, between};
 use poplin_policy::host::WorkloadToHost;
-use poplin_policy::model::{Endpoint, Peers, PortMatch, QualifiedName, Rule};
+use poplin_policy::model::{Endpoint, Peers, PortMatch, QualifiedName, Rule, Rules};
 use poplin_policy::ruleset::{Name, Ruleset};
 use poplin_policy::world::World;
 use proptest::prelude::*;
@@ -80,7 +80,7 @@ proptest! {
     fn an_edited_policy_renames_no_path(mut old in world()) {
         let Some(policy) = old.policies.values_mut().next() else { return Ok(()) };
         let before = policy.clone();
-        policy.ingress = policy.ingress.take().map(|_| Vec::new());
+        policy.ingress = policy.ingress.take().map(|_| Rules::default());
         let new = compiled(&old);
         old.policies.insert(before.name.clone(), before);
 

@@ -48,7 +48,7 @@ fn policies(tier: &str, number: u8, mode: Mode, word: &str) -> Vec<Policy> {
             hosts,
             subject: Selection::anywhere(Selector::all()),
             egress: Some(rules.iter().map(turned).collect()),
-            ingress: Some(rules),
+            ingress: Some(rules.into()),
         }
     };
     Hosts::ALL.into_iter().map(of).collect()

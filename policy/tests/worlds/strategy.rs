@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use poplin_policy::label::Labels;
 use poplin_policy::model::{
     Action, AddressSet, DefaultAction, Endpoint, Hosts, IpVersion, Mode, NamedPort, Order, Peers, Policy, PortMatch,
-    QualifiedName, Rule, Scope, Selection, Tier,
+    QualifiedName, Rule, Rules, Scope, Selection, Tier,
 };
 use poplin_policy::selector::Selector;
 use poplin_policy::world::{World, together};
@@ -152,7 +152,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     let rules = || option::weighted(0.7, vec(rule(), 0..5));
     let parts = (tier, order(), mode, selection(), select(&Hosts::ALL[..]), rules(), rules());
     parts.prop_map(|(tier, order, mode, subject, hosts, ingress, egress)| {
-        let (ingress, egress) = (ingress.map(named), egress.map(named));
+        let [ingress, egress] = [ingress, egress].map(|rules| rules.map(named).map(Rules::from));
         Policy { name: QualifiedName::default(), tier: tier.to_owned(), order, mode, subject, hosts, ingress, egress }
     })
 }

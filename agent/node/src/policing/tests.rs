@@ -117,7 +117,7 @@ fn admitting(label: &str) -> Object {
         mode: Mode::Enforce,
         subject: selection("all()"),
         hosts: Hosts::Never,
-        ingress: Some(vec![Rule { source: from, ..Rule::any("cards", Action::Allow) }]),
+        ingress: Some(vec![Rule { source: from, ..Rule::any("cards", Action::Allow) }].into()),
         egress: None,
     })
 }
@@ -164,7 +164,7 @@ fn a_policy_of_the_name_stands_in_the_place_of_what_the_network_brings_along() {
     desk.put(network("shop", true));
     let usual = desk.rules();
     let Object::Network(shop) = network("shop", true) else { panic!("it is one") };
-    let own = poplin_policy::model::Policy { ingress: Some(Vec::new()), ..shop.circle.policy() };
+    let own = poplin_policy::model::Policy { ingress: Some(Vec::new().into()), ..shop.circle.policy() };
 
     desk.put(Object::Policy(own.clone()));
     let replaced = desk.rules();
@@ -283,7 +283,7 @@ fn ports_of_an_address_are_called_as_all_host_endpoints_there_say() {
     };
     let Object::Policy(policy) = admitting("pci == 'yes'") else { unreachable!("it is a policy") };
     let rule = Rule { ports: vec!["tcp/http".parse().unwrap()], ..Rule::any("out", Action::Allow) };
-    desk.put(Object::Policy(Policy { ingress: None, egress: Some(vec![rule]), ..policy }));
+    desk.put(Object::Policy(Policy { ingress: None, egress: Some(vec![rule].into()), ..policy }));
     desk.put(endpoint(1, None));
     let open = |desk: &mut Desk| {
         desk.rules();

@@ -20,7 +20,10 @@ const INTERFACE_OCTETS: usize = 16;
 /// A register holds 4 octets, and each part of a joined key begins at one (`NFT_REG32_SIZE`).
 pub(super) const REGISTER_OCTETS: usize = 4;
 
-/// A key's octets: at most 16 registers (`NFT_DATA_VALUE_MAXLEN`).
+/// Most registers of a key (`NFT_DATA_VALUE_MAXLEN`).
+const REGISTERS: usize = 16;
+
+/// A key's octets: at most [`REGISTERS`].
 pub(super) type Key = Vec<u8>;
 
 /// How many octets a value has.
@@ -43,16 +46,17 @@ pub(super) fn atom(atom: &Atom) -> Key {
 }
 
 /// A key: one value bare, several joined, each padded to whole registers.
-pub(super) fn key(atoms: &[Atom]) -> Key {
-    let [single] = atoms else {
-        let mut octets = Vec::with_capacity(atoms.len() * INTERFACE_OCTETS);
-        for atom in atoms {
-            append(&mut octets, atom);
+pub(super) fn key(atoms: impl IntoIterator<Item = Atom>) -> Key {
+    let mut atoms = atoms.into_iter().peekable();
+    let mut octets = Vec::with_capacity(REGISTERS * REGISTER_OCTETS);
+    while let Some(atom) = atoms.next() {
+        let is_alone = octets.is_empty() && atoms.peek().is_none();
+        append(&mut octets, &atom);
+        if !is_alone {
             octets.resize(octets.len().next_multiple_of(REGISTER_OCTETS), 0);
         }
-        return octets;
-    };
-    atom(single)
+    }
+    octets
 }
 
 fn append(octets: &mut Key, atom: &Atom) {
@@ -94,7 +98,7 @@ pub(super) fn socket(socket: SocketAddr) -> Key {
         IpAddr::V4(address) => Atom::Address4(address),
         IpAddr::V6(address) => Atom::Address6(address),
     };
-    key(&[address, Atom::Port(socket.port())])
+    key([address, Atom::Port(socket.port())])
 }
 
 /// An id as a key: nought comes first, for the reason told in [`super::steps`].
@@ -155,8 +159,8 @@ mod tests {
     fn a_joined_key_begins_each_part_at_a_register() {
         let parts = [Atom::Address4(Ipv4Addr::new(10, 0, 0, 1)), Atom::Octet(6), Atom::Port(443)];
 
-        assert_eq!(key(&parts), [10, 0, 0, 1, 6, 0, 0, 0, 1, 187, 0, 0]);
-        assert_eq!(key(&parts[1..2]), [6], "a single part stands bare");
+        assert_eq!(key(parts), [10, 0, 0, 1, 6, 0, 0, 0, 1, 187, 0, 0]);
+        assert_eq!(key([Atom::Octet(6)]), [6], "a single part stands bare");
     }
 
     #[test]
@@ -165,7 +169,7 @@ mod tests {
             octets.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect::<Vec<_>>()
         };
 
-        assert_eq!(words(&key(&[Atom::Id(0x0123_4567_89ab_cdef)])), [0, 0x0123_4567, 0x89ab_cdef, 0]);
+        assert_eq!(words(&key([Atom::Id(0x0123_4567_89ab_cdef)])), [0, 0x0123_4567, 0x89ab_cdef, 0]);
         assert_eq!(words(&id(0x0123_4567_89ab_cdef)), [0x0123_4567, 0x89ab_cdef, 0]);
     }
 

@@ -58,10 +58,12 @@ struct Point {
 }
 
 fn points(form: Form, element: &Element) -> impl Iterator<Item = Point> {
-    let start = Point { key: data::key(&element.low), ends_range: false };
+    let start = Point { key: data::key(element.low.atoms()), ends_range: false };
     let end = match form {
         Form::Hash => None,
-        Form::Interval => data::successor(&data::key(element.last())).map(|key| Point { key, ends_range: true }),
+        Form::Interval => {
+            data::successor(&data::key(element.last().atoms())).map(|key| Point { key, ends_range: true })
+        }
     };
     [start].into_iter().chain(end)
 }

@@ -35,7 +35,7 @@ pub(super) fn key(parts: &[Datatype], octets: &[u8]) -> Option<Vec<Atom>> {
         atom(*part, value)
     };
     let atoms = parts.iter().map(&mut take).collect::<Option<Vec<_>>>()?;
-    (data::key(&atoms) == octets).then_some(atoms)
+    (data::key(atoms.iter().cloned()) == octets).then_some(atoms)
 }
 
 /// An id as data.
@@ -96,7 +96,7 @@ mod tests {
         let parts = [Datatype::Octet, Datatype::Port, Datatype::Id];
         let atoms = vec![Atom::Octet(6), Atom::Port(443), Atom::Id(0x0123_4567_89ab_cdef)];
 
-        assert_eq!(key(&parts, &data::key(&atoms)), Some(atoms));
+        assert_eq!(key(&parts, &data::key(atoms.clone())), Some(atoms));
     }
 
     #[test]

@@ -149,9 +149,9 @@ fn then(rest: &[Expression]) -> Option<Then> {
             Expression::Load { register: NEXT, .. },
             Expression::Set { .. },
             rest @ ..,
-        ] => at_port(rest).map(Then::AtPort),
+        ] => at_port(rest).map(Box::new).map(Then::AtPort),
         [Expression::Load { register: ID_KEY, .. }, Expression::Set { .. }, rest @ ..] => {
-            dispatch(rest).map(Then::Dispatch)
+            dispatch(rest).map(Box::new).map(Then::Dispatch)
         }
         _ => look_up(rest),
     }
