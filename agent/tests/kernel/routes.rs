@@ -7,7 +7,7 @@ use poplin_agent::kernel::Hands;
 use poplin_bgp::{Address, Zone};
 use poplin_node::kernel::{Gateway, NextHop, NextHopId, Step, Target, UnderlayRoute};
 
-use crate::lab::{Namespace, interface};
+use crate::lab::{Namespace, eventually, interface};
 
 #[test]
 fn every_target_takes_the_place_of_every_other() {
@@ -99,15 +99,16 @@ fn a_link_lives_while_it_is_up_and_has_a_carrier() {
         let state = host.within(|| Hands::open().unwrap().read().unwrap());
         state.live.keys().map(Zone::to_string).filter(|name| !name.ends_with('x')).collect()
     };
-    assert_eq!(live(), ["up0", "up1"], "lo and our links are left out");
+    // A carrier that comes or goes is told by the kernel's link watch, which takes its time (linux net/core/link_watch.c).
+    assert!(eventually(|| live() == ["up0", "up1"]), "lo and our links are left out: {:?}", live());
 
     host.ip("link set up0 down");
     host.ip("link add pair0 type veth peer name pair1");
     host.ip("link set pair0 up");
-    assert_eq!(live(), ["up1"], "nothing is at the other end of pair0 yet");
+    assert!(eventually(|| live() == ["up1"]), "nothing is at the other end of pair0 yet: {:?}", live());
 
     host.ip("link set pair1 up");
-    assert_eq!(live(), ["pair0", "pair1", "up1"]);
+    assert!(eventually(|| live() == ["pair0", "pair1", "up1"]), "{:?}", live());
 }
 
 #[test]
