@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 46] = [
+const DOCUMENTS: [&str; 47] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -44,6 +44,7 @@ const DOCUMENTS: [&str; 46] = [
     "RouteSet",
     "Network",
     "NetworkSpec",
+    "Macvlan",
     "Service",
     "ServiceSpec",
     "HealthCheck",

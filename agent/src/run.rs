@@ -372,7 +372,9 @@ impl Agent {
             Action::Owe(debts) => self.past.owe(debts, self.events.clone()),
             Action::Keep { objects, shared } => self.past.keep(hear::kept(&objects), shared),
             Action::Apply(steps) => self.executor.apply(steps),
-            Action::ReadFlows(ends) => self.flows.iter().for_each(|keeper| keeper.read(ends.clone())),
+            Action::ReadFlows(ends, inside) => {
+                self.flows.iter().for_each(|keeper| keeper.read(ends.clone(), inside.clone()));
+            }
             Action::EndFlows(flows) => self.flows.iter().for_each(|keeper| keeper.end(flows.clone())),
             Action::Bgp(poplin_bgp::Action::BestChanged(change)) => {
                 self.is_unwatched |= !self.changes.tell(&self.node, &change);

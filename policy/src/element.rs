@@ -25,6 +25,19 @@ impl MapElements {
         }
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            MapElements::Ids(all) => all.len(),
+            MapElements::Verdicts(all) => all.len(),
+            MapElements::Counters(all) => all.len(),
+            MapElements::Sockets4(all) => all.len(),
+            MapElements::Sockets6(all) => all.len(),
+            MapElements::Addresses4(all) => all.len(),
+            MapElements::Addresses6(all) => all.len(),
+        }
+    }
+
     /// What a key leads to.
     pub(crate) fn get(&self, key: &Element) -> Option<Value> {
         match self {
@@ -53,7 +66,7 @@ impl MapElements {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        *self == self.none()
+        self.len() == 0
     }
 
     /// The elements that the other, of the same kind, has not, or has with another value.

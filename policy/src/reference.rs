@@ -33,6 +33,7 @@ impl Rule {
             Match::Member { set, .. } => Some(Reference::Set(set)),
             Match::Range { .. }
             | Match::InterfacePrefix { .. }
+            | Match::Group { .. }
             | Match::Bits { .. }
             | Match::Conntrack(_)
             | Match::Mark { .. }
@@ -117,20 +118,26 @@ impl MapElements {
 }
 
 impl Ruleset {
-    /// The first reference to something that does not stand; nothing in any ruleset a kernel would take.
-    pub fn dangling(&self) -> Option<Reference<'_>> {
+    /// All that its chains and maps refer to.
+    pub fn references(&self) -> impl Iterator<Item = Reference<'_>> {
         let of_chains = self.chains.values().flat_map(Chain::references);
         let of_maps = self.maps.values().flat_map(|map| map.elements.targets()).map(Reference::Chain);
         let counters = self.maps.values().flat_map(|map| map.elements.counters()).map(Reference::Counter);
-        of_chains.chain(of_maps).chain(counters).find(|reference| !self.stands(*reference))
+        of_chains.chain(of_maps).chain(counters)
     }
 
-    fn stands(&self, reference: Reference<'_>) -> bool {
-        match reference {
-            Reference::Set(name) => self.sets.contains_key(name),
-            Reference::Map(name) => self.maps.contains_key(name),
-            Reference::Chain(name) => self.chains.contains_key(name),
-            Reference::Counter(name) => self.counters.contains(name),
-        }
+    /// The first reference to something that does not stand; nothing in any ruleset a kernel would take.
+    pub fn dangling(&self) -> Option<Reference<'_>> {
+        self.references().find(|reference| self.standing(*reference).is_none())
+    }
+
+    /// What a reference is to, by the name it has here; absent = it does not stand.
+    pub fn standing<'r>(&'r self, reference: Reference<'_>) -> Option<Reference<'r>> {
+        Some(match reference {
+            Reference::Set(name) => Reference::Set(self.sets.get_key_value(name)?.0),
+            Reference::Map(name) => Reference::Map(self.maps.get_key_value(name)?.0),
+            Reference::Chain(name) => Reference::Chain(self.chains.get_key_value(name)?.0),
+            Reference::Counter(name) => Reference::Counter(self.counters.get(name)?),
+        })
     }
 }

@@ -208,6 +208,10 @@ impl fmt::Display for Match {
             Match::InterfacePrefix { field, prefix, negated } => {
                 write!(out, "{} {}\"{prefix}*\"", field_name(*field), sign(negated))
             }
+            Match::Group { field, group, negated } => {
+                let way = if *field == Field::InterfaceIn { "iifgroup" } else { "oifgroup" };
+                write!(out, "{way} {}{group}", sign(negated))
+            }
             Match::Member { fields, set, negated } => write!(out, "{} {}@{set}", looked_at(fields), sign(negated)),
             Match::Bits { field, mask, value, negated } => {
                 let sign = if *negated { "!=" } else { "==" };

@@ -317,6 +317,15 @@ pub enum Match {
         /// Holds for other names instead.
         negated: bool,
     },
+    /// The interface is of this group, whatever its name (`iifgroup`, `oifgroup`).
+    Group {
+        /// [`Field::InterfaceIn`] or [`Field::InterfaceOut`].
+        field: Field,
+        /// Its number; 0 = whoever was put in none.
+        group: u32,
+        /// Holds for other groups instead.
+        negated: bool,
+    },
     /// The fields, joined, are a key of the set, or are not.
     Member {
         /// As many as the set's key has parts, of the same datatypes.

@@ -24,6 +24,8 @@ pub struct Transit {
     pub interface_in: Option<Interface>,
     /// Interface it leaves by; absent before routing and for the host itself.
     pub interface_out: Option<Interface>,
+    /// Group of the interface, in a table that asks for groups; 0 = none.
+    pub group: u32,
     /// The packet.
     pub packet: Packet,
     /// IPv6 hop limit; not looked at for IPv4.
@@ -413,6 +415,7 @@ impl<'a, B: Book> Walker<'a, B> {
             Match::InterfacePrefix { field, prefix, negated } => {
                 self.interface(*field).as_str().starts_with(prefix.as_str()) != *negated
             }
+            Match::Group { group, negated, .. } => (self.transit.group == *group) != *negated,
             Match::Member { fields, set, negated } => self.has(set, &self.key(fields)) != *negated,
             Match::Bits { field, mask, value, negated } => match self.field(*field) {
                 Atom::Octet(octet) => (octet & mask == *value) != *negated,

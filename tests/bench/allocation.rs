@@ -213,7 +213,7 @@ impl Host {
                         events.push(Event::StepsDone(Ok(())));
                     }
                     Action::Owe(_) => events.push(Event::DebtsWritten(Ok(()))),
-                    Action::ReadFlows(_) => events.push(Event::FlowsDone(Ok(()))),
+                    Action::ReadFlows(..) => events.push(Event::FlowsDone(Ok(()))),
                     Action::Answer(_, answer) => self.answer = Some(answer),
                     _ => {}
                 }

@@ -204,6 +204,7 @@ fn others(number: u32) -> Vec<Object> {
             aliases: [].into(),
             profiles: [].into(),
             container: None,
+            parent: None,
         }));
     }
     let router = Host {

@@ -74,6 +74,7 @@ impl Kernel {
                 self.state.gateways.insert(*address);
             }
             Step::ChangeRules(changes) => return self.change_rules(changes),
+            Step::ChangeSandbox { .. } | Step::LeaveSandbox { .. } => panic!("no container here is on a LAN itself"),
             Step::CreateLink(new) => return self.create(new),
             Step::ConfigureLink(interface) => self.link(interface)?.is_configured = true,
             Step::LetLoopbackPass { interface, is_open } => self.link(interface)?.has_loopback = *is_open,

@@ -523,8 +523,9 @@ impl Runtime {
 
             let mut done = self.world.hosts.iter().flat_map(|one| &one.done);
             let harms = |step: &&Step| match step {
-                Step::EnableForwarding | Step::ChangeRules(_) => false,
+                Step::EnableForwarding | Step::ChangeRules(_) | Step::ChangeSandbox { .. } => false,
                 Step::AddGateway(_)
+                | Step::LeaveSandbox { .. }
                 | Step::CreateLink(_)
                 | Step::ConfigureLink(_)
                 | Step::LetLoopbackPass { .. }

@@ -520,7 +520,7 @@ impl World {
             }
             Action::Bgp(action) => self.act_bgp(host, action),
             // Nobody talks in this world.
-            Action::ReadFlows(_) => self.send(host, Source::Kernel, Event::FlowsDone(Ok(()))),
+            Action::ReadFlows(..) => self.send(host, Source::Kernel, Event::FlowsDone(Ok(()))),
             Action::EndFlows(flows) => panic!("{flows:?} were never read"),
             Action::Discover(links) => panic!("{links:?} are no links of this world"),
             Action::AdvertiseNeighbours(all) => panic!("{all:?}: no pool of this world is of a LAN"),

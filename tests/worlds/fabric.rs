@@ -271,6 +271,7 @@ fn attached(number: Place, container: &Namespace) -> Vec<Step> {
         netns: container.path(),
         mtu_bytes: 1500,
         gateway_v6: None,
+        macvlan: None,
     };
     vec![
         Step::CreateLink(link),

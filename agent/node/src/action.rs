@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use poplin_bgp::{Protection, Zone};
@@ -38,9 +39,9 @@ pub enum Action {
     /// Change the kernel, in order, stopping at the first failure. Answered by
     /// [`Event::StepsDone`](crate::event::Event::StepsDone) before the next one comes.
     Apply(Vec<Step>),
-    /// Read the flows of which an end is one of these addresses. Answered by any number of
+    /// Read the flows of which an end is one of these addresses, this host's and those in these namespaces. Answered by any number of
     /// [`Event::FlowsRead`](crate::event::Event::FlowsRead), and then [`Event::FlowsDone`](crate::event::Event::FlowsDone).
-    ReadFlows(BTreeSet<IpAddr>),
+    ReadFlows(BTreeSet<IpAddr>, BTreeSet<PathBuf>),
     /// End these flows, before any later reading. What ended by itself meanwhile is no failure.
     EndFlows(Vec<FlowHandle>),
     /// Tell whoever asked.

@@ -16,6 +16,7 @@ use poplin_policy::ruleset::Interface;
 
 pub use poplin_policy::host::INTERFACE_PREFIX;
 
+pub use crate::macvlan::{MacvlanMode, NewMacvlan};
 pub use crate::next_hop::{Gateway, NextHop, NextHopId};
 
 /// Number of our routes in `rtm_protocol`: free in /etc/iproute2/rt_protos (80 and 186 are Calico's and BGP's).
@@ -151,6 +152,28 @@ pub enum Step {
     AddGateway(IpAddr),
     /// Changes our nftables table in one transaction. There may be a hundred thousand elements in it; whoever passes it on shares it.
     ChangeRules(Arc<Vec<Change>>),
+    /// Changes the rules of one endpoint in its container's namespace, in one transaction. If they were begun anew, its interface is opened after it.
+    ChangeSandbox {
+        /// What its table is called.
+        interface: Interface,
+        /// Where.
+        netns: PathBuf,
+        /// The changes.
+        changes: Vec<Change>,
+        /// The group of its interface.
+        group: u32,
+        /// Whom it then reaches.
+        mode: MacvlanMode,
+    },
+    /// Takes an endpoint's interface out of its container's namespace, if it is still there, and then its rules.
+    LeaveSandbox {
+        /// What its table is called.
+        interface: Interface,
+        /// Where.
+        netns: PathBuf,
+        /// The group of its interface.
+        group: u32,
+    },
     /// Creates a veth pair with its far end in a namespace, or beside it, or takes over a tap. Fails if the host's side exists.
     CreateLink(NewLink),
     /// Sysctls of one link: forwarding on, rp_filter strict, accept_ra, accept_redirects and send_redirects off, proxy_arp off; and for IPv6 the
@@ -228,6 +251,8 @@ pub struct NewLink {
     pub mtu_bytes: u32,
     /// Next hop of the container for IPv6 beside `fe80::1`, where it is in a network.
     pub gateway_v6: Option<Ipv6Addr>,
+    /// It is no pair: the container's side alone, on another interface, closed, and under the name of the host's side until its runtime takes it.
+    pub macvlan: Option<NewMacvlan>,
 }
 
 impl NewLink {
@@ -271,6 +296,13 @@ impl Step {
             Step::EnableForwarding => "to forward packets".to_owned(),
             Step::AddGateway(address) => format!("address {address} on lo"),
             Step::ChangeRules(changes) => format!("{} changes of our table", changes.len()),
+            Step::ChangeSandbox { netns, changes, .. } => {
+                format!("{} changes of the rules in {}", changes.len(), netns.display())
+            }
+            Step::LeaveSandbox { interface, netns, .. } => format!("removal of {interface} from {}", netns.display()),
+            Step::CreateLink(NewLink { interface, macvlan: Some(macvlan), .. }) => {
+                format!("macvlan {interface} on {}", macvlan.parent)
+            }
             Step::CreateLink(new) if new.is_tap() => format!("tap {} as {}", new.container_interface, new.interface),
             Step::CreateLink(new) => format!("link {} into {}", new.interface, new.netns.display()),
             Step::ConfigureLink(interface) => format!("sysctls of {interface}"),

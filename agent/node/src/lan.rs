@@ -129,7 +129,8 @@ mod tests {
     /// One link with these addresses, which the kernel has or not.
     fn links(addresses: &[&str]) -> BTreeMap<Interface, DesiredLink> {
         let addresses = addresses.iter().map(|text| address(text)).collect();
-        let link = DesiredLink { create: None, addresses, container_mac: Mac([2; 6]), has_loopback: false };
+        let container_mac = Mac([2; 6]);
+        let link = DesiredLink { create: None, addresses, container_mac, has_loopback: false, is_macvlan: false };
         [(interface("pop1"), link)].into()
     }
 

@@ -16,6 +16,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use poplin_policy::ruleset::Interface;
 
@@ -54,6 +55,8 @@ pub enum NameDoor {
     Gateway(IpAddr),
     /// At this gateway address of one link, which has this index: who is on it has no other family.
     Link(IpAddr, Interface, u32),
+    /// At this gateway address on `lo` of a container's own namespace: whoever asks there is the endpoint of this interface.
+    Sandbox(IpAddr, Interface, PathBuf),
 }
 
 /// Where one container asks for names.

@@ -115,6 +115,7 @@ mod tests {
             mtu_bytes: None,
             index: 513,
             records: crate::names::Records::new(),
+            macvlan: None,
         }
     }
 

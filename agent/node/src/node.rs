@@ -49,10 +49,12 @@ use crate::name::{AttachmentId, HostName};
 use crate::names::NameDoor;
 use crate::object::{Endpoint, Host, ObjectKey};
 use crate::peering::{How, Met, Peering};
+use crate::plan::is_linked;
 use crate::policing::Policing;
 use crate::release::{MinWriter, Release};
 use crate::request::{Answer, Detach, Refusal, RequestId};
 use crate::routing::Routing;
+use crate::sandboxes::Sandboxes;
 use crate::serving::Serving;
 use crate::statics::Statics;
 use crate::underlay;
@@ -134,6 +136,7 @@ pub struct Node {
 
     kernel: Option<KernelState>,
     policing: Policing,
+    sandboxes: Sandboxes,
     batch: Option<Batch>,
     flows: Flows,
     /// When the flows were asked for that are being read.
@@ -227,6 +230,7 @@ impl Node {
             transactions: 0,
             transact_after: None,
             kernel: None,
+            sandboxes: Sandboxes::default(),
             batch: None,
             flows: Flows::default(),
             flows_asked: None,
@@ -448,9 +452,7 @@ impl Node {
     fn is_alive(&self, detach: &Detach, endpoint: &Endpoint) -> bool {
         match detach {
             Detach::Attachment(_) | Detach::Endpoint(_) => false,
-            Detach::Remains(_) => {
-                self.kernel.as_ref().is_none_or(|kernel| kernel.links.contains_key(&endpoint.interface))
-            }
+            Detach::Remains(_) => self.kernel.as_ref().is_none_or(|kernel| is_linked(endpoint, kernel)),
         }
     }
 

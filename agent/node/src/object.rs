@@ -26,6 +26,7 @@ use crate::addresses::Addresses;
 pub use crate::floating::FloatingAddress;
 use crate::kernel::{Mac, TUN_DEVICE};
 pub use crate::lineage::Lineage;
+pub use crate::macvlan::Macvlan;
 use crate::name::{
     AttachmentId, EndpointName, FloatingName, HostName, NetworkName, PeerName, PoolName, RouteMapName, ServiceName,
     StaticRouteName,
@@ -314,6 +315,8 @@ pub struct Network {
     pub index: u16,
     /// Names its endpoints may ask for beside those of one another.
     pub records: Records,
+    /// How its endpoints are on a LAN, if they are there and not behind their hosts.
+    pub macvlan: Option<Macvlan>,
 }
 
 /// One host of the fabric.
@@ -379,9 +382,16 @@ pub struct Endpoint {
     pub aliases: BTreeSet<String>,
     /// The container it is an interface of, where its attachment does not tell.
     pub container: Option<String>,
+    /// The interface of its host that its own is a macvlan on; absent = it has a link to its host.
+    pub parent: Option<Interface>,
 }
 
 impl Endpoint {
+    /// Whether its own interface is in its container, so that its rules stand there: once its runtime has said where that is.
+    pub fn is_in_a_sandbox(&self) -> bool {
+        self.parent.is_some() && self.is_in_a_namespace()
+    }
+
     /// Whether its far end is in a namespace of its own that can be named, and not taken from the host's, or a file.
     pub fn is_in_a_namespace(&self) -> bool {
         !self.netns.as_os_str().is_empty() && self.netns != Path::new(TUN_DEVICE)

@@ -16,6 +16,7 @@ use poplin_policy::ruleset::Interface;
 use crate::addresses::Addresses;
 use crate::groups::Due;
 use crate::kernel::{KernelState, LinkState, Mac, NewLink, Step, Target};
+use crate::object::Endpoint;
 use crate::prefix::host_prefix;
 
 /// The next hop of every container for IPv4. Link-local (RFC 3927), so that it means the same on each host and collides with nothing routed.
@@ -44,6 +45,8 @@ pub struct Desired {
     pub proxied: BTreeSet<(Interface, IpAddr)>,
     /// Whether forwarding still has to be switched on.
     pub forwarding: bool,
+    /// What is to be changed in containers' own namespaces.
+    pub sandboxes: Vec<Step>,
 }
 
 /// One container's link.
@@ -57,6 +60,13 @@ pub struct DesiredLink {
     pub container_mac: Mac,
     /// Whether it publishes ports for the host's loopback addresses, too.
     pub has_loopback: bool,
+    /// Whether it is the container's own interface, which waits here to be taken: it is made, and nothing else.
+    pub is_macvlan: bool,
+}
+
+/// Whether the link of an endpoint is there, as far as a host can see. What is in a container it cannot: there it is until somebody says otherwise.
+pub fn is_linked(endpoint: &Endpoint, seen: &KernelState) -> bool {
+    endpoint.is_in_a_sandbox() || seen.links.contains_key(&endpoint.interface)
 }
 
 /// The steps from what is seen to what should be, of learned routes so far as they are due; none if they are the same.
@@ -82,6 +92,7 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     let learned = learned.filter_map(|(prefix, target)| Some((prefix, target.as_ref()?)));
     steps.extend(learned.filter(|(prefix, target)| seen.learned.get(prefix) != Some(target)).map(set));
     steps.extend(due.unused.iter().cloned());
+    steps.extend(desired.sandboxes.iter().cloned());
     let unanswered = desired.proxied.iter().filter(|entry| seen.proxied.get(entry) != Some(&true)).cloned();
     steps.extend(unanswered.map(|(uplink, address)| Step::SetProxyNeighbour { uplink, address }));
     steps
@@ -156,6 +167,9 @@ fn link_steps(interface: &Interface, link: &DesiredLink, seen: &KernelState) -> 
         (None, Some(new)) => steps.push(Step::CreateLink(new.clone())),
         (Some(_), _) => {}
     }
+    if link.is_macvlan {
+        return steps; // it stays as it was made until its runtime takes it
+    }
     if !standing.is_some_and(|link| link.is_configured) {
         steps.push(Step::ConfigureLink(interface.clone()));
     }
@@ -199,7 +213,7 @@ pub fn findings(interface: &Interface, addresses: &[IpAddr], mac: Mac, seen: &Ke
 pub fn advance(seen: &mut KernelState, step: &Step) {
     match step {
         Step::EnableForwarding => seen.is_forwarding_off = false,
-        Step::ChangeRules(_) => {}
+        Step::ChangeRules(_) | Step::ChangeSandbox { .. } | Step::LeaveSandbox { .. } => {}
         Step::AddGateway(address) => {
             seen.gateways.insert(*address);
         }
@@ -259,11 +273,13 @@ mod tests {
             netns: "/run/netns/web".into(),
             mtu_bytes: 1500,
             gateway_v6: None,
+            macvlan: None,
         };
         let link = DesiredLink {
             addresses: ["10.77.0.1".parse().unwrap()].into(),
             container_mac: create.container_mac,
             has_loopback: true,
+            is_macvlan: false,
             create: Some(create),
         };
         Desired {
@@ -275,6 +291,7 @@ mod tests {
             routes: BTreeMap::from([("10.77.0.0/26".parse().unwrap(), Target::Blackhole)]),
             proxied: BTreeSet::from([(Interface::new("eth0").unwrap(), "10.77.0.1".parse().unwrap())]),
             forwarding: true,
+            sandboxes: Vec::new(),
         }
     }
 

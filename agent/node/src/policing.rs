@@ -55,6 +55,8 @@ pub struct Policing {
     loaded: Option<Arc<Local>>,
     /// Changes that were to be made and were not tried.
     waiting: Vec<Change>,
+    /// How often what is wanted has changed.
+    generation: u64,
     /// Something else than newcomers has touched what is wanted since it was last loaded.
     may_deny_more: bool,
 }
@@ -116,6 +118,7 @@ impl Policing {
             lent: BTreeMap::new(),
             loaded: None,
             waiting: Vec::new(),
+            generation: 0,
             may_deny_more: true,
         }
     }
@@ -173,16 +176,16 @@ impl Policing {
     /// What is due; nothing if all is as it should be.
     pub fn due<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) -> Option<Load> {
         self.tell(mirror, local);
+        let news = self.take_changes();
         let changes = match &self.loaded {
             None => {
                 // The whole table is due: what was to lead there step by step is part of it.
                 self.waiting.clear();
-                self.compiler.take_changes();
                 between(None, self.compiler.ruleset())
             }
             Some(_) => {
                 let mut changes = std::mem::take(&mut self.waiting);
-                changes.extend(self.compiler.take_changes());
+                changes.extend(news);
                 changes
             }
         };
@@ -198,8 +201,24 @@ impl Policing {
     /// Hears the news, and leaves our table as it is: what stands there is not known, so the whole is due when somebody asks.
     pub fn look<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) {
         self.tell(mirror, local);
-        self.compiler.take_changes();
+        self.take_changes();
         self.forget();
+    }
+
+    fn take_changes(&mut self) -> Vec<Change> {
+        let changes = self.compiler.take_changes();
+        self.generation += u64::from(!changes.is_empty());
+        changes
+    }
+
+    /// The rules as they are wanted.
+    pub fn wanted(&self) -> &Ruleset {
+        self.compiler.ruleset()
+    }
+
+    /// Another number whenever they have become others.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The changes were made.

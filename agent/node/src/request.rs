@@ -10,6 +10,7 @@ use poplin_policy::model::NamedPort;
 use poplin_policy::nat::Published;
 
 use crate::kernel::Mac;
+use crate::macvlan::Macvlan;
 use crate::name::{AttachmentId, EndpointName, HostName, NetworkName, PoolName};
 use crate::names::Resolver;
 use crate::node::NameConflict;
@@ -75,6 +76,8 @@ pub struct Renew {
     pub aliases: BTreeSet<String>,
     /// The container it is an interface of; absent = as before.
     pub container: Option<String>,
+    /// Path of the namespace its interface is about to be put in, which may begin later; absent = as before.
+    pub netns: Option<PathBuf>,
 }
 
 /// The wish to know an address before anybody is there to have it: a runtime asks for it first, and says later what it is for.
@@ -129,6 +132,8 @@ pub struct Attached {
     pub subnets: BTreeSet<IpNet>,
     /// What the container's side is called in the host's namespace, if the runtime is to take it from there.
     pub waiting: Option<String>,
+    /// How it is on a LAN, if it is: then the routers there are its next hops.
+    pub lan: Option<Macvlan>,
 }
 
 /// Why a request cannot be met.
@@ -164,6 +169,22 @@ pub enum Refusal {
     #[error("there is no network {network}")]
     NoNetwork {
         /// The name asked for.
+        network: NetworkName,
+    },
+    /// The network's containers are on a LAN, and this host has no interface there.
+    #[error("host {host} has no interface {parent}, the parent of network {network}")]
+    NoParent {
+        /// The network.
+        network: NetworkName,
+        /// Its parent.
+        parent: String,
+        /// This host.
+        host: HostName,
+    },
+    /// The network's containers have interfaces of their own on a LAN, which this way of attaching gives to nobody.
+    #[error("network {network} has mode macvlan, which Docker's containers alone can be in")]
+    MacvlanForDocker {
+        /// The network.
         network: NetworkName,
     },
     /// No pool is enabled for this host.
@@ -369,6 +390,10 @@ impl Refusal {
             Refusal::AttachedElsewhere { .. } | Refusal::DetachElsewhere { .. } => "run the command on that host",
             Refusal::OtherNamespace { .. } => "detach it first, or use another container id",
             Refusal::NoNetwork { .. } => "see `poplin get networks`",
+            Refusal::NoParent { .. } => "see `ip link`; the interface has one name on all hosts whose containers join",
+            Refusal::MacvlanForDocker { .. } => {
+                "attach it to another network; addresses of a LAN are also had of a pool with `lan`"
+            }
             Refusal::NoPool { .. } => {
                 "apply a Pool whose selectors admit it and which is not manual, or ask for a pool; see `poplin get pools`"
             }
@@ -427,6 +452,8 @@ impl Refusal {
             | Refusal::AddressInReserve { .. }
             | Refusal::StickyWithoutName { .. }
             | Refusal::StillWired { .. }
+            | Refusal::NoParent { .. }
+            | Refusal::MacvlanForDocker { .. }
             | Refusal::PortTaken { .. }
             | Refusal::PortLeadsNowhere { .. }
             | Refusal::TwoAddressesOfOneFamily { .. }

@@ -15,7 +15,7 @@ use crate::kernel::{INTERFACE_PREFIX, KernelState, Mac};
 use crate::mirror::Mirror;
 use crate::name::{AttachmentId, EndpointName, HostName};
 use crate::names::MOST_ALIASES;
-use crate::object::{Endpoint, Host, ObjectKey};
+use crate::object::{Endpoint, Host, Network, ObjectKey};
 use crate::request::{Attach, Detach, Refusal, Renew};
 use crate::stable::hash64;
 
@@ -38,7 +38,7 @@ pub fn next_move(
     attach: &Attach,
 ) -> Result<Move, Refusal> {
     let Some(known) = mirror.endpoint_of(&attach.attachment, &host.name) else {
-        return new_endpoint(mirror, draft, host, mtu_bytes, attach).map(Move::Store);
+        return new_endpoint(mirror, kernel, draft, host, mtu_bytes, attach).map(Move::Store);
     };
     if known.host != host.name {
         return Err(Refusal::AttachedElsewhere { attachment: attach.attachment.clone(), host: known.host.clone() });
@@ -78,7 +78,8 @@ pub fn renewed(mirror: &Mirror, host: &HostName, renew: &Renew) -> Result<Option
     let all = &known.aliases | &renew.aliases;
     let aliases = if all.len() > MOST_ALIASES { known.aliases.clone() } else { all };
     let container = renew.container.clone().or_else(|| known.container.clone());
-    Ok(Some((known.clone(), Endpoint { name, labels, published, aliases, container, ..known.clone() })))
+    let netns = renew.netns.clone().unwrap_or_else(|| known.netns.clone());
+    Ok(Some((known.clone(), Endpoint { name, labels, published, aliases, container, netns, ..known.clone() })))
 }
 
 /// Where it lives: whoever joins a network lives in the namespace of its name.
@@ -88,6 +89,7 @@ fn home(attach: &Attach) -> Option<String> {
 
 fn new_endpoint(
     mirror: &Mirror,
+    kernel: &KernelState,
     draft: &mut Draft,
     host: &Host,
     mtu_bytes: u32,
@@ -98,8 +100,10 @@ fn new_endpoint(
     }
     let name = endpoint_name(mirror, host, attach)?;
     let ground = Ground::of(mirror, attach.network.as_ref(), attach.namespace.as_deref())?;
+    let parent = ground.network().map(|network| parent_of(network, kernel, host, attach)).transpose()?.flatten();
     let addresses: Addresses = ipam::choose(mirror, draft, host, attach, &ground)?.into_iter().collect();
-    let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).unwrap_or(mtu_bytes);
+    let of_parent = parent.as_ref().and_then(|parent| kernel.mtus.get(parent.as_str()).copied());
+    let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).or(of_parent).unwrap_or(mtu_bytes);
     fits_published(mirror, &host.name, (&attach.attachment, &addresses), &attach.published)?;
     Ok(Endpoint {
         name,
@@ -120,7 +124,26 @@ fn new_endpoint(
         attachment: attach.attachment.clone(),
         is_sticky: attach.is_sticky,
         since: attach.at,
+        parent,
     })
+}
+
+/// The interface of this host that its own is to be on, where the network's are on a LAN.
+fn parent_of(
+    network: &Network,
+    kernel: &KernelState,
+    host: &Host,
+    attach: &Attach,
+) -> Result<Option<Interface>, Refusal> {
+    let Some(macvlan) = &network.macvlan else { return Ok(None) };
+    let (network, parent) = (network.name.clone(), &macvlan.parent);
+    if !attach.netns.as_os_str().is_empty() {
+        return Err(Refusal::MacvlanForDocker { network });
+    }
+    match kernel.interfaces.contains_key(parent) {
+        true => Ok(Some(parent.clone())),
+        false => Err(Refusal::NoParent { network, parent: parent.to_string(), host: host.name.clone() }),
+    }
 }
 
 /// Whether what is to be published can be: nobody else on this host has it, and it leads somewhere.
@@ -402,6 +425,7 @@ mod tests {
             published: None,
             aliases: BTreeSet::from(["shop".to_owned()]),
             container: Some("0815".to_owned()),
+            netns: None,
         };
 
         let (former, now) = renewed(&mirror, &endpoint.host, &renew).unwrap().unwrap();

@@ -68,7 +68,7 @@ impl Desk {
                 }
                 Action::Apply(steps) => self.apply(&steps),
                 Action::Answer(_, answer) => self.answers.push(answer),
-                Action::ReadFlows(_)
+                Action::ReadFlows(..)
                 | Action::EndFlows(_)
                 | Action::Probe(_)
                 | Action::Discover(_)

@@ -71,6 +71,7 @@ fn endpoint(number: usize, on: u8, address: IpAddr) -> Endpoint {
         since: Some(1_800_000_000),
         aliases: BTreeSet::new(),
         container: None,
+        parent: None,
     }
 }
 

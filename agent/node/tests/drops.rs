@@ -191,6 +191,7 @@ fn endpoint(name: &str, at: &str) -> Object {
         since: None,
         aliases: BTreeSet::new(),
         container: None,
+        parent: None,
     })
 }
 

@@ -438,7 +438,7 @@ impl Room {
                     let failed = steps.into_iter().next().filter(|_| std::mem::take(&mut self.fail_next)).map(failure);
                     self.node.handle(self.now, Event::StepsDone(failed.map_or(Ok(()), Err)));
                 }
-                Action::ReadFlows(ends) => {
+                Action::ReadFlows(ends, _) => {
                     assert_eq!(self.asked.replace(ends), None);
                     self.readings += 1;
                 }
@@ -547,6 +547,7 @@ fn endpoint(name: &str, at: &str) -> Object {
         since: None,
         aliases: BTreeSet::new(),
         container: None,
+        parent: None,
     })
 }
 

@@ -153,7 +153,7 @@ impl Desk {
                 | Action::ReadStore
                 | Action::Owe(_)
                 | Action::Keep { .. }
-                | Action::ReadFlows(_)
+                | Action::ReadFlows(..)
                 | Action::EndFlows(_)
                 | Action::Answer(..)
                 | Action::Discover(_)
@@ -212,6 +212,7 @@ fn endpoint(name: &str, host: &str, at: &str, network: Option<&str>) -> Object {
         since: None,
         aliases: BTreeSet::new(),
         container: None,
+        parent: None,
     })
 }
 

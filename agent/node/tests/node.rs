@@ -62,7 +62,7 @@ impl Desk {
             match action {
                 Action::Apply(steps) => assert_eq!(self.batch.replace(steps), None),
                 Action::Transact(id, transaction) => assert_eq!(self.transaction.replace((id, transaction)), None),
-                Action::ReadFlows(_) => {} // a kernel that never answers holds nothing up
+                Action::ReadFlows(..) => {} // a kernel that never answers holds nothing up
                 Action::EndFlows(flows) => panic!("{flows:?} were never read"),
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
@@ -473,6 +473,7 @@ fn who_is_known_better_is_another_endpoint_in_the_store_and_the_same_link() {
         published: None,
         aliases: BTreeSet::new(),
         container: None,
+        netns: None,
     };
 
     desk.tell(Event::RenewRequested(RequestId(77), renew.clone()));

@@ -75,7 +75,7 @@ impl Desk {
                         self.owed = debts;
                         events.push(Event::DebtsWritten(Ok(())));
                     }
-                    Action::ReadFlows(_) => events.push(Event::FlowsDone(Ok(()))),
+                    Action::ReadFlows(..) => events.push(Event::FlowsDone(Ok(()))),
                     _ => {}
                 }
             }

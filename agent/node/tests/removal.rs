@@ -64,6 +64,7 @@ fn endpoint(number: usize, user: u8, block: &Block, ordinal: u32) -> Object {
         since: None,
         aliases: BTreeSet::new(),
         container: None,
+        parent: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Which call of dockerd is answered where, and what the calls share: the head, the store, and what is known of Docker's networks.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,17 @@ impl Driver {
     /// The same, for what this process asks.
     pub fn called_by(&self, pid: Option<i32>) -> Self {
         Self { caller: pid.and_then(Pid::from_raw), ..self.clone() }
+    }
+
+    /// A container's network namespace, which mostly is still to come. dockerd tells the path as it sees it, and it may see other mounts than we do.
+    pub fn sandbox(&self, key: &Path) -> PathBuf {
+        let mounts = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+        let caller = self.caller.map(|pid| pid.as_raw_nonzero().to_string());
+        let elsewhere = caller.filter(|pid| mounts(pid).is_some_and(|theirs| Some(theirs) != mounts("self")));
+        match elsewhere {
+            Some(pid) => Path::new("/proc").join(pid).join("root").join(key.strip_prefix("/").unwrap_or(key)),
+            None => key.to_owned(),
+        }
     }
 
     /// Notes down that an endpoint is being made.

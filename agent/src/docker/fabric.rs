@@ -1,7 +1,9 @@
 //! What the fabric has of networks, and how a Docker network becomes one of them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use poplin_node::name::NetworkName;
 use poplin_proto::Failure;
 use poplin_proto::v1::resource::Object;
@@ -70,6 +72,7 @@ impl Driver {
         if networks.iter().any(|one| one.spec.as_ref().is_some_and(|spec| spec.index == wish.spec.index)) {
             wish.spec.index = 0; // another network was faster
         }
+        self.spare_hosts(&mut wish).await?;
         let pools = self.stored("Pool").await?.into_iter().filter_map(|resource| match resource.object? {
             Object::Pool(pool) => pool.spec?.cidr.parse().ok(),
             _ => None,
@@ -80,6 +83,25 @@ impl Driver {
             .await
             .map(|_| ())
             .map_err(|status| Failure::all_from_status(&status).iter().map(told_failure).collect::<Vec<_>>().join("; "))
+    }
+
+    /// On a LAN hosts have addresses of their own, which nobody else gets.
+    async fn spare_hosts(&self, wish: &mut Wish) -> Result<(), String> {
+        if wish.spec.macvlan.is_none() {
+            return Ok(());
+        }
+        let addresses = self.stored("Host").await?.into_iter().filter_map(|resource| match resource.object? {
+            Object::Host(host) => Some(host.spec?.addresses),
+            _ => None,
+        });
+        let bare = |text: String| text.split('/').next()?.parse::<IpAddr>().ok();
+        let subnets: Vec<IpNet> = wish.spec.subnets.iter().filter_map(|text| text.parse().ok()).collect();
+        let on_it =
+            addresses.flatten().filter_map(bare).filter(|one| subnets.iter().any(|subnet| subnet.contains(one)));
+        wish.spec.reserved.extend(on_it.map(|address| address.to_string()));
+        wish.spec.reserved.sort();
+        wish.spec.reserved.dedup();
+        Ok(())
     }
 
     /// The networks of the fabric.

@@ -83,6 +83,7 @@ fn renewal(listed: &Value, network: &NetworkName, host: &str, endpoint_id: &str)
         published: None,
         aliases: aliases(service.into_iter()),
         container: listed["Id"].as_str().map(str::to_owned),
+        netns: None,
     })
 }
 

@@ -3,6 +3,7 @@
 //! In: both lists. Out: which Docker networks are to be made and which to go. Decides; what it decides is carried out below.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use poplin_proto::v1::Network;
@@ -13,7 +14,7 @@ use super::driver::Driver;
 use super::fabric::called;
 use super::naming::{docker_name, has_docker_ports};
 use super::swarm::{is_driver, is_swarms};
-use super::wish::{DOCKER_PORTS, NETWORK, PORTS};
+use super::wish::{DOCKER_PORTS, MACVLAN, MACVLAN_MODE, MODE, NETWORK, PARENT, PORTS};
 
 /// What is to be done with this Docker.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -72,9 +73,23 @@ fn order(network: &Network, driver: &str) -> Value {
     let metadata = network.metadata.clone().unwrap_or_default();
     let spec = network.spec.clone().unwrap_or_default();
     let is_v6 = spec.subnets.iter().any(|subnet| subnet.parse().is_ok_and(|net: IpNet| net.addr().is_ipv6()));
-    let subnets: Vec<Value> = spec.subnets.iter().map(|subnet| json!({"Subnet": subnet})).collect();
+    let routers = spec.macvlan.iter().flat_map(|macvlan| &macvlan.gateways);
+    let routers: Vec<IpAddr> = routers.filter_map(|text| text.parse().ok()).collect();
+    let range = |subnet: &String| {
+        let net = subnet.parse::<IpNet>().ok();
+        match routers.iter().find(|router| net.is_some_and(|net| net.contains(*router))) {
+            Some(router) => json!({"Subnet": subnet, "Gateway": router}),
+            None => json!({"Subnet": subnet}),
+        }
+    };
+    let subnets: Vec<Value> = spec.subnets.iter().map(range).collect();
     let ports = has_docker_ports(&metadata).then_some((PORTS, DOCKER_PORTS));
-    let options: BTreeMap<&str, &str> = [(NETWORK, metadata.name.as_str())].into_iter().chain(ports).collect();
+    let on_a_lan = spec.macvlan.iter().flat_map(|macvlan| {
+        let mode = Some((MACVLAN_MODE, macvlan.mode.as_str())).filter(|(_, mode)| !mode.is_empty());
+        [(MODE, MACVLAN), (PARENT, macvlan.parent.as_str())].into_iter().chain(mode)
+    });
+    let options = [(NETWORK, metadata.name.as_str())].into_iter().chain(ports).chain(on_a_lan);
+    let options: BTreeMap<&str, &str> = options.collect();
     json!({
         "Name": docker_name(&metadata),
         "CheckDuplicate": true,

@@ -3,12 +3,13 @@
 //! In: what its author wished, and its name once dockerd tells. Out: documents to apply, or why it cannot be. Decides, and does nothing.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
 use poplin_proto::v1::{Metadata, Network, NetworkSpec, Pool, PoolSpec, Resource};
 
-use super::wish::{DOCKER_PORTS, PORTS, Wish};
+use super::wish::{DOCKER_PORTS, MACVLAN, MODE, PARENT, PORTS, Wish};
 
 /// Annotation: what Docker calls the network, where that is no name for an object.
 pub(super) const DOCKER_NAME: &str = "poplin.dev/docker-name";
@@ -57,6 +58,7 @@ pub(super) fn fits(standing: &Network, docker_name_wished: &str, wish: &Wish) ->
             "network {name} of the fabric stands with {PORTS}={stands}; leave the option out, or name the network differently"
         ));
     }
+    fits_macvlan(name, &spec, wish)?;
     let is_prefix = |subnet: &&String| subnet.contains('/');
     let mut wished = wish.spec.subnets.iter().filter(is_prefix);
     match wished.any(|subnet| !spec.subnets.contains(subnet)) {
@@ -66,6 +68,23 @@ pub(super) fn fits(standing: &Network, docker_name_wished: &str, wish: &Wish) ->
             wish.spec.subnets.join(" ")
         )),
         false => Ok(()),
+    }
+}
+
+/// How containers are on a network is the same for all.
+fn fits_macvlan(name: &str, standing: &NetworkSpec, wish: &Wish) -> Result<(), String> {
+    let told = |spec: &NetworkSpec| match &spec.macvlan {
+        Some(macvlan) => format!("{MODE}={MACVLAN} and {PARENT}={}", macvlan.parent),
+        None => format!("{MODE}=routed"),
+    };
+    let parent = |spec: &NetworkSpec| spec.macvlan.as_ref().map(|macvlan| macvlan.parent.clone());
+    match parent(&wish.spec).is_none_or(|wished| Some(wished) == parent(standing)) {
+        true => Ok(()),
+        false => Err(format!(
+            "network {name} of the fabric stands with {}, not {}; leave these options out, or name the network differently",
+            told(standing),
+            told(&wish.spec)
+        )),
     }
 }
 
@@ -86,7 +105,7 @@ pub(super) fn documents(
     }
     let subnets = wish.spec.subnets.iter().filter_map(|text| text.parse().ok());
     let bare = subnets.filter(|subnet| !pools.iter().any(|pool| pool.contains(subnet)));
-    let mut all: Vec<Resource> = bare.map(|subnet| pool(name, subnet).into()).collect();
+    let mut all: Vec<Resource> = bare.map(|subnet| pool(name, subnet, &wish.spec).into()).collect();
     let labels = usable(labels);
     let metadata = Metadata { name: name.to_owned(), labels, annotations, ..Metadata::default() };
     let spec: NetworkSpec = wish.spec.clone();
@@ -94,7 +113,8 @@ pub(super) fn documents(
     all
 }
 
-fn pool(network: &str, subnet: IpNet) -> Pool {
+/// Of a LAN, others have addresses, too: what the network reserves is reserved in its pool as well.
+fn pool(network: &str, subnet: IpNet, wished: &NetworkSpec) -> Pool {
     let name = match subnet {
         IpNet::V4(_) => network.to_owned(),
         IpNet::V6(_) => format!("{network}-v6"),
@@ -103,7 +123,11 @@ fn pool(network: &str, subnet: IpNet) -> Pool {
     let bits = (subnet.prefix_len() + BLOCK_BITS).clamp(most - LARGEST_BLOCK_HOST_BITS, most);
     let annotations = BTreeMap::from([(MADE_FOR.to_owned(), network.to_owned())]);
     let metadata = Metadata { name, annotations, ..Metadata::default() };
-    let spec = PoolSpec { cidr: subnet.to_string(), block_size: Some(bits.into()), ..PoolSpec::default() };
+    let is_lan = wished.macvlan.is_some();
+    let is_within = |text: &&String| is_lan && text.parse::<IpAddr>().is_ok_and(|address| subnet.contains(&address));
+    let reserved = wished.reserved.iter().filter(is_within).cloned().collect();
+    let (cidr, block_size) = (subnet.to_string(), Some(bits.into()));
+    let spec = PoolSpec { cidr, block_size, lan: is_lan, reserved, ..PoolSpec::default() };
     Pool { metadata: Some(metadata), spec: Some(spec), ..Pool::default() }
 }
 

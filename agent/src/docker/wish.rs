@@ -3,6 +3,7 @@
 //! In: dockerd's call. Out: a spec, and what of it a name is missing for; or what is not known here. Decides, and does nothing.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use poplin_proto::v1::NetworkSpec;
@@ -21,8 +22,17 @@ pub(super) const NETWORK: &str = "network";
 /// Who publishes ports: `docker`, by its own gateway bridge, or `routed`, which is us and goes without saying.
 pub(super) const PORTS: &str = "ports";
 
+/// How containers are on the network: `routed`, behind their hosts, which goes without saying, or `macvlan`, on a LAN of the hosts.
+pub(super) const MODE: &str = "mode";
+/// The value of [`MODE`] that has them on a LAN, each with a MAC of its own.
+pub(super) const MACVLAN: &str = "macvlan";
+/// The interface of the hosts that is on it.
+pub(super) const PARENT: &str = "parent";
+/// Whom of the others on the same host they reach, as Docker's own driver has it.
+pub(super) const MACVLAN_MODE: &str = "macvlan_mode";
+
 /// What `-o` understands; the long forms are those of Docker's own drivers.
-const OPTIONS: &str = "network, mtu, icc, ports, com.docker.network.driver.mtu, com.docker.network.bridge.enable_icc";
+const OPTIONS: &str = "network, mtu, icc, ports, mode, parent, macvlan_mode, com.docker.network.driver.mtu, com.docker.network.bridge.enable_icc";
 
 /// The value of [`PORTS`] that leaves them to Docker.
 pub(super) const DOCKER_PORTS: &str = "docker";
@@ -39,6 +49,9 @@ pub(super) struct Wish {
     pub numbers: Vec<u16>,
     /// Whether Docker publishes ports, by a bridge of its own; absent = he does not say.
     pub docker_ports: Option<bool>,
+    /// Whether he says that containers are on a LAN.
+    #[serde(skip)]
+    pub is_on_a_lan: bool,
 }
 
 impl Wish {
@@ -54,7 +67,36 @@ impl Wish {
         for one in data.into_iter().flatten().flatten() {
             wish.take_range(one, ranges)?;
         }
+        wish.check_macvlan()?;
         Ok(wish)
+    }
+
+    /// What dockerd shows as gateway of a range is a router of the LAN; who names none means the first address, as with Docker's own driver.
+    fn take_router(&mut self, subnet: IpNet, named: Option<IpAddr>) {
+        let Some(macvlan) = self.spec.macvlan.as_mut().filter(|_| !self.spec.internal) else { return };
+        let router = named.or_else(|| subnet.hosts().next()).map(|address| address.to_string());
+        self.spec.reserved.extend(router.clone().filter(|_| named.is_none()));
+        macvlan.gateways.extend(router);
+    }
+
+    fn check_macvlan(&self) -> Result<(), String> {
+        let Some(macvlan) = &self.spec.macvlan else { return Ok(()) };
+        let is_named = |subnet: &String| subnet.contains('/');
+        match () {
+            () if macvlan.parent.is_empty() => {
+                Err(format!("{MODE}={MACVLAN} needs the interface of the LAN: -o {PARENT}=eth1"))
+            }
+            () if !self.is_on_a_lan => {
+                Err(format!("options {PARENT} and {MACVLAN_MODE} belong to {MODE}={MACVLAN}; add -o {MODE}={MACVLAN}"))
+            }
+            () if self.network.is_none() && !self.spec.subnets.iter().all(is_named) => {
+                Err(format!("{MODE}={MACVLAN} needs the range of the LAN: --subnet, and --gateway for its router"))
+            }
+            () if self.docker_ports == Some(true) => Err(format!(
+                "{PORTS}={DOCKER_PORTS} is not for {MODE}={MACVLAN}: containers are on the LAN with all their ports"
+            )),
+            () => Ok(()),
+        }
     }
 
     /// Reads the wish back out of how dockerd shows a network: for one that was made while our store was another.
@@ -89,6 +131,16 @@ impl Wish {
                 "routed" => self.docker_ports = Some(false),
                 _ => return Err(format!("option {key}: {value:?} is neither routed nor {DOCKER_PORTS}")),
             },
+            MODE => match value {
+                MACVLAN => {
+                    self.is_on_a_lan = true;
+                    self.spec.macvlan.get_or_insert_default();
+                }
+                "routed" => {}
+                _ => return Err(format!("option {key}: {value:?} is neither routed nor {MACVLAN}")),
+            },
+            PARENT => value.clone_into(&mut self.spec.macvlan.get_or_insert_default().parent),
+            MACVLAN_MODE => value.clone_into(&mut self.spec.macvlan.get_or_insert_default().mode),
             _ => return Err(format!("option {key} is not known to this driver; it knows {OPTIONS}")),
         }
         Ok(())
@@ -107,6 +159,7 @@ impl Wish {
         let aux = data.aux_addresses.iter().flat_map(BTreeMap::values).filter_map(|text| address_of(text));
         let reserved = gateway.into_iter().chain(aux).filter(|address| subnet.contains(address));
         self.spec.reserved.extend(reserved.map(|address| address.to_string()));
+        self.take_router(subnet, gateway.filter(|gateway| subnet.contains(gateway)));
         self.spec.ranges.extend(ranges.get(&subnet).map(ToString::to_string));
         self.spec.subnets.push(subnet.to_string());
         Ok(())
@@ -126,19 +179,19 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// The address in `10.0.0.1` or `10.0.0.1/24`.
-fn address_of(text: &str) -> Option<std::net::IpAddr> {
+fn address_of(text: &str) -> Option<IpAddr> {
     text.split('/').next()?.parse().ok()
 }
 
 /// The number a gateway of ours bears.
-fn number_in(gateway: std::net::IpAddr) -> Option<u16> {
+fn number_in(gateway: IpAddr) -> Option<u16> {
     match gateway {
-        std::net::IpAddr::V4(address) if address.is_link_local() => {
+        IpAddr::V4(address) if address.is_link_local() => {
             let [_, _, high, low] = address.octets();
             Some(u16::from_be_bytes([high, low]))
         }
-        std::net::IpAddr::V4(_) => None,
-        std::net::IpAddr::V6(address) => address.segments().last().copied(),
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => address.segments().last().copied(),
     }
 }
 
@@ -190,9 +243,9 @@ mod tests {
 
     #[test]
     fn options_that_are_not_known_are_refused_by_name_and_missing_ones_are_no_fault() {
-        let refused = wish(r#"{"Options":{"com.docker.network.generic":{"parent":"eth0"}}}"#).unwrap_err();
+        let refused = wish(r#"{"Options":{"com.docker.network.generic":{"speed":"10"}}}"#).unwrap_err();
 
-        assert!(refused.contains("option parent is not known to this driver; it knows network, mtu"), "{refused}");
+        assert!(refused.contains("option speed is not known to this driver; it knows network, mtu"), "{refused}");
         let ports = |who: &str| wish(&format!(r#"{{"Options":{{"com.docker.network.generic":{{"ports":"{who}"}}}}}}"#));
         assert_eq!(ports("docker").map(|wish| wish.docker_ports), Ok(Some(true)));
         assert_eq!(ports("routed").map(|wish| wish.docker_ports), Ok(Some(false)));
@@ -202,5 +255,44 @@ mod tests {
             Ok(Wish::default())
         );
         assert!(wish(r#"{"Options":{"com.docker.network.generic":{"icc":"maybe"}}}"#).is_err());
+    }
+
+    fn on_a_lan(options: &str, range: &str) -> Result<Wish, String> {
+        wish(&format!(r#"{{"Options":{{"com.docker.network.generic":{{{options}}}}},"IPv4Data":[{{{range}}}]}}"#))
+    }
+
+    #[test]
+    fn a_network_on_a_lan_is_read_as_dockers_own_driver_reads_it() {
+        let all = r#""mode":"macvlan","parent":"eth1","macvlan_mode":"private""#;
+        let named = on_a_lan(all, r#""Pool":"192.168.8.0/24","Gateway":"192.168.8.254/32""#).unwrap().spec;
+        let unnamed = on_a_lan(all, r#""Pool":"192.168.8.0/24","Gateway":"0.0.0.0/0""#).unwrap().spec;
+
+        let macvlan = named.macvlan.unwrap();
+        assert_eq!((macvlan.parent.as_str(), macvlan.mode.as_str()), ("eth1", "private"));
+        assert_eq!(
+            (macvlan.gateways, named.reserved),
+            (vec!["192.168.8.254".to_owned()], vec!["192.168.8.254".to_owned()])
+        );
+        assert_eq!(unnamed.macvlan.unwrap().gateways, ["192.168.8.1"]);
+        assert_eq!(unnamed.reserved, ["192.168.8.1"]);
+    }
+
+    #[test]
+    fn what_a_network_on_a_lan_lacks_is_named() {
+        let range = r#""Pool":"192.168.8.0/24","Gateway":"192.168.8.1/32""#;
+        for (options, range, said) in [
+            (r#""mode":"macvlan""#, range, "mode=macvlan needs the interface of the LAN: -o parent=eth1"),
+            (r#""parent":"eth1""#, range, "add -o mode=macvlan"),
+            (r#""mode":"ipvlan","parent":"eth1""#, range, r#""ipvlan" is neither routed nor macvlan"#),
+            (
+                r#""mode":"macvlan","parent":"eth1""#,
+                r#""Pool":"0.0.0.0/0","Gateway":"169.254.40.1/32""#,
+                "needs the range of the LAN: --subnet",
+            ),
+            (r#""mode":"macvlan","parent":"eth1","ports":"docker""#, range, "ports=docker is not for mode=macvlan"),
+        ] {
+            let told = on_a_lan(options, range).unwrap_err();
+            assert!(told.contains(said), "{told}");
+        }
     }
 }

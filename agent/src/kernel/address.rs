@@ -3,13 +3,13 @@
 //! In: an address or a link. Out: done, or why not. Knows nothing of the host's own addresses, which are not ours.
 //! Header: linux/if_addr.h (`struct ifaddrmsg`, `IFA_*`).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use poplin_policy::ruleset::Interface;
 use rustix::io::Errno;
 
 use super::socket::{Conversation, Refusal};
-use super::wire::{NLM_F_CREATE, NLM_F_REPLACE};
+use super::wire::{NLM_F_CREATE, NLM_F_REPLACE, attribute, u32_at};
 use super::{Trouble, link};
 
 pub(super) const RTM_NEWADDR: u16 = 20;
@@ -51,6 +51,27 @@ pub(super) fn add_gateway(route: &mut Conversation, gateway: IpAddr) -> Result<(
     let index = link::index(route, "lo").map_err(explain)?;
     add(route, gateway, prefix_bits(gateway), index).map_err(explain)?;
     link::raise(route, "lo")
+}
+
+/// Takes all link-local addresses of IPv4 from `lo`, in a namespace where only ours stand there.
+pub(super) fn remove_gateways(route: &mut Conversation) -> Result<(), Refusal> {
+    let index = link::index(route, "lo")?;
+    for address in on_link(route, index)?.into_iter().filter(Ipv4Addr::is_link_local) {
+        let mut head = [AF_INET, 32, 0, RT_SCOPE_LINK, 0, 0, 0, 0];
+        head[4..].copy_from_slice(&index.to_ne_bytes());
+        route.request(RTM_DELADDR, 0, &head, |out| out.put(IFA_LOCAL, &address.octets()))?;
+    }
+    Ok(())
+}
+
+fn on_link(route: &mut Conversation, index: u32) -> Result<Vec<Ipv4Addr>, Refusal> {
+    let collect = |found: &mut Vec<Ipv4Addr>, payload: &[u8]| {
+        let local = attribute(payload.get(HEAD_OCTETS..).unwrap_or_default(), IFA_LOCAL).and_then(parse);
+        if let (Some(on), Some(IpAddr::V4(address))) = (u32_at(payload, 4), local) {
+            found.extend((on == index).then_some(address));
+        }
+    };
+    route.dump(RTM_GETADDR, &[AF_INET, 0, 0, 0, 0, 0, 0, 0], |_| {}, collect)
 }
 
 /// Puts an IPv6 gateway on a link of ours. A host or link without IPv6 does without.

@@ -5,7 +5,8 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use poplin_node::kernel::{NewLink, StepFailureKind};
+use poplin_node::kernel::{NewLink, NewMacvlan, StepFailureKind};
+use poplin_node::macvlan::MacvlanMode;
 use poplin_policy::ruleset::Interface;
 use rustix::io::Errno;
 
@@ -24,8 +25,14 @@ pub(super) const IFLA_MTU: u16 = 4;
 pub(super) const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+pub(super) const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_LINK: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_PROTO_DOWN: u16 = 39;
+const IFLA_MACVLAN_MODE: u16 = 1;
+/// `enum macvlan_mode`: what comes from sources that were listed is taken, and nothing else.
+const MACVLAN_MODE_SOURCE: u32 = 16;
 
 /// Administratively up (linux/if.h).
 pub(super) const IFF_UP: u32 = 1;
@@ -35,11 +42,55 @@ pub(super) const HEAD_OCTETS: usize = 16;
 
 /// Makes a link, or takes over the tap that is to be one.
 pub(super) fn create(route: &mut Conversation, new: &NewLink) -> Result<(), Trouble> {
-    match new.is_tap() {
-        true => tap::take_over(route, new)?,
-        false => create_pair(route, new)?,
+    match &new.macvlan {
+        Some(macvlan) => create_macvlan(route, new, macvlan)?,
+        None if new.is_tap() => tap::take_over(route, new)?,
+        None => create_pair(route, new)?,
     }
     new.gateway_v6.map_or(Ok(()), |gateway| address::add_link_gateway(route, &new.interface, gateway))
+}
+
+/// Makes the container's interface on another one, for its runtime to take it from here. It is closed: in mode `source` without any source it
+/// receives nothing, and held down by protocol it sends nothing, whoever raises it wherever
+/// (linux drivers/net/macvlan.c, `macvlan_handle_frame`; net/core/dev.c, `dev_change_proto_down`).
+fn create_macvlan(route: &mut Conversation, new: &NewLink, macvlan: &NewMacvlan) -> Result<(), Trouble> {
+    let NewMacvlan { parent, group } = macvlan;
+    let cannot =
+        |refusal: Refusal| Trouble::other(format!("cannot create macvlan {} on {parent}: {refusal}", new.interface));
+    let parent_index = index(route, parent.as_str()).map_err(cannot)?;
+    let made = route.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &head(0, 0), |out| {
+        out.put_text(IFLA_IFNAME, new.interface.as_str());
+        out.put(IFLA_ADDRESS, &new.container_mac.0);
+        out.put_u32(IFLA_MTU, new.mtu_bytes);
+        out.put_u32(IFLA_LINK, parent_index);
+        out.put_u32(IFLA_GROUP, *group);
+        put_macvlan_mode(out, MACVLAN_MODE_SOURCE);
+    });
+    made.map_err(cannot)?;
+    let own = index(route, new.interface.as_str()).map_err(cannot)?;
+    hold_down(route, own, true).map_err(cannot)
+}
+
+/// Has a macvlan, by its index, send and receive from now on.
+pub(super) fn open_macvlan(route: &mut Conversation, index: u32, mode: MacvlanMode) -> Result<(), Refusal> {
+    let mode = match mode {
+        MacvlanMode::Private => 1,
+        MacvlanMode::Vepa => 2,
+        MacvlanMode::Bridge => 4,
+    };
+    route.request(RTM_NEWLINK, 0, &head(index, 0), |out| put_macvlan_mode(out, mode))?;
+    hold_down(route, index, false)
+}
+
+fn hold_down(route: &mut Conversation, index: u32, is_down: bool) -> Result<(), Refusal> {
+    route.request(RTM_NEWLINK, 0, &head(index, 0), |out| out.put(IFLA_PROTO_DOWN, &[u8::from(is_down)]))
+}
+
+fn put_macvlan_mode(out: &mut Writer, mode: u32) {
+    out.nest(IFLA_LINKINFO, |out| {
+        out.put_text(IFLA_INFO_KIND, "macvlan");
+        out.nest(IFLA_INFO_DATA, |out| out.put_u32(IFLA_MACVLAN_MODE, mode));
+    });
 }
 
 /// Makes a veth pair. The far end is born in its namespace with its final name and address, so it is never seen here; unless a runtime is to

@@ -14,6 +14,7 @@ mod nft;
 mod departure;
 mod link;
 mod netns;
+mod sandbox;
 mod tap;
 
 mod address;
@@ -42,6 +43,7 @@ pub use conntrack::Conntrack;
 pub use nflog::{DropListener, Heard};
 pub use nft::{Count, Dump, Ownership, ReadError, Rules, RulesError, counts};
 pub use route::ROUTE_METRIC;
+pub(crate) use sandbox::{inside, open_inside};
 pub use socket::Refusal;
 pub use watch::Changed;
 
@@ -126,6 +128,8 @@ impl Hands {
             Step::EnableForwarding
             | Step::AddGateway(_)
             | Step::ChangeRules(_)
+            | Step::ChangeSandbox { .. }
+            | Step::LeaveSandbox { .. }
             | Step::CreateLink(_)
             | Step::ConfigureLink(_)
             | Step::LetLoopbackPass { .. }
@@ -148,6 +152,10 @@ impl Hands {
                 Some(rules) => rules.apply(changes).map_err(Trouble::from),
                 None => Err(Trouble::other("this process was started without a table of rules")),
             },
+            Step::ChangeSandbox { interface, netns, changes, group, mode } => {
+                sandbox::change(interface, netns, changes, *group, *mode)
+            }
+            Step::LeaveSandbox { interface, netns, group } => sandbox::leave(interface, netns, *group),
             Step::CreateLink(new) => link::create(&mut self.route, new),
             Step::ConfigureLink(interface) => {
                 sysctl::configure_link(interface)?;

@@ -136,7 +136,7 @@ fn target(found: &Route, interface: Option<&str>, leads_home: bool) -> Option<Ta
 
 struct Link {
     name: String,
-    /// Its name, if it is a veth of ours, or a tap.
+    /// Its name, if it is a veth of ours, a tap, or a macvlan that waits to be taken.
     ours: Option<Interface>,
     is_loopback: bool,
     /// Whether packets of IPv6 can pass now.
@@ -180,7 +180,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
             link::IFLA_MTU => mtu_bytes = u32_at(value, 0)?,
             link::IFLA_LINKINFO => {
                 let kind = attribute(value, link::IFLA_INFO_KIND).and_then(wire::text);
-                is_of_our_kind = matches!(kind, Some("veth" | "tun"));
+                is_of_our_kind = matches!(kind, Some("veth" | "tun" | "macvlan"));
             }
             IFLA_AF_SPEC => {
                 conf_4 = attribute(value, AF_INET.into()).and_then(|family| attribute(family, IFLA_INET_CONF));

@@ -52,6 +52,7 @@ impl Answering {
         let own = doors.iter().map(|door| match door {
             NameDoor::Gateway(address) => (*address, 0),
             NameDoor::Link(address, _, link) => (*address, *link),
+            NameDoor::Sandbox(address, ..) => (*address, 0),
         });
         self.forwarder.upstreams.know_own(own.collect());
     }

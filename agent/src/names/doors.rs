@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use super::answer::Answering;
 use super::upstream::PORT;
 use super::{tcp, udp};
+use crate::kernel;
 
 /// Before a door that could not be opened is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -73,13 +74,23 @@ fn complain(door: &NameDoor, error: &io::Error) {
 
 fn open(door: &NameDoor, answering: &Arc<Answering>) -> io::Result<Open> {
     let (address, link) = place(door);
-    let datagrams = UdpSocket::from_std(bound(address, Type::DGRAM, Protocol::UDP)?.into())?;
-    let streams = bound(address, Type::STREAM, Protocol::TCP)?;
-    streams.listen(WAITING)?;
+    let (datagrams, streams) = match door {
+        NameDoor::Gateway(_) | NameDoor::Link(..) => both(address)?,
+        NameDoor::Sandbox(gateway, _, netns) => kernel::open_inside(netns, *gateway, || both(address))?,
+    };
+    let datagrams = UdpSocket::from_std(datagrams.into())?;
     let streams = TcpListener::from_std(streams.into())?;
     let by_udp = tokio::spawn(udp::serve(datagrams, link.clone(), answering.clone()));
     let by_tcp = tokio::spawn(tcp::serve(streams, link, answering.clone()));
     Ok(Open([by_udp, by_tcp]))
+}
+
+/// One socket of UDP and one of TCP, in whichever namespace this is called.
+fn both(address: SocketAddr) -> io::Result<(Socket, Socket)> {
+    let datagrams = bound(address, Type::DGRAM, Protocol::UDP)?;
+    let streams = bound(address, Type::STREAM, Protocol::TCP)?;
+    streams.listen(WAITING)?;
+    Ok((datagrams, streams))
 }
 
 /// Where a door is, and the one link it is on.
@@ -89,7 +100,7 @@ fn place(door: &NameDoor) -> (SocketAddr, Option<Interface>) {
         NameDoor::Link(IpAddr::V6(address), interface, index) => {
             (SocketAddrV6::new(*address, PORT, 0, *index).into(), Some(interface.clone()))
         }
-        NameDoor::Link(address @ IpAddr::V4(_), interface, _) => {
+        NameDoor::Link(address @ IpAddr::V4(_), interface, _) | NameDoor::Sandbox(address, interface, _) => {
             (SocketAddr::new(*address, PORT), Some(interface.clone()))
         }
     }

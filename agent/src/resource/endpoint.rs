@@ -44,6 +44,7 @@ pub(super) fn check(endpoint: &v1::Endpoint) -> Result<Endpoint, Invalids> {
         since: Some(spec.attached_at).filter(|seconds| *seconds > 0),
         aliases,
         container: Some(spec.container).filter(|container| !container.is_empty()),
+        parent: Interface::new(&spec.parent),
     }))
 }
 
@@ -73,6 +74,7 @@ pub fn show(endpoint: &Endpoint) -> v1::Endpoint {
             aliases: endpoint.aliases.iter().cloned().collect(),
             container: endpoint.container.clone().unwrap_or_default(),
             profiles: endpoint.profiles.clone(),
+            parent: endpoint.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
         ..v1::Endpoint::default()
     }

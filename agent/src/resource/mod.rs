@@ -13,6 +13,7 @@ mod key;
 mod limits;
 mod lineage;
 mod mac;
+mod macvlan;
 mod monitoring;
 mod naming;
 mod nat;

@@ -13,6 +13,7 @@ use poplin_node::object::Network;
 use poplin_proto::v1;
 
 use super::host::{MAX_MTU_BYTES, MIN_MTU_BYTES};
+use super::macvlan;
 use super::naming::records;
 
 pub(super) fn check(network: &v1::Network) -> Result<Network, Invalids> {
@@ -33,6 +34,7 @@ pub(super) fn check(network: &v1::Network) -> Result<Network, Invalids> {
     let mtu_bytes = findings.take(mtu.transpose());
     let index = findings.take(index(spec.index));
     let records = records(&mut findings, "spec.records", &spec.records);
+    let macvlan = spec.macvlan.as_ref().and_then(|macvlan| findings.take_part(macvlan::check(macvlan, &subnets)));
     let name = NetworkName::new(checked_name(network.metadata.as_ref()));
     let checked = circle.zip(mtu_bytes).zip(index);
     findings.finish(checked.map(|((circle, mtu_bytes), index)| Network {
@@ -44,6 +46,7 @@ pub(super) fn check(network: &v1::Network) -> Result<Network, Invalids> {
         mtu_bytes,
         index,
         records,
+        macvlan,
     }))
 }
 

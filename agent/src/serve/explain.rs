@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use poplin_manifest::way::Question;
-use poplin_node::object::ObjectKey;
+use poplin_node::object::{Endpoint, Object, ObjectKey};
 use poplin_node::policing::Passage;
 use poplin_proto::v1::policy_service_server::PolicyService;
 use poplin_proto::v1::{
@@ -39,8 +39,13 @@ impl PolicyService for Policies {
         let site = host::site(&objects);
         let question = Question::of(&site, request)?;
         let packet = question.packet;
-        let course = self.0.ask(|sender| Call::Course(packet, sender)).await?;
+        let inside = inside(&objects, [packet.source, packet.destination]);
+        let course = match inside.is_empty() {
+            true => self.0.ask(|sender| Call::Course(packet, sender)).await?,
+            false => None, // no host's own interface is on the way of those whose interface is on a LAN
+        };
         let mut answer = question.answer(&self.0.host, course.as_ref());
+        answer.notes.extend(inside);
         if request.compiled {
             let passages = self.0.ask(|sender| Call::Passages(packet, sender)).await?;
             answer.chains = passages.into_iter().map(written).collect();
@@ -70,6 +75,19 @@ impl Policies {
         let known = named.iter().filter_map(|name| Some(((**name).to_owned(), site.known(name)?)));
         known.collect()
     }
+}
+
+/// Of each end whose interface is in its container: where its rules stand.
+fn inside(objects: &BTreeMap<ObjectKey, Object>, ends: [IpAddr; 2]) -> Vec<String> {
+    let endpoints = objects.values().filter_map(|object| <&Endpoint>::try_from(object).ok());
+    let is_end = |endpoint: &&Endpoint| ends.iter().any(|end| endpoint.addresses.contains(end));
+    let inside = endpoints.filter(|endpoint| endpoint.is_in_a_sandbox()).filter(is_end);
+    inside.map(told_of).collect()
+}
+
+fn told_of(endpoint: &Endpoint) -> String {
+    let Endpoint { name, host, interface, netns, .. } = endpoint;
+    format!("the rules of {name} stand in its container on host {host}: table inet {interface} in {}", netns.display())
 }
 
 fn written(passage: Passage) -> CompiledChain {

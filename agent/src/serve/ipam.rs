@@ -170,7 +170,7 @@ impl IpamDoor {
         let bears = |key: &ObjectKey| {
             matches!(key, ObjectKey::Pool(_) | ObjectKey::Block(..) | ObjectKey::Host(_) | ObjectKey::Endpoint(_))
         };
-        let standing = declared(&snapshot, bears);
+        let standing = declared(&snapshot, |key| bears(key) || matches!(key, ObjectKey::Network(_)));
         let unreadable = unreadable(&snapshot, bears);
         Ok(Seen { snapshot, standing, truth: self.truth().await?, unreadable })
     }

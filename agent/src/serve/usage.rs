@@ -4,14 +4,22 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use poplin_node::audit::Standing;
+use poplin_node::object::{Network, Pool};
 use poplin_node::usage::{PoolUse, State, Whereabouts, by_host, by_pool, whereabouts};
 use poplin_proto::v1;
 
 pub(super) fn pool_uses(standing: &Standing, resting: &BTreeSet<IpAddr>) -> Vec<v1::PoolUse> {
-    by_pool(standing, resting).iter().map(pool_use).collect()
+    by_pool(standing, resting).iter().map(|found| pool_use(found, standing)).collect()
 }
 
-fn pool_use(found: &PoolUse<'_>) -> v1::PoolUse {
+/// The parent of a network of mode macvlan that has addresses of a pool.
+fn lan_parent(pool: &Pool, standing: &Standing) -> Option<String> {
+    let networks = standing.values().filter_map(|object| <&Network>::try_from(object).ok());
+    let mut with_it = networks.filter(|network| network.subnets.iter().any(|subnet| pool.cidr.contains(subnet)));
+    with_it.find_map(|network| network.macvlan.as_ref()).map(|macvlan| macvlan.parent.to_string())
+}
+
+fn pool_use(found: &PoolUse<'_>, standing: &Standing) -> v1::PoolUse {
     let pool = found.pool;
     let mode = match (pool.is_enabled, pool.is_manual) {
         (false, _) => "disabled",
@@ -32,6 +40,7 @@ fn pool_use(found: &PoolUse<'_>) -> v1::PoolUse {
         blocks_total: count(found.blocks_total),
         mode: mode.to_owned(),
         lan: pool.is_lan,
+        lan_parent: lan_parent(pool, standing).unwrap_or_default(),
         lan_reserved: pool.reserved.iter().filter(|_| pool.is_lan).map(ToString::to_string).collect(),
     }
 }

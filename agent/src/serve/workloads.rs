@@ -265,6 +265,8 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::AttachedElsewhere { .. } => (Code::AlreadyExists, "ATTACHED_ELSEWHERE"),
         Refusal::OtherNamespace { .. } => (Code::AlreadyExists, "ALREADY_ATTACHED"),
         Refusal::NoNetwork { .. } => (Code::NotFound, "NO_NETWORK"),
+        Refusal::NoParent { .. } => (Code::FailedPrecondition, "NO_PARENT"),
+        Refusal::MacvlanForDocker { .. } => (Code::InvalidArgument, "MACVLAN_FOR_DOCKER"),
         Refusal::NoPool { .. } => (Code::FailedPrecondition, "NO_POOL"),
         Refusal::PoolRefuses { .. } => (Code::FailedPrecondition, "POOL_REFUSES"),
         Refusal::PoolFull { .. } => (Code::ResourceExhausted, "POOL_FULL"),

@@ -245,6 +245,7 @@ fn new_link(netns: PathBuf) -> NewLink {
         netns,
         mtu_bytes: 1400,
         gateway_v6: None,
+        macvlan: None,
     }
 }
 

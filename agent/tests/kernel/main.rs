@@ -18,6 +18,7 @@ mod flows;
 mod links;
 mod next_hops;
 mod routes;
+mod sandbox;
 
 mod watching;
 

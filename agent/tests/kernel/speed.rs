@@ -135,6 +135,7 @@ fn a_thousand_links() {
             netns: container.path(),
             mtu_bytes: 1500,
             gateway_v6: None,
+            macvlan: None,
         };
         let create = median(1_000, |number| hands.apply(&[Step::CreateLink(new(number))]).unwrap());
         let configure = median(1_000, |number| {

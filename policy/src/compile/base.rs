@@ -24,7 +24,7 @@ pub(super) const RAW: i32 = -300;
 /// Just before destination translation, `dstnat` (−100).
 pub(super) const BEFORE_DNAT: i32 = -101;
 /// Priority of `filter`: after address translation.
-const FILTER: i32 = 0;
+pub(super) const FILTER: i32 = 0;
 /// Neighbour discovery's messages (RFC 4861 §4): router and neighbour solicitations and advertisements.
 const DISCOVERY: (u8, u8) = (133, 136);
 /// Messages about multicast listeners (RFC 2710 §3, RFC 3810 §5): queries, reports and farewells, and reports of the second version.
@@ -234,11 +234,11 @@ pub(super) fn not_ours(settings: &Settings, field: Field) -> Match {
     Match::InterfacePrefix { field, prefix: settings.interface_prefix.clone(), negated: true }
 }
 
-fn from_workload() -> Name {
+pub(super) fn from_workload() -> Name {
     Name::new("from-workload")
 }
 
-fn to_workload() -> Name {
+pub(super) fn to_workload() -> Name {
     Name::new("to-workload")
 }
 

@@ -33,6 +33,7 @@ fn host(local: &[&str]) -> Host {
 /// The first packet of a flow, on its way from one interface to another.
 fn forwarded(packet: Packet, from: &str, to: &str) -> Transit {
     Transit {
+        group: 0,
         hook: HookPoint::Forward,
         interface_in: Interface::new(from),
         interface_out: Interface::new(to),

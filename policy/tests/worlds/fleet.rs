@@ -94,6 +94,7 @@ pub(crate) fn uplink() -> Interface {
 /// The first packet of a flow at a hook.
 pub(crate) fn at(hook: HookPoint, into: &Interface, out: Option<&Interface>, packet: &Packet) -> Transit {
     Transit {
+        group: 0,
         hook,
         interface_in: Some(into.clone()),
         interface_out: out.cloned(),

@@ -34,6 +34,7 @@ fn sent(lane: Lane, interface: &Interface, packet: &Packet, state: ConntrackStat
     // What is forwarded has two interfaces; the other is a workload's, which no host endpoint is asked about.
     let other = (hook == HookPoint::Forward).then(|| interface_of("e1"));
     Transit {
+        group: 0,
         hook,
         interface_in: into.cloned().or_else(|| other.clone()),
         interface_out: out.cloned().or(other),

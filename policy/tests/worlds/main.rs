@@ -16,5 +16,6 @@ mod outgoing;
 mod packets;
 mod pass;
 mod published;
+mod sandbox;
 mod spoof;
 mod strategy;

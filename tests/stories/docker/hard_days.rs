@@ -62,8 +62,8 @@ fn what_cannot_be_is_refused_with_the_reason_and_leaves_nothing() {
     let create = ["network", "create", "--driver", "poplin", "--ipam-driver", "poplin"];
     let with = |more: &[&'static str]| [&create[..], more].concat();
 
-    let told = refused(&with(&["--opt", "parent=eth0", "lan"]));
-    assert!(told.contains("option parent is not known to this driver"), "{told}");
+    let told = refused(&with(&["--opt", "vlan=10", "lan"]));
+    assert!(told.contains("option vlan is not known to this driver"), "{told}");
     one.make_network("shop", &["--subnet", "10.99.0.0/24"]);
     two.until_network("shop");
     let told = refused(&with(&["--subnet", "10.99.0.0/25", "bank"]));

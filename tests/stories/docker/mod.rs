@@ -5,6 +5,7 @@ mod between_hosts;
 mod gateway_bridge;
 mod hard_days;
 mod isolation;
+mod macvlan;
 mod names;
 mod published;
 mod restarts;

@@ -48,6 +48,7 @@ impl Machine {
             (None, _) => &[HookPoint::Output],
         };
         let mut transit = Transit {
+            group: 0,
             hook: HookPoint::Prerouting,
             interface_in: into,
             interface_out: out,

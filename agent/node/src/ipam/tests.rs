@@ -233,6 +233,7 @@ fn network(name: &str, subnet: &str, ranges: &[&str], reserved: &[&str]) -> Obje
         mtu_bytes: None,
         index: 513,
         records: crate::names::Records::new(),
+        macvlan: None,
     })
 }
 

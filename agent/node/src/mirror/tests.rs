@@ -28,6 +28,7 @@ fn endpoint(name: &str, host: &str) -> Object {
         since: None,
         aliases: BTreeSet::new(),
         container: None,
+        parent: None,
     })
 }
 

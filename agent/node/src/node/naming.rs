@@ -57,7 +57,17 @@ impl Node {
             let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
             Some(NameDoor::Link(gateway(network, true), endpoint.interface.clone(), link.index))
         });
-        gateways.map(NameDoor::Gateway).chain(links).collect()
+        gateways.map(NameDoor::Gateway).chain(links).chain(self.doors_inside(mirror)).collect()
+    }
+
+    /// Those whose interfaces are in their containers reach no gateway here: they ask where they are, at the same addresses.
+    fn doors_inside<'a>(&'a self, mirror: &'a Mirror) -> impl Iterator<Item = NameDoor> + 'a {
+        let inside = mirror.endpoints_on(&self.identity.host).filter(|endpoint| self.sandboxes.stand(endpoint));
+        inside.flat_map(|endpoint| {
+            let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
+            let gateways = [plan::GATEWAY_V4].into_iter().chain(network.map(|network| gateway_v4(network.index)));
+            gateways.map(|gateway| NameDoor::Sandbox(gateway, endpoint.interface.clone(), endpoint.netns.clone()))
+        })
     }
 
     fn is_serving_names(&self) -> bool {

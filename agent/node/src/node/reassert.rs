@@ -19,6 +19,7 @@ use crate::ipam::Draft;
 use crate::mirror::{Mirror, owner};
 use crate::name::{AttachmentId, EndpointName, HostName};
 use crate::object::{Block, Endpoint, Object, ObjectKey, Versioned};
+use crate::plan::is_linked;
 use crate::prefix::{self, ordinal_of};
 use crate::quarantine::Unreadable;
 use crate::resize;
@@ -175,7 +176,7 @@ impl Node {
         let Some(mirror) = &self.mirror else { return };
         let revived = std::mem::take(&mut self.reassertion.revived);
         let host = &self.identity.host;
-        let is_unwired = |one: &Endpoint| Some(!self.kernel.as_ref()?.links.contains_key(&one.interface));
+        let is_unwired = |one: &Endpoint| Some(!is_linked(one, self.kernel.as_ref()?));
         let lapsed = mirror.endpoints_on(host).filter(|one| mirror.is_lapsed(&key_of(one)));
         let lapsed = lapsed.filter(|one| is_unwired(one) == Some(true));
         let returned = revived.iter().filter_map(|attachment| mirror.endpoint_on(attachment, host));
@@ -193,7 +194,7 @@ impl Node {
             return;
         }
         let own = mirror.endpoints_on(&self.identity.host);
-        let gone = own.filter(|one| !kernel.links.contains_key(&one.interface));
+        let gone = own.filter(|one| !is_linked(one, kernel));
         let gone = gone.filter_map(|one| debt_of(mirror, one)).collect();
         self.ask_to_leave(gone);
     }
@@ -234,7 +235,7 @@ impl Node {
     fn forget_contests_of_who_left(&mut self) {
         let Some(kernel) = &self.kernel else { return };
         let before = self.reassertion.contested.len();
-        self.reassertion.contested.retain(|_, one| kernel.links.contains_key(&one.endpoint.interface));
+        self.reassertion.contested.retain(|_, one| is_linked(&one.endpoint, kernel));
         self.reassertion.is_kept_old |= self.reassertion.contested.len() != before;
     }
 

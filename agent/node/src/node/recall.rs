@@ -65,6 +65,7 @@ impl Node {
             links: BTreeMap::new(),
             proxied: BTreeSet::new(),
             closed: BTreeSet::new(),
+            sandboxes: Vec::new(),
         };
         Some((desired, due))
     }

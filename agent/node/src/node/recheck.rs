@@ -32,7 +32,7 @@ impl Node {
             ExistingFlows::Recheck => {
                 let host = self.host_addresses();
                 if let Some(addresses) = self.flows.wanted(&mut self.policing, &host) {
-                    self.actions.push_back(Action::ReadFlows(addresses));
+                    self.actions.push_back(Action::ReadFlows(addresses, self.sandboxes.places()));
                     self.flows_asked = Some(now);
                 }
             }

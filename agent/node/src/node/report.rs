@@ -13,9 +13,10 @@ use poplin_policy::ruleset::Name;
 
 use crate::course::{Course, Doors, Side, led_to};
 use crate::drops::{Account, Dropped};
+use crate::kernel::KernelState;
 use crate::mirror::owner;
 use crate::name::AttachmentId;
-use crate::object::{Fabric, Object};
+use crate::object::{Endpoint, Fabric, Object};
 use crate::plan;
 use crate::policing::Passage;
 use crate::prefix::{host_prefix, size_of};
@@ -162,11 +163,25 @@ impl Node {
     pub fn check(&self, attachment: &AttachmentId) -> Option<(Attached, Vec<String>)> {
         let endpoint = self.mirror.as_ref()?.endpoint_on(attachment, &self.identity.host)?;
         let kernel = self.kernel.as_ref()?;
-        let mut findings = plan::findings(&endpoint.interface, &endpoint.addresses, endpoint.mac, kernel);
+        let mut findings = match endpoint.parent {
+            None => plan::findings(&endpoint.interface, &endpoint.addresses, endpoint.mac, kernel),
+            Some(_) => self.findings_inside(endpoint, kernel),
+        };
         if !self.keeps_rules && !self.policing.covers(&endpoint.interface) {
             findings.push(format!("no policy is loaded for {}", endpoint.interface));
         }
         Some((self.promise(endpoint), findings))
+    }
+
+    /// The same of one whose interface is in its container, or waits to be taken there.
+    fn findings_inside(&self, endpoint: &Endpoint, kernel: &KernelState) -> Vec<String> {
+        if kernel.links.contains_key(&endpoint.interface) || self.sandboxes.stand(endpoint) {
+            return Vec::new();
+        }
+        vec![match endpoint.is_in_a_sandbox() {
+            true => format!("its rules do not stand in {}", endpoint.netns.display()),
+            false => format!("interface {} does not exist", endpoint.interface),
+        }]
     }
 }
 

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::audit::Truth;
 use crate::kernel::Target;
+use crate::plan::is_linked;
 
 use super::Node;
 
@@ -18,7 +19,7 @@ impl Node {
         let busy = self.jobs.at(|_| true).into_iter().chain(self.debts.attachments().cloned()).collect::<BTreeSet<_>>();
         let unwired = mirror
             .endpoints_on(&host)
-            .filter(|endpoint| !kernel.links.contains_key(&endpoint.interface) && !busy.contains(&endpoint.attachment));
+            .filter(|endpoint| !is_linked(endpoint, kernel) && !busy.contains(&endpoint.attachment));
         let unwired = unwired.map(|endpoint| endpoint.name.clone()).collect();
         let alone = |prefix: &IpNet| (prefix.prefix_len() == prefix.max_prefix_len()).then(|| prefix.addr());
         let here = kernel.routes.iter().filter(|(_, target)| **target != Target::Blackhole).map(|(prefix, _)| prefix);

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use poplin_policy::ruleset::Interface;
 
 use crate::action::{Action, Note};
+use crate::addresses::Addresses;
 use crate::floating;
 use crate::job::{Job, Stage, Wish};
-use crate::kernel::{NewLink, Step, StepFailure, StepFailureKind, Target};
+use crate::kernel::{LinkState, NewLink, NewMacvlan, Step, StepFailure, StepFailureKind, Target};
 use crate::lan::Lan;
+use crate::macvlan::group_of;
 use crate::mirror::Mirror;
 use crate::name::AttachmentId;
 use crate::network::{gateway, gateway_v4, gateway_v6};
@@ -134,11 +137,17 @@ impl Node {
         let rules = due.as_ref().map(|load| load.changes.clone());
         let proxied = self.kernel.iter().flat_map(|kernel| lan.proxied(&links, kernel)).collect();
         let leaving = || mirror.endpoints_on(&self.identity.host).filter(|one| departing.contains(&one.attachment));
-        let only_leaving = self.has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
-        let closed = self.reassertion.contested.values().map(|one| one.endpoint.interface.clone()).collect();
+        let only_leaving: Option<BTreeSet<Interface>> =
+            self.has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
+        let closed: BTreeSet<Interface> =
+            self.reassertion.contested.values().map(|one| one.endpoint.interface.clone()).collect();
         let (gateways, forwarding) = (self.gateways(mirror, &departing), self.needs_forwarding());
         let rules = rules.unwrap_or_default();
-        let desired = Desired { rules, gateways, links, only_leaving, closed, routes, proxied, forwarding };
+        let is_waiting =
+            |interface: &Interface| self.kernel.as_ref().is_some_and(|kernel| kernel.links.contains_key(interface));
+        let rules_of = (&self.policing, mirror);
+        let sandboxes = self.sandboxes.due(rules_of, local(), is_waiting, &closed, only_leaving.as_ref());
+        let desired = Desired { rules, gateways, links, only_leaving, closed, routes, proxied, forwarding, sandboxes };
         Some((desired, due))
     }
 
@@ -176,6 +185,7 @@ impl Node {
         if let Some(rules) = batch.rules {
             self.load(rules);
         }
+        self.sandboxes.done();
         self.is_forwarding |= batch.steps.contains(&Step::EnableForwarding);
         if self.kernel_error.take().is_some() {
             self.note(Note::Info("the kernel is as it should be again".to_owned()));
@@ -185,6 +195,7 @@ impl Node {
 
     fn batch_failed(&mut self, now: Instant, batch: Batch, failure: StepFailure) {
         self.kernel = None; // a fresh reading follows by itself
+        self.sandboxes.undone();
         match (batch.rules_fared(&failure.step), batch.rules) {
             (Fared::Done, Some(rules)) => self.load(rules),
             (Fared::NotTried, Some(rules)) => self.policing.put_back(rules),
@@ -193,6 +204,7 @@ impl Node {
         }
         match &failure.step {
             Step::CreateLink(new) => self.link_failed(new, &failure),
+            Step::ChangeSandbox { interface, netns, .. } => self.sandbox_failed(interface, netns, &failure),
             _ => self.pause(now, &failure),
         }
     }
@@ -230,6 +242,19 @@ impl Node {
         self.undo(&attachment, endpoint, refusal);
     }
 
+    /// Rules cannot be written where an interface is: where it has none yet it stays closed, and else the former ones stand. With its namespace all of
+    /// it is gone, as its runtime is about to say.
+    fn sandbox_failed(&mut self, interface: &Interface, netns: &Path, failure: &StepFailure) {
+        self.sandboxes.refuse(interface, netns, &self.policing);
+        match failure.kind {
+            StepFailureKind::NamespaceMissing | StepFailureKind::NotANamespace => {}
+            StepFailureKind::InterfaceExists | StepFailureKind::RulesOutOfStep | StepFailureKind::Other => {
+                let error = format!("the kernel refused {}: {}", failure.step.describe(), failure.reason);
+                self.note(Note::Warning(format!("{error}; it is tried again when rules change")));
+            }
+        }
+    }
+
     /// Takes an attachment back that cannot be completed, and answers once nothing is left of it.
     fn undo(&mut self, attachment: &AttachmentId, endpoint: Endpoint, refusal: Refusal) {
         if let Some(job) = self.jobs.get_mut(attachment) {
@@ -240,13 +265,30 @@ impl Node {
         }
     }
 
+    /// A runtime gives the interface of one on a LAN back a moment before it says that he leaves, and the word of that may be on its way: it is
+    /// removed in any case.
+    fn suspect_link(&mut self, endpoint: &Endpoint) {
+        let Some(kernel) = self.kernel.as_mut().filter(|_| endpoint.parent.is_some()) else { return };
+        kernel.links.entry(endpoint.interface.clone()).or_insert(LinkState {
+            index: 0,
+            is_up: false,
+            mac: endpoint.mac,
+            mtu_bytes: endpoint.mtu_bytes,
+            is_configured: false,
+            has_loopback: false,
+        });
+    }
+
     /// Detachments that wait begin to leave the kernel.
     pub(super) fn advance_jobs(&mut self) {
         for attachment in self.jobs.at(|stage| *stage == Stage::Waiting) {
             let is_detach = self.jobs.get_mut(&attachment).is_some_and(|job| matches!(job.wish, Wish::Detach));
             let Some(mirror) = self.mirror.as_ref().filter(|_| is_detach) else { continue };
             match mirror.endpoint_on(&attachment, &self.identity.host).cloned() {
-                Some(endpoint) => self.set_stage(&attachment, Stage::Unwiring(Box::new(endpoint))),
+                Some(endpoint) => {
+                    self.suspect_link(&endpoint);
+                    self.set_stage(&attachment, Stage::Unwiring(Box::new(endpoint)));
+                }
                 None if self.may_be_written(&attachment) => continue, // asked of the store, or answered when its time is up
                 None => self.finish(&attachment, Answer::Detached(None)),
             }
@@ -257,14 +299,26 @@ impl Node {
     /// What waited for the kernel, and got what it waited for, moves on.
     pub(super) fn advance_wired(&mut self) {
         let Some(kernel) = self.kernel.as_ref().filter(|_| self.batch.is_none()) else { return };
-        let is_gone = |stage: &Stage| matches!(stage, Stage::Unwiring(endpoint) if !kernel.links.contains_key(&endpoint.interface));
+        let is_gone = |stage: &Stage| match stage {
+            Stage::Unwiring(endpoint) => {
+                !kernel.links.contains_key(&endpoint.interface) && !self.sandboxes.has(&endpoint.interface)
+            }
+            _ => false,
+        };
         for attachment in self.jobs.at(is_gone) {
             let Some(job) = self.jobs.get_mut(&attachment) else { continue };
             if let Stage::Unwiring(endpoint) = std::mem::replace(&mut job.stage, Stage::Waiting) {
                 job.stage = Stage::Leaving(endpoint);
             }
         }
-        let is_met = |(_, job): &(&AttachmentId, &Job)| job.stage == Stage::Wiring && job.is_met;
+        // The link of one on a LAN is not touched once it is made: nobody else knows of it, and its runtime may take it at any time.
+        let is_on_a_lan = |attachment: &AttachmentId| {
+            let known = self.mirror.as_ref().and_then(|mirror| mirror.endpoint_on(attachment, &self.identity.host));
+            known.is_some_and(|endpoint| endpoint.parent.is_some())
+        };
+        let is_met = |(attachment, job): &(&AttachmentId, &Job)| {
+            job.stage == Stage::Wiring && (job.is_met || is_on_a_lan(attachment))
+        };
         let met: Vec<AttachmentId> = self.jobs.all().filter(is_met).map(|(attachment, _)| attachment.clone()).collect();
         for attachment in met {
             if let Some(attached) = self.attached(&attachment) {
@@ -277,7 +331,10 @@ impl Node {
     fn attached(&self, attachment: &AttachmentId) -> Option<Attached> {
         let (mirror, kernel) = (self.mirror.as_ref()?, self.kernel.as_ref()?);
         let endpoint = mirror.endpoint_on(attachment, &self.identity.host)?;
-        let is_wired = plan::is_wired(&endpoint.interface, &endpoint.addresses, endpoint.mac, kernel);
+        let is_wired = match &endpoint.parent {
+            None => plan::is_wired(&endpoint.interface, &endpoint.addresses, endpoint.mac, kernel),
+            Some(_) => kernel.links.contains_key(&endpoint.interface) || self.sandboxes.stand(endpoint),
+        };
         (is_wired && self.policing.covers(&endpoint.interface)).then(|| self.promise(endpoint))
     }
 
@@ -293,7 +350,8 @@ impl Node {
             lent: self.mirror.as_ref().map(|mirror| lent_to(mirror, endpoint)).unwrap_or_default(),
             resolver: self.resolver(endpoint, network),
             subnets: network.map(|network| network.subnets.clone()).unwrap_or_default(),
-            waiting: endpoint.netns.as_os_str().is_empty().then(|| waiting_name(&endpoint.attachment)),
+            waiting: waiting(endpoint),
+            lan: network.and_then(|network| network.macvlan.clone()),
             version: self.mirror.as_ref().and_then(|mirror| mirror.version(&key)).unwrap_or_default(),
             endpoint: endpoint.clone(),
         }
@@ -343,9 +401,21 @@ impl Node {
     }
 }
 
+/// What the container's side is called while it is the runtime's to take from the host.
+fn waiting(endpoint: &Endpoint) -> Option<String> {
+    match &endpoint.parent {
+        Some(_) => Some(endpoint.interface.to_string()),
+        None => endpoint.netns.as_os_str().is_empty().then(|| waiting_name(&endpoint.attachment)),
+    }
+}
+
 fn desired_link(mirror: &Mirror, endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
     let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
-    let create = is_wiring.then(|| NewLink {
+    let group = group_of(&endpoint.attachment);
+    let macvlan = endpoint.parent.as_ref().map(|parent| NewMacvlan { parent: parent.clone(), group });
+    let is_macvlan = macvlan.is_some();
+    let is_to_be_made = is_wiring && !endpoint.is_in_a_sandbox();
+    let create = is_to_be_made.then(|| NewLink {
         interface: endpoint.interface.clone(),
         mac: mac_of(&endpoint.attachment, "host"),
         container_interface: match endpoint.netns.as_os_str().is_empty() {
@@ -355,8 +425,10 @@ fn desired_link(mirror: &Mirror, endpoint: &Endpoint, is_wiring: bool) -> Desire
         container_mac: endpoint.mac,
         netns: endpoint.netns.clone(),
         mtu_bytes: endpoint.mtu_bytes,
-        gateway_v6: network.map(|network| gateway_v6(network.index)),
+        gateway_v6: network.filter(|_| !is_macvlan).map(|network| gateway_v6(network.index)),
+        macvlan,
     });
     let has_loopback = endpoint.published.iter().any(|port| port.concerns(false));
-    DesiredLink { create, addresses: endpoint.addresses.clone(), container_mac: endpoint.mac, has_loopback }
+    let addresses = if is_macvlan { Addresses::default() } else { endpoint.addresses.clone() };
+    DesiredLink { create, addresses, container_mac: endpoint.mac, has_loopback, is_macvlan }
 }

@@ -138,6 +138,7 @@ impl<'p, B: Book> Rules<'p, B> {
                 Some(_) | None => ConntrackState::New,
             };
             let transit = Transit {
+                group: 0,
                 hook,
                 interface_in: from.cloned(),
                 interface_out: to.filter(|_| !is_first).cloned(),
@@ -157,6 +158,7 @@ impl<'p, B: Book> Rules<'p, B> {
     fn transit(&self, packet: &Packet, is_to_host: bool) -> Transit {
         let (source, destination) = (self.link_of(packet.source), self.link_of(packet.destination));
         Transit {
+            group: 0,
             hook: if is_to_host { HookPoint::Input } else { HookPoint::Forward },
             interface_in: Some(source.cloned().unwrap_or_else(far)),
             interface_out: (!is_to_host).then(|| destination.cloned().unwrap_or_else(far)),

@@ -14,6 +14,8 @@ use crate::name::{AttachmentId, NetworkName, ServiceName};
 use crate::object::{Host, Network, Pool, Versioned};
 use crate::quarantine::Unreadable;
 
+mod sandboxes;
+
 /// A host's rules, and the store they follow.
 struct Desk {
     mirror: Mirror,
@@ -88,6 +90,7 @@ fn endpoint(last: u8, network: Option<&str>) -> Object {
         network: network.map(NetworkName::new),
         aliases: BTreeSet::new(),
         container: None,
+        parent: None,
         name: EndpointName::new(name),
         is_sticky: false,
         profiles: Vec::new(),
@@ -133,6 +136,7 @@ fn network(name: &str, is_open_outside: bool) -> Object {
         mtu_bytes: None,
         index: 513,
         records: crate::names::Records::new(),
+        macvlan: None,
     })
 }
 

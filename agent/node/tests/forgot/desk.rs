@@ -154,6 +154,7 @@ impl Desk {
             published: None,
             aliases: BTreeSet::new(),
             container: None,
+            netns: None,
         };
         self.tell(Event::RenewRequested(RequestId(3), renew));
         assert!(matches!(self.answers.pop(), Some(Answer::Attached(_))));

@@ -11,6 +11,7 @@ use poplin_manifest::field::dns_name;
 use poplin_node::names::MOST_ALIASES;
 use poplin_node::request::{Answer, Attach};
 use poplin_policy::label::Labels;
+use rustix::thread::CapabilitySet;
 use serde_json::{Value, json};
 
 use super::portmap;
@@ -25,6 +26,10 @@ const LABEL: &str = "poplin.label.";
 /// The driver option that names aliases.
 const ALIAS: &str = "poplin.alias";
 
+/// Why nobody joins a network on a LAN here.
+const POWERLESS: &str = "containers of mode macvlan have their rules in their own namespaces, which this agent may not enter; \
+     run poplind as root, or let its unit have CAP_SYS_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH";
+
 /// The driver option that names profiles.
 const PROFILE: &str = "poplin.profile";
 
@@ -32,6 +37,9 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     let request: network::CreateEndpoint = read(body)?;
     let given = request.interface.unwrap_or_default();
     portmap::wanted(request.options.as_ref())?; // better refused now than when the container starts
+    if driver.bindings.get(&request.network_id).await?.wish.spec.macvlan.is_some() && !may_enter_namespaces() {
+        return Err(POWERLESS.to_owned());
+    }
     let attach = Attach {
         attachment: attachment(&request.endpoint_id),
         name: None,
@@ -59,6 +67,12 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     // What dockerd gave may not be said again.
     let mac_address = if given.mac_address.is_empty() { mac } else { String::new() };
     Ok(json!({"Interface": network::Interface { mac_address, ..network::Interface::default() }}))
+}
+
+/// Whether rules can be written where interfaces on a LAN are: setns(2) asks for it.
+fn may_enter_namespaces() -> bool {
+    let sets = rustix::thread::capabilities(None);
+    sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }
 
 fn labels(options: Option<&BTreeMap<String, Value>>) -> Labels {

@@ -18,6 +18,10 @@ pub(in crate::docker) async fn program(driver: &Driver, body: &[u8]) -> Outcome 
     let request: network::CreateEndpoint = read(body)?;
     let wanted = portmap::wanted(request.options.as_ref())?;
     let endpoint = &request.endpoint_id;
+    if !wanted.is_empty() && is_on_a_lan(driver, endpoint).await? {
+        tracing::info!("Docker's endpoint {endpoint} is on a LAN with all its ports: none is published");
+        return done();
+    }
     let mut choices = Choice::all(&wanted, &held(driver, attachment(endpoint)).await?, endpoint)?;
     loop {
         let published: Vec<Published> = choices.iter().map(|choice| choice.now().clone()).collect();
@@ -44,6 +48,13 @@ fn may_move(choices: &[Choice<'_>], port: &Published) -> bool {
     choices.iter().any(|choice| choice.now() == port && choice.is_free_to_move())
 }
 
+/// Whether the endpoint has an interface of its own on a LAN: as with Docker's own driver for that, nothing is published for it.
+async fn is_on_a_lan(driver: &Driver, endpoint_id: &str) -> Result<bool, String> {
+    let found = driver.desk.ask(|answer| Call::Check(attachment(endpoint_id), answer)).await;
+    let found = found.map_err(|failure| told_failure(&failure))?;
+    Ok(found.is_some_and(|(attached, _)| attached.endpoint.parent.is_some()))
+}
+
 /// What the endpoint publishes already.
 async fn held(driver: &Driver, attachment: AttachmentId) -> Result<Vec<Published>, String> {
     let found = driver.desk.ask(|answer| Call::Check(attachment, answer)).await;
@@ -61,6 +72,7 @@ async fn publish(driver: &Driver, endpoint_id: &str, published: Vec<Published>) 
         published: Some(published),
         aliases: BTreeSet::new(),
         container: None,
+        netns: None,
     };
     driver.ask_in_turn(|answer| Call::Renew(renew.clone(), answer)).await
 }

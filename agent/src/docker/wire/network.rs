@@ -1,6 +1,7 @@
 //! Networks and what joins them: `NetworkDriver.*`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +45,20 @@ pub(in crate::docker) struct Named {
     /// Docker's id of the endpoint.
     #[serde(rename = "EndpointID")]
     pub endpoint_id: String,
+}
+
+/// Says that a container is there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(in crate::docker) struct Join {
+    /// Docker's id of the network.
+    #[serde(rename = "NetworkID")]
+    pub network_id: String,
+    /// Docker's id of the endpoint.
+    #[serde(rename = "EndpointID")]
+    pub endpoint_id: String,
+    /// Path of the container's network namespace.
+    pub sandbox_key: PathBuf,
 }
 
 /// Declares an endpoint.

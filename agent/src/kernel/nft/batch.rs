@@ -21,7 +21,7 @@ pub(super) const NFPROTO_INET: u8 = 1;
 /// A transaction being written.
 pub(super) struct Batch {
     /// The table all of it is about.
-    table: &'static str,
+    table: String,
     out: Writer,
     first: u32,
     next: u32,
@@ -44,10 +44,18 @@ pub(super) enum Outcome {
 
 impl Batch {
     /// Begins a batch about one table, whose messages are numbered from `first` on.
-    pub(super) fn begin(table: &'static str, first: u32) -> Self {
+    pub(super) fn begin(table: &str, first: u32) -> Self {
         let mut out = Writer::default();
         out.message(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, first, &subsystem_head(), |_| {});
-        Self { table, out, first, next: first.wrapping_add(1), last_start: 0, owners: Vec::new(), current: 0 }
+        Self {
+            table: table.to_owned(),
+            out,
+            first,
+            next: first.wrapping_add(1),
+            last_start: 0,
+            owners: Vec::new(),
+            current: 0,
+        }
     }
 
     /// The messages that follow serve this change.
@@ -59,7 +67,7 @@ impl Batch {
     pub(super) fn add(&mut self, kind: u8, flags: u16, attributes: impl FnOnce(&mut Writer)) {
         self.last_start = self.out.octets().len();
         self.out.message(message_type(kind), NLM_F_REQUEST | flags, self.next, &[NFPROTO_INET, 0, 0, 0], |out| {
-            table::put_name(out, self.table);
+            table::put_name(out, &self.table);
             attributes(out);
         });
         self.next = self.next.wrapping_add(1);

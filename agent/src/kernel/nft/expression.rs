@@ -109,6 +109,12 @@ fn mask_and_flip(out: &mut Writer, mask: &[u8], flipped: &[u8]) {
     });
 }
 
+/// Loads the group of the interface a packet came in by, or leaves by: a number in host order.
+pub(super) fn load_group(out: &mut Writer, field: Field) {
+    let key = if field == Field::InterfaceIn { NFT_META_IIFGROUP } else { NFT_META_OIFGROUP };
+    load_meta(out, key, NFT_REG32_00);
+}
+
 /// Loads the packet's mark, a number in host order.
 pub(super) fn load_mark(out: &mut Writer) {
     load_meta(out, NFT_META_MARK, NFT_REG32_00);

@@ -10,7 +10,7 @@ use poplin_policy::delta::{self, Change};
 use poplin_policy::ruleset::Ruleset;
 
 use super::read::{Dump, ReadError};
-use super::{Ownership, Rules, RulesError};
+use super::{Ownership, Rules, RulesError, table};
 
 /// Why a table has to be begun anew.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ enum Unmendable {
     /// None stands that is ours.
     #[error("no table of ours stands")]
     Absent,
+    /// It is one that is small, and of which nothing is read.
+    #[error("it stands in a container's namespace")]
+    Elsewhere,
     /// It has other flags; it may be dormant.
     #[error("the table has flags that are none of ours")]
     Flags,
@@ -64,6 +67,9 @@ impl Rules {
     }
 
     fn difference(&mut self, changes: &[Change]) -> Result<Vec<Change>, Unmendable> {
+        if self.table != table::NAME {
+            return Err(Unmendable::Elsewhere);
+        }
         self.is_standing()?;
         let mut wanted = Ruleset::default();
         delta::apply(&mut wanted, changes);

@@ -38,6 +38,7 @@ use rustix::io::Errno;
 
 use super::Trouble;
 use super::socket::{Conversation, Refusal};
+use super::wire::Writer;
 use batch::{Batch, Outcome};
 use table::Standing;
 
@@ -118,6 +119,8 @@ pub enum RulesError {
 
 /// Our table, seen from the socket that may write it.
 pub struct Rules {
+    /// What it is called.
+    table: String,
     conversation: Conversation,
     ownership: Ownership,
     /// The same for listeners, which must not take the echo of our own writing for others' hands.
@@ -127,9 +130,15 @@ pub struct Rules {
 impl Rules {
     /// Opens the socket, and takes over the table a former agent left behind.
     pub fn open() -> Result<Self, RulesError> {
+        Self::open_called(table::NAME)
+    }
+
+    /// The same of a table of another name, in a namespace that is not the host's: nobody listens there, and its counters tell nobody anything.
+    pub(super) fn open_called(table: &str) -> Result<Self, RulesError> {
         let conversation = Conversation::open(NETLINK_NETFILTER).map_err(RulesError::Socket)?;
         conversation.widen(SEND_OCTETS, RECEIVE_OCTETS).map_err(RulesError::Socket)?;
-        let mut rules = Self { conversation, ownership: Ownership::Unknown, is_owned: Arc::default() };
+        let (table, is_owned) = (table.to_owned(), Arc::default());
+        let mut rules = Self { table, conversation, ownership: Ownership::Unknown, is_owned };
         rules.adopt()?;
         Ok(rules)
     }
@@ -194,14 +203,14 @@ impl Rules {
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<(), RulesError> {
-        self.write_to(table::NAME, self.flags(), changes)?;
+        self.write_to(&self.table.clone(), self.flags(), changes)?;
         if self.ownership == Ownership::Unknown && changes.contains(&Change::Restart) {
             self.become_owner();
         }
         Ok(())
     }
 
-    fn write_to(&mut self, table: &'static str, table_flags: u32, changes: &[Change]) -> Result<(), RulesError> {
+    fn write_to(&mut self, table: &str, table_flags: u32, changes: &[Change]) -> Result<(), RulesError> {
         let mut batch = Batch::begin(table, self.conversation.take_sequence(1));
         for (index, change) in changes.iter().enumerate() {
             batch.serve(index);
@@ -237,7 +246,7 @@ impl Rules {
     fn adopt(&mut self) -> Result<(), RulesError> {
         let deadline = Instant::now() + ADOPTION_PATIENCE;
         while let Some(standing) = self.standing()?.filter(|standing| standing.is_adoptable()) {
-            let mut batch = Batch::begin(table::NAME, self.conversation.take_sequence(1));
+            let mut batch = Batch::begin(&self.table, self.conversation.take_sequence(1));
             table::adopt(&mut batch);
             match self.commit(batch)? {
                 Outcome::Committed => {
@@ -258,11 +267,26 @@ impl Rules {
         Ok(())
     }
 
+    /// Ends the table with all that is in it.
+    pub(super) fn end(&mut self) -> Result<(), RulesError> {
+        if self.standing()?.is_none() {
+            return Ok(());
+        }
+        let mut batch = Batch::begin(&self.table, self.conversation.take_sequence(1));
+        table::remove(&mut batch);
+        match self.commit(batch)? {
+            Outcome::Committed => Ok(()),
+            Outcome::Refused(_, refusal) => Err(RulesError::RefusedAsAWhole { count: 1, refusal }),
+            Outcome::Unanswered => Err(RulesError::Unanswered),
+        }
+    }
+
     /// The table as it stands, if it does.
     fn standing(&mut self) -> Result<Option<Standing>, RulesError> {
         let kind = batch::message_type(table::NFT_MSG_GETTABLE);
         let mut standing = None;
-        let answer = self.conversation.get(kind, &[batch::NFPROTO_INET, 0, 0, 0], table::put_our_name, |message| {
+        let put_name = |out: &mut Writer| table::put_name(out, &self.table);
+        let answer = self.conversation.get(kind, &[batch::NFPROTO_INET, 0, 0, 0], put_name, |message| {
             if message.kind == batch::message_type(table::NFT_MSG_NEWTABLE) {
                 standing = Standing::parse(message.payload);
             }

@@ -19,6 +19,8 @@ pub(super) const NFT_META_IIFNAME: u32 = 6;
 pub(super) const NFT_META_OIFNAME: u32 = 7;
 pub(super) const NFT_META_NFPROTO: u32 = 15;
 pub(super) const NFT_META_L4PROTO: u32 = 16;
+pub(super) const NFT_META_IIFGROUP: u32 = 21;
+pub(super) const NFT_META_OIFGROUP: u32 = 22;
 
 pub(super) const NFTA_PAYLOAD_DREG: u16 = 1;
 pub(super) const NFTA_PAYLOAD_BASE: u16 = 2;

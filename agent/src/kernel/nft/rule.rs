@@ -73,6 +73,10 @@ fn put_match(out: &mut Writer, condition: &Match) {
                 expression::range(out, &data::atom(low), &data::atom(high), *negated);
             }
         }
+        Match::Group { field, group, negated } => {
+            expression::load_group(out, *field);
+            expression::compare(out, &group.to_ne_bytes(), *negated);
+        }
         // Comparing fewer octets than a name has leaves the rest open; nft does the same for "pop*".
         Match::InterfacePrefix { field, prefix, negated } => {
             expression::load(out, &[*field]);

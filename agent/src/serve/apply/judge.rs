@@ -142,6 +142,13 @@ fn fits_networks(network: &Network, after: &BTreeMap<ObjectKey, Object>) -> Opti
             let message = format!("{subnet} lies in no pool");
             return Some(Invalid::new("spec.subnets", "NO_POOL", message).advice("apply a Pool that has it first"));
         }
+        let elsewhere = pools().find(|pool| network.macvlan.is_some() && pool.cidr.contains(subnet) && !pool.is_lan);
+        if let Some(pool) = elsewhere {
+            let message =
+                format!("{subnet} is to be on a LAN, and pool {} ({}) is routed by the fabric", pool.name, pool.cidr);
+            let advice = "take a subnet that a Pool with `lan: true` has, or that no pool has";
+            return Some(Invalid::new("spec.subnets", "NOT_OF_A_LAN", message).advice(advice));
+        }
     }
     let shares = |other: &&Network| {
         other.name != network.name
@@ -159,14 +166,16 @@ fn fits_networks(network: &Network, after: &BTreeMap<ObjectKey, Object>) -> Opti
 /// What its endpoints were promised holds a network to its number and subnets.
 fn keeps_endpoints(network: &Network, standing: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
     let Some(Object::Network(now)) = standing.get(&ObjectKey::Network(network.name.clone())) else { return None };
-    if (now.index, &now.subnets) == (network.index, &network.subnets) {
+    if (now.index, &now.subnets, &now.macvlan) == (network.index, &network.subnets, &network.macvlan) {
         return None;
     }
     let is_its =
         |object: &&Object| matches!(object, Object::Endpoint(one) if one.network.as_ref() == Some(&network.name));
     let count = standing.values().filter(is_its).count();
-    let message =
-        format!("network {} has {count} endpoints, so neither its subnets nor its index can change", now.name);
+    let message = format!(
+        "network {} has {count} endpoints, so neither its subnets nor its index nor its macvlan can change",
+        now.name
+    );
     (count > 0).then(|| Invalid::new("spec.subnets", "NETWORK_IN_USE", message).advice("make another network"))
 }
 

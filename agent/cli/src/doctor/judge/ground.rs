@@ -1,6 +1,7 @@
 //! Whether the ground stands: own addresses, links up and down, and routes of others in our ranges.
 
 use ipnet::IpNet;
+use poplin_proto::v1::EndpointSpec;
 
 use crate::doctor::finding::Finding;
 use crate::doctor::reading::{Reading, Route, Told, is_ours};
@@ -74,7 +75,9 @@ fn links_down(reading: &Reading) -> impl Iterator<Item = Finding> {
 
 fn missing_links(reading: &Reading, told: &Told) -> impl Iterator<Item = Finding> {
     let is_missing = |interface: &str| !interface.is_empty() && !reading.links.contains_key(interface);
-    let missing = told.endpoints.iter().filter(move |(_, endpoint)| is_missing(&endpoint.interface));
+    // Where one is on a LAN itself, its interface is in its container, under a name of that.
+    let is_inside = |endpoint: &EndpointSpec| !endpoint.parent.is_empty() && !endpoint.netns.is_empty();
+    let missing = told.endpoints.iter().filter(move |(_, one)| !is_inside(one) && is_missing(&one.interface));
     missing.map(|(name, endpoint)| {
         let message = format!("endpoint {name} has no link: {} is gone", endpoint.interface);
         Finding::failure(

@@ -20,7 +20,8 @@ pub(super) fn judge(reading: &Reading) -> Vec<Finding> {
 fn off_the_lan(reading: &Reading, pool: &PoolUse, cidr: IpNet) -> Option<Finding> {
     let is_lan = |prefix: &IpNet| prefix.prefix_len() > 0 && (prefix.contains(&cidr) || cidr.contains(prefix));
     let mut on_link = reading.routes.iter().filter(|route| route.gateway.is_none() && !is_ours(&route.interface));
-    if on_link.any(|route| is_lan(&route.prefix)) {
+    // Where containers have interfaces of their own there, the host need not be on it.
+    if !pool.lan_parent.is_empty() || on_link.any(|route| is_lan(&route.prefix)) {
         return None;
     }
     let message = format!("pool {} ({cidr}) is of a LAN, and no interface of this host is on it", pool.name);
@@ -89,6 +90,15 @@ mod tests {
         assert_eq!(found("192.0.2.0/24", &["192.0.2.0-192.0.2.7"]), [own]);
         assert_eq!(found("192.0.2.0/24", &["192.0.2.1", "192.0.2.5-192.0.2.20"]), [""; 0]);
         assert_eq!(found("192.0.2.64/26", &[]), [""; 0], "neither is in it");
+    }
+
+    #[test]
+    fn where_containers_are_on_the_lan_themselves_the_host_need_not_be() {
+        let mut reading = host("198.51.100.0/24", &[]);
+        let told = reading.agent.as_mut().and_then(|told| told.as_mut().ok()).unwrap();
+        told.pools[0].lan_parent = "eth1".to_owned();
+
+        assert!(judge(&reading).is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::expression::{self, Expression};
 use super::steps::{at_port, dispatch};
 use crate::kernel::nft::data::octets_of;
 use crate::kernel::nft::expression::{Place, place};
-use crate::kernel::nft::number::{NFT_META_MARK, NFT_REG_VERDICT};
+use crate::kernel::nft::number::{NFT_META_IIFGROUP, NFT_META_MARK, NFT_META_OIFGROUP, NFT_REG_VERDICT};
 use crate::kernel::nft::rule::put_expressions;
 use crate::kernel::nft::steps::{ID_KEY, NEXT};
 use crate::kernel::nft::translation::{RTN_LOCAL, family_number};
@@ -76,6 +76,12 @@ fn condition(all: &[Expression]) -> Option<(Match, &[Expression])> {
     {
         return Some((Match::Mark { bit: number(mask)?, negated: !negated }, rest));
     }
+    if let [Expression::Load { place: Place::Meta(key), .. }, Expression::Compare { value, negated, .. }, rest @ ..] =
+        all
+        && let Some(field) = grouped(*key)
+    {
+        return Some((Match::Group { field, group: number(value)?, negated: *negated }, rest));
+    }
     if let [Expression::LoadAddressType { .. }, Expression::Compare { value, negated, .. }, rest @ ..] = all {
         return (value == &RTN_LOCAL).then_some((Match::ToHost { negated: *negated }, rest));
     }
@@ -111,6 +117,15 @@ fn equality(field: Field, value: &[u8], negated: bool) -> Option<Match> {
 
 fn atom(field: Field, octets: &[u8]) -> Option<Atom> {
     data::atom(field.datatype(), octets)
+}
+
+/// Of which interface the group is loaded.
+fn grouped(key: u32) -> Option<Field> {
+    match key {
+        NFT_META_IIFGROUP => Some(Field::InterfaceIn),
+        NFT_META_OIFGROUP => Some(Field::InterfaceOut),
+        _ => None,
+    }
 }
 
 fn is_mark(expression: &Expression) -> bool {

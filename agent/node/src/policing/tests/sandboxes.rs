@@ -1,0 +1,159 @@
+//! Rules of who is on a LAN follow those of the host to where his interface is.
+
+use poplin_policy::delta;
+use poplin_policy::ruleset::Then;
+
+use super::*;
+use crate::kernel::Step;
+use crate::macvlan::{Macvlan, MacvlanMode};
+use crate::sandboxes::Sandboxes;
+
+/// An endpoint whose interface a runtime is to put there, or has.
+fn inside(last: u8) -> Endpoint {
+    let Object::Endpoint(one) = endpoint(last, Some("lan")) else { unreachable!("it is an endpoint") };
+    Endpoint { parent: Interface::new("eth1"), netns: format!("/run/netns/c{last}").into(), ..one }
+}
+
+fn on_a_lan() -> Object {
+    let Object::Network(lan) = network("lan", true) else { unreachable!("it is a network") };
+    let parent = Interface::new("eth1").unwrap();
+    let macvlan = Some(Macvlan { parent, mode: MacvlanMode::Private, gateways: BTreeSet::new() });
+    Object::Network(Network { macvlan, ..lan })
+}
+
+struct Room {
+    desk: Desk,
+    sandboxes: Sandboxes,
+    waiting: BTreeSet<Interface>,
+    closed: BTreeSet<Interface>,
+}
+
+impl Room {
+    fn with(endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        let mut desk = Desk { mirror: Mirror::default(), policing: Policing::of(host()), revision: 1 };
+        desk.put(on_a_lan());
+        endpoints.into_iter().for_each(|one| desk.put(Object::Endpoint(one)));
+        let (waiting, closed) = (BTreeSet::new(), BTreeSet::new());
+        Self { desk, sandboxes: Sandboxes::default(), waiting, closed }
+    }
+
+    fn due(&mut self) -> Vec<Step> {
+        self.desk.rules();
+        let Desk { mirror, policing, .. } = &self.desk;
+        let local: Vec<Endpoint> = mirror.endpoints_on(&host()).cloned().collect();
+        let waiting = |interface: &Interface| self.waiting.contains(interface);
+        self.sandboxes.due((policing, mirror), local.iter(), waiting, &self.closed, None)
+    }
+
+    /// What is due, done: of each that changes where, and how many changes, from the beginning on or not.
+    fn follow(&mut self) -> Vec<(String, bool)> {
+        let steps = self.due();
+        self.sandboxes.done();
+        steps.iter().map(told).collect()
+    }
+}
+
+fn told(step: &Step) -> (String, bool) {
+    match step {
+        Step::ChangeSandbox { netns, changes, mode: MacvlanMode::Private, .. } => {
+            (netns.display().to_string(), changes.first() == Some(&Change::Restart))
+        }
+        Step::LeaveSandbox { netns, .. } => (format!("leave {}", netns.display()), false),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn there(last: u8) -> String {
+    format!("/run/netns/c{last}")
+}
+
+#[test]
+fn rules_are_written_where_the_interface_is_and_follow_the_hosts() {
+    let mut room = Room::with([inside(1), inside(2)]);
+    room.waiting = [inside(2).interface].into();
+
+    assert_eq!(room.follow(), [(there(1), true)], "the second one's interface still waits here");
+    assert_eq!(room.follow(), []);
+    room.waiting.clear();
+    assert_eq!(room.follow(), [(there(2), true)]);
+    assert!(room.sandboxes.stand(&inside(1)) && room.sandboxes.stand(&inside(2)));
+
+    room.desk.put(admitting("team == 'blue'"));
+    assert_eq!(room.follow(), [(there(1), false), (there(2), false)]);
+
+    room.desk.delete(ObjectKey::Endpoint(EndpointName::new("e1")));
+    let (of_the_other, leaves) = ((there(2), false), (format!("leave {}", there(1)), false));
+    assert_eq!(room.follow(), [of_the_other, leaves], "rules that spoke of him change, too");
+    assert!(!room.sandboxes.has(&inside(1).interface));
+}
+
+#[test]
+fn changes_lead_to_what_a_fresh_start_writes() {
+    let mut room = Room::with([inside(1)]);
+    let mut standing = Ruleset::default();
+    let steps: [fn(&mut Desk); 4] = [
+        |_| {},
+        |desk| desk.put(admitting("team == 'blue'")),
+        |desk| desk.put(endpoint(7, Some("lan"))),
+        |desk| desk.delete(ObjectKey::Policy(QualifiedName::global("cards"))),
+    ];
+    for step in steps {
+        step(&mut room.desk);
+        for due in room.due() {
+            let Step::ChangeSandbox { changes, .. } = due else { panic!("nobody leaves") };
+            delta::apply(&mut standing, &changes);
+        }
+        room.sandboxes.done();
+
+        let mut fresh = Sandboxes::default();
+        std::mem::swap(&mut fresh, &mut room.sandboxes);
+        let begun = room.due();
+        std::mem::swap(&mut fresh, &mut room.sandboxes);
+        let [Step::ChangeSandbox { changes, .. }] = &begun[..] else { panic!("{begun:?}") };
+        let mut wanted = Ruleset::default();
+        delta::apply(&mut wanted, changes);
+        assert_eq!(standing, wanted);
+    }
+}
+
+#[test]
+fn what_failed_is_begun_anew_and_what_is_refused_is_not_tried_until_rules_are_others() {
+    let mut room = Room::with([inside(1)]);
+    room.follow();
+    room.desk.put(admitting("team == 'blue'"));
+
+    assert_eq!(room.due().iter().map(told).collect::<Vec<_>>(), [(there(1), false)]);
+    room.sandboxes.undone();
+    assert_eq!(room.due().iter().map(told).collect::<Vec<_>>(), [(there(1), true)]);
+    room.sandboxes.undone();
+    room.sandboxes.refuse(&inside(1).interface, &inside(1).netns, &room.desk.policing);
+    assert_eq!(room.follow(), []);
+
+    room.desk.delete(ObjectKey::Policy(QualifiedName::global("cards")));
+    assert_eq!(room.follow(), [(there(1), true)]);
+}
+
+#[test]
+fn whose_address_is_anothers_stays_and_passes_nothing() {
+    let mut room = Room::with([inside(1)]);
+    let mut standing = Ruleset::default();
+    let asks_policies = |rules: &Ruleset| {
+        let all = rules.chains.values().flat_map(|chain| &chain.rules);
+        all.into_iter().any(|rule| matches!(rule.then, Then::Dispatch(_) | Then::AtPort(_)))
+    };
+    let mut carry_out = |room: &mut Room| {
+        for due in room.due() {
+            let Step::ChangeSandbox { changes, .. } = due else { panic!("nobody leaves") };
+            delta::apply(&mut standing, &changes);
+        }
+        room.sandboxes.done();
+        asks_policies(&standing)
+    };
+
+    assert!(carry_out(&mut room));
+    room.closed = [inside(1).interface].into();
+    room.desk.delete(ObjectKey::Endpoint(EndpointName::new("e1")));
+
+    assert!(!carry_out(&mut room), "what no policy is asked about is dropped");
+    assert!(room.sandboxes.has(&inside(1).interface));
+}

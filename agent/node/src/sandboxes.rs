@@ -1,0 +1,151 @@
+//! The rules of endpoints whose interfaces are in their containers alone: kept where those are, as the host's table is kept on the host.
+//!
+//! In: the rules of the host, of which each sandbox has the part that is its endpoint's, and who is here. Out: what is to be changed in which
+//! namespace. A namespace mostly begins after its runtime was told which interface goes there, so the interface is closed when it is made, and opened
+//! by whoever has written its rules; they go after the interface has gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use poplin_policy::compile::{Sandbox, in_sandbox};
+use poplin_policy::delta::between;
+use poplin_policy::ruleset::{Interface, Ruleset};
+
+use crate::kernel::Step;
+use crate::macvlan::{MacvlanMode, group_of};
+use crate::mirror::Mirror;
+use crate::object::Endpoint;
+use crate::policing::Policing;
+
+/// The sandboxes of this host.
+#[derive(Debug, Default)]
+pub struct Sandboxes {
+    standing: BTreeMap<Interface, Standing>,
+    /// What will stand once the steps that were last asked for are done; absent = nothing.
+    pending: BTreeMap<Interface, Option<Standing>>,
+    /// Where rules could not be written, and at which generation of them: nothing would be otherwise until there are others.
+    refused: BTreeMap<Interface, (PathBuf, u64)>,
+}
+
+/// One sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    netns: PathBuf,
+    whose: Sandbox,
+    mode: MacvlanMode,
+}
+
+/// What stands in one.
+#[derive(Clone, Debug)]
+struct Standing {
+    place: Place,
+    rules: Ruleset,
+    /// The generation of the host's rules that these were last compared with.
+    generation: u64,
+}
+
+impl Sandboxes {
+    /// What is due. `waiting`: interfaces that their runtimes have not taken yet, or have given back. `closed`: whose address is another's by now; they
+    /// stay, and pass nothing. `only_leaving`: where not all who are here are known, those that are to go all the same.
+    pub fn due<'a>(
+        &mut self,
+        (policing, mirror): (&Policing, &Mirror),
+        local: impl Iterator<Item = &'a Endpoint>,
+        waiting: impl Fn(&Interface) -> bool,
+        closed: &BTreeSet<Interface>,
+        only_leaving: Option<&BTreeSet<Interface>>,
+    ) -> Vec<Step> {
+        let inside = local.filter(|one| one.is_in_a_sandbox() && !waiting(&one.interface));
+        let mut wanted: BTreeMap<Interface, Place> =
+            inside.map(|one| (one.interface.clone(), place(mirror, one))).collect();
+        for (interface, standing) in self.standing.iter().filter(|(interface, _)| closed.contains(*interface)) {
+            wanted.entry(interface.clone()).or_insert_with(|| standing.place.clone());
+        }
+        self.refused.retain(|interface, _| wanted.contains_key(interface));
+        self.pending.clear();
+        let mut steps = Vec::new();
+        for (interface, place) in &wanted {
+            steps.extend(self.change(policing, interface, place));
+        }
+        let is_leaving = |interface: &Interface| {
+            !wanted.contains_key(interface) && only_leaving.is_none_or(|leaving| leaving.contains(interface))
+        };
+        for (interface, Standing { place, .. }) in self.standing.iter().filter(|(interface, _)| is_leaving(interface)) {
+            self.pending.insert(interface.clone(), None);
+            let (interface, netns, group) = (interface.clone(), place.netns.clone(), place.whose.group);
+            steps.push(Step::LeaveSandbox { interface, netns, group });
+        }
+        steps
+    }
+
+    fn change(&mut self, policing: &Policing, interface: &Interface, place: &Place) -> Option<Step> {
+        let generation = policing.generation();
+        if self.refused.get(interface).is_some_and(|(at, of)| *at == place.netns && *of == generation) {
+            return None;
+        }
+        let standing = self.standing.get_mut(interface).filter(|standing| standing.place.netns == place.netns);
+        if standing.as_ref().is_some_and(|one| one.generation == generation && one.place == *place) {
+            return None;
+        }
+        let rules = in_sandbox(policing.wanted(), &place.whose);
+        let changes = between(standing.as_ref().map(|standing| &standing.rules), &rules);
+        if let Some(standing) = standing.filter(|_| changes.is_empty()) {
+            (standing.generation, standing.place) = (generation, place.clone());
+            return None;
+        }
+        self.pending.insert(interface.clone(), Some(Standing { place: place.clone(), rules, generation }));
+        let (netns, group, mode) = (place.netns.clone(), place.whose.group, place.mode);
+        Some(Step::ChangeSandbox { interface: interface.clone(), netns, changes, group, mode })
+    }
+
+    /// The steps that were asked for are done.
+    pub fn done(&mut self) {
+        for (interface, standing) in std::mem::take(&mut self.pending) {
+            self.refused.remove(&interface);
+            match standing {
+                Some(standing) => drop(self.standing.insert(interface, standing)),
+                None => drop(self.standing.remove(&interface)),
+            }
+        }
+    }
+
+    /// They are not, or not all: what stands where is not known, so it is begun anew. Of who leaves it is known that he does.
+    pub fn undone(&mut self) {
+        for (interface, standing) in std::mem::take(&mut self.pending) {
+            if standing.is_some() {
+                self.standing.remove(&interface);
+            }
+        }
+    }
+
+    /// Rules cannot be written there.
+    pub fn refuse(&mut self, interface: &Interface, netns: &Path, policing: &Policing) {
+        self.refused.insert(interface.clone(), (netns.to_owned(), policing.generation()));
+    }
+
+    /// Whether the rules of an endpoint stand where its interface is.
+    pub fn stand(&self, endpoint: &Endpoint) -> bool {
+        self.standing.get(&endpoint.interface).is_some_and(|standing| standing.place.netns == endpoint.netns)
+    }
+
+    /// Where they are.
+    pub fn places(&self) -> BTreeSet<PathBuf> {
+        self.standing.values().map(|standing| standing.place.netns.clone()).collect()
+    }
+
+    /// Whether something of an interface is still in its container.
+    pub fn has(&self, interface: &Interface) -> bool {
+        self.standing.contains_key(interface)
+    }
+}
+
+fn place(mirror: &Mirror, endpoint: &Endpoint) -> Place {
+    let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
+    let whose = Sandbox {
+        interface: endpoint.interface.clone(),
+        group: group_of(&endpoint.attachment),
+        addresses: endpoint.addresses.to_vec(),
+    };
+    let mode = network.and_then(|network| network.macvlan.as_ref()).map(|macvlan| macvlan.mode).unwrap_or_default();
+    Place { netns: endpoint.netns.clone(), whose, mode }
+}

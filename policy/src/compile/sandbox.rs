@@ -1,0 +1,193 @@
+//! The rules of one endpoint where its interface itself is: in its container's network namespace, which no packet of it leaves by way of the host.
+//!
+//! In: the table of a host, in which the endpoint is local by some interface. Out: a table for the namespace, with the endpoint's paths and nothing
+//! of anybody else's. Its interface has whatever name the runtime gives it there, so it is told by its group; other interfaces of the container are
+//! let alone.
+//!
+//! ```text
+//! input ── not of the group ── accept, established ── accept, discovery ── accept
+//!    └─ to-workload ── the endpoint's path, as in the host's table, its ingress
+//! output ── the same, then spoofed? ── drop
+//!    └─ from-workload ── its egress
+//! forward ── of the group ── drop: an endpoint is no router
+//! ```
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::base;
+use super::condition::{look_up, member, when};
+use super::family::address_atom;
+use crate::model::IpVersion;
+use crate::place::Place;
+use crate::reference::Reference;
+use crate::ruleset::{
+    AtPort, Atom, Chain, Element, Field, Form, HookPoint, Interface, Key, Map, MapElements, Match, Name, Origin, Rule,
+    Ruleset, Set, Then, Verdict,
+};
+
+/// Whose sandbox it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// By which interface the endpoint is local in the host's table.
+    pub interface: Interface,
+    /// The group of its interface in the namespace; never 0, in which all others are.
+    pub group: u32,
+    /// What it may send from.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The part of a host's table that holds for one endpoint, as a table for its sandbox. An endpoint the table does not know passes nothing.
+pub fn in_sandbox(whole: &Ruleset, sandbox: &Sandbox) -> Ruleset {
+    let mut part = Part { whole, sandbox, ids: BTreeSet::from([AtPort::UNASKED]), ruleset: Ruleset::default() };
+    for (name, point, rules) in base_chains(sandbox) {
+        part.ruleset.chains.insert(Name::new(name), base::base(point, base::FILTER, rules));
+    }
+    for family in IpVersion::BOTH {
+        part.ruleset.sets.insert(own_name(family), own(family, &sandbox.addresses));
+    }
+    while part.grows() {}
+    part.ruleset
+}
+
+fn base_chains(sandbox: &Sandbox) -> [(&'static str, HookPoint, Vec<Rule>); 3] {
+    let group = |field, negated| Match::Group { field, group: sandbox.group, negated };
+    let begin = |field| {
+        let first = when(vec![group(field, true)], Verdict::Accept);
+        [vec![first, when(vec![base::known_flows()], Verdict::Accept)], base::needed_by_the_link()].concat()
+    };
+    let jump = |to: Name| when(Vec::new(), Verdict::Jump(to));
+    let input = [begin(Field::InterfaceIn), vec![jump(base::to_workload())]].concat();
+    let output = [begin(Field::InterfaceOut), spoofs(), vec![jump(base::from_workload())]].concat();
+    let forward = [Field::InterfaceIn, Field::InterfaceOut].map(|field| when(vec![group(field, false)], Verdict::Drop));
+    [
+        ("input", HookPoint::Input, input),
+        ("forward", HookPoint::Forward, forward.to_vec()),
+        ("output", HookPoint::Output, output),
+    ]
+}
+
+/// What is not sent from an address of its own is dropped.
+fn spoofs() -> Vec<Rule> {
+    let of_family = |(family, field): (IpVersion, Field)| {
+        let matches = vec![family.is_it(), member(vec![field], own_name(family), true)];
+        [look_up(matches.clone(), Then::Log(Place::Spoof.log())), when(matches, Verdict::Drop)]
+    };
+    [(IpVersion::V4, Field::Source4), (IpVersion::V6, Field::Source6)].into_iter().flat_map(of_family).collect()
+}
+
+fn own_name(family: IpVersion) -> Name {
+    Name::new(format!("own{}", family.digit()))
+}
+
+fn own(family: IpVersion, addresses: &[IpAddr]) -> Set {
+    let of_family = addresses.iter().filter(|address| IpVersion::of(**address) == family);
+    let elements = of_family.map(|address| Element::exactly([address_atom(*address)])).collect();
+    Set { key: vec![family.datatype()], form: Form::Hash, elements }
+}
+
+/// What was found so far to hold for the endpoint.
+struct Part<'r> {
+    whole: &'r Ruleset,
+    sandbox: &'r Sandbox,
+    /// Ids that its packets can come to; elements of other paths and questions are left out.
+    ids: BTreeSet<u64>,
+    ruleset: Ruleset,
+}
+
+impl<'r> Part<'r> {
+    /// Takes in what is referred to by what is in it. Whether there was anything.
+    fn grows(&mut self) -> bool {
+        let before = self.size();
+        let rules = self.ruleset.chains.values().flat_map(|chain| &chain.rules);
+        self.ids.extend(rules.filter_map(constant));
+        let whole = self.whole;
+        let mentioned: BTreeSet<_> = self.ruleset.references().filter_map(|one| whole.standing(one)).collect();
+        mentioned.into_iter().for_each(|reference| self.take(reference));
+        self.size() != before
+    }
+
+    /// Grows with every step, until there is none.
+    fn size(&self) -> [usize; 5] {
+        let Ruleset { chains, maps, sets, counters } = &self.ruleset;
+        let elements = maps.values().map(|map| map.elements.len()).sum();
+        [chains.len(), elements, sets.len(), counters.len(), self.ids.len()]
+    }
+
+    fn take(&mut self, reference: Reference<'r>) {
+        match reference {
+            Reference::Chain(name) => {
+                if let (false, Some(chain)) = (self.ruleset.chains.contains_key(name), self.whole.chains.get(name)) {
+                    let rules = chain.rules.iter().filter_map(|rule| self.settled(rule)).collect();
+                    self.ruleset.chains.insert(name.clone(), Chain { hook: None, rules });
+                }
+            }
+            Reference::Map(name) => {
+                if let Some(map) = self.whole.maps.get(name) {
+                    let elements = self.own_elements(&map.elements);
+                    if let MapElements::Ids(ids) = &elements {
+                        self.ids.extend(ids.values());
+                    }
+                    self.ruleset.maps.insert(name.clone(), Map { key: map.key.clone(), form: map.form, elements });
+                }
+            }
+            Reference::Set(name) => {
+                if let (false, Some(set)) = (self.ruleset.sets.contains_key(name), self.whole.sets.get(name)) {
+                    self.ruleset.sets.insert(name.clone(), set.clone());
+                }
+            }
+            Reference::Counter(name) => _ = self.ruleset.counters.insert(name.clone()),
+        }
+    }
+
+    /// Which path is taken is no question where one endpoint alone comes; a rule that finds none for it does nothing.
+    fn settled(&self, rule: &Rule) -> Option<Rule> {
+        let mut rule = rule.clone();
+        let origin = match &mut rule.then {
+            Then::Dispatch(dispatch) => &mut dispatch.from,
+            Then::AtPort(at_port) => &mut at_port.path,
+            _ => return Some(rule),
+        };
+        let Origin::Fields { fields, ids } = &*origin else { return Some(rule) };
+        if !matches!(fields[..], [Field::InterfaceIn | Field::InterfaceOut]) {
+            return Some(rule);
+        }
+        let MapElements::Ids(paths) = &self.whole.maps.get(ids)?.elements else { return None };
+        *origin = Origin::Constant(*paths.get(&Element::exactly([Atom::Interface(self.sandbox.interface.clone())]))?);
+        Some(rule)
+    }
+
+    fn own_elements(&self, all: &MapElements) -> MapElements {
+        let is_own = |key: &Key| key.atoms().all(|atom| !matches!(atom, Atom::Id(id) if !self.ids.contains(&id)));
+        match all {
+            MapElements::Ids(all) => MapElements::Ids(
+                all.iter().filter(|(key, _)| is_own(&key.low)).map(|(key, id)| (key.clone(), *id)).collect(),
+            ),
+            MapElements::Verdicts(all) => {
+                let own = all.iter().filter(|(key, _)| is_own(&key.low));
+                MapElements::Verdicts(own.map(|(key, verdict)| (key.clone(), verdict.clone())).collect())
+            }
+            MapElements::Counters(all) => {
+                let own = all.iter().filter(|(key, _)| is_own(&key.low));
+                MapElements::Counters(own.map(|(key, name)| (key.clone(), name.clone())).collect())
+            }
+            MapElements::Sockets4(_)
+            | MapElements::Sockets6(_)
+            | MapElements::Addresses4(_)
+            | MapElements::Addresses6(_) => all.clone(),
+        }
+    }
+}
+
+/// The id that a rule begins with, if it is always the same.
+fn constant(rule: &Rule) -> Option<u64> {
+    let origin = match &rule.then {
+        Then::Dispatch(dispatch) => &dispatch.from,
+        Then::AtPort(at_port) => &at_port.path,
+        _ => return None,
+    };
+    match origin {
+        Origin::Constant(id) => Some(*id),
+        Origin::Fields { .. } => None,
+    }
+}
