@@ -74,7 +74,9 @@ impl Wish {
     /// What dockerd shows as gateway of a range is a router of the LAN; who names none means the first address, as with Docker's own driver.
     fn take_router(&mut self, subnet: IpNet, named: Option<IpAddr>) {
         let Some(macvlan) = self.spec.macvlan.as_mut().filter(|_| !self.spec.internal) else { return };
-        let router = named.or_else(|| subnet.hosts().next()).map(|address| address.to_string());
+        // Of IPv6 the address before it is every router's (RFC 4291 §2.6.1).
+        let first = || subnet.hosts().find(|address| *address != subnet.network());
+        let router = named.or_else(first).map(|address| address.to_string());
         self.spec.reserved.extend(router.clone().filter(|_| named.is_none()));
         macvlan.gateways.extend(router);
     }
@@ -275,6 +277,8 @@ mod tests {
         );
         assert_eq!(unnamed.macvlan.unwrap().gateways, ["192.168.8.1"]);
         assert_eq!(unnamed.reserved, ["192.168.8.1"]);
+        let v6 = on_a_lan(all, r#""Pool":"fd08::/64","Gateway":"::/0""#).unwrap().spec;
+        assert_eq!(v6.macvlan.unwrap().gateways, ["fd08::1"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::net::{IpAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use poplin_lab::{Container, Docker, told, until};
@@ -236,6 +237,37 @@ fn rules_outlive_the_agent_and_are_edited_by_the_next() {
     until("the edit is made up for", || scene.machine.connects(web, 81) && !scene.machine.connects(web, 80));
     scene.dockers.hosts[1].apply(&only(80));
     until("and further ones follow", || scene.machine.connects(web, 80) && !scene.machine.connects(web, 81));
+}
+
+#[test]
+fn an_agent_that_comes_back_opens_nothing_on_the_way() {
+    let mut scene = Scene::new();
+    let web = scene.server(0, "web", &[]);
+    scene.dockers.hosts[1].apply(&only(80));
+    until("one port is closed", || !scene.machine.connects(web, 81));
+    let Scene { dockers, machine } = &mut scene;
+
+    dockers.hosts[0].kill();
+    let is_back = AtomicBool::new(false);
+    let opened = std::thread::scope(|all| {
+        let denied = all.spawn(|| {
+            let mut opened = 0;
+            while !is_back.load(Ordering::Relaxed) {
+                opened += usize::from(machine.connects(web, 81));
+            }
+            opened
+        });
+        dockers.hosts[0].start();
+        dockers.hosts[1].apply(&only(80).replace("tcp/80", "tcp/80, tcp/82"));
+        until("the next edit has come", || dockers.hosts[0].said().matches("in a container's namespace").count() > 0);
+        for _ in 0..10 {
+            assert!(machine.connects(web, 80));
+        }
+        is_back.store(true, Ordering::Relaxed);
+        denied.join().expect("it tries until the end")
+    });
+
+    assert_eq!(opened, 0);
 }
 
 #[test]
