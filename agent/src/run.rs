@@ -42,7 +42,7 @@ use crate::schema;
 use crate::serve::door::{self as front, Wholes};
 use crate::serve::{Call, Desk, serve};
 use crate::store::{
-    Compare, FileStore, Followed, Location, Operation, Store, StoreError, Transaction, chance, follow, open,
+    Compare, FileStore, Followed, Location, Operation, Revision, Store, StoreError, Transaction, chance, follow, open,
 };
 use crate::trial;
 
@@ -75,6 +75,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let (events, mut inbox) = mpsc::channel(QUEUE);
     let (calls, mut requests) = mpsc::channel(QUEUE);
     let (ready, is_ready) = watch::channel(false);
+    let (tells_heard, heard) = watch::channel(0);
     let executor = Executor::start(hands, events.clone())?;
     let peers = Peers::start(&config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
     let drops = Arc::new(Feed::default());
@@ -94,7 +95,8 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let is_shared = matches!(config.role, ConfiguredRole::Host(Location::Etcd { .. }));
     let known_at = past.known_at();
     let wholes = Wholes::default();
-    let desk = Desk { calls, store: store.clone(), host, drops, role, ready: is_ready, known_at, wholes, complaints };
+    let of_store = store.clone();
+    let desk = Desk { calls, store: of_store, host, drops, role, ready: is_ready, heard, known_at, wholes, complaints };
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
         doors.spawn(door::serve(bound, desk.clone()));
@@ -130,6 +132,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         stations,
         events,
         ready,
+        heard: tells_heard,
         hearing: Hearing::default(),
         past,
         changes: Changes::default(),
@@ -299,6 +302,8 @@ struct Agent {
     names: Option<Nameserver>,
     events: mpsc::Sender<Event>,
     ready: watch::Sender<bool>,
+    /// How far the head has heard the store.
+    heard: watch::Sender<Revision>,
     hearing: Hearing,
     /// What earlier lives knew, and what a later one will.
     past: Past,
@@ -329,6 +334,8 @@ impl Agent {
         }
         let is_ready = self.node.is_ready();
         self.ready.send_if_modified(|ready| std::mem::replace(ready, is_ready) != is_ready);
+        let revision = self.node.heard_revision();
+        self.heard.send_if_modified(|heard| std::mem::replace(heard, revision) != revision);
     }
 
     /// News of the store. What an earlier life knew takes its place where it does not answer a first time, and is compared with what it says where it does.

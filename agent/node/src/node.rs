@@ -344,6 +344,11 @@ impl Node {
         self.me().is_some() && self.kernel.is_some() && self.name_conflict.is_none()
     }
 
+    /// The revision of the store as it was last heard; 0 before it was.
+    pub fn heard_revision(&self) -> i64 {
+        self.mirror.as_ref().map_or(0, Mirror::revision)
+    }
+
     /// Moves everything that can move. Each part looks at the whole state, so the order matters only for how soon.
     fn settle(&mut self, now: Instant) {
         if self.has_name_conflict() {

@@ -65,7 +65,7 @@ use tonic::Code;
 use crate::drops::Feed;
 use crate::memory::Complaints;
 use crate::metrics::{self, Figures};
-use crate::store::{Rejected, Store, StoreError};
+use crate::store::{Rejected, Revision, Store, StoreError};
 use door::{Guest, Wholes};
 
 /// What the doors ask of the loop that owns the head.
@@ -116,6 +116,9 @@ pub enum Call {
 /// How long a call waits for an agent that has just started.
 const STARTUP: Duration = Duration::from_secs(10);
 
+/// How long an answer waits for the head to hear of what was written; usually that is a millisecond.
+const HEARING: Duration = Duration::from_secs(1);
+
 /// Largest request, in octets: a directory of manifests comes as one. Of who may only look it is less, see [`door`].
 const LARGEST_REQUEST: usize = 16 << 20;
 
@@ -140,6 +143,8 @@ pub struct Desk {
     pub role: Role,
     /// Whether the head has read the store and the kernel.
     pub ready: watch::Receiver<bool>,
+    /// How far the head has heard the store.
+    pub heard: watch::Receiver<Revision>,
     /// Until when an earlier life knew the store, if it wrote that down.
     pub known_at: Option<SystemTime>,
     /// Turns of those who want a whole table.
@@ -181,6 +186,12 @@ impl Desk {
         let mut ready = self.ready.clone();
         // Not ready in time: the head itself says best what it lacks.
         let _ = tokio::time::timeout(STARTUP, ready.wait_for(|is_ready| *is_ready)).await;
+    }
+
+    /// Whoever declares something and attaches a container right after it finds it there: the head has heard of it, or of nothing for a while.
+    pub(crate) async fn until_heard(&self, revision: Revision) {
+        let mut heard = self.heard.clone();
+        let _ = tokio::time::timeout(HEARING, heard.wait_for(|heard| *heard >= revision)).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use poplin_proto::v1::apply_response::{Result as Applied, result::Outcome};
 use poplin_proto::v1::resource_service_server::ResourceService;
 use poplin_proto::v1::{
     AcceptStoreRequest, AcceptStoreResponse, ApplyRequest, ApplyResponse, ConfirmRequest, ConfirmResponse,
@@ -59,7 +60,12 @@ impl ResourceService for Resources {
         if !request.get_ref().dry_run {
             door::may_change(&request)?;
         }
-        Ok(Response::new(apply::apply(&*self.0.store, &self.0.host, request.get_ref()).await?))
+        let answer = apply::apply(&*self.0.store, &self.0.host, request.get_ref()).await?;
+        let is_written = |result: &Applied| result.outcome() != Outcome::Unchanged;
+        if !request.get_ref().dry_run && answer.results.iter().any(is_written) {
+            self.0.until_heard(answer.revision).await;
+        }
+        Ok(Response::new(answer))
     }
 
     async fn confirm(&self, request: Request<ConfirmRequest>) -> Result<Response<ConfirmResponse>, Status> {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures_util::FutureExt as _;
 use poplin_proto::Failure;
 use poplin_proto::v1::apply_response::result::Outcome;
 use poplin_proto::v1::{
@@ -443,6 +444,36 @@ async fn lists_come_in_pages_by_name() {
     assert_eq!(pages, [3, 3, 1]);
 }
 
+/// A desk without a head.
+fn desk(shelf: &Shelf) -> super::Desk {
+    super::Desk {
+        calls: tokio::sync::mpsc::channel(1).0,
+        store: shelf.store.clone(),
+        host: "h1".to_owned(),
+        drops: Arc::default(),
+        role: poplin_node::Role::Host,
+        ready: tokio::sync::watch::channel(true).1,
+        heard: tokio::sync::watch::channel(0).1,
+        known_at: None,
+        wholes: super::door::Wholes::default(),
+        complaints: Default::default(),
+    }
+}
+
+#[tokio::test]
+async fn who_declared_something_is_answered_when_the_head_has_heard_of_it_or_after_a_while() {
+    let shelf = Shelf::new().await;
+    let (tells, heard) = tokio::sync::watch::channel(6);
+    let desk = super::Desk { heard, ..desk(&shelf) };
+
+    let mut answer = Box::pin(desk.until_heard(7));
+    assert!(answer.as_mut().now_or_never().is_none());
+    tells.send_replace(7);
+    answer.await;
+    assert!(desk.until_heard(7).now_or_never().is_some());
+    desk.until_heard(8).await;
+}
+
 #[tokio::test]
 async fn health_follows_the_head_and_reflection_names_every_service() {
     use tonic_health::pb::health_client::HealthClient;
@@ -454,20 +485,8 @@ async fn health_follows_the_head_and_reflection_names_every_service() {
 
     let shelf = Shelf::new().await;
     let socket = shelf.directory.join("api.sock");
-    let (calls, _head) = tokio::sync::mpsc::channel(1);
     let (is_ready, ready) = tokio::sync::watch::channel(false);
-    let (store, host, role) = (shelf.store.clone(), "h1".to_owned(), poplin_node::Role::Host);
-    let desk = super::Desk {
-        calls,
-        store,
-        host,
-        drops: Arc::default(),
-        role,
-        ready,
-        known_at: None,
-        wholes: super::door::Wholes::default(),
-        complaints: Default::default(),
-    };
+    let desk = super::Desk { ready, ..desk(&shelf) };
     let (guests, who_came) = tokio::sync::mpsc::channel(1);
     let allowed = Arc::new(super::door::Allowed::default());
     let listener = super::door::listen(&socket, &allowed).unwrap();
