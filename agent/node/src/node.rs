@@ -334,6 +334,7 @@ impl Node {
             self.tidy_at,
             self.distance.deadline(),
             self.advertising.next_deadline(),
+            self.sandboxes.next_deadline(),
         ];
         let ends = [self.jobs.next_deadline(), self.adoption_ends(), self.health.next_deadline(), speaker];
         after.into_iter().chain(ends).flatten().min()
@@ -357,6 +358,7 @@ impl Node {
         self.transact_after = self.transact_after.filter(|after| *after > now);
         self.apply_after = self.apply_after.filter(|after| *after > now);
         self.flows_after = self.flows_after.filter(|after| *after > now);
+        self.sandboxes.try_again(now);
         let lapsed = self.reflects_until.take_if(|until| *until <= now);
         self.has_world_moved |= lapsed.is_some();
         self.jobs.forget_hope(now);

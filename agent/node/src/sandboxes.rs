@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use poplin_policy::compile::{Sandbox, in_sandbox};
 use poplin_policy::delta::between;
@@ -23,8 +24,17 @@ pub struct Sandboxes {
     standing: BTreeMap<Interface, Standing>,
     /// What will stand once the steps that were last asked for are done; absent = nothing.
     pending: BTreeMap<Interface, Option<Standing>>,
-    /// Where rules could not be written, and at which generation of them: nothing would be otherwise until there are others.
-    refused: BTreeMap<Interface, (PathBuf, u64)>,
+    /// Where rules could not be written.
+    refused: BTreeMap<Interface, Refused>,
+}
+
+/// Rules that could not be written: they are tried again when there are others, or when it is time.
+#[derive(Debug)]
+struct Refused {
+    netns: PathBuf,
+    /// Of which generation they were.
+    generation: u64,
+    until: Instant,
 }
 
 /// One sandbox.
@@ -80,7 +90,7 @@ impl Sandboxes {
 
     fn change(&mut self, policing: &Policing, interface: &Interface, place: &Place) -> Option<Step> {
         let generation = policing.generation();
-        if self.refused.get(interface).is_some_and(|(at, of)| *at == place.netns && *of == generation) {
+        if self.refused.get(interface).is_some_and(|one| one.netns == place.netns && one.generation == generation) {
             return None;
         }
         let standing = self.standing.get_mut(interface).filter(|standing| standing.place.netns == place.netns);
@@ -118,9 +128,20 @@ impl Sandboxes {
         }
     }
 
-    /// Rules cannot be written there.
-    pub fn refuse(&mut self, interface: &Interface, netns: &Path, policing: &Policing) {
-        self.refused.insert(interface.clone(), (netns.to_owned(), policing.generation()));
+    /// Rules cannot be written there; they are tried again at `until`, or when there are others.
+    pub fn refuse(&mut self, interface: &Interface, netns: &Path, policing: &Policing, until: Instant) {
+        let refused = Refused { netns: netns.to_owned(), generation: policing.generation(), until };
+        self.refused.insert(interface.clone(), refused);
+    }
+
+    /// What was refused for long enough is tried again.
+    pub fn try_again(&mut self, now: Instant) {
+        self.refused.retain(|_, one| one.until > now);
+    }
+
+    /// When something is to be tried again.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.refused.values().map(|one| one.until).min()
     }
 
     /// Whether the rules of an endpoint stand where its interface is.

@@ -204,7 +204,7 @@ impl Node {
         }
         match &failure.step {
             Step::CreateLink(new) => self.link_failed(new, &failure),
-            Step::ChangeSandbox { interface, netns, .. } => self.sandbox_failed(interface, netns, &failure),
+            Step::ChangeSandbox { interface, netns, .. } => self.sandbox_failed(now, interface, netns, &failure),
             _ => self.pause(now, &failure),
         }
     }
@@ -244,13 +244,13 @@ impl Node {
 
     /// Rules cannot be written where an interface is: where it has none yet it stays closed, and else the former ones stand. With its namespace all of
     /// it is gone, as its runtime is about to say.
-    fn sandbox_failed(&mut self, interface: &Interface, netns: &Path, failure: &StepFailure) {
-        self.sandboxes.refuse(interface, netns, &self.policing);
+    fn sandbox_failed(&mut self, now: Instant, interface: &Interface, netns: &Path, failure: &StepFailure) {
+        self.sandboxes.refuse(interface, netns, &self.policing, now + LONGEST_PAUSE);
         match failure.kind {
             StepFailureKind::NamespaceMissing | StepFailureKind::NotANamespace => {}
             StepFailureKind::InterfaceExists | StepFailureKind::RulesOutOfStep | StepFailureKind::Other => {
                 let error = format!("the kernel refused {}: {}", failure.step.describe(), failure.reason);
-                self.note(Note::Warning(format!("{error}; it is tried again when rules change")));
+                self.note(Note::Warning(format!("{error}; trying again in {LONGEST_PAUSE:?}")));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Rules of who is on a LAN follow those of the host to where his interface is.
 
+use std::time::{Duration, Instant};
+
 use poplin_policy::delta;
 use poplin_policy::ruleset::Then;
 
@@ -117,8 +119,9 @@ fn changes_lead_to_what_a_fresh_start_writes() {
 }
 
 #[test]
-fn what_failed_is_begun_anew_and_what_is_refused_is_not_tried_until_rules_are_others() {
+fn what_failed_is_begun_anew_and_what_is_refused_waits_for_other_rules_or_its_time() {
     let mut room = Room::with([inside(1)]);
+    let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(5));
     room.follow();
     room.desk.put(admitting("team == 'blue'"));
 
@@ -126,7 +129,18 @@ fn what_failed_is_begun_anew_and_what_is_refused_is_not_tried_until_rules_are_ot
     room.sandboxes.undone();
     assert_eq!(room.due().iter().map(told).collect::<Vec<_>>(), [(there(1), true)]);
     room.sandboxes.undone();
-    room.sandboxes.refuse(&inside(1).interface, &inside(1).netns, &room.desk.policing);
+    let refuse = |room: &mut Room| {
+        let (interface, netns) = (inside(1).interface, inside(1).netns);
+        room.sandboxes.refuse(&interface, &netns, &room.desk.policing, later);
+    };
+    refuse(&mut room);
+    room.sandboxes.try_again(now);
+    assert_eq!(room.follow(), []);
+    assert_eq!(room.sandboxes.next_deadline(), Some(later));
+    room.sandboxes.try_again(later);
+    assert_eq!(room.due().iter().map(told).collect::<Vec<_>>(), [(there(1), true)]);
+    room.sandboxes.undone();
+    refuse(&mut room);
     assert_eq!(room.follow(), []);
 
     room.desk.delete(ObjectKey::Policy(QualifiedName::global("cards")));
