@@ -278,7 +278,7 @@ impl<'a, B: Book> Walker<'a, B> {
             mark: Cell::new(transit.mark),
             source_nat: Cell::default(),
             destination_nat: Cell::default(),
-            is_to_host: None,
+            is_to_host: (transit.hook == HookPoint::Input).then_some(true),
         }
     }
 

@@ -111,6 +111,9 @@ fn nothing_passes_before_the_rules_stand_and_nothing_is_left_after_them() {
 
     scene.change(None, &rules(true));
     assert!(eventually(|| container.reaches(MACHINE) && machine.reaches(ADDRESS)));
+    container.ip("addr add 10.77.0.5/32 dev lo");
+    machine.ip(&format!("route add 10.77.0.5 via {ADDRESS}"));
+    assert!(!machine.reaches("10.77.0.5"), "it is an address of another interface, whatever way it is sent");
     assert!(scene.tables().contains("table inet popa"));
     let told = stdout(&container.try_run("nft", "list table inet popa"));
     assert!(told.contains("iifgroup != ") && told.contains("oifgroup != "), "{told}");

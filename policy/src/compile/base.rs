@@ -35,7 +35,7 @@ const UNROUTED: u8 = 255;
 const ON_LINK: u8 = 1;
 
 /// fe80::/10 (RFC 4291 §2.5.6), first and last.
-const LINK_LOCAL: (Ipv6Addr, Ipv6Addr) =
+pub(super) const LINK_LOCAL: (Ipv6Addr, Ipv6Addr) =
     (Ipv6Addr::from_bits(0xfe80 << 112), Ipv6Addr::from_bits((0xfebf << 112) | (u128::MAX >> 16)));
 
 /// 169.254.0.0/16 (RFC 3927 §2.1), first and last.

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! input ── not of the group ── accept, established ── accept, discovery ── accept
+//!    ├─ to an address of another interface ── drop
 //!    └─ to-workload ── the endpoint's path, as in the host's table, its ingress
 //! output ── the same, then spoofed? ── drop
 //!    └─ from-workload ── its egress
@@ -57,7 +58,7 @@ fn base_chains(sandbox: &Sandbox) -> [(&'static str, HookPoint, Vec<Rule>); 3] {
         [vec![first, when(vec![base::known_flows()], Verdict::Accept)], base::needed_by_the_link()].concat()
     };
     let jump = |to: Name| when(Vec::new(), Verdict::Jump(to));
-    let input = [begin(Field::InterfaceIn), vec![jump(base::to_workload())]].concat();
+    let input = [begin(Field::InterfaceIn), strays(), vec![jump(base::to_workload())]].concat();
     let output = [begin(Field::InterfaceOut), spoofs(), vec![jump(base::from_workload())]].concat();
     let forward = [Field::InterfaceIn, Field::InterfaceOut].map(|field| when(vec![group(field, false)], Verdict::Drop));
     [
@@ -65,6 +66,21 @@ fn base_chains(sandbox: &Sandbox) -> [(&'static str, HookPoint, Vec<Rule>); 3] {
         ("forward", HookPoint::Forward, forward.to_vec()),
         ("output", HookPoint::Output, output),
     ]
+}
+
+/// What comes by its interface to an address of the container that is another interface's is dropped: Linux takes it all the same, and what that one
+/// may be sent is said by other rules than these. Broadcast and multicast are nobody's own; an address of its link is in no set, and on no other link.
+fn strays() -> Vec<Rule> {
+    let of_family = |(family, field): (IpVersion, Field)| {
+        let on_link = |field| {
+            let (low, high) = base::LINK_LOCAL;
+            Match::Range { field, low: Atom::Address6(low), high: Atom::Address6(high), negated: true }
+        };
+        let is_on_link = (family == IpVersion::V6).then(|| on_link(field));
+        let is_stray = [Match::ToHost { negated: false }, member(vec![field], own_name(family), true)];
+        when([family.is_it()].into_iter().chain(is_on_link).chain(is_stray).collect(), Verdict::Drop)
+    };
+    [(IpVersion::V4, Field::Destination4), (IpVersion::V6, Field::Destination6)].map(of_family).to_vec()
 }
 
 /// What is not sent from an address of its own is dropped.

@@ -53,6 +53,10 @@ proptest! {
                     let enters = passes(&rules, &inside(HookPoint::Input, GROUP, packet));
                     prop_assert_eq!(enters, allows(Direction::Ingress), "into {}: {}", name, packet);
                 }
+                if !endpoint.addresses.contains(&packet.destination) {
+                    let enters = passes(&rules, &inside(HookPoint::Input, GROUP, packet));
+                    prop_assert!(!enters, "{} is another interface's of {}", packet.destination, name);
+                }
                 if is_own && !endpoint.addresses.contains(&packet.destination) {
                     let leaves = passes(&rules, &inside(HookPoint::Output, GROUP, packet));
                     prop_assert_eq!(leaves, allows(Direction::Egress), "out of {}: {}", name, packet);
