@@ -173,6 +173,8 @@ pub enum Step {
         netns: PathBuf,
         /// The group of its interface.
         group: u32,
+        /// Whether no other endpoint of ours stays in that namespace: then the gateways on its `lo` go as well.
+        is_last: bool,
     },
     /// Creates a veth pair with its far end in a namespace, or beside it, or takes over a tap. Fails if the host's side exists.
     CreateLink(NewLink),

@@ -80,10 +80,14 @@ impl Sandboxes {
         let is_leaving = |interface: &Interface| {
             !wanted.contains_key(interface) && only_leaving.is_none_or(|leaving| leaving.contains(interface))
         };
+        let standing_on = self.standing.iter().filter(|(interface, _)| !is_leaving(interface));
+        let kept: BTreeSet<&Path> =
+            wanted.values().chain(standing_on.map(|(_, one)| &one.place)).map(|place| place.netns.as_path()).collect();
         for (interface, Standing { place, .. }) in self.standing.iter().filter(|(interface, _)| is_leaving(interface)) {
             self.pending.insert(interface.clone(), None);
             let (interface, netns, group) = (interface.clone(), place.netns.clone(), place.whose.group);
-            steps.push(Step::LeaveSandbox { interface, netns, group });
+            let is_last = !kept.contains(netns.as_path());
+            steps.push(Step::LeaveSandbox { interface, netns, group, is_last });
         }
         steps
     }

@@ -83,6 +83,24 @@ fn there_is_a_door_at_the_gateway_and_on_each_link_with_ipv6_alone_and_none_if_n
 }
 
 #[test]
+fn a_container_with_several_interfaces_on_lans_has_one_door_at_each_gateway_of_its_own() {
+    let on_a_lan = |name: &str, at: &str| match endpoint(name, "h1", at, None) {
+        Object::Endpoint(one) => {
+            Object::Endpoint(Endpoint { parent: Interface::new("eth1"), netns: "/run/netns/c".into(), ..one })
+        }
+        other => other,
+    };
+    let mut desk = Desk::new(vec![on_a_lan("a", "10.77.0.1"), on_a_lan("b", "10.77.0.2")]);
+    let gateway = address("169.254.1.1");
+    let door = |name: &str| NameDoor::Sandbox(gateway, Interface::new(name).unwrap(), "/run/netns/c".into());
+
+    assert_eq!(desk.doors, [NameDoor::Gateway(gateway), door("popa")].into(), "two cannot stand at one address");
+
+    desk.forget(ObjectKey::Endpoint(EndpointName::new("a")));
+    assert_eq!(desk.doors, [NameDoor::Gateway(gateway), door("popb")].into());
+}
+
+#[test]
 fn a_node_without_names_tells_of_none() {
     let desk = Desk::of(node().without_names(), vec![endpoint("web", "h1", "10.77.0.1", None)]);
 
@@ -95,6 +113,7 @@ struct Desk {
     revision: i64,
     names: Names,
     doors: BTreeSet<NameDoor>,
+    is_applying: bool,
 }
 
 impl Desk {
@@ -104,7 +123,7 @@ impl Desk {
 
     fn of(node: Node, objects: Vec<Object>) -> Self {
         let (names, doors) = (Names::default(), BTreeSet::new());
-        let mut desk = Self { node, revision: 1, names, doors };
+        let mut desk = Self { node, revision: 1, names, doors, is_applying: false };
         let mut kernel = KernelState::default();
         let mac = Mac([2; 6]);
         let link = LinkState { index: 6, is_up: true, mac, mtu_bytes: 1500, is_configured: true, has_loopback: false };
@@ -148,8 +167,8 @@ impl Desk {
             match action {
                 Action::ChangeNames(changes) => changes.into_iter().for_each(|change| self.names.change(change)),
                 Action::OpenNameDoors(doors) => self.doors = doors,
-                Action::Apply(_)
-                | Action::Transact(..)
+                Action::Apply(_) => self.is_applying = true,
+                Action::Transact(..)
                 | Action::ReadStore
                 | Action::Owe(_)
                 | Action::Keep { .. }
@@ -163,6 +182,9 @@ impl Desk {
                 | Action::Bgp(_)
                 | Action::Note(_) => {}
             }
+        }
+        if std::mem::take(&mut self.is_applying) {
+            self.tell(Event::StepsDone(Ok(())));
         }
     }
 

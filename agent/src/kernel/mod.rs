@@ -155,7 +155,9 @@ impl Hands {
             Step::ChangeSandbox { interface, netns, changes, group, mode } => {
                 sandbox::change(interface, netns, changes, *group, *mode)
             }
-            Step::LeaveSandbox { interface, netns, group } => sandbox::leave(interface, netns, *group),
+            Step::LeaveSandbox { interface, netns, group, is_last } => {
+                sandbox::leave(interface, netns, *group, *is_last)
+            }
             Step::CreateLink(new) => link::create(&mut self.route, new),
             Step::ConfigureLink(interface) => {
                 sysctl::configure_link(interface)?;

@@ -40,8 +40,8 @@ pub(super) fn change(
     })
 }
 
-/// Ends the interface of this group, and after it its rules: without them it would pass everything.
-pub(super) fn leave(interface: &Interface, path: &Path, group: u32) -> Result<(), Trouble> {
+/// Ends the interface of this group, and after it its rules: without them it would pass everything. The gateways there are for all who are there.
+pub(super) fn leave(interface: &Interface, path: &Path, group: u32, is_last: bool) -> Result<(), Trouble> {
     let netns = match netns::open(path) {
         Ok(netns) => netns,
         // Docker leaves an empty file where the namespace of a dead container was.
@@ -50,9 +50,11 @@ pub(super) fn leave(interface: &Interface, path: &Path, group: u32) -> Result<()
     };
     within(&netns, path, || {
         end_links(group)?;
-        let mut route = Conversation::route().map_err(|error| Trouble::other(error.to_string()))?;
-        address::remove_gateways(&mut route)
-            .map_err(|refusal| Trouble::other(format!("cannot take gateways from lo: {refusal}")))?;
+        if is_last {
+            let mut route = Conversation::route().map_err(|error| Trouble::other(error.to_string()))?;
+            address::remove_gateways(&mut route)
+                .map_err(|refusal| Trouble::other(format!("cannot take gateways from lo: {refusal}")))?;
+        }
         Rules::open_called(interface.as_str())?.end().map_err(Trouble::from)
     })
 }

@@ -67,9 +67,9 @@ impl Scene {
         self.apply(Step::ChangeSandbox { interface, netns, changes, group: GROUP, mode }).unwrap();
     }
 
-    fn leave(&self) {
+    fn leave(&self, is_last: bool) {
         let (interface, netns) = (interface("popa"), self.container.path());
-        self.apply(Step::LeaveSandbox { interface, netns, group: GROUP }).unwrap();
+        self.apply(Step::LeaveSandbox { interface, netns, group: GROUP, is_last }).unwrap();
     }
 
     fn tables(&self) -> String {
@@ -124,10 +124,13 @@ fn nothing_passes_before_the_rules_stand_and_nothing_is_left_after_them() {
     scene.change(None, &rules(true));
     assert!(machine.reaches(ADDRESS), "begun anew it is as good");
 
-    scene.leave();
+    container.ip("addr add 169.254.1.1/32 dev lo scope link");
+    scene.leave(false);
     assert_eq!(scene.tables(), "");
     assert!(!container.ip("-o link show").contains("eth0"));
-    scene.leave();
+    assert!(container.ip("addr show lo").contains("169.254.1.1"), "another of ours may be there, who asks for names");
+    scene.leave(true);
+    assert!(!container.ip("addr show lo").contains("169.254.1.1"));
 }
 
 #[test]
@@ -144,7 +147,12 @@ fn where_a_container_is_gone_its_rules_cannot_be_written_and_need_not_be_removed
     };
 
     assert_eq!(scene.apply(change), Err(StepFailureKind::NamespaceMissing));
-    let leave = |netns: &str| Step::LeaveSandbox { interface: interface("popa"), netns: netns.into(), group: GROUP };
+    let leave = |netns: &str| Step::LeaveSandbox {
+        interface: interface("popa"),
+        netns: netns.into(),
+        group: GROUP,
+        is_last: true,
+    };
     assert_eq!(scene.apply(leave("/run/netns/poplin-test-gone")), Ok(()));
     assert_eq!(scene.apply(leave("/dev/null")), Ok(()), "what Docker leaves is a file");
     assert_eq!(scene.apply(Step::DeleteLink(interface("popa"))), Ok(()));

@@ -60,14 +60,18 @@ impl Node {
         gateways.map(NameDoor::Gateway).chain(links).chain(self.doors_inside(mirror)).collect()
     }
 
-    /// Those whose interfaces are in their containers reach no gateway here: they ask where they are, at the same addresses.
+    /// Those whose interfaces are in their containers reach no gateway here: they ask where they are, at the same addresses. A container with several
+    /// such interfaces has one `lo`, and asks there as the first of them.
     fn doors_inside<'a>(&'a self, mirror: &'a Mirror) -> impl Iterator<Item = NameDoor> + 'a {
         let inside = mirror.endpoints_on(&self.identity.host).filter(|endpoint| self.sandboxes.stand(endpoint));
-        inside.flat_map(|endpoint| {
+        let mut taken = BTreeSet::new();
+        let doors = inside.flat_map(|endpoint| {
             let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
             let gateways = [plan::GATEWAY_V4].into_iter().chain(network.map(|network| gateway_v4(network.index)));
-            gateways.map(|gateway| NameDoor::Sandbox(gateway, endpoint.interface.clone(), endpoint.netns.clone()))
-        })
+            gateways.map(move |gateway| (gateway, endpoint))
+        });
+        let free = doors.filter(move |(gateway, endpoint)| taken.insert((*gateway, &endpoint.netns)));
+        free.map(|(gateway, one)| NameDoor::Sandbox(gateway, one.interface.clone(), one.netns.clone()))
     }
 
     fn is_serving_names(&self) -> bool {
