@@ -49,7 +49,8 @@ struct Place {
 #[derive(Clone, Debug)]
 struct Standing {
     place: Place,
-    rules: Ruleset,
+    /// Absent: not known, for the last change of them failed.
+    rules: Option<Ruleset>,
     /// The generation of the host's rules that these were last compared with.
     generation: u64,
 }
@@ -98,16 +99,17 @@ impl Sandboxes {
             return None;
         }
         let standing = self.standing.get_mut(interface).filter(|standing| standing.place.netns == place.netns);
-        if standing.as_ref().is_some_and(|one| one.generation == generation && one.place == *place) {
+        let is_same = |one: &Standing| one.generation == generation && one.place == *place && one.rules.is_some();
+        if standing.as_deref().is_some_and(is_same) {
             return None;
         }
         let rules = in_sandbox(policing.wanted(), &place.whose);
-        let changes = between(standing.as_ref().map(|standing| &standing.rules), &rules);
+        let changes = between(standing.as_ref().and_then(|standing| standing.rules.as_ref()), &rules);
         if let Some(standing) = standing.filter(|_| changes.is_empty()) {
             (standing.generation, standing.place) = (generation, place.clone());
             return None;
         }
-        self.pending.insert(interface.clone(), Some(Standing { place: place.clone(), rules, generation }));
+        self.pending.insert(interface.clone(), Some(Standing { place: place.clone(), rules: Some(rules), generation }));
         let (netns, group, mode) = (place.netns.clone(), place.whose.group, place.mode);
         Some(Step::ChangeSandbox { interface: interface.clone(), netns, changes, group, mode })
     }
@@ -115,20 +117,33 @@ impl Sandboxes {
     /// The steps that were asked for are done.
     pub fn done(&mut self) {
         for (interface, standing) in std::mem::take(&mut self.pending) {
-            self.refused.remove(&interface);
-            match standing {
-                Some(standing) => drop(self.standing.insert(interface, standing)),
-                None => drop(self.standing.remove(&interface)),
-            }
+            self.settle(interface, standing);
         }
     }
 
-    /// They are not, or not all: what stands where is not known, so it is begun anew. Of who leaves it is known that he does.
-    pub fn undone(&mut self) {
-        for (interface, standing) in std::mem::take(&mut self.pending) {
-            if standing.is_some() {
-                self.standing.remove(&interface);
+    /// They are not, or not all: those before the failed one are, and those after it were not tried. What stands where that one failed is not known,
+    /// so it is begun anew. Of who leaves it is known that he does.
+    pub fn undone(&mut self, steps: &[Step], failed: &Step) {
+        let mut pending = std::mem::take(&mut self.pending);
+        for done in steps.iter().take_while(|step| *step != failed) {
+            if let Step::ChangeSandbox { interface, .. } | Step::LeaveSandbox { interface, .. } = done
+                && let Some(standing) = pending.remove(interface)
+            {
+                self.settle(interface.clone(), standing);
             }
+        }
+        if let Step::ChangeSandbox { interface, .. } = failed
+            && let Some(standing) = self.standing.get_mut(interface)
+        {
+            standing.rules = None;
+        }
+    }
+
+    fn settle(&mut self, interface: Interface, standing: Option<Standing>) {
+        self.refused.remove(&interface);
+        match standing {
+            Some(standing) => drop(self.standing.insert(interface, standing)),
+            None => drop(self.standing.remove(&interface)),
         }
     }
 
@@ -150,7 +165,8 @@ impl Sandboxes {
 
     /// Whether the rules of an endpoint stand where its interface is.
     pub fn stand(&self, endpoint: &Endpoint) -> bool {
-        self.standing.get(&endpoint.interface).is_some_and(|standing| standing.place.netns == endpoint.netns)
+        let standing = self.standing.get(&endpoint.interface);
+        standing.is_some_and(|standing| standing.place.netns == endpoint.netns && standing.rules.is_some())
     }
 
     /// Where they are.

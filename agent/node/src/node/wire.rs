@@ -195,7 +195,7 @@ impl Node {
 
     fn batch_failed(&mut self, now: Instant, batch: Batch, failure: StepFailure) {
         self.kernel = None; // a fresh reading follows by itself
-        self.sandboxes.undone();
+        self.sandboxes.undone(&batch.steps, &failure.step);
         match (batch.rules_fared(&failure.step), batch.rules) {
             (Fared::Done, Some(rules)) => self.load(rules),
             (Fared::NotTried, Some(rules)) => self.policing.put_back(rules),

@@ -53,6 +53,13 @@ impl Room {
         self.sandboxes.done();
         steps.iter().map(told).collect()
     }
+
+    /// The same, but for the step at this place, which fails.
+    fn fail(&mut self, at: usize) -> Vec<(String, bool)> {
+        let steps = self.due();
+        self.sandboxes.undone(&steps, &steps[at]);
+        steps.iter().map(told).collect()
+    }
 }
 
 fn told(step: &Step) -> (String, bool) {
@@ -125,10 +132,8 @@ fn what_failed_is_begun_anew_and_what_is_refused_waits_for_other_rules_or_its_ti
     room.follow();
     room.desk.put(admitting("team == 'blue'"));
 
-    assert_eq!(room.due().iter().map(told).collect::<Vec<_>>(), [(there(1), false)]);
-    room.sandboxes.undone();
-    assert_eq!(room.due().iter().map(told).collect::<Vec<_>>(), [(there(1), true)]);
-    room.sandboxes.undone();
+    assert_eq!(room.fail(0), [(there(1), false)]);
+    assert_eq!(room.fail(0), [(there(1), true)]);
     let refuse = |room: &mut Room| {
         let (interface, netns) = (inside(1).interface, inside(1).netns);
         room.sandboxes.refuse(&interface, &netns, &room.desk.policing, later);
@@ -138,13 +143,46 @@ fn what_failed_is_begun_anew_and_what_is_refused_waits_for_other_rules_or_its_ti
     assert_eq!(room.follow(), []);
     assert_eq!(room.sandboxes.next_deadline(), Some(later));
     room.sandboxes.try_again(later);
-    assert_eq!(room.due().iter().map(told).collect::<Vec<_>>(), [(there(1), true)]);
-    room.sandboxes.undone();
+    assert_eq!(room.fail(0), [(there(1), true)]);
     refuse(&mut room);
     assert_eq!(room.follow(), []);
 
     room.desk.delete(ObjectKey::Policy(QualifiedName::global("cards")));
     assert_eq!(room.follow(), [(there(1), true)]);
+}
+
+#[test]
+fn what_failed_in_one_container_is_not_begun_anew_in_others_and_who_it_was_still_leaves() {
+    let mut room = Room::with([inside(1), inside(2), inside(3)]);
+    room.follow();
+    room.desk.put(admitting("team == 'blue'"));
+
+    assert_eq!(room.fail(1), [1, 2, 3].map(|last| (there(last), false)));
+    assert_eq!(room.due().iter().map(told).collect::<Vec<_>>(), [(there(2), true), (there(3), false)]);
+    assert!(!room.sandboxes.stand(&inside(2)) && room.sandboxes.stand(&inside(3)));
+
+    room.desk.delete(ObjectKey::Endpoint(EndpointName::new("e2")));
+    assert!(room.follow().contains(&(format!("leave {}", there(2)), false)));
+    assert!(!room.sandboxes.has(&inside(2).interface));
+}
+
+#[test]
+fn the_gateways_of_a_container_go_with_the_last_who_is_there() {
+    let shared = |last: u8| Endpoint { netns: there(0).into(), ..inside(last) };
+    let mut room = Room::with([shared(1), shared(2)]);
+    room.follow();
+    let mut leave = |last: u8| {
+        room.desk.delete(ObjectKey::Endpoint(EndpointName::new(format!("e{last}"))));
+        let steps = room.due();
+        room.sandboxes.done();
+        steps.iter().find_map(|step| match step {
+            Step::LeaveSandbox { is_last, .. } => Some(*is_last),
+            _ => None,
+        })
+    };
+
+    assert_eq!(leave(1), Some(false));
+    assert_eq!(leave(2), Some(true));
 }
 
 #[test]
