@@ -90,11 +90,13 @@ fn told(trouble: Trouble) -> io::Error {
 fn within(netns: &File, path: &Path, visit: impl FnOnce() -> Result<(), Trouble> + Send) -> Result<(), Trouble> {
     let died = || Trouble::other(format!("the thread that went to {} died", path.display()));
     thread::scope(|scope| {
-        let visitor = scope.spawn(|| {
+        let visitor = thread::Builder::new().spawn_scoped(scope, || {
             move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))
                 .map_err(|errno| why_not_entered(path, errno))?;
             visit()
         });
+        // Where there may be no more threads, that is trouble for this visit, and no end of whoever wants it.
+        let visitor = visitor.map_err(|error| Trouble::other(format!("no thread for {}: {error}", path.display())))?;
         visitor.join().unwrap_or_else(|_| Err(died()))
     })
 }
