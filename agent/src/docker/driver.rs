@@ -94,12 +94,7 @@ impl Driver {
     /// A container's network namespace, which mostly is still to come. dockerd tells the path as it sees it, and it may see other mounts than we do.
     pub fn sandbox(&self, key: &Path) -> PathBuf {
         let mounts = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
-        let caller = self.caller.map(|pid| pid.as_raw_nonzero().to_string());
-        let elsewhere = caller.filter(|pid| mounts(pid).is_some_and(|theirs| Some(theirs) != mounts("self")));
-        match elsewhere {
-            Some(pid) => Path::new("/proc").join(pid).join("root").join(key.strip_prefix("/").unwrap_or(key)),
-            None => key.to_owned(),
-        }
+        seen_from_here(key, self.caller.map(|pid| pid.as_raw_nonzero().to_string()), mounts)
     }
 
     /// Notes down that an endpoint is being made.
@@ -182,4 +177,36 @@ pub(super) fn done() -> Outcome {
 
 pub(super) fn told(answer: &impl Serialize) -> Outcome {
     serde_json::to_value(answer).map_err(|error| error.to_string())
+}
+
+/// A path of this process, as we get there. Where it sees what the first process sees, the path goes by that one: containers may outlive their dockerd
+/// (its `live-restore`), and with it every path by its number.
+fn seen_from_here(key: &Path, process: Option<String>, mounts: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
+    let elsewhere = process.filter(|pid| mounts(pid).is_some_and(|theirs| Some(theirs) != mounts("self")));
+    let Some(pid) = elsewhere else { return key.to_owned() };
+    let lasting = if mounts("1") == mounts(&pid) { "1" } else { &pid };
+    Path::new("/proc").join(lasting).join("root").join(key.strip_prefix("/").unwrap_or(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_is_found_by_the_first_process_where_that_sees_what_dockerd_sees() {
+        let key = Path::new("/var/run/docker/netns/0815");
+        let seen = |ours: &str, first: &str, dockerds: Option<&str>| {
+            let mounts = |process: &str| match process {
+                "self" => Some(PathBuf::from(ours)),
+                "1" => Some(PathBuf::from(first)),
+                _ => dockerds.map(PathBuf::from),
+            };
+            seen_from_here(key, Some("77".to_owned()), mounts)
+        };
+
+        assert_eq!(seen("a", "a", Some("a")), key);
+        assert_eq!(seen("b", "a", Some("a")), Path::new("/proc/1/root/var/run/docker/netns/0815"));
+        assert_eq!(seen("a", "a", Some("b")), Path::new("/proc/77/root/var/run/docker/netns/0815"));
+        assert_eq!(seen("b", "a", None), key, "what cannot be compared is taken as it is told");
+    }
 }
