@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use poplin_manifest::check_profiles;
@@ -11,13 +11,13 @@ use poplin_manifest::field::dns_name;
 use poplin_node::names::MOST_ALIASES;
 use poplin_node::request::{Answer, Attach};
 use poplin_policy::label::Labels;
-use rustix::thread::CapabilitySet;
 use serde_json::{Value, json};
 
 use super::portmap;
 use crate::docker::driver::{Driver, Outcome, attachment};
 use crate::docker::naming::usable;
 use crate::docker::wire::{network, read};
+use crate::kernel;
 use crate::serve::Call;
 
 /// How driver options begin that are labels.
@@ -28,7 +28,7 @@ const ALIAS: &str = "poplin.alias";
 
 /// Why nobody joins a network on a LAN here.
 const POWERLESS: &str = "containers of mode macvlan have their rules in their own namespaces, which this agent may not enter; \
-     run poplind as root, or let its unit have CAP_SYS_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH";
+     run poplind as root, or let its unit have CAP_SYS_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, and RestrictNamespaces=net";
 
 /// The driver option that names profiles.
 const PROFILE: &str = "poplin.profile";
@@ -69,10 +69,10 @@ pub(in crate::docker) async fn answer(driver: &Driver, body: &[u8]) -> Outcome {
     Ok(json!({"Interface": network::Interface { mac_address, ..network::Interface::default() }}))
 }
 
-/// Whether rules can be written where interfaces on a LAN are: setns(2) asks for it.
+/// Whether rules can be written where interfaces on a LAN are. A visit to where we are asks for the same (setns(2)); capabilities alone do not tell, for
+/// a unit of systemd may forbid it all the same (`RestrictNamespaces=`).
 fn may_enter_namespaces() -> bool {
-    let sets = rustix::thread::capabilities(None);
-    sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+    kernel::inside(Path::new("/proc/self/ns/net"), || Ok(())).is_ok()
 }
 
 fn labels(options: Option<&BTreeMap<String, Value>>) -> Labels {
