@@ -28,6 +28,13 @@ pub(super) struct Binding {
     pub wish: Wish,
 }
 
+impl Binding {
+    /// Whether Docker publishes the ports of its containers, by its gateway bridge.
+    pub fn leaves_ports_to_docker(&self) -> bool {
+        self.wish.docker_ports == Some(true)
+    }
+}
+
 /// Below which key all of a host stand.
 pub(crate) fn root_of(host: &str) -> String {
     format!("{ROOT}d/{host}/")
@@ -99,5 +106,22 @@ impl Bindings {
     async fn write(&self, operation: Operation) -> Result<(), String> {
         let transaction = Transaction { compares: Vec::new(), operations: vec![operation] };
         self.desk.store.transact(transaction).await.map(|_| ()).map_err(|error| error.story())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_publishes_ports_is_known_by_what_is_written_down() {
+        let of = |text: &str| serde_json::from_str::<Binding>(text).unwrap().leaves_ports_to_docker();
+        let written = |docker_ports| {
+            let wish = Wish { docker_ports, ..Wish::default() };
+            of(&serde_json::to_string(&Binding { wish, ..Binding::default() }).unwrap())
+        };
+
+        assert!(written(Some(true)));
+        assert!(!written(Some(false)) && !written(None) && !of("{}"));
     }
 }

@@ -70,12 +70,21 @@ async fn attend(driver: &Driver, mut events: Events) {
                 }
             }
             () = &mut look => {
-                firewall::let_through().await; // whoever loads a firewall anew, as firewalld does, takes our chain away
+                lay(driver).await; // whoever loads a firewall anew, as firewalld does, takes our chain away
                 suspects = tell(collect(driver, &suspects).await).unwrap_or_default();
                 is_behind = is_behind && tell(catch_up(driver).await).is_none();
                 look.as_mut().reset(Instant::now() + LOOK);
             }
         }
+    }
+}
+
+/// Our chain in Docker's firewall as it should be, whatever stands there: containers that came by Docker's gateway bridge are there still.
+async fn lay(driver: &Driver) {
+    let bindings = tell(driver.bindings.all().await).unwrap_or_default();
+    match bindings.values().any(Binding::leaves_ports_to_docker) {
+        true => firewall::keep_apart().await,
+        false => firewall::let_through().await,
     }
 }
 
