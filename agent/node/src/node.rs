@@ -137,6 +137,8 @@ pub struct Node {
     kernel: Option<KernelState>,
     policing: Policing,
     sandboxes: Sandboxes,
+    /// When those are tried again that could not be written.
+    sandboxes_after: Option<Instant>,
     batch: Option<Batch>,
     flows: Flows,
     /// When the flows were asked for that are being read.
@@ -231,6 +233,7 @@ impl Node {
             transact_after: None,
             kernel: None,
             sandboxes: Sandboxes::default(),
+            sandboxes_after: None,
             batch: None,
             flows: Flows::default(),
             flows_asked: None,
@@ -334,7 +337,7 @@ impl Node {
             self.tidy_at,
             self.distance.deadline(),
             self.advertising.next_deadline(),
-            self.sandboxes.next_deadline(),
+            self.sandboxes_after,
         ];
         let ends = [self.jobs.next_deadline(), self.adoption_ends(), self.health.next_deadline(), speaker];
         after.into_iter().chain(ends).flatten().min()
@@ -358,7 +361,9 @@ impl Node {
         self.transact_after = self.transact_after.filter(|after| *after > now);
         self.apply_after = self.apply_after.filter(|after| *after > now);
         self.flows_after = self.flows_after.filter(|after| *after > now);
-        self.sandboxes.try_again(now);
+        if self.sandboxes_after.take_if(|after| *after <= now).is_some() {
+            self.sandboxes.try_again();
+        }
         let lapsed = self.reflects_until.take_if(|until| *until <= now);
         self.has_world_moved |= lapsed.is_some();
         self.jobs.forget_hope(now);

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use poplin_policy::compile::{Sandbox, in_sandbox};
 use poplin_policy::delta::between;
@@ -28,13 +27,12 @@ pub struct Sandboxes {
     refused: BTreeMap<Interface, Refused>,
 }
 
-/// Rules that could not be written: they are tried again when there are others, or when it is time.
+/// Rules that could not be written: they are tried again when there are others, or when somebody says so.
 #[derive(Debug)]
 struct Refused {
     netns: PathBuf,
     /// Of which generation they were.
     generation: u64,
-    until: Instant,
 }
 
 /// One sandbox.
@@ -147,20 +145,15 @@ impl Sandboxes {
         }
     }
 
-    /// Rules cannot be written there; they are tried again at `until`, or when there are others.
-    pub fn refuse(&mut self, interface: &Interface, netns: &Path, policing: &Policing, until: Instant) {
-        let refused = Refused { netns: netns.to_owned(), generation: policing.generation(), until };
+    /// Rules cannot be written there, for now.
+    pub fn refuse(&mut self, interface: &Interface, netns: &Path, policing: &Policing) {
+        let refused = Refused { netns: netns.to_owned(), generation: policing.generation() };
         self.refused.insert(interface.clone(), refused);
     }
 
-    /// What was refused for long enough is tried again.
-    pub fn try_again(&mut self, now: Instant) {
-        self.refused.retain(|_, one| one.until > now);
-    }
-
-    /// When something is to be tried again.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.refused.values().map(|one| one.until).min()
+    /// What was refused is tried again.
+    pub fn try_again(&mut self) {
+        self.refused.clear();
     }
 
     /// Whether the rules of an endpoint stand where its interface is.

@@ -245,7 +245,8 @@ impl Node {
     /// Rules cannot be written where an interface is: where it has none yet it stays closed, and else the former ones stand. With its namespace all of
     /// it is gone, as its runtime is about to say.
     fn sandbox_failed(&mut self, now: Instant, interface: &Interface, netns: &Path, failure: &StepFailure) {
-        self.sandboxes.refuse(interface, netns, &self.policing, now + LONGEST_PAUSE);
+        self.sandboxes.refuse(interface, netns, &self.policing);
+        self.sandboxes_after.get_or_insert(now + LONGEST_PAUSE);
         match failure.kind {
             StepFailureKind::NamespaceMissing | StepFailureKind::NotANamespace => {}
             StepFailureKind::InterfaceExists | StepFailureKind::RulesOutOfStep | StepFailureKind::Other => {

@@ -1,7 +1,5 @@
 //! Rules of who is on a LAN follow those of the host to where his interface is.
 
-use std::time::{Duration, Instant};
-
 use poplin_policy::delta;
 use poplin_policy::ruleset::Then;
 
@@ -128,7 +126,6 @@ fn changes_lead_to_what_a_fresh_start_writes() {
 #[test]
 fn what_failed_is_begun_anew_and_what_is_refused_waits_for_other_rules_or_its_time() {
     let mut room = Room::with([inside(1)]);
-    let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(5));
     room.follow();
     room.desk.put(admitting("team == 'blue'"));
 
@@ -136,13 +133,11 @@ fn what_failed_is_begun_anew_and_what_is_refused_waits_for_other_rules_or_its_ti
     assert_eq!(room.fail(0), [(there(1), true)]);
     let refuse = |room: &mut Room| {
         let (interface, netns) = (inside(1).interface, inside(1).netns);
-        room.sandboxes.refuse(&interface, &netns, &room.desk.policing, later);
+        room.sandboxes.refuse(&interface, &netns, &room.desk.policing);
     };
     refuse(&mut room);
-    room.sandboxes.try_again(now);
     assert_eq!(room.follow(), []);
-    assert_eq!(room.sandboxes.next_deadline(), Some(later));
-    room.sandboxes.try_again(later);
+    room.sandboxes.try_again();
     assert_eq!(room.fail(0), [(there(1), true)]);
     refuse(&mut room);
     assert_eq!(room.follow(), []);
