@@ -77,7 +77,7 @@ fn a_next_hop_that_is_cut_off_is_not_used_until_it_is_back() {
     world.until_used(&["172.32.1.1"]);
     world.until_told("the status tells which", |one| {
         let is_down = one["address"] == "172.31.1.1";
-        one["used"] == !is_down && (one["bfd"]["state"] == "Up") == !is_down
+        (one["used"] == !is_down) && (one["bfd"]["state"] == "Up") != is_down
     });
     world.routers[0].namespace().mend();
     world.until_used(&["172.31.1.1", "172.32.1.1"]);
