@@ -15,8 +15,8 @@ use super::Node;
 /// The wait after flows that could not be read. The kernel gives its table unless it is short of memory.
 const FLOWS_PAUSE: Duration = Duration::from_secs(1);
 
-/// After a reading it rests four times as long as that took, so that a storm of changes leaves four fifths of a core to others: the kernel walks its
-/// whole table for each.
+/// After a reading it rests four times as long as that took: the kernel walks its whole table for each, and a storm of changes is to leave four fifths
+/// of a core to others, or less where one reading takes longer than a quarter of the longest rest.
 const REST_PER_READING: u32 = 4;
 
 /// The longest such rest: for so long may a flow live on that a change within it denies.
