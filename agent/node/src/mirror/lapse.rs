@@ -6,6 +6,7 @@
 //! ```text
 //!   known only ──────────────► as known, lapsed        listed only ──► as listed (ours: it has left since, and is revived)
 //!   both, ours or the same host's, older ─► as known, lapsed           any other ─► as listed
+//!   both, an endpoint of ours, and another's under its name ─► as known, lapsed: it contests the name
 //! ```
 //! What people declare and the store has in another form counts as the store has it: nobody can tell an old form from a new one.
 
@@ -267,6 +268,10 @@ impl Mirror {
     }
 }
 
+fn attachment_of(object: &Object) -> Option<&AttachmentId> {
+    <&Endpoint>::try_from(object).ok().map(|endpoint| &endpoint.attachment)
+}
+
 fn addresses_held(endpoint: &Endpoint) -> impl Iterator<Item = (AttachmentId, IpAddr)> + '_ {
     endpoint.addresses.iter().map(|address| (endpoint.attachment.clone(), *address))
 }
@@ -395,6 +400,8 @@ impl Comparison<'_> {
         let is_same_hosts = owner_of_known.is_some() && owner(&listed.value) == owner_of_known;
         let is_known_better = match (is_own, is_same_hosts) {
             (true, true) => true,
+            // Whoever is attached here stays, and contests his name, until its other bearer has left.
+            (true, false) if self.own(known) != attachment_of(&listed.value) && self.own(known).is_some() => true,
             (true, false) | (false, true) => is_old && !has_spoken,
             (false, false) => false,
         };

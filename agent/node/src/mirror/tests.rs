@@ -153,6 +153,20 @@ fn who_had_left_before_his_name_was_anothers_is_known_to_have_come_back_by_the_s
 }
 
 #[test]
+fn who_is_attached_here_stays_though_the_store_has_another_under_his_name() {
+    let me = HostName::new("h1");
+    let Object::Endpoint(known) = endpoint("n1", "h1") else { panic!() };
+    let known = Object::Endpoint(Endpoint { attachment: id("c11"), ..known });
+    let mut mirror = Mirror::default();
+    mirror.change(23, vec![at(23, known.clone())], vec![], vec![]);
+
+    mirror.forget(&me, None, 13, vec![at(11, endpoint("n1", "h3"))], vec![]);
+
+    assert_eq!(mirror.lapsed().collect::<Vec<_>>(), [&known]);
+    assert_eq!(mirror.in_place(&known.key()), Some(&at(11, endpoint("n1", "h3"))));
+}
+
+#[test]
 fn an_answer_the_watch_has_overtaken_changes_nothing() {
     let mut mirror = Mirror::default();
     let web = endpoint("web", "h1");
