@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,20 +34,29 @@ fn containers_of(host: u8) -> usize {
 /// How long a call is tried again: a leader is elected in seconds, an agent starts in one.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// After so many operations of all an agent is killed, and after five times as many the leader of etcd.
+const OPERATIONS_A_LIFE: usize = 40;
+
 /// Whose each address is, as far as those know who were answered.
 #[derive(Clone, Default)]
-struct Ledger(Arc<Mutex<BTreeMap<IpAddr, String>>>);
+struct Ledger {
+    whose: Arc<Mutex<BTreeMap<IpAddr, String>>>,
+    /// How many operations have been answered.
+    done: Arc<AtomicUsize>,
+}
 
 impl Ledger {
     #[track_caller]
     fn gains(&self, address: IpAddr, who: &str) {
-        let rival = self.0.lock().expect("nobody panicked in it").insert(address, who.to_owned());
+        self.done.fetch_add(1, Ordering::Relaxed);
+        let rival = self.whose.lock().expect("nobody panicked in it").insert(address, who.to_owned());
         assert_eq!(rival, None, "{address} is given to {who}, and somebody has it");
     }
 
     #[track_caller]
     fn loses(&self, address: IpAddr, who: &str) {
-        let had = self.0.lock().expect("nobody panicked in it").remove(&address);
+        self.done.fetch_add(1, Ordering::Relaxed);
+        let had = self.whose.lock().expect("nobody panicked in it").remove(&address);
         assert_eq!(had.as_deref(), Some(who), "{address}");
     }
 }
@@ -155,7 +164,7 @@ fn agents_and_leaders_that_are_killed_while_sixteen_agents_give_out_addresses_ne
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let workers: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || worker.work(operations))).collect();
-        let killer = scope.spawn(|| kill_in_turn(&lab, &mut hosts, &mut members, &is_over));
+        let killer = scope.spawn(|| kill_in_turn(&lab, &mut hosts, &mut members, (&ledger.done, &is_over)));
         let ends: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         is_over.store(true, Ordering::Relaxed);
         let killed = killer.join().expect("who is killed comes back");
@@ -174,10 +183,19 @@ fn agents_and_leaders_that_are_killed_while_sixteen_agents_give_out_addresses_ne
     assert_eq!(hosts[0].get(&["endpoints"]), serde_json::json!([]));
 }
 
-/// Kills an agent and starts it again, over and over; after each five the leader of etcd. Tells how many agents were.
-fn kill_in_turn(lab: &Lab, hosts: &mut [Agent], members: &mut Members, is_over: &AtomicBool) -> usize {
+/// Kills an agent and starts it again after so many operations; after each five the leader of etcd. Tells how many agents were.
+fn kill_in_turn(
+    lab: &Lab,
+    hosts: &mut [Agent],
+    members: &mut Members,
+    (done, is_over): (&AtomicUsize, &AtomicBool),
+) -> usize {
     let mut killed = 0;
     while !is_over.load(Ordering::Relaxed) {
+        if done.load(Ordering::Relaxed) < killed * OPERATIONS_A_LIFE {
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        }
         let count = hosts.len();
         let host = &mut hosts[killed * 7 % count];
         host.kill();
