@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 pub use self::published::{LOOPBACK_4, Published, PublishedError};
 use crate::model::PortProtocol;
+use crate::packet::{Packet, Transport, UDP};
 use crate::ruleset::SourceNat;
 
 /// A pool, as translation sees it.
@@ -50,6 +51,15 @@ pub struct Floating {
     pub inside: IpAddr,
 }
 
+/// The ends of the fabric's tunnels, which nobody else may send to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The UDP port they receive at.
+    pub port: u16,
+    /// Their addresses, this host's own among them.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
 /// What is inside of the fabric; all else is outside. And how a host is an edge of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edge {
@@ -57,6 +67,8 @@ pub struct Edge {
     pub pools: BTreeMap<String, Pool>,
     /// The addresses hosts of the fabric are reached by, by their names.
     pub hosts: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// Ends of tunnels between hosts, where there are any.
+    pub ends: Option<Ends>,
     /// What endpoints of this host publish, by their names.
     pub published: BTreeMap<String, Publication>,
     /// Floating addresses of endpoints of this host, by their names.
@@ -77,6 +89,16 @@ impl Edge {
         let outgoing = self.pools.values().find(|pool| pool.cidr.contains(&source))?.outgoing.as_ref()?;
         let is_excluded = outgoing.exclude.iter().any(|net| net.contains(&destination));
         (!is_excluded).then_some(outgoing.source)
+    }
+
+    /// Whether a packet may go on that is for the end of a tunnel: if it comes from one. What is for elsewhere may in any case.
+    pub fn lets_into_tunnels(&self, packet: &Packet) -> bool {
+        let Some(ends) = &self.ends else { return true };
+        let is_for_one = match packet.transport {
+            Transport::Ports { protocol, destination, .. } => (protocol, destination) == (UDP, ends.port),
+            _ => false,
+        };
+        !is_for_one || !ends.addresses.contains(&packet.destination) || ends.addresses.contains(&packet.source)
     }
 
     fn is_inside(&self, address: IpAddr) -> bool {

@@ -34,11 +34,13 @@ pub enum Place {
     Spoof,
     /// Workloads may not open this to their own host.
     ToHost,
+    /// It is for the end of a tunnel, and comes from none.
+    Tunnel,
 }
 
 impl Place {
     /// Every place.
-    pub const ALL: [Place; 12] = [
+    pub const ALL: [Place; 13] = [
         Place::Denied(Direction::Egress),
         Place::Denied(Direction::Ingress),
         Place::Logged(Direction::Egress),
@@ -51,6 +53,7 @@ impl Place {
         Place::MidStream(Direction::Ingress),
         Place::Spoof,
         Place::ToHost,
+        Place::Tunnel,
     ];
 
     /// The log for the rule before the one that drops.
@@ -82,7 +85,7 @@ impl Place {
             | Place::NoPolicy(direction)
             | Place::Invalid(direction)
             | Place::MidStream(direction) => direction,
-            Place::Spoof | Place::ToHost => Direction::Egress,
+            Place::Spoof | Place::ToHost | Place::Tunnel => Direction::Egress,
         }
     }
 }
@@ -97,6 +100,7 @@ impl fmt::Display for Place {
             Place::MidStream(direction) => write!(out, "{direction} mid-stream"),
             Place::Spoof => out.write_str("spoof"),
             Place::ToHost => out.write_str("to-host"),
+            Place::Tunnel => out.write_str("tunnel"),
         }
     }
 }

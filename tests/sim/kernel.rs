@@ -9,14 +9,17 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use poplin_node::kernel::{
-    Gateway, KernelState, LinkState, NewLink, NextHop, NextHopId, Step, StepFailure, StepFailureKind, Target,
-    UnderlayRoute,
+    Device, DeviceState, Gateway, KernelState, LinkState, NewLink, NextHop, NextHopId, Step, StepFailure,
+    StepFailureKind, Target, UnderlayRoute,
 };
 use poplin_policy::delta::{self, Change};
 use poplin_policy::ruleset::{Atom, Element, Interface, MapElements, Ruleset};
 
 /// Index of the uplink.
 const UPLINK: u32 = 1;
+
+/// The least index of a tunnel device; each is another.
+const TUNNELS: u32 = 1 << 20;
 
 /// One host's kernel.
 #[derive(Debug, Default)]
@@ -83,6 +86,32 @@ impl Kernel {
                 self.assert_covered(interface);
             }
             Step::DeleteLink(interface) => self.remove_link(interface),
+            Step::SetTunnel(device) => self.set_tunnel(*device),
+            Step::RemoveTunnel => self.remove_tunnel(),
+            Step::SetFdbEntry { mac, remote } => drop(self.tunnel()?.fdb.insert(*mac, *remote)),
+            Step::RemoveFdbEntry(mac) => drop(self.tunnel()?.fdb.remove(mac)),
+            Step::SetTunnelRule(encapsulation, from) => {
+                self.state.tunnel_rules.insert((*encapsulation, *from));
+            }
+            Step::RemoveTunnelRule(encapsulation, from) => {
+                self.state.tunnel_rules.remove(&(*encapsulation, *from));
+            }
+            Step::SetTunnelHost { encapsulation, address, gateway } => {
+                let index = self.tunnel()?.tunnel.as_ref().map(|standing| standing.index);
+                if gateway.interface != index {
+                    return Err((StepFailureKind::Other, "no such device".to_owned()));
+                }
+                self.state.tunnel_hosts.insert((*encapsulation, *address), *gateway);
+            }
+            Step::RemoveTunnelHost { encapsulation, address } => {
+                self.state.tunnel_hosts.remove(&(*encapsulation, *address));
+            }
+            Step::RemoveNeighbour { interface, address } => {
+                self.state.neighbours.remove(&(interface.clone(), *address));
+            }
+            Step::SetNeighbour { interface, address, mac } if *interface == Device::interface() => {
+                self.tunnel()?.neighbours.insert((interface.clone(), *address), *mac);
+            }
             Step::SetNeighbour { interface, address, mac } => {
                 self.link(interface)?;
                 self.state.neighbours.insert((interface.clone(), *address), *mac);
@@ -138,6 +167,30 @@ impl Kernel {
         self.state.links.get_mut(interface).ok_or((StepFailureKind::Other, "no such device".to_owned()))
     }
 
+    fn set_tunnel(&mut self, device: Device) {
+        let standing = self.state.tunnel.as_ref().map(|standing| standing.index);
+        let index = standing.unwrap_or_else(|| {
+            self.links_made += 1;
+            TUNNELS + self.links_made
+        });
+        self.state.tunnel = Some(DeviceState { index, device: Some(device), is_configured: true });
+    }
+
+    /// What leads through it goes along; the head never lets it.
+    fn remove_tunnel(&mut self) {
+        let index = self.state.tunnel.take().map(|standing| standing.index);
+        let leads = |next_hop: &NextHop| matches!(next_hop, NextHop::Single(gateway) if gateway.interface == index);
+        assert!(!self.state.next_hops.values().any(leads), "the tunnel goes under its next hops");
+        self.state.fdb.clear();
+        self.state.tunnel_hosts.clear();
+        self.state.neighbours.retain(|(on, _), _| *on != Device::interface());
+    }
+
+    fn tunnel(&mut self) -> Result<&mut KernelState, (StepFailureKind, String)> {
+        let missing = (StepFailureKind::Other, "no such device".to_owned());
+        if self.state.tunnel.is_some() { Ok(&mut self.state) } else { Err(missing) }
+    }
+
     fn set_route(&mut self, destination: IpNet, target: &Target) -> Result<(), (StepFailureKind, String)> {
         match target {
             Target::Link(interface) => {
@@ -171,6 +224,8 @@ impl Kernel {
         match next_hop {
             NextHop::Single(Gateway { address, interface: Some(UPLINK) })
                 if self.state.underlay.keys().any(|link| link.contains(address)) => {}
+            NextHop::Single(Gateway { interface: Some(index), .. })
+                if self.state.tunnel.as_ref().is_some_and(|tunnel| tunnel.index == *index) => {}
             NextHop::Single(_) => return refuse("nexthop has invalid gateway"),
             NextHop::Group(members) => {
                 let is_single = |id| matches!(self.state.next_hops.get(id), Some(NextHop::Single(_)));
@@ -269,5 +324,28 @@ impl Kernel {
         let mut shape = self.state.clone();
         shape.links.values_mut().for_each(|link| link.index = 0);
         shape
+    }
+
+    /// Another hand removes the tunnel device, and its next hops and their routes with it; and tells.
+    pub fn lose_tunnel(&mut self) {
+        let Some(index) = self.state.tunnel.take().map(|standing| standing.index) else { return };
+        self.drifts += 1;
+        let leads =
+            |next_hop: &NextHop| matches!(next_hop, NextHop::Single(gateway) if gateway.interface == Some(index));
+        let lost: BTreeSet<NextHopId> =
+            self.state.next_hops.extract_if(.., |_, next_hop| leads(next_hop)).map(|(id, _)| id).collect();
+        let is_hollow = |next_hop: &mut NextHop| match next_hop {
+            NextHop::Group(members) => {
+                members.retain(|id| !lost.contains(id));
+                members.is_empty()
+            }
+            NextHop::Single(_) => false,
+        };
+        let hollow: BTreeSet<NextHopId> =
+            self.state.next_hops.extract_if(.., |_, next_hop| is_hollow(next_hop)).map(|(id, _)| id).collect();
+        self.state.learned.retain(|_, target| !matches!(target, Target::Group(id) if hollow.contains(id)));
+        self.state.fdb.clear();
+        self.state.tunnel_hosts.clear();
+        self.state.neighbours.retain(|(on, _), _| *on != Device::interface());
     }
 }

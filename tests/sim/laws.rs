@@ -7,12 +7,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use poplin_agent::resource::{ROOT, decode};
 use poplin_node::audit::{Fault, Standing, faults};
-use poplin_node::kernel::{KernelState, NextHop, Target};
+use poplin_node::kernel::{Device, Gateway, KernelState, Mac, NextHop, Target};
 use poplin_node::name::AttachmentId;
 use poplin_node::object::{Block, Endpoint, FloatingAddress, Object};
 use poplin_node::prefix::{address_at, host_prefix};
 use poplin_node::request::{Answer, Attached};
 use poplin_node::transaction::Transaction;
+use poplin_node::tunnel::Encapsulation;
 use poplin_policy::nat::Published;
 use poplin_policy::packet::TCP;
 use poplin_policy::ruleset::{Atom, Element, Interface, MapElements, Name};
@@ -29,6 +30,11 @@ pub struct Stored {
     pub blocks: BTreeMap<IpNet, Block>,
     /// Endpoints by name.
     pub endpoints: Vec<Endpoint>,
+    /// The addresses of each host.
+    hosts: Vec<BTreeSet<IpAddr>>,
+    pools: Vec<IpNet>,
+    /// Whether they ask for tunnels.
+    is_wrapped: bool,
 }
 
 /// Reads the store through the codec.
@@ -41,9 +47,12 @@ pub fn stored(world: &World) -> Stored {
                 stored.blocks.insert(block.cidr, block);
             }
             Object::Endpoint(endpoint) => stored.endpoints.push(endpoint),
-            Object::Pool(_)
-            | Object::Host(_)
-            | Object::Policy(_)
+            Object::Host(host) => stored.hosts.push(host.addresses),
+            Object::Pool(pool) => {
+                stored.is_wrapped |= pool.encapsulation != Encapsulation::Never;
+                stored.pools.push(pool.cidr);
+            }
+            Object::Policy(_)
             | Object::Tier(_)
             | Object::AddressSet(_)
             | Object::Peer(_)
@@ -70,7 +79,7 @@ fn standing(world: &World) -> Standing {
 
 /// After every transaction: an address is one endpoint's, and taken in one block by its attachment; nothing else is taken.
 pub fn store(world: &World) {
-    let Stored { blocks, mut endpoints } = stored(world);
+    let Stored { blocks, mut endpoints, .. } = stored(world);
     let is_robbed = world.is_forgetful && world.hosts.iter().any(|host| host.was_robbed);
     if is_robbed {
         // Of who left or came on a robbed host only those can be known that run.
@@ -185,7 +194,7 @@ pub fn batch(world: &World, host: HostId) {
     for interface in up.filter(|interface| !closed.contains(interface) && !world.was_contested) {
         assert!(one.kernel.covers(interface), "{interface} is up on host {host}, and no rules know it");
     }
-    for (prefix, gateways) in learned(&one.kernel.state) {
+    for (prefix, gateways) in learned(world, &one.kernel.state) {
         let owner = |gateway| world.hosts.iter().find(|host| host.identity.addresses.contains(gateway));
         for owner in gateways.iter().filter_map(owner) {
             assert!(owner.kernel.was_local.contains(&prefix), "{prefix} was announced before it stood");
@@ -198,7 +207,8 @@ pub fn quiet(world: &World) {
     assert!(world.requests.is_empty(), "unanswered: {:?}", world.requests);
     store(world);
     alone(world);
-    let Stored { blocks, endpoints } = stored(world);
+    let stored = stored(world);
+    let Stored { blocks, endpoints, .. } = &stored;
     for (id, host) in world.hosts.iter().enumerate().filter(|(_, host)| host.node.is_some()) {
         let own = |endpoint: &&Endpoint| endpoint.host == host.identity.host;
         let local: Vec<&Endpoint> = endpoints.iter().filter(own).collect();
@@ -216,13 +226,13 @@ pub fn quiet(world: &World) {
         // What the store forgot a host goes on with, as long as nobody says otherwise.
         let forgotten = world.forgotten_floating(id);
         leading(host, &floating, &forgotten);
-        let (mut routes, mut led) = routes(world, host, &local, &blocks);
+        let (mut routes, mut led) = routes(world, host, &local, blocks);
         let is_wired = |one: &&Leading| kernel.state.links.contains_key(&one.interface);
         routes.extend(
             floating.iter().filter(is_wired).map(|one| (host_prefix(one.outside), Target::Link(one.interface.clone()))),
         );
         led.retain(|prefix, _| !routes.contains_key(prefix) && !forgotten.contains(prefix));
-        let (mut standing, mut known) = (kernel.state.routes.clone(), learned(&kernel.state));
+        let (mut standing, mut known) = (kernel.state.routes.clone(), learned(world, &kernel.state));
         for all in [&mut standing, &mut routes] {
             all.retain(|prefix, _| !forgotten.contains(prefix));
         }
@@ -236,20 +246,58 @@ pub fn quiet(world: &World) {
             endpoint.addresses.iter().map(entry).collect()
         };
         let neighbours: BTreeMap<_, _> = wired.flat_map(|endpoint| entries(&endpoint)).collect();
-        assert_eq!(kernel.state.neighbours, neighbours, "neighbours of host {id}");
+        let (in_tunnel, standing): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            kernel.state.neighbours.clone().into_iter().partition(|((on, _), _)| *on == Device::interface());
+        assert_eq!(standing, neighbours, "neighbours of host {id}");
+        tunnelled(&stored, host, &in_tunnel);
         assert!(kernel.forwards && !kernel.state.gateways.is_empty(), "host {id} forwards");
     }
 }
 
-/// The addresses learned routes lead to.
-fn learned(kernel: &KernelState) -> Led {
+/// The addresses of hosts that learned routes lead to, be it through a tunnel.
+fn learned(world: &World, kernel: &KernelState) -> Led {
     let led = |target: &Target| match target {
         Target::Group(id) => kernel.gateways_of(*id).expect("a route points at a group that stands"),
         Target::Gateways(gateways) => gateways.clone(),
         Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => panic!("nothing local is learned"),
     };
-    let addresses = |target| led(target).iter().map(|gateway| gateway.address).collect();
+    let tunnel = kernel.tunnel.as_ref().map(|tunnel| tunnel.index);
+    // One whose entry another hand took leads nowhere until it is back.
+    let end = |gateway: &Gateway| {
+        let is_inside = tunnel.is_some() && gateway.interface == tunnel;
+        is_inside.then(|| end_of(world, kernel, gateway.address)).flatten().unwrap_or(gateway.address)
+    };
+    let addresses = |target| led(target).iter().map(end).collect();
     kernel.learned.iter().map(|(prefix, target)| (*prefix, addresses(target))).collect()
+}
+
+/// The address, of the same family, of the host that a gateway in the tunnel is.
+fn end_of(world: &World, kernel: &KernelState, gateway: IpAddr) -> Option<IpAddr> {
+    let mac = kernel.neighbours.get(&(Device::interface(), gateway))?;
+    let remote = kernel.fdb.get(mac)?;
+    let owner = world.hosts.iter().find(|host| host.identity.addresses.contains(remote))?;
+    owner.identity.addresses.iter().copied().find(|address| address.is_ipv6() == gateway.is_ipv6())
+}
+
+/// Where pools ask for it, what is learned of them goes through a tunnel that knows the other hosts and nobody else; else there is none.
+fn tunnelled(stored: &Stored, host: &Host, in_tunnel: &BTreeMap<(Interface, IpAddr), Mac>) {
+    let (kernel, name) = (&host.kernel.state, &host.identity.host);
+    assert_eq!(kernel.tunnel.is_some(), stored.is_wrapped, "whether {name} has a tunnel");
+    let rules: BTreeSet<IpNet> = kernel.tunnel_rules.iter().map(|(_, from)| *from).collect();
+    let Some(tunnel) = &kernel.tunnel else { return assert_eq!(rules, BTreeSet::new(), "rules of {name}") };
+    assert_eq!(rules, stored.pools.iter().copied().collect(), "rules of {name}");
+    for (prefix, target) in &kernel.learned {
+        let Target::Group(id) = target else { panic!("{prefix} is led by a group") };
+        let is_of_a_pool = stored.pools.iter().any(|pool| pool.contains(prefix));
+        let is_inside = |gateway: &Gateway| (gateway.interface == Some(tunnel.index)) == is_of_a_pool;
+        assert!(kernel.gateways_of(*id).iter().flatten().all(is_inside), "{name} leads {prefix} amiss: {target:?}");
+    }
+    let others = || stored.hosts.iter().filter(|addresses| **addresses != host.identity.addresses);
+    let ends: BTreeSet<IpAddr> = others().filter_map(|addresses| addresses.first().copied()).collect();
+    assert_eq!(kernel.fdb.values().copied().collect::<BTreeSet<_>>(), ends, "ends that {name} knows");
+    let hosts: BTreeSet<IpAddr> = kernel.tunnel_hosts.keys().map(|(_, address)| *address).collect();
+    assert_eq!(hosts, others().flatten().copied().collect(), "hosts that containers of {name} reach");
+    assert_eq!(in_tunnel.len(), others().map(BTreeSet::len).sum::<usize>(), "neighbours in the tunnel of {name}");
 }
 
 fn assert_next_hops_are_used(kernel: &KernelState, host: HostId) {
@@ -305,7 +353,7 @@ fn announced(kernel: &KernelState, blocks: &BTreeMap<IpNet, Block>, host: &Host)
 
 /// Once everybody has left: nothing is left of anybody.
 pub fn empty(world: &World) {
-    let Stored { blocks, endpoints } = stored(world);
+    let Stored { blocks, endpoints, .. } = stored(world);
     // Who had left when a robbed host was told again of him is nobody's to clear away but a person's: `poplin ipam check` tells of him.
     let was_robbed = |endpoint: &&Endpoint| {
         let mut hosts = world.hosts.iter().filter(|host| host.was_robbed && world.is_forgetful);

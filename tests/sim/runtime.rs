@@ -70,6 +70,8 @@ pub struct Runtime {
     is_policed: bool,
     is_closed: bool,
     has_v6: bool,
+    /// Whether hosts wrap what they send one another, where pools are open.
+    is_wrapped: bool,
     /// Whether no host takes of another's blocks: then hosts give of them also while the store is away.
     is_strict: bool,
     /// Whether the store is saved and restored in the course of the trouble.
@@ -91,6 +93,7 @@ impl Runtime {
             is_policed: false,
             is_closed: false,
             has_v6,
+            is_wrapped: seed % 5 < 2,
             is_strict: seed % 4 >= 2,
             is_restored: false,
             is_robbed: false,
@@ -110,9 +113,10 @@ impl Runtime {
 
     fn declare_pools(&mut self) {
         let (disabled, strict) = (self.is_closed, self.is_strict);
+        let encapsulation = if self.is_wrapped && !disabled { "always" } else { "never" };
         let pool = |name: &str, cidr: &str, size: u8| {
             format!(
-                r#"{{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{{"name":"{name}"}},"spec":{{"cidr":"{cidr}","blockSize":{size},"disabled":{disabled},"strictAffinity":{strict}}}}}"#
+                r#"{{"apiVersion":"poplin.dev/v1","kind":"Pool","metadata":{{"name":"{name}"}},"spec":{{"cidr":"{cidr}","blockSize":{size},"disabled":{disabled},"strictAffinity":{strict},"encapsulation":"{encapsulation}"}}}}"#
             )
         };
         self.world.declare("c/pool/four", Some(&pool("four", "10.77.0.0/28", 30)));
@@ -411,11 +415,13 @@ impl Runtime {
         let routes: Vec<_> = state.routes.keys().copied().collect();
         let links: Vec<_> = state.links.keys().cloned().collect();
         let neighbours: Vec<_> = state.neighbours.keys().cloned().collect();
+        let takes_tunnel = state.tunnel.is_some() && routes.len().is_multiple_of(2);
         let (route, link, neighbour) =
             (self.world.chance.pick(&routes), self.world.chance.pick(&links), self.world.chance.pick(&neighbours));
         self.world.tell(|| format!("host {host} is meddled with: {way} {route:?} {link:?}"));
         let kernel = &mut self.world.hosts[host].kernel;
         match (way, route, link, neighbour) {
+            (1, ..) if takes_tunnel => kernel.lose_tunnel(),
             (0, Some(route), ..) => kernel.lose_route(&route),
             (1, _, Some(link), _) => kernel.lower(&link),
             (2, _, Some(link), _) => kernel.disturb(&link),
@@ -532,6 +538,15 @@ impl Runtime {
                 | Step::RaiseLink(_)
                 | Step::DeleteLink(_)
                 | Step::SetNeighbour { .. }
+                | Step::SetTunnel(_)
+                | Step::RemoveTunnel
+                | Step::SetFdbEntry { .. }
+                | Step::RemoveFdbEntry(_)
+                | Step::RemoveNeighbour { .. }
+                | Step::SetTunnelRule(..)
+                | Step::RemoveTunnelRule(..)
+                | Step::SetTunnelHost { .. }
+                | Step::RemoveTunnelHost { .. }
                 | Step::SetProxyNeighbour { .. }
                 | Step::RemoveProxyNeighbour { .. }
                 | Step::SetRoute {

@@ -15,6 +15,7 @@ mod door;
 mod drift;
 mod drops;
 mod edge;
+mod encapsulation;
 mod etcd_cluster;
 mod etcd_days;
 mod etcd_members;

@@ -36,7 +36,7 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
     let (usual, more): (&[&str], &[&str]) = match &resource.object {
         Some(Object::Pool(_)) => (
             &["CIDR", "BLOCK", "HOSTS", "NAT", "DISABLED"],
-            &["NAMESPACES", "NETWORKS", "MANUAL", "RESERVED", "STRICT", "MOST BLOCKS", "LAN"],
+            &["NAMESPACES", "NETWORKS", "MANUAL", "RESERVED", "STRICT", "MOST BLOCKS", "LAN", "ENCAPSULATION"],
         ),
         Some(Object::Host(_)) => (&["ADDRESSES", "AS", "ROUTER ID", "DRAIN"], &["AGENT", "SCHEMA"]),
         Some(Object::Endpoint(_)) => (&["HOST", "ADDRESSES", "ATTACHMENT"], &["INTERFACE", "MAC", "MTU", "NETNS"]),
@@ -86,7 +86,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let usual = vec![text(&spec.cidr), or(block, NOTHING), any(&spec.hosts), nat, yes(spec.disabled)];
             let most = or(spec.max_blocks_per_host, NOTHING);
             let whose = [any(&spec.namespaces), any(&spec.networks), yes(spec.manual)];
-            let bounds = [list(&spec.reserved), yes(spec.strict_affinity), most, yes(spec.lan)];
+            let bounds =
+                [list(&spec.reserved), yes(spec.strict_affinity), most, yes(spec.lan), text(&spec.encapsulation)];
             (usual, whose.into_iter().chain(bounds).collect())
         }
         Some(Object::Host(host)) => {

@@ -105,6 +105,7 @@ fn reason(place: Place, endpoint: Option<&str>, packet: &Packet, by: Option<&By>
         (Place::Invalid(_), _) => "it fits no known flow and begins none".to_owned(),
         (Place::MidStream(_), _) => MID_STREAM.to_owned(),
         (Place::Spoof, _) => format!("{} is not an address of {whose}", packet.source),
+        (Place::Tunnel, _) => "it is for the end of a tunnel of the fabric, and comes from none".to_owned(),
         (Place::ToHost, _) => "workloads may not open this to their own host".to_owned(),
     }
 }

@@ -18,6 +18,7 @@ pub use poplin_policy::host::INTERFACE_PREFIX;
 
 pub use crate::macvlan::{MacvlanMode, NewMacvlan};
 pub use crate::next_hop::{Gateway, NextHop, NextHopId};
+pub use crate::tunnel::{Device, DeviceState, Encapsulation, Vxlan};
 
 /// Number of our routes in `rtm_protocol`: free in /etc/iproute2/rt_protos (80 and 186 are Calico's and BGP's).
 pub const ROUTE_PROTOCOL: u8 = 143;
@@ -76,8 +77,16 @@ pub struct KernelState {
     pub foreign_next_hops: BTreeSet<NextHopId>,
     /// Whether this kernel has next hop objects: Linux 5.3 and later. Without, each route carries its gateways.
     pub has_next_hops: bool,
-    /// Permanent neighbour entries on our links.
+    /// Permanent neighbour entries on our links and that device.
     pub neighbours: BTreeMap<(Interface, IpAddr), Mac>,
+    /// The device of our tunnels.
+    pub tunnel: Option<DeviceState>,
+    /// Where it sends what is for a MAC.
+    pub fdb: BTreeMap<Mac, IpAddr>,
+    /// Rules of ours: what comes from a range looks for hosts in the table of its encapsulation first.
+    pub tunnel_rules: BTreeSet<(Encapsulation, IpNet)>,
+    /// The routes of ours in those tables.
+    pub tunnel_hosts: BTreeMap<(Encapsulation, IpAddr), Gateway>,
     /// Proxy neighbour entries of ours on interfaces of others, and whether the kernel answers by them: for IPv6 it has a switch.
     pub proxied: BTreeMap<(Interface, IpAddr), bool>,
     /// Addresses of ours on `lo`: the link-local gateway.
@@ -215,6 +224,47 @@ pub enum Step {
         /// For which address.
         address: IpAddr,
     },
+    /// Makes the device of our tunnels, or has the standing one be so; raised, with forwarding on, a loose source check, and deaf to router
+    /// advertisements.
+    SetTunnel(Device),
+    /// Removes it, with all entries on it and next hops by it.
+    RemoveTunnel,
+    /// Has it send what is for a MAC to a host.
+    SetFdbEntry {
+        /// Whose.
+        mac: Mac,
+        /// The outer address.
+        remote: IpAddr,
+    },
+    /// Has it know nothing of a MAC.
+    RemoveFdbEntry(Mac),
+    /// Has what comes from a range look for hosts in the table of its encapsulation, before the main one.
+    SetTunnelRule(Encapsulation, IpNet),
+    /// Has it look there no more.
+    RemoveTunnelRule(Encapsulation, IpNet),
+    /// Leads such packets to a host through the tunnel.
+    SetTunnelHost {
+        /// In which table.
+        encapsulation: Encapsulation,
+        /// Which host.
+        address: IpAddr,
+        /// By which gateway on the device.
+        gateway: Gateway,
+    },
+    /// Leads them so no more.
+    RemoveTunnelHost {
+        /// In which table.
+        encapsulation: Encapsulation,
+        /// Which host.
+        address: IpAddr,
+    },
+    /// Removes a neighbour entry.
+    RemoveNeighbour {
+        /// On which link.
+        interface: Interface,
+        /// Of which address.
+        address: IpAddr,
+    },
     /// Makes a next hop object, or puts it in the place of the one with its number; all routes that point at it follow.
     SetNextHop {
         /// Its number.
@@ -315,6 +365,15 @@ impl Step {
             Step::SetNeighbour { interface, address, .. } => format!("neighbour {address} on {interface}"),
             Step::SetProxyNeighbour { uplink, address } => format!("to answer for {address} on {uplink}"),
             Step::RemoveProxyNeighbour { uplink, address } => format!("to answer no more for {address} on {uplink}"),
+            Step::SetTunnel(device) => format!("tunnel device of VNI {} from {}", device.vxlan.vni, device.local),
+            Step::RemoveTunnel => "removal of the tunnel device".to_owned(),
+            Step::SetFdbEntry { mac, remote } => format!("forwarding of {mac} to {remote}"),
+            Step::RemoveFdbEntry(mac) => format!("removal of the forwarding of {mac}"),
+            Step::SetTunnelRule(_, from) => format!("rule for {from}"),
+            Step::RemoveTunnelRule(_, from) => format!("removal of the rule for {from}"),
+            Step::SetTunnelHost { address, .. } => format!("route of containers to host {address}"),
+            Step::RemoveTunnelHost { address, .. } => format!("removal of the route of containers to host {address}"),
+            Step::RemoveNeighbour { interface, address } => format!("removal of neighbour {address} on {interface}"),
             Step::SetNextHop { id, next_hop: NextHop::Single(gateway) } => format!("next hop {id} by {gateway}"),
             Step::SetNextHop { id, next_hop: NextHop::Group(members) } => {
                 format!("group {id} of {} next hops", members.len())

@@ -61,6 +61,7 @@ mod stable;
 pub mod statics;
 pub mod status;
 pub mod transaction;
+pub mod tunnel;
 
 pub use action::{Action, Note};
 pub use event::Event;

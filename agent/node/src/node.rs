@@ -57,6 +57,7 @@ use crate::routing::Routing;
 use crate::sandboxes::Sandboxes;
 use crate::serving::Serving;
 use crate::statics::Statics;
+use crate::tunnel::Tunnelling;
 use crate::underlay;
 use crate::wish::departing;
 
@@ -180,6 +181,7 @@ pub struct Node {
     discovered: BTreeMap<Zone, u32>,
     /// Until when it reflects although it is no reflector any more.
     reflects_until: Option<Instant>,
+    tunnelling: Tunnelling,
     routing: Routing,
     statics: Statics,
     /// The ways that BGP wants watched, and all that were asked for.
@@ -257,6 +259,7 @@ impl Node {
             met: Met::default(),
             discovered: BTreeMap::new(),
             reflects_until: None,
+            tunnelling: Tunnelling::default(),
             routing: Routing::default(),
             statics: Statics::default(),
             bgp_ways: Ways::new(),

@@ -37,6 +37,7 @@ use crate::range::Ranges;
 use crate::release::Release;
 pub use crate::service::{HealthCheck, Service};
 pub use crate::statics::StaticRoute;
+use crate::tunnel::{Encapsulation, Vxlan};
 use crate::{CONNECT_RETRY, HOLD_TIME, lineage};
 
 /// Any object.
@@ -221,6 +222,8 @@ pub struct Pool {
     pub nat: Option<Outgoing>,
     /// Whether it is part of a LAN its hosts are on, where they answer for their containers. Then it has no `nat`.
     pub is_lan: bool,
+    /// Which packets to its containers go through a tunnel between hosts. Never if it is of a LAN.
+    pub encapsulation: Encapsulation,
 }
 
 impl Pool {
@@ -240,6 +243,7 @@ impl Pool {
             max_blocks: None,
             nat: None,
             is_lan: false,
+            encapsulation: Encapsulation::Never,
         }
     }
 }
@@ -605,6 +609,8 @@ pub struct Fabric {
     pub bfd: Option<Bfd>,
     /// MTU of container interfaces; absent = the uplink's.
     pub mtu_bytes: Option<u32>,
+    /// How packets are wrapped where pools ask for it.
+    pub vxlan: Vxlan,
     /// What workloads may open to their own host.
     pub workload_to_host: WorkloadToHost,
     /// What becomes of established flows that policy comes to deny.
@@ -637,6 +643,7 @@ impl Default for Fabric {
             is_meshed: true,
             bfd: Some(Bfd::default()),
             mtu_bytes: None,
+            vxlan: Vxlan::default(),
             workload_to_host: WorkloadToHost::Drop,
             existing_flows: ExistingFlows::Recheck,
             failsafe: Failsafe::default(),

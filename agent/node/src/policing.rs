@@ -24,6 +24,7 @@ use crate::name::{EndpointName, FloatingName, HostName, PoolName};
 use crate::object::{Endpoint, Fabric, FloatingAddress, Object, ObjectKey, Service};
 use crate::outlook;
 use crate::quarantine::{self, stand_in_name};
+use crate::tunnel;
 
 mod host_ports;
 mod rules;
@@ -242,6 +243,7 @@ impl Policing {
         match std::mem::replace(&mut self.news, quiet) {
             News::Anything => {
                 self.tell_everything(mirror);
+                self.tell_tunnels(mirror);
                 self.tell_local(mirror, local);
             }
             News::Some { objects, local: has_moved } => {
@@ -249,6 +251,10 @@ impl Policing {
                     self.tell_object(mirror, key);
                 }
                 self.tell_heirs(mirror, &objects);
+                if objects.iter().any(|key| matches!(key, ObjectKey::Fabric | ObjectKey::Pool(_) | ObjectKey::Host(_)))
+                {
+                    self.tell_tunnels(mirror);
+                }
                 if has_moved {
                     self.tell_local(mirror, local);
                 }
@@ -281,7 +287,17 @@ impl Policing {
         for (_, key) in keys {
             self.tell_object(mirror, &key);
         }
-        self.tell_object(mirror, &ObjectKey::Fabric);
+    }
+
+    /// Tunnels depend on what pools ask for, on hosts and on the fabric's settings; no host endpoint closes them.
+    fn tell_tunnels(&mut self, mirror: &Mirror) {
+        let ends = tunnel::ends(mirror);
+        let mut settings = settings(mirror.fabric(), self.serves_names);
+        let port = ends.as_ref().map(|ends| (PortProtocol::Udp, ends.port));
+        settings.failsafe.inbound.extend(port);
+        settings.failsafe.outbound.extend(port);
+        self.compiler.set_settings(settings);
+        self.compiler.set_tunnel_ends(ends);
     }
 
     fn tell_object(&mut self, mirror: &Mirror, key: &ObjectKey) {
@@ -320,13 +336,13 @@ impl Policing {
                 self.compiler.set_address_set(&end, known.map(Service::as_other_end));
             }
             ObjectKey::FloatingAddress(name) => self.tell_floating(mirror, name),
-            ObjectKey::Fabric => self.compiler.set_settings(settings(mirror.fabric(), self.serves_names)),
             ObjectKey::Pool(name) => self.compiler.set_pool(name.as_str(), mirror.pool(name).map(outlook::pool)),
             ObjectKey::Host(name) => {
                 let addresses = mirror.host(name).map(|host| host.addresses.clone());
                 self.compiler.set_fabric_addresses(name.as_str(), addresses);
             }
-            ObjectKey::Block(..)
+            ObjectKey::Fabric // told with the tunnels
+            | ObjectKey::Block(..)
             | ObjectKey::Peer(_)
             | ObjectKey::RouteMap(_)
             | ObjectKey::StaticRoute(_)

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::kernel::{Gateway, KernelState, UnderlayRoute};
+use crate::tunnel::{Encapsulation, Tunnels};
 use crate::underlay::Learned;
 
 use ways::Ways;
@@ -34,6 +35,7 @@ pub struct Routing {
     touched: BTreeSet<IpNet>,
     /// What the ways were found by.
     underlay: Underlay,
+    tunnels: Tunnels,
 }
 
 /// The part of the kernel that gateways depend on.
@@ -126,13 +128,19 @@ impl Routing {
         self.learned.len()
     }
 
-    /// Finds the gateways anew where the kernel's own routes, or learned routes to next hops, have changed.
-    pub fn follow(&mut self, kernel: &KernelState) {
+    /// Finds the gateways anew where the kernel's own routes, tunnels, or learned routes to next hops have changed.
+    pub fn follow(&mut self, kernel: &KernelState, tunnels: &Tunnels) {
+        if self.tunnels != *tunnels {
+            let are_others = !self.tunnels.is_for_the_same(tunnels);
+            self.touched.extend(self.learned.keys().filter(|_| are_others));
+            self.tunnels = tunnels.clone();
+            self.ways.doubt_all();
+        }
         if !self.underlay.is_of(kernel) {
             self.underlay = Underlay::of(kernel);
             self.ways.doubt_all();
         }
-        let moved = self.ways.resolve(kernel, &self.learned);
+        let moved = self.ways.resolve(kernel, &self.learned, &self.tunnels);
         if !moved.is_empty() {
             let touched = self.learned.iter().chain(&self.statics).filter(|(_, next_hops)| moved.contains(*next_hops));
             self.touched.extend(touched.map(|(prefix, _)| *prefix));
@@ -146,12 +154,13 @@ impl Routing {
 
     /// Where a prefix leads: nothing if nobody knows, or no next hop is reachable.
     pub fn gateways(&self, prefix: &IpNet) -> Option<&Gateways> {
-        let written = self.statics.get(prefix).and_then(|next_hops| self.ways.gateways(next_hops));
+        let written =
+            self.statics.get(prefix).and_then(|next_hops| self.ways.gateways(next_hops, Encapsulation::Never));
         if written.is_some() {
             return written;
         }
         match self.learned.get(prefix) {
-            Some(next_hops) => self.ways.gateways(next_hops),
+            Some(next_hops) => self.ways.gateways(next_hops, self.tunnels.encapsulation_of(prefix)),
             None => self.adopted.get(prefix),
         }
     }

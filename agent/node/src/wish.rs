@@ -18,6 +18,7 @@ use crate::names::MOST_ALIASES;
 use crate::object::{Endpoint, Host, Network, ObjectKey};
 use crate::request::{Attach, Detach, Refusal, Renew};
 use crate::stable::hash64;
+use crate::tunnel::container_mtu_bytes;
 
 /// The next move of an attachment.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ fn new_endpoint(
     kernel: &KernelState,
     draft: &mut Draft,
     host: &Host,
-    mtu_bytes: u32,
+    uplink_bytes: u32,
     attach: &Attach,
 ) -> Result<Endpoint, Refusal> {
     if attach.is_sticky && attach.name.is_none() {
@@ -103,7 +104,8 @@ fn new_endpoint(
     let parent = ground.network().map(|network| parent_of(network, kernel, host, attach)).transpose()?.flatten();
     let addresses: Addresses = ipam::choose(mirror, draft, host, attach, &ground)?.into_iter().collect();
     let of_parent = parent.as_ref().and_then(|parent| kernel.mtus.get(parent.as_str()).copied());
-    let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).or(of_parent).unwrap_or(mtu_bytes);
+    let mtu_bytes = ground.network().and_then(|network| network.mtu_bytes).or(of_parent);
+    let mtu_bytes = mtu_bytes.unwrap_or_else(|| container_mtu_bytes(mirror, host, &addresses, uplink_bytes));
     fits_published(mirror, &host.name, (&attach.attachment, &addresses), &attach.published)?;
     Ok(Endpoint {
         name,

@@ -16,8 +16,10 @@ mod link;
 mod netns;
 mod sandbox;
 mod tap;
+mod tunnel;
 
 mod address;
+mod detour;
 mod neighbour;
 mod next_hop;
 mod route;
@@ -136,6 +138,15 @@ impl Hands {
             | Step::RaiseLink(_)
             | Step::DeleteLink(_)
             | Step::SetNeighbour { .. }
+            | Step::SetTunnel(_)
+            | Step::RemoveTunnel
+            | Step::SetFdbEntry { .. }
+            | Step::RemoveFdbEntry(_)
+            | Step::RemoveNeighbour { .. }
+            | Step::SetTunnelRule(..)
+            | Step::RemoveTunnelRule(..)
+            | Step::SetTunnelHost { .. }
+            | Step::RemoveTunnelHost { .. }
             | Step::SetProxyNeighbour { .. }
             | Step::RemoveProxyNeighbour { .. }
             | Step::SetNextHop { .. }
@@ -169,6 +180,19 @@ impl Hands {
             Step::SetNeighbour { interface, address, mac } => {
                 neighbour::set(&mut self.route, interface, *address, *mac)
             }
+            Step::RemoveNeighbour { interface, address } => neighbour::remove(&mut self.route, interface, *address),
+            Step::SetTunnelRule(encapsulation, from) => detour::set_rule(&mut self.route, *encapsulation, *from),
+            Step::RemoveTunnelRule(encapsulation, from) => detour::remove_rule(&mut self.route, *encapsulation, *from),
+            Step::SetTunnelHost { encapsulation, address, gateway } => {
+                detour::set_host(&mut self.route, *encapsulation, *address, *gateway)
+            }
+            Step::RemoveTunnelHost { encapsulation, address } => {
+                detour::remove_host(&mut self.route, *encapsulation, *address)
+            }
+            Step::SetTunnel(device) => tunnel::set(&mut self.route, device),
+            Step::RemoveTunnel => tunnel::remove(&mut self.departures),
+            Step::SetFdbEntry { mac, remote } => tunnel::set_entry(&mut self.route, *mac, *remote),
+            Step::RemoveFdbEntry(mac) => tunnel::remove_entry(&mut self.route, *mac),
             Step::SetProxyNeighbour { uplink, address } => {
                 let index = neighbour::set_proxy(&mut self.route, uplink, *address)?;
                 self.proxies.insert((index, *address));

@@ -49,6 +49,22 @@ pub(super) fn set(route: &mut Conversation, interface: &Interface, address: IpAd
         .map_err(explain)
 }
 
+/// Removes an entry; one that is gone already is as well.
+pub(super) fn remove(route: &mut Conversation, interface: &Interface, address: IpAddr) -> Result<(), Trouble> {
+    let removed = link::index(route, interface.as_str()).and_then(|index| {
+        let mut head = [0; HEAD_OCTETS];
+        head[0] = family(address);
+        head[4..8].copy_from_slice(&index.to_ne_bytes());
+        route.request(RTM_DELNEIGH, 0, &head, |out| out.put(NDA_DST, &octets(address)))
+    });
+    match removed {
+        Err(refusal) if !matches!(refusal.errno, Errno::NOENT | Errno::NODEV) => {
+            Err(Trouble::other(format!("cannot remove neighbour {address} on {interface}: {refusal}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Has the kernel answer for an address on an uplink, at once; tells the uplink's index.
 pub(super) fn set_proxy(route: &mut Conversation, uplink: &Interface, address: IpAddr) -> Result<u32, Trouble> {
     let explain = |refusal: Refusal| Trouble::other(format!("cannot answer for {address} on {uplink}: {refusal}"));

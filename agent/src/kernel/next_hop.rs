@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::Trouble;
 use super::address::{family, octets, parse};
+use super::route::{RTNH_F_ONLINK, is_on_its_link};
 use super::socket::{Conversation, Refusal};
 use super::wire::{NLM_F_CREATE, NLM_F_REPLACE, attributes, u32_at};
 
@@ -36,7 +37,13 @@ pub(super) fn set(route: &mut Conversation, id: NextHopId, next_hop: &NextHop) -
         NextHop::Single(gateway) => family(gateway.address),
         NextHop::Group(_) => AF_UNSPEC,
     };
-    let outcome = route.request(RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_REPLACE, &head(family, ROUTE_PROTOCOL), |out| {
+    let mut head = head(family, ROUTE_PROTOCOL);
+    if let NextHop::Single(gateway) = next_hop
+        && is_on_its_link(gateway)
+    {
+        head[HEAD_OCTETS - 4..].copy_from_slice(&u32::from(RTNH_F_ONLINK).to_ne_bytes());
+    }
+    let outcome = route.request(RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_REPLACE, &head, |out| {
         out.put_u32(NHA_ID, id.number());
         match next_hop {
             NextHop::Single(gateway) => {

@@ -1,4 +1,4 @@
-//! Reads what the kernel holds, in eight dumps and two files.
+//! Reads what the kernel holds, in ten dumps and two files; of a tunnel in five more.
 //!
 //! In: nothing. Out: [`KernelState`]. Knows nothing of what ought to be there.
 //! A link's switches come with the link (`IFLA_AF_SPEC`), so that no file is opened for any of thousands of links.
@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use poplin_bgp::{Address, Zone};
 use poplin_node::kernel::{
-    Gateway, INTERFACE_PREFIX, KernelState, LinkState, Mac, NextHopId, ROUTE_PROTOCOL, Target, UnderlayRoute,
+    Device, DeviceState, Gateway, INTERFACE_PREFIX, KernelState, LinkState, Mac, NextHopId, ROUTE_PROTOCOL, Target,
+    UnderlayRoute,
 };
 use poplin_policy::ruleset::Interface;
 use rustix::io::Errno;
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 use super::address::{self, AF_INET, AF_INET6, LINK_GATEWAY};
 use super::socket::{Conversation, Refusal};
 use super::wire::{self, attribute, attributes, u16_at, u32_at};
-use super::{link, neighbour, next_hop, route, sysctl};
+use super::{detour, link, neighbour, next_hop, route, sysctl, tunnel};
 
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_INET_CONF: u16 = 1;
@@ -37,8 +38,8 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     let addresses = read_addresses(conversation)?;
     let neighbours = read_neighbours(conversation)?;
     let proxies = read_proxies(conversation)?;
-    let mut routes = read_routes(conversation, AF_INET)?;
-    routes.extend(read_routes(conversation, AF_INET6)?);
+    let mut routes = read_table(conversation, AF_INET, route::RT_TABLE_MAIN)?;
+    routes.extend(read_table(conversation, AF_INET6, route::RT_TABLE_MAIN)?);
 
     let next_hops = next_hop::read(conversation)?;
 
@@ -58,6 +59,10 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
                 let has_gateway = !found.has_ipv6 || addresses.contains(&(*index, LINK_GATEWAY.into()));
                 let link = LinkState { is_configured: found.state.is_configured && has_gateway, ..found.state.clone() };
                 state.links.insert(interface.clone(), link);
+            }
+            None if let Some(device) = &found.tunnel => {
+                state.tunnel = Some(DeviceState { index: *index, ..device.clone() });
+                state.fdb = tunnel::read_entries(conversation, *index)?.into_iter().collect();
             }
             None => {
                 state.mtus.insert(found.name.clone(), found.state.mtu_bytes);
@@ -80,8 +85,10 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
         }
     }
     for Neighbour { index, address, mac } in neighbours {
-        if let Some(interface) = ours(index) {
-            state.neighbours.insert((interface.clone(), address), mac);
+        let is_tunnel = || all_links.get(&index).is_some_and(|found| found.tunnel.is_some());
+        let interface = ours(index).cloned().or_else(|| is_tunnel().then(Device::interface));
+        if let Some(interface) = interface {
+            state.neighbours.insert((interface, address), mac);
         }
     }
     for (index, address) in proxies {
@@ -90,6 +97,10 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
         {
             state.proxied.insert((uplink, address), address.is_ipv4() || found.answers_for_others);
         }
+    }
+    state.tunnel_rules = detour::read_rules(conversation)?;
+    if state.tunnel.is_some() {
+        state.tunnel_hosts = detour::read_hosts(conversation)?;
     }
     let mut metrics = BTreeMap::new();
     for found in routes {
@@ -138,6 +149,8 @@ struct Link {
     name: String,
     /// Its name, if it is a veth of ours, a tap, or a macvlan that waits to be taken.
     ours: Option<Interface>,
+    /// The device of our tunnels, if it is that.
+    tunnel: Option<DeviceState>,
     is_loopback: bool,
     /// Whether packets of IPv6 can pass now.
     is_live: bool,
@@ -172,7 +185,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
     let index = u32_at(payload, 4)?;
     let flags = u32_at(payload, 8)?;
     let (mut name, mut mac, mut mtu_bytes, mut is_of_our_kind) = (None, Mac([0; 6]), 0, false);
-    let (mut conf_4, mut conf_6) = (None, None);
+    let (mut conf_4, mut conf_6, mut vxlan) = (None, None, None);
     for (kind, value) in attributes(payload.get(link::HEAD_OCTETS..)?) {
         match kind {
             link::IFLA_IFNAME => name = wire::text(value),
@@ -180,6 +193,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
             link::IFLA_MTU => mtu_bytes = u32_at(value, 0)?,
             link::IFLA_LINKINFO => {
                 let kind = attribute(value, link::IFLA_INFO_KIND).and_then(wire::text);
+                vxlan = Some(value).filter(|_| kind == Some("vxlan")).and_then(tunnel::parse);
                 is_of_our_kind = matches!(kind, Some("veth" | "tun" | "macvlan"));
             }
             IFLA_AF_SPEC => {
@@ -196,16 +210,24 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
     };
     let is_configured = conf_4.is_some_and(|conf| holds(conf, &sysctl::LINK_4))
         && conf_6.is_none_or(|conf| holds(conf, &sysctl::LINK_6));
+    let is_up = flags & link::IFF_UP != 0;
+    let tunnel = (name == Device::interface().as_str()).then(|| {
+        let is_set = conf_4.is_some_and(|conf| holds(conf, &sysctl::TUNNEL_4))
+            && conf_6.is_none_or(|conf| holds(conf, &sysctl::LINK_6));
+        let device = vxlan.map(|(vxlan, local)| Device { vxlan, local, mac, mtu_bytes });
+        DeviceState { index, device, is_configured: is_up && is_set }
+    });
     let has_loopback = conf_4.is_some_and(|conf| u32_at(conf, sysctl::LOOPBACK.1 * 4) == Some(1));
     Some(Link {
         ours: Some(&name).filter(|name| is_of_our_kind && name.starts_with(INTERFACE_PREFIX)).and_then(Interface::new),
         name,
+        tunnel,
         is_loopback: flags & IFF_LOOPBACK != 0,
         is_live: flags & IFF_LOOPBACK == 0 && flags & link::IFF_UP != 0 && flags & IFF_RUNNING != 0 && conf_6.is_some(),
         has_ipv6: conf_6.is_some(),
         answers_for_others: conf_6.is_some_and(|conf| u32_at(conf, sysctl::PROXY_6.1 * 4) == Some(1)),
         is_dark: flags & (link::IFF_UP | IFF_LOWER_UP) != link::IFF_UP | IFF_LOWER_UP,
-        state: LinkState { index, is_up: flags & link::IFF_UP != 0, mac, mtu_bytes, is_configured, has_loopback },
+        state: LinkState { index, is_up, mac, mtu_bytes, is_configured, has_loopback },
     })
 }
 
@@ -287,28 +309,28 @@ fn parse_neighbour(payload: &[u8]) -> Option<Neighbour> {
     (state & neighbour::NUD_PERMANENT != 0).then_some(Neighbour { index, address: address?, mac: mac? })
 }
 
-struct Route {
-    destination: IpNet,
-    protocol: u8,
+pub(super) struct Route {
+    pub(super) destination: IpNet,
+    pub(super) protocol: u8,
     kind: u8,
     metric: u32,
     interface: Option<u32>,
-    gateways: BTreeSet<Gateway>,
+    pub(super) gateways: BTreeSet<Gateway>,
     /// A group of ours it points at.
     group: Option<NextHopId>,
 }
 
-/// Routes of the main table.
-fn read_routes(conversation: &mut Conversation, family: u8) -> Result<Vec<Route>, Refusal> {
+/// Routes of a table.
+pub(super) fn read_table(conversation: &mut Conversation, family: u8, table: u8) -> Result<Vec<Route>, Refusal> {
     let mut head = [0; route::HEAD_OCTETS];
     head[0] = family;
-    head[4] = route::RT_TABLE_MAIN;
+    head[4] = table;
     match conversation.dump(
         route::RTM_GETROUTE,
         &head,
         |_| {},
         |routes: &mut Vec<_>, payload| {
-            routes.extend(parse_route(payload, family));
+            routes.extend(parse_route(payload, family, table));
         },
     ) {
         // A table comes into being with its first route.
@@ -317,7 +339,7 @@ fn read_routes(conversation: &mut Conversation, family: u8) -> Result<Vec<Route>
     }
 }
 
-fn parse_route(payload: &[u8], family: u8) -> Option<Route> {
+fn parse_route(payload: &[u8], family: u8, asked: u8) -> Option<Route> {
     let &[found_family, destination_bits, _, _, table, protocol, _, kind, ..] = payload else { return None };
     let flags = u32_at(payload, 8)?;
     let mut table = u32::from(table);
@@ -343,7 +365,7 @@ fn parse_route(payload: &[u8], family: u8) -> Option<Route> {
         }
     }
     gateways.extend(gateway(payload.get(route::HEAD_OCTETS..)?, interface));
-    let is_asked_for = found_family == family && table == u32::from(route::RT_TABLE_MAIN);
+    let is_asked_for = found_family == family && table == u32::from(asked);
     let is_standing = flags & (RTNH_F_DEAD | RTM_F_CLONED) == 0;
     let destination = IpNet::new(destination, destination_bits).ok()?;
     (is_asked_for && is_standing).then_some(Route { destination, protocol, kind, metric, interface, gateways, group })

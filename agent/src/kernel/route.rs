@@ -47,8 +47,8 @@ const RT_SCOPE_LINK: u8 = 253;
 /// In a removal: of whatever scope.
 const RT_SCOPE_NOWHERE: u8 = 255;
 
-/// The gateway is on that link, whatever the routes say: that to a container may come after it.
-const RTNH_F_ONLINK: u8 = 4;
+/// The gateway is on that link, whatever the routes say: that to a container may come after it, and to the end of a tunnel there is none.
+pub(super) const RTNH_F_ONLINK: u8 = 4;
 
 /// Octets of `struct rtmsg`: family, prefix lengths, tos, table, protocol, scope, type, flags.
 pub(super) const HEAD_OCTETS: usize = 12;
@@ -86,10 +86,10 @@ impl<'a> Train<'a> {
             Target::Blackhole => (RTN_BLACKHOLE, RT_SCOPE_UNIVERSE),
         };
         let mut head = head(destination, kind, scope);
-        if let Target::Endpoints(gateways) = target
-            && gateways.len() == 1
+        if let Target::Endpoints(gateways) | Target::Gateways(gateways) = target
+            && let [only] = Vec::from_iter(gateways)[..]
         {
-            head[HEAD_OCTETS - 4..].copy_from_slice(&u32::from(RTNH_F_ONLINK).to_ne_bytes());
+            head[HEAD_OCTETS - 4..].copy_from_slice(&u32::from(flags_of(target, only)).to_ne_bytes());
         }
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
         self.add(step, RTM_NEWROUTE, flags, &head, |out| {
@@ -97,8 +97,9 @@ impl<'a> Train<'a> {
             out.put_u32(RTA_PRIORITY, ROUTE_METRIC);
             match target {
                 Target::Link(_) => interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index)),
-                Target::Endpoints(gateways) => put_gateways(out, destination, gateways, RTNH_F_ONLINK),
-                Target::Gateways(gateways) => put_gateways(out, destination, gateways, 0),
+                Target::Endpoints(gateways) | Target::Gateways(gateways) => {
+                    put_gateways(out, destination, gateways, |gateway| flags_of(target, gateway));
+                }
                 Target::Group(id) => out.put_u32(RTA_NH_ID, id.number()),
                 Target::Blackhole => {}
             }
@@ -155,7 +156,7 @@ fn put_destination(out: &mut Writer, destination: IpNet) {
     out.put(RTA_DST, &octets(destination.addr()));
 }
 
-fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<Gateway>, flags: u8) {
+fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<Gateway>, flags_of: impl Fn(&Gateway) -> u8) {
     if let [only] = Vec::from_iter(gateways)[..] {
         only.interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index));
         return put_gateway(out, destination, only.address);
@@ -167,12 +168,24 @@ fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<Gatewa
             let length = u16::try_from(NEXT_HOP_OCTETS + next_hop.octets().len()).expect("a next hop has 28 octets");
             let mut head = [0; NEXT_HOP_OCTETS];
             head[..2].copy_from_slice(&length.to_ne_bytes());
-            head[2] = flags;
+            head[2] = flags_of(gateway);
             head[4..].copy_from_slice(&gateway.interface.unwrap_or(0).to_ne_bytes());
             out.raw(&head);
             out.raw(next_hop.octets());
         }
     });
+}
+
+/// Whether the kernel is to believe that a gateway is on its link.
+fn flags_of(target: &Target, gateway: &Gateway) -> u8 {
+    let is_of_a_container = matches!(target, Target::Endpoints(_));
+    if is_of_a_container || is_on_its_link(gateway) { RTNH_F_ONLINK } else { 0 }
+}
+
+/// The head has found the link of such a gateway; and the kernel finds no route to the end of a tunnel that is there. Of IPv6, gateways in
+/// tunnels are link-local.
+pub(super) fn is_on_its_link(gateway: &Gateway) -> bool {
+    gateway.address.is_ipv4() && gateway.interface.is_some()
 }
 
 /// An IPv4 destination may have an IPv6 gateway (RFC 8950), but not the reverse.

@@ -25,6 +25,15 @@ pub(super) const LINK_4: [(&str, usize, u32); 5] = [
 pub(super) const LINK_6: [(&str, usize, u32); 3] =
     [("forwarding", 0, 1), ("accept_ra", 3, 0), ("accept_redirects", 4, 0)];
 
+/// The same for the device of our tunnels, for IPv4. A host speaks from its own address, which is reached by another link: the source check is loose.
+pub(super) const TUNNEL_4: [(&str, usize, u32); 5] = [
+    ("forwarding", 0, 1),
+    ("proxy_arp", 2, 0),
+    ("accept_redirects", 3, 0),
+    ("send_redirects", 5, 0),
+    ("rp_filter", 7, 2),
+];
+
 /// The kernel makes no link-local address of its own (linux/if_link.h, `IN6_ADDR_GEN_MODE_NONE`): the gateway is one.
 const NO_ADDRESS: u32 = 1;
 
@@ -62,8 +71,17 @@ fn keep_router_advertisements(conf: &Path) {
 
 /// Sets what a link of ours needs.
 pub(super) fn configure_link(interface: &Interface) -> Result<(), Trouble> {
+    configure(interface, LINK_4)
+}
+
+/// Sets what the device of our tunnels needs.
+pub(super) fn configure_tunnel(interface: &Interface) -> Result<(), Trouble> {
+    configure(interface, TUNNEL_4)
+}
+
+fn configure(interface: &Interface, switches_4: [(&str, usize, u32); 5]) -> Result<(), Trouble> {
     let directory = |family| family_directory(family).join(interface.as_str());
-    for (file, _, value) in LINK_4 {
+    for (file, _, value) in switches_4 {
         set(&directory(4).join(file), value)?;
     }
     if !family_directory(6).exists() {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use super::nft::{Listener, Ownership, Rules};
 use super::socket::widen_inbox;
 use super::wire::{self, Message, attribute, u16_at, u32_at};
-use super::{address, link, neighbour, next_hop, read, route};
+use super::{address, detour, link, neighbour, next_hop, read, route};
 
 /// What may be different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,15 @@ const DATAGRAM_OCTETS: usize = 64 << 10;
 const WAITING_TAKEN_AT_ONCE: usize = 10_000;
 
 /// Groups of rtnetlink (linux/rtnetlink.h, `enum rtnetlink_groups`).
-const ROUTE_GROUPS: [u32; 9] = [
+const ROUTE_GROUPS: [u32; 11] = [
     1,  // RTNLGRP_LINK
     3,  // RTNLGRP_NEIGH
     5,  // RTNLGRP_IPV4_IFADDR
     7,  // RTNLGRP_IPV4_ROUTE
+    8,  // RTNLGRP_IPV4_RULE
     9,  // RTNLGRP_IPV6_IFADDR
     11, // RTNLGRP_IPV6_ROUTE
+    19, // RTNLGRP_IPV6_RULE
     24, // RTNLGRP_IPV4_NETCONF
     25, // RTNLGRP_IPV6_NETCONF
     32, // RTNLGRP_NEXTHOP
@@ -182,6 +184,7 @@ fn can_matter(message: Message<'_>) -> bool {
         link::RTM_NEWLINK | link::RTM_DELLINK => message.payload.first() == Some(&0),
         address::RTM_NEWADDR | address::RTM_DELADDR => true,
         neighbour::RTM_NEWNEIGH | neighbour::RTM_DELNEIGH => is_permanent_or_ours(message.payload),
+        detour::RTM_NEWRULE | detour::RTM_DELRULE => message.payload.get(4).copied().is_some_and(detour::is_ours),
         RTM_NEWNETCONF => true,
         next_hop::RTM_NEWNEXTHOP | next_hop::RTM_DELNEXTHOP => message.payload.get(2) == Some(&ROUTE_PROTOCOL),
         route::RTM_NEWROUTE | route::RTM_DELROUTE => is_route_that_matters(message.payload),
@@ -195,11 +198,13 @@ fn is_permanent_or_ours(payload: &[u8]) -> bool {
     u16_at(payload, 8).is_some_and(|state| state & neighbour::NUD_PERMANENT != 0) || protocol == Some(&[ROUTE_PROTOCOL])
 }
 
-/// One of the main table that is no copy for a single flow, and unicast or ours.
+/// One of the main table or of ours that is no copy for a single flow, and unicast or ours.
 fn is_route_that_matters(payload: &[u8]) -> bool {
     let &[_, _, _, _, table, protocol, _, kind, ..] = payload else { return false };
     let is_copy = u32_at(payload, 8).is_none_or(|flags| flags & read::RTM_F_CLONED != 0);
-    table == route::RT_TABLE_MAIN && !is_copy && (kind == route::RTN_UNICAST || protocol == ROUTE_PROTOCOL)
+    (table == route::RT_TABLE_MAIN || detour::is_ours(table))
+        && !is_copy
+        && (kind == route::RTN_UNICAST || protocol == ROUTE_PROTOCOL)
 }
 
 #[cfg(test)]

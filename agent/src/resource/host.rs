@@ -14,6 +14,7 @@ use poplin_node::lineage::Id;
 use poplin_node::name::HostName;
 use poplin_node::object::{COOLDOWN, ExistingFlows, Fabric, Host, Routing};
 use poplin_node::release::Release;
+use poplin_node::tunnel::Vxlan;
 use poplin_proto::v1;
 
 use super::monitoring::stations;
@@ -109,6 +110,7 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let asn = findings.take(spec.asn.map_or(Ok(default.asn), |number| asn("spec.asn", number)));
     let mtu = spec.mtu_bytes.map(|mtu| within("spec.mtuBytes", mtu, MIN_MTU_BYTES, MAX_MTU_BYTES, " bytes"));
     let mtu_bytes = findings.take(mtu.transpose());
+    let vxlan = findings.take_part(vxlan(spec.vxlan.unwrap_or_default()));
     let workload_to_host = findings.take(check_workload_to_host(&spec));
     let words = [("", default.existing_flows), ("recheck", ExistingFlows::Recheck), ("keep", ExistingFlows::Keep)];
     let existing_flows = findings.take(word("spec.existingFlows", &spec.existing_flows, &words));
@@ -125,9 +127,14 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
         .zip(routing)
         .zip(naming)
         .zip(cooldown)
-        .zip(failsafe);
+        .zip(failsafe)
+        .zip(vxlan);
     findings.finish(checked.map(
-        |(((((((asn, mtu_bytes), workload_to_host), existing_flows), routing), naming), cooldown), failsafe)| Fabric {
+        |(
+            (((((((asn, mtu_bytes), workload_to_host), existing_flows), routing), naming), cooldown), failsafe),
+            vxlan,
+        )| Fabric {
+            vxlan,
             cooldown,
             asn,
             is_meshed,
@@ -140,6 +147,16 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
             naming,
         },
     ))
+}
+
+/// Checks how packets are wrapped. A network identifier has 24 bits (RFC 7348 §5).
+fn vxlan(spec: v1::Vxlan) -> Result<Vxlan, Invalids> {
+    let default = Vxlan::default();
+    let mut findings = Findings::default();
+    let vni = findings.take(within("spec.vxlan.vni", spec.vni.unwrap_or(default.vni), 1, 0x00ff_ffff, ""));
+    let port = within("spec.vxlan.port", spec.port.unwrap_or(default.port.into()), 1, u16::MAX.into(), "");
+    let port = findings.take(port.map(|port| u16::try_from(port).unwrap_or(default.port)));
+    findings.finish(vni.zip(port).map(|(vni, port)| Vxlan { vni, port }))
 }
 
 /// Longest rest of an address, in seconds: a day. Who wants longer wants it reserved.

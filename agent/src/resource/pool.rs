@@ -1,11 +1,12 @@
 //! Pools.
 
 use ipnet::IpNet;
-use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector, within};
+use poplin_manifest::field::{Findings, Invalid, Invalids, checked_name, net, selector, within, word};
 use poplin_node::name::PoolName;
 use poplin_node::object::Pool;
 use poplin_node::prefix::MAX_BLOCK_HOST_BITS;
 use poplin_node::range::{Range, Ranges};
+use poplin_node::tunnel::Encapsulation;
 use poplin_policy::model::Scope;
 use poplin_proto::v1;
 
@@ -30,12 +31,14 @@ pub(super) fn check(pool: &v1::Pool) -> Result<Pool, Invalids> {
     }));
     let name = PoolName::new(checked_name(pool.metadata.as_ref()));
     let nat = cidr.zip(spec.nat.as_ref()).and_then(|(cidr, nat)| nat::check(&mut findings, "spec.nat", nat, cidr));
+    let encapsulation = findings.take(encapsulation(&spec));
     if spec.lan && spec.nat.is_some() {
         findings.add(translated_on_its_lan());
     }
-    let checked = cidr.zip(block_bits).zip(hosts).zip(namespaces).zip(networks).zip(reserved).zip(max_blocks);
-    findings.finish(checked.map(|((((((cidr, block_bits), hosts), namespaces), networks), reserved), max_blocks)| {
-        Pool {
+    let checked =
+        cidr.zip(block_bits).zip(hosts).zip(namespaces).zip(networks).zip(reserved).zip(max_blocks).zip(encapsulation);
+    findings.finish(checked.map(
+        |(((((((cidr, block_bits), hosts), namespaces), networks), reserved), max_blocks), encapsulation)| Pool {
             hosts,
             namespaces,
             networks,
@@ -46,9 +49,10 @@ pub(super) fn check(pool: &v1::Pool) -> Result<Pool, Invalids> {
             max_blocks,
             nat,
             is_lan: spec.lan,
+            encapsulation,
             ..Pool::open(name, cidr, block_bits)
-        }
-    }))
+        },
+    ))
 }
 
 fn namespaces(text: &str) -> Result<Scope, Invalid> {
@@ -56,6 +60,25 @@ fn namespaces(text: &str) -> Result<Scope, Invalid> {
         "" => Ok(Scope::Anywhere),
         "global()" => Ok(Scope::Global),
         text => selector("spec.namespaces", text).map(Scope::Namespaces),
+    }
+}
+
+/// Checks which packets are wrapped.
+fn encapsulation(spec: &v1::PoolSpec) -> Result<Encapsulation, Invalid> {
+    let field = "spec.encapsulation";
+    let words = [
+        ("", Encapsulation::Never),
+        ("never", Encapsulation::Never),
+        ("crossSubnet", Encapsulation::CrossSubnet),
+        ("always", Encapsulation::Always),
+    ];
+    match word(field, &spec.encapsulation, &words)? {
+        Encapsulation::Never => Ok(Encapsulation::Never),
+        _ if spec.lan => {
+            let message = "addresses of a LAN are answered on it, by whichever host has them, and no host leads there";
+            Err(Invalid::new(field, "ENCAPSULATED_LAN", message).advice("leave out encapsulation, or lan"))
+        }
+        encapsulation => Ok(encapsulation),
     }
 }
 

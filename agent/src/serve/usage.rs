@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use poplin_node::audit::Standing;
 use poplin_node::object::{Network, Pool};
+use poplin_node::tunnel::Encapsulation;
 use poplin_node::usage::{PoolUse, State, Whereabouts, by_host, by_pool, whereabouts};
 use poplin_proto::v1;
 
@@ -40,8 +41,17 @@ fn pool_use(found: &PoolUse<'_>, standing: &Standing) -> v1::PoolUse {
         blocks_total: count(found.blocks_total),
         mode: mode.to_owned(),
         lan: pool.is_lan,
+        encapsulation: encapsulation(pool).to_owned(),
         lan_parent: lan_parent(pool, standing).unwrap_or_default(),
         lan_reserved: pool.reserved.iter().filter(|_| pool.is_lan).map(ToString::to_string).collect(),
+    }
+}
+
+fn encapsulation(pool: &Pool) -> &'static str {
+    match pool.encapsulation {
+        Encapsulation::Never => "",
+        Encapsulation::CrossSubnet => "crossSubnet",
+        Encapsulation::Always => "always",
     }
 }
 

@@ -19,6 +19,7 @@ mod links;
 mod next_hops;
 mod routes;
 mod sandbox;
+mod tunnels;
 
 mod watching;
 

@@ -64,6 +64,7 @@ mod sandbox;
 mod slab;
 mod table;
 mod traffic;
+mod tunnel;
 mod who;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -187,6 +188,7 @@ impl Compiler {
         for (name, addresses) in &host.edge.hosts {
             compiler.set_fabric_addresses(name, Some(addresses.clone()));
         }
+        compiler.set_tunnel_ends(host.edge.ends.clone());
         for (name, publication) in &host.edge.published {
             compiler.set_published(name, Some(publication.clone()));
         }

@@ -38,6 +38,8 @@ pub(super) struct Border {
     outgoing: Standing,
     /// What stands because something is published.
     pub(super) published: Standing,
+    /// What stands because there are tunnels.
+    pub(super) tunnel: Standing,
     /// What stands because floating addresses lead here.
     pub(super) floating: Standing,
 }

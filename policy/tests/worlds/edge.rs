@@ -30,6 +30,7 @@ pub(crate) fn lead(compiler: &mut Compiler, from: &Edge, to: &Edge) {
     pools.into_iter().for_each(|name| compiler.set_pool(name, to.pools.get(name).cloned()));
     let floating: BTreeSet<&String> = from.floating.keys().chain(to.floating.keys()).collect();
     floating.into_iter().for_each(|name| compiler.set_floating(name, to.floating.get(name).copied()));
+    compiler.set_tunnel_ends(to.ends.clone());
     let hosts: BTreeSet<&String> = from.hosts.keys().chain(to.hosts.keys()).collect();
     hosts.into_iter().for_each(|name| compiler.set_fabric_addresses(name, to.hosts.get(name).cloned()));
 }

@@ -19,3 +19,4 @@ mod published;
 mod sandbox;
 mod spoof;
 mod strategy;
+mod tunnel;

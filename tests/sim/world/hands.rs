@@ -26,7 +26,9 @@ impl World {
                 if is_failed {
                     self.read_kernel(host);
                 }
-                if self.chance.one_in(8) {
+                // The kernel tells of links that come, and their numbers are known by that alone.
+                let has_come = steps.iter().any(|step| matches!(step, Step::SetTunnel(_)));
+                if self.chance.one_in(8) || has_come {
                     self.notice(host); // our own changes may be taken for another hand's
                 }
             }

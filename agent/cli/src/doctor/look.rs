@@ -74,7 +74,7 @@ fn store(reading: &mut Reading, told: Option<&Told>, configured: &Configured) {
 /// Whom this host speaks to, and who speaks in its name.
 fn others(reading: &mut Reading, told: Option<&Told>, unseen: &mut Vec<Unseen>) {
     let ways = told.map(wanted).unwrap_or_default();
-    let mtu = told.and_then(|told| told.fabric.mtu_bytes);
+    let mtu = told.and_then(|told| Some(told.fabric.mtu_bytes? + told.wrapping_octets()));
     match echo::all(&ways, mtu, reading) {
         Ok(ways) => reading.ways = ways,
         Err(reason) => unseen.push(Unseen { what: "ways to others and their clocks", reason }),

@@ -18,7 +18,7 @@ impl Policing {
     pub(super) fn lane_of(&self, dropped: &Dropped) -> Option<Lane> {
         let may_be_theirs = match dropped.place {
             Place::Denied(_) | Place::Logged(_) | Place::NoPolicy(_) | Place::MidStream(_) => true,
-            Place::Invalid(_) | Place::Spoof | Place::ToHost => false,
+            Place::Invalid(_) | Place::Spoof | Place::ToHost | Place::Tunnel => false,
         };
         if !may_be_theirs {
             return None;

@@ -42,6 +42,7 @@ impl Node {
 
     /// What the kernel should hold as long as all that is known is recalled: what it holds, without who leaves.
     pub(super) fn desired_by_recall(&mut self) -> Option<(Desired, Option<Load>)> {
+        self.follow_tunnels();
         let departing = self.departing();
         let mirror = self.mirror.as_ref()?;
         let local = || Self::local(mirror, &self.identity.host, &departing);
@@ -66,6 +67,8 @@ impl Node {
             proxied: BTreeSet::new(),
             closed: BTreeSet::new(),
             sandboxes: Vec::new(),
+            tunnel: self.tunnelling.tunnel(),
+            keeps_tunnel: true,
         };
         Some((desired, due))
     }

@@ -159,12 +159,21 @@ impl Node {
 
     /// Has groups and routes follow what BGP taught, and takes what of that the kernel lacks: at most so many routes.
     pub(super) fn learned_due(&mut self, most: usize) -> Due {
+        self.follow_tunnels();
         let Some(kernel) = &self.kernel else { return Due { is_last: true, ..Due::default() } };
-        self.routing.follow(kernel);
+        self.routing.follow(kernel, self.tunnelling.tunnels());
         let touched = self.routing.take_touched();
         let moves = touched.into_iter().map(|prefix| (prefix, self.routing.gateways(&prefix).cloned()));
         self.groups.follow(moves.collect(), kernel.has_next_hops);
         self.groups.take_due(kernel, most)
+    }
+
+    /// Tunnels are as hosts, pools and the kernel have them.
+    pub(super) fn follow_tunnels(&mut self) {
+        let Some((mirror, kernel)) = self.mirror.as_ref().zip(self.kernel.as_ref()) else { return };
+        if let Some(me) = mirror.host(&self.identity.host) {
+            self.tunnelling.follow(mirror, me, kernel);
+        }
     }
 
     /// The first reading of the kernel shows what an earlier life had learned.

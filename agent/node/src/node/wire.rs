@@ -117,6 +117,7 @@ impl Node {
 
     /// What the kernel should hold.
     fn desired(&mut self) -> Option<(Desired, Option<Load>)> {
+        self.follow_tunnels();
         let departing = self.departing();
         let mirror = self.mirror.as_ref()?;
         let own = mirror.blocks_of(&self.identity.host);
@@ -147,7 +148,19 @@ impl Node {
             |interface: &Interface| self.kernel.as_ref().is_some_and(|kernel| kernel.links.contains_key(interface));
         let rules_of = (&self.policing, mirror);
         let sandboxes = self.sandboxes.due(rules_of, local(), is_waiting, &closed, only_leaving.as_ref());
-        let desired = Desired { rules, gateways, links, only_leaving, closed, routes, proxied, forwarding, sandboxes };
+        let desired = Desired {
+            rules,
+            gateways,
+            links,
+            only_leaving,
+            closed,
+            routes,
+            proxied,
+            forwarding,
+            sandboxes,
+            tunnel: self.tunnelling.tunnel(),
+            keeps_tunnel: false,
+        };
         Some((desired, due))
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::underlay::resolve;
+use crate::underlay::{on_link, resolve};
 
 /// Something that can happen; places are chosen among few, so that they meet.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ enum Happening {
     /// The link of the address that names one lives, as interface with this index, or does not.
     Lives(Option<u32>),
     EndAdoption,
+    /// Prefixes inside of this place are wrapped so, as far as the device stands that leads to the first addresses.
+    Wraps(usize, Encapsulation, bool),
 }
 
 const PREFIXES: [&str; 8] = [
@@ -49,6 +51,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..5_u32, any::<bool>()).prop_map(|(link, is_dark)| Happening::Carrier(link, is_dark)),
         1 => prop::option::of(7..9_u32).prop_map(Happening::Lives),
         1 => Just(Happening::EndAdoption),
+        2 => (0..PREFIXES.len(), 0..3_usize, any::<bool>())
+            .prop_map(|(place, how, stands)| Happening::Wraps(place, Encapsulation::ALL[how], stands)),
     ]
 }
 
@@ -56,6 +60,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 #[derive(Default)]
 struct World {
     kernel: KernelState,
+    tunnels: Tunnels,
     routing: Routing,
     learned: Learned,
     adopted: BTreeMap<IpNet, Gateways>,
@@ -97,6 +102,10 @@ impl World {
                 let zone = Zone::new("eth0").unwrap();
                 self.kernel.live = index.map(|index| (zone, index)).into_iter().collect();
             }
+            Happening::Wraps(place, encapsulation, stands) => {
+                let gateways = (0..5).filter(|_| stands).map(|end| (address(end).ip(), inside(end)));
+                self.tunnels = Tunnels::sample([(encapsulation, prefix(place))].into(), gateways.collect());
+            }
             Happening::EndAdoption => {
                 self.routing.end_adoption();
                 self.adopted.clear();
@@ -105,7 +114,7 @@ impl World {
     }
 
     fn follow(&mut self) {
-        self.routing.follow(&self.kernel);
+        self.routing.follow(&self.kernel, &self.tunnels);
         for prefix in self.routing.take_touched() {
             match self.routing.gateways(&prefix) {
                 Some(gateways) => drop(self.followed.insert(prefix, gateways.clone())),
@@ -115,14 +124,33 @@ impl World {
     }
 
     fn recomputed(&self) -> BTreeMap<IpNet, Gateways> {
-        let resolved = |next_hops| resolve(&self.kernel, &self.learned, next_hops).gateways;
-        let learned = self.learned.iter().map(|(prefix, next_hops)| (*prefix, Arc::new(resolved(next_hops))));
+        let plain = |next_hop: Address| resolve(&self.kernel, &self.learned, &[next_hop]).gateways;
+        let led = |prefix: &IpNet, next_hop: Address| {
+            let is_wrapped = match self.tunnels.encapsulation_of(prefix) {
+                Encapsulation::Never => false,
+                Encapsulation::CrossSubnet => on_link(&self.kernel, next_hop.ip()).is_none(),
+                Encapsulation::Always => true,
+            };
+            match (plain(next_hop), self.tunnels.gateway(next_hop.ip())) {
+                (plain, Some(inside)) if is_wrapped && !plain.is_empty() => BTreeSet::from([inside]),
+                (plain, _) => plain,
+            }
+        };
+        let resolved = |(prefix, next_hops): (&IpNet, &crate::underlay::NextHops)| {
+            (*prefix, Arc::new(next_hops.iter().flat_map(|next_hop| led(prefix, *next_hop)).collect::<BTreeSet<_>>()))
+        };
+        let learned = self.learned.iter().map(resolved);
         self.adopted.clone().into_iter().chain(learned.filter(|(_, gateways)| !gateways.is_empty())).collect()
     }
 }
 
 fn prefix(place: usize) -> IpNet {
     PREFIXES[place].parse().unwrap()
+}
+
+/// The end of a tunnel.
+fn inside(end: usize) -> Gateway {
+    Gateway { address: address(end).ip(), interface: Some(99) }
 }
 
 fn address(place: usize) -> Address {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use poplin_bgp::Address;
 
-use crate::kernel::KernelState;
+use crate::kernel::{Gateway, KernelState};
+use crate::tunnel::{Encapsulation, Tunnels};
 use crate::underlay::{Learned, NextHops, resolve};
 
 use super::Gateways;
@@ -29,8 +30,8 @@ pub(super) struct Ways {
 #[derive(Debug, Default)]
 struct Way {
     holders: usize,
-    /// Nothing if no next hop is reachable, or none was looked for yet.
-    gateways: Option<Gateways>,
+    /// For each [`Encapsulation`]; nothing if no next hop is reachable, or none was looked for yet.
+    gateways: [Option<Gateways>; Encapsulation::ALL.len()],
 }
 
 impl Ways {
@@ -67,19 +68,20 @@ impl Ways {
         self.is_in_doubt = true;
     }
 
-    /// The gateways of next hops that somebody holds.
-    pub(super) fn gateways(&self, next_hops: &NextHops) -> Option<&Gateways> {
-        self.ways.get(next_hops)?.gateways.as_ref()
+    /// The gateways of next hops that somebody holds, for prefixes that are wrapped so.
+    pub(super) fn gateways(&self, next_hops: &NextHops, encapsulation: Encapsulation) -> Option<&Gateways> {
+        self.ways.get(next_hops)?.gateways[encapsulation as usize].as_ref()
     }
 
     /// Finds the gateways of what came or is in doubt. Tells which next hops of those known before lead to others now.
-    pub(super) fn resolve(&mut self, kernel: &KernelState, learned: &Learned) -> BTreeSet<NextHops> {
+    pub(super) fn resolve(&mut self, kernel: &KernelState, learned: &Learned, tunnels: &Tunnels) -> BTreeSet<NextHops> {
+        let ground = Ground { kernel, learned, tunnels };
         let newcomers = std::mem::take(&mut self.newcomers);
         let mut moved = BTreeSet::new();
         if std::mem::take(&mut self.is_in_doubt) {
             self.asked.clear();
             for (next_hops, way) in &mut self.ways {
-                if way.find(kernel, learned, next_hops, &mut self.asked) && !newcomers.contains(next_hops) {
+                if way.find(&ground, next_hops, &mut self.asked) && !newcomers.contains(next_hops) {
                     moved.insert(next_hops.clone());
                 }
             }
@@ -87,28 +89,50 @@ impl Ways {
         }
         for next_hops in newcomers {
             if let Some(way) = self.ways.get_mut(&next_hops) {
-                way.find(kernel, learned, &next_hops, &mut self.asked);
+                way.find(&ground, &next_hops, &mut self.asked);
             }
         }
         moved
     }
 }
 
+/// What ways are found by.
+struct Ground<'g> {
+    kernel: &'g KernelState,
+    learned: &'g Learned,
+    tunnels: &'g Tunnels,
+}
+
 impl Way {
     /// Whether the gateways are others than before.
-    fn find(
-        &mut self,
-        kernel: &KernelState,
-        learned: &Learned,
-        next_hops: &NextHops,
-        asked: &mut BTreeSet<IpAddr>,
-    ) -> bool {
-        let resolved = resolve(kernel, learned, next_hops);
-        asked.extend(resolved.asked);
-        if self.gateways.as_deref().unwrap_or(&BTreeSet::new()) == &resolved.gateways {
-            return false;
+    fn find(&mut self, ground: &Ground<'_>, next_hops: &NextHops, asked: &mut BTreeSet<IpAddr>) -> bool {
+        let plain: Vec<(Address, BTreeSet<Gateway>)> = next_hops
+            .iter()
+            .map(|next_hop| {
+                let resolved = resolve(ground.kernel, ground.learned, &[*next_hop]);
+                asked.extend(resolved.asked);
+                (*next_hop, resolved.gateways)
+            })
+            .collect();
+        let found = Encapsulation::ALL.map(|encapsulation| {
+            plain.iter().flat_map(|(next_hop, plain)| ground.wrapped(*next_hop, plain, encapsulation)).collect()
+        });
+        let mut is_other = false;
+        for (known, found) in self.gateways.iter_mut().zip(found) {
+            if known.as_deref().unwrap_or(&BTreeSet::new()) != &found {
+                *known = Some(found).filter(|gateways| !gateways.is_empty()).map(Arc::new);
+                is_other = true;
+            }
         }
-        self.gateways = Some(resolved.gateways).filter(|gateways| !gateways.is_empty()).map(Arc::new);
-        true
+        is_other
+    }
+}
+
+impl Ground<'_> {
+    /// Where a next hop leads that is reached by these gateways, if it is reached: there, or through the tunnel.
+    fn wrapped(&self, next_hop: Address, plain: &BTreeSet<Gateway>, encapsulation: Encapsulation) -> BTreeSet<Gateway> {
+        let is_wrapped = encapsulation.wraps(next_hop.ip(), self.kernel);
+        let tunnel = self.tunnels.gateway(next_hop.ip()).filter(|_| is_wrapped && !plain.is_empty());
+        tunnel.map_or_else(|| plain.clone(), |gateway| BTreeSet::from([gateway]))
     }
 }

@@ -120,13 +120,20 @@ fn too_large(reading: &Reading, told: &Told) -> Option<Finding> {
     let uplinks = reading.addresses.iter().filter(stands_on);
     let mtus = uplinks.filter_map(|own| Some((reading.links.get(&own.interface)?.mtu, own.interface.as_str())));
     let (mtu, uplink) = mtus.min()?;
-    (uplink != "lo" && wanted > mtu).then(|| {
-        let message =
-            format!("containers may send {wanted} octets (mtuBytes of FabricConfig), and {uplink} takes {mtu}");
+    let wrapping = told.wrapping_octets();
+    (uplink != "lo" && wanted + wrapping > mtu).then(|| {
+        let wrapped = if wrapping > 0 { format!(", {wrapping} more where they are wrapped") } else { String::new() };
+        let message = format!(
+            "containers may send {wanted} octets (mtuBytes of FabricConfig){wrapped}, and {uplink} takes {mtu}"
+        );
         Finding::failure(
             "mtu",
             message,
-            format!("mtuBytes: {mtu}, or ip link set {uplink} mtu {wanted} here and on all the way"),
+            format!(
+                "mtuBytes: {}, or ip link set {uplink} mtu {} here and on all the way",
+                mtu.saturating_sub(wrapping),
+                wanted + wrapping
+            ),
         )
     })
 }
@@ -196,5 +203,12 @@ mod tests {
         let fabric = FabricConfigSpec { mtu_bytes: Some(9000), ..FabricConfigSpec::default() };
         reading.agent = Some(Ok(Told { fabric, ..Told::default() }));
         assert_eq!(checks(&reading), ["mtu"]);
+
+        let fabric = FabricConfigSpec { mtu_bytes: Some(1500), ..FabricConfigSpec::default() };
+        reading.agent = Some(Ok(Told { fabric: fabric.clone(), ..Told::default() }));
+        assert_eq!(checks(&reading), [""; 0]);
+        let pools = vec![PoolUse { encapsulation: "always".to_owned(), ..PoolUse::default() }];
+        reading.agent = Some(Ok(Told { fabric, pools, ..Told::default() }));
+        assert_eq!(checks(&reading), ["mtu"], "wrapped it does not fit any more");
     }
 }

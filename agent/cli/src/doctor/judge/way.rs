@@ -1,24 +1,27 @@
 //! What probes of the ways to others mean: how large a packet may be, and whether clocks agree.
 
 use crate::doctor::finding::Finding;
-use crate::doctor::reading::{Reading, Way};
+use crate::doctor::reading::{Reading, Told, Way};
 
 /// How far clocks may be apart. Certificates bear minutes; logs of two hosts that are to be read side by side bear a second or two.
 const APART_MILLISECONDS: u64 = 5_000;
 
 pub(super) fn judge(reading: &Reading) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = reading.ways.iter().filter_map(narrow).collect();
+    let wrapping = reading.told().map_or(0, Told::wrapping_octets);
+    let mut findings: Vec<Finding> = reading.ways.iter().filter_map(|way| narrow(way, wrapping)).collect();
     findings.extend(clock(&reading.ways));
     findings
 }
 
-fn narrow(way: &Way) -> Option<Finding> {
+/// What a container may send is less where it is wrapped.
+fn narrow(way: &Way, wrapping_octets: u32) -> Option<Finding> {
     let (passed, address) = (way.passed.filter(|passed| *passed < way.wanted)?, way.address?);
     let message = format!(
         "packets of {} octets do not come through to {} ({address}), {passed} do: large transfers hang, or begin late",
         way.wanted, way.name
     );
-    let advice = format!("mtuBytes: {passed} in FabricConfig, or raise the MTU on the way");
+    let fits = passed.saturating_sub(wrapping_octets);
+    let advice = format!("mtuBytes: {fits} in FabricConfig, or raise the MTU on the way");
     Some(Finding::failure("mtu", message, advice))
 }
 

@@ -1,0 +1,489 @@
+//! Tunnels between hosts, for pools whose addresses the network between them does not route: VXLAN (RFC 7348).
+//!
+//! In: pools, hosts, the kernel as last seen. Out: the one device that should stand with what it knows of the other hosts, and the gateway on it by
+//! which a next hop is reached. A host's MAC on it follows from the address others reach the host by, so that nobody has to tell it, learn it
+//! or ask for it: two entries a host, none a container. A prefix goes through the tunnel if its pool asks for it and BGP's next hop is a host of
+//! the fabric; what a router says it leads to itself goes to that router as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use poplin_policy::nat::Ends;
+use poplin_policy::ruleset::Interface;
+
+use crate::kernel::{Gateway, KernelState, Mac, UnderlayRoute};
+use crate::mirror::Mirror;
+use crate::name::HostName;
+use crate::object::Host;
+use crate::stable::hash64;
+use crate::underlay::{on_link, uplink_mtu_bytes};
+
+/// What the device is called; not as our links are, which have policy on them.
+const DEVICE: &str = "vxlan.poplin";
+
+/// The port RFC 7348 §5 assigns.
+pub const VXLAN_PORT: u16 = 4789;
+
+/// The network identifier by default: the number of our routes, below those that Docker Swarm (4096 and on) and Calico (4096) use, and not flannel's 1.
+pub const VNI: u32 = 143;
+
+/// Of an uplink nobody knows.
+const DEFAULT_MTU_BYTES: u32 = 1500;
+
+/// The least that IPv6 takes (RFC 8200 §5); a device with less has none.
+const LEAST_MTU_BYTES: u32 = 1280;
+
+/// Which packets to containers on other hosts are wrapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Encapsulation {
+    /// None: the network routes the pool.
+    #[default]
+    Never,
+    /// Those to hosts that are not on a link of this one.
+    CrossSubnet,
+    /// All.
+    Always,
+}
+
+impl Encapsulation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Never, Self::CrossSubnet, Self::Always];
+
+    /// Whether what goes to a host with this address is wrapped.
+    pub fn wraps(self, host: IpAddr, kernel: &KernelState) -> bool {
+        match self {
+            Self::Never => false,
+            Self::CrossSubnet => on_link(kernel, host).is_none(),
+            Self::Always => true,
+        }
+    }
+}
+
+/// How packets are wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vxlan {
+    /// The network identifier, 24 bits.
+    pub vni: u32,
+    /// The UDP port hosts receive at.
+    pub port: u16,
+}
+
+impl Default for Vxlan {
+    fn default() -> Self {
+        Self { vni: VNI, port: VXLAN_PORT }
+    }
+}
+
+/// The device, as it is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// How it wraps.
+    pub vxlan: Vxlan,
+    /// From where: this host's address towards the others.
+    pub local: IpAddr,
+    /// What those send to who mean this host.
+    pub mac: Mac,
+    /// What fits into a packet of the uplink.
+    pub mtu_bytes: u32,
+}
+
+impl Device {
+    /// The name of every such device.
+    pub fn interface() -> Interface {
+        Interface::new(DEVICE).expect("it is a name the kernel takes")
+    }
+
+    /// Whether it can become the other without being made anew: the kernel changes neither identifier nor port of a device
+    /// (linux drivers/net/vxlan, `vxlan_nl2conf`).
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.vxlan, self.local, self.mac) == (other.vxlan, other.local, other.mac)
+    }
+}
+
+/// The device as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceState {
+    /// Kernel's index; 0 = it was just made, and not read yet.
+    pub index: u32,
+    /// What it is; absent = somebody else made it so.
+    pub device: Option<Device>,
+    /// Whether it is up, forwards, and takes packets of hosts that are reached by another link.
+    pub is_configured: bool,
+}
+
+/// What should stand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tunnel {
+    /// The device.
+    pub device: Device,
+    /// Where each MAC is: the outer address (forwarding database of the device).
+    pub fdb: BTreeMap<Mac, IpAddr>,
+    /// The MAC of each gateway.
+    pub neighbours: BTreeMap<IpAddr, Mac>,
+    /// Ranges whose containers find hosts by a table of their own, of those that are wrapped alike: a network that does not route their addresses
+    /// takes nothing from them either.
+    pub rules: BTreeSet<(Encapsulation, IpNet)>,
+    /// What is in those tables: the hosts that are reached through the tunnel. None while the device does not stand as it should.
+    pub hosts: BTreeMap<(Encapsulation, IpAddr), Gateway>,
+}
+
+/// What should stand on this host; nothing if no pool asks for it, or the host has no address yet.
+pub fn wanted(mirror: &Mirror, me: &Host, kernel: &KernelState) -> Option<Tunnel> {
+    let local = is_used(mirror).then(|| outer(me))??;
+    let mtu_bytes = inner_mtu_bytes(uplink_bytes(me, kernel).unwrap_or(DEFAULT_MTU_BYTES), local);
+    let device = Device { vxlan: mirror.fabric().vxlan, local, mac: mac_of(local), mtu_bytes };
+    let rules: BTreeSet<_> = wrapped(mirror).collect();
+    let (mut fdb, mut neighbours) = (BTreeMap::new(), BTreeMap::new());
+    for (remote, host) in others(mirror, me, local) {
+        let mac = mac_of(remote);
+        fdb.insert(mac, remote);
+        neighbours.extend(host.addresses.iter().map(|address| (gateway_of(*address, mac), mac)));
+    }
+    let mut tunnel = Tunnel { device, fdb, neighbours, rules, hosts: BTreeMap::new() };
+    if let Some(index) = tunnel.index(kernel) {
+        let all = gateways(mirror, me, local, index);
+        let asked: BTreeSet<Encapsulation> = tunnel.rules.iter().map(|(encapsulation, _)| *encapsulation).collect();
+        let hosts =
+            asked.into_iter().flat_map(|one| all.iter().map(move |(address, gateway)| ((one, *address), *gateway)));
+        tunnel.hosts = hosts.filter(|((one, address), _)| one.wraps(*address, kernel)).collect();
+    }
+    Some(tunnel)
+}
+
+/// The ranges that are wrapped.
+fn wrapped(mirror: &Mirror) -> impl Iterator<Item = (Encapsulation, IpNet)> {
+    let wrapped = mirror.pools().filter(|pool| pool.encapsulation != Encapsulation::Never);
+    wrapped.map(|pool| (pool.encapsulation, pool.cidr))
+}
+
+/// The ends of all hosts' tunnels; nothing if no pool asks for any.
+pub fn ends(mirror: &Mirror) -> Option<Ends> {
+    let addresses = || mirror.hosts().flat_map(|host| host.addresses.iter().copied()).collect();
+    is_used(mirror).then(|| Ends { port: mirror.fabric().vxlan.port, addresses: addresses() })
+}
+
+fn is_used(mirror: &Mirror) -> bool {
+    wrapped(mirror).next().is_some()
+}
+
+/// The other hosts, with the addresses they receive at: of the family of this host's own.
+fn others<'m>(mirror: &'m Mirror, me: &'m Host, local: IpAddr) -> impl Iterator<Item = (IpAddr, &'m Host)> {
+    let remote = move |host: &Host| host.addresses.iter().copied().find(|one| one.is_ipv6() == local.is_ipv6());
+    mirror.hosts().filter(|host| host.name != me.name).filter_map(move |host| Some((remote(host)?, host)))
+}
+
+/// The address a host's packets are wrapped under: that of IPv4, which comes first, or of IPv6 where it has no other.
+fn outer(host: &Host) -> Option<IpAddr> {
+    host.addresses.first().copied()
+}
+
+fn uplink_bytes(me: &Host, kernel: &KernelState) -> Option<u32> {
+    uplink_mtu_bytes(kernel, &BTreeSet::from([outer(me)?]))
+}
+
+/// What a packet may have before it is wrapped: Ethernet, VXLAN, UDP and IP take 50 octets, or 70 by IPv6 (RFC 7348 §5).
+pub fn inner_mtu_bytes(uplink_bytes: u32, local: IpAddr) -> u32 {
+    let overhead_bytes = if local.is_ipv6() { 70 } else { 50 };
+    uplink_bytes.saturating_sub(overhead_bytes).max(LEAST_MTU_BYTES)
+}
+
+/// The MTU of who gets these addresses, where nobody has said another: what fits into the tunnel if some of it goes there.
+pub fn container_mtu_bytes(mirror: &Mirror, me: &Host, addresses: &[IpAddr], uplink_bytes: u32) -> u32 {
+    let is_wrapped = |address: &IpAddr| encapsulation_of(mirror, *address) != Encapsulation::Never;
+    match outer(me).filter(|_| mirror.fabric().mtu_bytes.is_none() && addresses.iter().any(is_wrapped)) {
+        Some(local) => inner_mtu_bytes(uplink_bytes, local),
+        None => uplink_bytes,
+    }
+}
+
+fn encapsulation_of(mirror: &Mirror, address: IpAddr) -> Encapsulation {
+    mirror.pools().find(|pool| pool.cidr.contains(&address)).map(|pool| pool.encapsulation).unwrap_or_default()
+}
+
+/// A host's MAC on the device, locally administered (IEEE 802 §8.2.2).
+fn mac_of(outer: IpAddr) -> Mac {
+    let octets = match outer {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(address) => {
+            let [.., a, b, c, d] = hash64(&["vxlan", &address.to_string()]).to_be_bytes();
+            [a, b, c, d]
+        }
+    };
+    let [a, b, c, d] = octets;
+    Mac([0x02, b'v', a, b, c, d])
+}
+
+/// Where on the device a next hop is: under its own address, or, for IPv6, under the link-local one of its MAC (RFC 4291, appendix A). The kernel takes no
+/// gateway of IPv6 on one link that a route has on another (linux net/ipv6/route.c, `ip6_route_check_nh_onlink`).
+fn gateway_of(next_hop: IpAddr, Mac([a, b, c, d, e, f]): Mac) -> IpAddr {
+    let half = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+    match next_hop {
+        IpAddr::V4(_) => next_hop,
+        IpAddr::V6(_) => {
+            Ipv6Addr::new(0xfe80, 0, 0, 0, half(a ^ 0x02, b), half(c, 0xff), half(0xfe, d), half(e, f)).into()
+        }
+    }
+}
+
+/// What was found last, found anew where something it was found by has changed: there may be a thousand hosts, and it is asked for at every turn.
+#[derive(Debug, Default)]
+pub struct Tunnelling {
+    ground: Option<Ground>,
+    tunnel: Option<Arc<Tunnel>>,
+    tunnels: Tunnels,
+}
+
+/// What tunnels depend on.
+#[derive(Debug)]
+struct Ground {
+    me: HostName,
+    hosts: Vec<(HostName, BTreeSet<IpAddr>)>,
+    wrapped: Vec<(Encapsulation, IpNet)>,
+    vxlan: Vxlan,
+    device: Option<DeviceState>,
+    is_dark: bool,
+    underlay: BTreeMap<IpNet, UnderlayRoute>,
+    uplink_bytes: Option<u32>,
+}
+
+impl Tunnelling {
+    /// Follows what has changed.
+    pub fn follow(&mut self, mirror: &Mirror, me: &Host, kernel: &KernelState) {
+        if !is_used(mirror) {
+            return *self = Self::default();
+        }
+        if !self.ground.as_ref().is_some_and(|ground| ground.is_of(mirror, me, kernel)) {
+            let tunnel = wanted(mirror, me, kernel);
+            self.tunnels = Tunnels::of(mirror, me, tunnel.as_ref(), kernel);
+            self.tunnel = tunnel.map(Arc::new);
+            self.ground = Some(Ground::of(mirror, me, kernel));
+        }
+    }
+
+    /// What should stand.
+    pub fn tunnel(&self) -> Option<Arc<Tunnel>> {
+        self.tunnel.clone()
+    }
+
+    /// Where prefixes are led by it.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
+    }
+}
+
+impl Ground {
+    fn of(mirror: &Mirror, me: &Host, kernel: &KernelState) -> Self {
+        Self {
+            me: me.name.clone(),
+            hosts: mirror.hosts().map(|host| (host.name.clone(), host.addresses.clone())).collect(),
+            wrapped: wrapped(mirror).collect(),
+            vxlan: mirror.fabric().vxlan,
+            device: kernel.tunnel.clone(),
+            is_dark: is_dark(kernel),
+            underlay: kernel.underlay.clone(),
+            uplink_bytes: uplink_bytes(me, kernel),
+        }
+    }
+
+    fn is_of(&self, mirror: &Mirror, me: &Host, kernel: &KernelState) -> bool {
+        let hosts = || mirror.hosts().map(|host| (&host.name, &host.addresses));
+        self.me == me.name
+            && self.vxlan == mirror.fabric().vxlan
+            && self.device == kernel.tunnel
+            && self.is_dark == is_dark(kernel)
+            && self.uplink_bytes == uplink_bytes(me, kernel)
+            && self.underlay == kernel.underlay
+            && self.wrapped.iter().copied().eq(wrapped(mirror))
+            && self.hosts.iter().map(|(name, addresses)| (name, addresses)).eq(hosts())
+    }
+}
+
+/// Whether the device has no carrier.
+fn is_dark(kernel: &KernelState) -> bool {
+    kernel.tunnel.as_ref().is_some_and(|standing| kernel.dark.contains(&standing.index))
+}
+
+/// Which prefixes go through the tunnel, and by which gateways.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tunnels {
+    pools: BTreeSet<(Encapsulation, IpNet)>,
+    /// By next hop; none while the device does not stand as it should.
+    gateways: BTreeMap<IpAddr, Gateway>,
+}
+
+impl Tunnels {
+    /// Those of this host, of which `tunnel` is what should stand.
+    pub fn of(mirror: &Mirror, me: &Host, tunnel: Option<&Tunnel>, kernel: &KernelState) -> Self {
+        let Some(tunnel) = tunnel else { return Self::default() };
+        let index = tunnel.index(kernel);
+        let gateways = index.map(|index| gateways(mirror, me, tunnel.device.local, index)).unwrap_or_default();
+        Self { pools: tunnel.rules.clone(), gateways }
+    }
+
+    /// Whether the same prefixes are asked for.
+    pub fn is_for_the_same(&self, other: &Self) -> bool {
+        self.pools == other.pools
+    }
+
+    /// What is asked for a prefix.
+    pub fn encapsulation_of(&self, prefix: &IpNet) -> Encapsulation {
+        let pool = self.pools.iter().find(|(_, cidr)| cidr.contains(prefix));
+        pool.map(|(encapsulation, _)| *encapsulation).unwrap_or_default()
+    }
+
+    /// Where in the tunnel a next hop is, if it is the end of one.
+    pub fn gateway(&self, next_hop: IpAddr) -> Option<Gateway> {
+        self.gateways.get(&next_hop).copied()
+    }
+}
+
+impl Tunnel {
+    /// The index of its device, if packets can be led to it.
+    fn index(&self, kernel: &KernelState) -> Option<u32> {
+        let is_it = |state: &&DeviceState| state.device.is_some_and(|device| device.is_like(&self.device));
+        let standing = kernel.tunnel.as_ref().filter(is_it).filter(|state| state.index > 0 && state.is_configured)?;
+        (!is_dark(kernel)).then_some(standing.index)
+    }
+}
+
+fn gateways(mirror: &Mirror, me: &Host, local: IpAddr, index: u32) -> BTreeMap<IpAddr, Gateway> {
+    let of_host = |(remote, host): (IpAddr, &Host)| {
+        let gateway = |address: &IpAddr| {
+            (*address, Gateway { address: gateway_of(*address, mac_of(remote)), interface: Some(index) })
+        };
+        host.addresses.iter().map(gateway).collect::<Vec<_>>()
+    };
+    others(mirror, me, local).flat_map(of_host).collect()
+}
+
+#[cfg(test)]
+impl Tunnels {
+    /// Made up.
+    pub fn sample(pools: BTreeSet<(Encapsulation, IpNet)>, gateways: BTreeMap<IpAddr, Gateway>) -> Self {
+        Self { pools, gateways }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poplin_policy::label::Labels;
+
+    use super::*;
+    use crate::kernel::UnderlayRoute;
+    use crate::name::{HostName, PoolName};
+    use crate::object::{Object, Pool, Versioned};
+
+    fn host(name: &str, addresses: &[&str]) -> Host {
+        Host {
+            name: HostName::new(name),
+            labels: Labels::default(),
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            asn: None,
+            router_id: std::net::Ipv4Addr::LOCALHOST,
+            is_draining: false,
+            told: None,
+            machine: None,
+            release: None,
+        }
+    }
+
+    /// h1 is one's own; h2 is on its link, h3 behind a router.
+    fn fabric(own: &[&str], encapsulation: Encapsulation) -> (Mirror, Host) {
+        let pool = Pool { encapsulation, ..Pool::open(PoolName::new("four"), "10.77.0.0/16".parse().unwrap(), 26) };
+        let hosts = [
+            host("h1", own),
+            host("h2", &["192.0.2.2", "2001:db8::2"]),
+            host("h3", &["198.51.100.3", "2001:db8:3::3"]),
+        ];
+        let all = hosts.iter().cloned().map(Object::Host).chain([Object::Pool(pool)]);
+        let mut mirror = Mirror::default();
+        mirror.change(1, all.map(|value| Versioned { value, version: 1 }).collect(), vec![], vec![]);
+        let [me, ..] = hosts;
+        (mirror, me)
+    }
+
+    fn kernel() -> KernelState {
+        let mut kernel = KernelState::default();
+        kernel.underlay.insert("192.0.2.0/24".parse().unwrap(), UnderlayRoute::OnLink(2));
+        kernel.addresses.insert("192.0.2.1".parse().unwrap(), "eth0".to_owned());
+        kernel.mtus.insert("eth0".to_owned(), 9000);
+        kernel
+    }
+
+    fn standing(kernel: &mut KernelState, device: Device) {
+        kernel.tunnel = Some(DeviceState { index: 7, device: Some(device), is_configured: true });
+    }
+
+    #[test]
+    fn where_no_pool_asks_nothing_stands() {
+        let (mirror, me) = fabric(&["192.0.2.1"], Encapsulation::Never);
+
+        assert_eq!(wanted(&mirror, &me, &kernel()), None);
+        assert_eq!(ends(&mirror), None);
+        assert_eq!(container_mtu_bytes(&mirror, &me, &["10.77.0.1".parse().unwrap()], 1500), 1500);
+    }
+
+    #[test]
+    fn every_other_host_is_known_by_the_mac_of_its_outer_address() {
+        let (mirror, me) = fabric(&["192.0.2.1", "2001:db8::1"], Encapsulation::Always);
+
+        let tunnel = wanted(&mirror, &me, &kernel()).unwrap();
+
+        let mac = Mac([0x02, 0x76, 198, 51, 100, 3]);
+        assert_eq!((tunnel.device.local, tunnel.device.mtu_bytes), (me.addresses.first().copied().unwrap(), 8950));
+        assert_eq!(tunnel.fdb.get(&mac), Some(&"198.51.100.3".parse().unwrap()));
+        assert_eq!(tunnel.neighbours.get(&"198.51.100.3".parse::<IpAddr>().unwrap()), Some(&mac));
+        assert_eq!(tunnel.neighbours.get(&"fe80::76:c6ff:fe33:6403".parse::<IpAddr>().unwrap()), Some(&mac));
+        assert_eq!((tunnel.fdb.len(), tunnel.neighbours.len()), (2, 4));
+        assert!(tunnel.hosts.is_empty(), "nothing is led to a device that is not there");
+    }
+
+    #[test]
+    fn a_fabric_of_ipv6_alone_wraps_in_ipv6() {
+        let (mirror, me) = fabric(&["2001:db8::1"], Encapsulation::Always);
+
+        let tunnel = wanted(&mirror, &me, &kernel()).unwrap();
+
+        assert!(tunnel.device.local.is_ipv6() && tunnel.fdb.values().all(IpAddr::is_ipv6));
+        assert_eq!(tunnel.device.mtu_bytes, 1430);
+        assert_eq!(container_mtu_bytes(&mirror, &me, &["10.77.0.1".parse().unwrap()], 1500), 1430);
+        assert_eq!(container_mtu_bytes(&mirror, &me, &["10.99.0.1".parse().unwrap()], 1500), 1500);
+    }
+
+    #[test]
+    fn across_subnets_hosts_on_the_link_are_led_to_as_they_are() {
+        let (mirror, me) = fabric(&["192.0.2.1"], Encapsulation::CrossSubnet);
+        let mut kernel = kernel();
+        let device = wanted(&mirror, &me, &kernel).unwrap().device;
+
+        standing(&mut kernel, device);
+        let tunnel = wanted(&mirror, &me, &kernel).unwrap();
+
+        let hosts: Vec<String> = tunnel.hosts.keys().map(|(_, address)| address.to_string()).collect();
+        assert_eq!(hosts, ["198.51.100.3", "2001:db8::2", "2001:db8:3::3"], "of IPv6, this host is on no link");
+    }
+
+    #[test]
+    fn a_device_that_is_another_or_has_no_carrier_leads_nowhere() {
+        let (mirror, me) = fabric(&["192.0.2.1"], Encapsulation::Always);
+        let mut kernel = kernel();
+        let device = wanted(&mirror, &me, &kernel).unwrap().device;
+        let leads = |kernel: &KernelState| {
+            let tunnel = wanted(&mirror, &me, kernel);
+            Tunnels::of(&mirror, &me, tunnel.as_ref(), kernel).gateway("192.0.2.2".parse().unwrap()).is_some()
+        };
+
+        standing(&mut kernel, device);
+        assert!(leads(&kernel));
+
+        kernel.dark.insert(7);
+        assert!(!leads(&kernel), "it is down");
+        kernel.dark.clear();
+        standing(&mut kernel, Device { vxlan: Vxlan { vni: 4, ..device.vxlan }, ..device });
+        assert!(!leads(&kernel), "it is of another network");
+        standing(&mut kernel, Device { mtu_bytes: 1400, ..device });
+        assert!(leads(&kernel), "its MTU may be on its way");
+    }
+}

@@ -1,0 +1,252 @@
+//! A network between the hosts that routes no container: what its packets are wrapped in passes it, and nothing else does.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use poplin_lab::{Agent, Container, Fabric, Lab, Pings, Talk, Witness, eventually, told, until};
+
+/// What a router does that checks where packets come from: those of containers are none of its networks'.
+const SOURCE_CHECK: &str = "table inet check {
+    chain forward { type filter hook forward priority 0; iifname segment oifname segment accept; ip saddr 10.77.0.0/16 counter drop; ip6 saddr fd77::/48 counter drop; }
+}";
+
+fn pools(encapsulation: &str) -> String {
+    let pool = |name: &str, cidr: &str| {
+        format!(
+            "---\napiVersion: poplin.dev/v1\nkind: Pool\nmetadata: {{name: {name}}}\n\
+             spec: {{cidr: '{cidr}', encapsulation: {encapsulation}}}\n"
+        )
+    };
+    pool("four", "10.77.0.0/16") + &pool("six", "fd77::/48")
+}
+
+/// Two hosts on one segment and a third behind a router, with a container each.
+struct Scene {
+    web: Container,
+    near: Container,
+    far: Container,
+    fabric: Fabric,
+}
+
+impl Scene {
+    fn new(encapsulation: &str) -> Self {
+        let lab = Lab::new();
+        let mut tor = lab.tor();
+        tor.start_etcd();
+        tor.namespace().run("nft", &[SOURCE_CHECK]);
+        let mut hosts = vec![tor.host_on_segment(&lab, 1), tor.host_on_segment(&lab, 2), tor.host(&lab, 3)];
+        hosts.iter_mut().for_each(Agent::launch);
+        hosts.iter_mut().for_each(Agent::until_ready);
+        let fabric = Fabric { hosts, tor, lab };
+        fabric.hosts[0].apply(&pools(encapsulation));
+        fabric.until_established(2);
+        let [web, near, far] = [(1, "web"), (2, "near"), (3, "far")].map(|(host, name)| fabric.container(host, name));
+        Self { web, near, far, fabric }
+    }
+
+    fn until_all_talk(&self) {
+        let Self { web, near, far, .. } = self;
+        eventually("all talk, in both families", || {
+            let talks = [near, far].map(|other| (web.reaches(other.v4()), other.reaches(web.v6())));
+            let routes = || self.fabric.hosts.iter().map(Agent::routes).collect::<Vec<_>>();
+            if talks == [(true, true); 2] { Ok(()) } else { Err(format!("{talks:?}: {:#?}", routes())) }
+        });
+    }
+
+    /// By which interface a host leads to an address.
+    fn way(&self, host: usize, to: IpAddr) -> String {
+        let told = self.fabric.hosts[host - 1].ip(&format!("route get {to}"));
+        let mut words = told.split_whitespace().skip_while(|word| *word != "dev").skip(1);
+        words.next().unwrap_or_default().to_owned()
+    }
+}
+
+#[test]
+fn what_goes_to_another_subnet_is_wrapped_and_what_goes_to_the_same_is_not() {
+    let scene = Scene::new("crossSubnet");
+    let Scene { web, near, far, fabric } = &scene;
+
+    scene.until_all_talk();
+
+    for (near, far) in [(near.v4(), far.v4()), (near.v6(), far.v6())] {
+        assert_eq!((scene.way(1, near).as_str(), scene.way(1, far).as_str()), ("uplink", "vxlan.poplin"));
+    }
+    let witness = Witness::on(far.namespace(), 80);
+    assert_eq!(witness.sees(web.namespace(), far.v4(), 80), Some(web.v4()), "a container is seen as itself");
+    assert!(web.namespace().run("ip", &["link", "show", "eth0"]).contains(" mtu 1450 "), "and fits");
+    for size in ["1422", "4000"] {
+        let sent = web.namespace().output("ping", &["-c1", "-W2", "-s", size, &far.v4().to_string()]);
+        assert!(sent.status.success(), "{size} octets: {}", told(&sent));
+    }
+
+    fabric.hosts[0].apply(&pools("never"));
+
+    until("the network passes none of it", || !web.reaches(far.v4()) && !far.reaches(web.v6()));
+    assert!(web.reaches(near.v4()), "what is on the segment goes as ever");
+    until("the device is gone", || !fabric.hosts[0].ip("link").contains("vxlan.poplin"));
+    assert!(!fabric.hosts[0].ip("rule").contains("10.77.0.0/16"), "{}", fabric.hosts[0].ip("rule"));
+}
+
+#[test]
+fn hosts_and_containers_of_others_reach_each_other_through_the_tunnel() {
+    let scene = Scene::new("always");
+    let Scene { web, far, fabric, .. } = &scene;
+    scene.until_all_talk();
+    assert_eq!(scene.way(1, scene.near.v4()), "vxlan.poplin");
+
+    let services = [Witness::on(fabric.hosts[2].namespace(), 80), Witness::on(far.namespace(), 80)];
+
+    for (host, container) in [("172.31.3.2", web.v4()), ("fd31:3::2", web.v6())] {
+        let host: IpAddr = host.parse().unwrap();
+        until("a container reaches another host", || services[0].sees(web.namespace(), host, 80) == Some(container));
+    }
+    for (from, to) in [("172.30.0.1", far.v4()), ("fd30::1", far.v6())] {
+        let seen = services[1].sees(fabric.hosts[0].namespace(), to, 80);
+        assert_eq!(seen, Some(from.parse().unwrap()), "a host reaches a container elsewhere, as itself");
+    }
+}
+
+#[test]
+fn policy_decides_about_what_came_wrapped_and_host_endpoints_leave_tunnels_open() {
+    let scene = Scene::new("always");
+    let Scene { web, near, far, fabric } = &scene;
+    scene.until_all_talk();
+    let _listening = far.listen(80);
+
+    fabric.hosts[0].apply(
+        "apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {name: far}\nspec:\n  subject: app == 'far'\n  \
+         ingress: [{action: allow, from: {select: app == 'near'}}]\n---\n\
+         apiVersion: poplin.dev/v1\nkind: HostEndpoint\nmetadata: {name: uplink, labels: {role: edge}}\nspec: {host: h3, interface: uplink}\n---\n\
+         apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {name: closed}\nspec: {hosts: local, subject: role == 'edge', ingress: [], egress: []}\n",
+    );
+
+    until("web is denied", || !web.connects(far.v4(), 80));
+    until("near is not", || near.connects(far.v4(), 80));
+    eventually("the tunnel goes on though the host's uplink lets nobody in", || {
+        let closed = fabric.hosts[0].namespace().output("ping", &["-c1", "-W1", "172.31.3.2"]);
+        if closed.status.success() || !near.connects(far.v4(), 80) { Err(told(&closed)) } else { Ok(()) }
+    });
+}
+
+#[test]
+fn a_restart_loses_no_packet_and_what_another_hand_takes_comes_back() {
+    let mut scene = Scene::new("always");
+    scene.until_all_talk();
+    let pings = Pings::start(scene.fabric.lab.directory(), &scene.web, scene.far.v4(), 500);
+    for host in [0, 2] {
+        scene.fabric.hosts[host].kill();
+        scene.fabric.hosts[host].start();
+    }
+    assert_eq!(pings.lost(), 0);
+
+    let Scene { web, far, fabric, .. } = &scene;
+    let h1 = fabric.hosts[0].namespace();
+    let takes: [&[&str]; 5] = [
+        &["ip", "link", "delete", "vxlan.poplin"],
+        &["ip", "link", "set", "vxlan.poplin", "down"],
+        &["bridge", "fdb", "del", "02:76:ac:1f:03:02", "dev", "vxlan.poplin"],
+        &["ip", "neighbour", "del", "172.31.3.2", "dev", "vxlan.poplin"],
+        &["ip", "rule", "del", "priority", "14300", "from", "10.77.0.0/16"],
+    ];
+    let stands = || {
+        let (fdb, rules) = (h1.run("bridge", &["fdb", "show", "dev", "vxlan.poplin"]), fabric.hosts[0].ip("rule"));
+        fdb.contains("02:76:ac:1f:03:02 dst 172.31.3.2") && rules.contains("from 10.77.0.0/16")
+    };
+    for take in takes {
+        h1.run(take[0], &take[1..]);
+        until(&format!("all is back after {}", take.join(" ")), || stands() && web.reaches(far.v4()));
+    }
+}
+
+#[test]
+fn nobody_but_hosts_puts_anything_into_a_tunnel() {
+    let scene = Scene::new("always");
+    let Scene { web, far, fabric, .. } = &scene;
+    scene.until_all_talk();
+    let stranger = fabric.lab.container("stranger");
+    fabric.tor.namespace().join("stranger", &["192.0.2.1/24"], stranger.namespace(), "eth0", &["192.0.2.2/24"]);
+    stranger.namespace().run("ip", &["route", "add", "default", "via", "192.0.2.1"]);
+    let ear = far.namespace().within(|| UdpSocket::bind("0.0.0.0:7").unwrap());
+    ear.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let hears = |from: &dyn AsRef<poplin_lab::Namespace>, word: &[u8]| {
+        let wrapped = wrapped(web.v4(), far.v4(), word);
+        from.as_ref().within(|| {
+            let mouth = UdpSocket::bind("0.0.0.0:0").unwrap();
+            (0..3).for_each(|_| drop(mouth.send_to(&wrapped, SocketAddr::from(([172, 31, 3, 2], 4789)))));
+        });
+        let mut heard = [0; 64];
+        std::iter::from_fn(|| ear.recv(&mut heard).ok().map(|length| heard[..length].to_vec())).any(|one| one == word)
+    };
+
+    assert!(hears(&fabric.hosts[0].namespace(), b"a host"), "a datagram so wrapped is taken from a host");
+    assert!(!hears(&stranger, b"a stranger"), "and from nobody else");
+    assert!(!hears(web, b"a container"), "nor from a container");
+
+    eventually("both are told of", || {
+        let drops = [2, 0].map(|host: usize| fabric.hosts[host].poplin(&["drops"]));
+        match drops.iter().all(|told| told.contains("the end of a tunnel")) {
+            true => Ok(()),
+            false => Err(drops.join("\n")),
+        }
+    });
+}
+
+#[test]
+fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
+    let scene = Scene::new("always");
+    let Scene { web, far, fabric, .. } = &scene;
+    scene.until_all_talk();
+    let talk = Talk::stream(web, far, far.v4(), 80);
+
+    fabric.hosts[0].apply(
+        "apiVersion: poplin.dev/v1\nkind: FabricConfig\nmetadata: {name: default}\nspec: {vxlan: {vni: 4711, port: 8472}}\n",
+    );
+
+    until("all devices are others", || {
+        fabric.hosts.iter().all(|host| {
+            let device = host.ip("-d link show vxlan.poplin");
+            device.contains("id 4711") && device.contains("dstport 8472")
+        })
+    });
+    talk.goes_on();
+    let refused = fabric.hosts[0].try_apply(
+        "apiVersion: poplin.dev/v1\nkind: FabricConfig\nmetadata: {name: default}\nspec: {vxlan: {vni: 16777216, port: 0}}\n",
+    );
+    let refused = told(&refused);
+    assert!(refused.contains("spec.vxlan.vni") && refused.contains("16777215"), "{refused}");
+    assert!(refused.contains("spec.vxlan.port: 0 is below 1"), "{refused}");
+}
+
+/// A datagram from one container to port 7 of another, as a host wraps it for the third: VXLAN (RFC 7348 §5), Ethernet, IPv4 without checksum of UDP.
+fn wrapped(from: IpAddr, to: IpAddr, word: &[u8]) -> Vec<u8> {
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) else { panic!("both are of IPv4") };
+    let udp_octets = u16::try_from(8 + word.len()).unwrap();
+    let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
+    ip[2..4].copy_from_slice(&(20 + udp_octets).to_be_bytes());
+    ip.extend(from.octets());
+    ip.extend(to.octets());
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut packet = vec![0x08, 0, 0, 0, 0, 0, 143, 0];
+    packet.extend(vtep(Ipv4Addr::new(172, 31, 3, 2)));
+    packet.extend(vtep(Ipv4Addr::new(172, 30, 0, 1)));
+    packet.extend([0x08, 0x00]);
+    packet.extend(ip);
+    for half in [4711, 7, udp_octets, 0] {
+        packet.extend(u16::to_be_bytes(half));
+    }
+    packet.extend(word);
+    packet
+}
+
+/// The MAC of a host in the tunnel.
+fn vtep(host: Ipv4Addr) -> [u8; 6] {
+    let [a, b, c, d] = host.octets();
+    [0x02, 0x76, a, b, c, d]
+}
+
+/// RFC 1071.
+fn checksum(octets: &[u8]) -> u16 {
+    let sum: u32 = octets.chunks(2).map(|half| u32::from(u16::from_be_bytes([half[0], half[1]]))).sum();
+    !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap()
+}
