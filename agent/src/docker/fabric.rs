@@ -7,9 +7,10 @@ use ipnet::IpNet;
 use poplin_node::name::NetworkName;
 use poplin_proto::Failure;
 use poplin_proto::v1::resource::Object;
-use poplin_proto::v1::{ApplyRequest, Network, Resource};
+use poplin_proto::v1::{ApplyRequest, Network, Pool, Resource};
 
 use super::driver::{Driver, told_failure};
+use super::encapsulation;
 use super::naming::{documents, fits, has_docker_ports, plain};
 use super::wish::Wish;
 use crate::resource::{decode_resource, kind_prefix};
@@ -65,19 +66,23 @@ impl Driver {
         dry_run: bool,
     ) -> Result<(), String> {
         let networks = self.networks().await?;
+        let pools = self.pools().await?;
+        let wrapped = |subnets: &[String]| match &wish.encapsulation {
+            Some(wished) => encapsulation::fits(subnets, wished, &pools),
+            None => Ok(()),
+        };
         if let Some(standing) = networks.iter().find(|one| called(one) == name) {
-            return fits(standing, docker_name, wish);
+            fits(standing, docker_name, wish)?;
+            return wrapped(&standing.spec.clone().unwrap_or_default().subnets);
         }
+        wrapped(&wish.spec.subnets)?;
         let mut wish = wish.clone();
         if networks.iter().any(|one| one.spec.as_ref().is_some_and(|spec| spec.index == wish.spec.index)) {
             wish.spec.index = 0; // another network was faster
         }
         self.spare_hosts(&mut wish).await?;
-        let pools = self.stored("Pool").await?.into_iter().filter_map(|resource| match resource.object? {
-            Object::Pool(pool) => pool.spec?.cidr.parse().ok(),
-            _ => None,
-        });
-        let resources = documents(name, docker_name, &wish, labels, &pools.collect::<Vec<_>>());
+        let ranges = pools.iter().filter_map(|pool| pool.spec.as_ref()?.cidr.parse().ok());
+        let resources = documents(name, docker_name, &wish, labels, &ranges.collect::<Vec<_>>());
         let request = ApplyRequest { resources, dry_run, ..ApplyRequest::default() };
         apply(&*self.desk.store, &self.desk.host, &request)
             .await
@@ -111,6 +116,14 @@ impl Driver {
             _ => None,
         };
         Ok(self.stored("Network").await?.into_iter().filter_map(of_kind).collect())
+    }
+
+    async fn pools(&self) -> Result<Vec<Pool>, String> {
+        let of_kind = |resource: Resource| match resource.object {
+            Some(Object::Pool(pool)) => Some(pool),
+            _ => None,
+        };
+        Ok(self.stored("Pool").await?.into_iter().filter_map(of_kind).collect())
     }
 
     /// All objects of a kind.

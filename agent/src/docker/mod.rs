@@ -19,6 +19,7 @@ mod pool_id;
 mod wish;
 
 mod binding;
+mod encapsulation;
 mod fabric;
 mod naming;
 mod swarm;

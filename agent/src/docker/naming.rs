@@ -105,7 +105,7 @@ pub(super) fn documents(
     }
     let subnets = wish.spec.subnets.iter().filter_map(|text| text.parse().ok());
     let bare = subnets.filter(|subnet| !pools.iter().any(|pool| pool.contains(subnet)));
-    let mut all: Vec<Resource> = bare.map(|subnet| pool(name, subnet, &wish.spec).into()).collect();
+    let mut all: Vec<Resource> = bare.map(|subnet| pool(name, subnet, wish).into()).collect();
     let labels = usable(labels);
     let metadata = Metadata { name: name.to_owned(), labels, annotations, ..Metadata::default() };
     let spec: NetworkSpec = wish.spec.clone();
@@ -114,7 +114,8 @@ pub(super) fn documents(
 }
 
 /// Of a LAN, others have addresses, too: what the network reserves is reserved in its pool as well.
-fn pool(network: &str, subnet: IpNet, wished: &NetworkSpec) -> Pool {
+fn pool(network: &str, subnet: IpNet, wish: &Wish) -> Pool {
+    let wished = &wish.spec;
     let name = match subnet {
         IpNet::V4(_) => network.to_owned(),
         IpNet::V6(_) => format!("{network}-v6"),
@@ -127,7 +128,8 @@ fn pool(network: &str, subnet: IpNet, wished: &NetworkSpec) -> Pool {
     let is_within = |text: &&String| is_lan && text.parse::<IpAddr>().is_ok_and(|address| subnet.contains(&address));
     let reserved = wished.reserved.iter().filter(is_within).cloned().collect();
     let (cidr, block_size) = (subnet.to_string(), Some(bits.into()));
-    let spec = PoolSpec { cidr, block_size, lan: is_lan, reserved, ..PoolSpec::default() };
+    let encapsulation = wish.encapsulation.clone().unwrap_or_default();
+    let spec = PoolSpec { cidr, block_size, lan: is_lan, reserved, encapsulation, ..PoolSpec::default() };
     Pool { metadata: Some(metadata), spec: Some(spec), ..Pool::default() }
 }
 

@@ -10,6 +10,7 @@ use poplin_proto::v1::NetworkSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::encapsulation::{self, ENCAP};
 use super::wire::network::{CreateNetwork, IpamData};
 
 /// Where dockerd puts what `-o` says.
@@ -32,7 +33,7 @@ pub(super) const PARENT: &str = "parent";
 pub(super) const MACVLAN_MODE: &str = "macvlan_mode";
 
 /// What `-o` understands; the long forms are those of Docker's own drivers.
-const OPTIONS: &str = "network, mtu, icc, ports, mode, parent, macvlan_mode, com.docker.network.driver.mtu, com.docker.network.bridge.enable_icc";
+const OPTIONS: &str = "network, mtu, icc, encap, ports, mode, parent, macvlan_mode, com.docker.network.driver.mtu, com.docker.network.bridge.enable_icc";
 
 /// The value of [`PORTS`] that leaves them to Docker.
 pub(super) const DOCKER_PORTS: &str = "docker";
@@ -49,6 +50,8 @@ pub(super) struct Wish {
     pub numbers: Vec<u16>,
     /// Whether Docker publishes ports, by a bridge of its own; absent = he does not say.
     pub docker_ports: Option<bool>,
+    /// How the pools of its subnets are to be wrapped, as they call it; absent = he does not say.
+    pub encapsulation: Option<String>,
     /// Whether he says that containers are on a LAN.
     #[serde(skip)]
     pub is_on_a_lan: bool,
@@ -97,6 +100,9 @@ impl Wish {
             () if self.docker_ports == Some(true) => Err(format!(
                 "{PORTS}={DOCKER_PORTS} is not for {MODE}={MACVLAN}: containers are on the LAN with all their ports"
             )),
+            () if self.encapsulation.as_ref().is_some_and(|wished| wished != "never") => {
+                Err(format!("{ENCAP} is not for {MODE}={MACVLAN}: the LAN carries what containers send as it is"))
+            }
             () => Ok(()),
         }
     }
@@ -128,6 +134,7 @@ impl Wish {
                 "false" | "0" => self.spec.icc = Some(false),
                 _ => return Err(format!("option {key}: {value:?} is neither true nor false")),
             },
+            ENCAP => self.encapsulation = Some(encapsulation::named(value)?),
             PORTS => match value {
                 DOCKER_PORTS => self.docker_ports = Some(true),
                 "routed" => self.docker_ports = Some(false),

@@ -2,6 +2,7 @@
 
 mod again_and_again;
 mod between_hosts;
+mod encapsulation;
 mod gateway_bridge;
 mod hard_days;
 mod isolation;
