@@ -204,7 +204,7 @@ fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
 
     until("all devices are others", || {
         fabric.hosts.iter().all(|host| {
-            let device = host.ip("-d link show vxlan.poplin");
+            let device = told(&host.namespace().output("ip", &["-d", "link", "show", "vxlan.poplin"]));
             device.contains("id 4711") && device.contains("dstport 8472")
         })
     });

@@ -61,6 +61,8 @@ pub struct Hands {
     departures: Departures,
     /// Proxy neighbours as last read and changed since, by the index of their link.
     proxies: BTreeSet<(u32, IpAddr)>,
+    /// Index of the device of our tunnels, as last read: nothing is led to one that was not read.
+    tunnel: Option<u32>,
 }
 
 /// The kernel could not be taken hold of.
@@ -93,6 +95,7 @@ impl Hands {
             route: Conversation::route().map_err(OpenError::Route)?,
             departures: Departures::default(),
             proxies: BTreeSet::new(),
+            tunnel: None,
         })
     }
 
@@ -103,11 +106,11 @@ impl Hands {
 
     /// Carries out the steps in order, and stops at the first that fails. Routes go in pieces, and of a piece everything is tried.
     pub fn apply(&mut self, steps: &[Step]) -> Result<(), StepFailure> {
-        let mut train = Train::new(&mut self.route);
+        let mut train = Train::new(&mut self.route, self.tunnel);
         for step in steps {
             let is_aboard = self.board(&mut train, step).map_err(|trouble| trouble.at(step.clone()))?;
             if !is_aboard || train.is_full() {
-                let full = std::mem::replace(&mut train, Train::new(&mut self.route));
+                let full = std::mem::replace(&mut train, Train::new(&mut self.route, self.tunnel));
                 full.depart(&mut self.route).map_err(|(step, trouble)| trouble.at(step))?;
             }
             if !is_aboard {
@@ -202,7 +205,7 @@ impl Hands {
                 self.proxies.retain(|(_, one)| one != address);
                 neighbour::remove_proxy(&mut self.route, uplink, *address)
             }
-            Step::SetNextHop { id, next_hop } => next_hop::set(&mut self.route, *id, next_hop),
+            Step::SetNextHop { id, next_hop } => next_hop::set(&mut self.route, *id, next_hop, self.tunnel),
             Step::RemoveNextHop(id) => next_hop::remove(&mut self.route, *id),
             Step::SetRoute { .. } | Step::RemoveRoute(_) => Ok(()), // went by train
         }
@@ -211,7 +214,9 @@ impl Hands {
     /// Reads everything a plan needs, anew.
     pub fn read(&mut self) -> io::Result<KernelState> {
         self.proxies = read::read_proxies(&mut self.route)?;
-        read::read(&mut self.route)
+        let state = read::read(&mut self.route)?;
+        self.tunnel = state.tunnel.as_ref().map(|standing| standing.index);
+        Ok(state)
     }
 
     /// Whether there are proxy neighbours of ours to be looked after: the kernel tells nobody when one is removed

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::Trouble;
 use super::address::{family, octets, parse};
-use super::route::{RTNH_F_ONLINK, is_on_its_link};
+use super::route::{RTNH_F_ONLINK, is_in_tunnel};
 use super::socket::{Conversation, Refusal};
 use super::wire::{NLM_F_CREATE, NLM_F_REPLACE, attributes, u32_at};
 
@@ -32,14 +32,20 @@ pub(super) const HEAD_OCTETS: usize = 8;
 const MEMBER_OCTETS: usize = 8;
 
 /// Makes the object, or puts it in the place of the one with its number.
-pub(super) fn set(route: &mut Conversation, id: NextHopId, next_hop: &NextHop) -> Result<(), Trouble> {
+/// `tunnel` is the index of the device of our tunnels.
+pub(super) fn set(
+    route: &mut Conversation,
+    id: NextHopId,
+    next_hop: &NextHop,
+    tunnel: Option<u32>,
+) -> Result<(), Trouble> {
     let family = match next_hop {
         NextHop::Single(gateway) => family(gateway.address),
         NextHop::Group(_) => AF_UNSPEC,
     };
     let mut head = head(family, ROUTE_PROTOCOL);
     if let NextHop::Single(gateway) = next_hop
-        && is_on_its_link(gateway)
+        && is_in_tunnel(gateway, tunnel)
     {
         head[HEAD_OCTETS - 4..].copy_from_slice(&u32::from(RTNH_F_ONLINK).to_ne_bytes());
     }

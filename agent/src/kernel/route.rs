@@ -66,11 +66,14 @@ pub(super) struct Train<'a> {
     sequence: u32,
     /// Where its last message begins.
     last: usize,
+    /// Index of the device of our tunnels.
+    tunnel: Option<u32>,
 }
 
 impl<'a> Train<'a> {
-    pub(super) fn new(route: &mut Conversation) -> Self {
-        Self { steps: Vec::new(), out: Writer::default(), sequence: route.take_sequence(MESSAGES_AT_ONCE), last: 0 }
+    pub(super) fn new(route: &mut Conversation, tunnel: Option<u32>) -> Self {
+        let sequence = route.take_sequence(MESSAGES_AT_ONCE);
+        Self { steps: Vec::new(), out: Writer::default(), sequence, last: 0, tunnel }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -86,10 +89,16 @@ impl<'a> Train<'a> {
             Target::Blackhole => (RTN_BLACKHOLE, RT_SCOPE_UNIVERSE),
         };
         let mut head = head(destination, kind, scope);
+        let is_of_a_container = matches!(target, Target::Endpoints(_));
+        let tunnel = self.tunnel;
+        let flags_of = |gateway: &Gateway| match is_of_a_container || is_in_tunnel(gateway, tunnel) {
+            true => RTNH_F_ONLINK,
+            false => 0,
+        };
         if let Target::Endpoints(gateways) | Target::Gateways(gateways) = target
             && let [only] = Vec::from_iter(gateways)[..]
         {
-            head[HEAD_OCTETS - 4..].copy_from_slice(&u32::from(flags_of(target, only)).to_ne_bytes());
+            head[HEAD_OCTETS - 4..].copy_from_slice(&u32::from(flags_of(only)).to_ne_bytes());
         }
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
         self.add(step, RTM_NEWROUTE, flags, &head, |out| {
@@ -98,7 +107,7 @@ impl<'a> Train<'a> {
             match target {
                 Target::Link(_) => interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index)),
                 Target::Endpoints(gateways) | Target::Gateways(gateways) => {
-                    put_gateways(out, destination, gateways, |gateway| flags_of(target, gateway));
+                    put_gateways(out, destination, gateways, flags_of);
                 }
                 Target::Group(id) => out.put_u32(RTA_NH_ID, id.number()),
                 Target::Blackhole => {}
@@ -176,16 +185,9 @@ fn put_gateways(out: &mut Writer, destination: IpNet, gateways: &BTreeSet<Gatewa
     });
 }
 
-/// Whether the kernel is to believe that a gateway is on its link.
-fn flags_of(target: &Target, gateway: &Gateway) -> u8 {
-    let is_of_a_container = matches!(target, Target::Endpoints(_));
-    if is_of_a_container || is_on_its_link(gateway) { RTNH_F_ONLINK } else { 0 }
-}
-
-/// The head has found the link of such a gateway; and the kernel finds no route to the end of a tunnel that is there. Of IPv6, gateways in
-/// tunnels are link-local.
-pub(super) fn is_on_its_link(gateway: &Gateway) -> bool {
-    gateway.address.is_ipv4() && gateway.interface.is_some()
+/// Whether the kernel is to believe that a gateway is on its link: to the end of a tunnel it finds no route there. Of IPv6 such are link-local.
+pub(super) fn is_in_tunnel(gateway: &Gateway, tunnel: Option<u32>) -> bool {
+    gateway.address.is_ipv4() && tunnel.is_some() && gateway.interface == tunnel
 }
 
 /// An IPv4 destination may have an IPv6 gateway (RFC 8950), but not the reverse.
