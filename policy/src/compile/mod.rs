@@ -64,6 +64,7 @@ mod sandbox;
 mod slab;
 mod table;
 mod traffic;
+mod way;
 mod who;
 
 use std::collections::{BTreeMap, BTreeSet};
