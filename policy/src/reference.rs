@@ -41,7 +41,7 @@ impl Rule {
         });
         let then = match &self.then {
             Then::Verdict(verdict) => verdict.target().map(Reference::Chain).into_iter().collect(),
-            Then::Log(_) | Then::Notrack | Then::Mark { .. } | Then::SourceNat(_) => Vec::new(),
+            Then::Continue | Then::Log(_) | Then::Notrack | Then::Mark { .. } | Then::SourceNat(_) => Vec::new(),
             Then::Lookup { map, .. } | Then::DestinationNat { map, .. } | Then::Exchange { map, .. } => {
                 vec![Reference::Map(map)]
             }

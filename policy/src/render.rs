@@ -128,6 +128,7 @@ impl fmt::Display for Rule {
         match &self.then {
             Then::Verdict(verdict) => write!(out, "{verdict}"),
             Then::Log(log) => write!(out, "{log}"),
+            Then::Continue => out.write_str("continue"),
             Then::Notrack => out.write_str("notrack"),
             Then::Mark { bit, is_set: true } => write!(out, "meta mark set meta mark | {bit:#010x}"),
             Then::Mark { bit, is_set: false } => write!(out, "meta mark set meta mark & {:#010x}", !bit),

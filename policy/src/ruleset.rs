@@ -407,6 +407,8 @@ pub enum Then {
         /// The map's name: [`MapElements::Addresses4`] or [`MapElements::Addresses6`].
         map: Name,
     },
+    /// Nothing beyond counting; goes on to the next rule (`continue`).
+    Continue,
     /// Connection tracking is not to look at it (`notrack`); goes on to the next rule. Only before tracking, at [`HookPoint::Prerouting`]
     /// and [`HookPoint::Output`].
     Notrack,

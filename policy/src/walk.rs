@@ -288,7 +288,8 @@ impl<'a, B: Book> Walker<'a, B> {
                 continue;
             }
             let verdict = self.verdict_of(rule);
-            if let (Some(_), Some(Counter::Named(name))) = (&verdict, &rule.counter) {
+            let counts = verdict.is_some() || rule.then == Then::Continue;
+            if let (true, Some(Counter::Named(name))) = (counts, &rule.counter) {
                 self.pass(name);
             }
             match verdict {
@@ -310,7 +311,7 @@ impl<'a, B: Book> Walker<'a, B> {
     fn verdict_of(&self, rule: &Rule) -> Option<Verdict> {
         match &rule.then {
             Then::Verdict(verdict) => Some(verdict.clone()),
-            Then::Log(_) => None,
+            Then::Continue | Then::Log(_) => None,
             Then::Notrack => {
                 self.is_untracked.set(true);
                 None

@@ -1,7 +1,7 @@
 //! Random worlds and real packets: the kernel does with every one what `verdict` says.
 //!
 //! Each world is loaded through the agent's hands, then changed step by step into another, as a fleet changes; packets are
-//! sent after every step, between containers, the world outside and the host itself. What goes wrong is told with as little of its
+//! sent after every step, between containers, the world outside, the host itself and ports of it that lead to containers. What goes wrong is told with as little of its
 //! world as it takes. `POPLIN_WORLDS` says how many worlds, `POPLIN_SEED` which is the first. Needs root.
 
 // In helpers too: a test that cannot be set up fails.
@@ -9,6 +9,7 @@
 
 #[allow(dead_code)] // what the benches use
 mod fabric;
+mod published;
 mod shrink;
 mod stage;
 mod wire;
@@ -38,8 +39,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use fabric::{Fabric, HOST, HOST_ADDRESSES, Place, route_to};
+use fabric::{Fabric, HOST, Place, route_to};
 use packets::packet;
+use published::{dialled, host_address, published};
 use shrink::shrunk;
 use stage::{Probe, Stage};
 use strategy::{ENDPOINTS, endpoint_address, world};
@@ -70,7 +72,7 @@ fn the_kernel_passes_what_the_verdict_allows_and_nothing_else() {
     println!("{tally:?} in {:?}", began.elapsed());
     if worlds >= 20 {
         let often = [tally.passed, tally.dropped, tally.stopped_by_host_endpoint, tally.to_host, tally.from_host];
-        let seldom = [tally.spoofed, tally.untracked, tally.failsafe, tally.answered];
+        let seldom = [tally.spoofed, tally.untracked, tally.failsafe, tally.answered, tally.translated];
         assert!(often.iter().all(|count| *count > worlds), "packets must tell something: {tally:?}");
         assert!(seldom.iter().all(|count| *count > 0), "packets must tell something: {tally:?}");
     }
@@ -94,8 +96,9 @@ impl Way {
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &octets);
         let mut runner = TestRunner::new_with_rng(Config::default(), random);
         let to_host = prop::sample::select(vec![WorkloadToHost::Accept, WorkloadToHost::Drop]);
-        let strategy = ((world(), here()), (world(), here()), to_host, proptest::collection::vec(probes(), 6));
-        let ((old, here_old), (new, here_new), workload_to_host, probes) =
+        let side = || (world(), here(), published());
+        let strategy = (side(), side(), to_host, proptest::collection::vec(probes(), 6));
+        let ((old, here_old, published_old), (new, here_new, published_new), workload_to_host, probes) =
             strategy.new_tree(&mut runner).unwrap().current();
 
         let relabelled = World { endpoints: new.endpoints.clone(), ..old.clone() };
@@ -103,9 +106,11 @@ impl Way {
         let collected = World { sets: new.sets.clone(), ..ruled.clone() };
         let mut shorter = new.clone();
         shorter.policies.pop_first();
-        let worlds = [(old, here_old), (relabelled, here_new.clone())].into_iter();
-        let worlds = worlds.chain([ruled, collected, new, shorter].map(|world| (world, here_new.clone())));
-        let stage = |((world, here), probes)| Stage { world, here, workload_to_host, probes };
+        let worlds =
+            [(old, here_old, published_old.clone()), (relabelled, here_new.clone(), published_old)].into_iter();
+        let later = [ruled, collected, new, shorter].map(|world| (world, here_new.clone(), published_new.clone()));
+        let stage = |((world, here, published), probes)| Stage { world, here, workload_to_host, published, probes };
+        let worlds = worlds.chain(later);
         Self { stages: worlds.zip(probes).map(stage).collect() }
     }
 }
@@ -119,18 +124,23 @@ fn here() -> impl Strategy<Value = BTreeSet<String>> {
 }
 
 fn probes() -> impl Strategy<Value = Vec<Probe>> {
-    let packet = prop_oneof![6 => packet(), 1 => packet().prop_map(to_host), 1 => packet().prop_map(from_host)];
+    let packet = prop_oneof![
+        12 => packet(),
+        2 => packet().prop_map(to_host),
+        2 => packet().prop_map(from_host),
+        6 => dialled(),
+    ];
     let probe = (packet, prop::option::weighted(0.1, 1..=ENDPOINTS));
     let probe = probe.prop_map(|(packet, impostor)| Probe { packet, impostor });
     proptest::collection::vec(probe, PACKETS)
 }
 
 fn to_host(packet: Packet) -> Packet {
-    Packet { destination: HOST_ADDRESSES[usize::from(packet.destination.is_ipv6())], ..packet }
+    Packet { destination: host_address(packet.destination), ..packet }
 }
 
 fn from_host(packet: Packet) -> Packet {
-    Packet { source: HOST_ADDRESSES[usize::from(packet.source.is_ipv6())], ..packet }
+    Packet { source: host_address(packet.source), ..packet }
 }
 
 /// The fabric, what stands in its kernel, and what has been seen.
@@ -151,6 +161,7 @@ struct Tally {
     failsafe: u64,
     untracked: u64,
     answered: u64,
+    translated: u64,
     changes: usize,
 }
 
@@ -167,10 +178,11 @@ impl Trial {
             let anew = self.goes_wrong(std::slice::from_ref(stage), &wrong);
             let least = self.least(if anew { std::slice::from_ref(stage) } else { &way.stages[..number] }, &wrong);
             panic!(
-                "seed {seed}, step {number}: the kernel disagrees{}\n{}\nhere: {:?}\nas little of it as tells it: {:#?}\n{}",
+                "seed {seed}, step {number}: the kernel disagrees{}\n{}\nhere: {:?}, publishing {:?}\nas little of it as tells it: {:#?}\n{}",
                 if anew { ", also when the table is made anew" } else { ", but not when the table is made anew" },
                 mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n"),
                 stage.here,
+                stage.published,
                 least,
                 format_args!("again: POPLIN_SEED={seed} POPLIN_WORLDS=1"),
             );
@@ -215,11 +227,12 @@ impl Trial {
         let mut left: Vec<_> = probes.iter().filter(|probe| stage.leaves(probe)).collect();
         let mut mistakes = Vec::new();
         while !left.is_empty() {
-            // A packet that would answer an earlier one waits until that one is forgotten.
-            let mut opened: Vec<Packet> = Vec::new();
+            // A packet that would answer an earlier one, or be taken for one by its translation, waits until that one is forgotten.
+            let mut opened: Vec<[Packet; 2]> = Vec::new();
             let (now, later) = left.into_iter().partition(|probe: &&Probe| {
-                let is_free = !opened.iter().any(|earlier| answers(&probe.packet, earlier));
-                opened.extend(is_free.then_some(probe.packet));
+                let flow = [probe.packet, stage.translated(&probe.packet)];
+                let is_free = !opened.iter().any(|earlier| meet(&flow, earlier));
+                opened.extend(is_free.then_some(flow));
                 is_free
             });
             mistakes.extend(self.round(stage, now));
@@ -240,7 +253,8 @@ impl Trial {
         let mut open = Vec::new();
         for (number, (probe, flow)) in sent {
             let (expected, seen) = (stage.expects(probe), arrived.get(&number).copied());
-            let place = stage.place_of(probe.packet.destination);
+            let translated = stage.translated(&probe.packet);
+            let place = stage.place_of(translated.destination);
             if seen != expected.then_some(place) {
                 mistakes.push(Mistake::new(stage, probe, if expected { "did not arrive" } else { "arrived" }));
             }
@@ -250,6 +264,7 @@ impl Trial {
             }
             self.tally.stopped_by_host_endpoint += u64::from(!stage.passes_gates(&probe.packet));
             self.tally.to_host += u64::from(place == HOST);
+            self.tally.translated += u64::from(translated != probe.packet);
             self.tally.from_host += u64::from(stage.place_of(probe.packet.source) == HOST);
             self.tally.failsafe += u64::from(stage.is_failsafe(&probe.packet));
             self.tally.untracked += u64::from(stage.goes_untracked(&probe.packet));
@@ -265,7 +280,10 @@ impl Trial {
     fn unanswered(&mut self, stage: &Stage, open: Vec<(&Probe, u16)>) -> Vec<Mistake> {
         let mut sent = BTreeMap::new();
         for (probe, flow) in open {
-            let answer = answer_to(&probe.packet).filter(|answer| stage.is_known(answer));
+            // Whom a container's own answers go to, that came to itself by a port of its host, only translation knows.
+            let is_to_other = |answer: &Packet| answer.source != answer.destination;
+            let answer = answer_to(&stage.translated(&probe.packet));
+            let answer = answer.filter(|answer| is_to_other(answer) && stage.is_known(answer));
             let Some(answer) = answer else { continue };
             let number = self.fabric.send(stage.place_of(answer.source), &answer, Standing::Answer, flow);
             sent.insert(number, (probe, stage.place_of(answer.destination)));
@@ -277,6 +295,12 @@ impl Trial {
     }
 }
 
+/// Whether connection tracking could take one flow for the other, before or after the destination is translated.
+fn meet(flow: &[Packet; 2], earlier: &[Packet; 2]) -> bool {
+    let is_answer = flow.iter().any(|packet| earlier.iter().any(|other| answers(packet, other)));
+    is_answer || flow[1] == earlier[1] && flow[0] != earlier[0]
+}
+
 /// A packet that fared otherwise than it should.
 struct Mistake {
     probe: Probe,
@@ -285,9 +309,13 @@ struct Mistake {
 
 impl Mistake {
     fn new(stage: &Stage, probe: &Probe, what: &str) -> Self {
-        let decision = verdict(&stage.world, &probe.packet);
+        let packet = stage.translated(&probe.packet);
+        let decision = verdict(&stage.world, &packet);
         let sender = stage.sender_of(probe);
-        Self { probe: probe.clone(), story: format!("{} from c{sender} {what}: {decision:?}", probe.packet) }
+        Self {
+            probe: probe.clone(),
+            story: format!("{} from c{sender}, {packet} as it goes on, {what}: {decision:?}", probe.packet),
+        }
     }
 }
 

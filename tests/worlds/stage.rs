@@ -1,16 +1,18 @@
 //! What one host must do with a packet, by the plain definitions alone.
 //!
 //! In: a world, which of its endpoints live here, and a packet. Out: whether it arrives, who stops it, whether it is tracked. The host has an
-//! uplink, at which a host endpoint may stand, and links of containers, at which only the host endpoint of every interface is asked.
+//! uplink, at which a host endpoint may stand, and links of containers, at which only the host endpoint of every interface is asked. Some of its ports
+//! lead to containers: who is asked before the translation sees the packet as it was sent, all others as it goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use poplin_policy::compile::compile;
 use poplin_policy::gate::{GateBy, GateRuling, Lane, host_verdict};
 use poplin_policy::host::{Doorway, Failsafe, Host, Settings, WorkloadToHost};
 use poplin_policy::model::PortProtocol;
-use poplin_policy::packet::Packet;
+use poplin_policy::nat::{Edge, Publication, Published};
+use poplin_policy::packet::{Packet, Transport};
 use poplin_policy::ruleset::{Interface, Ruleset};
 use poplin_policy::verdict::{By, Ruling, verdict};
 use poplin_policy::world::World;
@@ -24,12 +26,17 @@ use crate::wire::begins_a_flow;
 const AT_UPLINK: &str = "wan";
 const ELSEWHERE: &str = "any";
 
+/// Those whose ports are translated.
+const PROTOCOLS: [PortProtocol; 3] = [PortProtocol::Tcp, PortProtocol::Udp, PortProtocol::Sctp];
+
 /// A world, which of its endpoints are on this host, and packets to try.
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
     pub(crate) world: World,
     pub(crate) here: BTreeSet<String>,
     pub(crate) workload_to_host: WorkloadToHost,
+    /// What endpoints publish; those that are not here publish nothing.
+    pub(crate) published: BTreeMap<String, Vec<Published>>,
     pub(crate) probes: Vec<Probe>,
 }
 
@@ -60,7 +67,33 @@ impl Stage {
         let host_endpoints = named.chain(every).map(|(name, doorway)| (name.to_owned(), doorway)).collect();
         let host = host(interfaces, self.workload_to_host);
         let settings = Settings { failsafe: failsafe(), ..host.settings };
-        compile(&self.world, &Host { host_endpoints, settings, ..host })
+        compile(&self.world, &Host { host_endpoints, settings, edge: self.edge(), ..host })
+    }
+
+    fn edge(&self) -> Edge {
+        let here = self.published.iter().filter(|(name, _)| self.here.contains(*name));
+        let published = here.filter_map(|(name, ports)| {
+            let addresses = self.world.endpoints.get(name)?.addresses.iter().copied().collect();
+            Some((name.clone(), Publication { addresses, ports: ports.clone() }))
+        });
+        Edge { published: published.collect(), ..Edge::default() }
+    }
+
+    /// A packet as it goes on, if this host lets it. What goes untracked is not translated, and what the host sends itself goes elsewhere.
+    pub(crate) fn translated(&self, packet: &Packet) -> Packet {
+        let Transport::Ports { protocol, source, destination } = packet.transport else { return *packet };
+        let is_to_host = HOST_ADDRESSES.contains(&packet.destination);
+        if !is_to_host || self.goes_untracked(packet) {
+            return *packet;
+        }
+        let protocol_of_ports = PROTOCOLS.into_iter().find(|known| known.number() == protocol);
+        let to =
+            protocol_of_ports.and_then(|protocol| self.edge().published_at(protocol, packet.destination, destination));
+        to.map_or(*packet, |to| Packet {
+            destination: to.ip(),
+            transport: Transport::Ports { protocol, source, destination: to.port() },
+            ..*packet
+        })
     }
 
     /// What the host endpoint says in a lane that is asked about what comes from a place, or goes there; nothing if there is none.
@@ -83,9 +116,9 @@ impl Stage {
         }
     }
 
-    /// The lanes a packet meets after that, and where.
+    /// The lanes a packet meets after that, and where. In the first of them it is still as it was sent.
     fn tracked_lanes(&self, packet: &Packet) -> Vec<(Place, Lane)> {
-        match (self.place_of(packet.source), self.place_of(packet.destination)) {
+        match (self.place_of(packet.source), self.place_of(self.translated(packet).destination)) {
             (OUTSIDE, HOST) => vec![(OUTSIDE, Lane::PreDnat), (OUTSIDE, Lane::Input)],
             (container, HOST) => vec![(container, Lane::Input)],
             (HOST, OUTSIDE) => vec![(OUTSIDE, Lane::Output)],
@@ -106,8 +139,10 @@ impl Stage {
     /// Whether host endpoints let a packet pass that begins a flow.
     pub(crate) fn passes_gates(&self, packet: &Packet) -> bool {
         let first = self.untracked_lane(packet).map(|lane| (OUTSIDE, lane));
+        let translated = self.translated(packet);
         let mut is_settled = false;
         first.into_iter().chain(self.tracked_lanes(packet)).all(|(place, lane)| {
+            let packet = if lane.settles() { packet } else { &translated };
             // Only the host endpoint by which it leaves again asks what that by which it came has settled.
             let asked = self.asked(place, lane, packet).filter(|_| !is_settled || lane == Lane::ForwardOut);
             is_settled |= asked.as_ref().is_some_and(|ruling| ruling.is_settled);
@@ -145,7 +180,7 @@ impl Stage {
         let packet = &probe.packet;
         self.sender_of(probe) == self.place_of(packet.source)
             && self.passes_gates(packet)
-            && self.passes_workloads(packet)
+            && self.passes_workloads(&self.translated(packet))
     }
 
     /// Whether the containers of both ends let a packet pass.

@@ -156,6 +156,9 @@ impl Explain {
         for trace in &answer.directions {
             text.push_str(&direction(trace));
         }
+        if answer.directions.is_empty() {
+            text.push_str("  nobody is asked: neither end is an endpoint, nor a host with a host endpoint\n");
+        }
         for note in &answer.notes {
             let _ = writeln!(text, "  note: {note}");
         }

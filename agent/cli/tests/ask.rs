@@ -296,6 +296,17 @@ fn one_question_is_answered_without_an_agent() {
 }
 
 #[test]
+fn what_nobody_is_asked_about_is_said_to_be_so() {
+    let files = ["--offline", "-f", "shop.yaml", "--topology", "topology.yaml"];
+
+    let mistyped = run(&[&["explain", "10.77.0.33", "10.77.0.44", "tcp/5432"][..], &files].concat(), "");
+
+    assert_eq!(mistyped.code, 0, "{mistyped:?}");
+    let nobody = "  nobody is asked: neither end is an endpoint, nor a host with a host endpoint\n";
+    assert_eq!(mistyped.out, format!("allowed: 10.77.0.33 -> 10.77.0.44 tcp/5432\n{nobody}"));
+}
+
+#[test]
 fn a_batch_answers_each_line_by_a_line() {
     let agent = Agent::start();
     let (policies, topology) = (agent.file("db.yaml", &db(FROM_API)), agent.file("topology.yaml", TOPOLOGY));

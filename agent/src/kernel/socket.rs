@@ -5,12 +5,12 @@
 //! waits: an answer that is not there when `sendmsg` returns will never come.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 
 use netlink_sys::constants::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rustix::io::Errno;
-use rustix::net::sockopt;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg, sockopt};
 
 use super::wire::{self, Message, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, Writer};
 
@@ -119,6 +119,13 @@ impl Conversation {
     /// Sends what was written, in one piece.
     pub(super) fn send(&mut self, out: &Writer) -> io::Result<()> {
         self.socket.send(out.octets(), 0).map(|_| ())
+    }
+
+    /// Sends what was written, one after the other, as one datagram.
+    pub(super) fn send_all(&mut self, pieces: &[&Writer]) -> io::Result<()> {
+        let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece.octets())).collect();
+        sendmsg(&self.socket, &slices, &mut SendAncillaryBuffer::default(), SendFlags::empty())?;
+        Ok(())
     }
 
     /// Hands every waiting message to `visit`; ends when none waits.

@@ -47,9 +47,12 @@ pub(super) const TRIES: usize = 5;
 
 pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest) -> Result<ApplyResponse, Status> {
     let within = confirm_within(request)?;
-    let documents = Arc::new(read(request).await?);
     for _ in 0..TRIES {
+        // What was read is let go of as soon as it is judged, and read again where somebody was faster: with ten thousand objects, the agent thinks
+        // of them while they are written, and that takes as much.
+        let documents = Arc::new(read(request).await?);
         let (snapshot, mut work) = judged(store, &documents).await?;
+        drop(documents);
         if !work.transaction.operations.is_empty() {
             fence(&mut work.transaction, &snapshot);
         }
@@ -57,6 +60,7 @@ pub(crate) async fn apply(store: &dyn Store, host: &str, request: &ApplyRequest)
             return Ok(ApplyResponse { results: work.lines, revision: snapshot.revision, trial: String::new() });
         }
         let trial = within.map(|within| trial::begin(&mut work.transaction, &snapshot, host, within));
+        drop(snapshot);
         check_of_agents(&work.transaction)?;
         rest_on_fence(&mut work.transaction);
         match store.transact(work.transaction).await.map_err(|error| store_failure(&error))? {
@@ -192,10 +196,10 @@ pub(super) struct Work {
 impl Work {
     /// Completes, checks and judges all of it.
     pub(super) fn of(documents: &[Document], snapshot: &Snapshot) -> Result<Self, Vec<Failure>> {
-        let documents = &complete::complete(documents, snapshot)?;
+        let documents = complete::complete(documents, snapshot)?;
         let mut failures = Vec::new();
         let mut objects = Vec::new();
-        for document in documents {
+        for document in &*documents {
             match check(&document.resource) {
                 Ok(object) => objects.push((document, object)),
                 Err(invalids) => failures.extend(document.failures(invalids)),
@@ -208,7 +212,7 @@ impl Work {
             return Err(failures);
         }
         let mut work = Self { transaction: Transaction::default(), lines: Vec::new() };
-        for (document, object) in &objects {
+        for (document, object) in objects {
             let path = path_of(&object.key());
             work.include(&path, document, snapshot.entry(&path));
         }

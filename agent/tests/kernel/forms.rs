@@ -103,6 +103,7 @@ pub(crate) fn everything() -> Ruleset {
         },
         rule(vec![Match::Mark { bit: 0x1000_0000, negated: false }], Verdict::Accept),
         rule(vec![protocol(6), Match::Mark { bit: 1, negated: true }], Verdict::Accept),
+        Rule { matches: vec![ip4()], counter: Some(Counter::Own), then: Then::Continue },
         Rule { matches: vec![], counter: None, then: Then::Mark { bit: 0x1000_0000, is_set: true } },
         Rule { matches: vec![protocol(17)], counter: None, then: Then::Mark { bit: 1, is_set: false } },
         rule(vec![Match::Conntrack(invalid_or_new)], Verdict::Drop),

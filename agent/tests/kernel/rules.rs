@@ -161,6 +161,7 @@ fn a_ruleset_of_every_form_reads_in_nfts_own_words() {
     		ct state invalid,new limit rate 100/second burst 100 packets log prefix "poplin here" group 1430 snaplen 128
     		meta mark & 0x10000000 != 0x00000000 accept
     		meta l4proto tcp meta mark & 0x00000001 == 0x00000000 accept
+    		meta nfproto ipv4 counter packets 0 bytes 0
     		meta mark set meta mark | 0x10000000
     		meta l4proto udp meta mark set meta mark & 0xfffffffe
     		ct state invalid,new drop

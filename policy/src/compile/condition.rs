@@ -29,6 +29,11 @@ pub(super) fn when(matches: Vec<Match>, verdict: Verdict) -> Rule {
     Rule { matches, counter, then: Then::Verdict(verdict) }
 }
 
+/// A rule that counts and goes on.
+pub(super) fn count(matches: Vec<Match>, counter: Name) -> Rule {
+    Rule { matches, counter: Some(Counter::Named(counter)), then: Then::Continue }
+}
+
 /// A rule that looks something up.
 pub(super) fn look_up(matches: Vec<Match>, then: Then) -> Rule {
     Rule { matches, counter: None, then }

@@ -10,13 +10,14 @@ use super::answer::{Answers, MapNames};
 use super::both::both_ends;
 use super::condition::{look_up, member, when};
 use super::linear::{few, is_few, logged, noted};
-use super::list::{Act, Entry, List, OPEN, Settled, answer};
+use super::list::{Act, Entry, List, Settled};
 use super::name::hash_of;
 use super::node::{Blueprint, Drawing, Form};
 use super::outcome::{Outcome, outcome};
 use super::question::Question;
 use super::table::who_name;
 use super::traffic::Piece;
+use super::way::Foremost;
 use super::who::{Ends, Who};
 use crate::model::{Direction, IpVersion, QualifiedName};
 use crate::ruleset::{
@@ -84,7 +85,7 @@ pub(super) struct Asked {
 /// The verdict that leads to a list.
 pub(super) fn list(list: &List, drawing: &mut Drawing<'_>) -> Verdict {
     if let Some(fate) = list.fate() {
-        return done(&fate, list.direction, drawing).alone(drawing);
+        return done(&fate, Foremost::Passing, list.direction, drawing).alone(drawing);
     }
     let name = Drawing::name(&format!("list{}", list.family.digit()), &(list, all_places(list, drawing)));
     let id = hash_of(&list.shape(false));
@@ -110,7 +111,7 @@ pub(super) fn found(pieces: [&Piece; 2], direction: Direction, drawing: &mut Dra
     if let [Piece::List(four), Piece::List(six)] = pieces
         && let Some(fate) = four.fate().filter(|fate| Some(fate) == six.fate().as_ref())
     {
-        return Found::Settled(done(&fate, direction, drawing).in_maps(&fate.1));
+        return Found::Settled(done(&fate, Foremost::Passing, direction, drawing).in_maps(&fate.1));
     }
     let id = questions(pieces);
     let (mut tables, mut answers) = (BTreeSet::new(), Vec::new());
@@ -126,11 +127,24 @@ pub(super) fn found(pieces: [&Piece; 2], direction: Direction, drawing: &mut Dra
 }
 
 /// What is done with a packet that is counted on its way, if it is, and then settled.
-fn done((counted, settled): &(Option<Settled>, Settled), direction: Direction, drawing: &mut Drawing<'_>) -> Outcome {
+fn done(
+    (passed, settled): &(Vec<Settled>, Settled),
+    foremost: Foremost,
+    direction: Direction,
+    drawing: &mut Drawing<'_>,
+) -> Outcome {
     let settled = outcome(settled, direction, drawing);
-    match counted {
-        None => settled,
-        Some(counted) => Outcome { verdict: settled.alone(drawing), ..outcome(counted, direction, drawing) },
+    let counters = passed.iter().filter_map(|passed| outcome(passed, direction, drawing).counter);
+    let counters: Vec<Name> = counters.collect();
+    match (counters.split_first(), foremost) {
+        (None, _) => settled,
+        (Some((first, others)), Foremost::Passing) => {
+            Outcome { counter: Some(first.clone()), verdict: settled.after(others, drawing) }
+        }
+        (Some(_), Foremost::Settling) => {
+            let Outcome { counter, verdict } = settled;
+            Outcome { counter, verdict: Outcome::at(verdict).after(&counters, drawing) }
+        }
     }
 }
 
@@ -220,7 +234,8 @@ fn blueprint(names: MapNames, halves: impl IntoIterator<Item = Half>, ends: Vec<
 fn nodes(rule: &Rule) -> impl Iterator<Item = Name> {
     let target = match &rule.then {
         Then::Verdict(verdict) => verdict.target().cloned(),
-        Then::Log(_)
+        Then::Continue
+        | Then::Log(_)
         | Then::Notrack
         | Then::Mark { .. }
         | Then::SourceNat(_)
@@ -249,7 +264,7 @@ fn of_piece(piece: &Piece, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
 
 fn of_list(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
     if let Some(fate) = list.fate() {
-        return Half::certain(done(&fate, list.direction, drawing));
+        return Half::certain(done(&fate, Foremost::Passing, list.direction, drawing));
     }
     match list.log_first() {
         Some((entry, after)) => logged(list, entry, &after, drawing),
@@ -278,8 +293,8 @@ pub(super) fn by_port(field: Field, ranges: Vec<((u16, u16), Verdict)>, drawing:
 
 fn mapped(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
     let shape = list.shape(chain.is_apart);
-    let stranger = list.settled(shape.settles_strangers());
-    let mut half = Half::certain(outcome(&stranger, list.direction, drawing));
+    let stranger = shape.way_of_strangers();
+    let mut half = Half::certain(done(&list.done(&stranger), Foremost::Passing, list.direction, drawing));
     half.form = Form::Mapped;
     let field = list.family.peer_field(list.direction);
     let mut steps = Vec::new();
@@ -301,11 +316,12 @@ fn mapped(list: &List, chain: &Chain, drawing: &mut Drawing<'_>) -> Half {
         half.rules.push(look_up(vec![list.family.is_it()], then));
     }
     if let Some((by, sets)) = held {
-        let settled = shape.settles_held(by);
-        if settled != shape.settles_strangers() {
+        let way = shape.way_of_held(by);
+        if way != stranger {
             let question = Question::Named(sets.clone(), list.family);
             let matches = vec![list.family.is_it(), member(vec![field], question.name(), false)];
-            half.rules.push(Rule { matches, ..outcome(&list.settled(settled), list.direction, drawing).rule() });
+            half.rules
+                .push(Rule { matches, ..done(&list.done(&way), Foremost::Passing, list.direction, drawing).rule() });
             half.tables.insert(question);
         }
     }
@@ -328,17 +344,17 @@ fn by_sets<'l>(list: &'l List, places: &[bool]) -> Option<(u32, &'l Vec<Qualifie
     (is_by_sets && !sets.is_empty()).then_some((index, sets))
 }
 
-/// Where the answers of a list's entries lead, and that of what none of them settles.
+/// Where the answers of a list's ways lead.
 fn outcomes(list: &List, is_apart: bool, drawing: &mut Drawing<'_>) -> Vec<(u64, Outcome)> {
-    let settled = (0u32..).zip(&list.entries).filter_map(|(index, entry)| match &entry.act {
-        Act::Settle(settled) => Some((index, settled)),
-        Act::Pass(_) | Act::Log(_) => None,
-    });
-    let open = list.can_end_open().then_some((OPEN, &Settled::Open));
-    let unasked = list.settles_unasked();
-    let all = settled.chain(open).filter(|(entry, _)| Some(*entry) != unasked);
-    let mut led = |settled: &Settled| outcome(settled, list.direction, drawing).in_maps(settled);
-    all.map(|(entry, settled)| (answer(entry, is_apart), led(settled))).collect()
+    let (ways, unasked) = (list.ways(), list.way_unasked());
+    let foremost = list.foremost(&ways);
+    let asked = ways.iter().filter(|way| Some(*way) != unasked.as_ref());
+    asked
+        .map(|way| {
+            let fate = list.done(way);
+            (way.answer(is_apart), done(&fate, foremost, list.direction, drawing).in_maps(&fate.1))
+        })
+        .collect()
 }
 
 /// For each entry, whether it matters where an address lies. Labels matter only as long as some address set has them.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::condition::{member, when, within};
+use super::condition::{count, member, when, within};
 use super::draw::Half;
 use super::family::address_atom;
 use super::list::{Act, Entry, List};
@@ -35,14 +35,22 @@ fn is_compared(entry: &Entry) -> bool {
     !asks_owner && nets.as_ref().is_none_or(|nets| nets.len() == 1) && not_nets.len() <= 1
 }
 
-/// What holds of a list's own family, if so few are asked. Whoever is passed on leaves for a list of the tiers after.
+/// What holds of a list's own family, if so few are asked. Whoever is passed on leaves for a list of the tiers after, unless all are.
 pub(super) fn few(list: &List, drawing: &mut Drawing<'_>) -> Half {
     let mut half = Half::certain(Outcome::at(Verdict::Return));
     half.form = Form::Few;
     for entry in &list.entries {
         let done = match &entry.act {
             Act::Settle(settled) => outcome(settled, list.direction, drawing),
-            Act::Pass(_) => Outcome::at(super::draw::list(&list.after(entry.tier), drawing)),
+            Act::Pass(counted) if entry.who.is_anybody() => {
+                let counter = counted.iter().filter_map(|counted| outcome(counted, list.direction, drawing).counter);
+                half.rules.extend(counter.map(|counter| count(vec![list.family.is_it()], counter)));
+                continue;
+            }
+            Act::Pass(counted) => {
+                let counter = counted.iter().find_map(|counted| outcome(counted, list.direction, drawing).counter);
+                Outcome { counter, verdict: super::draw::list(&list.after(entry.tier), drawing) }
+            }
             Act::Log(_) => continue,
         };
         if entry.is_certain() {
@@ -55,7 +63,7 @@ pub(super) fn few(list: &List, drawing: &mut Drawing<'_>) -> Half {
     half
 }
 
-/// What holds of a list's own family, if some of its entries only log or count whom they pass on: that is done by itself, and then the others settle.
+/// What holds of a list's own family, if some of its entries only log, or count aside whom they pass on: that is done by itself, and then the others settle.
 pub(super) fn noted(list: &List, drawing: &mut Drawing<'_>) -> Half {
     let mut half = Half::certain(Outcome::at(super::draw::list(&list.without_notes(), drawing)));
     half.form = Form::Logging;

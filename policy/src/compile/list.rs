@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::way::{Step, Way};
 use super::who::{Ends, Who};
 use crate::model::{Direction, IpVersion};
 use crate::verdict::RuleName;
@@ -85,15 +86,6 @@ impl Entry {
         Some(Self { act: Act::Settle(settled), ..self.clone() })
     }
 
-    /// The same where nothing is counted or told on the way.
-    fn in_silence(&self) -> Option<Self> {
-        match self.act {
-            Act::Settle(_) => Some(self.clone()),
-            Act::Pass(_) => Some(Self { act: Act::Pass(None), ..self.clone() }),
-            Act::Log(_) => None,
-        }
-    }
-
     /// Whether it passes on, and that is counted.
     fn counts_passing(&self) -> bool {
         matches!(self.act, Act::Pass(Some(_)))
@@ -104,9 +96,6 @@ impl Entry {
         self.who.is_anybody() && matches!(self.act, Act::Settle(_))
     }
 }
-
-/// The number that stands for what fits no entry.
-pub(super) const OPEN: u32 = u32::MAX;
 
 /// What a list asks of the other end, as far as one look-up of its address can tell. Lists that differ only in what they settle share one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,47 +111,25 @@ pub(super) struct Shape {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Question {
     pub(super) who: Arc<Who>,
-    /// Whether the rest of the tier is skipped, and nothing settled.
-    pub(super) passes: bool,
+    pub(super) step: Step,
     pub(super) tier: usize,
 }
 
-/// The answer that stands for an entry which settles a packet, or for [`OPEN`].
-pub(super) fn answer(entry: u32, is_apart: bool) -> u64 {
-    let apart = u64::from(is_apart);
-    if entry == OPEN { u64::MAX - apart } else { u64::from(entry) + 1 + (apart << u32::BITS) }
-}
-
 impl Shape {
-    /// The answer that stands for an entry, or for [`OPEN`].
-    pub(super) fn answer(&self, entry: u32) -> u64 {
-        answer(entry, self.is_apart)
+    /// The way of strangers, who are no endpoint and in no prefix that is named. It does not depend on who is there.
+    pub(super) fn way_of_strangers(&self) -> Way {
+        self.way(|_, who| who.fits_strangers())
     }
 
-    /// The entry that settles strangers, who are no endpoint and in no prefix that is named; or [`OPEN`]. It does not depend on who is
-    /// there.
-    pub(super) fn settles_strangers(&self) -> u32 {
-        self.settles(|_, who| who.fits_strangers())
-    }
-
-    /// The entry that settles strangers in the address sets that one entry names, and in no other prefix that is.
-    pub(super) fn settles_held(&self, by: u32) -> u32 {
+    /// The way of strangers in the address sets that one entry names, and in no other prefix that is.
+    pub(super) fn way_of_held(&self, by: u32) -> Way {
         let held = |who: &Who| Who { sets: Vec::new(), ..who.clone() }.fits_strangers();
-        self.settles(|index, who| if index == by { held(who) } else { who.fits_strangers() })
+        self.way(|index, who| if index == by { held(who) } else { who.fits_strangers() })
     }
 
-    fn settles(&self, fits: impl Fn(u32, &Who) -> bool) -> u32 {
-        let mut passed = None;
-        for (index, question) in (0u32..).zip(&self.questions) {
-            if passed == Some(question.tier) || !fits(index, &question.who) {
-                continue;
-            }
-            if !question.passes {
-                return index;
-            }
-            passed = Some(question.tier);
-        }
-        OPEN
+    fn way(&self, fits: impl Fn(u32, &Who) -> bool) -> Way {
+        let entries = (0..).zip(&self.questions).map(|(index, question)| (index, question.step, question.tier));
+        Way::through(entries, |index| fits(index, &self.questions[index as usize].who))
     }
 }
 
@@ -211,21 +178,17 @@ impl List {
 
     /// What becomes of every packet alike, if there is nothing to ask.
     pub(super) fn constant(&self) -> Option<Settled> {
-        match self.entries.as_slice() {
-            [] => Some(Settled::Open),
-            [Entry { who, act: Act::Settle(settled), .. }] if who.is_anybody() => Some(settled.clone()),
-            _ => None,
-        }
+        constant(&self.entries)
     }
 
-    /// What becomes of every packet alike: what counts it on its way, if anything does, and what settles it then.
-    pub(super) fn fate(&self) -> Option<(Option<Settled>, Settled)> {
-        if let Some(Entry { who, act: Act::Pass(Some(counted)), tier }) = self.entries.first()
-            && who.is_anybody()
-        {
-            return Some((Some(counted.clone()), self.after(*tier).constant()?));
-        }
-        Some((None, self.constant()?))
+    /// What becomes of every packet alike: what counts it on its way, in order, and what settles it then.
+    pub(super) fn fate(&self) -> Option<(Vec<Settled>, Settled)> {
+        let passed = self.entries.iter().map_while(|entry| match &entry.act {
+            Act::Pass(Some(counted)) if entry.who.is_anybody() => Some(counted.clone()),
+            Act::Pass(_) | Act::Settle(_) | Act::Log(_) => None,
+        });
+        let passed: Vec<_> = passed.collect();
+        constant(&self.entries[passed.len()..]).map(|settled| (passed, settled))
     }
 
     /// The entries of tiers after one.
@@ -256,7 +219,7 @@ impl List {
         (self.log_count() <= Self::MOST_PARTS && !self.counts_passing()).then(|| (first, rest.in_parts()))
     }
 
-    fn log_count(&self) -> usize {
+    pub(super) fn log_count(&self) -> usize {
         self.entries.iter().filter(|entry| matches!(entry.act, Act::Log(_))).count()
     }
 
@@ -281,9 +244,10 @@ impl List {
         })
     }
 
-    /// For each tier that counts whom it passes on, a list that does: one look-up for the tier, however many rules of it pass.
+    /// For each tier that counts aside whom it passes on, a list that does: one look-up for the tier, however many rules of it pass.
     fn notes_of_passes(&self) -> impl Iterator<Item = Self> {
-        let tiers = self.entries.chunk_by(|one, next| one.tier == next.tier);
+        let entries = if self.counts_aside() { &self.entries[..] } else { &[] };
+        let tiers = entries.chunk_by(|one, next| one.tier == next.tier);
         tiers.filter(|entries| entries.iter().any(Entry::counts_passing)).map(|entries| {
             let tier = entries[0].tier;
             let before = self.entries.iter().take_while(|entry| entry.tier < tier).filter_map(Entry::in_passing);
@@ -292,42 +256,39 @@ impl List {
         })
     }
 
-    /// The same without what is done on the way, which settles nothing.
+    /// The same without what is done aside, which settles nothing.
     pub(super) fn without_notes(&self) -> Self {
-        Self::new(self.direction, self.family, self.entries.iter().filter_map(Entry::in_silence))
+        let counts_aside = self.counts_aside();
+        let left = |entry: &Entry| match entry.act {
+            Act::Log(_) => None,
+            Act::Pass(_) if counts_aside => Some(Entry { act: Act::Pass(None), ..entry.clone() }),
+            Act::Pass(_) | Act::Settle(_) => Some(entry.clone()),
+        };
+        Self::new(self.direction, self.family, self.entries.iter().filter_map(left))
     }
 
     /// What it asks, whatever comes of the answers.
     pub(super) fn shape(&self, is_apart: bool) -> Shape {
         let ask = |entry: &Entry| {
-            let passes = match entry.act {
-                Act::Settle(_) => Some(false),
-                Act::Pass(_) => Some(true),
+            let step = match &entry.act {
+                Act::Settle(_) => Some(Step::Settles),
+                Act::Pass(counted) => Some(Step::Passes { is_counted: counted.is_some() }),
                 Act::Log(_) => None,
             };
-            let question = |passes| Question { who: entry.who.peer.clone(), passes, tier: entry.tier };
-            passes.map(question)
+            step.map(|step| Question { who: entry.who.peer.clone(), step, tier: entry.tier })
         };
         Shape { family: self.family, questions: self.entries.iter().filter_map(ask).collect(), is_apart }
     }
 
-    /// What an entry settles; nothing stands in the way of what is [`OPEN`].
-    pub(super) fn settled(&self, index: u32) -> Settled {
-        match self.entries.get(index as usize).map(|entry| &entry.act) {
-            Some(Act::Settle(settled)) => settled.clone(),
-            Some(Act::Pass(_) | Act::Log(_)) | None => Settled::Open,
-        }
-    }
-
-    /// The entry, if there is one, that settles strangers and that no look-up of an address ever finds: it fits whatever comes to it, nobody
-    /// is passed on to it, and there is nothing an endpoint fits less than a stranger with its address would.
-    pub(super) fn settles_unasked(&self) -> Option<u32> {
+    /// The way, if there is one, of strangers that no look-up of an address ever finds: what settles there fits whatever comes to it, nobody
+    /// is passed on, and there is nothing an endpoint fits less than a stranger with its address would.
+    pub(super) fn way_unasked(&self) -> Option<Way> {
         let mut peers = self.entries.iter().map(|entry| &entry.who.peer);
         let excludes =
             |who: &Who| who.not_select.is_some() || who.outside || who.ports.iter().any(|(_, is_wanted)| !is_wanted);
         let passes = self.entries.iter().any(|entry| matches!(entry.act, Act::Pass(_)));
-        let stranger = self.shape(false).settles_strangers();
-        let is_certain = self.entries.get(stranger as usize).is_none_or(Entry::is_certain);
+        let stranger = self.shape(false).way_of_strangers();
+        let is_certain = self.entries.get(stranger.settled as usize).is_none_or(Entry::is_certain);
         (is_certain && !passes && !peers.any(|who| excludes(who))).then_some(stranger)
     }
 
@@ -347,19 +308,27 @@ impl List {
         peers.any(|who| who.select.is_some() || who.not_select.is_some() || who.outside || !who.ports.is_empty())
     }
 
-    /// Whether some packet may fit no entry. A pass may lead around even a certain end.
-    pub(super) fn can_end_open(&self) -> bool {
-        let passes = self.entries.iter().any(|entry| matches!(entry.act, Act::Pass(_)));
-        passes || !self.entries.last().is_some_and(Entry::is_certain)
+    /// Whether something is done aside with packets: some entry only logs, or counts whom it passes on and has too many ways.
+    pub(super) fn notes_anything(&self) -> bool {
+        self.log_count() > 0 || self.counts_aside()
     }
 
-    /// Whether something is done with packets on their way: some entry only logs, or counts whom it passes on.
-    pub(super) fn notes_anything(&self) -> bool {
-        self.log_count() > 0 || self.counts_passing()
+    /// Whether whom tiers pass on is counted by look-ups of their own, and not by the one that settles.
+    fn counts_aside(&self) -> bool {
+        self.counts_passing() && self.has_too_many_ways()
     }
 
     fn counts_passing(&self) -> bool {
         self.entries.iter().any(Entry::counts_passing)
+    }
+}
+
+/// What becomes of every packet alike that comes to these, if there is nothing to ask.
+fn constant(entries: &[Entry]) -> Option<Settled> {
+    match entries {
+        [] => Some(Settled::Open),
+        [Entry { who, act: Act::Settle(settled), .. }] if who.is_anybody() => Some(settled.clone()),
+        _ => None,
     }
 }
 
@@ -385,12 +354,17 @@ fn renumber(entries: &mut [Entry]) {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::super::who::Who;
     use super::*;
 
+    fn rule_name(number: usize) -> Arc<RuleName> {
+        RuleName { tier: "t".into(), policy: "p".into(), rule: number.to_string() }.into()
+    }
+
     fn rule(number: usize, allowed: bool) -> Settled {
-        let name = RuleName { tier: "t".into(), policy: "p".into(), rule: number.to_string() };
-        Settled::Rule { name: Arc::new(name), allowed, log: false }
+        Settled::Rule { name: rule_name(number), allowed, log: false }
     }
 
     fn entry(tier: usize, net: Option<(u128, u128)>, act: Act) -> Entry {
@@ -439,40 +413,59 @@ mod tests {
         assert_eq!(list.entries[0].tier, 0);
     }
 
+    fn passed(number: usize) -> Settled {
+        Settled::Passed(rule_name(number))
+    }
+
     #[test]
-    fn each_tier_that_counts_whom_it_passes_on_does_so_in_one_list() {
-        let passed = |number: usize| {
-            Settled::Passed(RuleName { tier: "t".into(), policy: "p".into(), rule: number.to_string() }.into())
+    fn each_tier_of_a_list_with_too_many_ways_counts_whom_it_passes_on_in_a_list_of_its_own() {
+        let passes = |tier, numbers: Range<u128>| {
+            let pass = |number: u128| Act::Pass(Some(passed(usize::try_from(number).unwrap())));
+            numbers.map(move |number| entry(tier, Some((number, number)), pass(number)))
         };
-        let pass = |number| Act::Pass(Some(passed(number)));
-        let list = list(vec![
-            entry(0, Some((1, 2)), pass(1)),
-            entry(0, Some((3, 4)), pass(2)),
-            entry(0, Some((5, 6)), Act::Settle(rule(3, false))),
-            entry(1, Some((1, 1)), pass(4)),
-            entry(1, None, Act::Settle(rule(5, true))),
-        ]);
+        let denied = entry(0, Some((90, 99)), Act::Settle(rule(90, false)));
+        let allowed = entry(1, None, Act::Settle(rule(91, true)));
+        let list = list(passes(0, 1..21).chain([denied]).chain(passes(1, 31..51)).chain([allowed]).collect());
 
         let notes: Vec<List> = list.notes().collect();
 
         let acts = |list: &List| list.entries.iter().map(|entry| entry.act.clone()).collect::<Vec<_>>();
+        let counting = |numbers: Range<usize>| numbers.map(|number| Act::Settle(passed(number))).collect::<Vec<_>>();
         assert_eq!(notes.len(), 2);
-        assert_eq!(acts(&notes[0]), [1, 2].map(|number| Act::Settle(passed(number))));
-        let before = [Act::Pass(None), Act::Pass(None), Act::Settle(Settled::Open)];
-        assert_eq!(acts(&notes[1]), [&before[..], &[Act::Settle(passed(4))]].concat());
+        assert_eq!(acts(&notes[0]), counting(1..21));
+        let before = [&vec![Act::Pass(None); 20][..], &[Act::Settle(Settled::Open)]].concat();
+        assert_eq!(acts(&notes[1]), [before, counting(31..51)].concat());
         assert!(!list.without_notes().notes_anything());
     }
 
     #[test]
-    fn who_is_passed_on_whatever_he_is_is_counted_and_settled_at_once() {
-        let passed = Settled::Passed(RuleName { tier: "t".into(), policy: "p".into(), rule: "1".into() }.into());
+    fn a_list_with_few_ways_counts_on_them() {
+        let pass = |number| Act::Pass(Some(passed(number)));
         let list = list(vec![
-            entry(0, None, Act::Pass(Some(passed.clone()))),
+            entry(0, Some((1, 2)), pass(1)),
+            entry(0, None, pass(2)),
+            entry(1, Some((1, 1)), Act::Settle(rule(3, true))),
+            entry(1, Some((9, 9)), Act::Log(rule_name(4))),
+        ]);
+
+        let done: Vec<_> = list.without_notes().ways().iter().map(|way| list.done(way)).collect();
+
+        let expected = [rule(3, true), Settled::Open]
+            .into_iter()
+            .flat_map(|settled| [1, 2].map(|number| (vec![passed(number)], settled.clone())));
+        assert_eq!(done, expected.collect::<Vec<_>>());
+        assert_eq!(list.notes().count(), 1, "that of the rule which logs");
+    }
+
+    #[test]
+    fn who_is_passed_on_whatever_he_is_is_counted_and_settled_at_once() {
+        let list = list(vec![
+            entry(0, None, Act::Pass(Some(passed(1)))),
             entry(0, Some((1, 2)), Act::Settle(rule(2, false))),
             entry(1, None, Act::Settle(rule(3, true))),
         ]);
 
-        assert_eq!(list.fate(), Some((Some(passed), rule(3, true))));
+        assert_eq!(list.fate(), Some((vec![passed(1)], rule(3, true))));
     }
 
     #[test]

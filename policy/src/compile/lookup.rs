@@ -1,6 +1,6 @@
-//! A list as a function of the address: which of its entries settles.
+//! A list as a function of the address: which way leads through it.
 //!
-//! In: a list, the population it speaks of, and the address sets. Out: for any address the entry that settles it. An endpoint is shown
+//! In: a list, the population it speaks of, and the address sets. Out: for any address its way. An endpoint is shown
 //! only to entries whose selection admits its class, so a list of thousands of entries costs what fits, not what stands.
 
 use std::collections::BTreeSet;
@@ -9,11 +9,12 @@ use std::ops::RangeInclusive;
 use smallvec::SmallVec;
 
 use super::ids::Ids;
-use super::list::{OPEN, Question, Shape};
+use super::list::{Question, Shape};
 use super::places::Places;
 use super::population::Population;
 use super::range::{address_ranges, holds, merged};
 use super::slab::Id;
+use super::way::{Step, Way};
 use crate::model::{AddressSet, IpVersion, NamedPort, QualifiedName, Selection};
 use crate::world::World;
 
@@ -32,7 +33,7 @@ struct Ready {
     select: Option<Id>,
     /// What else it asks; most ask nothing else.
     beyond: Option<Box<Beyond>>,
-    passes: bool,
+    step: Step,
     tier: usize,
 }
 
@@ -88,16 +89,16 @@ impl Lookup {
         lookup
     }
 
-    /// The entry that settles, or [`OPEN`].
-    pub(super) fn settle(&self, someone: Someone<'_>) -> u32 {
+    /// The way of what comes from there, or goes there.
+    pub(super) fn way(&self, someone: Someone<'_>) -> Way {
         let admitted = someone.class.into_iter().flat_map(|(admitted, _)| admitted.iter());
         let mut candidates: SmallVec<[usize; 16]> = admitted.flat_map(|id| self.asking(id)).collect();
         if candidates.is_empty() {
-            return self.first(self.others.iter().copied(), someone);
+            return self.through(self.others.iter().copied(), someone);
         }
         candidates.extend(self.others.iter().copied());
         candidates.sort_unstable();
-        self.first(candidates.into_iter(), someone)
+        self.through(candidates.into_iter(), someone)
     }
 
     /// The entries that only endpoints of a selection fit.
@@ -107,40 +108,33 @@ impl Lookup {
         from_there.take_while(move |(known, _)| *known == selection).map(|(_, index)| *index)
     }
 
-    fn first(&self, candidates: impl Iterator<Item = usize>, someone: Someone<'_>) -> u32 {
-        let mut passed = None;
-        for index in candidates {
-            let entry = &self.entries[index];
-            if passed == Some(entry.tier) || !entry.fits(someone) {
-                continue;
-            }
-            if !entry.passes {
-                return u32::try_from(index).expect("a list has fewer than four billion entries");
-            }
-            passed = Some(entry.tier);
-        }
-        OPEN
+    fn through(&self, candidates: impl Iterator<Item = usize>, someone: Someone<'_>) -> Way {
+        let entries = candidates.map(|index| {
+            let number = u32::try_from(index).expect("a list has fewer than four billion entries");
+            (number, self.entries[index].step, self.entries[index].tier)
+        });
+        Way::through(entries, |index| self.entries[index as usize].fits(someone))
     }
 
-    /// What settles addresses that are no endpoint's: the ranges where it is not what settles everybody else.
-    pub(super) fn intervals(&self, family: IpVersion, everybody_else: u32) -> Vec<(RangeInclusive<u128>, u32)> {
+    /// The way of addresses that are no endpoint's: the ranges where it is not that of everybody else.
+    pub(super) fn intervals(&self, family: IpVersion, everybody_else: &Way) -> Vec<(RangeInclusive<u128>, Way)> {
         let mut cuts = BTreeSet::from([0]);
         for ranges in self.others.iter().flat_map(|index| self.entries[*index].ranges()) {
             cuts.extend(ranges.iter().map(|range| *range.start()));
             cuts.extend(ranges.iter().filter(|range| *range.end() < family.greatest()).map(|range| range.end() + 1));
         }
-        let mut intervals: Vec<(RangeInclusive<u128>, u32)> = Vec::new();
+        let mut intervals: Vec<(RangeInclusive<u128>, Way)> = Vec::new();
         let mut starts = cuts.into_iter().peekable();
         while let Some(low) = starts.next() {
             let high = starts.peek().map_or(family.greatest(), |next| next - 1);
-            let settled =
-                self.first(self.others.iter().copied(), Someone { bits: low, class: None, is_endpoint: false });
+            let someone = Someone { bits: low, class: None, is_endpoint: false };
+            let way = self.through(self.others.iter().copied(), someone);
             match intervals.last_mut() {
-                Some((range, last)) if *last == settled => *range = *range.start()..=high,
-                _ => intervals.push((low..=high, settled)),
+                Some((range, last)) if *last == way => *range = *range.start()..=high,
+                _ => intervals.push((low..=high, way)),
             }
         }
-        intervals.retain(|(_, settled)| *settled != everybody_else);
+        intervals.retain(|(_, way)| way != everybody_else);
         intervals
     }
 
@@ -152,7 +146,7 @@ impl Lookup {
 }
 
 impl Ready {
-    fn new(Question { who, passes, tier }: &Question, terrain: &Terrain<'_>) -> Self {
+    fn new(Question { who, step, tier }: &Question, terrain: &Terrain<'_>) -> Self {
         let Terrain { family, world, places, population } = *terrain;
         let selected =
             |selection: &Selection| (population.asked(selection), labelled(world, places, selection, family));
@@ -167,7 +161,7 @@ impl Ready {
             ports: who.ports.clone(),
         };
         let asks_more = beyond != Beyond::default();
-        Self { select, beyond: asks_more.then(|| Box::new(beyond)), passes: *passes, tier: *tier }
+        Self { select, beyond: asks_more.then(|| Box::new(beyond)), step: *step, tier: *tier }
     }
 
     /// Whether its selection may hold for an address because of where it lies.

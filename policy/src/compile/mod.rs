@@ -65,6 +65,7 @@ mod slab;
 mod table;
 mod traffic;
 mod tunnel;
+mod way;
 mod who;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -20,10 +20,10 @@ impl fmt::Display for Form {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Form::Outcome => "carries out what was settled and counted",
-            Form::Count => "counts what was settled",
+            Form::Count => "counts what settled, and who passed on before",
             Form::Few => "asks one by one: so few that a look-up would cost no less",
             Form::BothEnds => "asks one by one, because some rules ask for both ends, and a look-up knows one address",
-            Form::Logging => "asks first whom rules that log and go on tell of, and whom tiers pass on",
+            Form::Logging => "asks first whom rules that log and go on tell of, and whom tiers pass on by more rules than the look-up that settles can count",
             Form::Telling => "counts and tells of what a rule logs",
             Form::Mapped => "finds the rule by one look-up of the address",
             Form::Ports => "finds what holds for protocol and port",
@@ -107,13 +107,14 @@ impl fmt::Display for Effect {
 pub enum Form {
     /// Carries out what settled a packet.
     Outcome,
-    /// Counts what settled a packet, where nothing else could.
+    /// Counts what settled a packet and who passed it on, where nothing else could.
     Count,
     /// Asks rules one by one: so few that a look-up would cost no less.
     Few,
     /// Asks rules one by one, because some of them ask for both ends: a look-up knows one address. At host endpoints only.
     BothEnds,
-    /// Asks for some rules by themselves, because they log and go on, and once for each tier of which rules pass: what fits is counted on the way.
+    /// Asks for some rules by themselves, because they log and go on, and, where the ways through its tiers are too many, once for each tier of which
+    /// rules pass: what fits is counted on the way.
     Logging,
     /// Counts packets, tells of them, and goes back.
     Telling,

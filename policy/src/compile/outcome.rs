@@ -3,10 +3,9 @@
 //! Each rule that settles has a counter of its own in the table, which goes on counting while what leads to it is rebuilt around it. Where
 //! more is to be done than to let the packet pass, a chain of the counter's name does it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::condition::{look_up, when};
+use super::condition::{count, look_up, when};
 use super::draw::list;
 use super::lane;
 use super::linear::telling;
@@ -48,10 +47,26 @@ impl Outcome {
 
     /// A verdict that carries it out by itself: where there is no room for a counter, a chain counts.
     pub(super) fn alone(&self, drawing: &mut Drawing<'_>) -> Verdict {
-        let Some(counter) = &self.counter else { return self.verdict.clone() };
+        if self.counter.is_none() {
+            return self.verdict.clone();
+        }
         let name = Drawing::name("count", self);
-        let below: BTreeSet<Name> = self.verdict.target().into_iter().chain([counter]).cloned().collect();
-        drawing.draw(name, |_| Blueprint { rules: vec![self.rule()], below, ..Blueprint::of(Form::Count) })
+        drawing.draw(name, |_| self.counting(&[]))
+    }
+
+    /// The same, after these have counted the packet.
+    pub(super) fn after(&self, counters: &[Name], drawing: &mut Drawing<'_>) -> Verdict {
+        if counters.is_empty() {
+            return self.alone(drawing);
+        }
+        let name = Drawing::name("count", &(counters, self));
+        drawing.draw(name, |_| self.counting(counters))
+    }
+
+    fn counting(&self, before: &[Name]) -> Blueprint {
+        let rules = before.iter().map(|counter| count(Vec::new(), counter.clone())).chain([self.rule()]).collect();
+        let below = self.verdict.target().into_iter().chain(&self.counter).chain(before).cloned().collect();
+        Blueprint { rules, below, ..Blueprint::of(Form::Count) }
     }
 }
 

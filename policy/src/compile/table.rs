@@ -20,6 +20,7 @@ use super::population::{Move, Population};
 use super::question::Question;
 use super::range::element;
 use super::slab::{Id, Slab};
+use super::way::Way;
 use crate::edit::Edited;
 use crate::label::Labels;
 use crate::model::{IpVersion, NamedPort, QualifiedName};
@@ -246,8 +247,8 @@ impl Table {
                 set_part(*id, family, &members, ground.edited);
             }
             Question::Where(shape) => {
-                let intervals = self.lookup().intervals(family, shape.settles_strangers());
-                let ids = intervals.into_iter().map(|(range, entry)| (element(&range, family), shape.answer(entry)));
+                let intervals = self.lookup().intervals(family, &shape.way_of_strangers());
+                let ids = intervals.iter().map(|(range, way)| (element(range, family), way.answer(shape.is_apart)));
                 let elements = MapElements::Ids(ids.collect());
                 let map = Map { key: vec![family.datatype()], form: Form::Interval, elements };
                 ground.edited.set_map(name, Some(map));
@@ -263,7 +264,7 @@ impl Table {
         let of_family = addresses.filter(|(_, address)| IpVersion::of(*address) == self.question.family());
         of_family.filter_map(|(class, address)| {
             let bits = bits_of(address);
-            let id = self.answer(bits, Some(class), self.stranger(bits, population), population)?;
+            let id = self.answer(bits, Some(class), self.stranger(bits, population).as_ref(), population)?;
             Some((self.key(address), id))
         })
     }
@@ -280,7 +281,7 @@ impl Table {
         let bits = bits_of(one.address);
         let element = self.key(one.address);
         let stranger = self.stranger(bits, population);
-        let [was, is] = [one.before, one.after].map(|class| self.answer(bits, class, stranger, population));
+        let [was, is] = [one.before, one.after].map(|class| self.answer(bits, class, stranger.as_ref(), population));
         match self.question {
             _ if was == is => {}
             Question::Who(..) => edited.set_id(&who_name(self.question.family()), element, is),
@@ -297,13 +298,13 @@ impl Table {
         Element::exactly(list.into_iter().chain([address_atom(address)]))
     }
 
-    /// What settles an address that is no endpoint's, if it is entries that are asked.
-    fn stranger(&self, bits: u128, population: &Population) -> Option<u32> {
-        self.lookup.as_ref().map(|lookup| lookup.settle(population.someone(bits, None)))
+    /// The way of an address that is no endpoint's, if it is entries that are asked.
+    fn stranger(&self, bits: u128, population: &Population) -> Option<Way> {
+        self.lookup.as_ref().map(|lookup| lookup.way(population.someone(bits, None)))
     }
 
     /// What an endpoint's address leads to; nothing if it is not in the table.
-    fn answer(&self, bits: u128, class: Option<Id>, stranger: Option<u32>, population: &Population) -> Option<u64> {
+    fn answer(&self, bits: u128, class: Option<Id>, stranger: Option<&Way>, population: &Population) -> Option<u64> {
         let class_id = class?;
         match &self.question {
             Question::Endpoints(selection, _) => {
@@ -311,8 +312,8 @@ impl Table {
             }
             Question::Ports(port, _) => population.class_ports(class_id).contains(port).then_some(0),
             Question::Who(_, shape) => {
-                let settled = self.lookup().settle(population.someone(bits, class));
-                (Some(settled) != stranger).then(|| shape.answer(settled))
+                let way = self.lookup().way(population.someone(bits, class));
+                (Some(&way) != stranger).then(|| way.answer(shape.is_apart))
             }
             Question::Labelled(..) | Question::Named(..) | Question::Ranges(..) | Question::Where(_) => None,
         }

@@ -2,6 +2,7 @@
 //! counts it too, and staged policies count what they would decide and decide nothing.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use poplin_policy::compile::{Compiler, Counted, Effect};
 use poplin_policy::explain::{Step, direction_account};
@@ -14,6 +15,7 @@ use poplin_policy::walk::trail;
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
+use crate::deep::deep;
 use crate::fleet::{at, interface_of, one_host, uplink};
 use crate::packets::packets;
 use crate::strategy::world;
@@ -64,6 +66,15 @@ fn told_to_pass(steps: Vec<Step>) -> Vec<RuleName> {
     steps.into_iter().filter_map(of_pass).collect()
 }
 
+/// Few tiers, whose rules that pass are counted by the look-up that settles, and too many for that.
+static DEEP: LazyLock<[(World, Compiler); 2]> = LazyLock::new(|| {
+    [2, 7].map(|tiers| {
+        let world = deep(tiers);
+        let compiler = compiler(&world);
+        (world, compiler)
+    })
+});
+
 proptest! {
     #[test]
     fn rules_that_pass_count_what_they_pass_each_once_and_in_order(world in world(), packets in packets()) {
@@ -74,6 +85,20 @@ proptest! {
             let story = direction_account(&world, name, Direction::Ingress, packet).unwrap();
 
             let counted = passed(counted(&compiler, name, packet), false);
+
+            prop_assert_eq!(counted, told_to_pass(story.steps), "{}", packet);
+        }
+    }
+
+    #[test]
+    fn rules_that_pass_count_however_many_tiers_there_are(which in 0..DEEP.len(), packets in packets()) {
+        let (world, compiler) = &DEEP[which];
+
+        for packet in &packets {
+            let Some((name, _)) = world.endpoint_of(packet.destination) else { continue };
+            let story = direction_account(world, name, Direction::Ingress, packet).unwrap();
+
+            let counted = passed(counted(compiler, name, packet), false);
 
             prop_assert_eq!(counted, told_to_pass(story.steps), "{}", packet);
         }

@@ -1,6 +1,6 @@
 //! Gathers messages of one transaction, and tells which of them failed.
 //!
-//! In: messages, each on behalf of one change. Out: one buffer for one `sendmsg`, and, from the answers, success or the first
+//! In: messages, each on behalf of one change. Out: pieces for one `sendmsg`, and, from the answers, success or the first
 //! refusal with the change it belongs to. Knows nothing of what the messages say.
 //! Rules: linux net/netfilter/nfnetlink.c, `nfnetlink_rcv_batch`: all messages between begin and end are tried, each failure is
 //! answered, and if there was none they are committed together. An acknowledgement is asked of the last message only: it is
@@ -18,10 +18,17 @@ const NFNL_MSG_BATCH_END: u16 = 0x11;
 /// `NFPROTO_INET` (linux/netfilter.h): the family of our table, both IPv4 and IPv6.
 pub(super) const NFPROTO_INET: u8 = 1;
 
+/// A piece is full with this many octets: a whole table is tens of megabytes, and one buffer for all of it would be copied each time it
+/// has to grow, with twice the room. A datagram has at most 1,024 pieces (linux/uio.h, `UIO_MAXIOV`), which is more than the socket takes.
+const PIECE_OCTETS: usize = 1 << 20;
+
 /// A transaction being written.
 pub(super) struct Batch {
     /// The table all of it is about.
     table: String,
+    /// Pieces that are full.
+    full: Vec<Writer>,
+    /// The one that is written; the last message of all is in it.
     out: Writer,
     first: u32,
     next: u32,
@@ -49,6 +56,7 @@ impl Batch {
         out.message(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, first, &subsystem_head(), |_| {});
         Self {
             table: table.to_owned(),
+            full: Vec::new(),
             out,
             first,
             next: first.wrapping_add(1),
@@ -65,6 +73,9 @@ impl Batch {
 
     /// Adds a message: `NFT_MSG_*` and `NLM_F_*` (linux/netfilter/nf_tables.h, linux/netlink.h). Its first attribute is the table's name.
     pub(super) fn add(&mut self, kind: u8, flags: u16, attributes: impl FnOnce(&mut Writer)) {
+        if self.out.octets().len() >= PIECE_OCTETS {
+            self.full.push(std::mem::take(&mut self.out));
+        }
         self.last_start = self.out.octets().len();
         self.out.message(message_type(kind), NLM_F_REQUEST | flags, self.next, &[NFPROTO_INET, 0, 0, 0], |out| {
             table::put_name(out, &self.table);
@@ -84,11 +95,11 @@ impl Batch {
         self.owners.is_empty()
     }
 
-    /// Ends the batch: what to send.
-    pub(super) fn end(&mut self) -> &Writer {
+    /// Ends the batch: what to send, in order and as one.
+    pub(super) fn end(&mut self) -> impl Iterator<Item = &Writer> {
         self.out.add_flags(self.last_start, NLM_F_ACK);
         self.out.message(NFNL_MSG_BATCH_END, NLM_F_REQUEST, self.next, &subsystem_head(), |_| {});
-        &self.out
+        self.full.iter().chain([&self.out])
     }
 
     /// How many sequence numbers the batch took.

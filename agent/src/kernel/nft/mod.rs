@@ -231,9 +231,11 @@ impl Rules {
         if batch.is_empty() {
             return Ok(Outcome::Committed);
         }
-        let out = batch.end();
-        self.conversation.send(out).map_err(|error| match Errno::from_io_error(&error) {
-            Some(Errno::MSGSIZE) => RulesError::TooLarge { octets: out.octets().len() },
+        let pieces: Vec<&Writer> = batch.end().collect();
+        self.conversation.send_all(&pieces).map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::MSGSIZE) => {
+                RulesError::TooLarge { octets: pieces.iter().map(|piece| piece.octets().len()).sum() }
+            }
             _ => RulesError::Socket(error),
         })?;
         self.conversation.take_sequence(batch.sequence_count() - 1);

@@ -42,6 +42,7 @@ pub(super) fn put_expressions(out: &mut Writer, rule: &Rule) {
             expression::limit(out, log.per_second);
             expression::log(out, log);
         }
+        Then::Continue => {}
         Then::Notrack => expression::notrack(out),
         Then::Mark { bit, is_set } => expression::set_mark(out, *bit, *is_set),
         Then::DestinationNat { fields, map, is_v6 } => {

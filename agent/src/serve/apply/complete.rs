@@ -3,6 +3,7 @@
 //!
 //! In: the documents of a call, and the store. Out: the same documents, and of networks whole ones. What a network has once, it keeps.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use poplin_manifest::Document;
@@ -19,12 +20,19 @@ use super::judge::declared;
 use crate::resource::check;
 use crate::store::Snapshot;
 
-/// The documents with nothing left open, or everything for which there is no room.
-pub(super) fn complete(documents: &[Document], snapshot: &Snapshot) -> Result<Vec<Document>, Vec<Failure>> {
+/// The documents with nothing left open, or everything for which there is no room. Those that leave nothing open are not copied: ten thousand policies are
+/// tens of megabytes.
+pub(super) fn complete<'d>(
+    documents: &'d [Document],
+    snapshot: &Snapshot,
+) -> Result<Cow<'d, [Document]>, Vec<Failure>> {
+    if !documents.iter().any(|document| is_network(document) || is_host(document)) {
+        return Ok(Cow::Borrowed(documents));
+    }
     let mut documents = documents.to_vec();
     keep_agents_word(&mut documents, snapshot);
     if !documents.iter().any(is_network) {
-        return Ok(documents);
+        return Ok(documents.into());
     }
     let mut known = Known::of(&documents, snapshot);
     let mut failures = Vec::new();
@@ -37,7 +45,7 @@ pub(super) fn complete(documents: &[Document], snapshot: &Snapshot) -> Result<Ve
             Err(invalid) => failures.push(document.failure(invalid)),
         }
     }
-    if failures.is_empty() { Ok(documents) } else { Err(failures) }
+    if failures.is_empty() { Ok(documents.into()) } else { Err(failures) }
 }
 
 /// What its agent alone says of a host goes on to stand: nobody else can know.
@@ -59,6 +67,10 @@ fn keep_agents_word(documents: &mut [Document], snapshot: &Snapshot) {
 
 fn is_network(document: &Document) -> bool {
     matches!(document.resource.object, Some(Message::Network(_)))
+}
+
+fn is_host(document: &Document) -> bool {
+    matches!(document.resource.object, Some(Message::Host(_)))
 }
 
 fn network_in(object: Object) -> Option<Network> {

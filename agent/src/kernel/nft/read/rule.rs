@@ -146,6 +146,7 @@ fn states(mask: &[u8]) -> Option<ConntrackStates> {
 fn then(rest: &[Expression]) -> Option<Then> {
     match rest {
         [Expression::Verdict(verdict)] => Some(Then::Verdict(verdict.clone())),
+        [] => Some(Then::Continue),
         [Expression::Notrack] => Some(Then::Notrack),
         [first, Expression::Mask { mask, flipped, .. }, Expression::SetMark { .. }] if is_mark(first) => {
             Some(Then::Mark { bit: !number(mask)?, is_set: number(flipped)? != 0 })
