@@ -94,7 +94,7 @@ const REPORTS: [&str; 33] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 15] = [
+const NEVER_NULL: [&str; 16] = [
     "PoolSpec.nat",
     "PolicySpec.ingress",
     "PolicySpec.egress",
@@ -108,6 +108,7 @@ const NEVER_NULL: [&str; 15] = [
     "RouteRule.when",
     "FabricConfigSpec.reflectors",
     "NetworkSpec.icc",
+    "NetworkSpec.isolation",
     "ServiceSpec.health",
     "StaticRouteSpec.bfd",
 ];

@@ -129,7 +129,14 @@ fn network(name: &str, is_open_outside: bool) -> Object {
     let labels = Labels::try_from_pairs([("team", "blue")]).unwrap();
     Object::Network(Network {
         name: NetworkName::new(name),
-        circle: Circle { name: name.to_owned(), labels, index: 7, is_open_within: true, is_open_outside },
+        circle: Circle {
+            name: name.to_owned(),
+            labels,
+            index: 7,
+            is_open_within: true,
+            is_open_to_others: false,
+            is_open_outside,
+        },
         subnets: BTreeSet::new(),
         ranges: BTreeSet::new(),
         reserved: BTreeSet::new(),
