@@ -19,14 +19,14 @@ const ADDRESS: &str = "10.65.0.2";
 const MACHINE: &str = "10.65.0.9";
 
 /// A host with an interface on a LAN, a machine there, and a container that is to be on it.
-struct Scene {
-    host: Namespace,
+pub(crate) struct Scene {
+    pub(crate) host: Namespace,
     machine: Namespace,
     container: Namespace,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let [host, machine, container] = [(); 3].map(|()| Namespace::new());
         host.ip(&format!("link add up0 type veth peer name eth0 netns {}", machine.name));
         host.ip("link set up0 up");
@@ -39,7 +39,7 @@ impl Scene {
         self.host.within(|| Hands::open().unwrap().apply(&[step]).map_err(|failure| failure.kind))
     }
 
-    fn make(&self) {
+    pub(crate) fn make(&self) {
         let new = NewLink {
             interface: interface("popa"),
             mac: Mac([2, 0, 0, 0, 0, 1]),
@@ -54,22 +54,28 @@ impl Scene {
     }
 
     /// As a runtime does it.
-    fn take(&self) {
+    pub(crate) fn take(&self) {
         self.host.ip(&format!("link set popa netns {}", self.container.name));
         self.container.ip("link set popa name eth0");
         self.container.ip(&format!("addr add {ADDRESS}/24 dev eth0"));
         self.container.ip("link set eth0 up");
     }
 
-    fn change(&self, from: Option<&Ruleset>, to: &Ruleset) {
+    pub(crate) fn changing(&self, from: Option<&Ruleset>, to: &Ruleset) -> Step {
         let (interface, netns, mode) = (interface("popa"), self.container.path(), MacvlanMode::Bridge);
-        let changes = between(from, to);
-        self.apply(Step::ChangeSandbox { interface, netns, changes, group: GROUP, mode }).unwrap();
+        Step::ChangeSandbox { interface, netns, changes: between(from, to), group: GROUP, mode }
+    }
+
+    pub(crate) fn leaving(&self, is_last: bool) -> Step {
+        Step::LeaveSandbox { interface: interface("popa"), netns: self.container.path(), group: GROUP, is_last }
+    }
+
+    fn change(&self, from: Option<&Ruleset>, to: &Ruleset) {
+        self.apply(self.changing(from, to)).unwrap();
     }
 
     fn leave(&self, is_last: bool) {
-        let (interface, netns) = (interface("popa"), self.container.path());
-        self.apply(Step::LeaveSandbox { interface, netns, group: GROUP, is_last }).unwrap();
+        self.apply(self.leaving(is_last)).unwrap();
     }
 
     fn tables(&self) -> String {
@@ -78,7 +84,7 @@ impl Scene {
 }
 
 /// What holds for an endpoint that no policy governs, or of which nothing is known.
-fn rules(is_known: bool) -> Ruleset {
+pub(crate) fn rules(is_known: bool) -> Ruleset {
     let endpoint = Endpoint { addresses: vec![ADDRESS.parse().unwrap()], ..Endpoint::default() };
     let endpoints = is_known.then_some(("e".to_owned(), endpoint.clone()));
     let world = World { endpoints: endpoints.into_iter().collect(), ..World::default() };
