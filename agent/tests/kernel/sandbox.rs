@@ -1,6 +1,7 @@
 //! A container's own interface on a LAN: closed until its rules stand where it is, and gone before they are.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddrV6;
 
 use poplin_agent::kernel::Hands;
 use poplin_node::kernel::{Mac, MacvlanMode, NewLink, NewMacvlan, Step, StepFailureKind};
@@ -11,6 +12,7 @@ use poplin_policy::model::Endpoint;
 use poplin_policy::nat::Edge;
 use poplin_policy::ruleset::Ruleset;
 use poplin_policy::world::World;
+use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
 
 use crate::lab::{Namespace, eventually, interface, stdout};
 
@@ -162,4 +164,39 @@ fn where_a_container_is_gone_its_rules_cannot_be_written_and_need_not_be_removed
     assert_eq!(scene.apply(leave("/run/netns/poplin-test-gone")), Ok(()));
     assert_eq!(scene.apply(leave("/dev/null")), Ok(()), "what Docker leaves is a file");
     assert_eq!(scene.apply(Step::DeleteLink(interface("popa"))), Ok(()));
+}
+
+/// A router's advertisement (RFC 4861 §4.2): by me for half an hour, and 2001:db8:5::/64 is on this link, for whoever makes himself an address there.
+const ADVERTISEMENT: [u8; 48] = [
+    134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, // the kernel writes the checksum
+    3, 4, 64, 0xc0, 0, 0, 0x07, 0x08, 0, 0, 0x07, 0x08, 0, 0, 0, 0, //
+    0x20, 0x01, 0x0d, 0xb8, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+#[test]
+fn whoever_calls_himself_a_router_of_the_lan_changes_no_routes_of_a_container() {
+    let scene = Scene::new();
+    let Scene { host, machine, container } = &scene;
+    scene.make();
+    scene.take();
+    scene.change(None, &rules(true));
+    assert!(eventually(|| container.reaches(MACHINE)));
+    let everybody = |index| SocketAddrV6::new("ff02::1".parse().unwrap(), 0, 0, index);
+    let advertise = || {
+        machine.within(|| {
+            let socket = socket(AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)).unwrap();
+            sockopt::set_ipv6_multicast_hops(&socket, 255).unwrap();
+            sendto(&socket, &ADVERTISEMENT, SendFlags::empty(), &everybody(machine.index("eth0"))).is_ok()
+        })
+    };
+    let learned =
+        |who: &Namespace| who.ip("-6 route show table all proto ra") + &who.ip("-6 addr show to 2001:db8:5::/64");
+
+    assert!(
+        eventually(|| advertise() && learned(host).contains("default")),
+        "the host, which has no rules, believes it"
+    );
+    assert!(advertise());
+    assert!(container.reaches(MACHINE), "what was sent before has come");
+    assert_eq!(learned(container), "");
 }

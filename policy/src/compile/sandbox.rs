@@ -5,10 +5,10 @@
 //! let alone.
 //!
 //! ```text
-//! input ── not of the group ── accept, established ── accept, discovery ── accept
+//! input ── not of the group ── accept, established ── accept, what routers say of routes ── drop, discovery ── accept
 //!    ├─ to an address of another interface ── drop
 //!    └─ to-workload ── the endpoint's path, as in the host's table, its ingress
-//! output ── the same, then spoofed? ── drop
+//! output ── not of the group ── accept, established ── accept, discovery ── accept, spoofed? ── drop
 //!    └─ from-workload ── its egress
 //! forward ── of the group ── drop: an endpoint is no router
 //! ```
@@ -22,9 +22,10 @@ use std::net::IpAddr;
 pub use self::touched::Touched;
 use self::touched::id;
 use super::base;
-use super::condition::{look_up, member, when};
+use super::condition::{equals, is_of, look_up, member, when};
 use super::family::address_atom;
 use crate::model::IpVersion;
+use crate::packet::ICMP6;
 use crate::place::Place;
 use crate::reference::Reference;
 use crate::ruleset::{
@@ -102,17 +103,35 @@ fn base_chains(sandbox: &Sandbox) -> [(&'static str, HookPoint, Vec<Rule>); 3] {
     let group = |field, negated| Match::Group { field, group: sandbox.group, negated };
     let begin = |field| {
         let first = when(vec![group(field, true)], Verdict::Accept);
-        [vec![first, when(vec![base::known_flows()], Verdict::Accept)], base::needed_by_the_link()].concat()
+        vec![first, when(vec![base::known_flows()], Verdict::Accept)]
     };
-    let jump = |to: Name| when(Vec::new(), Verdict::Jump(to));
-    let input = [begin(Field::InterfaceIn), strays(), vec![jump(base::to_workload())]].concat();
-    let output = [begin(Field::InterfaceOut), spoofs(), vec![jump(base::from_workload())]].concat();
+    let link = base::needed_by_the_link;
+    let jump = |to: Name| vec![when(Vec::new(), Verdict::Jump(to))];
+    let input = [begin(Field::InterfaceIn), routers(), link(), strays(), jump(base::to_workload())].concat();
+    let output = [begin(Field::InterfaceOut), link(), spoofs(), jump(base::from_workload())].concat();
     let forward = [Field::InterfaceIn, Field::InterfaceOut].map(|field| when(vec![group(field, false)], Verdict::Drop));
     [
         ("input", HookPoint::Input, input),
         ("forward", HookPoint::Forward, forward.to_vec()),
         ("output", HookPoint::Output, output),
     ]
+}
+
+/// Router advertisements and redirects (RFC 4861 §4.2, §4.5). Whoever is on the LAN can send them, and Linux would take routes and addresses from them,
+/// also where a container has no IPv6 at all; its routes are those of its network. What was routed is none: the kernel looks at the hop limit, too.
+const OF_ROUTERS: [u8; 2] = [134, 137];
+
+/// Hop limit of what was not routed (RFC 4861 §6.1.2, §8.1).
+const UNROUTED: u8 = 255;
+
+/// What routers say of routes is dropped, without a word: they say it every few minutes.
+fn routers() -> Vec<Rule> {
+    let dropped = |kind| {
+        let mut matches = is_of(IpVersion::V6, ICMP6);
+        matches.extend([equals(Field::IcmpType, Atom::Octet(kind)), equals(Field::HopLimit6, Atom::Octet(UNROUTED))]);
+        when(matches, Verdict::Drop)
+    };
+    OF_ROUTERS.map(dropped).to_vec()
 }
 
 /// What comes by its interface to an address of the container that is another interface's is dropped: Linux takes it all the same, and what that one

@@ -88,6 +88,20 @@ proptest! {
     }
 
     #[test]
+    fn neighbours_are_looked_for_and_whoever_calls_himself_a_router_is_not_heard(world in world()) {
+        let said = |kind| Packet::icmp("fe80::7".parse().unwrap(), "ff02::1".parse().unwrap(), kind, 0);
+        for (_, _, rules) in sandboxes(&world) {
+            let hears = |kind, group| {
+                let packet = said(kind);
+                let transit = inside(HookPoint::Input, group, &packet);
+                passes(&rules, &Transit { hop_limit: 255, state: ConntrackState::Untracked, ..transit })
+            };
+            prop_assert_eq!([133, 134, 135, 136, 137].map(|kind| hears(kind, GROUP)), [true, false, true, true, false]);
+            prop_assert!(hears(134, 0), "on another interface that is another's business");
+        }
+    }
+
+    #[test]
     fn of_an_endpoint_that_is_not_known_nothing_passes(world in world(), packets in packets()) {
         let whole = compile(&World { endpoints: Default::default(), ..world.clone() }, &one_host(&world, WorkloadToHost::Drop));
         for (name, endpoint) in &world.endpoints {
