@@ -61,3 +61,48 @@ impl Cut {
         Some((!is_same).then(|| Change::AlterMap { name: name.clone(), shape: moves.shape.clone(), removed, added }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Sandbox, base};
+    use super::*;
+    use crate::delta::between;
+    use crate::ruleset::{
+        Atom, Chain, Datatype, Dispatch, Element, Field, Form, Interface, Map, Origin, Rule, Ruleset, Then, Verdict,
+    };
+
+    /// Who comes from one of these addresses is known by 9, and that is let in.
+    fn whole(last: &[u8]) -> Ruleset {
+        let (ids, verdicts) = (Name::new("who"), Name::new("what"));
+        let known = |last: &u8| (Element::exactly([Atom::Id(5), Atom::Address4([10, 0, 0, *last].into())]), 9);
+        let key = vec![Datatype::Id, Datatype::Address4];
+        let who = Map { key, form: Form::Hash, elements: MapElements::Ids(last.iter().map(known).collect()) };
+        let elements = MapElements::Verdicts([(Element::exactly([Atom::Id(9)]), Verdict::Accept)].into());
+        let what = Map { key: vec![Datatype::Id], form: Form::Hash, elements };
+        let and = Some((Field::Source4, ids.clone()));
+        let steps = Dispatch { from: Origin::Constant(5), and, counters: None, verdicts: verdicts.clone() };
+        let rule = Rule { matches: Vec::new(), counter: None, then: Then::Dispatch(Box::new(steps)) };
+        let chain = |rules| Chain { hook: None, rules };
+        Ruleset {
+            maps: [(ids, who), (verdicts, what)].into(),
+            chains: [(base::to_workload(), chain(vec![rule])), (base::from_workload(), chain(Vec::new()))].into(),
+            ..Ruleset::default()
+        }
+    }
+
+    #[test]
+    fn a_part_is_cut_anew_when_the_last_that_leads_to_something_goes() {
+        let whose = Sandbox { interface: Interface::new("pop1").unwrap(), group: 7, addresses: Vec::new() };
+        let turn = |from: &[u8], to: &[u8]| {
+            let mut cut = Cut::of(&whole(from), &whose);
+            let touched = Touched::of(&between(Some(&whole(from)), &whole(to)));
+            (cut.follow(&touched).map(|changes| changes.len()), cut == Cut::of(&whole(to), &whose))
+        };
+
+        assert_eq!(turn(&[1, 2], &[2]), (Some(1), true));
+        assert_eq!(turn(&[2], &[1, 2]), (Some(1), true));
+        assert_eq!(turn(&[2], &[3]), (Some(1), true));
+        assert_eq!(turn(&[2], &[]), (None, false), "what is let in by 9 leaves with it");
+        assert_eq!(turn(&[], &[2]), (None, false), "and comes with it");
+    }
+}
