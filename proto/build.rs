@@ -95,7 +95,7 @@ const REPORTS: [&str; 33] = [
 ];
 
 /// Fields where nothing written would mean everything, so that a forgotten value must not be taken for a wish.
-const NEVER_NULL: [&str; 15] = [
+const NEVER_NULL: [&str; 16] = [
     "PoolSpec.nat",
     "PolicySpec.ingress",
     "PolicySpec.egress",
@@ -109,6 +109,7 @@ const NEVER_NULL: [&str; 15] = [
     "RouteRule.when",
     "FabricConfigSpec.reflectors",
     "NetworkSpec.icc",
+    "NetworkSpec.isolation",
     "ServiceSpec.health",
     "StaticRouteSpec.bfd",
 ];

@@ -36,6 +36,8 @@ pub struct Circle {
     pub index: u16,
     /// Whether its endpoints may talk to one another.
     pub is_open_within: bool,
+    /// Whether endpoints that are not its own may talk to them, if what is no endpoint may.
+    pub is_open_to_others: bool,
     /// Whether what is no endpoint may talk to them, and they to it.
     pub is_open_outside: bool,
 }
@@ -59,7 +61,7 @@ impl Circle {
         }
     }
 
-    /// What holds where nobody has said anything: others stay out, and of an internal network nobody leaves.
+    /// What holds where nobody has said anything: others stay out unless they are let in, and of an internal network nobody leaves.
     pub fn policy(&self) -> Policy {
         let members = || {
             let labels = Selector::all();
@@ -74,9 +76,14 @@ impl Circle {
             Rule::any(name, Action::Allow).with_peers(direction, peers)
         };
         let mut ingress = Vec::new();
-        ingress.extend(self.is_open_within.then(|| allowed(Direction::Ingress, "members", members())));
+        let of_members = |action| Rule::any("members", action).with_peers(Direction::Ingress, members());
+        let is_open_to_others = self.is_open_to_others && self.is_open_outside;
+        match self.is_open_within {
+            true => ingress.push(of_members(Action::Allow)),
+            false => ingress.extend(is_open_to_others.then(|| of_members(Action::Deny))),
+        }
         ingress.extend(self.is_open_outside.then(|| allowed(Direction::Ingress, "outside", outside())));
-        ingress.push(Rule::any("others", Action::Deny));
+        ingress.push(Rule::any("others", if is_open_to_others { Action::Allow } else { Action::Deny }));
         let names = || Rule {
             ports: vec![port(PortProtocol::Udp), port(PortProtocol::Tcp)],
             ..allowed(Direction::Egress, "names", hosts())
@@ -111,6 +118,7 @@ mod tests {
             labels: Labels::default(),
             index: 0x2801,
             is_open_within: true,
+            is_open_to_others: false,
             is_open_outside: true,
         }
     }
@@ -157,6 +165,25 @@ mod tests {
         let open = reaches(&world(Circle { is_open_within: false, ..circle("shop") }));
 
         assert_eq!(open.iter().filter(|(_, to)| [1, 2].contains(to)).collect::<Vec<_>>(), [&(9, 1), &(9, 2)]);
+    }
+
+    #[test]
+    fn a_network_that_is_open_to_others_lets_them_in_and_is_let_into_no_other() {
+        let open = reaches(&world(Circle { is_open_to_others: true, ..circle("shop") }));
+
+        assert_eq!(open.iter().filter(|(_, to)| [1, 2].contains(to)).count(), 2 * 4);
+        assert!(!open.contains(&(1, 3)), "the bank is closed to others as ever");
+    }
+
+    #[test]
+    fn one_that_is_open_to_others_may_be_closed_within_and_an_internal_one_is_never() {
+        let shop = || Circle { is_open_to_others: true, ..circle("shop") };
+        let quiet = reaches(&world(Circle { is_open_within: false, ..shop() }));
+        let inner = reaches(&world(Circle { is_open_outside: false, ..shop() }));
+
+        let to_first = [(3, 1), (4, 1), (9, 1)];
+        assert_eq!(quiet.into_iter().filter(|(_, to)| *to == 1).collect::<Vec<_>>(), to_first);
+        assert_eq!(inner, reaches(&world(Circle { is_open_outside: false, ..circle("shop") })));
     }
 
     #[test]

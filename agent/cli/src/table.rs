@@ -48,7 +48,9 @@ pub(crate) fn heading(resource: &Resource, wide: bool) -> Vec<String> {
             &["HOLD TIME", "BFD", "PASSWORD FILE", "HOPS", "IMPORT", "EXPORT", "CLIENT", "TRANSIT", "ADD PATHS"],
         ),
         Some(Object::RouteMap(_)) => (&["RULES", "OTHERWISE"], &[]),
-        Some(Object::Network(_)) => (&["SUBNETS", "GATEWAY", "INTERNAL", "ICC"], &["MTU", "RANGES", "RESERVED"]),
+        Some(Object::Network(_)) => {
+            (&["SUBNETS", "GATEWAY", "INTERNAL", "ICC", "ISOLATION"], &["MTU", "RANGES", "RESERVED"])
+        }
         Some(Object::FabricConfig(_)) => (
             &["AS", "MESH", "MTU", "WORKLOAD TO HOST"],
             &["EXISTING FLOWS", "FAILSAFE IN", "FAILSAFE OUT", "BFD", "REFLECTORS"],
@@ -150,7 +152,8 @@ fn cells(resource: &Resource) -> (Vec<String>, Vec<String>) {
             let spec = network.spec.unwrap_or_default();
             let gateway = format!("169.254.{}.{}", spec.index >> 8, spec.index & 255);
             let more = vec![or(spec.mtu_bytes, NOTHING), list(&spec.ranges), list(&spec.reserved)];
-            (vec![list(&spec.subnets), gateway, yes(spec.internal), yes(spec.icc.unwrap_or(true))], more)
+            let [icc, isolation] = [spec.icc, spec.isolation].map(|said| yes(said.unwrap_or(true)));
+            (vec![list(&spec.subnets), gateway, yes(spec.internal), icc, isolation], more)
         }
         Some(Object::Namespace(namespace)) => {
             (vec![pairs(namespace.spec.unwrap_or_default().endpoint_labels)], Vec::new())

@@ -102,6 +102,7 @@ mod tests {
             labels: Labels::default(),
             index: 7,
             is_open_within: true,
+            is_open_to_others: false,
             is_open_outside: true,
         };
         let (name, subnets) = (NetworkName::new(name), BTreeSet::from([subnet]));

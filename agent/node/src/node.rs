@@ -144,6 +144,8 @@ pub struct Node {
     flows: Flows,
     /// When the flows were asked for that are being read.
     flows_asked: Option<Instant>,
+    /// Whether rules of sandboxes were still to follow then.
+    flows_ahead: bool,
     /// No reading of the flows before then: the last one failed, or was a moment ago.
     flows_after: Option<Instant>,
     is_forwarding: bool,
@@ -239,6 +241,7 @@ impl Node {
             batch: None,
             flows: Flows::default(),
             flows_asked: None,
+            flows_ahead: false,
             flows_after: None,
             is_forwarding: false,
             kernel_error: None,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poplin_policy::compile::{Compiler, Counted, Form, Mark, Past};
+use poplin_policy::compile::{Compiler, Counted, Form, Mark, Past, Touched};
 use poplin_policy::delta::{Change, between};
 use poplin_policy::host::{Doorway, HostEndpoint, Settings};
 use poplin_policy::model::PortProtocol;
@@ -31,6 +31,9 @@ mod rules;
 
 use host_ports::HostPorts;
 pub use rules::Rules;
+
+/// So many elements are kept of what was touched: whoever missed more looks at everything, which is hardly dearer then.
+const MOST_TOUCHED: usize = 1 << 16;
 
 /// The rules of this host: wanted and loaded.
 #[derive(Debug)]
@@ -58,6 +61,8 @@ pub struct Policing {
     waiting: Vec<Change>,
     /// How often what is wanted has changed.
     generation: u64,
+    /// What was touched of what is wanted since somebody last asked, change by change; absent = nobody asks, or it was too much to keep.
+    touched: Option<Vec<Touched>>,
     /// Something else than newcomers has touched what is wanted since it was last loaded.
     may_deny_more: bool,
 }
@@ -120,6 +125,7 @@ impl Policing {
             loaded: None,
             waiting: Vec::new(),
             generation: 0,
+            touched: None,
             may_deny_more: true,
         }
     }
@@ -209,7 +215,22 @@ impl Policing {
     fn take_changes(&mut self) -> Vec<Change> {
         let changes = self.compiler.take_changes();
         self.generation += u64::from(!changes.is_empty());
+        if let Some(touched) = self.touched.as_mut().filter(|_| !changes.is_empty()) {
+            touched.push(Touched::of(&changes));
+            let elements: usize = touched.iter().map(Touched::len).sum();
+            self.touched.take_if(|_| elements > MOST_TOUCHED);
+        }
         changes
+    }
+
+    /// What of the rules that are wanted was touched since this was last asked; absent = perhaps everything.
+    pub fn take_touched(&mut self) -> Option<Vec<Touched>> {
+        self.touched.replace(Vec::new())
+    }
+
+    /// Nobody will ask.
+    pub fn forget_touched(&mut self) {
+        self.touched = None;
     }
 
     /// The rules as they are wanted.

@@ -20,6 +20,9 @@ const INTERNAL: &str = "com.docker.network.internal";
 /// Which network of the fabric is meant; absent = the one of the same name.
 pub(super) const NETWORK: &str = "network";
 
+/// Whether containers of other networks are kept out, which goes without saying.
+const ISOLATION: &str = "isolation";
+
 /// Who publishes ports: `docker`, by its own gateway bridge, or `routed`, which is us and goes without saying.
 pub(super) const PORTS: &str = "ports";
 
@@ -33,7 +36,7 @@ pub(super) const PARENT: &str = "parent";
 pub(super) const MACVLAN_MODE: &str = "macvlan_mode";
 
 /// What `-o` understands; the long forms are those of Docker's own drivers.
-const OPTIONS: &str = "network, mtu, icc, encap, ports, mode, parent, macvlan_mode, com.docker.network.driver.mtu, com.docker.network.bridge.enable_icc";
+const OPTIONS: &str = "network, mtu, icc, isolation, encap, ports, mode, parent, macvlan_mode, com.docker.network.driver.mtu, com.docker.network.bridge.enable_icc";
 
 /// The value of [`PORTS`] that leaves them to Docker.
 pub(super) const DOCKER_PORTS: &str = "docker";
@@ -71,6 +74,7 @@ impl Wish {
             wish.take_range(one, ranges)?;
         }
         wish.check_macvlan()?;
+        wish.check_isolation()?;
         Ok(wish)
     }
 
@@ -107,6 +111,17 @@ impl Wish {
         }
     }
 
+    /// Over Docker's bridge nobody finds the way back to another network.
+    fn check_isolation(&self) -> Result<(), String> {
+        match self.spec.isolation == Some(false) && self.docker_ports == Some(true) {
+            true => Err(format!(
+                "{ISOLATION}=false is not for {PORTS}={DOCKER_PORTS}: what such containers send to other networks takes Docker's bridge; \
+                 leave one of them out, or join the networks"
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Reads the wish back out of how dockerd shows a network: for one that was made while our store was another.
     pub fn of_shown(shown: &Value) -> Result<Self, String> {
         let configs = shown["IPAM"]["Config"].as_array().into_iter().flatten();
@@ -129,11 +144,8 @@ impl Wish {
                 let mtu = value.parse().map_err(|_| format!("option {key}: {value:?} is no number of octets"))?;
                 self.spec.mtu_bytes = Some(mtu);
             }
-            "icc" | "com.docker.network.bridge.enable_icc" => match value {
-                "true" | "1" => self.spec.icc = Some(true),
-                "false" | "0" => self.spec.icc = Some(false),
-                _ => return Err(format!("option {key}: {value:?} is neither true nor false")),
-            },
+            "icc" | "com.docker.network.bridge.enable_icc" => self.spec.icc = Some(truth(key, value)?),
+            ISOLATION => self.spec.isolation = Some(truth(key, value)?),
             ENCAP => self.encapsulation = Some(encapsulation::named(value)?),
             PORTS => match value {
                 DOCKER_PORTS => self.docker_ports = Some(true),
@@ -180,6 +192,15 @@ fn any_of(net: IpNet) -> &'static str {
     match net {
         IpNet::V4(_) => "ipv4",
         IpNet::V6(_) => "ipv6",
+    }
+}
+
+/// What an option says that is a question.
+fn truth(key: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(format!("option {key}: {value:?} is neither true nor false")),
     }
 }
 
@@ -264,6 +285,18 @@ mod tests {
             Ok(Wish::default())
         );
         assert!(wish(r#"{"Options":{"com.docker.network.generic":{"icc":"maybe"}}}"#).is_err());
+    }
+
+    #[test]
+    fn other_networks_are_kept_out_unless_somebody_says_that_they_are_not() {
+        let said = |options: &str| wish(&format!(r#"{{"Options":{{"com.docker.network.generic":{{{options}}}}}}}"#));
+        let isolation = |value: &str| said(&format!(r#""isolation":"{value}""#)).map(|wish| wish.spec.isolation);
+
+        assert_eq!(said("").map(|wish| wish.spec.isolation), Ok(None));
+        assert_eq!((isolation("false"), isolation("true")), (Ok(Some(false)), Ok(Some(true))));
+        assert_eq!(isolation("no"), Err("option isolation: \"no\" is neither true nor false".to_owned()));
+        let told = said(r#""isolation":"false","ports":"docker""#).unwrap_err();
+        assert!(told.starts_with("isolation=false is not for ports=docker"), "{told}");
     }
 
     fn on_a_lan(options: &str, range: &str) -> Result<Wish, String> {

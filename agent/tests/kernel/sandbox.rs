@@ -1,6 +1,7 @@
 //! A container's own interface on a LAN: closed until its rules stand where it is, and gone before they are.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddrV6;
 
 use poplin_agent::kernel::Hands;
 use poplin_node::kernel::{Mac, MacvlanMode, NewLink, NewMacvlan, Step, StepFailureKind};
@@ -11,6 +12,7 @@ use poplin_policy::model::Endpoint;
 use poplin_policy::nat::Edge;
 use poplin_policy::ruleset::Ruleset;
 use poplin_policy::world::World;
+use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
 
 use crate::lab::{Namespace, eventually, interface, stdout};
 
@@ -19,14 +21,14 @@ const ADDRESS: &str = "10.65.0.2";
 const MACHINE: &str = "10.65.0.9";
 
 /// A host with an interface on a LAN, a machine there, and a container that is to be on it.
-struct Scene {
-    host: Namespace,
+pub(crate) struct Scene {
+    pub(crate) host: Namespace,
     machine: Namespace,
     container: Namespace,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let [host, machine, container] = [(); 3].map(|()| Namespace::new());
         host.ip(&format!("link add up0 type veth peer name eth0 netns {}", machine.name));
         host.ip("link set up0 up");
@@ -39,7 +41,7 @@ impl Scene {
         self.host.within(|| Hands::open().unwrap().apply(&[step]).map_err(|failure| failure.kind))
     }
 
-    fn make(&self) {
+    pub(crate) fn make(&self) {
         let new = NewLink {
             interface: interface("popa"),
             mac: Mac([2, 0, 0, 0, 0, 1]),
@@ -54,22 +56,28 @@ impl Scene {
     }
 
     /// As a runtime does it.
-    fn take(&self) {
+    pub(crate) fn take(&self) {
         self.host.ip(&format!("link set popa netns {}", self.container.name));
         self.container.ip("link set popa name eth0");
         self.container.ip(&format!("addr add {ADDRESS}/24 dev eth0"));
         self.container.ip("link set eth0 up");
     }
 
-    fn change(&self, from: Option<&Ruleset>, to: &Ruleset) {
+    pub(crate) fn changing(&self, from: Option<&Ruleset>, to: &Ruleset) -> Step {
         let (interface, netns, mode) = (interface("popa"), self.container.path(), MacvlanMode::Bridge);
-        let changes = between(from, to);
-        self.apply(Step::ChangeSandbox { interface, netns, changes, group: GROUP, mode }).unwrap();
+        Step::ChangeSandbox { interface, netns, changes: between(from, to), group: GROUP, mode }
+    }
+
+    pub(crate) fn leaving(&self, is_last: bool) -> Step {
+        Step::LeaveSandbox { interface: interface("popa"), netns: self.container.path(), group: GROUP, is_last }
+    }
+
+    fn change(&self, from: Option<&Ruleset>, to: &Ruleset) {
+        self.apply(self.changing(from, to)).unwrap();
     }
 
     fn leave(&self, is_last: bool) {
-        let (interface, netns) = (interface("popa"), self.container.path());
-        self.apply(Step::LeaveSandbox { interface, netns, group: GROUP, is_last }).unwrap();
+        self.apply(self.leaving(is_last)).unwrap();
     }
 
     fn tables(&self) -> String {
@@ -78,7 +86,7 @@ impl Scene {
 }
 
 /// What holds for an endpoint that no policy governs, or of which nothing is known.
-fn rules(is_known: bool) -> Ruleset {
+pub(crate) fn rules(is_known: bool) -> Ruleset {
     let endpoint = Endpoint { addresses: vec![ADDRESS.parse().unwrap()], ..Endpoint::default() };
     let endpoints = is_known.then_some(("e".to_owned(), endpoint.clone()));
     let world = World { endpoints: endpoints.into_iter().collect(), ..World::default() };
@@ -156,4 +164,39 @@ fn where_a_container_is_gone_its_rules_cannot_be_written_and_need_not_be_removed
     assert_eq!(scene.apply(leave("/run/netns/poplin-test-gone")), Ok(()));
     assert_eq!(scene.apply(leave("/dev/null")), Ok(()), "what Docker leaves is a file");
     assert_eq!(scene.apply(Step::DeleteLink(interface("popa"))), Ok(()));
+}
+
+/// A router's advertisement (RFC 4861 §4.2): by me for half an hour, and 2001:db8:5::/64 is on this link, for whoever makes himself an address there.
+const ADVERTISEMENT: [u8; 48] = [
+    134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, // the kernel writes the checksum
+    3, 4, 64, 0xc0, 0, 0, 0x07, 0x08, 0, 0, 0x07, 0x08, 0, 0, 0, 0, //
+    0x20, 0x01, 0x0d, 0xb8, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+#[test]
+fn whoever_calls_himself_a_router_of_the_lan_changes_no_routes_of_a_container() {
+    let scene = Scene::new();
+    let Scene { host, machine, container } = &scene;
+    scene.make();
+    scene.take();
+    scene.change(None, &rules(true));
+    assert!(eventually(|| container.reaches(MACHINE)));
+    let everybody = |index| SocketAddrV6::new("ff02::1".parse().unwrap(), 0, 0, index);
+    let advertise = || {
+        machine.within(|| {
+            let socket = socket(AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)).unwrap();
+            sockopt::set_ipv6_multicast_hops(&socket, 255).unwrap();
+            sendto(&socket, &ADVERTISEMENT, SendFlags::empty(), &everybody(machine.index("eth0"))).is_ok()
+        })
+    };
+    let learned =
+        |who: &Namespace| who.ip("-6 route show table all proto ra") + &who.ip("-6 addr show to 2001:db8:5::/64");
+
+    assert!(
+        eventually(|| advertise() && learned(host).contains("default")),
+        "the host, which has no rules, believes it"
+    );
+    assert!(advertise());
+    assert!(container.reaches(MACHINE), "what was sent before has come");
+    assert_eq!(learned(container), "");
 }

@@ -11,6 +11,7 @@ use crate::flows::tracked;
 use crate::lab::{
     Namespace, by_id, dispatch_by, forward, from_nothing, hash_set, interface, name, none_of, plain, rule,
 };
+use crate::sandbox::{Scene, rules};
 
 #[test]
 #[ignore = "measures, asserts nothing"]
@@ -169,6 +170,34 @@ fn a_table_of_many_flows() {
         let end = median(1_000, |number| table.end(&flows[number as usize].handle).unwrap());
         println!("{} flows read in {all:?}, {none:?} if nobody's; one ended in {end:?}", flows.len());
     });
+}
+
+/// What a batch has room for follows from these: see `turn` of the node's sandboxes.
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn rules_in_a_containers_own_namespace() {
+    let scene = Scene::new();
+    let (open, closed) = (rules(true), rules(false));
+    let mut hands = scene.host.within(|| Hands::open().unwrap());
+    let mut took: [Vec<Duration>; 3] = Default::default();
+    for _ in 0..50 {
+        scene.make();
+        scene.take();
+        let steps = [
+            (0, scene.changing(None, &open)),
+            (1, scene.changing(Some(&open), &closed)),
+            (1, scene.changing(Some(&closed), &open)),
+            (2, scene.leaving(true)),
+        ];
+        for (kind, step) in steps {
+            took[kind].push(time(|| hands.apply(&[step]).unwrap()));
+        }
+    }
+    let [begun, changed, left] = took.map(|mut all| {
+        all.sort();
+        (all[all.len() / 2], all[all.len() * 9 / 10])
+    });
+    println!("median and nine of ten: begun anew {begun:?}, changed {changed:?}, left {left:?}");
 }
 
 fn time(deed: impl FnOnce()) -> Duration {

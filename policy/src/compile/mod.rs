@@ -84,7 +84,7 @@ use self::paths::Paths;
 use self::places::Places;
 use self::population::Population;
 use self::round::Round;
-pub use self::sandbox::{Sandbox, in_sandbox};
+pub use self::sandbox::{Cut, Sandbox, Touched, in_sandbox};
 use self::slab::Id;
 use self::table::{Ground, Tables, nobody, who_name};
 use crate::delta::Change;

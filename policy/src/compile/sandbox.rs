@@ -5,25 +5,31 @@
 //! let alone.
 //!
 //! ```text
-//! input ── not of the group ── accept, established ── accept, discovery ── accept
+//! input ── not of the group ── accept, established ── accept, what routers say of routes ── drop, discovery ── accept
 //!    ├─ to an address of another interface ── drop
 //!    └─ to-workload ── the endpoint's path, as in the host's table, its ingress
-//! output ── the same, then spoofed? ── drop
+//! output ── not of the group ── accept, established ── accept, discovery ── accept, spoofed? ── drop
 //!    └─ from-workload ── its egress
 //! forward ── of the group ── drop: an endpoint is no router
 //! ```
 
-use std::collections::BTreeSet;
+mod follow;
+mod touched;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+pub use self::touched::Touched;
+use self::touched::id;
 use super::base;
-use super::condition::{look_up, member, when};
+use super::condition::{equals, is_of, look_up, member, when};
 use super::family::address_atom;
 use crate::model::IpVersion;
+use crate::packet::ICMP6;
 use crate::place::Place;
 use crate::reference::Reference;
 use crate::ruleset::{
-    AtPort, Atom, Chain, Element, Field, Form, HookPoint, Interface, Key, Map, MapElements, Match, Name, Origin, Rule,
+    AtPort, Atom, Chain, Element, Field, Form, HookPoint, Interface, Map, MapElements, Match, Name, Origin, Rule,
     Ruleset, Set, Then, Verdict,
 };
 
@@ -40,7 +46,49 @@ pub struct Sandbox {
 
 /// The part of a host's table that holds for one endpoint, as a table for its sandbox. An endpoint the table does not know passes nothing.
 pub fn in_sandbox(whole: &Ruleset, sandbox: &Sandbox) -> Ruleset {
-    let mut part = Part { whole, sandbox, ids: BTreeSet::from([AtPort::UNASKED]), ruleset: Ruleset::default() };
+    Cut::of(whole, sandbox).rules
+}
+
+/// Such a part, and what it takes to know which changes of the host's table concern it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    rules: Ruleset,
+    interface: Interface,
+    /// Ids that its packets can come to: how many rules and elements of it lead to each.
+    ids: BTreeMap<u64, usize>,
+    /// Whether it refers to something that does not stand.
+    is_dangling: bool,
+}
+
+impl Cut {
+    /// Cuts it out.
+    pub fn of(whole: &Ruleset, sandbox: &Sandbox) -> Self {
+        let rules = grown(whole, sandbox);
+        let led_to = rules.maps.values().filter_map(|map| match &map.elements {
+            MapElements::Ids(ids) => Some(ids.values().copied()),
+            _ => None,
+        });
+        let constants = rules.chains.values().flat_map(|chain| &chain.rules).filter_map(constant);
+        let mut ids = BTreeMap::from([(AtPort::UNASKED, 1)]);
+        led_to.flatten().chain(constants).for_each(|id| *ids.entry(id).or_default() += 1);
+        let (interface, is_dangling) = (sandbox.interface.clone(), rules.dangling().is_some());
+        Self { rules, interface, ids, is_dangling }
+    }
+
+    /// The table for the sandbox.
+    pub fn rules(&self) -> &Ruleset {
+        &self.rules
+    }
+}
+
+fn grown(whole: &Ruleset, sandbox: &Sandbox) -> Ruleset {
+    let mut part = Part {
+        whole,
+        sandbox,
+        ids: BTreeSet::from([AtPort::UNASKED]),
+        taken: BTreeMap::new(),
+        ruleset: Ruleset::default(),
+    };
     for (name, point, rules) in base_chains(sandbox) {
         part.ruleset.chains.insert(Name::new(name), base::base(point, base::FILTER, rules));
     }
@@ -55,17 +103,35 @@ fn base_chains(sandbox: &Sandbox) -> [(&'static str, HookPoint, Vec<Rule>); 3] {
     let group = |field, negated| Match::Group { field, group: sandbox.group, negated };
     let begin = |field| {
         let first = when(vec![group(field, true)], Verdict::Accept);
-        [vec![first, when(vec![base::known_flows()], Verdict::Accept)], base::needed_by_the_link()].concat()
+        vec![first, when(vec![base::known_flows()], Verdict::Accept)]
     };
-    let jump = |to: Name| when(Vec::new(), Verdict::Jump(to));
-    let input = [begin(Field::InterfaceIn), strays(), vec![jump(base::to_workload())]].concat();
-    let output = [begin(Field::InterfaceOut), spoofs(), vec![jump(base::from_workload())]].concat();
+    let link = base::needed_by_the_link;
+    let jump = |to: Name| vec![when(Vec::new(), Verdict::Jump(to))];
+    let input = [begin(Field::InterfaceIn), routers(), link(), strays(), jump(base::to_workload())].concat();
+    let output = [begin(Field::InterfaceOut), link(), spoofs(), jump(base::from_workload())].concat();
     let forward = [Field::InterfaceIn, Field::InterfaceOut].map(|field| when(vec![group(field, false)], Verdict::Drop));
     [
         ("input", HookPoint::Input, input),
         ("forward", HookPoint::Forward, forward.to_vec()),
         ("output", HookPoint::Output, output),
     ]
+}
+
+/// Router advertisements and redirects (RFC 4861 §4.2, §4.5). Whoever is on the LAN can send them, and Linux would take routes and addresses from them,
+/// also where a container has no IPv6 at all; its routes are those of its network. What was routed is none: the kernel looks at the hop limit, too.
+const OF_ROUTERS: [u8; 2] = [134, 137];
+
+/// Hop limit of what was not routed (RFC 4861 §6.1.2, §8.1).
+const UNROUTED: u8 = 255;
+
+/// What routers say of routes is dropped, without a word: they say it every few minutes.
+fn routers() -> Vec<Rule> {
+    let dropped = |kind| {
+        let mut matches = is_of(IpVersion::V6, ICMP6);
+        matches.extend([equals(Field::IcmpType, Atom::Octet(kind)), equals(Field::HopLimit6, Atom::Octet(UNROUTED))]);
+        when(matches, Verdict::Drop)
+    };
+    OF_ROUTERS.map(dropped).to_vec()
 }
 
 /// What comes by its interface to an address of the container that is another interface's is dropped: Linux takes it all the same, and what that one
@@ -108,6 +174,8 @@ struct Part<'r> {
     sandbox: &'r Sandbox,
     /// Ids that its packets can come to; elements of other paths and questions are left out.
     ids: BTreeSet<u64>,
+    /// How many ids were known when a map's elements were last looked for: with the same there are no others.
+    taken: BTreeMap<&'r Name, usize>,
     ruleset: Ruleset,
 }
 
@@ -139,7 +207,8 @@ impl<'r> Part<'r> {
                 }
             }
             Reference::Map(name) => {
-                if let Some(map) = self.whole.maps.get(name) {
+                let known = self.ids.len();
+                if let (true, Some(map)) = (self.taken.insert(name, known) != Some(known), self.whole.maps.get(name)) {
                     let elements = self.own_elements(&map.elements);
                     if let MapElements::Ids(ids) = &elements {
                         self.ids.extend(ids.values());
@@ -174,25 +243,32 @@ impl<'r> Part<'r> {
     }
 
     fn own_elements(&self, all: &MapElements) -> MapElements {
-        let is_own = |key: &Key| key.atoms().all(|atom| !matches!(atom, Atom::Id(id) if !self.ids.contains(&id)));
         match all {
-            MapElements::Ids(all) => MapElements::Ids(
-                all.iter().filter(|(key, _)| is_own(&key.low)).map(|(key, id)| (key.clone(), *id)).collect(),
-            ),
-            MapElements::Verdicts(all) => {
-                let own = all.iter().filter(|(key, _)| is_own(&key.low));
-                MapElements::Verdicts(own.map(|(key, verdict)| (key.clone(), verdict.clone())).collect())
-            }
-            MapElements::Counters(all) => {
-                let own = all.iter().filter(|(key, _)| is_own(&key.low));
-                MapElements::Counters(own.map(|(key, name)| (key.clone(), name.clone())).collect())
-            }
+            MapElements::Ids(all) => MapElements::Ids(self.own(all)),
+            MapElements::Verdicts(all) => MapElements::Verdicts(self.own(all)),
+            MapElements::Counters(all) => MapElements::Counters(self.own(all)),
             MapElements::Sockets4(_)
             | MapElements::Sockets6(_)
             | MapElements::Addresses4(_)
             | MapElements::Addresses6(_) => all.clone(),
         }
     }
+
+    fn own<V: Clone>(&self, all: &BTreeMap<Element, V>) -> BTreeMap<Element, V> {
+        let is_own = |(key, _): &(&Element, &V)| key.low.atoms().filter_map(id).all(|id| self.ids.contains(&id));
+        let copied = |(key, value): (&Element, &V)| (key.clone(), value.clone());
+        let begins_with_id = all.keys().next().is_some_and(|key| key.low.atoms().next().and_then(id).is_some());
+        match begins_with_id {
+            true => self.ids.iter().flat_map(|id| beginning(all, *id)).filter(is_own).map(copied).collect(),
+            false => all.iter().filter(is_own).map(copied).collect(),
+        }
+    }
+}
+
+/// Where the keys of a map begin with an id, its own are found without looking at others'.
+fn beginning<V>(all: &BTreeMap<Element, V>, first: u64) -> impl Iterator<Item = (&Element, &V)> {
+    let begins = move |(key, _): &(&Element, &V)| key.low.atoms().next().and_then(id) == Some(first);
+    all.range(Element::exactly([Atom::Id(first)])..).take_while(begins)
 }
 
 /// The id that a rule begins with, if it is always the same.

@@ -155,7 +155,7 @@ proptest! {
 }
 
 /// Makes one thing, or one side of one thing, what it is in another world.
-fn turn(world: &mut World, new: &World, what: usize, which: usize) {
+pub(crate) fn turn(world: &mut World, new: &World, what: usize, which: usize) {
     match what {
         0 => one(&mut world.sets, &new.sets, which, |known, wanted| known.nets.clone_from(&wanted.nets)),
         1 => one(&mut world.sets, &new.sets, which, |known, wanted| known.labels.clone_from(&wanted.labels)),
@@ -189,7 +189,7 @@ fn one<K: Ord + Clone, V: Clone>(
 }
 
 /// Something that may differ between two worlds.
-enum Step {
+pub(crate) enum Step {
     Tier(String),
     Policy(QualifiedName),
     AddressSet(QualifiedName),
@@ -202,7 +202,7 @@ enum Step {
 }
 
 /// Everything that is in either world.
-fn steps(old: &World, new: &World) -> Vec<Step> {
+pub(crate) fn steps(old: &World, new: &World) -> Vec<Step> {
     let mut steps = Vec::new();
     let both = |old: &World, new: &World| [old.clone(), new.clone()];
     for world in both(old, new) {
@@ -219,7 +219,7 @@ fn steps(old: &World, new: &World) -> Vec<Step> {
     steps
 }
 
-fn take(compiler: &mut Compiler, world: &World, step: Step) {
+pub(crate) fn take(compiler: &mut Compiler, world: &World, step: Step) {
     match step {
         Step::Tier(name) => compiler.set_tier(&name, world.tiers.get(&name).cloned()),
         Step::Policy(name) => compiler.set_policy(&name, world.policies.get(&name).cloned()),

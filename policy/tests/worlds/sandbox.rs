@@ -1,6 +1,7 @@
 //! What holds for an endpoint whose interface the host never sees: the same as where it does, asked in the container's own namespace.
 
-use poplin_policy::compile::{Sandbox, compile, in_sandbox};
+use poplin_policy::compile::{Compiler, Cut, Sandbox, Touched, compile, in_sandbox};
+use poplin_policy::delta;
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::model::{Direction, Endpoint};
 use poplin_policy::packet::{Packet, TCP, Transport};
@@ -10,6 +11,7 @@ use poplin_policy::walk::{ACK, ConntrackState, Outcome, Transit, walk};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
+use crate::change::{Step, steps, take, turn};
 use crate::fleet::{at, interface_of, one_host, uplink};
 use crate::naming::met;
 use crate::packets::packets;
@@ -86,6 +88,20 @@ proptest! {
     }
 
     #[test]
+    fn neighbours_are_looked_for_and_whoever_calls_himself_a_router_is_not_heard(world in world()) {
+        let said = |kind| Packet::icmp("fe80::7".parse().unwrap(), "ff02::1".parse().unwrap(), kind, 0);
+        for (_, _, rules) in sandboxes(&world) {
+            let hears = |kind, group| {
+                let packet = said(kind);
+                let transit = inside(HookPoint::Input, group, &packet);
+                passes(&rules, &Transit { hop_limit: 255, state: ConntrackState::Untracked, ..transit })
+            };
+            prop_assert_eq!([133, 134, 135, 136, 137].map(|kind| hears(kind, GROUP)), [true, false, true, true, false]);
+            prop_assert!(hears(134, 0), "on another interface that is another's business");
+        }
+    }
+
+    #[test]
     fn of_an_endpoint_that_is_not_known_nothing_passes(world in world(), packets in packets()) {
         let whole = compile(&World { endpoints: Default::default(), ..world.clone() }, &one_host(&world, WorkloadToHost::Drop));
         for (name, endpoint) in &world.endpoints {
@@ -94,6 +110,43 @@ proptest! {
                 for hook in [HookPoint::Input, HookPoint::Output] {
                     prop_assert!(!passes(&rules, &inside(hook, GROUP, packet)));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_that_follows_changes_is_the_part_of_what_they_lead_to(
+        old in world(),
+        new in world(),
+        turns in proptest::collection::vec((any::<u8>(), 0..11_usize), 12),
+    ) {
+        let mut stands = old;
+        let mut compiler = Compiler::of(&stands, &one_host(&stands, WorkloadToHost::Drop));
+        compiler.take_changes();
+        let everybody: Vec<Sandbox> = new.endpoints.iter().map(|(name, endpoint)| sandbox(name, endpoint)).collect();
+        let mut cuts: Vec<Cut> = everybody.iter().map(|one| Cut::of(compiler.ruleset(), one)).collect();
+        for (which, what) in turns {
+            let before = stands.clone();
+            turn(&mut stands, &new, what, which.into());
+            let is_news = |step: &Step| match step {
+                Step::Interface(name) => before.endpoints.contains_key(name) != stands.endpoints.contains_key(name),
+                _ => true,
+            };
+            let told = steps(&before, &stands).into_iter().filter(is_news);
+            told.for_each(|step| take(&mut compiler, &stands, step));
+            let touched = Touched::of(&compiler.take_changes());
+            for (whose, cut) in everybody.iter().zip(&mut cuts) {
+                let (mut standing, wanted) = (cut.rules().clone(), Cut::of(compiler.ruleset(), whose));
+                match cut.follow(&touched) {
+                    Some(changes) => delta::apply(&mut standing, &changes),
+                    None => {
+                        prop_assert_eq!(cut.rules(), &standing, "it stays as it was");
+                        *cut = wanted.clone();
+                        standing = wanted.rules().clone();
+                    }
+                }
+                prop_assert_eq!(&standing, wanted.rules());
+                prop_assert_eq!(&*cut, &wanted);
             }
         }
     }

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use poplin_policy::circle::Circle;
 use poplin_policy::label::Labels;
 use poplin_policy::model::{
     Action, AddressSet, DefaultAction, Endpoint, Hosts, IpVersion, Mode, NamedPort, Order, Peers, Policy, PortMatch,
@@ -80,10 +81,15 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
     let namespaces = btree_map(select(&NAMESPACES[..]), labels(), 0..3);
     let host_endpoints = btree_map(select(&HOST_ENDPOINTS[..]).prop_map(str::to_owned), labels(), 0..4);
     let host_ports = btree_map(host_address(), named_ports(), 0..4);
-    let parts = (tiers, policies, sets, namespaces, endpoints(), host_endpoints, host_ports);
-    parts.prop_map(|(tiers, policies, sets, namespaces, endpoints, host_endpoints, host_ports)| World {
+    let networks = vec(option::weighted(0.2, circle()), NAMESPACES.len());
+    let parts = (tiers, (policies, networks), sets, namespaces, endpoints(), host_endpoints, host_ports);
+    parts.prop_map(|(tiers, (policies, networks), sets, namespaces, endpoints, host_endpoints, host_ports)| World {
         tiers: tiers.into_iter().map(|(name, tier)| (name.into(), Tier { name: name.into(), ..tier })).collect(),
-        policies: policies.into_iter().map(|(name, policy)| (name.clone(), Policy { name, ..policy })).collect(),
+        policies: policies
+            .into_iter()
+            .map(|(name, policy)| (name.clone(), Policy { name, ..policy }))
+            .chain(policies_of(networks))
+            .collect(),
         sets: sets
             .into_iter()
             .map(|(name, (labels, nets))| (name.clone(), AddressSet { name, labels, nets }))
@@ -139,6 +145,26 @@ pub(crate) fn endpoint_address(number: u8, is_v6: bool) -> IpAddr {
         false => Ipv4Addr::new(10, 0, 0, number).into(),
         true => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number.into()).into(),
     }
+}
+
+/// A network: which doors of it are open.
+fn circle() -> impl Strategy<Value = Circle> {
+    let doors = (any::<bool>(), any::<bool>(), any::<bool>());
+    doors.prop_map(|(is_open_within, is_open_to_others, is_open_outside)| Circle {
+        name: String::new(),
+        labels: Labels::default(),
+        index: 0x2801,
+        is_open_within,
+        is_open_to_others,
+        is_open_outside,
+    })
+}
+
+/// Each namespace may be a network's.
+fn policies_of(networks: Vec<Option<Circle>>) -> impl Iterator<Item = (QualifiedName, Policy)> {
+    let named = NAMESPACES.into_iter().zip(networks);
+    let named = named.filter_map(|(name, circle)| Some(Circle { name: name.to_owned(), ..circle? }));
+    named.map(|circle| (Circle::policy_name(&circle.name), circle.policy()))
 }
 
 fn tier() -> impl Strategy<Value = Tier> {

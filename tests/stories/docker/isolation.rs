@@ -1,6 +1,6 @@
 //! Networks are closed to one another and open within, and policy knows containers by their labels.
 
-use poplin_lab::{Docker, IMAGE, until};
+use poplin_lab::{Agent, Docker, IMAGE, told, until};
 
 use super::Dockers;
 
@@ -72,6 +72,50 @@ fn icc_off_closes_a_network_within_and_internal_closes_it_to_the_outside() {
     assert!(mtu(one, "i1").contains("mtu 1400"), "{}", mtu(one, "i1"));
     let inner = dockers.hosts[0].get(&["network", "inner"]);
     assert_eq!(inner["spec"]["internal"], true, "{inner}");
+}
+
+#[test]
+fn a_network_without_isolation_lets_others_in_and_is_let_into_them_as_they_wish() {
+    let Dockers { docker: [one, two], hosts: [host, other], .. } = &Dockers::start();
+    one.make_network("plaza", &["--opt", "isolation=false"]);
+    one.make_network("bank", &[]);
+    one.make_network("cellar", &["--internal"]);
+    ["plaza", "bank", "cellar"].iter().for_each(|name| two.until_network(name));
+    one.sleeper("fountain", &["--network", "plaza"]);
+    two.sleeper("vault", &["--network", "bank"]);
+    two.sleeper("wine", &["--network", "cellar"]);
+    let [fountain, vault] = [one.address("fountain", "plaza"), two.address("vault", "bank")];
+
+    until("who is in another network comes in", || two.pings("vault", &fountain));
+    assert!(!one.pings("fountain", &vault), "the bank lets nobody in");
+    assert!(!two.pings("wine", &fountain), "out of an internal network nobody goes");
+    let explained = told(&host.try_poplin(&["explain", "vault.bank", "fountain.plaza", "icmp/8"]));
+    assert!(explained.contains("kube-baseline/plaza/network/others"), "{explained}");
+    let listed = host.poplin(&["get", "networks"]);
+    assert!(listed.contains("ISOLATION"), "{listed}");
+    assert!(listed.lines().any(|line| line.starts_with("plaza") && line.trim_end().ends_with("no")), "{listed}");
+
+    edit(other, "bank", false);
+    until("the bank opens", || one.pings("fountain", &vault));
+    edit(host, "plaza", true);
+    until("and the plaza closes", || !two.pings("vault", &fountain));
+    assert!(one.pings("fountain", &vault));
+
+    let refused = |more: &[&str]| {
+        let words = [&["network", "create", "-d", "poplin", "--ipam-driver", "poplin"][..], more, &["odd"]].concat();
+        told(&one.try_run(&words))
+    };
+    assert!(refused(&["-o", "isolation=maybe"]).contains("neither true nor false"));
+    assert!(refused(&["-o", "isolation=false", "-o", "ports=docker"]).contains("not for ports=docker"));
+    let inner = refused(&["-o", "isolation=false", "--internal"]);
+    assert!(inner.contains("an internal network is closed to all others"), "{inner}");
+}
+
+/// As somebody does it who takes a network as it is shown, and gives it back.
+fn edit(host: &Agent, network: &str, isolation: bool) {
+    let mut document = host.get(&["network", network]);
+    document["spec"]["isolation"] = isolation.into();
+    host.apply(&document.to_string());
 }
 
 fn mtu(docker: &Docker, container: &str) -> String {

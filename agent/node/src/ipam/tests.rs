@@ -222,6 +222,7 @@ fn network(name: &str, subnet: &str, ranges: &[&str], reserved: &[&str]) -> Obje
         labels: poplin_policy::label::Labels::default(),
         index: 7,
         is_open_within: true,
+        is_open_to_others: false,
         is_open_outside: true,
     };
     Object::Network(crate::object::Network {

@@ -34,6 +34,7 @@ impl Node {
                 if let Some(addresses) = self.flows.wanted(&mut self.policing, &host) {
                     self.actions.push_back(Action::ReadFlows(addresses, self.sandboxes.places()));
                     self.flows_asked = Some(now);
+                    self.flows_ahead = self.sandboxes.are_behind();
                 }
             }
         }
@@ -55,7 +56,8 @@ impl Node {
 
     pub(super) fn flows_done(&mut self, now: Instant, result: Result<(), String>) {
         let took = self.flows_asked.take().map_or(Duration::ZERO, |asked| now.saturating_duration_since(asked));
-        if result.is_err() {
+        // Where rules of a sandbox were still to follow, a flow that was ended could begin anew: all are judged once more.
+        if result.is_err() || std::mem::take(&mut self.flows_ahead) {
             self.flows.miss();
         }
         let do_some_return = self.flows.done(&mut self.policing);

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use poplin_policy::ruleset::Interface;
@@ -146,8 +145,12 @@ impl Node {
         let rules = rules.unwrap_or_default();
         let is_waiting =
             |interface: &Interface| self.kernel.as_ref().is_some_and(|kernel| kernel.links.contains_key(interface));
+        let touched = self.policing.take_touched();
         let rules_of = (&self.policing, mirror);
-        let sandboxes = self.sandboxes.due(rules_of, local(), is_waiting, &closed, only_leaving.as_ref());
+        let sandboxes = self.sandboxes.due(rules_of, touched, local(), is_waiting, &closed, only_leaving.as_ref());
+        if !self.sandboxes.are_any() {
+            self.policing.forget_touched();
+        }
         let desired = Desired {
             rules,
             gateways,
@@ -185,6 +188,12 @@ impl Node {
     }
 
     fn batch_done(&mut self, batch: Batch) {
+        self.sandboxes.done();
+        self.steps_stand(batch);
+    }
+
+    /// All of these steps are done.
+    fn steps_stand(&mut self, batch: Batch) {
         if let Some(kernel) = &mut self.kernel {
             for step in &batch.steps {
                 plan::advance(kernel, step);
@@ -198,7 +207,6 @@ impl Node {
         if let Some(rules) = batch.rules {
             self.load(rules);
         }
-        self.sandboxes.done();
         self.is_forwarding |= batch.steps.contains(&Step::EnableForwarding);
         if self.kernel_error.take().is_some() {
             self.note(Note::Info("the kernel is as it should be again".to_owned()));
@@ -206,9 +214,15 @@ impl Node {
         self.failures = 0;
     }
 
-    fn batch_failed(&mut self, now: Instant, batch: Batch, failure: StepFailure) {
-        self.kernel = None; // a fresh reading follows by itself
+    fn batch_failed(&mut self, now: Instant, mut batch: Batch, failure: StepFailure) {
         self.sandboxes.undone(&batch.steps, &failure.step);
+        if let Step::ChangeSandbox { .. } | Step::LeaveSandbox { .. } = failure.step {
+            // What goes wrong in a container is no matter of the host's: all that came before it stands, and the rest is planned again.
+            batch.steps.truncate(batch.steps.iter().take_while(|step| **step != failure.step).count());
+            self.steps_stand(batch);
+            return self.sandbox_failed(now, &failure);
+        }
+        self.kernel = None; // a fresh reading follows by itself
         match (batch.rules_fared(&failure.step), batch.rules) {
             (Fared::Done, Some(rules)) => self.load(rules),
             (Fared::NotTried, Some(rules)) => self.policing.put_back(rules),
@@ -217,7 +231,6 @@ impl Node {
         }
         match &failure.step {
             Step::CreateLink(new) => self.link_failed(new, &failure),
-            Step::ChangeSandbox { interface, netns, .. } => self.sandbox_failed(now, interface, netns, &failure),
             _ => self.pause(now, &failure),
         }
     }
@@ -229,7 +242,7 @@ impl Node {
     }
 
     fn pause(&mut self, now: Instant, failure: &StepFailure) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+        let pause = pause_after(self.failures);
         self.failures += 1;
         self.apply_after = Some(now + pause);
         let error = format!("the kernel refused {}: {}", failure.step.describe(), failure.reason);
@@ -256,15 +269,25 @@ impl Node {
     }
 
     /// Rules cannot be written where an interface is: where it has none yet it stays closed, and else the former ones stand. With its namespace all of
-    /// it is gone, as its runtime is about to say.
-    fn sandbox_failed(&mut self, now: Instant, interface: &Interface, netns: &Path, failure: &StepFailure) {
-        self.sandboxes.refuse(interface, netns, &self.policing);
-        self.sandboxes_after.get_or_insert(now + LONGEST_PAUSE);
+    /// it is gone, as its runtime is about to say. Or it cannot be taken from there: somebody waits for that.
+    fn sandbox_failed(&mut self, now: Instant, failure: &StepFailure) {
+        let pause = match &failure.step {
+            Step::ChangeSandbox { interface, netns, .. } => {
+                self.sandboxes.refuse(interface, netns, Some(self.policing.generation()));
+                LONGEST_PAUSE
+            }
+            Step::LeaveSandbox { interface, netns, .. } => {
+                let times = self.sandboxes.refuse(interface, netns, None);
+                pause_after(times - 1)
+            }
+            _ => return,
+        };
+        self.sandboxes_after = Some(self.sandboxes_after.map_or(now + pause, |after| after.min(now + pause)));
         match failure.kind {
             StepFailureKind::NamespaceMissing | StepFailureKind::NotANamespace => {}
             StepFailureKind::InterfaceExists | StepFailureKind::RulesOutOfStep | StepFailureKind::Other => {
                 let error = format!("the kernel refused {}: {}", failure.step.describe(), failure.reason);
-                self.note(Note::Warning(format!("{error}; trying again in {LONGEST_PAUSE:?}")));
+                self.note(Note::Warning(format!("{error}; trying again in {pause:?}")));
             }
         }
     }
@@ -413,6 +436,11 @@ impl Node {
             }
         }
     }
+}
+
+/// The wait after so many failures in a row and one more.
+fn pause_after(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE)
 }
 
 /// What the container's side is called while it is the runtime's to take from the host.

@@ -2,7 +2,7 @@
 
 use poplin_policy::circle::Circle;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Hosts, Mode, Peers, Policy, Profile, Rule, Selection};
+use poplin_policy::model::{Action, Hosts, Mode, Peers, Policy, Profile, Rule, Scope, Selection};
 use poplin_policy::nat::Outgoing;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::SourceNat;
@@ -129,7 +129,14 @@ fn network(name: &str, is_open_outside: bool) -> Object {
     let labels = Labels::try_from_pairs([("team", "blue")]).unwrap();
     Object::Network(Network {
         name: NetworkName::new(name),
-        circle: Circle { name: name.to_owned(), labels, index: 7, is_open_within: true, is_open_outside },
+        circle: Circle {
+            name: name.to_owned(),
+            labels,
+            index: 7,
+            is_open_within: true,
+            is_open_to_others: false,
+            is_open_outside,
+        },
         subnets: BTreeSet::new(),
         ranges: BTreeSet::new(),
         reserved: BTreeSet::new(),

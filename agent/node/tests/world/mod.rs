@@ -39,6 +39,7 @@ pub(crate) fn id(container: &str) -> AttachmentId {
 }
 
 /// A container that takes any address, under a name or none.
+#[allow(dead_code)] // nor does every test have one come
 pub(crate) fn wish(container: &str, name: Option<&str>) -> Attach {
     Attach {
         attachment: id(container),

@@ -8,6 +8,8 @@ use crate::kernel::Step;
 use crate::macvlan::{Macvlan, MacvlanMode};
 use crate::sandboxes::Sandboxes;
 
+mod cost;
+
 /// An endpoint whose interface a runtime is to put there, or has.
 fn inside(last: u8) -> Endpoint {
     let Object::Endpoint(one) = endpoint(last, Some("lan")) else { unreachable!("it is an endpoint") };
@@ -39,10 +41,11 @@ impl Room {
 
     fn due(&mut self) -> Vec<Step> {
         self.desk.rules();
-        let Desk { mirror, policing, .. } = &self.desk;
+        let Desk { mirror, policing, .. } = &mut self.desk;
         let local: Vec<Endpoint> = mirror.endpoints_on(&host()).cloned().collect();
         let waiting = |interface: &Interface| self.waiting.contains(interface);
-        self.sandboxes.due((policing, mirror), local.iter(), waiting, &self.closed, None)
+        let touched = policing.take_touched();
+        self.sandboxes.due((policing, mirror), touched, local.iter(), waiting, &self.closed, None)
     }
 
     /// What is due, done: of each that changes where, and how many changes, from the beginning on or not.
@@ -90,7 +93,7 @@ fn rules_are_written_where_the_interface_is_and_follow_the_hosts() {
 
     room.desk.delete(ObjectKey::Endpoint(EndpointName::new("e1")));
     let (of_the_other, leaves) = ((there(2), false), (format!("leave {}", there(1)), false));
-    assert_eq!(room.follow(), [of_the_other, leaves], "rules that spoke of him change, too");
+    assert_eq!(room.follow(), [leaves, of_the_other], "rules that spoke of him change, too");
     assert!(!room.sandboxes.has(&inside(1).interface));
 }
 
@@ -133,7 +136,7 @@ fn what_failed_is_begun_anew_and_what_is_refused_waits_for_other_rules_or_its_ti
     assert_eq!(room.fail(0), [(there(1), true)]);
     let refuse = |room: &mut Room| {
         let (interface, netns) = (inside(1).interface, inside(1).netns);
-        room.sandboxes.refuse(&interface, &netns, &room.desk.policing);
+        room.sandboxes.refuse(&interface, &netns, Some(room.desk.policing.generation()));
     };
     refuse(&mut room);
     assert_eq!(room.follow(), []);
@@ -203,4 +206,78 @@ fn whose_address_is_anothers_stays_and_passes_nothing() {
 
     assert!(!carry_out(&mut room), "what no policy is asked about is dropped");
     assert!(room.sandboxes.has(&inside(1).interface));
+}
+
+#[test]
+fn who_comes_elsewhere_changes_elements_of_those_whom_it_concerns_and_nothing_of_others() {
+    let mut room = Room::with([inside(1)]);
+    room.desk.put(network("shop", true));
+    room.desk.put(admitting("app == 'web'"));
+    let labelled = |last: u8, app: &str| {
+        let Object::Endpoint(one) = endpoint(last, Some("shop")) else { unreachable!("it is an endpoint") };
+        Object::Endpoint(Endpoint { labels: Labels::try_from_pairs([("app", app)]).unwrap(), ..one })
+    };
+
+    room.desk.put(labelled(6, "web"));
+    room.follow();
+
+    room.desk.put(labelled(7, "db"));
+    assert_eq!(room.follow(), [], "nobody here is open to that one");
+    room.desk.put(labelled(8, "web"));
+    let due = room.due();
+    room.sandboxes.done();
+
+    let [Step::ChangeSandbox { changes, .. }] = &due[..] else { panic!("{due:?}") };
+    let are_elements = |change: &Change| matches!(change, Change::AlterSet { .. } | Change::AlterMap { .. });
+    assert!(changes.iter().all(are_elements), "{changes:?}");
+}
+
+#[test]
+fn many_are_not_asked_for_at_once_and_whom_a_runtime_waits_for_goes_first() {
+    let mut room = Room::with((1..=10).map(inside));
+    room.waiting = [inside(9).interface].into();
+    let begun = |last: u8| (there(last), true);
+    assert_eq!(room.follow(), [1, 10, 2, 3].map(begun));
+    assert!(room.sandboxes.are_behind());
+
+    room.waiting.clear();
+    assert_eq!(room.follow(), [9, 4, 5, 6].map(begun));
+    assert_eq!(room.follow(), [7, 8].map(begun));
+    assert_eq!(room.follow(), []);
+    assert!(!room.sandboxes.are_behind());
+}
+
+#[test]
+fn everybody_has_his_turn_however_often_rules_change() {
+    let mut room = Room::with((1..=12).map(inside));
+    while !room.follow().is_empty() {}
+    let mut had = BTreeSet::new();
+
+    for round in 0..3 {
+        room.desk.put(admitting(&format!("team == 'blue' && !has(round-{round})")));
+        had.extend(room.follow().into_iter().map(|(netns, _)| netns));
+    }
+
+    assert_eq!(had.len(), 12);
+}
+
+#[test]
+fn what_cannot_be_taken_from_a_container_waits_for_its_time_and_nobody_waits_for_it() {
+    let mut room = Room::with([inside(1), inside(2)]);
+    room.follow();
+    room.desk.delete(ObjectKey::Endpoint(EndpointName::new("e1")));
+    let leaves = (format!("leave {}", there(1)), false);
+
+    assert_eq!(room.fail(0), [leaves.clone(), (there(2), false)]);
+    let refuse = |room: &mut Room| room.sandboxes.refuse(&inside(1).interface, &inside(1).netns, None);
+    assert_eq!(refuse(&mut room), 1);
+    assert_eq!(room.follow(), [(there(2), false)]);
+    assert!(room.sandboxes.has(&inside(1).interface));
+
+    room.sandboxes.try_again();
+    assert_eq!(room.fail(0), std::slice::from_ref(&leaves));
+    assert_eq!(refuse(&mut room), 2, "which is why it waits longer");
+    room.sandboxes.try_again();
+    assert_eq!(room.follow(), [leaves]);
+    assert!(!room.sandboxes.has(&inside(1).interface));
 }
