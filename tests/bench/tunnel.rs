@@ -27,11 +27,11 @@ fn main() {
     let lab = Lab::new();
     let mut tor = lab.tor();
     tor.start_etcd();
-    let (_hosts, wrapped) = poplin(&lab, &tor);
-    let ways = [wrapped, by_hand(&lab, &tor, 11, true), by_hand(&lab, &tor, 21, false)];
-    let names = ["Poplin, encapsulation: always", "VXLAN by hand", "routes by hand"];
+    let (_hosts, [wrapped, plain]) = poplin(&lab, &tor);
+    let ways = [wrapped, by_hand(&lab, &tor, 11, true), plain, by_hand(&lab, &tor, 21, false)];
+    let names = ["Poplin, always", "VXLAN by hand", "Poplin, never", "routes by hand"];
 
-    let (mut transfers, mut answers) = (<[Times; 3]>::default(), <[Times; 3]>::default());
+    let (mut transfers, mut answers) = (<[Times; 4]>::default(), <[Times; 4]>::default());
     for _ in 0..repetitions {
         for (way, (transfers, answers)) in ways.iter().zip(transfers.iter_mut().zip(&mut answers)) {
             transfers.add(way.transfer());
@@ -112,23 +112,31 @@ impl Way {
     }
 }
 
-fn poplin(lab: &Lab, tor: &Tor) -> ([Agent; 2], Way) {
+/// A fabric of two pools; of that which is not wrapped, the router is told where each container is.
+fn poplin(lab: &Lab, tor: &Tor) -> ([Agent; 2], [Way; 2]) {
     let mut hosts = [1, 2].map(|number| tor.host(lab, number));
     hosts.iter_mut().for_each(Agent::launch);
     hosts.iter_mut().for_each(Agent::until_ready);
     hosts[0].apply(
-        "{apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: p}, spec: {cidr: 10.77.0.0/16, encapsulation: always}}",
+        "{apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: always}, spec: {cidr: 10.77.0.0/16, encapsulation: always}}\n---\n\
+         {apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: never}, spec: {cidr: 10.78.0.0/16}}",
     );
     hosts.iter().for_each(|host| host.until_established(1));
-    let [from, to] = [0, 1].map(|host: usize| {
-        let mut container = lab.container(&format!("c{host}"));
-        hosts[host].attach(&mut container, &[]);
-        container
+    let ways = ["always", "never"].map(|pool| {
+        let [from, to] = [0, 1].map(|host: usize| {
+            let mut container = lab.container(&format!("{pool}{host}"));
+            hosts[host].attach_with(&mut container, &["--pool", pool]);
+            if pool == "never" {
+                let behind = format!("172.31.{}.2", host + 1);
+                tor.namespace().run("ip", &["route", "add", &container.v4().to_string(), "via", &behind]);
+            }
+            container
+        });
+        until("they talk", || from.reaches(to.v4()));
+        let at = SocketAddr::new(to.v4(), 0);
+        Way { from: from.into_namespace(), to: to.into_namespace(), at, _hosts: Vec::new() }
     });
-    until("they talk", || from.reaches(to.v4()));
-    let at = SocketAddr::new(to.v4(), 0);
-    let (from, to) = (from.into_namespace(), to.into_namespace());
-    (hosts, Way { from, to, at, _hosts: Vec::new() })
+    (hosts, ways)
 }
 
 /// Two hosts that `ip` has made, with tunnels as flannel has them, or with routes to each other by the router.

@@ -5,6 +5,8 @@
 //! rules never has a route, and a route never leads to an interface without rules, nor points at a next hop that is not there. A LAN is
 //! answered after all of it, and no more before any of it goes.
 
+mod tunnel;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -15,10 +17,10 @@ use poplin_policy::ruleset::Interface;
 
 use crate::addresses::Addresses;
 use crate::groups::Due;
-use crate::kernel::{Gateway, KernelState, LinkState, Mac, NewLink, NextHop, Step, Target};
+use crate::kernel::{KernelState, LinkState, Mac, NewLink, Step, Target};
 use crate::object::Endpoint;
 use crate::prefix::host_prefix;
-use crate::tunnel::{Device, DeviceState, Encapsulation, Tunnel};
+use crate::tunnel::Tunnel;
 
 /// The next hop of every container for IPv4. Link-local (RFC 3927), so that it means the same on each host and collides with nothing routed.
 pub const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
@@ -89,7 +91,7 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     for (interface, link) in &desired.links {
         steps.extend(link_steps(interface, link, seen));
     }
-    steps.extend(tunnel_entries(desired, seen));
+    steps.extend(tunnel::entries_due(desired, seen));
     steps.extend(due.objects.iter().cloned());
     let set =
         |(destination, target): (&IpNet, &Target)| Step::SetRoute { destination: *destination, target: target.clone() };
@@ -98,122 +100,11 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     let learned = learned.filter_map(|(prefix, target)| Some((prefix, target.as_ref()?)));
     steps.extend(learned.filter(|(prefix, target)| seen.learned.get(prefix) != Some(target)).map(set));
     steps.extend(due.unused.iter().cloned());
-    steps.extend(tunnel_changes(desired, seen));
+    steps.extend(tunnel::changes_due(desired, seen));
     steps.extend(desired.sandboxes.iter().cloned());
     let unanswered = desired.proxied.iter().filter(|entry| seen.proxied.get(entry) != Some(&true)).cloned();
     steps.extend(unanswered.map(|(uplink, address)| Step::SetProxyNeighbour { uplink, address }));
     steps
-}
-
-/// What the device of our tunnels lacks, if it is the one that should be.
-fn tunnel_entries(desired: &Desired, seen: &KernelState) -> Vec<Step> {
-    match desired.tunnel.as_ref().zip(seen.tunnel.as_ref()) {
-        Some((tunnel, standing)) if is_like(standing, &tunnel.device) => entries(tunnel, Some(standing), seen),
-        _ => Vec::new(),
-    }
-}
-
-/// What the device knows in vain; and the device itself, where it is another, or none, that should be. It goes once nothing leads through it, and
-/// is made before anything does.
-fn tunnel_changes(desired: &Desired, seen: &KernelState) -> Vec<Step> {
-    let mut steps = match desired.keeps_tunnel {
-        true => Vec::new(),
-        false => vain_detours(desired.tunnel.as_deref(), seen),
-    };
-    steps.extend(device_changes(desired, seen));
-    steps
-}
-
-fn device_changes(desired: &Desired, seen: &KernelState) -> Vec<Step> {
-    match (&desired.tunnel, &seen.tunnel) {
-        (None, None) => Vec::new(),
-        (Some(tunnel), None) => entries(tunnel, None, &KernelState::default()),
-        (_, Some(_)) if desired.keeps_tunnel => Vec::new(),
-        (Some(tunnel), Some(standing)) if is_like(standing, &tunnel.device) => vain_entries(tunnel, standing, seen),
-        (_, Some(standing)) if leads(standing, seen) => Vec::new(),
-        (wanted, Some(_)) => {
-            let make = wanted.iter().flat_map(|tunnel| entries(tunnel, None, &KernelState::default()));
-            std::iter::once(Step::RemoveTunnel).chain(make).collect()
-        }
-    }
-}
-
-/// Whether anything of ours leads through a device.
-fn leads(standing: &DeviceState, seen: &KernelState) -> bool {
-    gateways(seen).any(|gateway| gateway.interface == Some(standing.index))
-}
-
-fn is_like(standing: &DeviceState, wanted: &Device) -> bool {
-    standing.device.is_some_and(|device| device.is_like(wanted))
-}
-
-/// The device, and what of its entries is not there.
-fn entries(tunnel: &Tunnel, standing: Option<&DeviceState>, seen: &KernelState) -> Vec<Step> {
-    let stands = |state: &DeviceState| state.is_configured && state.device == Some(tunnel.device);
-    let device = (!standing.is_some_and(stands)).then_some(Step::SetTunnel(tunnel.device));
-    let fdb = tunnel.fdb.iter().filter(|(mac, remote)| seen.fdb.get(mac) != Some(remote));
-    let fdb = fdb.map(|(mac, remote)| Step::SetFdbEntry { mac: *mac, remote: *remote });
-    let interface = Device::interface();
-    let is_missing =
-        |(address, mac): &(&IpAddr, &Mac)| seen.neighbours.get(&(interface.clone(), **address)) != Some(*mac);
-    let neighbours = tunnel.neighbours.iter().filter(is_missing);
-    let set = |(address, mac): (&IpAddr, &Mac)| Step::SetNeighbour {
-        interface: interface.clone(),
-        address: *address,
-        mac: *mac,
-    };
-    let entries = device.into_iter().chain(fdb).chain(neighbours.map(set));
-    let hosts = tunnel.hosts.iter().filter(|(key, gateway)| seen.tunnel_hosts.get(key) != Some(gateway));
-    let hosts = hosts.map(|((encapsulation, address), gateway)| Step::SetTunnelHost {
-        encapsulation: *encapsulation,
-        address: *address,
-        gateway: *gateway,
-    });
-    let rules = tunnel.rules.difference(&seen.tunnel_rules).map(|(one, from)| Step::SetTunnelRule(*one, *from));
-    entries.chain(hosts).chain(rules).collect()
-}
-
-/// What an earlier life learned may lead to a host that is not known any more: its entries stay as long as anything does.
-fn vain_entries(tunnel: &Tunnel, standing: &DeviceState, seen: &KernelState) -> Vec<Step> {
-    let led: BTreeSet<IpAddr> = gateways(seen)
-        .filter(|gateway| gateway.interface == Some(standing.index))
-        .map(|gateway| gateway.address)
-        .collect();
-    let interface = Device::interface();
-    let on_it = seen.neighbours.iter().filter(|((on, _), _)| *on == interface);
-    let is_needed = |address: &IpAddr| tunnel.neighbours.contains_key(address) || led.contains(address);
-    let (needed, vain): (Vec<_>, Vec<_>) = on_it.partition(|((_, address), _)| is_needed(address));
-    let needed: BTreeSet<&Mac> = needed.into_iter().map(|(_, mac)| mac).chain(tunnel.fdb.keys()).collect();
-    let vain = vain.into_iter().map(|((interface, address), _)| {
-        let (interface, address) = (interface.clone(), *address);
-        Step::RemoveNeighbour { interface, address }
-    });
-    let fdb = seen.fdb.keys().filter(|mac| !needed.contains(mac)).map(|mac| Step::RemoveFdbEntry(*mac));
-    vain.chain(fdb).collect()
-}
-
-/// Routes and rules for packets to hosts that nobody needs any more.
-fn vain_detours(wanted: Option<&Tunnel>, seen: &KernelState) -> Vec<Step> {
-    let is_vain = |rule: &&(Encapsulation, IpNet)| !wanted.is_some_and(|tunnel| tunnel.rules.contains(rule));
-    let rules = seen.tunnel_rules.iter().filter(is_vain).map(|(one, from)| Step::RemoveTunnelRule(*one, *from));
-    let is_lost = |key: &&(Encapsulation, IpAddr)| !wanted.is_some_and(|tunnel| tunnel.hosts.contains_key(key));
-    let hosts = seen.tunnel_hosts.keys().filter(is_lost);
-    let hosts = hosts
-        .map(|(encapsulation, address)| Step::RemoveTunnelHost { encapsulation: *encapsulation, address: *address });
-    rules.chain(hosts).collect()
-}
-
-/// By which gateways anything of ours leads.
-fn gateways(seen: &KernelState) -> impl Iterator<Item = &Gateway> {
-    let objects = seen.next_hops.values().filter_map(|next_hop| match next_hop {
-        NextHop::Single(gateway) => Some(gateway),
-        NextHop::Group(_) => None,
-    });
-    let routes = seen.learned.values().filter_map(|target| match target {
-        Target::Gateways(gateways) => Some(gateways),
-        Target::Group(_) | Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => None,
-    });
-    objects.chain(routes.flatten())
 }
 
 /// All routes of ours that should be: those asked for, and one to each address behind a link that is there or about to be.
@@ -351,35 +242,23 @@ pub fn advance(seen: &mut KernelState, step: &Step) {
         Step::SetNeighbour { interface, address, mac } => {
             seen.neighbours.insert((interface.clone(), *address), *mac);
         }
+        Step::RemoveNeighbour { interface, address } => {
+            seen.neighbours.remove(&(interface.clone(), *address));
+        }
         Step::SetProxyNeighbour { uplink, address } => {
             seen.proxied.insert((uplink.clone(), *address), true);
         }
         Step::RemoveProxyNeighbour { uplink, address } => {
             seen.proxied.remove(&(uplink.clone(), *address));
         }
-        Step::SetTunnel(device) => {
-            let index = seen.tunnel.as_ref().map_or(0, |standing| standing.index);
-            seen.tunnel = Some(DeviceState { index, device: Some(*device), is_configured: true });
-        }
-        Step::RemoveTunnel => {
-            seen.tunnel = None;
-            seen.fdb.clear();
-            seen.tunnel_hosts.clear();
-            seen.neighbours.retain(|(on, _), _| *on != Device::interface());
-        }
-        Step::SetFdbEntry { mac, remote } => drop(seen.fdb.insert(*mac, *remote)),
-        Step::RemoveFdbEntry(mac) => drop(seen.fdb.remove(mac)),
-        Step::SetTunnelRule(encapsulation, from) => drop(seen.tunnel_rules.insert((*encapsulation, *from))),
-        Step::RemoveTunnelRule(encapsulation, from) => drop(seen.tunnel_rules.remove(&(*encapsulation, *from))),
-        Step::SetTunnelHost { encapsulation, address, gateway } => {
-            seen.tunnel_hosts.insert((*encapsulation, *address), *gateway);
-        }
-        Step::RemoveTunnelHost { encapsulation, address } => {
-            seen.tunnel_hosts.remove(&(*encapsulation, *address));
-        }
-        Step::RemoveNeighbour { interface, address } => {
-            seen.neighbours.remove(&(interface.clone(), *address));
-        }
+        Step::SetTunnel(_)
+        | Step::RemoveTunnel
+        | Step::SetFdbEntry { .. }
+        | Step::RemoveFdbEntry(_)
+        | Step::SetTunnelRule(..)
+        | Step::RemoveTunnelRule(..)
+        | Step::SetTunnelHost { .. }
+        | Step::RemoveTunnelHost { .. } => tunnel::advance(seen, step),
         Step::SetNextHop { id, next_hop } => {
             seen.next_hops.insert(*id, next_hop.clone());
         }

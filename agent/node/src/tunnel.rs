@@ -5,20 +5,25 @@
 //! or ask for it: two entries a host, none a container. A prefix goes through the tunnel if its pool asks for it and BGP's next hop is a host of
 //! the fabric; what a router says it leads to itself goes to that router as it is.
 
+mod ways;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use poplin_policy::nat::Ends;
 use poplin_policy::ruleset::Interface;
 
-use crate::kernel::{Gateway, KernelState, Mac, UnderlayRoute};
+use crate::kernel::{Gateway, KernelState, Mac};
 use crate::mirror::Mirror;
-use crate::name::HostName;
 use crate::object::Host;
 use crate::stable::hash64;
 use crate::underlay::{on_link, uplink_mtu_bytes};
+
+pub use ways::{Tunnelling, Tunnels};
 
 /// What the device is called; not as our links are, which have policy on them.
 const DEVICE: &str = "vxlan.poplin";
@@ -227,118 +232,6 @@ fn gateway_of(next_hop: IpAddr, Mac([a, b, c, d, e, f]): Mac) -> IpAddr {
     }
 }
 
-/// What was found last, found anew where something it was found by has changed: there may be a thousand hosts, and it is asked for at every turn.
-#[derive(Debug, Default)]
-pub struct Tunnelling {
-    ground: Option<Ground>,
-    tunnel: Option<Arc<Tunnel>>,
-    tunnels: Tunnels,
-}
-
-/// What tunnels depend on.
-#[derive(Debug)]
-struct Ground {
-    me: HostName,
-    hosts: Vec<(HostName, BTreeSet<IpAddr>)>,
-    wrapped: Vec<(Encapsulation, IpNet)>,
-    vxlan: Vxlan,
-    device: Option<DeviceState>,
-    is_dark: bool,
-    underlay: BTreeMap<IpNet, UnderlayRoute>,
-    uplink_bytes: Option<u32>,
-}
-
-impl Tunnelling {
-    /// Follows what has changed.
-    pub fn follow(&mut self, mirror: &Mirror, me: &Host, kernel: &KernelState) {
-        if !is_used(mirror) {
-            return *self = Self::default();
-        }
-        if !self.ground.as_ref().is_some_and(|ground| ground.is_of(mirror, me, kernel)) {
-            let tunnel = wanted(mirror, me, kernel);
-            self.tunnels = Tunnels::of(mirror, me, tunnel.as_ref(), kernel);
-            self.tunnel = tunnel.map(Arc::new);
-            self.ground = Some(Ground::of(mirror, me, kernel));
-        }
-    }
-
-    /// What should stand.
-    pub fn tunnel(&self) -> Option<Arc<Tunnel>> {
-        self.tunnel.clone()
-    }
-
-    /// Where prefixes are led by it.
-    pub fn tunnels(&self) -> &Tunnels {
-        &self.tunnels
-    }
-}
-
-impl Ground {
-    fn of(mirror: &Mirror, me: &Host, kernel: &KernelState) -> Self {
-        Self {
-            me: me.name.clone(),
-            hosts: mirror.hosts().map(|host| (host.name.clone(), host.addresses.clone())).collect(),
-            wrapped: wrapped(mirror).collect(),
-            vxlan: mirror.fabric().vxlan,
-            device: kernel.tunnel.clone(),
-            is_dark: is_dark(kernel),
-            underlay: kernel.underlay.clone(),
-            uplink_bytes: uplink_bytes(me, kernel),
-        }
-    }
-
-    fn is_of(&self, mirror: &Mirror, me: &Host, kernel: &KernelState) -> bool {
-        let hosts = || mirror.hosts().map(|host| (&host.name, &host.addresses));
-        self.me == me.name
-            && self.vxlan == mirror.fabric().vxlan
-            && self.device == kernel.tunnel
-            && self.is_dark == is_dark(kernel)
-            && self.uplink_bytes == uplink_bytes(me, kernel)
-            && self.underlay == kernel.underlay
-            && self.wrapped.iter().copied().eq(wrapped(mirror))
-            && self.hosts.iter().map(|(name, addresses)| (name, addresses)).eq(hosts())
-    }
-}
-
-/// Whether the device has no carrier.
-fn is_dark(kernel: &KernelState) -> bool {
-    kernel.tunnel.as_ref().is_some_and(|standing| kernel.dark.contains(&standing.index))
-}
-
-/// Which prefixes go through the tunnel, and by which gateways.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tunnels {
-    pools: BTreeSet<(Encapsulation, IpNet)>,
-    /// By next hop; none while the device does not stand as it should.
-    gateways: BTreeMap<IpAddr, Gateway>,
-}
-
-impl Tunnels {
-    /// Those of this host, of which `tunnel` is what should stand.
-    pub fn of(mirror: &Mirror, me: &Host, tunnel: Option<&Tunnel>, kernel: &KernelState) -> Self {
-        let Some(tunnel) = tunnel else { return Self::default() };
-        let index = tunnel.index(kernel);
-        let gateways = index.map(|index| gateways(mirror, me, tunnel.device.local, index)).unwrap_or_default();
-        Self { pools: tunnel.rules.clone(), gateways }
-    }
-
-    /// Whether the same prefixes are asked for.
-    pub fn is_for_the_same(&self, other: &Self) -> bool {
-        self.pools == other.pools
-    }
-
-    /// What is asked for a prefix.
-    pub fn encapsulation_of(&self, prefix: &IpNet) -> Encapsulation {
-        let pool = self.pools.iter().find(|(_, cidr)| cidr.contains(prefix));
-        pool.map(|(encapsulation, _)| *encapsulation).unwrap_or_default()
-    }
-
-    /// Where in the tunnel a next hop is, if it is the end of one.
-    pub fn gateway(&self, next_hop: IpAddr) -> Option<Gateway> {
-        self.gateways.get(&next_hop).copied()
-    }
-}
-
 impl Tunnel {
     /// The index of its device, if packets can be led to it.
     fn index(&self, kernel: &KernelState) -> Option<u32> {
@@ -346,6 +239,11 @@ impl Tunnel {
         let standing = kernel.tunnel.as_ref().filter(is_it).filter(|state| state.index > 0 && state.is_configured)?;
         (!is_dark(kernel)).then_some(standing.index)
     }
+}
+
+/// Whether the device has no carrier.
+fn is_dark(kernel: &KernelState) -> bool {
+    kernel.tunnel.as_ref().is_some_and(|standing| kernel.dark.contains(&standing.index))
 }
 
 fn gateways(mirror: &Mirror, me: &Host, local: IpAddr, index: u32) -> BTreeMap<IpAddr, Gateway> {
@@ -356,134 +254,4 @@ fn gateways(mirror: &Mirror, me: &Host, local: IpAddr, index: u32) -> BTreeMap<I
         host.addresses.iter().map(gateway).collect::<Vec<_>>()
     };
     others(mirror, me, local).flat_map(of_host).collect()
-}
-
-#[cfg(test)]
-impl Tunnels {
-    /// Made up.
-    pub fn sample(pools: BTreeSet<(Encapsulation, IpNet)>, gateways: BTreeMap<IpAddr, Gateway>) -> Self {
-        Self { pools, gateways }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use poplin_policy::label::Labels;
-
-    use super::*;
-    use crate::kernel::UnderlayRoute;
-    use crate::name::{HostName, PoolName};
-    use crate::object::{Object, Pool, Versioned};
-
-    fn host(name: &str, addresses: &[&str]) -> Host {
-        Host {
-            name: HostName::new(name),
-            labels: Labels::default(),
-            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-            asn: None,
-            router_id: std::net::Ipv4Addr::LOCALHOST,
-            is_draining: false,
-            told: None,
-            machine: None,
-            release: None,
-        }
-    }
-
-    /// h1 is one's own; h2 is on its link, h3 behind a router.
-    fn fabric(own: &[&str], encapsulation: Encapsulation) -> (Mirror, Host) {
-        let pool = Pool { encapsulation, ..Pool::open(PoolName::new("four"), "10.77.0.0/16".parse().unwrap(), 26) };
-        let hosts = [
-            host("h1", own),
-            host("h2", &["192.0.2.2", "2001:db8::2"]),
-            host("h3", &["198.51.100.3", "2001:db8:3::3"]),
-        ];
-        let all = hosts.iter().cloned().map(Object::Host).chain([Object::Pool(pool)]);
-        let mut mirror = Mirror::default();
-        mirror.change(1, all.map(|value| Versioned { value, version: 1 }).collect(), vec![], vec![]);
-        let [me, ..] = hosts;
-        (mirror, me)
-    }
-
-    fn kernel() -> KernelState {
-        let mut kernel = KernelState::default();
-        kernel.underlay.insert("192.0.2.0/24".parse().unwrap(), UnderlayRoute::OnLink(2));
-        kernel.addresses.insert("192.0.2.1".parse().unwrap(), "eth0".to_owned());
-        kernel.mtus.insert("eth0".to_owned(), 9000);
-        kernel
-    }
-
-    fn standing(kernel: &mut KernelState, device: Device) {
-        kernel.tunnel = Some(DeviceState { index: 7, device: Some(device), is_configured: true });
-    }
-
-    #[test]
-    fn where_no_pool_asks_nothing_stands() {
-        let (mirror, me) = fabric(&["192.0.2.1"], Encapsulation::Never);
-
-        assert_eq!(wanted(&mirror, &me, &kernel()), None);
-        assert_eq!(ends(&mirror), None);
-        assert_eq!(container_mtu_bytes(&mirror, &me, &["10.77.0.1".parse().unwrap()], 1500), 1500);
-    }
-
-    #[test]
-    fn every_other_host_is_known_by_the_mac_of_its_outer_address() {
-        let (mirror, me) = fabric(&["192.0.2.1", "2001:db8::1"], Encapsulation::Always);
-
-        let tunnel = wanted(&mirror, &me, &kernel()).unwrap();
-
-        let mac = Mac([0x02, 0x76, 198, 51, 100, 3]);
-        assert_eq!((tunnel.device.local, tunnel.device.mtu_bytes), (me.addresses.first().copied().unwrap(), 8950));
-        assert_eq!(tunnel.fdb.get(&mac), Some(&"198.51.100.3".parse().unwrap()));
-        assert_eq!(tunnel.neighbours.get(&"198.51.100.3".parse::<IpAddr>().unwrap()), Some(&mac));
-        assert_eq!(tunnel.neighbours.get(&"fe80::76:c6ff:fe33:6403".parse::<IpAddr>().unwrap()), Some(&mac));
-        assert_eq!((tunnel.fdb.len(), tunnel.neighbours.len()), (2, 4));
-        assert!(tunnel.hosts.is_empty(), "nothing is led to a device that is not there");
-    }
-
-    #[test]
-    fn a_fabric_of_ipv6_alone_wraps_in_ipv6() {
-        let (mirror, me) = fabric(&["2001:db8::1"], Encapsulation::Always);
-
-        let tunnel = wanted(&mirror, &me, &kernel()).unwrap();
-
-        assert!(tunnel.device.local.is_ipv6() && tunnel.fdb.values().all(IpAddr::is_ipv6));
-        assert_eq!(tunnel.device.mtu_bytes, 1430);
-        assert_eq!(container_mtu_bytes(&mirror, &me, &["10.77.0.1".parse().unwrap()], 1500), 1430);
-        assert_eq!(container_mtu_bytes(&mirror, &me, &["10.99.0.1".parse().unwrap()], 1500), 1500);
-    }
-
-    #[test]
-    fn across_subnets_hosts_on_the_link_are_led_to_as_they_are() {
-        let (mirror, me) = fabric(&["192.0.2.1"], Encapsulation::CrossSubnet);
-        let mut kernel = kernel();
-        let device = wanted(&mirror, &me, &kernel).unwrap().device;
-
-        standing(&mut kernel, device);
-        let tunnel = wanted(&mirror, &me, &kernel).unwrap();
-
-        let hosts: Vec<String> = tunnel.hosts.keys().map(|(_, address)| address.to_string()).collect();
-        assert_eq!(hosts, ["198.51.100.3", "2001:db8::2", "2001:db8:3::3"], "of IPv6, this host is on no link");
-    }
-
-    #[test]
-    fn a_device_that_is_another_or_has_no_carrier_leads_nowhere() {
-        let (mirror, me) = fabric(&["192.0.2.1"], Encapsulation::Always);
-        let mut kernel = kernel();
-        let device = wanted(&mirror, &me, &kernel).unwrap().device;
-        let leads = |kernel: &KernelState| {
-            let tunnel = wanted(&mirror, &me, kernel);
-            Tunnels::of(&mirror, &me, tunnel.as_ref(), kernel).gateway("192.0.2.2".parse().unwrap()).is_some()
-        };
-
-        standing(&mut kernel, device);
-        assert!(leads(&kernel));
-
-        kernel.dark.insert(7);
-        assert!(!leads(&kernel), "it is down");
-        kernel.dark.clear();
-        standing(&mut kernel, Device { vxlan: Vxlan { vni: 4, ..device.vxlan }, ..device });
-        assert!(!leads(&kernel), "it is of another network");
-        standing(&mut kernel, Device { mtu_bytes: 1400, ..device });
-        assert!(leads(&kernel), "its MTU may be on its way");
-    }
 }
