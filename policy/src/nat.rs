@@ -54,9 +54,11 @@ pub struct Floating {
 /// The ends of the fabric's tunnels, which nobody else may send to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// The UDP port they receive at.
-    pub port: u16,
-    /// Their addresses, this host's own among them.
+    /// This host's own; absent = it takes nothing.
+    pub own: Option<IpAddr>,
+    /// The UDP ports they receive at: one, and another while a device still stands that receives there.
+    pub ports: BTreeSet<u16>,
+    /// The addresses of all, this host's own among them.
     pub addresses: BTreeSet<IpAddr>,
 }
 
@@ -91,14 +93,20 @@ impl Edge {
         (!is_excluded).then_some(outgoing.source)
     }
 
-    /// Whether a packet may go on that is for the end of a tunnel: if it comes from one. What is for elsewhere may in any case.
-    pub fn lets_into_tunnels(&self, packet: &Packet) -> bool {
+    /// Whether a packet may go on as far as tunnels are concerned. The kernel receives what is for their port at every address of a host, broadcast and
+    /// multicast among them; so of what is for this host itself, what an end sends to this host's own may. Of the rest, what is for an end comes from one.
+    pub fn lets_into_tunnels(&self, packet: &Packet, is_to_host: bool) -> bool {
         let Some(ends) = &self.ends else { return true };
-        let is_for_one = match packet.transport {
-            Transport::Ports { protocol, destination, .. } => (protocol, destination) == (UDP, ends.port),
+        let is_wrapped = match packet.transport {
+            Transport::Ports { protocol: UDP, destination, .. } => ends.ports.contains(&destination),
             _ => false,
         };
-        !is_for_one || !ends.addresses.contains(&packet.destination) || ends.addresses.contains(&packet.source)
+        let comes_from_one = ends.addresses.contains(&packet.source);
+        match is_to_host {
+            _ if !is_wrapped => true,
+            true => comes_from_one && ends.own == Some(packet.destination),
+            false => comes_from_one || !ends.addresses.contains(&packet.destination),
+        }
     }
 
     fn is_inside(&self, address: IpAddr) -> bool {

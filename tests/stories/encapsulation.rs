@@ -168,19 +168,23 @@ fn nobody_but_hosts_puts_anything_into_a_tunnel() {
     stranger.namespace().run("ip", &["route", "add", "default", "via", "192.0.2.1"]);
     let ear = far.namespace().within(|| UdpSocket::bind("0.0.0.0:7").unwrap());
     ear.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    let hears = |from: &dyn AsRef<poplin_lab::Namespace>, word: &[u8]| {
+    fabric.hosts[2].ip("address add 172.31.3.99/24 dev uplink");
+    let hears = |from: &dyn AsRef<poplin_lab::Namespace>, last: u8, word: &[u8]| {
         let wrapped = wrapped(web.v4(), far.v4(), word);
         from.as_ref().within(|| {
             let mouth = UdpSocket::bind("0.0.0.0:0").unwrap();
-            (0..3).for_each(|_| drop(mouth.send_to(&wrapped, SocketAddr::from(([172, 31, 3, 2], 4789)))));
+            (0..3).for_each(|_| drop(mouth.send_to(&wrapped, SocketAddr::from(([172, 31, 3, last], 4789)))));
         });
         let mut heard = [0; 64];
         std::iter::from_fn(|| ear.recv(&mut heard).ok().map(|length| heard[..length].to_vec())).any(|one| one == word)
     };
 
-    assert!(hears(&fabric.hosts[0].namespace(), b"a host"), "a datagram so wrapped is taken from a host");
-    assert!(!hears(&stranger, b"a stranger"), "and from nobody else");
-    assert!(!hears(web, b"a container"), "nor from a container");
+    assert!(hears(&fabric.hosts[0].namespace(), 2, b"a host"), "a datagram so wrapped is taken from a host");
+    // The kernel takes what is wrapped at every address it has.
+    for last in [2, 99] {
+        assert!(!hears(&stranger, last, b"a stranger"), "and from nobody else, at {last}");
+        assert!(!hears(web, last, b"a container"), "nor from a container, at {last}");
+    }
 
     eventually("both are told of", || {
         let drops = [2, 0].map(|host: usize| fabric.hosts[host].poplin(&["drops"]));
@@ -209,6 +213,10 @@ fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
         })
     });
     talk.goes_on();
+    let inside = told(&fabric.hosts[0].try_apply(
+        "{apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: hosts}, spec: {cidr: 172.16.0.0/12, encapsulation: always}}",
+    ));
+    assert!(inside.contains("holds 172.3") && inside.contains("which is of host h"), "{inside}");
     let refused = fabric.hosts[0].try_apply(
         "apiVersion: poplin.dev/v1\nkind: FabricConfig\nmetadata: {name: default}\nspec: {vxlan: {vni: 16777216, port: 0}}\n",
     );

@@ -342,6 +342,39 @@ pub enum StepFailureKind {
 }
 
 impl Step {
+    /// Whether it is about tunnels.
+    pub fn is_of_tunnels(&self) -> bool {
+        match self {
+            Step::SetTunnel(_)
+            | Step::RemoveTunnel
+            | Step::SetFdbEntry { .. }
+            | Step::RemoveFdbEntry(_)
+            | Step::SetTunnelRule(..)
+            | Step::RemoveTunnelRule(..)
+            | Step::SetTunnelHost { .. }
+            | Step::RemoveTunnelHost { .. } => true,
+            Step::SetNeighbour { interface, .. } | Step::RemoveNeighbour { interface, .. } => {
+                *interface == Device::interface()
+            }
+            Step::EnableForwarding
+            | Step::AddGateway(_)
+            | Step::ChangeRules(_)
+            | Step::ChangeSandbox { .. }
+            | Step::LeaveSandbox { .. }
+            | Step::CreateLink(_)
+            | Step::ConfigureLink(_)
+            | Step::LetLoopbackPass { .. }
+            | Step::RaiseLink(_)
+            | Step::DeleteLink(_)
+            | Step::SetProxyNeighbour { .. }
+            | Step::RemoveProxyNeighbour { .. }
+            | Step::SetNextHop { .. }
+            | Step::RemoveNextHop(_)
+            | Step::SetRoute { .. }
+            | Step::RemoveRoute(_) => false,
+        }
+    }
+
     /// The step in a few words, for logs.
     pub fn describe(&self) -> String {
         match self {

@@ -151,6 +151,10 @@ pub struct Node {
     is_forwarding: bool,
     /// Why the last batch failed, if it did; the plan is made again at `apply_after`.
     kernel_error: Option<String>,
+    /// Why the tunnel is not as it should be.
+    tunnel_error: Option<String>,
+    /// When it is tried again.
+    tunnel_after: Option<Instant>,
     apply_after: Option<Instant>,
     failures: u32,
 
@@ -245,6 +249,8 @@ impl Node {
             flows_after: None,
             is_forwarding: false,
             kernel_error: None,
+            tunnel_error: None,
+            tunnel_after: None,
             apply_after: None,
             failures: 0,
             advertising: Advertising::default(),
@@ -344,6 +350,7 @@ impl Node {
             self.distance.deadline(),
             self.advertising.next_deadline(),
             self.sandboxes_after,
+            self.tunnel_after,
         ];
         let ends = [self.jobs.next_deadline(), self.adoption_ends(), self.health.next_deadline(), speaker];
         after.into_iter().chain(ends).flatten().min()
@@ -367,6 +374,7 @@ impl Node {
         self.transact_after = self.transact_after.filter(|after| *after > now);
         self.apply_after = self.apply_after.filter(|after| *after > now);
         self.flows_after = self.flows_after.filter(|after| *after > now);
+        self.has_world_moved |= self.tunnel_after.take_if(|after| *after <= now).is_some();
         if self.sandboxes_after.take_if(|after| *after <= now).is_some() {
             self.sandboxes.try_again();
         }

@@ -48,6 +48,8 @@ pub struct Desired {
     pub proxied: BTreeSet<(Interface, IpAddr)>,
     /// Tunnels to other hosts; absent = none is to stand.
     pub tunnel: Option<Arc<Tunnel>>,
+    /// Whether nothing is done about tunnels for a while.
+    pub tunnel_rests: bool,
     /// Whether what stands of tunnels stays, whatever else is wanted.
     pub keeps_tunnel: bool,
     /// Whether forwarding still has to be switched on.
@@ -91,7 +93,9 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     for (interface, link) in &desired.links {
         steps.extend(link_steps(interface, link, seen));
     }
-    steps.extend(tunnel::entries_due(desired, seen));
+    if !desired.tunnel_rests {
+        steps.extend(tunnel::entries_due(desired, seen));
+    }
     steps.extend(due.objects.iter().cloned());
     let set =
         |(destination, target): (&IpNet, &Target)| Step::SetRoute { destination: *destination, target: target.clone() };
@@ -100,10 +104,12 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
     let learned = learned.filter_map(|(prefix, target)| Some((prefix, target.as_ref()?)));
     steps.extend(learned.filter(|(prefix, target)| seen.learned.get(prefix) != Some(target)).map(set));
     steps.extend(due.unused.iter().cloned());
-    steps.extend(tunnel::changes_due(desired, seen));
     steps.extend(desired.sandboxes.iter().cloned());
     let unanswered = desired.proxied.iter().filter(|entry| seen.proxied.get(entry) != Some(&true)).cloned();
     steps.extend(unanswered.map(|(uplink, address)| Step::SetProxyNeighbour { uplink, address }));
+    if !desired.tunnel_rests {
+        steps.extend(tunnel::changes_due(desired, seen));
+    }
     steps
 }
 

@@ -43,6 +43,8 @@ pub struct Policing {
     /// Whose rules these are.
     host: HostName,
     compiler: Compiler,
+    /// Where a device of tunnels receives that stands here.
+    standing_port: Option<u16>,
     /// Host endpoints of this host, and where each stands.
     doorways: BTreeMap<String, Doorway>,
     /// What ports of hosts are called.
@@ -116,6 +118,7 @@ impl Policing {
             host,
             compiler: Compiler::new(settings(&Fabric::default(), true)),
             serves_names: true,
+            standing_port: None,
             doorways: BTreeMap::new(),
             host_ports: HostPorts::default(),
             floating: BTreeMap::new(),
@@ -164,6 +167,14 @@ impl Policing {
         if self.lent != *lent {
             self.lent.clone_from(lent);
             self.touch_local();
+        }
+    }
+
+    /// A device of tunnels stands that receives at this port, or none does: it is guarded as long as it does.
+    pub fn guard(&mut self, port: Option<u16>) {
+        if self.standing_port != port {
+            self.standing_port = port;
+            self.touch_object(ObjectKey::Fabric, true);
         }
     }
 
@@ -312,11 +323,11 @@ impl Policing {
 
     /// Tunnels depend on what pools ask for, on hosts and on the fabric's settings; no host endpoint closes them.
     fn tell_tunnels(&mut self, mirror: &Mirror) {
-        let ends = tunnel::ends(mirror);
+        let ends = tunnel::ends(mirror, &self.host, self.standing_port);
         let mut settings = settings(mirror.fabric(), self.serves_names);
-        let port = ends.as_ref().map(|ends| (PortProtocol::Udp, ends.port));
-        settings.failsafe.inbound.extend(port);
-        settings.failsafe.outbound.extend(port);
+        let ports = || ends.iter().flat_map(|ends| &ends.ports).map(|port| (PortProtocol::Udp, *port));
+        settings.failsafe.inbound.extend(ports());
+        settings.failsafe.outbound.extend(ports());
         self.compiler.set_settings(settings);
         self.compiler.set_tunnel_ends(ends);
     }

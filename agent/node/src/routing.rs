@@ -32,6 +32,8 @@ pub struct Routing {
     statics: Learned,
     /// Routes of an earlier life that no neighbour has spoken of since.
     adopted: BTreeMap<IpNet, Gateways>,
+    /// The device of tunnels that some of them lead to.
+    adopted_tunnel: Option<u32>,
     touched: BTreeSet<IpNet>,
     /// What the ways were found by.
     underlay: Underlay,
@@ -113,6 +115,18 @@ impl Routing {
         self.adopted = adopted;
     }
 
+    /// Some of them lead to the device of tunnels with this index: with it, they go.
+    pub fn adopt_tunnel(&mut self, index: Option<u32>) {
+        self.adopted_tunnel = index;
+    }
+
+    fn forget_adopted_of_another_tunnel(&mut self, kernel: &KernelState) {
+        let standing = kernel.tunnel.as_ref().map(|standing| standing.index);
+        let Some(gone) = self.adopted_tunnel.take_if(|index| standing != Some(*index)) else { return };
+        let leads_there = |_: &IpNet, gateways: &mut Gateways| gateways.iter().any(|one| one.interface == Some(gone));
+        self.touched.extend(self.adopted.extract_if(.., leads_there).map(|(prefix, _)| prefix));
+    }
+
     /// Routes of an earlier life have had their time.
     pub fn end_adoption(&mut self) {
         self.touched.extend(std::mem::take(&mut self.adopted).into_keys());
@@ -130,6 +144,7 @@ impl Routing {
 
     /// Finds the gateways anew where the kernel's own routes, tunnels, or learned routes to next hops have changed.
     pub fn follow(&mut self, kernel: &KernelState, tunnels: &Tunnels) {
+        self.forget_adopted_of_another_tunnel(kernel);
         if self.tunnels != *tunnels {
             let are_others = !self.tunnels.is_for_the_same(tunnels);
             self.touched.extend(self.learned.keys().filter(|_| are_others));

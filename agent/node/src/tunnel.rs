@@ -19,6 +19,7 @@ use poplin_policy::ruleset::Interface;
 
 use crate::kernel::{Gateway, KernelState, Mac};
 use crate::mirror::Mirror;
+use crate::name::HostName;
 use crate::object::Host;
 use crate::stable::hash64;
 use crate::underlay::{on_link, uplink_mtu_bytes};
@@ -139,12 +140,13 @@ pub fn wanted(mirror: &Mirror, me: &Host, kernel: &KernelState) -> Option<Tunnel
     let local = is_used(mirror).then(|| outer(me))??;
     let mtu_bytes = inner_mtu_bytes(uplink_bytes(me, kernel).unwrap_or(DEFAULT_MTU_BYTES), local);
     let device = Device { vxlan: mirror.fabric().vxlan, local, mac: mac_of(local), mtu_bytes };
-    let rules: BTreeSet<_> = wrapped(mirror).collect();
+    let has_family = |range: &IpNet| me.addresses.iter().any(|own| own.is_ipv6() == matches!(range, IpNet::V6(_)));
+    let rules: BTreeSet<_> = wrapped(mirror).filter(|(_, range)| has_family(range)).collect();
     let (mut fdb, mut neighbours) = (BTreeMap::new(), BTreeMap::new());
     for (remote, host) in others(mirror, me, local) {
         let mac = mac_of(remote);
         fdb.insert(mac, remote);
-        neighbours.extend(host.addresses.iter().map(|address| (gateway_of(*address, mac), mac)));
+        neighbours.extend(reachable(me, host).map(|address| (gateway_of(*address, mac), mac)));
     }
     let mut tunnel = Tunnel { device, fdb, neighbours, rules, hosts: BTreeMap::new() };
     if let Some(index) = tunnel.index(kernel) {
@@ -157,26 +159,35 @@ pub fn wanted(mirror: &Mirror, me: &Host, kernel: &KernelState) -> Option<Tunnel
     Some(tunnel)
 }
 
-/// The ranges that are wrapped.
+/// The ranges that are wrapped. One that has a host's address in it is not: what the host sends itself would be taken for a container's, that which is wrapped
+/// first of all.
 fn wrapped(mirror: &Mirror) -> impl Iterator<Item = (Encapsulation, IpNet)> {
     let wrapped = mirror.pools().filter(|pool| pool.encapsulation != Encapsulation::Never);
-    wrapped.map(|pool| (pool.encapsulation, pool.cidr))
+    let has_host = |cidr: &IpNet| mirror.hosts().any(|host| host.addresses.iter().any(|one| cidr.contains(one)));
+    wrapped.filter(move |pool| !has_host(&pool.cidr)).map(|pool| (pool.encapsulation, pool.cidr))
 }
 
-/// The ends of all hosts' tunnels; nothing if no pool asks for any.
-pub fn ends(mirror: &Mirror) -> Option<Ends> {
-    let addresses = || mirror.hosts().flat_map(|host| host.addresses.iter().copied()).collect();
-    is_used(mirror).then(|| Ends { port: mirror.fabric().vxlan.port, addresses: addresses() })
+/// The ends of all hosts' tunnels; nothing if no pool asks for any and no device stands, which receives at this port.
+pub fn ends(mirror: &Mirror, me: &HostName, standing: Option<u16>) -> Option<Ends> {
+    let asked = is_used(mirror).then(|| mirror.fabric().vxlan.port);
+    let ports: BTreeSet<u16> = asked.into_iter().chain(standing).collect();
+    let addresses = || mirror.hosts().filter_map(outer).collect();
+    (!ports.is_empty()).then(|| Ends { own: mirror.host(me).and_then(outer), ports, addresses: addresses() })
 }
 
 fn is_used(mirror: &Mirror) -> bool {
     wrapped(mirror).next().is_some()
 }
 
-/// The other hosts, with the addresses they receive at: of the family of this host's own.
+/// The other hosts, with the addresses they receive at: those that do so by the family of this host's own.
 fn others<'m>(mirror: &'m Mirror, me: &'m Host, local: IpAddr) -> impl Iterator<Item = (IpAddr, &'m Host)> {
-    let remote = move |host: &Host| host.addresses.iter().copied().find(|one| one.is_ipv6() == local.is_ipv6());
+    let remote = move |host: &Host| outer(host).filter(|one| one.is_ipv6() == local.is_ipv6());
     mirror.hosts().filter(|host| host.name != me.name).filter_map(move |host| Some((remote(host)?, host)))
+}
+
+/// The addresses of another host of families this one has, too: without IPv6 the kernel takes no entry of it.
+fn reachable<'h>(me: &'h Host, host: &'h Host) -> impl Iterator<Item = &'h IpAddr> {
+    host.addresses.iter().filter(|one| me.addresses.iter().any(|own| own.is_ipv6() == one.is_ipv6()))
 }
 
 /// The address a host's packets are wrapped under: that of IPv4, which comes first, or of IPv6 where it has no other.
@@ -251,7 +262,7 @@ fn gateways(mirror: &Mirror, me: &Host, local: IpAddr, index: u32) -> BTreeMap<I
         let gateway = |address: &IpAddr| {
             (*address, Gateway { address: gateway_of(*address, mac_of(remote)), interface: Some(index) })
         };
-        host.addresses.iter().map(gateway).collect::<Vec<_>>()
+        reachable(me, host).map(gateway).collect::<Vec<_>>()
     };
     others(mirror, me, local).flat_map(of_host).collect()
 }

@@ -12,7 +12,7 @@ use poplin_node::kernel::{Encapsulation, Gateway, ROUTE_PROTOCOL};
 use rustix::io::Errno;
 
 use super::address::{AF_INET, AF_INET6, family, octets, parse};
-use super::route::{self, RTA_GATEWAY, RTA_OIF, RTN_UNICAST, RTNH_F_ONLINK};
+use super::route::{self, RTA_GATEWAY, RTA_OIF, RTA_TABLE, RTN_UNICAST, RTNH_F_ONLINK};
 use super::socket::{Conversation, Refusal};
 use super::wire::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, attribute, u32_at};
 use super::{Trouble, read};
@@ -23,6 +23,8 @@ const RTM_GETRULE: u16 = 34;
 
 const FRA_SRC: u16 = 2;
 const FRA_PRIORITY: u16 = 6;
+/// The same number as that of routes.
+const FRA_TABLE: u16 = RTA_TABLE;
 const FRA_PROTOCOL: u16 = 21;
 const FR_ACT_TO_TBL: u8 = 1;
 
@@ -30,20 +32,20 @@ const FR_ACT_TO_TBL: u8 = 1;
 const PRIORITY: u32 = 14_300;
 
 /// Octets of `struct fib_rule_hdr`: family, prefix lengths, tos, table, two reserved, action, flags.
-const HEAD_OCTETS: usize = 12;
+pub(super) const HEAD_OCTETS: usize = 12;
 
-/// Tables of our own, by the number of our routes.
-const TABLES: [(Encapsulation, u8); 2] =
-    [(Encapsulation::Always, ROUTE_PROTOCOL), (Encapsulation::CrossSubnet, ROUTE_PROTOCOL + 1)];
+/// Tables of our own; above those of one octet, which people give out by hand.
+const TABLES: [(Encapsulation, u32); 2] = [(Encapsulation::Always, 14_300), (Encapsulation::CrossSubnet, 14_301)];
 
-fn table_of(encapsulation: Encapsulation) -> u8 {
+fn table_of(encapsulation: Encapsulation) -> u32 {
     let found = TABLES.iter().find(|(one, _)| *one == encapsulation);
-    found.map_or(ROUTE_PROTOCOL, |(_, table)| *table)
+    found.map_or(TABLES[0].1, |(_, table)| *table)
 }
 
-/// Whether a table is one of these.
-pub(super) fn is_ours(table: u8) -> bool {
-    TABLES.iter().any(|(_, one)| *one == table)
+/// Whether a rule or a route is about one of these; `head_octets` are before its attributes.
+pub(super) fn is_about_ours(payload: &[u8], head_octets: usize) -> bool {
+    let table = payload.get(head_octets..).and_then(|octets| attribute(octets, RTA_TABLE));
+    table.and_then(|value| u32_at(value, 0)).is_some_and(|table| TABLES.iter().any(|(_, one)| *one == table))
 }
 
 /// Sets a rule; one that stands is as well.
@@ -75,10 +77,11 @@ fn change_rule(
 ) -> Result<(), Refusal> {
     let mut head = [0; HEAD_OCTETS];
     (head[0], head[2]) = (family(from.addr()), from.prefix_len());
-    (head[4], head[7]) = (table_of(encapsulation), FR_ACT_TO_TBL);
+    head[7] = FR_ACT_TO_TBL;
     route.request(kind, flags, &head, |out| {
         out.put(FRA_SRC, &octets(from.network()));
         out.put_u32(FRA_PRIORITY, PRIORITY);
+        out.put_u32(FRA_TABLE, table_of(encapsulation));
         out.put(FRA_PROTOCOL, &[ROUTE_PROTOCOL]);
     })
 }
@@ -90,12 +93,13 @@ pub(super) fn set_host(
     address: IpAddr,
     gateway: Gateway,
 ) -> Result<(), Trouble> {
-    let mut head = head(encapsulation, address, RTN_UNICAST);
+    let mut head = head(address);
     if gateway.address.is_ipv4() {
         head[route::HEAD_OCTETS - 4..].copy_from_slice(&u32::from(RTNH_F_ONLINK).to_ne_bytes());
     }
     let set = route.request(route::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &head, |out| {
         out.put(route::RTA_DST, &octets(address));
+        out.put_u32(RTA_TABLE, table_of(encapsulation));
         out.put(RTA_GATEWAY, &octets(gateway.address));
         gateway.interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index));
     });
@@ -108,8 +112,11 @@ pub(super) fn remove_host(
     encapsulation: Encapsulation,
     address: IpAddr,
 ) -> Result<(), Trouble> {
-    let head = head(encapsulation, address, RTN_UNICAST);
-    match route.request(route::RTM_DELROUTE, 0, &head, |out| out.put(route::RTA_DST, &octets(address))) {
+    let removed = route.request(route::RTM_DELROUTE, 0, &head(address), |out| {
+        out.put(route::RTA_DST, &octets(address));
+        out.put_u32(RTA_TABLE, table_of(encapsulation));
+    });
+    match removed {
         Err(refusal) if refusal.errno != Errno::SRCH => {
             Err(Trouble::other(format!("cannot remove the route of containers to host {address}: {refusal}")))
         }
@@ -117,9 +124,9 @@ pub(super) fn remove_host(
     }
 }
 
-fn head(encapsulation: Encapsulation, address: IpAddr, kind: u8) -> [u8; route::HEAD_OCTETS] {
+fn head(address: IpAddr) -> [u8; route::HEAD_OCTETS] {
     let bits = if address.is_ipv4() { 32 } else { 128 };
-    [family(address), bits, 0, 0, table_of(encapsulation), ROUTE_PROTOCOL, 0, kind, 0, 0, 0, 0]
+    [family(address), bits, 0, 0, 0, ROUTE_PROTOCOL, 0, RTN_UNICAST, 0, 0, 0, 0]
 }
 
 /// Our rules.
@@ -140,7 +147,8 @@ pub(super) fn read_rules(conversation: &mut Conversation) -> Result<BTreeSet<(En
 
 fn parse_rule(payload: &[u8]) -> Option<(Encapsulation, IpNet)> {
     let attributes = payload.get(HEAD_OCTETS..)?;
-    let (encapsulation, _) = TABLES.into_iter().find(|(_, table)| payload.get(4) == Some(table))?;
+    let table = attribute(attributes, FRA_TABLE).and_then(|value| u32_at(value, 0))?;
+    let (encapsulation, _) = TABLES.into_iter().find(|(_, one)| *one == table)?;
     let is_ours = attribute(attributes, FRA_PROTOCOL) == Some(&[ROUTE_PROTOCOL])
         && attribute(attributes, FRA_PRIORITY).and_then(|value| u32_at(value, 0)) == Some(PRIORITY);
     let from = attribute(attributes, FRA_SRC).filter(|_| is_ours).and_then(parse)?;

@@ -38,8 +38,8 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
     let addresses = read_addresses(conversation)?;
     let neighbours = read_neighbours(conversation)?;
     let proxies = read_proxies(conversation)?;
-    let mut routes = read_table(conversation, AF_INET, route::RT_TABLE_MAIN)?;
-    routes.extend(read_table(conversation, AF_INET6, route::RT_TABLE_MAIN)?);
+    let mut routes = read_table(conversation, AF_INET, route::RT_TABLE_MAIN.into())?;
+    routes.extend(read_table(conversation, AF_INET6, route::RT_TABLE_MAIN.into())?);
 
     let next_hops = next_hop::read(conversation)?;
 
@@ -321,14 +321,13 @@ pub(super) struct Route {
 }
 
 /// Routes of a table.
-pub(super) fn read_table(conversation: &mut Conversation, family: u8, table: u8) -> Result<Vec<Route>, Refusal> {
+pub(super) fn read_table(conversation: &mut Conversation, family: u8, table: u32) -> Result<Vec<Route>, Refusal> {
     let mut head = [0; route::HEAD_OCTETS];
     head[0] = family;
-    head[4] = table;
     match conversation.dump(
         route::RTM_GETROUTE,
         &head,
-        |_| {},
+        |out| out.put_u32(route::RTA_TABLE, table),
         |routes: &mut Vec<_>, payload| {
             routes.extend(parse_route(payload, family, table));
         },
@@ -339,7 +338,7 @@ pub(super) fn read_table(conversation: &mut Conversation, family: u8, table: u8)
     }
 }
 
-fn parse_route(payload: &[u8], family: u8, asked: u8) -> Option<Route> {
+fn parse_route(payload: &[u8], family: u8, asked: u32) -> Option<Route> {
     let &[found_family, destination_bits, _, _, table, protocol, _, kind, ..] = payload else { return None };
     let flags = u32_at(payload, 8)?;
     let mut table = u32::from(table);
@@ -365,7 +364,7 @@ fn parse_route(payload: &[u8], family: u8, asked: u8) -> Option<Route> {
         }
     }
     gateways.extend(gateway(payload.get(route::HEAD_OCTETS..)?, interface));
-    let is_asked_for = found_family == family && table == u32::from(asked);
+    let is_asked_for = found_family == family && table == asked;
     let is_standing = flags & (RTNH_F_DEAD | RTM_F_CLONED) == 0;
     let destination = IpNet::new(destination, destination_bits).ok()?;
     (is_asked_for && is_standing).then_some(Route { destination, protocol, kind, metric, interface, gateways, group })

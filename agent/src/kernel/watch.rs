@@ -184,7 +184,7 @@ fn can_matter(message: Message<'_>) -> bool {
         link::RTM_NEWLINK | link::RTM_DELLINK => message.payload.first() == Some(&0),
         address::RTM_NEWADDR | address::RTM_DELADDR => true,
         neighbour::RTM_NEWNEIGH | neighbour::RTM_DELNEIGH => is_permanent_or_ours(message.payload),
-        detour::RTM_NEWRULE | detour::RTM_DELRULE => message.payload.get(4).copied().is_some_and(detour::is_ours),
+        detour::RTM_NEWRULE | detour::RTM_DELRULE => detour::is_about_ours(message.payload, detour::HEAD_OCTETS),
         RTM_NEWNETCONF => true,
         next_hop::RTM_NEWNEXTHOP | next_hop::RTM_DELNEXTHOP => message.payload.get(2) == Some(&ROUTE_PROTOCOL),
         route::RTM_NEWROUTE | route::RTM_DELROUTE => is_route_that_matters(message.payload),
@@ -202,7 +202,7 @@ fn is_permanent_or_ours(payload: &[u8]) -> bool {
 fn is_route_that_matters(payload: &[u8]) -> bool {
     let &[_, _, _, _, table, protocol, _, kind, ..] = payload else { return false };
     let is_copy = u32_at(payload, 8).is_none_or(|flags| flags & read::RTM_F_CLONED != 0);
-    (table == route::RT_TABLE_MAIN || detour::is_ours(table))
+    (table == route::RT_TABLE_MAIN || detour::is_about_ours(payload, route::HEAD_OCTETS))
         && !is_copy
         && (kind == route::RTN_UNICAST || protocol == ROUTE_PROTOCOL)
 }

@@ -9,6 +9,7 @@ mod floating;
 mod judge;
 mod lan;
 mod service;
+mod wrapped;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -24,8 +24,9 @@ fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 fn edge() -> impl Strategy<Value = Edge> {
-    let ends = (4789..4791_u16, prop::collection::btree_set(address(), 0..6))
-        .prop_map(|(port, addresses)| Ends { port, addresses });
+    let ports = prop::collection::btree_set(4789..4791_u16, 1..3);
+    let ends = (prop::option::of(address()), ports, prop::collection::btree_set(address(), 0..6))
+        .prop_map(|(own, ports, addresses)| Ends { own, ports, addresses });
     prop::option::of(ends).prop_map(|ends| Edge { ends, ..Edge::default() })
 }
 
@@ -45,8 +46,10 @@ proptest! {
         let rules = with(&edge);
 
         for packet in packets.into_iter().filter(|one| one.source.is_ipv4() == one.destination.is_ipv4()) {
-            let passed = walk(&rules, &at(HookPoint::Prerouting, &uplink(), None, &packet)) == Outcome::Accept;
-            prop_assert_eq!(passed, edge.lets_into_tunnels(&packet), "{:?}", packet);
+            for (hook, is_to_host) in [(HookPoint::Prerouting, false), (HookPoint::Input, true)] {
+                let passed = walk(&rules, &at(hook, &uplink(), None, &packet)) == Outcome::Accept;
+                prop_assert_eq!(passed, edge.lets_into_tunnels(&packet, is_to_host), "{:?}", packet);
+            }
         }
     }
 
@@ -68,7 +71,7 @@ proptest! {
 fn a_host_more_is_an_element_more() {
     let ends = |last: &[u8]| {
         let addresses: BTreeSet<IpAddr> = last.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect();
-        Some(Ends { port: 4789, addresses })
+        Some(Ends { own: None, ports: [4789].into(), addresses })
     };
     let mut compiler = Compiler::of(&World::default(), &one_host(&World::default(), WorkloadToHost::Drop));
     compiler.set_tunnel_ends(ends(&[1, 5]));

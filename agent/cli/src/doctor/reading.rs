@@ -179,9 +179,11 @@ impl Reading {
         told.store.files.iter().cloned().chain(of_api).collect()
     }
 
-    /// Interfaces that lead out: with a route by a gateway, and no container's.
+    /// Interfaces that lead out: with a route by a gateway, no container's, and not the device of tunnels.
     pub(super) fn uplinks(&self) -> Vec<&str> {
+        let is_tunnel = |interface: &str| interface == "vxlan.poplin";
         let leading_out = self.routes.iter().filter(|route| route.gateway.is_some() && !is_ours(&route.interface));
+        let leading_out = leading_out.filter(|route| !is_tunnel(&route.interface));
         let mut uplinks: Vec<&str> = leading_out.map(|route| route.interface.as_str()).collect();
         uplinks.sort_unstable();
         uplinks.dedup();

@@ -69,6 +69,7 @@ impl Node {
             sandboxes: Vec::new(),
             tunnel: self.tunnelling.tunnel(),
             keeps_tunnel: true,
+            tunnel_rests: self.tunnel_after.is_some(),
         };
         Some((desired, due))
     }

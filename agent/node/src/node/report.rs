@@ -26,6 +26,10 @@ use crate::status::{BlockUse, FloatingUse, Heard, Session, Status, Watched};
 use super::Node;
 
 impl Node {
+    fn trouble_of_tunnel(&self) -> Option<String> {
+        self.tunnel_error.clone().filter(|_| self.tunnelling.tunnel().is_some())
+    }
+
     /// This host at this moment; absent until the store and the kernel were read.
     pub fn status(&self, now: Instant) -> Status {
         let me = self.me();
@@ -66,7 +70,7 @@ impl Node {
             policies: mirror.map_or(0, |mirror| mirror.policies().count()),
             routes_learned: self.routing.count(),
             routing_problems: self.peering.as_ref().map(|peering| peering.problems.clone()).unwrap_or_default(),
-            kernel_error: self.kernel_error.clone(),
+            kernel_error: self.kernel_error.clone().or_else(|| self.trouble_of_tunnel()),
             name_conflict: self.name_conflict.clone(),
             services: self.service_uses(),
             floating: self.floating_uses(),

@@ -174,6 +174,8 @@ impl Node {
         if let Some(me) = mirror.host(&self.identity.host) {
             self.tunnelling.follow(mirror, me, kernel);
         }
+        let device = kernel.tunnel.as_ref().and_then(|standing| standing.device);
+        self.policing.guard(device.map(|device| device.vxlan.port));
     }
 
     /// The first reading of the kernel shows what an earlier life had learned.
@@ -189,6 +191,7 @@ impl Node {
         };
         let learned = kernel.learned.iter().filter_map(|(prefix, target)| Some((*prefix, gateways(target)?)));
         self.routing.adopt(learned.collect());
+        self.routing.adopt_tunnel(kernel.tunnel.as_ref().map(|standing| standing.index));
         self.groups.adopt(kernel);
     }
 }

@@ -163,6 +163,7 @@ impl Node {
             sandboxes,
             tunnel: self.tunnelling.tunnel(),
             keeps_tunnel: false,
+            tunnel_rests: self.tunnel_after.is_some(),
         };
         Some((desired, due))
     }
@@ -207,6 +208,9 @@ impl Node {
         if let Some(rules) = batch.rules {
             self.load(rules);
         }
+        if self.tunnel_after.is_none() && batch.steps.iter().any(Step::is_of_tunnels) {
+            self.tunnel_error = None;
+        }
         self.is_forwarding |= batch.steps.contains(&Step::EnableForwarding);
         if self.kernel_error.take().is_some() {
             self.note(Note::Info("the kernel is as it should be again".to_owned()));
@@ -221,6 +225,13 @@ impl Node {
             batch.steps.truncate(batch.steps.iter().take_while(|step| **step != failure.step).count());
             self.steps_stand(batch);
             return self.sandbox_failed(now, &failure);
+        }
+        if failure.step.is_of_tunnels() {
+            // Nor is a tunnel: what is led elsewhere goes on, and who joins is answered.
+            batch.steps.truncate(batch.steps.iter().take_while(|step| **step != failure.step).count());
+            self.groups.doubt();
+            self.steps_stand(batch);
+            return self.tunnel_failed(now, &failure);
         }
         self.kernel = None; // a fresh reading follows by itself
         match (batch.rules_fared(&failure.step), batch.rules) {
@@ -266,6 +277,16 @@ impl Node {
             }
         };
         self.undo(&attachment, endpoint, refusal);
+    }
+
+    /// The tunnel is left as it is for a while.
+    fn tunnel_failed(&mut self, now: Instant, failure: &StepFailure) {
+        self.tunnel_after = Some(now + LONGEST_PAUSE);
+        let error = format!("the kernel refused {}: {}", failure.step.describe(), failure.reason);
+        if self.tunnel_error.as_ref() != Some(&error) {
+            self.note(Note::Warning(format!("{error}; trying again every {LONGEST_PAUSE:?}")));
+            self.tunnel_error = Some(error);
+        }
     }
 
     /// Rules cannot be written where an interface is: where it has none yet it stays closed, and else the former ones stand. With its namespace all of

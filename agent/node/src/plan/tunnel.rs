@@ -35,6 +35,7 @@ pub(super) fn changes_due(desired: &Desired, seen: &KernelState) -> Vec<Step> {
 fn device_changes(desired: &Desired, seen: &KernelState) -> Vec<Step> {
     match (&desired.tunnel, &seen.tunnel) {
         (None, None) => Vec::new(),
+        (Some(_), None) if desired.keeps_tunnel => Vec::new(),
         (Some(tunnel), None) => entries(tunnel, None, &KernelState::default()),
         (_, Some(_)) if desired.keeps_tunnel => Vec::new(),
         (Some(tunnel), Some(standing)) if is_like(standing, &tunnel.device) => vain_entries(tunnel, standing, seen),

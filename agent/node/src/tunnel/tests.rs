@@ -50,7 +50,8 @@ fn where_no_pool_asks_nothing_stands() {
     let (mirror, me) = fabric(&["192.0.2.1"], Encapsulation::Never);
 
     assert_eq!(wanted(&mirror, &me, &kernel()), None);
-    assert_eq!(ends(&mirror), None);
+    assert_eq!(ends(&mirror, &me.name, None), None);
+    assert!(ends(&mirror, &me.name, Some(4789)).is_some(), "as long as a device stands it is guarded");
     assert_eq!(container_mtu_bytes(&mirror, &me, &["10.77.0.1".parse().unwrap()], 1500), 1500);
 }
 
@@ -70,15 +71,35 @@ fn every_other_host_is_known_by_the_mac_of_its_outer_address() {
 }
 
 #[test]
-fn a_fabric_of_ipv6_alone_wraps_in_ipv6() {
-    let (mirror, me) = fabric(&["2001:db8::1"], Encapsulation::Always);
+fn a_host_of_ipv6_alone_wraps_in_ipv6_what_is_for_others_of_its_kind() {
+    let (mut mirror, me) = fabric(&["2001:db8::1"], Encapsulation::Always);
+    let its_like = Object::Host(host("h4", &["2001:db8::4"]));
+    mirror.change(2, vec![Versioned { value: its_like, version: 2 }], vec![], vec![]);
 
     let tunnel = wanted(&mirror, &me, &kernel()).unwrap();
 
-    assert!(tunnel.device.local.is_ipv6() && tunnel.fdb.values().all(IpAddr::is_ipv6));
+    assert_eq!(tunnel.fdb.values().collect::<Vec<_>>(), [&"2001:db8::4".parse::<IpAddr>().unwrap()]);
     assert_eq!(tunnel.device.mtu_bytes, 1430);
     assert_eq!(container_mtu_bytes(&mirror, &me, &["10.77.0.1".parse().unwrap()], 1500), 1430);
     assert_eq!(container_mtu_bytes(&mirror, &me, &["10.99.0.1".parse().unwrap()], 1500), 1500);
+}
+
+#[test]
+fn a_host_without_ipv6_is_given_nothing_of_it() {
+    let (mirror, me) = fabric(&["192.0.2.1"], Encapsulation::Always);
+
+    let tunnel = wanted(&mirror, &me, &kernel()).unwrap();
+
+    assert!(tunnel.neighbours.keys().all(IpAddr::is_ipv4), "{:?}", tunnel.neighbours);
+}
+
+#[test]
+fn a_range_with_a_host_in_it_is_not_wrapped() {
+    let (mut mirror, me) = fabric(&["192.0.2.1"], Encapsulation::Always);
+    let inside = Object::Host(host("h4", &["10.77.3.4"]));
+    mirror.change(2, vec![Versioned { value: inside, version: 2 }], vec![], vec![]);
+
+    assert_eq!(wanted(&mirror, &me, &kernel()), None);
 }
 
 #[test]
@@ -91,7 +112,7 @@ fn across_subnets_hosts_on_the_link_are_led_to_as_they_are() {
     let tunnel = wanted(&mirror, &me, &kernel).unwrap();
 
     let hosts: Vec<String> = tunnel.hosts.keys().map(|(_, address)| address.to_string()).collect();
-    assert_eq!(hosts, ["198.51.100.3", "2001:db8::2", "2001:db8:3::3"], "of IPv6, this host is on no link");
+    assert_eq!(hosts, ["198.51.100.3"]);
 }
 
 #[test]

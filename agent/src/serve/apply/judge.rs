@@ -15,7 +15,7 @@ use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
 
-use super::{floating, lan, service};
+use super::{floating, lan, service, wrapped};
 use crate::resource::{decode, key_of, path_of};
 use crate::serve::bearing::Bearing;
 use crate::store::{Entry, Snapshot};
@@ -64,7 +64,8 @@ pub(super) fn judge(objects: &[Checked<'_>], snapshot: &Snapshot) -> Vec<Failure
                 .or_else(|| keeps_blocks(pool, &standing))
                 .or_else(|| service::spared_by(pool, &after))
                 .or_else(|| floating::spared_by(pool, &after))
-                .or_else(|| lan::spares_hosts(pool, &after)),
+                .or_else(|| lan::spares_hosts(pool, &after))
+                .or_else(|| wrapped::has_no_host(pool, &after)),
             Object::Service(service) => service::fits(service, &after).or_else(|| floating::is_beside(service, &after)),
             Object::FloatingAddress(one) => floating::fits(one, &after),
             Object::Policy(policy) => fits_policies(policy, &after, snapshot),
