@@ -37,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// After so many operations of all an agent is killed, and after five times as many the leader of etcd.
 const OPERATIONS_A_LIFE: usize = 40;
 
+/// Between one try and the next.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Whose each address is, as far as those know who were answered.
 #[derive(Clone, Default)]
 struct Ledger {
@@ -140,7 +143,11 @@ impl Runtimes {
             match answer {
                 Ok(answer) => return answer,
                 Err(error) if Instant::now() > until => panic!("{}: {error}", self.socket.display()),
-                Err(_) => self.client = None,
+                // Whoever asks without a pause is all that the machine does.
+                Err(_) => {
+                    self.client = None;
+                    thread::sleep(PAUSE);
+                }
             }
         }
     }

@@ -228,7 +228,7 @@ fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
 /// A datagram from one container to port 7 of another, as a host wraps it for the third: VXLAN (RFC 7348 §5), Ethernet, IPv4 without checksum of UDP.
 fn wrapped(from: IpAddr, to: IpAddr, word: &[u8]) -> Vec<u8> {
     let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) else { panic!("both are of IPv4") };
-    let udp_octets = u16::try_from(8 + word.len()).unwrap();
+    let udp_octets = u16::try_from(8 + word.len()).expect("a word is short");
     let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
     ip[2..4].copy_from_slice(&(20 + udp_octets).to_be_bytes());
     ip.extend(from.octets());
@@ -256,5 +256,5 @@ fn vtep(host: Ipv4Addr) -> [u8; 6] {
 /// RFC 1071.
 fn checksum(octets: &[u8]) -> u16 {
     let sum: u32 = octets.chunks(2).map(|half| u32::from(u16::from_be_bytes([half[0], half[1]]))).sum();
-    !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap()
+    !u16::try_from((sum & 0xffff) + (sum >> 16)).expect("twenty octets carry little")
 }
