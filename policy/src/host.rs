@@ -15,6 +15,9 @@ use crate::ruleset::Interface;
 /// How the names of all interfaces of ours begin on every host, and nobody else's.
 pub const INTERFACE_PREFIX: &str = "pop";
 
+/// What the device of tunnels between hosts is called on every host; not as our links are, which have policy on them.
+pub const TUNNEL_DEVICE: &str = "vxlan.poplin";
+
 /// One host, as the compiler sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
+use poplin_policy::host::TUNNEL_DEVICE;
 use poplin_policy::nat::Ends;
 use poplin_policy::ruleset::Interface;
 
@@ -25,9 +26,6 @@ use crate::stable::hash64;
 use crate::underlay::{on_link, uplink_mtu_bytes};
 
 pub use ways::{Tunnelling, Tunnels};
-
-/// What the device is called; not as our links are, which have policy on them.
-const DEVICE: &str = "vxlan.poplin";
 
 /// The port RFC 7348 §5 assigns.
 pub const VXLAN_PORT: u16 = 4789;
@@ -98,7 +96,7 @@ pub struct Device {
 impl Device {
     /// The name of every such device.
     pub fn interface() -> Interface {
-        Interface::new(DEVICE).expect("it is a name the kernel takes")
+        Interface::new(TUNNEL_DEVICE).expect("it is a name the kernel takes")
     }
 
     /// Whether it can become the other without being made anew: the kernel changes neither identifier nor port of a device

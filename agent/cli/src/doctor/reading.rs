@@ -181,9 +181,8 @@ impl Reading {
 
     /// Interfaces that lead out: with a route by a gateway, no container's, and not the device of tunnels.
     pub(super) fn uplinks(&self) -> Vec<&str> {
-        let is_tunnel = |interface: &str| interface == "vxlan.poplin";
         let leading_out = self.routes.iter().filter(|route| route.gateway.is_some() && !is_ours(&route.interface));
-        let leading_out = leading_out.filter(|route| !is_tunnel(&route.interface));
+        let leading_out = leading_out.filter(|route| route.interface != poplin_policy::host::TUNNEL_DEVICE);
         let mut uplinks: Vec<&str> = leading_out.map(|route| route.interface.as_str()).collect();
         uplinks.sort_unstable();
         uplinks.dedup();
