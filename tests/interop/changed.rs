@@ -48,7 +48,7 @@ fn fabric(agent: &Agent, settings: &str) {
 }
 
 /// Everything a fabric can be told, with what is to be left alone by sessions with a peer.
-const SETTINGS: [&str; 26] = [
+const SETTINGS: [&str; 27] = [
     "asn: 64999", // the host has its own
     "mesh: false",
     "bfd: {enabled: false}",
@@ -71,6 +71,7 @@ const SETTINGS: [&str; 26] = [
     "hostSessions: {ttlSecurityHops: 3, holdTimeSeconds: 30, keepaliveSeconds: 7, connectRetrySeconds: 6}",
     "hostSessions: {sendHoldSeconds: 900, restartSeconds: 99}",
     "hostSessions: {passwordFile: /nowhere}",
+    "vxlan: {vni: 4711, port: 8472}",
     "addressCooldownSeconds: 5",
     "dns: {enabled: false}",
     "dns: {domain: fabric.example}",
@@ -83,6 +84,7 @@ const ALL: &str = "{apiVersion: poplin.dev/v1, kind: RouteMap, metadata: {name: 
 fn no_setting_of_the_fabric_ends_a_session_with_a_peer() {
     assert_all_changed("FabricConfigSpec", &SETTINGS, &[]);
     assert_all_changed("HostSessions", &SETTINGS, &[]);
+    assert_all_changed("Vxlan", &SETTINGS, &[]);
     let world = World::new();
     world.host.apply(ALL);
     world.peer(V4, "");
