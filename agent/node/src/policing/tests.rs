@@ -2,7 +2,7 @@
 
 use poplin_policy::circle::Circle;
 use poplin_policy::label::Labels;
-use poplin_policy::model::{Action, Hosts, Mode, Peers, Policy, Profile, Rule, Scope, Selection};
+use poplin_policy::model::{Action, Hosts, Mode, Peers, Policy, Profile, Rule, Selection};
 use poplin_policy::nat::Outgoing;
 use poplin_policy::packet::Packet;
 use poplin_policy::ruleset::SourceNat;

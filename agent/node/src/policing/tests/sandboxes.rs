@@ -8,8 +8,6 @@ use crate::kernel::Step;
 use crate::macvlan::{Macvlan, MacvlanMode};
 use crate::sandboxes::Sandboxes;
 
-mod cost;
-
 /// An endpoint whose interface a runtime is to put there, or has.
 fn inside(last: u8) -> Endpoint {
     let Object::Endpoint(one) = endpoint(last, Some("lan")) else { unreachable!("it is an endpoint") };
