@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use poplin_policy::compile::{Compiler, compile};
+use poplin_policy::delta::apply;
 use poplin_policy::host::{Host, WorkloadToHost};
 use poplin_policy::nat::Edge;
 use poplin_policy::packet::Packet;
@@ -25,7 +26,7 @@ pub(crate) fn leaving(rules: &Ruleset, source: IpAddr, destination: IpAddr) -> O
 }
 
 /// Tells a compiler of one edge after another.
-pub(crate) fn lead(compiler: &mut Compiler, from: &Edge, to: &Edge) {
+fn lead(compiler: &mut Compiler, from: &Edge, to: &Edge) {
     let pools: BTreeSet<&String> = from.pools.keys().chain(to.pools.keys()).collect();
     pools.into_iter().for_each(|name| compiler.set_pool(name, to.pools.get(name).cloned()));
     let floating: BTreeSet<&String> = from.floating.keys().chain(to.floating.keys()).collect();
@@ -33,4 +34,17 @@ pub(crate) fn lead(compiler: &mut Compiler, from: &Edge, to: &Edge) {
     compiler.set_tunnel_ends(to.ends.clone());
     let hosts: BTreeSet<&String> = from.hosts.keys().chain(to.hosts.keys()).collect();
     hosts.into_iter().for_each(|name| compiler.set_fabric_addresses(name, to.hosts.get(name).cloned()));
+}
+
+/// The rules follow from an edge, whatever edges came before it.
+pub(crate) fn assert_roads_agree(edges: Vec<Edge>) {
+    let mut compiler = Compiler::of(&World::default(), &one_host(&World::default(), WorkloadToHost::Drop));
+    let mut kernel = Ruleset::default();
+    let mut before = Edge::default();
+    for edge in edges {
+        lead(&mut compiler, &before, &edge);
+        apply(&mut kernel, &compiler.take_changes());
+        assert_eq!(kernel, with(&edge));
+        before = edge;
+    }
 }

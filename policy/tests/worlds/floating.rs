@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use poplin_policy::compile::Compiler;
-use poplin_policy::delta::{Change, apply};
+use poplin_policy::delta::Change;
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::nat::{Edge, Floating, Outgoing, Pool};
 use poplin_policy::packet::Packet;
@@ -13,7 +13,7 @@ use poplin_policy::walk::{Outcome, destination_nat, walk};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
-use crate::edge::{lead, leaving, with};
+use crate::edge::{assert_roads_agree, leaving, with};
 use crate::fleet::{at, interface_of, one_host, uplink};
 
 fn own(is_v6: bool, last: u8) -> IpAddr {
@@ -88,16 +88,7 @@ proptest! {
 
     #[test]
     fn whatever_road_led_to_an_edge_the_rules_are_the_same(edges in prop::collection::vec(edge(), 2..5)) {
-        let host = one_host(&World::default(), WorkloadToHost::Drop);
-        let mut compiler = Compiler::of(&World::default(), &host);
-        let mut kernel = Ruleset::default();
-        let mut before = Edge::default();
-        for edge in edges {
-            lead(&mut compiler, &before, &edge);
-            apply(&mut kernel, &compiler.take_changes());
-            prop_assert_eq!(&kernel, &with(&edge));
-            before = edge;
-        }
+        assert_roads_agree(edges);
     }
 }
 

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use poplin_policy::compile::Compiler;
-use poplin_policy::delta::{Change, apply};
+use poplin_policy::delta::Change;
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::nat::{Edge, Outgoing, Pool};
-use poplin_policy::ruleset::{Ruleset, SourceNat};
+use poplin_policy::ruleset::SourceNat;
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
-use crate::edge::{lead, leaving, with};
+use crate::edge::{assert_roads_agree, leaving, with};
 use crate::fleet::one_host;
 
 /// So few addresses that sources, destinations and prefixes meet.
@@ -77,16 +77,7 @@ proptest! {
 
     #[test]
     fn whatever_road_led_to_an_edge_the_rules_are_the_same(edges in prop::collection::vec(edge(), 2..5)) {
-        let host = one_host(&World::default(), WorkloadToHost::Drop);
-        let mut compiler = Compiler::of(&World::default(), &host);
-        let mut kernel = Ruleset::default();
-        let mut before = Edge::default();
-        for edge in edges {
-            lead(&mut compiler, &before, &edge);
-            apply(&mut kernel, &compiler.take_changes());
-            prop_assert_eq!(&kernel, &with(&edge));
-            before = edge;
-        }
+        assert_roads_agree(edges);
     }
 }
 

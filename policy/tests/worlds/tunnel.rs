@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use poplin_policy::compile::Compiler;
-use poplin_policy::delta::{Change, apply};
+use poplin_policy::delta::Change;
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::nat::{Edge, Ends};
 use poplin_policy::packet::Packet;
-use poplin_policy::ruleset::{HookPoint, Ruleset};
+use poplin_policy::ruleset::HookPoint;
 use poplin_policy::walk::{Outcome, walk};
 use poplin_policy::world::World;
 use proptest::prelude::*;
 
-use crate::edge::{lead, with};
+use crate::edge::{assert_roads_agree, with};
 use crate::fleet::{at, one_host, uplink};
 
 fn address() -> impl Strategy<Value = IpAddr> {
@@ -55,15 +55,7 @@ proptest! {
 
     #[test]
     fn whatever_road_led_to_the_ends_the_rules_are_the_same(edges in prop::collection::vec(edge(), 2..6)) {
-        let mut compiler = Compiler::of(&World::default(), &one_host(&World::default(), WorkloadToHost::Drop));
-        let mut kernel = Ruleset::default();
-        let mut before = Edge::default();
-        for edge in edges {
-            lead(&mut compiler, &before, &edge);
-            apply(&mut kernel, &compiler.take_changes());
-            prop_assert_eq!(&kernel, &with(&edge));
-            before = edge;
-        }
+        assert_roads_agree(edges);
     }
 }
 
