@@ -196,6 +196,26 @@ fn nobody_but_hosts_puts_anything_into_a_tunnel() {
 }
 
 #[test]
+fn a_tunnel_that_cannot_be_made_is_told_and_holds_up_nobody() {
+    let scene = Scene::new("never");
+    let Scene { web, near, fabric, .. } = &scene;
+    until("who is on the segment talks", || web.reaches(near.v4()));
+    let taken = fabric.hosts[0].namespace().within(|| UdpSocket::bind("0.0.0.0:4789").unwrap());
+
+    fabric.hosts[0].apply(&pools("crossSubnet"));
+
+    eventually("status tells why", || {
+        let status = told(&fabric.hosts[0].try_poplin(&["status"]));
+        if status.contains("UDP port 4789 is another program's") { Ok(()) } else { Err(status) }
+    });
+    let late = fabric.container(1, "late");
+    until("who comes now talks to who is on the segment", || late.reaches(near.v4()));
+    drop(taken);
+    let far = &scene.far;
+    until("the tunnel stands once the port is free", || web.reaches(far.v4()) && late.reaches(far.v4()));
+}
+
+#[test]
 fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
     let scene = Scene::new("always");
     let Scene { web, far, fabric, .. } = &scene;
