@@ -598,6 +598,24 @@ impl Default for Routing {
     }
 }
 
+#[cfg(test)]
+impl Host {
+    /// One that says nothing but its name.
+    pub(crate) fn bare(name: impl Into<std::sync::Arc<str>>) -> Self {
+        Self {
+            name: HostName::new(name),
+            labels: Labels::default(),
+            addresses: BTreeSet::new(),
+            asn: None,
+            router_id: std::net::Ipv4Addr::LOCALHOST,
+            is_draining: false,
+            told: None,
+            machine: None,
+            release: None,
+        }
+    }
+}
+
 /// Settings of the whole fabric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fabric {

@@ -294,23 +294,13 @@ pub fn announced(mirror: &Mirror, me: &Host, kernel: &KernelState) -> BTreeSet<I
 mod tests {
     use super::*;
     use crate::kernel::UnderlayRoute;
-    use crate::name::{HostName, PeerName, PoolName};
+    use crate::name::{PeerName, PoolName};
     use crate::object::{Block, Object, PeerAs, Place, Versioned};
     use poplin_policy::ruleset::Interface;
     use poplin_policy::selector::Selector;
 
     fn me() -> Host {
-        Host {
-            name: HostName::new("h1"),
-            labels: poplin_policy::label::Labels::default(),
-            addresses: BTreeSet::new(),
-            asn: None,
-            router_id: std::net::Ipv4Addr::LOCALHOST,
-            is_draining: false,
-            told: None,
-            machine: None,
-            release: None,
-        }
+        Host::bare("h1")
     }
 
     /// What h1 announces while it holds a block and the kernel has this route to it.

@@ -253,17 +253,7 @@ mod tests {
     use poplin_policy::label::Labels;
 
     fn host(name: &str) -> Host {
-        Host {
-            name: HostName::new(name),
-            labels: Labels::default(),
-            addresses: BTreeSet::new(),
-            asn: None,
-            router_id: std::net::Ipv4Addr::LOCALHOST,
-            is_draining: false,
-            told: None,
-            machine: None,
-            release: None,
-        }
+        Host::bare(name)
     }
 
     fn wish(container: &str, netns: &str) -> Attach {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cooling::Resting;
-use crate::name::{HostName, NetworkName, PoolName};
+use crate::name::{NetworkName, PoolName};
 use crate::object::{Object, Versioned};
 use crate::prefix::host_prefix;
 use crate::range::Range;
@@ -18,17 +18,7 @@ fn id(number: usize) -> AttachmentId {
 }
 
 fn host(number: usize) -> Host {
-    Host {
-        name: HostName::new(format!("h{number}")),
-        labels: poplin_policy::label::Labels::default(),
-        addresses: BTreeSet::new(),
-        asn: None,
-        router_id: std::net::Ipv4Addr::LOCALHOST,
-        is_draining: false,
-        told: None,
-        machine: None,
-        release: None,
-    }
+    Host::bare(format!("h{number}"))
 }
 
 fn pool(name: &str, cidr: &str, block_bits: u8) -> Pool {

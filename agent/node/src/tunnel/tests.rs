@@ -1,24 +1,12 @@
 //! The device and its entries follow from hosts and pools.
 
-use poplin_policy::label::Labels;
-
 use super::*;
 use crate::kernel::UnderlayRoute;
-use crate::name::{HostName, PoolName};
+use crate::name::PoolName;
 use crate::object::{Object, Pool, Versioned};
 
 fn host(name: &str, addresses: &[&str]) -> Host {
-    Host {
-        name: HostName::new(name),
-        labels: Labels::default(),
-        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-        asn: None,
-        router_id: std::net::Ipv4Addr::LOCALHOST,
-        is_draining: false,
-        told: None,
-        machine: None,
-        release: None,
-    }
+    Host { addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(), ..Host::bare(name) }
 }
 
 /// h1 is one's own; h2 is on its link, h3 behind a router.
