@@ -4,9 +4,10 @@
 //! Order: what is referred to comes before what refers to it, and leaves after it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::reference::Reference;
-use crate::ruleset::{Chain, Element, Map, MapElements, Name, Ruleset, Set};
+use crate::ruleset::{Chain, Element, Hook, Map, MapElements, Name, Ruleset, Set};
 
 /// One step of a transaction. Applied together, in order, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub enum Change {
     /// Drops whatever our table holds, if it exists, and begins an empty one.
     Restart,
     /// Adds a set with its elements.
-    AddSet(Name, Set),
+    AddSet(Name, Arc<Set>),
     /// Removes a set nothing refers to any more.
     RemoveSet(Name),
     /// Adds and removes single elements of a set that stays; removals first.
@@ -22,7 +23,7 @@ pub enum Change {
         /// Which set.
         name: Name,
         /// The set's description with no elements, for encoding them.
-        shape: Set,
+        shape: Box<Set>,
         /// No longer in it.
         removed: Vec<Element>,
         /// Now in it.
@@ -37,7 +38,7 @@ pub enum Change {
         /// Which map.
         name: Name,
         /// The map's description; its elements do not matter.
-        shape: Map,
+        shape: Box<Map>,
         /// Elements that leave.
         removed: MapElements,
         /// Elements that come.
@@ -47,10 +48,10 @@ pub enum Change {
     AddCounter(Name),
     /// Removes a counter nothing refers to any more.
     RemoveCounter(Name),
-    /// Adds a chain without rules.
-    AddChain(Name, Chain),
+    /// Adds a chain without rules; a base chain where a hook is given.
+    AddChain(Name, Option<Hook>),
     /// Replaces all rules of a chain that stands; the new rules are in `chain`.
-    SetRules(Name, Chain),
+    SetRules(Name, Arc<Chain>),
     /// Removes a chain nothing refers to any more; its rules go with it.
     RemoveChain(Name),
 }
@@ -100,13 +101,17 @@ fn step(ruleset: &mut Ruleset, change: Change) {
         Change::AddMap(name, map) => add(&mut ruleset.maps, name, Map { elements: map.elements.none(), ..map }),
         Change::AddCounter(name) => assert!(ruleset.counters.insert(name), "a counter to add does not stand yet"),
         Change::RemoveCounter(name) => assert!(ruleset.counters.remove(&name), "a counter to remove stands"),
-        Change::AddChain(name, chain) => add(&mut ruleset.chains, name, Chain { rules: Vec::new(), ..chain }),
+        Change::AddChain(name, hook) => add(&mut ruleset.chains, name, Arc::new(Chain { hook, rules: Vec::new() })),
         Change::RemoveSet(name) => remove(&mut ruleset.sets, &name),
         Change::RemoveMap(name) => remove(&mut ruleset.maps, &name),
         Change::RemoveChain(name) => remove(&mut ruleset.chains, &name),
-        Change::SetRules(name, chain) => standing(&mut ruleset.chains, &name).rules = chain.rules,
+        Change::SetRules(name, chain) => {
+            let standing = standing(&mut ruleset.chains, &name);
+            assert_eq!(standing.hook, chain.hook, "{name} keeps its hook");
+            *standing = chain;
+        }
         Change::AlterSet { name, removed, added, .. } => {
-            let elements = &mut standing(&mut ruleset.sets, &name).elements;
+            let elements = &mut Arc::make_mut(standing(&mut ruleset.sets, &name)).elements;
             assert!(removed.iter().all(|element| elements.remove(element)), "an element to remove is in {name}");
             assert!(added.into_iter().all(|element| elements.insert(element)), "an element to add is not in {name}");
         }
@@ -128,14 +133,13 @@ fn coming(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
     let counters = new.counters.difference(&old.counters).map(|name| Change::AddCounter(name.clone()));
     let sets = only_right(&old.sets, &new.sets).map(|(name, set)| Change::AddSet(name.clone(), set.clone()));
     let maps = only_right(&old.maps, &new.maps).map(|(name, map)| Change::AddMap(name.clone(), map.emptied()));
-    let chains =
-        only_right(&old.chains, &new.chains).map(|(name, chain)| Change::AddChain(name.clone(), emptied(chain)));
+    let chains = only_right(&old.chains, &new.chains).map(|(name, chain)| Change::AddChain(name.clone(), chain.hook));
     counters.chain(sets).chain(maps).chain(chains).collect()
 }
 
 /// What nothing refers to any more, once the chains among it that refer to each other, or to its maps, are emptied.
 fn leaving(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
-    let chains: BTreeMap<&Name, &Chain> = only_right(&new.chains, &old.chains).collect();
+    let chains: BTreeMap<&Name, &Arc<Chain>> = only_right(&new.chains, &old.chains).collect();
     let maps: BTreeSet<&Name> = only_right(&new.maps, &old.maps).map(|(name, _)| name).collect();
     let is_leaving = |reference| match reference {
         Reference::Chain(name) => chains.contains_key(name),
@@ -155,7 +159,7 @@ fn leaving(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
 fn alter_set(name: &Name, old: &Set, new: &Set) -> Option<Change> {
     let removed: Vec<Element> = old.elements.difference(&new.elements).cloned().collect();
     let added: Vec<Element> = new.elements.difference(&old.elements).cloned().collect();
-    let shape = Set { key: new.key.clone(), form: new.form, elements: BTreeSet::new() };
+    let shape = Box::new(new.emptied());
     let is_same = removed.is_empty() && added.is_empty();
     (!is_same).then(|| Change::AlterSet { name: name.clone(), shape, removed, added })
 }
@@ -168,16 +172,16 @@ fn altered_maps(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
         let after = new.maps.get(name).map_or(&none, |map| &map.elements);
         let (removed, added) = (before.without(after), after.without(before));
         let is_same = removed.is_empty() && added.is_empty();
-        (!is_same).then(|| Change::AlterMap { name: name.clone(), shape: map.emptied(), removed, added })
+        (!is_same).then(|| Change::AlterMap { name: name.clone(), shape: map.emptied().into(), removed, added })
     };
     new.maps.iter().chain(only_right(&new.maps, &old.maps)).filter_map(alter).collect()
 }
 
 /// What stands under no such name, or differently, on the left. Chains that come without rules need none set.
 fn changed<'a>(
-    left: &'a BTreeMap<Name, Chain>,
-    right: &'a BTreeMap<Name, Chain>,
-) -> impl Iterator<Item = (&'a Name, &'a Chain)> {
+    left: &'a BTreeMap<Name, Arc<Chain>>,
+    right: &'a BTreeMap<Name, Arc<Chain>>,
+) -> impl Iterator<Item = (&'a Name, &'a Arc<Chain>)> {
     right.iter().filter(|(name, chain)| match left.get(name) {
         Some(old) => old != *chain,
         None => !chain.rules.is_empty(),
@@ -198,8 +202,8 @@ fn both<'a, T>(
     left.iter().filter_map(|(name, old)| Some((name, old, right.get(name)?)))
 }
 
-fn emptied(chain: &Chain) -> Chain {
-    Chain { hook: chain.hook, rules: Vec::new() }
+fn emptied(chain: &Chain) -> Arc<Chain> {
+    Arc::new(Chain { hook: chain.hook, rules: Vec::new() })
 }
 
 fn add<T>(things: &mut BTreeMap<Name, T>, name: Name, thing: T) {
@@ -234,14 +238,15 @@ mod tests {
         let mut ruleset = Ruleset::default();
         ruleset.maps.insert(name("m"), Map { key: vec![Datatype::Id], form: Form::Hash, elements });
         for chain in ["c", "d"] {
-            ruleset.chains.insert(name(chain), Chain { hook: None, rules: Vec::new() });
+            ruleset.chains.insert(name(chain), Chain { hook: None, rules: Vec::new() }.into());
         }
         ruleset
     }
 
     fn with_set(form: Form) -> Ruleset {
         let elements = [Element::exactly([Atom::Port(80)])].into();
-        Ruleset { sets: [(name("s"), Set { key: vec![Datatype::Port], form, elements })].into(), ..Ruleset::default() }
+        let set = Set { key: vec![Datatype::Port], form, elements };
+        Ruleset { sets: [(name("s"), set.into())].into(), ..Ruleset::default() }
     }
 
     #[test]
@@ -253,7 +258,10 @@ mod tests {
 
         let one = |target: &str| by_id(&[(1, Verdict::Goto(name(target)))]);
         let shape = new.maps[&name("m")].emptied();
-        assert_eq!(changes, [Change::AlterMap { name: name("m"), shape, removed: one("c"), added: one("d") }]);
+        assert_eq!(
+            changes,
+            [Change::AlterMap { name: name("m"), shape: shape.into(), removed: one("c"), added: one("d") }]
+        );
     }
 
     #[test]
@@ -270,14 +278,14 @@ mod tests {
     fn chains_that_leave_together_are_emptied_first_where_they_refer_to_each_other() {
         let mut old = with_map(&[]);
         let goto = Rule { matches: Vec::new(), counter: None, then: Then::Verdict(Verdict::Goto(name("c"))) };
-        old.chains.insert(name("d"), Chain { hook: None, rules: vec![goto] });
+        old.chains.insert(name("d"), Chain { hook: None, rules: vec![goto] }.into());
 
         let changes = between(Some(&old), &Ruleset::default());
 
         assert_eq!(
             changes,
             [
-                Change::SetRules(name("d"), Chain { hook: None, rules: Vec::new() }),
+                Change::SetRules(name("d"), Chain { hook: None, rules: Vec::new() }.into()),
                 Change::RemoveMap(name("m")),
                 Change::RemoveChain(name("c")),
                 Change::RemoveChain(name("d")),

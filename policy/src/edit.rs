@@ -3,7 +3,8 @@
 //! In: edits. Out: the changes since they were last taken, at the cost of what was touched and not of what stands.
 //! The order of the changes is that of [`delta`](crate::delta), which is asked about the touched parts alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::delta::{Change, between, between_with};
 use crate::ruleset::{Atom, Chain, Element, Map, Name, Ruleset, Set, Value, Verdict};
@@ -25,8 +26,8 @@ pub struct Mark(u64);
 /// How what was touched had been.
 #[derive(Clone, Debug, Default)]
 struct Touched {
-    chains: BTreeMap<Name, Option<Chain>>,
-    sets: BTreeMap<Name, Was<Set, bool>>,
+    chains: BTreeMap<Name, Option<Arc<Chain>>>,
+    sets: BTreeMap<Name, Was<Arc<Set>, bool>>,
     maps: BTreeMap<Name, Was<Map, Option<Value>>>,
     counters: BTreeMap<Name, bool>,
 }
@@ -83,39 +84,26 @@ impl Edited {
             old.counters.extend(stood.then_some(name));
         }
         for (name, was) in chains {
-            new.chains.extend(self.now.chains.remove_entry(&name));
+            new.chains.extend(pair(&self.now.chains, &name));
             old.chains.extend(was.map(|chain| (name, chain)));
         }
-        let parts = self.compare_sets(sets, &mut old, &mut new);
+        self.compare_sets(sets, &mut old, &mut new);
         let elements = self.compare_maps(maps, &mut old, &mut new);
         let changes = between_with(Some(&old), &new, elements);
-        // What was compared as a whole was lent for that: copies of ten thousand chains would stand beside those that the changes have.
-        self.now.chains.extend(new.chains);
-        self.now.sets.extend(new.sets.into_iter().filter(|(name, _)| !parts.contains(name)));
         // A thing of one name whose key or form became another begins everything anew, and so all of it must be told.
         if changes.contains(&Change::Restart) { between(None, &self.now) } else { changes }
     }
 
-    /// Sets as they were and as they are. Tells of which there are only the touched elements; the others are lent by what is now.
-    fn compare_sets(
-        &mut self,
-        touched: BTreeMap<Name, Was<Set, bool>>,
-        old: &mut Ruleset,
-        new: &mut Ruleset,
-    ) -> BTreeSet<Name> {
-        let mut parts = BTreeSet::new();
+    /// Sets as they were and as they are: whole, or the touched elements alone.
+    fn compare_sets(&self, touched: BTreeMap<Name, Was<Arc<Set>, bool>>, old: &mut Ruleset, new: &mut Ruleset) {
         for (name, was) in touched {
             let (before, after) = match was {
-                Was::Whole(was) => (was, self.now.sets.remove(&name)),
-                Was::Elements(was) => {
-                    parts.insert(name.clone());
-                    parts_of_set(&self.now.sets[&name], was)
-                }
+                Was::Whole(was) => (was, self.now.sets.get(&name).cloned()),
+                Was::Elements(was) => parts_of_set(&self.now.sets[&name], was),
             };
             old.sets.extend(before.map(|set| (name.clone(), set)));
             new.sets.extend(after.map(|set| (name, set)));
         }
-        parts
     }
 
     /// Maps as they were and as they are, and the changes of elements that are known without comparing.
@@ -150,10 +138,10 @@ impl Edited {
 
     /// Makes a chain be so, or not be.
     pub fn set_chain(&mut self, name: &Name, chain: Option<Chain>) {
-        if self.now.chains.get(name) == chain.as_ref() {
+        if self.now.chains.get(name).map(Arc::as_ref) == chain.as_ref() {
             return;
         }
-        let was = replace(&mut self.now.chains, name, chain);
+        let was = replace(&mut self.now.chains, name, chain.map(Arc::new));
         self.remember(|touched| {
             touched.chains.entry(name.clone()).or_insert_with(|| was.clone());
         });
@@ -161,10 +149,10 @@ impl Edited {
 
     /// Makes a set be so, or not be.
     pub fn set_set(&mut self, name: &Name, set: Option<Set>) {
-        if self.now.sets.get(name) == set.as_ref() {
+        if self.now.sets.get(name).map(Arc::as_ref) == set.as_ref() {
             return;
         }
-        let was = replace(&mut self.now.sets, name, set);
+        let was = replace(&mut self.now.sets, name, set.map(Arc::new));
         self.remember(|touched| {
             let first = match touched.sets.remove(name) {
                 None => was.clone(),
@@ -194,6 +182,7 @@ impl Edited {
     /// Makes an element be in a set that stands, or not be.
     pub fn set_element(&mut self, name: &Name, element: Element, is_in: bool) {
         let set = self.now.sets.get_mut(name).expect("elements are set in sets that stand");
+        let set = Arc::make_mut(set);
         let had = if is_in { !set.elements.insert(element.clone()) } else { set.elements.remove(&element) };
         if had == is_in {
             return;
@@ -254,13 +243,13 @@ pub struct Past<'a> {
 impl<'a> Book for Past<'a> {
     fn chains(&self) -> Vec<&Chain> {
         let untouched = self.now.chains.iter().filter(|(name, _)| !self.touched.chains.contains_key(name));
-        untouched.map(|(_, chain)| chain).chain(self.touched.chains.values().flatten()).collect()
+        untouched.map(|(_, chain)| chain).chain(self.touched.chains.values().flatten()).map(Arc::as_ref).collect()
     }
 
     fn chain(&self, name: &Name) -> Option<&Chain> {
         match self.touched.chains.get(name) {
-            Some(was) => was.as_ref(),
-            None => self.now.chains.get(name),
+            Some(was) => was.as_deref(),
+            None => self.now.chains.get(name).map(Arc::as_ref),
         }
     }
 
@@ -295,8 +284,8 @@ impl<'a> Book for Past<'a> {
 }
 
 /// The touched elements alone: as they were, and as they are.
-fn parts_of_set(now: &Set, was: BTreeMap<Element, bool>) -> (Option<Set>, Option<Set>) {
-    let part = |elements| Some(Set { key: now.key.clone(), form: now.form, elements });
+fn parts_of_set(now: &Set, was: BTreeMap<Element, bool>) -> (Option<Arc<Set>>, Option<Arc<Set>>) {
+    let part = |elements| Some(Arc::new(Set { key: now.key.clone(), form: now.form, elements }));
     let after = was.keys().filter(|element| now.elements.contains(element)).cloned().collect();
     let before = was.into_iter().filter_map(|(element, was_in)| was_in.then_some(element)).collect();
     (part(before), part(after))
@@ -306,7 +295,12 @@ fn parts_of_set(now: &Set, was: BTreeMap<Element, bool>) -> (Option<Set>, Option
 fn fill_map(name: &Name, now: &Map) -> Option<Change> {
     let shape = now.emptied();
     let added = now.elements.without(&shape.elements); // closer together than a clone, which keeps the gaps
-    (!added.is_empty()).then(|| Change::AlterMap { name: name.clone(), removed: added.none(), shape, added })
+    (!added.is_empty()).then(|| Change::AlterMap {
+        name: name.clone(),
+        removed: added.none(),
+        shape: shape.into(),
+        added,
+    })
 }
 
 /// What becomes of the touched elements of a map that stays; as many, and copied once.
@@ -325,14 +319,15 @@ fn alter_map(name: &Name, now: &Map, was: BTreeMap<Element, Option<Value>>) -> O
         }
     }
     let is_same = removed.is_empty() && added.is_empty();
-    (!is_same).then(|| Change::AlterMap { name: name.clone(), shape, removed, added })
+    (!is_same).then(|| Change::AlterMap { name: name.clone(), shape: shape.into(), removed, added })
 }
 
-fn restore_in_set(mut set: Set, (element, was_in): (Element, bool)) -> Set {
+fn restore_in_set(mut set: Arc<Set>, (element, was_in): (Element, bool)) -> Arc<Set> {
+    let elements = &mut Arc::make_mut(&mut set).elements;
     if was_in {
-        set.elements.insert(element);
+        elements.insert(element);
     } else {
-        set.elements.remove(&element);
+        elements.remove(&element);
     }
     set
 }

@@ -1,8 +1,15 @@
-//! What two maps' elements have apart, and how one becomes the other.
+//! Sets and maps with nothing in them, what two maps' elements have apart, and how one becomes the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ruleset::{Element, Map, MapElements, Value};
+use crate::ruleset::{Element, Map, MapElements, Set, Value};
+
+impl Set {
+    /// The same set with nothing in it.
+    pub fn emptied(&self) -> Self {
+        Self { key: self.key.clone(), form: self.form, elements: BTreeSet::new() }
+    }
+}
 
 impl Map {
     /// The same map with nothing in it.

@@ -120,7 +120,7 @@ impl MapElements {
 impl Ruleset {
     /// All that its chains and maps refer to.
     pub fn references(&self) -> impl Iterator<Item = Reference<'_>> {
-        let of_chains = self.chains.values().flat_map(Chain::references);
+        let of_chains = self.chains.values().flat_map(|chain| chain.references());
         let of_maps = self.maps.values().flat_map(|map| map.elements.targets()).map(Reference::Chain);
         let counters = self.maps.values().flat_map(|map| map.elements.counters()).map(Reference::Counter);
         of_chains.chain(of_maps).chain(counters)

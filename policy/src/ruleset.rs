@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
 
 pub use crate::key::Key;
 pub use crate::name::{Interface, Name};
@@ -13,14 +14,15 @@ pub use crate::name::{Interface, Name};
 /// One whole `inet` table. Equal tables treat every packet alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ruleset {
-    /// Sets by name; a set is referred to by the rules of `chains`.
-    pub sets: BTreeMap<Name, Set>,
+    /// Sets by name; a set is referred to by the rules of `chains`. Shared with the changes that made them: there may be a hundred thousand
+    /// elements in them.
+    pub sets: BTreeMap<Name, Arc<Set>>,
     /// Maps by name; a map's verdicts refer to `chains`, its counters to `counters`.
     pub maps: BTreeMap<Name, Map>,
     /// Counters that stand by themselves: what refers to one may come and go, and it counts on.
     pub counters: BTreeSet<Name>,
-    /// Base chains (with a hook) and chains that are jumped to.
-    pub chains: BTreeMap<Name, Chain>,
+    /// Base chains (with a hook) and chains that are jumped to. Shared with the changes that made them: there may be tens of thousands.
+    pub chains: BTreeMap<Name, Arc<Chain>>,
 }
 
 /// A part of a packet, or of what the kernel knows about it, that rules look at.

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::packet::{Packet, TCP, Transport};
 use crate::ruleset::{
@@ -112,11 +113,11 @@ impl<B: Book> Book for &B {
 
 impl Book for Ruleset {
     fn chains(&self) -> Vec<&Chain> {
-        self.chains.values().collect()
+        self.chains.values().map(Arc::as_ref).collect()
     }
 
     fn chain(&self, name: &Name) -> Option<&Chain> {
-        self.chains.get(name)
+        self.chains.get(name).map(Arc::as_ref)
     }
 
     fn has(&self, name: &Name, key: &[Atom]) -> Option<bool> {

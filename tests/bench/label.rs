@@ -75,7 +75,7 @@ fn measure(policies: usize, repetitions: usize) -> [Times; 3] {
     let (news, bare_news) = (listen(agent.namespace()), listen(&bare));
     let mut rules = bare.within(|| Rules::open().unwrap());
     let shape = Set { key: vec![Datatype::Address4], form: Form::Hash, elements: [].into() };
-    rules.apply(&[Change::Restart, Change::AddSet(Name::new("peers"), shape.clone())]).unwrap();
+    rules.apply(&[Change::Restart, Change::AddSet(Name::new("peers"), shape.clone().into())]).unwrap();
     let element = vec![Element::exactly([Atom::Address4([10, 0, 0, 1].into())])];
 
     let mut times = [const { Vec::new() }; 3].map(|_: Vec<Duration>| Times::default());
@@ -90,7 +90,9 @@ fn measure(policies: usize, repetitions: usize) -> [Times; 3] {
 
         let (removed, added) = if gains { (vec![], element.clone()) } else { (element.clone(), vec![]) };
         let start = Instant::now();
-        rules.apply(&[Change::AlterSet { name: Name::new("peers"), shape: shape.clone(), removed, added }]).unwrap();
+        rules
+            .apply(&[Change::AlterSet { name: Name::new("peers"), shape: shape.clone().into(), removed, added }])
+            .unwrap();
         let told = bare_news.next(gains).duration_since(start);
 
         if number >= 2 {

@@ -194,7 +194,7 @@ fn tracking_only() -> Ruleset {
     };
     let hook = Hook { kind: HookKind::Filter, point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept };
     let chain = Chain { hook: Some(hook), rules: vec![rule] };
-    Ruleset { chains: [(Name::new("forward"), chain)].into(), ..Ruleset::default() }
+    Ruleset { chains: [(Name::new("forward"), chain.into())].into(), ..Ruleset::default() }
 }
 
 /// Each policy governs one workload of its own, by name; only the sender and the receiver among them get packets.

@@ -251,7 +251,7 @@ fn one_element(compiler: &Compiler, is_in: bool) -> Change {
     let key = vec![Atom::Id(0), Atom::Address4(Ipv4Addr::new(203, 0, 113, 1))];
     let (none, element) = (shape.elements.none(), MapElements::Ids([(Element::exactly(key), 0)].into()));
     let (removed, added) = if is_in { (none, element) } else { (element, none) };
-    Change::AlterMap { name, shape, removed, added }
+    Change::AlterMap { name, shape: shape.into(), removed, added }
 }
 
 /// Ten labels, each shared with ninety-nine others; the first few are those of the next endpoint.

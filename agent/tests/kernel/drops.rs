@@ -67,7 +67,7 @@ fn telling(place: Place) -> Pair {
     let udp = Match::Range { field: Field::Protocol, low: Atom::Octet(UDP), high: Atom::Octet(UDP), negated: false };
     let told = Rule { matches: vec![udp.clone()], counter: None, then: Then::Log(place.log()) };
     let input = Chain { hook: Some(hook), rules: vec![told, rule(vec![udp], Verdict::Drop)] };
-    let ruleset = Ruleset { chains: [(name("input"), input)].into(), ..Ruleset::default() };
+    let ruleset = Ruleset { chains: [(name("input"), input.into())].into(), ..Ruleset::default() };
     pair.near.within(|| Rules::open().unwrap().apply(&from_nothing(&ruleset)).unwrap());
     pair
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{panic, process, thread};
@@ -133,10 +134,10 @@ pub(crate) fn from_nothing(ruleset: &Ruleset) -> Vec<Change> {
     changes.extend(ruleset.counters.iter().map(|name| Change::AddCounter(name.clone())));
     changes.extend(ruleset.sets.iter().map(|(name, set)| Change::AddSet(name.clone(), set.clone())));
     changes.extend(ruleset.maps.iter().map(|(name, map)| Change::AddMap(name.clone(), map.clone())));
-    changes.extend(ruleset.chains.iter().map(|(name, chain)| Change::AddChain(name.clone(), chain.clone())));
+    changes.extend(ruleset.chains.iter().map(|(name, chain)| Change::AddChain(name.clone(), chain.hook)));
     changes.extend(ruleset.maps.iter().map(|(name, map)| Change::AlterMap {
         name: name.clone(),
-        shape: map.clone(),
+        shape: Box::new(map.clone()),
         removed: none_of(&map.elements),
         added: map.elements.clone(),
     }));
@@ -189,24 +190,24 @@ pub(crate) fn rule(matches: Vec<Match>, verdict: Verdict) -> Rule {
 }
 
 /// A base chain at `forward` that lets pass what no rule decides.
-pub(crate) fn forward(rules: Vec<Rule>) -> Chain {
-    Chain {
+pub(crate) fn forward(rules: Vec<Rule>) -> Arc<Chain> {
+    Arc::new(Chain {
         hook: Some(Hook { kind: HookKind::Filter, point: HookPoint::Forward, priority: 0, policy: BasePolicy::Accept }),
         rules,
-    }
+    })
 }
 
-pub(crate) fn plain(rules: Vec<Rule>) -> Chain {
-    Chain { hook: None, rules }
+pub(crate) fn plain(rules: Vec<Rule>) -> Arc<Chain> {
+    Arc::new(Chain { hook: None, rules })
 }
 
-pub(crate) fn hash_set(key: Vec<Datatype>, keys: impl IntoIterator<Item = Vec<Atom>>) -> Set {
-    Set { key, form: Form::Hash, elements: keys.into_iter().map(Element::exactly).collect() }
+pub(crate) fn hash_set(key: Vec<Datatype>, keys: impl IntoIterator<Item = Vec<Atom>>) -> Arc<Set> {
+    Arc::new(Set { key, form: Form::Hash, elements: keys.into_iter().map(Element::exactly).collect() })
 }
 
-pub(crate) fn interval_set(datatype: Datatype, ranges: impl IntoIterator<Item = (Atom, Atom)>) -> Set {
+pub(crate) fn interval_set(datatype: Datatype, ranges: impl IntoIterator<Item = (Atom, Atom)>) -> Arc<Set> {
     let elements: BTreeSet<_> = ranges.into_iter().map(|(low, high)| Element::range(low, high)).collect();
-    Set { key: vec![datatype], form: Form::Interval, elements }
+    Arc::new(Set { key: vec![datatype], form: Form::Interval, elements })
 }
 
 /// Two namespaces joined by a cable: near0 with 10.9.0.1 and fd09::1, far0 with 10.9.0.2 and fd09::2.

@@ -160,7 +160,8 @@ fn rules_that_are_not_as_thought_are_told_apart() {
             "change 1 of 1 (remove set nowhere) was refused: No such file or directory (os error 2)"
         );
         hands.apply(&change(vec![])).unwrap();
-        let no_key = hands.apply(&change(vec![Change::Restart, Change::AddSet(name("bad"), bad_set)])).unwrap_err();
+        let no_key =
+            hands.apply(&change(vec![Change::Restart, Change::AddSet(name("bad"), bad_set.into())])).unwrap_err();
         assert_eq!(no_key.kind, StepFailureKind::Other);
     });
 }

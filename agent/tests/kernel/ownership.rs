@@ -1,5 +1,6 @@
 //! Whose table it is: while we live, after we die, and when we come again.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -150,12 +151,11 @@ fn no_packet_slips_through_or_is_lost_while_the_table_restarts() {
         negated: false,
     };
     // As our own rulesets: the base chain lets pass, rules deny.
-    let mut input = forward(vec![rule(vec![from_far], Verdict::Jump(name("policy")))]);
-    input.hook = input.hook.map(|hook| poplin_policy::ruleset::Hook { point: HookPoint::Input, ..hook });
+    let input = forward(vec![rule(vec![from_far], Verdict::Jump(name("policy")))]);
     // Of another priority, it cannot be changed into the other.
     let changes = [0, 1].map(|priority| {
-        let hook = input.hook.map(|hook| poplin_policy::ruleset::Hook { priority, ..hook });
-        let input = Chain { hook, ..input.clone() };
+        let at_input = |hook| poplin_policy::ruleset::Hook { point: HookPoint::Input, priority, ..hook };
+        let input = Arc::new(Chain { hook: input.hook.map(at_input), rules: input.rules.clone() });
         from_nothing(&Ruleset {
             chains: [(name("input"), input), (name("policy"), plain(vec![deny_port_7.clone()]))].into(),
             ..Ruleset::default()

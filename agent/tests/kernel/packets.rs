@@ -1,6 +1,7 @@
 //! Real packets against real rules: the kernel understands what was written as it was meant.
 
 use std::net::UdpSocket;
+use std::sync::Arc;
 
 use poplin_agent::kernel::Rules;
 use poplin_policy::ruleset::{
@@ -313,7 +314,7 @@ fn passes(pair: &Pair, ruleset: &Ruleset, destination: &str) -> bool {
 }
 
 /// A set by the name of `set`, and a rule that uses it.
-fn with_set(set: poplin_policy::ruleset::Set, rule: Rule) -> Ruleset {
+fn with_set(set: Arc<poplin_policy::ruleset::Set>, rule: Rule) -> Ruleset {
     Ruleset { sets: [(name("set"), set)].into(), ..with_rule(rule) }
 }
 
@@ -322,7 +323,7 @@ fn with_rule(only: Rule) -> Ruleset {
     let hook = Hook { kind: HookKind::Filter, point: HookPoint::Input, priority: 0, policy: BasePolicy::Accept };
     Ruleset {
         chains: [
-            (name("input"), Chain { hook: Some(hook), rules: vec![only] }),
+            (name("input"), Chain { hook: Some(hook), rules: vec![only] }.into()),
             (name("policy"), plain(vec![rule(vec![], Verdict::Drop)])),
         ]
         .into(),

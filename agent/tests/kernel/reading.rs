@@ -1,7 +1,7 @@
 //! Our table is read back as it was written, and mended by what differs.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use poplin_agent::kernel::{Dump, Ownership, ReadError, Rules, counts};
 use poplin_policy::ruleset::{
@@ -39,7 +39,7 @@ fn what_is_not_asked_for_is_read_as_well() {
 
         // A source port and an ICMP message are the same octets.
         let Then::Lookup { fields, .. } =
-            &mut read.chains.get_mut(&name("flattened")).unwrap().rules.last_mut().unwrap().then
+            &mut Arc::make_mut(read.chains.get_mut(&name("flattened")).unwrap()).rules.last_mut().unwrap().then
         else {
             panic!("{read:?}")
         };
@@ -149,9 +149,9 @@ fn what_none_of_ours_can_be_is_named_and_the_table_begun_anew() {
 #[test]
 fn a_set_and_a_hook_of_another_shape_are_begun_anew() {
     let host = Namespace::new();
-    let hooked = |point, priority| Chain {
-        hook: Some(Hook { kind: HookKind::Filter, point, priority, policy: BasePolicy::Accept }),
-        rules: vec![rule(vec![], Verdict::Accept)],
+    let hooked = |point, priority| {
+        let hook = Hook { kind: HookKind::Filter, point, priority, policy: BasePolicy::Accept };
+        Arc::new(Chain { hook: Some(hook), rules: vec![rule(vec![], Verdict::Accept)] })
     };
     let at =
         |point, priority| Ruleset { chains: [(name("base"), hooked(point, priority))].into(), ..Ruleset::default() };
@@ -283,8 +283,8 @@ fn counting(asked: &str) -> Ruleset {
     Ruleset {
         counters: [name("counted")].into(),
         chains: [
-            (name("input"), Chain { hook: Some(hook), rules: input }),
-            (name("output"), Chain { hook: Some(ask), rules: vec![rule(vec![], Verdict::Jump(name(asked)))] }),
+            (name("input"), Chain { hook: Some(hook), rules: input }.into()),
+            (name("output"), Chain { hook: Some(ask), rules: vec![rule(vec![], Verdict::Jump(name(asked)))] }.into()),
             (name("counted"), plain(vec![])),
             (name(asked), plain(vec![rule(vec![], Verdict::Return)])),
         ]
@@ -314,7 +314,7 @@ fn alike() -> Ruleset {
         chains: [
             (name("messages"), plain(vec![look_up(Field::IcmpMessage)])),
             (name("sources"), plain(vec![look_up(Field::SourcePort)])),
-            (name("raw"), Chain { hook: Some(raw), rules: vec![notrack] }),
+            (name("raw"), Chain { hook: Some(raw), rules: vec![notrack] }.into()),
         ]
         .into(),
         ..Ruleset::default()

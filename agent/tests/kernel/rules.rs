@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use insta::assert_snapshot;
 use poplin_agent::kernel::{Rules, RulesError};
 use poplin_policy::delta::Change;
-use poplin_policy::ruleset::{Atom, Datatype, Element, Form, Map, MapElements, Ruleset, Set, Verdict};
+use poplin_policy::ruleset::{Atom, Datatype, Element, Form, Map, MapElements, Ruleset, Verdict};
 
 use crate::forms::{both_ends, everything};
 use crate::lab::{
-    Namespace, address4, address6, by_id, forward, from_nothing, hash_set, interface, interval_set, name, none_of,
-    plain, rule,
+    Namespace, address4, address6, by_id, forward, from_nothing, hash_set, interface, interval_set, name, plain, rule,
 };
 
 #[test]
@@ -289,13 +288,13 @@ fn elements_come_and_go() {
             .apply(&[
                 Change::AlterSet {
                     name: name("hash"),
-                    shape: Set { elements: Default::default(), ..hash },
+                    shape: hash.emptied().into(),
                     removed: vec![Element::exactly([address4("10.0.0.1")])],
                     added: vec![Element::exactly([address4("10.0.0.3")])],
                 },
                 Change::AlterSet {
                     name: name("interval"),
-                    shape: Set { elements: Default::default(), ..interval },
+                    shape: interval.emptied().into(),
                     removed: vec![range("10.0.0.0", "10.0.0.255"), range("255.0.0.0", "255.255.255.255")],
                     added: vec![range("10.0.0.0", "10.0.0.127"), range("10.0.0.200", "10.0.1.255")],
                 },
@@ -344,17 +343,17 @@ fn a_map_element_takes_a_new_verdict_and_chains_replace_each_other() {
         let new = plain(vec![rule(vec![], Verdict::Drop), rule(vec![], Verdict::Return)]);
         rules
             .apply(&[
-                Change::AddChain(name("new"), new.clone()),
+                Change::AddChain(name("new"), None),
                 Change::SetRules(name("new"), new),
                 Change::AlterMap {
                     name: name("policies"),
-                    shape: Map { elements: none_of(&policies.elements), ..policies },
+                    shape: policies.emptied().into(),
                     removed: verdicts(&[(1, "old")]),
                     added: verdicts(&[(1, "new")]),
                 },
                 Change::AlterMap {
                     name: name("links"),
-                    shape: Map { elements: none_of(&links.elements), ..links },
+                    shape: links.emptied().into(),
                     removed: ids(&[("pop2", 1)]),
                     added: ids(&[("pop2", 7), ("pop3", 1)]),
                 },
@@ -533,9 +532,9 @@ fn a_change_that_fails_is_named_and_none_of_its_fellows_is_made() {
         let before = host.table();
         let error = rules
             .apply(&[
-                Change::AddChain(name("fine"), plain(vec![])),
+                Change::AddChain(name("fine"), None),
                 Change::RemoveSet(name("nowhere")),
-                Change::AddChain(name("fine-as-well"), plain(vec![])),
+                Change::AddChain(name("fine-as-well"), None),
             ])
             .unwrap_err();
         (error, before, host.table())
@@ -587,7 +586,7 @@ fn an_element_that_is_there_already_or_not_at_all_is_refused() {
     let host = Namespace::new();
     let shape = hash_set(vec![Datatype::Address4], []);
     let one = || vec![Element::exactly([address4("10.0.0.1")])];
-    let alter = |removed, added| Change::AlterSet { name: name("s"), shape: shape.clone(), removed, added };
+    let alter = |removed, added| Change::AlterSet { name: name("s"), shape: shape.emptied().into(), removed, added };
 
     host.within(|| {
         let mut rules = Rules::open().unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use poplin_agent::kernel::{Conntrack, Hands, Rules};
 use poplin_node::kernel::{Step, Target};
 use poplin_policy::delta::Change;
-use poplin_policy::ruleset::{Atom, Datatype, Element, Field, Form, Map, MapElements, Rule, Ruleset, Set, Verdict};
+use poplin_policy::ruleset::{Atom, Datatype, Element, Field, Form, Map, MapElements, Rule, Ruleset, Verdict};
 
 use crate::flows::tracked;
 use crate::lab::{
@@ -30,7 +30,12 @@ fn one_element_among_many_chains() {
             let mut rules = Rules::open().unwrap();
             let filling = time(|| rules.apply(&from_nothing(&ruleset)).unwrap());
             let one = |number: u32| vec![Element::exactly([Atom::Address4(number.into())])];
-            let alter = |removed, added| Change::AlterSet { name: name("peers"), shape: shape.clone(), removed, added };
+            let alter = |removed, added| Change::AlterSet {
+                name: name("peers"),
+                shape: shape.emptied().into(),
+                removed,
+                added,
+            };
             let add = median(1_000, |number| rules.apply(&[alter(vec![], one(number))]).unwrap());
             let remove = median(1_000, |number| rules.apply(&[alter(one(number), vec![])]).unwrap());
             println!("{chains} chains in {filling:?}; element added {add:?}, removed {remove:?}");
@@ -55,7 +60,7 @@ fn one_workload_dispatched_among_many() {
             ids.extend(one);
         }
         let links = Map { key: vec![Datatype::Interface], form: Form::Hash, elements: MapElements::Ids(ids) };
-        let shape = Map { elements: none_of(&links.elements), ..links.clone() };
+        let shape = links.emptied();
         let verdicts = (0..100).map(|id| (id, Verdict::Goto(name(&format!("policy{id}")))));
         let policies = Map { key: vec![Datatype::Id], form: Form::Hash, elements: by_id(verdicts) };
         let dispatch = Rule {
@@ -75,7 +80,8 @@ fn one_workload_dispatched_among_many() {
             let mut rules = Rules::open().unwrap();
             rules.apply(&from_nothing(&ruleset)).unwrap();
             let none = none_of(&shape.elements);
-            let alter = |removed, added| Change::AlterMap { name: name("links"), shape: shape.clone(), removed, added };
+            let alter =
+                |removed, added| Change::AlterMap { name: name("links"), shape: shape.clone().into(), removed, added };
             let add = median(1_000, |number| {
                 rules.apply(&[alter(none.clone(), element(workloads + number))]).unwrap();
             });
@@ -92,7 +98,7 @@ fn one_workload_dispatched_among_many() {
 fn a_hundred_thousand_elements_at_once() {
     let host = Namespace::new();
     let keys = (0..100_000_u32).map(|number| vec![Atom::Address4((0x0a00_0000 + number).into())]);
-    let set: Set = hash_set(vec![Datatype::Address4], keys);
+    let set = hash_set(vec![Datatype::Address4], keys);
     let ruleset = Ruleset { sets: [(name("many"), set)].into(), ..Ruleset::default() };
     host.within(|| {
         let mut rules = Rules::open().unwrap();

@@ -90,10 +90,10 @@ fn grown(whole: &Ruleset, sandbox: &Sandbox) -> Ruleset {
         ruleset: Ruleset::default(),
     };
     for (name, point, rules) in base_chains(sandbox) {
-        part.ruleset.chains.insert(Name::new(name), base::base(point, base::FILTER, rules));
+        part.ruleset.chains.insert(Name::new(name), base::base(point, base::FILTER, rules).into());
     }
     for family in IpVersion::BOTH {
-        part.ruleset.sets.insert(own_name(family), own(family, &sandbox.addresses));
+        part.ruleset.sets.insert(own_name(family), own(family, &sandbox.addresses).into());
     }
     while part.grows() {}
     part.ruleset
@@ -203,7 +203,7 @@ impl<'r> Part<'r> {
             Reference::Chain(name) => {
                 if let (false, Some(chain)) = (self.ruleset.chains.contains_key(name), self.whole.chains.get(name)) {
                     let rules = chain.rules.iter().filter_map(|rule| self.settled(rule)).collect();
-                    self.ruleset.chains.insert(name.clone(), Chain { hook: None, rules });
+                    self.ruleset.chains.insert(name.clone(), Chain { hook: None, rules }.into());
                 }
             }
             Reference::Map(name) => {

@@ -191,14 +191,14 @@ impl Bare {
         let news = News::of(namespace);
         let mut rules = namespace.within(|| Rules::open().unwrap());
         let shape = Set { key: vec![Datatype::Address4], form: Form::Hash, elements: [].into() };
-        rules.apply(&[Change::Restart, Change::AddSet(Name::new("peers"), shape.clone())]).unwrap();
+        rules.apply(&[Change::Restart, Change::AddSet(Name::new("peers"), shape.clone().into())]).unwrap();
         Self { rules, news, shape }
     }
 
     fn change(&mut self, comes: bool) -> Duration {
         let element = vec![Element::exactly([Atom::Address4([10, 0, 0, 1].into())])];
         let (removed, added) = if comes { (vec![], element) } else { (element, vec![]) };
-        let change = Change::AlterSet { name: Name::new("peers"), shape: self.shape.clone(), removed, added };
+        let change = Change::AlterSet { name: Name::new("peers"), shape: self.shape.clone().into(), removed, added };
         let start = Instant::now();
         self.rules.apply(&[change]).unwrap();
         self.news.next(start) - start

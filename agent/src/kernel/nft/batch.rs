@@ -19,8 +19,9 @@ const NFNL_MSG_BATCH_END: u16 = 0x11;
 pub(super) const NFPROTO_INET: u8 = 1;
 
 /// A piece is full with this many octets: a whole table is tens of megabytes, and one buffer for all of it would be copied each time it
-/// has to grow, with twice the room. A datagram has at most 1,024 pieces (linux/uio.h, `UIO_MAXIOV`), which is more than the socket takes.
-const PIECE_OCTETS: usize = 1 << 20;
+/// has to grow, with twice the room. Buffers grow by doubling, and with the longest message, of less than 64 KiB, this one stays within
+/// 1 MiB. A datagram has at most 1,024 pieces (linux/uio.h, `UIO_MAXIOV`), which is more than the socket takes.
+const PIECE_OCTETS: usize = (1 << 20) - (64 << 10);
 
 /// A transaction being written.
 pub(super) struct Batch {

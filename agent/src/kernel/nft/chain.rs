@@ -3,7 +3,7 @@
 //! In: a chain's name and hook. Out: messages. Knows nothing of rules.
 //! Header: linux/netfilter/nf_tables.h, `enum nft_chain_attributes`, `enum nft_hook_attributes`.
 
-use poplin_policy::ruleset::{BasePolicy, Chain, Hook, HookKind, HookPoint, Name};
+use poplin_policy::ruleset::{BasePolicy, Hook, HookKind, HookPoint, Name};
 
 use super::super::wire::{NLM_F_CREATE, NLM_F_EXCL, Writer};
 use super::batch::Batch;
@@ -20,10 +20,10 @@ pub(super) const NFTA_HOOK_HOOKNUM: u16 = 1;
 pub(super) const NFTA_HOOK_PRIORITY: u16 = 2;
 
 /// Makes a chain without rules.
-pub(super) fn add(batch: &mut Batch, name: &Name, chain: &Chain) {
+pub(super) fn add(batch: &mut Batch, name: &Name, hook: Option<&Hook>) {
     batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, |out| {
         put_identity(out, name);
-        if let Some(hook) = &chain.hook {
+        if let Some(hook) = hook {
             put_hook(out, hook);
         }
     });

@@ -322,7 +322,7 @@ fn encode(batch: &mut Batch, change: &Change, table_flags: u32) {
         }
         Change::AddCounter(name) => counter::add(batch, name),
         Change::RemoveCounter(name) => counter::remove(batch, name),
-        Change::AddChain(name, chain) => chain::add(batch, name, chain),
+        Change::AddChain(name, hook) => chain::add(batch, name, hook.as_ref()),
         Change::SetRules(name, chain) => rule::replace_all(batch, name, chain),
         Change::RemoveChain(name) => chain::remove(batch, name),
     }

@@ -58,12 +58,19 @@ impl Cut {
             side.set(element.clone(), Some(value.clone()));
         }
         let is_same = removed.is_empty() && added.is_empty();
-        Some((!is_same).then(|| Change::AlterMap { name: name.clone(), shape: moves.shape.clone(), removed, added }))
+        Some((!is_same).then(|| Change::AlterMap {
+            name: name.clone(),
+            shape: Box::new(moves.shape.clone()),
+            removed,
+            added,
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::{Sandbox, base};
     use super::*;
     use crate::delta::between;
@@ -82,7 +89,7 @@ mod tests {
         let and = Some((Field::Source4, ids.clone()));
         let steps = Dispatch { from: Origin::Constant(5), and, counters: None, verdicts: verdicts.clone() };
         let rule = Rule { matches: Vec::new(), counter: None, then: Then::Dispatch(Box::new(steps)) };
-        let chain = |rules| Chain { hook: None, rules };
+        let chain = |rules| Arc::new(Chain { hook: None, rules });
         Ruleset {
             maps: [(ids, who), (verdicts, what)].into(),
             chains: [(base::to_workload(), chain(vec![rule])), (base::from_workload(), chain(Vec::new()))].into(),

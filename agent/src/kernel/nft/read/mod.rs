@@ -17,6 +17,7 @@ mod rule;
 mod data;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use poplin_policy::ruleset::{Chain, Form, Map, Name, Rule, Ruleset, Set, Then, Verdict};
 
@@ -94,18 +95,21 @@ impl Dump {
         Ok(())
     }
 
-    fn chains_alike(&self, wanted: &Ruleset) -> Result<BTreeMap<Name, Chain>, ReadError> {
+    /// Its chains. One that is wanted so is the wanted one, and takes no memory of its own.
+    fn chains_alike(&self, wanted: &Ruleset) -> Result<BTreeMap<Name, Arc<Chain>>, ReadError> {
         let mut chains = self.read_chains()?;
         for (name, chain) in &mut chains {
-            let wanted = wanted.chains.get(name).filter(|wanted| wanted.rules != chain.rules);
-            if let Some(wanted) = wanted.filter(|wanted| rule::are_written_alike(&wanted.rules, &chain.rules)) {
-                chain.rules.clone_from(&wanted.rules);
+            let is_alike = |wanted: &&Arc<Chain>| {
+                wanted == &chain || wanted.hook == chain.hook && rule::are_written_alike(&wanted.rules, &chain.rules)
+            };
+            if let Some(wanted) = wanted.chains.get(name).filter(is_alike) {
+                *chain = Arc::clone(wanted);
             }
         }
         Ok(chains)
     }
 
-    fn read_chains(&self) -> Result<BTreeMap<Name, Chain>, ReadError> {
+    fn read_chains(&self) -> Result<BTreeMap<Name, Arc<Chain>>, ReadError> {
         let mut rules: BTreeMap<&str, Vec<Option<Rule>>> = BTreeMap::new();
         for one in ours(&self.rules) {
             let read = attribute(one, NFTA_RULE_EXPRESSIONS).and_then(rule::rule);
@@ -115,7 +119,7 @@ impl Dump {
             let (name, chain) = chain::chain(chain).ok_or_else(|| foreign("chain", chain::name(chain)))?;
             let rules: Option<Vec<Rule>> = rules.remove(name.as_str()).unwrap_or_default().into_iter().collect();
             let rules = rules.unwrap_or_else(|| unlike_any(&name));
-            Ok((name, Chain { rules, ..chain }))
+            Ok((name, Arc::new(Chain { rules, ..chain })))
         };
         ours(&self.chains).filter(|chain| !chain::is_anonymous(chain)).map(with_rules).collect()
     }
@@ -132,7 +136,7 @@ fn add_set(ruleset: &mut Ruleset, shape: Shape, lists: &[&[u8]]) -> Result<(), R
     }
     match leads {
         Leads::Nowhere => {
-            ruleset.sets.insert(name, Set { key, form, elements: found.elements().collect() });
+            ruleset.sets.insert(name, Arc::new(Set { key, form, elements: found.elements().collect() }));
         }
         Leads::ToIds
         | Leads::ToVerdicts
