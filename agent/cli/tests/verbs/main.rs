@@ -262,6 +262,25 @@ fn drops_are_told_a_line_each() {
 }
 
 #[test]
+fn a_drop_of_a_host_endpoint_names_who_is_behind_it_and_a_message_its_code() {
+    let agent = Agent::start();
+    let forwarded = Drop {
+        endpoint: "h1-uplink".to_owned(),
+        peer_endpoint: String::new(),
+        endpoint_behind: "db".to_owned(),
+        lane: "forward-in".to_owned(),
+        ..denied()
+    };
+    agent.world().drops = vec![forwarded, Drop { icmp_code: Some(4), lost: 0, ..spoofed() }];
+
+    let told = agent.poplin(&["drops"]).out;
+
+    let expected = "10.77.0.5 -> db (10.77.0.129)  tcp/5432 from 40000  forward-in of h1-uplink: default/db/2: denied";
+    assert!(told.contains(expected), "{told}");
+    assert!(told.contains("icmp/8/4  egress of web"), "{told}");
+}
+
+#[test]
 fn explain_live_tells_of_a_real_packet_or_that_none_came() {
     let agent = Agent::start();
     agent.world().explanation = explanation();
