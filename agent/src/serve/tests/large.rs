@@ -131,6 +131,31 @@ async fn a_large_change_on_trial_is_taken_back_but_for_what_somebody_changed_sin
 }
 
 #[tokio::test]
+async fn changes_on_trial_upon_one_another_are_all_taken_back() {
+    let shelf = Shelf::new().await;
+    shelf.apply(&policy("db", "  ingress: []")).await.unwrap();
+    for (seconds, change) in [(1, "  egress: []"), (2, "  ingress: []\n  egress: []"), (3, "  order: 7\n  egress: []")]
+    {
+        let manifests = vec![manifest(&policy("db", change))];
+        let request = ApplyRequest { manifests, confirm_within_seconds: seconds, ..ApplyRequest::default() };
+        shelf.request(request).await.unwrap();
+    }
+
+    let keeper = tokio::spawn(trial::keep(shelf.store.clone(), "h1".to_owned()));
+    let mut news = follow(shelf.store.clone(), "/poplin/v1/t/".to_owned());
+    loop {
+        tokio::time::timeout(Duration::from_secs(30), news.recv()).await.expect("they are taken back").unwrap();
+        if shelf.store.snapshot("/poplin/v1/t/").await.unwrap().entries.is_empty() {
+            break;
+        }
+    }
+
+    let before = shelf.apply(&policy("db", "  ingress: []")).await.unwrap();
+    assert_eq!(outcomes(&before, Outcome::Unchanged), 1, "nobody confirmed any of them");
+    keeper.abort();
+}
+
+#[tokio::test]
 async fn a_large_change_that_is_confirmed_stays() {
     let shelf = Shelf::new().await;
     let manifests = vec![manifest(&policies(300, "  egress: []"))];
