@@ -242,6 +242,22 @@ denied: web (10.77.0.5) -> db (10.77.0.129) tcp/5432
 }
 
 #[test]
+fn explain_does_not_call_skipped_what_was_asked_nor_say_that_nobody_is_asked_elsewhere() {
+    let agent = Agent::start();
+    let mut passed = explanation();
+    passed.directions[1].skipped[0].matched = true;
+    passed.directions[1].skipped[0].reason = "passes to the next tier".to_owned();
+    agent.world().explanation = passed;
+    let text = agent.poplin(&["explain", "web", "db", "tcp/5432"]).out;
+    assert!(text.contains("    asked tier default policy db rule 1: passes to the next tier\n"), "{text}");
+
+    let notes = vec!["h2 asks its own host endpoint".to_owned()];
+    agent.world().explanation = ExplainResponse { directions: Vec::new(), notes, ..explanation() };
+    let text = agent.poplin(&["explain", "web", "db", "tcp/5432"]).out;
+    assert!(text.ends_with("  nobody is asked here\n  note: h2 asks its own host endpoint\n"), "{text}");
+}
+
+#[test]
 fn drops_are_told_a_line_each() {
     let agent = Agent::start();
     let none = agent.poplin(&["drops"]);
@@ -595,6 +611,7 @@ fn explanation() -> ExplainResponse {
         policy: "db".to_owned(),
         rule: "1".to_owned(),
         reason: "the source is not app == 'api'".to_owned(),
+        matched: false,
     };
     let egress = DirectionTrace {
         direction: "egress".to_owned(),
