@@ -329,6 +329,8 @@ fn plain(message: &str) -> String {
     match message {
         "expected mapping start" => "a mapping belongs here".to_owned(),
         "expected sequence start" => "a list belongs here".to_owned(),
+        "invalid floating point" => "a number belongs here".to_owned(),
+        other if other.starts_with("non-finite float ") => "a finite number belongs here".to_owned(),
         other => other.to_owned(),
     }
 }
@@ -350,6 +352,21 @@ mod tests {
 
         assert_eq!(failure.origin.as_deref(), Some("shop.yaml:7:3"));
         assert!(failure.message.contains("ingres"), "{}", failure.message);
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_in_words_of_the_house() {
+        let order = |order: &str| {
+            failures(&format!(
+                "apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{name: db}}\nspec: {{order: {order}, ingress: []}}\n"
+            ))
+        };
+
+        let ten = &order("ten")[0];
+        assert_eq!((ten.message.as_str(), ten.field.as_deref()), ("a number belongs here", Some("spec.order")));
+        for endless in [".nan", "1e999"] {
+            assert_eq!(order(endless)[0].message, "a finite number belongs here");
+        }
     }
 
     #[test]

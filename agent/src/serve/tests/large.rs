@@ -66,6 +66,9 @@ async fn one_bad_object_or_one_old_version_among_thousands_refuses_all_of_them()
 
     let bad = shelf.refused(&format!("{changed}---\n{}", policy("lost", "  tier: nowhere\n  ingress: []"))).await;
     assert_eq!(bad.reason, "UNKNOWN_TIER");
+    assert!(bad.advice.is_some_and(|advice| advice.ends_with("there are: kube-admin, default, kube-baseline")));
+    let unset = shelf.refused(&policy("lost", "  ingress:\n  - {action: allow, from: {sets: [nowhere]}}")).await;
+    assert!(unset.advice.is_some_and(|advice| advice.ends_with("there are none")));
     let old = changed.replacen("{name: p00007}", "{name: p00007, resourceVersion: 1}", 1);
     assert_eq!(shelf.refused(&old).await.reason, "CONFLICT");
 
