@@ -370,6 +370,31 @@ mod tests {
     }
 
     #[test]
+    fn a_selector_without_a_word_is_refused() {
+        let policy = |spec: &str| {
+            failures(&format!("apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{name: db}}\nspec: {{{spec}}}\n"))
+        };
+        let peers = |peers: &str| policy(&format!("ingress: [{{action: allow, from: {{{peers}}}}}]"));
+
+        for (wrong, field) in [
+            (policy("subject: '', ingress: []"), "spec.subject"),
+            (policy("namespaces: ' ', ingress: []"), "spec.namespaces"),
+            (peers("select: ''"), "spec.ingress[0].from.select"),
+            (peers("select: "), "spec.ingress[0].from.select"),
+            (peers("notSelect: \"\""), "spec.ingress[0].from.notSelect"),
+            (peers("namespaces: ''"), "spec.ingress[0].from.namespaces"),
+        ] {
+            let told = wrong.iter().map(|failure| (failure.field.as_deref(), failure.message.as_str()));
+            assert!(
+                told.clone().any(|(path, message)| path == Some(field) && message.contains("would match anything")),
+                "{field}: {:?}",
+                told.collect::<Vec<_>>()
+            );
+        }
+        assert!(peers("select: all()").is_empty());
+    }
+
+    #[test]
     fn a_document_without_a_kind_is_told_which_kinds_there_are() {
         let failure = &failures("apiVersion: poplin.dev/v1\nkind: Polcy\n")[0];
 
