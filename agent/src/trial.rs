@@ -3,7 +3,7 @@
 //! What stood before is written down in the same transaction as the change, so neither the one who applied it nor the agent that
 //! served it needs to live until then: any agent of the fabric takes it back. The agent that served it does so at the deadline, the
 //! others some seconds later, each at a time of its own; the first wins. What somebody has changed since is left as it is, and if that is on trial itself, it is
-//! taken back to what stood before both. No clock that jumps, or is another
+//! taken back to what stood before both. So is what others lean on since and may not be deleted. No clock that jumps, or is another
 //! host's, ends a trial early for who heard of it as it began.
 //!
 //! ```text
@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Code;
 
 use crate::resource::ROOT;
-use crate::serve::{fence, rest_on_fence};
+use crate::serve::{fence, leaned_on_since, rest_on_fence};
 use crate::store::Transaction;
 use crate::store::{Compare, Entry, Operation, Outcome, Revision, Snapshot, Store, StoreError, follow};
 
@@ -158,8 +158,16 @@ fn taking_back(trial: &Trial, entry: &Entry, snapshot: &Snapshot) -> Result<(Tra
         compares: vec![Compare::Unchanged { key: entry.key.clone(), mod_revision: entry.mod_revision }],
         operations: vec![Operation::Delete(entry.key.clone())],
     };
+    let as_applied =
+        |undo: &Undo| snapshot.entry(&undo.key).filter(|now| is_as_applied(now, undo, entry.create_revision));
+    let undone = trial.undo.iter().filter(|undo| as_applied(undo).is_some());
+    let leaned_on = leaned_on_since(undone.map(|undo| (undo.key.as_str(), undo.value.as_deref())), snapshot);
     for undo in &trial.undo {
-        match snapshot.entry(&undo.key).filter(|now| is_as_applied(now, undo, entry.create_revision)) {
+        if let Some(failure) = leaned_on.get(undo.key.as_str()) {
+            tracing::warn!("{} stays, though it came on trial: {}", undo.key, failure.message);
+            continue;
+        }
+        match as_applied(undo) {
             None => match heirs.iter_mut().filter_map(|heir| heir.inherits(undo)).last() {
                 None => tracing::warn!("{} has been changed since it was applied on trial, and stays", undo.key),
                 Some(id) => tracing::warn!("{} is on trial again as {id}, and stays with that", undo.key),
