@@ -32,6 +32,9 @@ pub(crate) struct Span {
     pub(crate) high: u16,
 }
 
+/// First of the dynamic ports (RFC 6335 §6).
+const ANY_ORIGIN: u16 = 49_152;
+
 /// What carries neither ports nor messages lies here, and nothing else does.
 const NEITHER: u16 = 0;
 
@@ -100,11 +103,12 @@ impl Traffic {
         self.without(other).is_empty()
     }
 
-    /// One header of it, the likeliest to be met: the commonest protocol, source port 49152 (RFC 6335 §6) and an echo request where they may be.
+    /// One header of it, the likeliest to be met: the commonest protocol, and of that a dynamic source port and an echo request where they may be.
     pub fn sample(&self) -> Option<Transport> {
-        let block = self.0.iter().min_by_key(|block| block.commonest().map(commonness))?;
+        let unlikely = |block: &&Block| (block.commonest().map(commonness), block.likeliest_origin() != ANY_ORIGIN);
+        let block = self.0.iter().min_by_key(unlikely)?;
         let protocol = block.commonest()?;
-        Some(Transport::at(protocol, block.target.nearest(likeliest_target(protocol)), block.origin.nearest(49_152)))
+        Some(Transport::at(protocol, block.target.nearest(likeliest_target(protocol)), block.likeliest_origin()))
     }
 
     pub(crate) fn blocks(&self) -> &[Block] {
@@ -145,6 +149,10 @@ impl Transport {
 impl Block {
     fn commonest(&self) -> Option<u8> {
         self.protocols.iter().min_by_key(|number| commonness(*number))
+    }
+
+    fn likeliest_origin(&self) -> u16 {
+        self.origin.nearest(ANY_ORIGIN)
     }
 
     /// The point of a header.
@@ -315,6 +323,20 @@ mod tests {
             prop_assert_eq!(&there, &back);
             prop_assert!(there.is_within(&one.or(&other)) && one.or(&other).is_within(&there));
         }
+    }
+
+    #[test]
+    fn a_sample_comes_from_a_dynamic_port_where_one_of_its_protocol_may() {
+        let tcp = |(low, high), origin| {
+            let target = Span { low, high };
+            Block { protocols: Protocols::one(6), target, origin }
+        };
+        let low = Span { low: 0, high: 1023 };
+
+        let sample = Traffic::of([tcp((1, 1000), low), tcp((1001, 2000), Span::ALL)]).sample();
+
+        assert_eq!(sample, Some(Transport::Ports { protocol: 6, source: 49_152, destination: 1001 }));
+        assert_eq!(Traffic::of([tcp((1, 1000), low)]).sample(), Some(Transport::at(6, 1, 1023)));
     }
 
     #[test]
