@@ -130,6 +130,10 @@ const NEVER_EMPTY: [&str; 12] = [
     "PeerSpec.families",
 ];
 
+/// Texts whose absence means "any", so that an empty one, as a template without its value leaves it, would silently widen a policy.
+const NEVER_BLANK: [&str; 5] =
+    ["PolicySpec.subject", "PolicySpec.namespaces", "Peers.select", "Peers.not_select", "Peers.namespaces"];
+
 /// Lists whose absence means the usual, so that an empty one would silently take it away.
 const NEVER_FORGOTTEN: [&str; 3] =
     ["FabricConfigSpec.failsafe_inbound", "FabricConfigSpec.failsafe_outbound", "RouteSet.communities"];
@@ -171,6 +175,12 @@ fn with_document_form(mut builder: tonic_prost_build::Builder) -> tonic_prost_bu
         builder = builder.field_attribute(
             format!(".poplin.v1.{field}"),
             r#"#[serde(deserialize_with = "crate::written::not_empty")]"#,
+        );
+    }
+    for field in NEVER_BLANK {
+        builder = builder.field_attribute(
+            format!(".poplin.v1.{field}"),
+            r#"#[serde(deserialize_with = "crate::written::not_blank")]"#,
         );
     }
     for field in NEVER_FORGOTTEN {

@@ -149,6 +149,7 @@ fn written(host: &str, dropped: &Dropped, account: Account) -> v1::Drop {
         lost: 0,
         lane: account.lane.map(|lane| lane.to_string()).unwrap_or_default(),
         logged: matches!(dropped.place, Place::Logged(_)),
+        endpoint_behind: account.behind.unwrap_or_default(),
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! What stood before is written down in the same transaction as the change, so neither the one who applied it nor the agent that
 //! served it needs to live until then: any agent of the fabric takes it back. The agent that served it does so at the deadline, the
-//! others some seconds later, each at a time of its own; the first wins. What somebody has changed since is left as it is. No clock that jumps, or is another
+//! others some seconds later, each at a time of its own; the first wins. What somebody has changed since is left as it is, and if that is on trial itself, it is
+//! taken back to what stood before both. So is what others lean on since and may not be deleted. No clock that jumps, or is another
 //! host's, ends a trial early for who heard of it as it began.
 //!
 //! ```text
 //! /poplin/v1/t/ID   {"host": …, "deadline": unix milliseconds, "within": milliseconds, "undo": [{"key": …, "value": … | null}, …]}
 //! ```
 
+use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,7 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Code;
 
 use crate::resource::ROOT;
-use crate::serve::{fence, rest_on_fence};
+use crate::serve::{fence, leaned_on_since, rest_on_fence};
 use crate::store::Transaction;
 use crate::store::{Compare, Entry, Operation, Outcome, Revision, Snapshot, Store, StoreError, follow};
 
@@ -70,7 +72,7 @@ pub(crate) fn begin(transaction: &mut Transaction, snapshot: &Snapshot, host: &s
     let trial =
         Trial { host: host.to_owned(), deadline: time_of_day().saturating_add(within), within: Some(within), undo };
     let id = snapshot.revision.to_string();
-    let (key, value) = (key_of_trial(&id), serde_json::to_vec(&trial).expect("texts and numbers are JSON"));
+    let (key, value) = (key_of_trial(&id), trial.written());
     transaction.compares.push(Compare::Absent(key.clone()));
     transaction.operations.push(Operation::Put { key, value, lease: None });
     id
@@ -135,13 +137,12 @@ pub(crate) async fn keep(store: Arc<dyn Store>, host: String) {
 
 /// Puts back how everything had been, except what somebody has changed since. Somebody else may have been faster.
 async fn take_back(store: &dyn Store, entry: &Entry) -> Result<(), StoreError> {
-    let Ok(trial) = serde_json::from_slice::<Trial>(&entry.value) else { return Ok(()) };
     loop {
         let snapshot = store.snapshot(ROOT).await?;
-        if snapshot.entry(&entry.key).is_none_or(|now| now.mod_revision != entry.mod_revision) {
-            return Ok(());
-        }
-        let (transaction, count) = taking_back(&trial, entry, &snapshot)?;
+        // Written anew is what was applied upon another trial; made anew is another one.
+        let standing = snapshot.entry(&entry.key).filter(|now| now.create_revision == entry.create_revision);
+        let Some((now, trial)) = standing.and_then(|now| Some((now, Trial::read(now)?))) else { return Ok(()) };
+        let (transaction, count) = taking_back(&trial, now, &snapshot)?;
         if let Outcome::Committed { .. } = store.transact(transaction).await? {
             let id = id_of(&entry.key);
             tracing::warn!("nobody confirmed the change on trial as {id}: {count} objects are as before");
@@ -152,14 +153,25 @@ async fn take_back(store: &dyn Store, entry: &Entry) -> Result<(), StoreError> {
 
 /// What takes it back, and how many objects that changes.
 fn taking_back(trial: &Trial, entry: &Entry, snapshot: &Snapshot) -> Result<(Transaction, usize), StoreError> {
-    let applied_at = entry.mod_revision;
+    let mut heirs = heirs(entry, snapshot);
     let mut transaction = Transaction {
-        compares: vec![Compare::Unchanged { key: entry.key.clone(), mod_revision: applied_at }],
+        compares: vec![Compare::Unchanged { key: entry.key.clone(), mod_revision: entry.mod_revision }],
         operations: vec![Operation::Delete(entry.key.clone())],
     };
+    let as_applied =
+        |undo: &Undo| snapshot.entry(&undo.key).filter(|now| is_as_applied(now, undo, entry.create_revision));
+    let undone = trial.undo.iter().filter(|undo| as_applied(undo).is_some());
+    let leaned_on = leaned_on_since(undone.map(|undo| (undo.key.as_str(), undo.value.as_deref())), snapshot);
     for undo in &trial.undo {
-        match snapshot.entry(&undo.key).filter(|now| is_as_applied(now, undo, applied_at)) {
-            None => tracing::warn!("{} has been changed since it was applied on trial, and stays", undo.key),
+        if let Some(failure) = leaned_on.get(undo.key.as_str()) {
+            tracing::warn!("{} stays, though it came on trial: {}", undo.key, failure.message);
+            continue;
+        }
+        match as_applied(undo) {
+            None => match heirs.iter_mut().filter_map(|heir| heir.inherits(undo)).last() {
+                None => tracing::warn!("{} has been changed since it was applied on trial, and stays", undo.key),
+                Some(id) => tracing::warn!("{} is on trial again as {id}, and stays with that", undo.key),
+            },
             Some(now) => {
                 let key = undo.key.clone();
                 transaction.compares.push(Compare::Unchanged { key: key.clone(), mod_revision: now.mod_revision });
@@ -171,9 +183,62 @@ fn taking_back(trial: &Trial, entry: &Entry, snapshot: &Snapshot) -> Result<(Tra
         }
     }
     let count = transaction.operations.len() - 1;
+    heirs.iter().filter(|heir| heir.has_inherited).for_each(|heir| heir.write_into(&mut transaction));
     fence(&mut transaction, snapshot);
     rest_on_fence(&mut transaction);
     Ok((transaction, count))
+}
+
+/// A later change on trial, that may have been applied upon one that is taken back. What it keeps of that one to go back to, nobody confirmed.
+struct Heir<'s> {
+    entry: &'s Entry,
+    trial: Trial,
+    /// Where in its list each key is.
+    places: BTreeMap<String, usize>,
+    has_inherited: bool,
+}
+
+fn heirs<'s>(lapsed: &Entry, snapshot: &'s Snapshot) -> Vec<Heir<'s>> {
+    let trials = snapshot.entries.iter().filter(|entry| entry.key.starts_with(&prefix()));
+    let later = trials.filter(|entry| entry.create_revision > lapsed.create_revision);
+    later.filter_map(Heir::of).collect()
+}
+
+impl<'s> Heir<'s> {
+    fn of(entry: &'s Entry) -> Option<Self> {
+        let trial = Trial::read(entry)?;
+        let places = trial.undo.iter().enumerate().map(|(place, undo)| (undo.key.clone(), place)).collect();
+        Some(Self { entry, trial, places, has_inherited: false })
+    }
+
+    /// What it is confirmed as, if it went on from what was applied to this key; it is then taken back to what had been there before.
+    fn inherits(&mut self, before: &Undo) -> Option<&'s str> {
+        let undo = &mut self.trial.undo[*self.places.get(&before.key)?];
+        let went_on_from = hash(undo.value.as_ref()?.as_bytes());
+        if before.applied.as_ref() != Some(&went_on_from) {
+            return None;
+        }
+        undo.value.clone_from(&before.value);
+        self.has_inherited = true;
+        Some(id_of(&self.entry.key))
+    }
+
+    fn write_into(&self, transaction: &mut Transaction) {
+        let (key, mod_revision) = (self.entry.key.clone(), self.entry.mod_revision);
+        transaction.compares.push(Compare::Unchanged { key: key.clone(), mod_revision });
+        transaction.operations.push(Operation::Put { key, value: self.trial.written(), lease: None });
+    }
+}
+
+impl Trial {
+    /// Nothing if another version wrote it in another way.
+    fn read(entry: &Entry) -> Option<Self> {
+        serde_json::from_slice(&entry.value).ok()
+    }
+
+    fn written(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers are JSON")
+    }
 }
 
 fn is_as_applied(now: &Entry, undo: &Undo, applied_at: Revision) -> bool {

@@ -85,6 +85,19 @@ impl Packet {
     }
 }
 
+impl Transport {
+    /// Whether connection tracking lets it begin a flow, or does not track it. Of ICMP, questions begin one; answers and errors pass with the flow they
+    /// belong to, and what IPv6 neighbours and routers say to each other is not tracked. Measured, and found so in `valid_new` of
+    /// `nf_conntrack_proto_icmp.c`, and `valid_new` and `noct_valid_new` of `nf_conntrack_proto_icmpv6.c` (net/netfilter).
+    pub fn may_begin_a_flow(&self) -> bool {
+        match self {
+            Transport::Icmp { protocol: ICMP6, kind, .. } => matches!(kind, 128 | 130..=136 | 139 | 143),
+            Transport::Icmp { kind, .. } => matches!(kind, 8 | 13 | 15 | 17),
+            Transport::Ports { .. } | Transport::Other(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Packet {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, destination, transport } = self;

@@ -52,3 +52,13 @@ where
         }
     }
 }
+
+/// Reads a text that may be absent but not empty.
+pub(crate) fn not_blank<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Option::<String>::deserialize(deserializer)? {
+        Some(text) if !text.trim().is_empty() => Ok(text),
+        Some(_) | None => Err(D::Error::custom(
+            "the selector is empty, which would match anything: leave the key out, or write one, such as all()",
+        )),
+    }
+}

@@ -27,6 +27,8 @@ fn what_is_forwarded_is_explained_by_lane_and_interface_and_fares_so() {
 
     let drop = dropped(host, |drop| drop["destinationPort"] == 5432);
     assert_eq!([&drop["endpoint"], &drop["lane"], &drop["interface"]], ["edge", "forward-in", "uplink"]);
+    assert_eq!(drop["endpointBehind"], "web");
+    assert!(host.poplin(&["drops", "--endpoint", "web"]).contains("-> web ("), "web is an end of it");
     assert_eq!([&drop["tier"], &drop["policy"], &drop["rule"]], ["default", "edge", "no-sql"]);
     let line = host.poplin(&["drops"]);
     let words = format!("tcp/5432 from {}  forward-in of edge: default/edge/no-sql: denied", drop["sourcePort"]);

@@ -66,8 +66,7 @@ pub(crate) fn written(drop: &Drop, form: Form) -> Result<String, Problem> {
 /// When, who to whom, what, which side dropped it, and why.
 fn line(drop: &Drop) -> String {
     // A host endpoint is no end of what it forwards; it is named with its lane.
-    let nobody = String::new();
-    let near = if drop.lane.is_empty() { &drop.endpoint } else { &nobody };
+    let near = if drop.lane.is_empty() { &drop.endpoint } else { &drop.endpoint_behind };
     let (from, to) = match drop.direction.as_str() {
         "ingress" => (&drop.peer_endpoint, near),
         _ => (near, &drop.peer_endpoint),
@@ -86,9 +85,14 @@ fn end(name: &str, address: &str) -> String {
 /// As `explain` takes it, and the port it came from, as its `--source-port` does.
 fn traffic(drop: &Drop) -> String {
     match (drop.icmp_type, drop.source_port, drop.destination_port) {
-        (Some(kind), _, _) => format!("{}/{kind}", drop.protocol),
+        (Some(kind), _, _) => format!("{}/{kind}{}", drop.protocol, code(drop)),
         (None, _, 0) => drop.protocol.clone(),
         (None, 0, port) => format!("{}/{port}", drop.protocol),
         (None, from, port) => format!("{}/{port} from {from}", drop.protocol),
     }
+}
+
+/// `explain` takes a message without a code for one of code 0.
+fn code(drop: &Drop) -> String {
+    drop.icmp_code.filter(|code| *code > 0).map(|code| format!("/{code}")).unwrap_or_default()
 }

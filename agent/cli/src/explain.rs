@@ -157,7 +157,10 @@ impl Explain {
             text.push_str(&direction(trace));
         }
         if answer.directions.is_empty() {
-            text.push_str("  nobody is asked: neither end is an endpoint, nor a host with a host endpoint\n");
+            text.push_str(match answer.notes.is_empty() {
+                true => "  nobody is asked: neither end is an endpoint, nor a host with a host endpoint\n",
+                false => "  nobody is asked here\n",
+            });
         }
         for note in &answer.notes {
             let _ = writeln!(text, "  note: {note}");
@@ -212,7 +215,8 @@ fn direction(trace: &DirectionTrace) -> String {
     let by = if trace.interface.is_empty() { String::new() } else { format!(" by {}", trace.interface) };
     let mut text = format!("  {} of {}{by}: {reason}\n", trace.direction, trace.endpoint);
     for skipped in &trace.skipped {
-        let _ = writeln!(text, "    skipped {}: {}", place(skipped), skipped.reason);
+        let heard = if skipped.matched { "asked" } else { "skipped" };
+        let _ = writeln!(text, "    {heard} {}: {}", place(skipped), skipped.reason);
     }
     text
 }

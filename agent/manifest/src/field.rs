@@ -275,5 +275,23 @@ pub fn word<T: Copy>(field: &str, text: &str, words: &[(&str, T)]) -> Result<T, 
         return Ok(*value);
     }
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
-    Err(Invalid::new(field, "UNKNOWN_WORD", format!("{text:?} is not one of {}", known.join(", "))))
+    let known = known.join(", ");
+    let message = match text {
+        "" => format!("nothing is said, and one of {known} belongs here"),
+        other => format!("{other:?} is not one of {known}"),
+    };
+    Err(Invalid::new(field, "UNKNOWN_WORD", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_not_there_is_not_said_to_be_a_wrong_one() {
+        let told = |text| word("action", text, &[("allow", 1), ("deny", 2)]).unwrap_err().message;
+
+        assert_eq!(told(""), "nothing is said, and one of allow, deny belongs here");
+        assert_eq!(told("Allow"), "\"Allow\" is not one of allow, deny");
+    }
 }

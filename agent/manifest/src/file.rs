@@ -329,6 +329,8 @@ fn plain(message: &str) -> String {
     match message {
         "expected mapping start" => "a mapping belongs here".to_owned(),
         "expected sequence start" => "a list belongs here".to_owned(),
+        "invalid floating point" => "a number belongs here".to_owned(),
+        other if other.starts_with("non-finite float ") => "a finite number belongs here".to_owned(),
         other => other.to_owned(),
     }
 }
@@ -350,6 +352,46 @@ mod tests {
 
         assert_eq!(failure.origin.as_deref(), Some("shop.yaml:7:3"));
         assert!(failure.message.contains("ingres"), "{}", failure.message);
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_in_words_of_the_house() {
+        let order = |order: &str| {
+            failures(&format!(
+                "apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{name: db}}\nspec: {{order: {order}, ingress: []}}\n"
+            ))
+        };
+
+        let ten = &order("ten")[0];
+        assert_eq!((ten.message.as_str(), ten.field.as_deref()), ("a number belongs here", Some("spec.order")));
+        for endless in [".nan", "1e999"] {
+            assert_eq!(order(endless)[0].message, "a finite number belongs here");
+        }
+    }
+
+    #[test]
+    fn a_selector_without_a_word_is_refused() {
+        let policy = |spec: &str| {
+            failures(&format!("apiVersion: poplin.dev/v1\nkind: Policy\nmetadata: {{name: db}}\nspec: {{{spec}}}\n"))
+        };
+        let peers = |peers: &str| policy(&format!("ingress: [{{action: allow, from: {{{peers}}}}}]"));
+
+        for (wrong, field) in [
+            (policy("subject: '', ingress: []"), "spec.subject"),
+            (policy("namespaces: ' ', ingress: []"), "spec.namespaces"),
+            (peers("select: ''"), "spec.ingress[0].from.select"),
+            (peers("select: "), "spec.ingress[0].from.select"),
+            (peers("notSelect: \"\""), "spec.ingress[0].from.notSelect"),
+            (peers("namespaces: ''"), "spec.ingress[0].from.namespaces"),
+        ] {
+            let told = wrong.iter().map(|failure| (failure.field.as_deref(), failure.message.as_str()));
+            assert!(
+                told.clone().any(|(path, message)| path == Some(field) && message.contains("would match anything")),
+                "{field}: {:?}",
+                told.collect::<Vec<_>>()
+            );
+        }
+        assert!(peers("select: all()").is_empty());
     }
 
     #[test]

@@ -169,18 +169,20 @@ fn trace(direction: &str, account: &Account) -> DirectionTrace {
 
 /// A rule that was looked at and did not decide.
 pub fn skipped(step: &Step) -> SkippedRule {
-    let of = |rule: &RuleName, reason: &str| SkippedRule {
+    let of = |rule: &RuleName, matched, reason: &str| SkippedRule {
         tier: rule.tier.clone(),
         policy: rule.policy.to_string(),
         rule: rule.rule.clone(),
         reason: reason.to_owned(),
+        matched,
     };
     match step {
-        Step::Skipped { rule, because } => of(rule, &because.to_string()),
-        Step::Logged { rule } => of(rule, "logs and goes on"),
-        Step::Passed { rule } => of(rule, "passes to the next tier"),
+        Step::Skipped { rule, because } => of(rule, false, &because.to_string()),
+        Step::Logged { rule } => of(rule, true, "logs and goes on"),
+        Step::Passed { rule } => of(rule, true, "passes to the next tier"),
         Step::TierPassed { tier } => {
-            SkippedRule { tier: tier.clone(), reason: "passes to the next tier".to_owned(), ..SkippedRule::default() }
+            let reason = "no rule of it settles, and it passes to the next tier".to_owned();
+            SkippedRule { tier: tier.clone(), reason, ..SkippedRule::default() }
         }
     }
 }

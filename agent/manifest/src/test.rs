@@ -267,6 +267,10 @@ endpoints:
             "PolicyTest shop: spec.cases[0].from: there is no endpoint \"wev\" at tests.yaml:6:12, did you mean web?"
         );
         assert!(refusal("{from: web, to: app = 'db', expect: deny}").contains("column 5: found `=`, expected =="));
+        assert!(refusal("{from: web, to: h1, expect: deny}").ends_with(
+            "ends are endpoints, host endpoints, selectors such as app == 'web', addresses, prefixes, outside, anybody"
+        ));
+        assert!(refusal("{from: web, to: db, ports: 80, expect: deny}").contains("expected text, or a list of texts"));
         assert!(refusal("{from: web, to: db, expect: yes}").contains("\"yes\" is not allow or deny"));
         assert!(refusal("{from: web, to: db, expect: allow, by: shop}").contains("there is no policy \"shop\""));
         assert_eq!(

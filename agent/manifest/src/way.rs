@@ -49,7 +49,8 @@ impl<'s> Question<'s> {
         let mut answer = question::story(&self.site.world, &judged);
         answer.destination_address = self.packet.destination.to_string();
         let ends = self.homes(here, course, &judged);
-        let mut way = Way { question: self, here, course, judged, told: Vec::new(), notes: Vec::new() };
+        let notes = Vec::from_iter(begins_nothing(&judged));
+        let mut way = Way { question: self, here, course, judged, told: Vec::new(), notes };
         way.walk(&ends, std::mem::take(&mut answer.directions));
         answer.allowed = way.told.iter().all(|trace| trace.allowed);
         answer.directions = way.told;
@@ -183,6 +184,14 @@ impl Way<'_> {
         }
         true
     }
+}
+
+/// Policy judges what begins a flow; of what cannot, its word is half the story.
+fn begins_nothing(packet: &Packet) -> Option<String> {
+    (!packet.transport.may_begin_a_flow()).then(|| {
+        "this message answers or reports: with a flow that is known it passes, whatever policies say, and without one endpoints neither send nor get it"
+            .to_owned()
+    })
 }
 
 fn from_own_host(endpoint: &str) -> DirectionTrace {

@@ -38,6 +38,8 @@ pub struct Account {
     pub direction: Direction,
     /// The endpoint at that end, or the host endpoint that dropped it, if it is known.
     pub endpoint: Option<String>,
+    /// The endpoint at that end, where a host endpoint dropped it on the way.
+    pub behind: Option<String>,
     /// The lane, where a host endpoint dropped it.
     pub lane: Option<Lane>,
     /// The endpoint's link, or the host endpoint's interface; absent if it is gone since.
@@ -76,13 +78,14 @@ impl Policing {
             let interface = gate::interface(lane, dropped).cloned();
             let endpoint = self.host_endpoint_at(interface.as_ref()).map(str::to_owned);
             let reason = gate::reason(*place, by.as_ref());
-            return Account { direction, endpoint, lane: Some(lane), interface, peer, reason, by };
+            let behind = name_of(near);
+            return Account { direction, endpoint, behind, lane: Some(lane), interface, peer, reason, by };
         }
         let interface = dropped.interface().cloned();
         let at_link = interface.as_ref().and_then(|interface| self.endpoint_on(interface)).map(str::to_owned);
         let endpoint = at_link.or_else(|| name_of(near));
         let reason = reason(*place, endpoint.as_deref(), packet, by.as_ref());
-        Account { direction, endpoint, lane: None, interface, peer, reason, by }
+        Account { direction, endpoint, behind: None, lane: None, interface, peer, reason, by }
     }
 
     /// What a chain or counter stands for, or a log.

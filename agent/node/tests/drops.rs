@@ -81,20 +81,27 @@ fn at_host(place: Place, hook: HookPoint, [from, to]: [&str; 2], packet: Packet)
 }
 
 #[test]
-fn a_denial_at_a_host_endpoint_has_its_name_its_lane_and_the_rule() {
+fn a_denial_at_a_host_endpoint_has_its_name_its_lane_and_who_is_behind_it() {
     let node = node(vec![endpoint("web", WEB), edge(), closed("edge", Hosts::Forward)]);
     let told = |place, hook, interfaces, packet| {
         let account = node.account_of(&at_host(place, hook, interfaces, packet));
-        (account.endpoint.unwrap_or_default(), account.lane, account.interface.map(|one| one.to_string()))
+        let interface = account.interface.map(|one| one.to_string());
+        (account.endpoint.unwrap_or_default(), account.behind.unwrap_or_default(), account.lane, interface)
     };
     let (into, out) = (Direction::Ingress, Direction::Egress);
     let (to_web, to_host) = (sql(FAR, WEB), sql(FAR, "172.31.0.1"));
-    let edge = |lane| ("edge".to_owned(), Some(lane), Some("up0".to_owned()));
+    let edge = |behind: &str, lane| ("edge".to_owned(), behind.to_owned(), Some(lane), Some("up0".to_owned()));
 
-    assert_eq!(told(Place::Denied(into), HookPoint::Input, ["up0", ""], to_host), edge(Lane::Input));
-    assert_eq!(told(Place::NoPolicy(out), HookPoint::Output, ["", "up0"], sql("172.31.0.1", FAR)), edge(Lane::Output));
-    assert_eq!(told(Place::Denied(into), HookPoint::Forward, ["up0", "popweb"], to_web), edge(Lane::ForwardIn));
-    assert_eq!(told(Place::Denied(out), HookPoint::Forward, ["popweb", "up0"], sql(WEB, FAR)), edge(Lane::ForwardOut));
+    assert_eq!(told(Place::Denied(into), HookPoint::Input, ["up0", ""], to_host), edge("", Lane::Input));
+    assert_eq!(
+        told(Place::NoPolicy(out), HookPoint::Output, ["", "up0"], sql("172.31.0.1", FAR)),
+        edge("", Lane::Output)
+    );
+    assert_eq!(told(Place::Denied(into), HookPoint::Forward, ["up0", "popweb"], to_web), edge("web", Lane::ForwardIn));
+    assert_eq!(
+        told(Place::Denied(out), HookPoint::Forward, ["popweb", "up0"], sql(WEB, FAR)),
+        edge("web", Lane::ForwardOut)
+    );
 }
 
 #[test]

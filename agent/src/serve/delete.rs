@@ -15,7 +15,7 @@ use super::apply::{MOST_OBJECTS, TRIES, check_of_agents, contended, fence, rest_
 use super::bearing::Bearing;
 use super::list::{not_found, unknown_kind};
 use super::store_failure;
-use crate::resource::{ROOT, decode_resource, encode, key_of, path_of, path_of_name};
+use crate::resource::{ROOT, decode, decode_resource, encode, key_of, path_of, path_of_name};
 use crate::store::{Compare, Entry, Operation, Outcome, Snapshot, Store, Transaction};
 
 pub(crate) async fn delete(store: &dyn Store, request: &DeleteRequest) -> Result<DeleteResponse, Failure> {
@@ -145,6 +145,38 @@ pub(super) fn removal(keys: &BTreeSet<ObjectKey>, snapshot: &Snapshot) -> Result
     let unchanged = |entry: &Entry| Compare::Unchanged { key: entry.key.clone(), mod_revision: entry.mod_revision };
     let compares = snapshot.entries.iter().filter(|entry| written.contains(entry.key.as_str())).map(unchanged);
     Ok(Transaction { compares: compares.collect(), operations })
+}
+
+/// Of objects that are to go with other changes, those that cannot, and why. `undone` is how each key is to be after that; none = it goes.
+pub(crate) fn leaned_on_since<'a>(
+    undone: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    snapshot: &Snapshot,
+) -> BTreeMap<&'a str, Failure> {
+    let undone: Vec<_> = undone.filter_map(|(path, value)| Some((path, key_of(path)?, value))).collect();
+    let going: BTreeSet<ObjectKey> =
+        undone.iter().filter(|(_, _, value)| value.is_none()).map(|(_, key, _)| key.clone()).collect();
+    if going.is_empty() {
+        return BTreeMap::new();
+    }
+    let mut standing = Bearing::on_removals(&going).in_words(snapshot);
+    let gone: Vec<_> = going.iter().filter_map(|key| standing.remove_entry(key)).collect();
+    for (path, key, value) in &undone {
+        let before = value.and_then(|value| object_of(path, value));
+        standing.extend(before.map(|object| (key.clone(), object)));
+    }
+    let paths: BTreeMap<&ObjectKey, &str> = undone.iter().map(|(path, key, _)| (key, *path)).collect();
+    let mut failures = BTreeMap::new();
+    for (key, object) in gone {
+        standing.insert(key.clone(), object);
+        failures.extend(leaned_on(&key, &standing).map(|failure| (paths[&key], failure)));
+        standing.remove(&key);
+    }
+    failures
+}
+
+fn object_of(path: &str, value: &str) -> Option<Object> {
+    let entry = Entry { key: path.to_owned(), value: value.as_bytes().to_vec(), create_revision: 0, mod_revision: 0 };
+    Some(decode(&entry)?.ok()?.value)
 }
 
 /// Why the object cannot go: something would lose its footing.

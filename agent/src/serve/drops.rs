@@ -109,13 +109,13 @@ impl Wanted {
     }
 
     fn admits(&self, told: &Told) -> bool {
-        let Drop { endpoint, peer_endpoint, direction, time, .. } = &told.drop;
+        let Drop { endpoint, peer_endpoint, endpoint_behind, direction, time, .. } = &told.drop;
         let (from, to) = match direction.as_str() {
             "egress" => (endpoint, peer_endpoint),
             _ => (peer_endpoint, endpoint),
         };
         *time > self.since
-            && self.endpoint.as_ref().is_none_or(|wanted| [endpoint, peer_endpoint].contains(&wanted))
+            && self.endpoint.as_ref().is_none_or(|wanted| [endpoint, peer_endpoint, endpoint_behind].contains(&wanted))
             && self.source.as_ref().is_none_or(|end| end.is(from, told.packet.source))
             && self.destination.as_ref().is_none_or(|end| end.is(to, told.packet.destination))
             && self.traffic.as_ref().is_none_or(|traffic| is_of(traffic, &told.packet))
@@ -194,6 +194,18 @@ mod tests {
         assert_eq!(times(&feed, WatchDropsRequest { source: text("h1"), ..all() }), [0_i64; 0]);
         let wrong = WatchDropsRequest { traffic: text("tcp/0x"), ..all() };
         assert!(Wanted::of(&wrong, &BTreeMap::new()).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_is_an_end_of_what_a_host_endpoint_dropped_before_it() {
+        let feed = Arc::new(Feed::default());
+        let packet = Packet::tcp("192.0.2.1".parse().unwrap(), "10.77.0.2".parse().unwrap(), (40000, 22));
+        let (endpoint, endpoint_behind) = ("h1-uplink".to_owned(), "db".to_owned());
+        feed.tell(packet, Drop { time: 1, endpoint, endpoint_behind, ..Drop::default() });
+
+        for (name, expected) in [("db", vec![1]), ("h1-uplink", vec![1]), ("web", vec![])] {
+            assert_eq!(times(&feed, WatchDropsRequest { endpoint: name.to_owned(), ..Default::default() }), expected);
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod workloads;
 mod tests;
 
 pub(crate) use apply::{apply, fence, rest_on_fence};
-pub(crate) use delete::delete;
+pub(crate) use delete::{delete, leaned_on_since};
 pub(crate) use workloads::refused;
 
 use std::collections::BTreeMap;

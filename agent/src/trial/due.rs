@@ -29,14 +29,8 @@ impl Dues {
     pub(super) fn learn(&mut self, told: Followed, host: &str, now: Instant) {
         match told {
             Followed::Snapshot(snapshot) => {
-                let known = std::mem::take(&mut self.0);
-                for entry in snapshot.entries {
-                    let same = known.get(&entry.key).filter(|known| known.entry.mod_revision == entry.mod_revision);
-                    match same {
-                        Some(same) => drop(self.0.insert(entry.key.clone(), same.clone())),
-                        None => self.note(entry, host, now, Trial::remaining),
-                    }
-                }
+                self.0.retain(|key, _| snapshot.entry(key).is_some());
+                snapshot.entries.into_iter().for_each(|entry| self.note(entry, host, now, Trial::remaining));
             }
             Followed::Changes(batch) => {
                 for change in batch.changes {
@@ -59,9 +53,11 @@ impl Dues {
         self.0.remove(key);
     }
 
+    /// What is known keeps its time, also where it is written anew because of another one.
     fn note(&mut self, entry: Entry, host: &str, now: Instant, left: impl Fn(&Trial) -> Duration) {
-        let Ok(trial) = serde_json::from_slice::<Trial>(&entry.value) else { return };
-        let at = now + left(&trial) + patience(&trial, host);
+        let Some(trial) = Trial::read(&entry) else { return };
+        let known = self.0.get(&entry.key).filter(|known| known.entry.create_revision == entry.create_revision);
+        let at = known.map_or_else(|| now + left(&trial) + patience(&trial, host), |known| known.at);
         self.0.insert(entry.key.clone(), Due { at, entry });
     }
 }
@@ -129,6 +125,19 @@ mod tests {
             let later = now + Duration::from_secs(20);
             dues.learn(listed(entry(deadline)), "h1", later);
             assert_eq!(left(&dues, later), 40, "what is known is not asked again");
+        }
+    }
+
+    #[test]
+    fn what_is_written_anew_keeps_its_time() {
+        let (now, mut dues) = (Instant::now(), Dues::default());
+        dues.learn(changed(Change::Put(entry(0))), "h1", now);
+        let later = now + Duration::from_secs(20);
+        let anew = Entry { mod_revision: 12, ..entry(0) };
+
+        for news in [changed(Change::Put(anew.clone())), listed(anew)] {
+            dues.learn(news, "h1", later);
+            assert_eq!((left(&dues, later), dues.first().unwrap().entry.mod_revision), (40, 12));
         }
     }
 

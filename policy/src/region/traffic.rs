@@ -32,6 +32,9 @@ pub(crate) struct Span {
     pub(crate) high: u16,
 }
 
+/// First of the dynamic ports (RFC 6335 §6).
+const ANY_ORIGIN: u16 = 49_152;
+
 /// What carries neither ports nor messages lies here, and nothing else does.
 const NEITHER: u16 = 0;
 
@@ -100,12 +103,12 @@ impl Traffic {
         self.without(other).is_empty()
     }
 
-    /// One header of it, the likeliest to be met: source port 49152 (RFC 6335 §6) where it may, code 0 where it may.
+    /// One header of it, the likeliest to be met: the commonest protocol, and of that a dynamic source port and an echo request where they may be.
     pub fn sample(&self) -> Option<Transport> {
-        let known = |block: &&Block| block.protocols.iter().any(Transport::has_parts);
-        let block = self.0.iter().find(known).or(self.0.first())?;
-        let protocol = block.protocols.iter().min_by_key(|number| commonness(*number))?;
-        Some(Transport::at(protocol, block.target.nearest(1), block.origin.nearest(49_152)))
+        let unlikely = |block: &&Block| (block.commonest().map(commonness), block.likeliest_origin() != ANY_ORIGIN);
+        let block = self.0.iter().min_by_key(unlikely)?;
+        let protocol = block.commonest()?;
+        Some(Transport::at(protocol, block.target.nearest(likeliest_target(protocol)), block.likeliest_origin()))
     }
 
     pub(crate) fn blocks(&self) -> &[Block] {
@@ -123,11 +126,16 @@ fn commonness(protocol: u8) -> (usize, u8) {
     (row.iter().position(|known| *known == protocol).unwrap_or(row.len()), protocol)
 }
 
-impl Transport {
-    fn has_parts(protocol: u8) -> bool {
-        PortProtocol::from_number(protocol).is_some() || [ICMP, ICMP6].contains(&protocol)
+/// The echo request of protocols with messages (RFC 792, RFC 4443 §4.1), and else the lowest port.
+fn likeliest_target(protocol: u8) -> u16 {
+    match protocol {
+        ICMP => u16::from_be_bytes([8, 0]),
+        ICMP6 => u16::from_be_bytes([128, 0]),
+        _ => 1,
     }
+}
 
+impl Transport {
     /// The header at a point.
     pub(crate) fn at(protocol: u8, target: u16, origin: u16) -> Self {
         match (PortProtocol::from_number(protocol), target.to_be_bytes()) {
@@ -139,6 +147,14 @@ impl Transport {
 }
 
 impl Block {
+    fn commonest(&self) -> Option<u8> {
+        self.protocols.iter().min_by_key(|number| commonness(*number))
+    }
+
+    fn likeliest_origin(&self) -> u16 {
+        self.origin.nearest(ANY_ORIGIN)
+    }
+
     /// The point of a header.
     fn of(transport: Transport) -> Self {
         let (protocol, target, origin) = match transport {
@@ -292,11 +308,46 @@ mod tests {
         }
 
         #[test]
+        fn a_sample_is_of_the_commonest_protocol_there_is(one in traffic()) {
+            let rank = |transport| Block::of(transport).commonest().map(commonness);
+            let sample = one.sample().map(rank);
+            let least = points().filter(|point| one.contains(*point)).map(rank).min();
+
+            prop_assert!(least.is_none_or(|least| sample.is_some_and(|sample| sample <= least)));
+        }
+
+        #[test]
         fn one_set_has_one_canonical_form(one in traffic(), other in traffic()) {
             let (there, back) = (one.or(&other).canonical(), other.or(&one).canonical());
 
             prop_assert_eq!(&there, &back);
             prop_assert!(there.is_within(&one.or(&other)) && one.or(&other).is_within(&there));
         }
+    }
+
+    #[test]
+    fn a_sample_comes_from_a_dynamic_port_where_one_of_its_protocol_may() {
+        let tcp = |(low, high), origin| {
+            let target = Span { low, high };
+            Block { protocols: Protocols::one(6), target, origin }
+        };
+        let low = Span { low: 0, high: 1023 };
+
+        let sample = Traffic::of([tcp((1, 1000), low), tcp((1001, 2000), Span::ALL)]).sample();
+
+        assert_eq!(sample, Some(Transport::Ports { protocol: 6, source: 49_152, destination: 1001 }));
+        assert_eq!(Traffic::of([tcp((1, 1000), low)]).sample(), Some(Transport::at(6, 1, 1023)));
+    }
+
+    #[test]
+    fn a_sample_of_messages_is_an_echo_request_where_it_may_be() {
+        let messages = |protocol, target| {
+            Traffic::of([Block { protocols: Protocols::one(protocol), target, origin: Span::ALL }]).sample()
+        };
+        let icmp = |protocol, kind, code| Some(Transport::Icmp { protocol, kind, code });
+
+        assert_eq!(messages(ICMP, Span::ALL), icmp(ICMP, 8, 0));
+        assert_eq!(messages(ICMP6, Span::ALL), icmp(ICMP6, 128, 0));
+        assert_eq!(messages(ICMP, Span::one(0x0d00)), icmp(ICMP, 13, 0));
     }
 }

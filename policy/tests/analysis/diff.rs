@@ -232,7 +232,7 @@ mod told {
 
         assert_snapshot!(text(&before, &after, Concern::Decisions), @"
         + allowed now: app == 'web' (11 endpoints) -> db: icmp/8 tcp/5433 over IPv4
-            such as 10.0.0.1 → 10.0.0.3 icmp type 8 code 0
+            such as 10.0.0.1 → 10.0.0.3 tcp 49152 → 5433
               was: denied, ingress of db: end of tier default
               now: allowed, ingress of db: default/db/allow
         + allowed now: web -> db: tcp/5433 over IPv6

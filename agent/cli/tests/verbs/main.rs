@@ -242,6 +242,22 @@ denied: web (10.77.0.5) -> db (10.77.0.129) tcp/5432
 }
 
 #[test]
+fn explain_does_not_call_skipped_what_was_asked_nor_say_that_nobody_is_asked_elsewhere() {
+    let agent = Agent::start();
+    let mut passed = explanation();
+    passed.directions[1].skipped[0].matched = true;
+    passed.directions[1].skipped[0].reason = "passes to the next tier".to_owned();
+    agent.world().explanation = passed;
+    let text = agent.poplin(&["explain", "web", "db", "tcp/5432"]).out;
+    assert!(text.contains("    asked tier default policy db rule 1: passes to the next tier\n"), "{text}");
+
+    let notes = vec!["h2 asks its own host endpoint".to_owned()];
+    agent.world().explanation = ExplainResponse { directions: Vec::new(), notes, ..explanation() };
+    let text = agent.poplin(&["explain", "web", "db", "tcp/5432"]).out;
+    assert!(text.ends_with("  nobody is asked here\n  note: h2 asks its own host endpoint\n"), "{text}");
+}
+
+#[test]
 fn drops_are_told_a_line_each() {
     let agent = Agent::start();
     let none = agent.poplin(&["drops"]);
@@ -259,6 +275,25 @@ fn drops_are_told_a_line_each() {
     assert_eq!(text.err, "3 drops are not listed: they came faster than they were read\n");
     let lines: Vec<serde_json::Value> = json.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["peerEndpoint"], &lines[1]["icmpType"]), (&"web".into(), &8.into()));
+}
+
+#[test]
+fn a_drop_of_a_host_endpoint_names_who_is_behind_it_and_a_message_its_code() {
+    let agent = Agent::start();
+    let forwarded = Drop {
+        endpoint: "h1-uplink".to_owned(),
+        peer_endpoint: String::new(),
+        endpoint_behind: "db".to_owned(),
+        lane: "forward-in".to_owned(),
+        ..denied()
+    };
+    agent.world().drops = vec![forwarded, Drop { icmp_code: Some(4), lost: 0, ..spoofed() }];
+
+    let told = agent.poplin(&["drops"]).out;
+
+    let expected = "10.77.0.5 -> db (10.77.0.129)  tcp/5432 from 40000  forward-in of h1-uplink: default/db/2: denied";
+    assert!(told.contains(expected), "{told}");
+    assert!(told.contains("icmp/8/4  egress of web"), "{told}");
 }
 
 #[test]
@@ -576,6 +611,7 @@ fn explanation() -> ExplainResponse {
         policy: "db".to_owned(),
         rule: "1".to_owned(),
         reason: "the source is not app == 'api'".to_owned(),
+        matched: false,
     };
     let egress = DirectionTrace {
         direction: "egress".to_owned(),

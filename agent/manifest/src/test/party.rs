@@ -103,7 +103,9 @@ fn named(field: &str, name: &str, world: &World) -> Result<(Peers, Option<String
     Err(match nearest(name, known.map(String::as_str)) {
         Some(near) => invalid.advice(format!("did you mean {near}?")),
         None => {
-            invalid.advice("ends are endpoints, selectors such as app == 'web', addresses, prefixes, outside, anybody")
+            let kinds =
+                "endpoints, host endpoints, selectors such as app == 'web', addresses, prefixes, outside, anybody";
+            invalid.advice(format!("ends are {kinds}"))
         }
     })
 }

@@ -133,7 +133,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for FewShape<T> {
     type Value = Few<T>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("one, or a list")
+        out.write_str("text, or a list of texts")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Few<T>, E> {

@@ -35,6 +35,16 @@ metadata: {name: through}
 spec: {subject: role == 'edge', hosts: forward, ingress: [{name: sql, action: deny, ports: [tcp/5432]}, {action: allow}]}
 ";
 
+#[test]
+fn a_message_that_begins_no_flow_is_said_to_be_one() {
+    for (traffic, is_told) in [("icmp/8", false), ("icmp/0", true), ("icmp/3/4", true), ("tcp/8080", false)] {
+        let answer = asked(EDGE, &[], None, ("192.0.2.9", "192.0.2.1", traffic));
+
+        let notes = answer.notes.iter().filter(|note| note.starts_with("this message answers or reports")).count();
+        assert_eq!(notes, usize::from(is_told), "{traffic}: {:?}", answer.notes);
+    }
+}
+
 /// Asks on h1.
 fn told(source: &str, destination: &str, traffic: &str) -> (bool, Vec<String>) {
     let answer = asked(EDGE, &[], None, (source, destination, traffic));

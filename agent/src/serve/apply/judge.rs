@@ -11,7 +11,7 @@ use poplin_node::name::RouteMapName;
 use poplin_node::network::overlap;
 use poplin_node::object::{Block, Network, Object, ObjectKey, Pool, RouteMaps};
 use poplin_node::resize::is_resized;
-use poplin_policy::model::{DEFAULT_TIER, Policy, QualifiedName, Tier};
+use poplin_policy::model::{ADMIN_TIER, BASELINE_TIER, DEFAULT_TIER, Policy, QualifiedName, Tier};
 use poplin_proto::{Failure, nearest};
 use tonic::Code;
 
@@ -214,7 +214,7 @@ fn fits_policies(policy: &Policy, after: &BTreeMap<ObjectKey, Object>, snapshot:
             ObjectKey::Tier(name) => Some(name.clone()),
             _ => None,
         });
-        let tiers = tiers.chain([DEFAULT_TIER.to_owned()]).collect();
+        let tiers = tiers.chain([ADMIN_TIER, DEFAULT_TIER, BASELINE_TIER].map(str::to_owned)).collect();
         return Some(unknown("spec.tier", "UNKNOWN_TIER", "tier", &policy.tier, tiers));
     }
     [("ingress", &policy.ingress), ("egress", &policy.egress)]
@@ -262,7 +262,8 @@ fn unknown(field: &str, reason: &'static str, thing: &str, name: &str, known: Ve
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => invalid.advice(format!("did you mean {near:?}?")),
         None => {
-            invalid.advice(format!("apply the {thing} first, or in the same call; there are: {}", known.join(", ")))
+            let there = if known.is_empty() { "are none".to_owned() } else { format!("are: {}", known.join(", ")) };
+            invalid.advice(format!("apply the {thing} first, or in the same call; there {there}"))
         }
     }
 }

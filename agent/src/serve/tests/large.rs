@@ -66,6 +66,9 @@ async fn one_bad_object_or_one_old_version_among_thousands_refuses_all_of_them()
 
     let bad = shelf.refused(&format!("{changed}---\n{}", policy("lost", "  tier: nowhere\n  ingress: []"))).await;
     assert_eq!(bad.reason, "UNKNOWN_TIER");
+    assert!(bad.advice.is_some_and(|advice| advice.ends_with("there are: kube-admin, default, kube-baseline")));
+    let unset = shelf.refused(&policy("lost", "  ingress:\n  - {action: allow, from: {sets: [nowhere]}}")).await;
+    assert!(unset.advice.is_some_and(|advice| advice.ends_with("there are none")));
     let old = changed.replacen("{name: p00007}", "{name: p00007, resourceVersion: 1}", 1);
     assert_eq!(shelf.refused(&old).await.reason, "CONFLICT");
 
@@ -127,6 +130,52 @@ async fn a_large_change_on_trial_is_taken_back_but_for_what_somebody_changed_sin
     assert_eq!(shelf.names("Policy").await.len(), 151);
     let before = shelf.apply(&policies(150, "  ingress: []")).await.unwrap();
     assert_eq!(outcomes(&before, Outcome::Unchanged), 150);
+    keeper.abort();
+}
+
+#[tokio::test]
+async fn what_came_on_trial_stays_where_others_lean_on_it_since() {
+    let shelf = Shelf::new().await;
+    let tier =
+        |name: &str| format!("---\napiVersion: poplin.dev/v1\nkind: Tier\nmetadata: {{name: {name}}}\nspec: {{}}\n");
+    let used = policy("p", "  tier: own\n  ingress: []");
+    let manifests = vec![manifest(&format!("{}{}{}---\n{used}", tier("kept"), tier("own"), tier("idle")))];
+    let request = ApplyRequest { manifests, confirm_within_seconds: 1, ..ApplyRequest::default() };
+    shelf.request(request).await.unwrap();
+    shelf.apply(&policy("db", "  tier: kept\n  ingress: []")).await.unwrap();
+
+    taken_back(&shelf).await;
+
+    assert_eq!(
+        (shelf.names("Tier").await, shelf.names("Policy").await),
+        (vec!["kept".to_owned()], vec!["db".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn changes_on_trial_upon_one_another_are_all_taken_back() {
+    let shelf = Shelf::new().await;
+    shelf.apply(&policy("db", "  ingress: []")).await.unwrap();
+    for (seconds, change) in [(1, "  egress: []"), (2, "  ingress: []\n  egress: []"), (3, "  order: 7\n  egress: []")]
+    {
+        let manifests = vec![manifest(&policy("db", change))];
+        let request = ApplyRequest { manifests, confirm_within_seconds: seconds, ..ApplyRequest::default() };
+        shelf.request(request).await.unwrap();
+    }
+
+    taken_back(&shelf).await;
+
+    let before = shelf.apply(&policy("db", "  ingress: []")).await.unwrap();
+    assert_eq!(outcomes(&before, Outcome::Unchanged), 1, "nobody confirmed any of them");
+}
+
+/// Until nothing is on trial.
+async fn taken_back(shelf: &Shelf) {
+    let keeper = tokio::spawn(trial::keep(shelf.store.clone(), "h1".to_owned()));
+    let mut news = follow(shelf.store.clone(), "/poplin/v1/t/".to_owned());
+    while !shelf.store.snapshot("/poplin/v1/t/").await.unwrap().entries.is_empty() {
+        tokio::time::timeout(Duration::from_secs(30), news.recv()).await.expect("they are taken back").unwrap();
+    }
     keeper.abort();
 }
 
