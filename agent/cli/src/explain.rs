@@ -83,7 +83,11 @@ impl Explain {
             Form::Text => self.rendered(&answer),
             Form::Json => json(&answer)?,
         })?;
-        Ok(if answer.allowed { ExitCode::SUCCESS } else { Exit::Failed.into() })
+        Ok(match (answer.allowed, answer.unsettled) {
+            (true, false) => ExitCode::SUCCESS,
+            (true, true) => Exit::Unsettled.into(),
+            (false, _) => Exit::Failed.into(),
+        })
     }
 
     /// The newest of the recent drops, or the first to come.
@@ -152,7 +156,8 @@ impl Explain {
     fn rendered(&self, answer: &ExplainResponse) -> String {
         let source = with_address(&self.source, &answer.source_address);
         let destination = with_address(&self.destination, &answer.destination_address);
-        let mut text = format!("{}: {source} -> {destination} {}\n", word(answer.allowed), self.traffic);
+        let verdict = if answer.unsettled { "allowed as far as is known here" } else { word(answer.allowed) };
+        let mut text = format!("{verdict}: {source} -> {destination} {}\n", self.traffic);
         for trace in &answer.directions {
             text.push_str(&direction(trace));
         }

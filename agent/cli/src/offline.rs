@@ -64,20 +64,19 @@ impl Offline {
         let index = Index::of(&site.world);
         let mut lines = BufReader::new(self.lines()?);
         let mut out = BufWriter::new(io::stdout().lock());
-        let (mut text, mut number, mut failed) = (String::new(), 0_u64, false);
+        let (mut text, mut number, mut answered, mut failed) = (String::new(), 0_u64, false, false);
         loop {
             text.clear();
             if lines.read_line(&mut text).map_err(|error| unreadable(&error))? == 0 {
                 break;
             }
             number += 1;
-            if text.trim_start().starts_with('[') {
-                out.flush()?;
+            if !answered && text.trim_start().starts_with('[') {
                 return Err(not_lines(number));
             }
             if !text.trim().is_empty() {
-                let answer = answered(&site, &index, &text);
-                failed |= answer.is_err();
+                let answer = self::answered(&site, &index, &text);
+                (answered, failed) = (true, failed || answer.is_err());
                 write_line(&mut out, &answer.map_err(|failure| Refusal::of(number, &failure)))?;
             }
             // Whoever asks line by line waits for each answer.
@@ -109,7 +108,7 @@ fn unreadable(error: &io::Error) -> Problem {
     Problem::new(Exit::Failed, format!("cannot read the flows: {error}"))
 }
 
-/// Each line of a list that goes over many would be an error of its own.
+/// A file that begins with a list, of which each line would be an error of its own. A list further on is a bad line like any other.
 fn not_lines(number: u64) -> Problem {
     let message = format!("the flows have a JSON list in line {number}, and one object a line is expected");
     Problem::usage(message).advice(format!("jq -c '.[]' makes lines of a list; a line is {LINE}"))

@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Denied = 6,
     Unhealthy = 7,
     TimedOut = 8,
+    /// Answered as far as is known here, and somebody else has a word, too.
+    Unsettled = 9,
     /// Of `run`, as env(1) has them: it failed itself, its command cannot be executed, its command is not there.
     NotRun = 125,
     NotExecutable = 126,

@@ -29,6 +29,7 @@ pub fn story(world: &World, packet: &Packet) -> ExplainResponse {
         destination_address: packet.destination.to_string(),
         chains: Vec::new(),
         notes: Vec::new(),
+        unsettled: false,
     }
 }
 

@@ -50,9 +50,10 @@ impl<'s> Question<'s> {
         answer.destination_address = self.packet.destination.to_string();
         let ends = self.homes(here, course, &judged);
         let notes = Vec::from_iter(begins_nothing(&judged));
-        let mut way = Way { question: self, here, course, judged, told: Vec::new(), notes };
+        let mut way = Way { question: self, here, course, judged, told: Vec::new(), notes, is_settled: true };
         way.walk(&ends, std::mem::take(&mut answer.directions));
         answer.allowed = way.told.iter().all(|trace| trace.allowed);
+        answer.unsettled = answer.allowed && !way.is_settled;
         answer.directions = way.told;
         answer.notes = way.notes;
         answer
@@ -85,6 +86,8 @@ struct Way<'q> {
     judged: Packet,
     told: Vec<DirectionTrace>,
     notes: Vec<String>,
+    /// Whoever is asked is known here.
+    is_settled: bool,
 }
 
 impl Way<'_> {
@@ -177,6 +180,7 @@ impl Way<'_> {
             };
             let asked = doors.ask(world, failsafe, *lane, packet);
             self.told.extend(asked.traces);
+            self.is_settled &= !asked.is_unknown;
             self.notes.extend(asked.note.filter(|note| !self.notes.contains(note)));
             if asked.is_over {
                 return false;

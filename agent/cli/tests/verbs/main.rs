@@ -252,9 +252,12 @@ fn explain_does_not_call_skipped_what_was_asked_nor_say_that_nobody_is_asked_els
     assert!(text.contains("    asked tier default policy db rule 1: passes to the next tier\n"), "{text}");
 
     let notes = vec!["h2 asks its own host endpoint".to_owned()];
-    agent.world().explanation = ExplainResponse { directions: Vec::new(), notes, ..explanation() };
-    let text = agent.poplin(&["explain", "web", "db", "tcp/5432"]).out;
-    assert!(text.ends_with("  nobody is asked here\n  note: h2 asks its own host endpoint\n"), "{text}");
+    agent.world().explanation =
+        ExplainResponse { directions: Vec::new(), allowed: true, unsettled: true, notes, ..explanation() };
+    let told = agent.poplin(&["explain", "web", "db", "tcp/5432"]);
+    assert!(told.out.starts_with("allowed as far as is known here: web (10.77.0.5) -> db"), "{}", told.out);
+    assert!(told.out.ends_with("  nobody is asked here\n  note: h2 asks its own host endpoint\n"), "{}", told.out);
+    assert_eq!(told.code, 9, "neither allowed nor denied");
 }
 
 #[test]
@@ -634,5 +637,6 @@ fn explanation() -> ExplainResponse {
         destination_address: "10.77.0.129".to_owned(),
         chains: Vec::new(),
         notes: Vec::new(),
+        unsettled: false,
     }
 }

@@ -44,6 +44,8 @@ enum Met {
 pub(super) struct Asked {
     pub(super) traces: Vec<DirectionTrace>,
     pub(super) note: Option<String>,
+    /// Which of several is asked is not known, and their words count.
+    pub(super) is_unknown: bool,
     /// The packet does not go on, or no later lane asks it, by whichever interface it comes.
     pub(super) is_over: bool,
 }
@@ -108,9 +110,8 @@ impl Doors {
                 asked
             }
             Met::OneOf(names) => {
-                let words = names.iter().filter_map(|name| word(world, failsafe, name, lane, packet));
-                let note = words.count() > 0;
-                Asked { note: note.then(|| of_unknown(&self.host, names)), ..Asked::default() }
+                let is_unknown = names.iter().any(|name| word(world, failsafe, name, lane, packet).is_some());
+                Asked { note: is_unknown.then(|| of_unknown(&self.host, names)), is_unknown, ..Asked::default() }
             }
         }
     }

@@ -172,7 +172,7 @@ fn what_only_another_host_can_know_is_said_to_be_asked_there() {
 
     let answer = asked(&manifest, &[db], Some((far(&["eth1"]), far(&["eth0"]))), ("198.51.100.1", "db", "tcp/80"));
 
-    assert_eq!((answer.allowed, answer.directions.len()), (true, 1), "{answer:?}");
+    assert_eq!((answer.allowed, answer.unsettled, answer.directions.len()), (true, true, 1), "{answer:?}");
     let note = "h2 asks its own host endpoint, far, by the interface the packet takes: ask `poplin explain` there";
     assert_eq!(answer.notes, [note]);
 }
