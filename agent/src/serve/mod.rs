@@ -20,6 +20,7 @@ mod import;
 mod ipam;
 mod list;
 mod neighbour;
+mod reflection;
 mod remove_host;
 mod rename_host;
 mod resize;
@@ -36,6 +37,8 @@ mod tests;
 pub(crate) use apply::{apply, fence, rest_on_fence};
 pub(crate) use delete::{delete, leaned_on_since};
 pub(crate) use workloads::refused;
+
+use reflection::Reflection;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -198,18 +201,13 @@ impl Desk {
 /// Serves whoever is told of by a door, until the future is dropped.
 pub async fn serve(guests: mpsc::Receiver<Guest>, desk: Desk) -> Result<(), tonic::transport::Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(poplin_proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .expect("the contract compiled, so its descriptors can be read");
     tokio::spawn(report_health(health, desk.ready.clone()));
     tonic::transport::Server::builder()
         .timeout(DEADLINE)
         .max_concurrent_streams(CALLS_AT_ONCE)
         .layer(door::Guard)
         .add_service(health_service)
-        .add_service(reflection)
+        .add_service(Reflection)
         .add_service(
             v1::resource_service_server::ResourceServiceServer::new(resources::Resources(desk.clone()))
                 .max_decoding_message_size(LARGEST_REQUEST),
