@@ -398,7 +398,9 @@ fn a_batch_that_is_no_lines_is_told_what_lines_are() {
         |flows: &str| run(&["explain", "--offline", "-f", &policies, "--topology", &topology, "--batch", "-"], flows);
 
     let list = batch("[\n  {\"source\": \"web-1\", \"destination\": \"db\", \"traffic\": \"tcp/5432\"}\n]\n");
-    let open = batch("{\"source\": \"web-1\", \"destination\": \"db\", \"protocol\": \"tcp\"}\n{\n[]\n{\"source\": \"web-1\", \"destination\": \"db\", \"traffic\": \"tcp/80\"}\n");
+    let open = batch(
+        "{\"source\": \"web-1\", \"destination\": \"db\", \"protocol\": \"tcp\"}\n{\n[]\n{\"source\": \"web-1\", \"destination\": \"db\", \"traffic\": \"tcp/80\"}\n",
+    );
 
     assert_eq!((list.code, list.out.as_str()), (2, ""));
     let expected = "error: the flows have a JSON list in line 1, and one object a line is expected\n  try: jq -c '.[]'";
