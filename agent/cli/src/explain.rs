@@ -162,9 +162,9 @@ impl Explain {
             text.push_str(&direction(trace));
         }
         if answer.directions.is_empty() {
-            text.push_str(match answer.notes.is_empty() {
-                true => "  nobody is asked: neither end is an endpoint, nor a host with a host endpoint\n",
-                false => "  nobody is asked here\n",
+            text.push_str(match answer.unsettled {
+                true => "  nobody is asked here\n",
+                false => "  nobody is asked: neither end is an endpoint, nor a host with a host endpoint\n",
             });
         }
         for note in &answer.notes {
