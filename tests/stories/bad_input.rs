@@ -27,7 +27,7 @@ fn a_wrong_declaration_is_answered_with_what_is_wrong_and_where() {
         (&policy("ingress: [{action: alow}]"), &["alow", "allow"]),
         (&policy("ingress: [{action: allow, from: {sets: [nobody]}}]"), &["no address set", "nobody"]),
         (&policy("subject: app == 'x'"), &["governs neither direction", ":4:7"]),
-        (&policy("order: high, egress: []"), &["floating point", ":4:15"]),
+        (&policy("order: high, egress: []"), &["a number belongs here", "spec.order", ":4:15"]),
         ("apiVersion: poplin.dev/v1\nkind: Pol\nmetadata: {name: x}\n", &["Pol", "Pool"]),
         ("apiVersion: poplin.dev/v2\nkind: Pool\nmetadata: {name: x}\n", &["poplin.dev/v2"]),
         (
