@@ -11,6 +11,7 @@ mod bird;
 mod container;
 mod containerd;
 mod cri;
+mod deadline;
 mod docker;
 mod exabgp;
 mod fabric;
@@ -42,7 +43,7 @@ pub use numbered::{Missing, Numbered, PACE};
 pub use podman::Podman;
 pub use process::{Process, run};
 pub use tor::{ETCD, Session, TOR_ASN, Tor};
-pub use traffic::{Flow, Pings, Talk};
+pub use traffic::{End, Flow, Pings, Talk};
 pub use witness::Witness;
 
 use std::path::{Path, PathBuf};
@@ -57,17 +58,19 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 pub struct Lab {
     name: String,
     directory: PathBuf,
+    _deadline: deadline::Deadline,
 }
 
 static LABS: AtomicU32 = AtomicU32::new(0);
 
 impl Lab {
-    /// An empty one, with a name no other has.
+    /// An empty one, with a name no other has. A story that has not dropped it after ten minutes is ended: what it waits for does not come.
+    /// `POPLIN_LONGEST` is that bound in seconds, for stories that are asked to do more.
     pub fn new() -> Self {
         let name = format!("pl{}-{}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&directory).expect("a temporary directory can be made");
-        Self { name, directory }
+        Self { _deadline: deadline::Deadline::new(&name), name, directory }
     }
 
     /// Where its processes keep their files and logs.

@@ -189,6 +189,16 @@ impl Drop for Talk {
     }
 }
 
+/// Says that it is over when dropped: whoever works until then in a thread that is waited for ends also when something else fails.
+#[derive(Debug)]
+pub struct End<'o>(pub &'o AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn stream_out(listener: &TcpListener, is_over: &AtomicBool) -> std::io::Result<()> {
     let (mut stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;

@@ -1,8 +1,8 @@
 //! Sixteen agents give out addresses of one small pool at once, out of an etcd of three members, while agents and leaders are killed.
 //!
-//! `POPLIN_OPERATIONS=10000 cargo test -p poplin-tests --test stories allocators` has each agent attach or detach that often. Nothing
-//! of a container is configured: what is asked is who has which address. A ledger beside the agents knows: an address stands in it from the
-//! answer to an attachment until its detachment is asked for, and in that time nobody else may be given it.
+//! `POPLIN_LONGEST=20000 POPLIN_OPERATIONS=10000 cargo test -p poplin-tests --test stories allocators` has each agent attach or detach
+//! that often. Nothing of a container is configured: what is asked is who has which address. A ledger beside the agents knows: an
+//! address stands in it from the answer to an attachment until its detachment is asked for, and in that time nobody else may be given it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -138,7 +138,8 @@ impl Runtimes {
                         self.client.insert(WorkloadServiceClient::new(channel))
                     }
                 };
-                ask(client).await.map_err(|status| status.to_string())
+                let answer = tokio::time::timeout(PATIENCE, ask(client)).await;
+                answer.map_err(|late| late.to_string())?.map_err(|status| status.to_string())
             });
             match answer {
                 Ok(answer) => return answer,

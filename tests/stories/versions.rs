@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use poplin_lab::{Agent, Container, Fabric, Flow, Pings, eventually, told, until};
+use poplin_lab::{Agent, Container, End, Fabric, Flow, Pings, eventually, told, until};
 use serde_json::{Value, json};
 
 /// From here on agents may write.
@@ -53,15 +53,6 @@ fn hosts_are_upgraded_and_one_goes_back_and_no_packet_knows_of_it() {
     fabric.hosts[1].cni_delete(&db);
     nothing_is_leaked(&fabric);
     until("nothing is left", || fabric.hosts.iter().all(|host| host.links().is_empty()));
-}
-
-/// What ends those who ping, also when something else fails.
-struct End<'o>(&'o AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 fn change(fabric: &mut Fabric, flow: &Flow, web: &Container) {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use poplin_lab::{Container, Docker, told, until};
+use poplin_lab::{Container, Docker, End, told, until};
 
 use super::{Dockers, endpoints};
 
@@ -245,7 +245,9 @@ fn an_agent_that_comes_back_opens_nothing_on_the_way() {
     let web = scene.server(0, "web", &[]);
     scene.dockers.hosts[1].apply(&only(80));
     until("one port is closed", || !scene.machine.connects(web, 81));
+    scene.dockers.docker[0].run(&["exec", "web", "/bin/busybox", "httpd", "-p", "82"]);
     let Scene { dockers, machine } = &mut scene;
+    let begun_anew = dockers.hosts[0].said().matches("begun anew").count();
 
     dockers.hosts[0].kill();
     let is_back = AtomicBool::new(false);
@@ -257,17 +259,20 @@ fn an_agent_that_comes_back_opens_nothing_on_the_way() {
             }
             opened
         });
+        let end = End(&is_back);
         dockers.hosts[0].start();
         dockers.hosts[1].apply(&only(80).replace("tcp/80", "tcp/80, tcp/82"));
-        until("the next edit has come", || dockers.hosts[0].said().matches("in a container's namespace").count() > 0);
-        for _ in 0..10 {
-            assert!(machine.connects(web, 80));
-        }
-        is_back.store(true, Ordering::Relaxed);
+        until("the next edit has come", || {
+            assert!(machine.connects(web, 80), "what was open stays so");
+            machine.connects(web, 82)
+        });
+        drop(end);
         denied.join().expect("it tries until the end")
     });
 
     assert_eq!(opened, 0);
+    let said = dockers.hosts[0].said();
+    assert_eq!(said.matches("begun anew").count(), begun_anew, "what stands is kept, in containers too: {said}");
 }
 
 #[test]

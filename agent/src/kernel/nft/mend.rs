@@ -10,7 +10,7 @@ use poplin_policy::delta::{self, Change};
 use poplin_policy::ruleset::Ruleset;
 
 use super::read::{Dump, ReadError};
-use super::{Ownership, Rules, RulesError, table};
+use super::{Ownership, Rules, RulesError};
 
 /// Why a table has to be begun anew.
 #[derive(Debug, thiserror::Error)]
@@ -18,9 +18,6 @@ enum Unmendable {
     /// None stands that is ours.
     #[error("no table of ours stands")]
     Absent,
-    /// It is one that is small, and of which nothing is read.
-    #[error("it stands in a container's namespace")]
-    Elsewhere,
     /// It has other flags; it may be dormant.
     #[error("the table has flags that are none of ours")]
     Flags,
@@ -35,12 +32,12 @@ enum Unmendable {
 impl Rules {
     /// What stands in our table. Where two rulesets are written alike, for some fields are the same octets, it is this one.
     pub fn read(&mut self, wanted: &Ruleset) -> Result<Ruleset, ReadError> {
-        Dump::take(&mut self.conversation, |dump| dump.ruleset(wanted))
+        Dump::take(&mut self.conversation, &self.table, |dump| dump.ruleset(wanted))
     }
 
     /// What stands in our table, as the kernel tells it.
     pub fn dump(&mut self) -> Result<Dump, ReadError> {
-        Dump::take(&mut self.conversation, Ok)
+        Dump::take(&mut self.conversation, &self.table, Ok)
     }
 
     /// Makes our table what the changes make of an empty one.
@@ -48,18 +45,22 @@ impl Rules {
         let difference = match self.difference(changes) {
             Ok(difference) => difference,
             Err(reason) => {
-                tracing::info!(changes = changes.len(), %reason, "the rules are begun anew");
+                tracing::info!(table = self.table, changes = changes.len(), %reason, "the rules are begun anew");
                 return self.begin(changes);
             }
         };
         match self.write(&difference) {
             Ok(()) => {
-                tracing::info!(changes = difference.len(), "the rules that stand are kept, but for what differs");
+                tracing::info!(
+                    table = self.table,
+                    changes = difference.len(),
+                    "the rules that stand are kept, but for what differs"
+                );
                 Ok(())
             }
             Err(error @ (RulesError::Refused { .. } | RulesError::RefusedAsAWhole { .. })) => {
                 let refusal = error.source().map(tracing::field::display);
-                tracing::info!(changes = changes.len(), reason = %error, refusal, "the rules are begun anew");
+                tracing::info!(table = self.table, changes = changes.len(), reason = %error, refusal, "the rules are begun anew");
                 self.begin(changes)
             }
             Err(error) => Err(error),
@@ -67,9 +68,6 @@ impl Rules {
     }
 
     fn difference(&mut self, changes: &[Change]) -> Result<Vec<Change>, Unmendable> {
-        if self.table != table::NAME {
-            return Err(Unmendable::Elsewhere);
-        }
         self.is_standing()?;
         let mut wanted = Ruleset::default();
         delta::apply(&mut wanted, changes);

@@ -57,11 +57,16 @@ impl Standing {
     }
 }
 
-/// The attributes of a thing that is told of, if it is in our table. Every kind of thing names its table in its first attribute.
+/// The attributes of a thing that is told of, if it is in our table.
 pub(super) fn ours(payload: &[u8]) -> Option<&[u8]> {
+    within(NAME, payload)
+}
+
+/// The same of the table of a name. Every kind of thing names its table in its first attribute.
+pub(super) fn within<'p>(name: &str, payload: &'p [u8]) -> Option<&'p [u8]> {
     let attributes = payload.get(4..).filter(|_| payload.first() == Some(&NFPROTO_INET))?;
     let table = wire::attribute(attributes, NFTA_TABLE_NAME).and_then(wire::text)?;
-    (table == NAME).then_some(attributes)
+    (table == name).then_some(attributes)
 }
 
 /// Names a table, as every message must in its first attribute.

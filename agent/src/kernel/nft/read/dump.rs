@@ -27,7 +27,7 @@ const ATTEMPTS: usize = 5;
 /// `struct nfgenmsg` of every question.
 const HEAD: [u8; 4] = [NFPROTO_INET, 0, 0, 0];
 
-/// The messages that tell of our table, each from its `struct nfgenmsg` on, in the order they came.
+/// The messages that tell of a table of ours, each from its `struct nfgenmsg` on, in the order they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {
     /// Sets and maps.
@@ -48,12 +48,13 @@ impl Dump {
     /// What stands, and what `read` makes of it, at one moment.
     pub(in crate::kernel::nft) fn take<T>(
         conversation: &mut Conversation,
+        table: &str,
         read: impl Fn(Self) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         let mut outcome = Err(ReadError::Restless { attempts: ATTEMPTS });
         for _ in 0..ATTEMPTS {
             let before = generation(conversation)?;
-            let dump = Self::take_once(conversation);
+            let dump = Self::take_once(conversation, table);
             let is_steady = generation(conversation)? == before;
             match dump.map_err(ReadError::from).and_then(&read) {
                 _ if !is_steady => {}
@@ -64,18 +65,18 @@ impl Dump {
         outcome
     }
 
-    fn take_once(conversation: &mut Conversation) -> Result<Self, Refusal> {
+    fn take_once(conversation: &mut Conversation, table: &str) -> Result<Self, Refusal> {
+        let mut ask = |kind, more: &dyn Fn(&mut Writer)| ask(conversation, table, kind, more);
         let mut dump = Self {
-            sets: ask(conversation, NFT_MSG_GETSET, table::put_our_name)?,
+            sets: ask(NFT_MSG_GETSET, &|_| {})?,
             elements: Vec::new(),
-            chains: ask(conversation, NFT_MSG_GETCHAIN, table::put_our_name)?,
-            rules: ask(conversation, NFT_MSG_GETRULE, table::put_our_name)?,
-            objects: ask(conversation, NFT_MSG_GETOBJ, table::put_our_name)?,
-            flowtables: ask(conversation, NFT_MSG_GETFLOWTABLE, table::put_our_name)?,
+            chains: ask(NFT_MSG_GETCHAIN, &|_| {})?,
+            rules: ask(NFT_MSG_GETRULE, &|_| {})?,
+            objects: ask(NFT_MSG_GETOBJ, &|_| {})?,
+            flowtables: ask(NFT_MSG_GETFLOWTABLE, &|_| {})?,
         };
-        for attributes in dump.sets.iter().filter_map(|set| table::ours(set)) {
-            dump.elements.extend(ask(conversation, NFT_MSG_GETSETELEM, |out| {
-                table::put_our_name(out);
+        for attributes in dump.sets.iter().filter_map(|set| table::within(table, set)) {
+            dump.elements.extend(ask(NFT_MSG_GETSETELEM, &|out| {
                 out.put_text(NFTA_SET_ELEM_LIST_SET, set::name(attributes));
             })?);
         }
@@ -83,9 +84,18 @@ impl Dump {
     }
 }
 
-fn ask(conversation: &mut Conversation, kind: u8, attributes: impl Fn(&mut Writer)) -> Result<Vec<Vec<u8>>, Refusal> {
-    conversation.dump(message_type(kind), &HEAD, attributes, |messages: &mut Vec<Vec<u8>>, payload| {
-        if table::ours(payload).is_some() {
+fn ask(
+    conversation: &mut Conversation,
+    table: &str,
+    kind: u8,
+    more: impl Fn(&mut Writer),
+) -> Result<Vec<Vec<u8>>, Refusal> {
+    let put = |out: &mut Writer| {
+        table::put_name(out, table);
+        more(out);
+    };
+    conversation.dump(message_type(kind), &HEAD, put, |messages: &mut Vec<Vec<u8>>, payload| {
+        if table::within(table, payload).is_some() {
             messages.push(payload.to_vec());
         }
     })

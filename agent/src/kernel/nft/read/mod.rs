@@ -1,4 +1,4 @@
-//! Reads our table back: the inverse of what is written.
+//! Reads a table of ours back: the inverse of what is written.
 //!
 //! In: a [`Dump`], what the kernel says stands. Out: the ruleset that was written so, or the name of what none of ours can be.
 //! A rule that cannot be read spoils its chain alone: what is read in its place differs from any rules we want, so the chain will be
@@ -24,7 +24,6 @@ use poplin_policy::ruleset::{Chain, Form, Map, Name, Rule, Ruleset, Set, Then, V
 use super::counter::{self, NFTA_OBJ_NAME, NFTA_OBJ_TYPE};
 use super::element::NFTA_SET_ELEM_LIST_SET;
 use super::rule::{NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS};
-use super::table;
 use crate::kernel::socket::Refusal;
 use crate::kernel::wire::{attribute, be32_at, text};
 use set::{Leads, Shape};
@@ -70,13 +69,13 @@ impl Dump {
     pub fn ruleset(&self, wanted: &Ruleset) -> Result<Ruleset, ReadError> {
         let mut ruleset = Ruleset { chains: self.chains_alike(wanted)?, ..Ruleset::default() };
         self.read_sets(&mut ruleset)?;
-        for object in ours(&self.objects) {
+        for object in told(&self.objects) {
             let name = named(object, NFTA_OBJ_NAME);
             let kind = attribute(object, NFTA_OBJ_TYPE).and_then(|kind| be32_at(kind, 0));
             let counter = Name::parse(name).filter(|_| kind == Some(counter::KIND));
             ruleset.counters.insert(counter.ok_or_else(|| foreign("object", name))?);
         }
-        match ours(&self.flowtables).next() {
+        match told(&self.flowtables).next() {
             Some(flowtable) => Err(foreign("flowtable", named(flowtable, NFTA_FLOWTABLE_NAME))),
             None => Ok(ruleset),
         }
@@ -84,10 +83,10 @@ impl Dump {
 
     fn read_sets(&self, ruleset: &mut Ruleset) -> Result<(), ReadError> {
         let mut lists: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
-        for list in ours(&self.elements) {
+        for list in told(&self.elements) {
             lists.entry(named(list, NFTA_SET_ELEM_LIST_SET)).or_default().push(list);
         }
-        for set in ours(&self.sets).filter(|set| !set::is_anonymous(set)) {
+        for set in told(&self.sets).filter(|set| !set::is_anonymous(set)) {
             let name = set::name(set);
             let shape = set::shape(set).ok_or_else(|| foreign("set", name))?;
             add_set(ruleset, shape, lists.get(name).map_or(&[], Vec::as_slice))?;
@@ -111,7 +110,7 @@ impl Dump {
 
     fn read_chains(&self) -> Result<BTreeMap<Name, Arc<Chain>>, ReadError> {
         let mut rules: BTreeMap<&str, Vec<Option<Rule>>> = BTreeMap::new();
-        for one in ours(&self.rules) {
+        for one in told(&self.rules) {
             let read = attribute(one, NFTA_RULE_EXPRESSIONS).and_then(rule::rule);
             rules.entry(named(one, NFTA_RULE_CHAIN)).or_default().push(read);
         }
@@ -121,7 +120,7 @@ impl Dump {
             let rules = rules.unwrap_or_else(|| unlike_any(&name));
             Ok((name, Arc::new(Chain { rules, ..chain })))
         };
-        ours(&self.chains).filter(|chain| !chain::is_anonymous(chain)).map(with_rules).collect()
+        told(&self.chains).filter(|chain| !chain::is_anonymous(chain)).map(with_rules).collect()
     }
 }
 
@@ -157,9 +156,9 @@ fn unlike_any(chain: &Name) -> Vec<Rule> {
     vec![Rule { matches: Vec::new(), counter: None, then: Then::Verdict(Verdict::Jump(chain.clone())) }]
 }
 
-/// The attributes of what is in our table.
-fn ours(messages: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
-    messages.iter().filter_map(|payload| table::ours(payload))
+/// The attributes of what was told.
+fn told(messages: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
+    messages.iter().filter_map(|payload| payload.get(4..))
 }
 
 fn named(attributes: &[u8], kind: u16) -> &str {
