@@ -286,8 +286,7 @@ impl Node {
 
     /// Something happened.
     pub fn handle(&mut self, now: Instant, event: Event) {
-        // What neighbours say, and there is much of it, changes neither services nor who the neighbours are: those who call are met at once.
-        self.has_world_moved |= !matches!(event, Event::Bgp(_));
+        self.has_world_moved |= moves_the_world(&event);
         match event {
             Event::Tick => self.tick_speaker(now),
             Event::Seeded(seed) => self.seeded(seed),
@@ -395,6 +394,7 @@ impl Node {
         self.refuse_what_would_write();
         self.transact(now);
         self.apply(now);
+        let courses = self.courses();
         self.advance_wired();
         self.go_into_debt();
         self.transact(now);
@@ -402,7 +402,7 @@ impl Node {
         if std::mem::take(&mut self.has_world_moved) {
             self.peer(now);
         }
-        self.apply(now);
+        self.apply_again(now, &courses);
         self.advertise(now);
         self.recheck(now);
         self.keep_what_lapsed();
@@ -499,6 +499,12 @@ impl Node {
             false => Some(self.identity.addresses.clone()),
         }
     }
+}
+
+/// Whether services, or who the neighbours are, may be others for it. What neighbours say, and there is much of it, changes neither: those who call are met at
+/// once. Nor does it that somebody wants to join: what comes of it is heard from the store and the kernel.
+fn moves_the_world(event: &Event) -> bool {
+    !matches!(event, Event::Bgp(_) | Event::AttachRequested(..) | Event::HoldRequested(..) | Event::RenewRequested(..))
 }
 
 /// Under what a wish stands among the jobs that is no attachment's: no runtime calls an interface so.

@@ -162,6 +162,11 @@ impl Routing {
         }
     }
 
+    /// Whether any of them was learned, written or forgotten since they were last taken.
+    pub fn has_news(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     /// The prefixes whose gateways may be others since this was last asked. [`follow`](Self::follow) comes first.
     pub fn take_touched(&mut self) -> BTreeSet<IpNet> {
         std::mem::take(&mut self.touched)

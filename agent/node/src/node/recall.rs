@@ -62,7 +62,7 @@ impl Node {
             only_leaving: Some(only_leaving),
             routes: self.routes_that_stay(mirror, &departing),
             forwarding: self.needs_forwarding(),
-            gateways: self.gateways(mirror, &departing),
+            gateways: Self::gateways(mirror, local()),
             links: BTreeMap::new(),
             proxied: BTreeSet::new(),
             closed: BTreeSet::new(),

@@ -43,6 +43,15 @@ pub(super) struct Batch {
     meets: Vec<AttachmentId>,
 }
 
+/// The requests that the plan for the kernel looks at.
+#[derive(Debug)]
+pub(super) struct Courses {
+    /// Those being wired.
+    wiring: Vec<AttachmentId>,
+    /// Those that are to have nothing there.
+    departing: BTreeSet<AttachmentId>,
+}
+
 /// How the change of rules fared in a batch that failed.
 enum Fared {
     Done,
@@ -68,6 +77,33 @@ impl Batch {
 }
 
 impl Node {
+    /// Plans once more in a turn, unless what was planned before can only come out the same. Simulations and tests plan all the same, and look whether it does.
+    pub(super) fn apply_again(&mut self, now: Instant, before: &Courses) {
+        let is_the_same = self.is_planned_as(before);
+        if !is_the_same || cfg!(debug_assertions) {
+            let was_under_way = self.batch.is_some();
+            self.apply(now);
+            debug_assert!(!is_the_same || self.batch.is_some() == was_under_way, "{:?} was due unforeseen", self.batch);
+        }
+    }
+
+    /// What of the requests a plan depends on.
+    pub(super) fn courses(&self) -> Courses {
+        Courses { wiring: self.jobs.at(|stage| *stage == Stage::Wiring), departing: self.departing() }
+    }
+
+    /// Whether nothing has changed in this turn that a plan made since could tell. One whose link stands by now may be ready.
+    fn is_planned_as(&self, before: &Courses) -> bool {
+        let now = self.courses();
+        let stands = |one: &AttachmentId| {
+            self.kernel.as_ref().is_some_and(|kernel| kernel.links.contains_key(&interface_name(one)))
+        };
+        !self.routing.has_news()
+            && now.departing == before.departing
+            && now.wiring.iter().all(|one| before.wiring.contains(one))
+            && before.wiring.iter().all(|one| now.wiring.contains(one) || stands(one))
+    }
+
     /// Plans, and sends the plan if there is something to do.
     pub(super) fn apply(&mut self, now: Instant) {
         let is_pausing = self.apply_after.is_some_and(|after| after > now);
@@ -123,7 +159,8 @@ impl Node {
         let lan = Lan::of(mirror);
         let own = own.filter(|block| !lan.has(block.cidr.addr())).map(|block| (block.cidr, Target::Blackhole));
         let served = self.serving.routes.iter().map(|(prefix, target)| (*prefix, target.clone()));
-        let local = || Self::local(mirror, &self.identity.host, &departing);
+        let here: Vec<&Endpoint> = Self::local(mirror, &self.identity.host, &departing).collect(); // each is looked up once, and asked for often
+        let local = || here.iter().copied();
         let floating = self.kernel.iter().flat_map(|kernel| floating::routes(mirror, local(), kernel));
         let routes = own.chain(served).chain(floating).collect();
         let due = self.policing.due(mirror, local());
@@ -141,7 +178,7 @@ impl Node {
             self.has_strangers(mirror).then(|| leaving().map(|one| one.interface.clone()).collect());
         let closed: BTreeSet<Interface> =
             self.reassertion.contested.values().map(|one| one.endpoint.interface.clone()).collect();
-        let (gateways, forwarding) = (self.gateways(mirror, &departing), self.needs_forwarding());
+        let (gateways, forwarding) = (Self::gateways(mirror, local()), self.needs_forwarding());
         let rules = rules.unwrap_or_default();
         let is_waiting =
             |interface: &Interface| self.kernel.as_ref().is_some_and(|kernel| kernel.links.contains_key(interface));
@@ -173,8 +210,7 @@ impl Node {
     }
 
     /// The next hops of containers here.
-    pub(super) fn gateways(&self, mirror: &Mirror, departing: &BTreeSet<AttachmentId>) -> BTreeSet<IpAddr> {
-        let local = Self::local(mirror, &self.identity.host, departing);
+    pub(super) fn gateways<'a>(mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) -> BTreeSet<IpAddr> {
         let networks: BTreeSet<_> = local.filter_map(|endpoint| endpoint.network.as_ref()).collect();
         let networks = networks.into_iter().filter_map(|name| mirror.network(name));
         networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]).collect()
