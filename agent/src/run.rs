@@ -485,6 +485,9 @@ impl Agent {
             Call::Course(packet, answer) => {
                 let _ = answer.send(self.node.course(&packet));
             }
+            Call::InForce(answer) => {
+                let _ = answer.send(self.node.are_rules_in_force());
+            }
             Call::Passages(packet, answer) => {
                 let _ = answer.send(self.node.passages(&packet));
             }

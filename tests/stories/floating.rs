@@ -154,6 +154,8 @@ fn policy_takes_the_address_for_the_endpoints_own() {
 
     let explained = fabric.hosts[1].poplin(&["explain", "db", "198.51.100.7", "tcp/80"]);
     assert!(explained.contains("web") && explained.contains("allow"), "{explained}");
+    let is_older = ["has not heard", "does not have all"].iter().any(|words| explained.contains(words));
+    assert!(!is_older, "what is allowed is in force: {explained}");
 }
 
 fn policy(name: &str, spec: &str) -> String {

@@ -269,6 +269,11 @@ impl Policing {
         self.loaded.is_some() && self.waiting.is_empty() && self.compiler.is_settled()
     }
 
+    /// The same of what it was not told yet.
+    pub fn is_in_force(&self) -> bool {
+        matches!(&self.news, News::Some { objects, local: false } if objects.is_empty()) && self.is_settled()
+    }
+
     /// Tells the compiler the news.
     fn tell<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) {
         let quiet = News::Some { objects: BTreeSet::new(), local: false };

@@ -388,6 +388,23 @@ fn flows_that_come_while_nobody_knows_the_hosts_addresses_are_read_again() {
     assert_eq!(room.ended(), vec![tcp(FAR, DB, 22)]);
 }
 
+#[test]
+fn rules_are_in_force_once_the_kernel_has_taken_them() {
+    let mut room = Room::with(vec![endpoint("db", DB)]);
+    assert!(room.node.are_rules_in_force());
+
+    let puts = vec![Versioned { value: db_for_nobody(), version: 2 }];
+    room.node.handle(room.now, Event::StoreChanged { revision: 2, puts, unreadable: vec![], deletes: vec![] });
+    assert!(!room.node.are_rules_in_force(), "they are on their way");
+    room.fail_next = true;
+    room.tell(Event::Tick);
+    assert!(!room.node.are_rules_in_force(), "the kernel refused them");
+    room.tell(Event::KernelRead(kernel()));
+    room.now += Duration::from_secs(1);
+    room.tell(Event::Tick);
+    assert!(room.node.are_rules_in_force());
+}
+
 /// A node that carries everything out at once, and what it asks about flows.
 struct Room {
     node: Node,

@@ -15,6 +15,7 @@ mod drops;
 mod explain;
 mod export;
 mod floating;
+mod force;
 mod host;
 mod import;
 mod ipam;
@@ -110,6 +111,8 @@ pub enum Call {
     Account(Vec<Dropped>, oneshot::Sender<Vec<Account>>),
     /// Where the ends of a packet are, seen from this host; absent while its kernel is not known.
     Course(Packet, oneshot::Sender<Option<Course>>),
+    /// Whether the kernel holds the rules that are wanted here.
+    InForce(oneshot::Sender<bool>),
     /// The chains of our table a packet comes through.
     Passages(Packet, oneshot::Sender<Vec<Passage>>),
     /// What each chain of our table that counts counts.

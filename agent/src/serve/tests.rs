@@ -475,6 +475,30 @@ async fn who_declared_something_is_answered_when_the_head_has_heard_of_it_or_aft
 }
 
 #[tokio::test]
+async fn rules_that_this_host_has_not_heard_of_or_its_kernel_does_not_have_are_told_beside_what_they_say() {
+    let shelf = Shelf::new().await;
+    let pool = "apiVersion: poplin.dev/v1\nkind: Pool\nmetadata: {name: p}\nspec: {cidr: 10.1.0.0/24}";
+    shelf.apply(pool).await.unwrap();
+    let snapshot = shelf.store.snapshot(crate::resource::ROOT).await.unwrap();
+    let (calls, mut asked) = tokio::sync::mpsc::channel(1);
+    let (tells, heard) = tokio::sync::watch::channel(0);
+    let desk = super::Desk { calls, heard, ..desk(&shelf) };
+    let answers = [false, true, false];
+    tokio::spawn(async move {
+        let mut answers = answers.into_iter();
+        while let Some(super::Call::InForce(answer)) = asked.recv().await {
+            let _ = answer.send(answers.next().unwrap_or(false));
+        }
+    });
+    let told = async || desk.not_in_force(&snapshot).await.unwrap().unwrap_or_default();
+
+    assert!(told().await.contains("has not heard of all that is declared"));
+    tells.send_replace(snapshot.revision);
+    assert_eq!(told().await, "", "a moment later they are in force");
+    assert!(told().await.contains("kernel does not have all of these rules yet"));
+}
+
+#[tokio::test]
 async fn health_follows_the_head_and_reflection_names_every_service() {
     use tonic_health::pb::health_client::HealthClient;
     use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};

@@ -24,6 +24,7 @@ use crate::request::Attached;
 use crate::status::{BlockUse, FloatingUse, Heard, Session, Status, Watched};
 
 use super::Node;
+use super::wire::Batch;
 
 impl Node {
     fn trouble_of_tunnel(&self) -> Option<String> {
@@ -102,6 +103,12 @@ impl Node {
         let judged = leads_to.map_or_else(|| floats_to(*packet), |socket| led_to(packet, socket));
         let (source, destination) = (side_of(judged.source), side_of(judged.destination));
         Some(Course { opened: *packet, judged, source, destination })
+    }
+
+    /// Whether the kernel holds the rules that this host is to have, as far as it has heard; containers' own namespaces are part of it.
+    pub fn are_rules_in_force(&self) -> bool {
+        let is_under_way = self.batch.as_ref().is_some_and(Batch::has_rules);
+        self.policing.is_in_force() && !is_under_way && !self.sandboxes.are_behind()
     }
 
     /// The chains of our table a packet comes through.

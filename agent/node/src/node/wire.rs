@@ -65,6 +65,11 @@ impl Batch {
         self.rules = None;
     }
 
+    /// Whether it changes rules.
+    pub(super) fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
     /// Steps before the failed one were done, those after it were not tried.
     fn rules_fared(&self, failed: &Step) -> Fared {
         let done = self.steps.iter().take_while(|step| *step != failed);
