@@ -243,7 +243,7 @@ fn said(site: &Site, index: &Index<'_>, question: &Question<'_>) -> (Vec<End>, V
     if site.hosts.is_empty() && site.host_endpoints.is_empty() {
         return (ends, Vec::new());
     }
-    let way = question.answer("", None);
+    let way = question.walked("", None);
     let is_same = |end: &End, trace: &DirectionTrace| {
         (&end.direction, &end.endpoint, &end.tier) == (&trace.direction, &trace.endpoint, &trace.tier)
     };

@@ -5,6 +5,7 @@
 //! host endpoints it passes. What only another host can know is said to be asked there.
 
 mod gate;
+mod staged;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -45,6 +46,13 @@ impl<'s> Question<'s> {
 
     /// Tells the whole story, as far as it is known on a host; nobody is asked where `here` is empty and there is no course.
     pub fn answer(&self, here: &str, course: Option<&Course>) -> ExplainResponse {
+        let mut answer = self.walked(here, course);
+        answer.notes.extend(staged::told(self, here, course, &answer));
+        answer
+    }
+
+    /// The same, but for what would become of it were staged policies promoted: that looks at all of them once for every question.
+    pub fn walked(&self, here: &str, course: Option<&Course>) -> ExplainResponse {
         let judged = course.map_or(self.packet, |course| course.judged);
         let mut answer = question::story(&self.site.world, &judged);
         answer.destination_address = self.packet.destination.to_string();

@@ -166,6 +166,24 @@ fn of_two_ways_of_equal_cost_both_are_told() {
 }
 
 #[test]
+fn what_staged_policies_would_change_is_told_and_nothing_else_of_them() {
+    let staged = "
+---
+apiVersion: poplin.dev/v1
+kind: Policy
+metadata: {name: later}
+spec: {subject: role == 'edge', hosts: local, mode: stage, order: 1, ingress: [
+  {name: web, action: deny, ports: [tcp/8080]}, {name: ssh, action: deny, ports: [tcp/22]}, {name: dns, action: allow, ports: [udp/53]}]}
+";
+    let notes = |traffic| asked(&format!("{EDGE}{staged}"), &[], None, ("192.0.2.9", "192.0.2.1", traffic)).notes;
+    let once = "once all staged policies are promoted this is";
+
+    assert_eq!(notes("tcp/8080"), [format!("{once} denied: input of edge: default/later/web: denied")]);
+    assert_eq!(notes("udp/53"), [format!("{once} allowed: input of edge: default/later/dns: allowed")]);
+    assert!(notes("tcp/1234").is_empty(), "denied before and after");
+}
+
+#[test]
 fn what_only_another_host_can_know_is_said_to_be_asked_there() {
     let manifest = format!("{EDGE}{UPLINKS}");
     let db = endpoint("db", "h2", "10.77.1.1");
