@@ -3,9 +3,11 @@
 //! In: packets heard from the kernel, and what the head says of them. Out: drops in the wire's form, the last [`REMEMBERED`] of them. Nobody is
 //! waited for: what is not read in time makes room, and readers are told how much. Decides nothing: the rules say who denied.
 
+mod limits;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use poplin_node::drops::{Account, Dropped};
 use poplin_policy::packet::{Packet, Transport, protocol_name};
@@ -15,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::kernel::DropListener;
 use crate::serve::Call;
+use limits::Limits;
 use poplin_manifest::question::decider;
 
 /// How many drops are remembered: some hundred octets each, and a screenful for each of dozens of places.
@@ -102,6 +105,7 @@ pub(crate) async fn listen(feed: Arc<Feed>, host: String, head: mpsc::Sender<Cal
 
 async fn hear(mut listener: DropListener, feed: &Feed, host: &str, head: &mpsc::Sender<Call>) -> std::io::Error {
     let stopping = || std::io::Error::other("the agent is stopping");
+    let mut limits = Limits::default();
     loop {
         let heard = match listener.next().await {
             Ok(heard) => heard,
@@ -114,7 +118,8 @@ async fn hear(mut listener: DropListener, feed: &Feed, host: &str, head: &mpsc::
         }
         let Ok(accounts) = receiver.await else { return stopping() };
         for (dropped, account) in heard.dropped.iter().zip(accounts) {
-            feed.tell(dropped.packet, written(host, dropped, account));
+            let limited = limits.tell(dropped.place, dropped.chain.clone(), Instant::now());
+            feed.tell(dropped.packet, v1::Drop { limited, ..written(host, dropped, account) });
         }
     }
 }
@@ -150,6 +155,7 @@ fn written(host: &str, dropped: &Dropped, account: Account) -> v1::Drop {
         lane: account.lane.map(|lane| lane.to_string()).unwrap_or_default(),
         logged: matches!(dropped.place, Place::Logged(_)),
         endpoint_behind: account.behind.unwrap_or_default(),
+        limited: false,
     }
 }
 

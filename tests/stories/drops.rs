@@ -98,6 +98,7 @@ fn a_forged_source_is_told_with_the_endpoint_that_forged_it() {
     let words =
         format!("web (192.0.2.7) -> db ({})  icmp/8  egress of web: 192.0.2.7 is not an address of web\n", db.v4());
     assert!(line.ends_with(&words), "{line}");
+    assert!(all(&host, &[]).iter().all(|drop| drop["limited"] == false), "these were all");
 }
 
 #[test]
@@ -147,6 +148,7 @@ fn a_flood_of_drops_neither_fills_the_agent_nor_silences_the_feed() {
         drops => Err(format!("{} drops", drops.len())),
     });
     assert!(drops.len() <= 1024, "{}", drops.len());
+    assert!(drops.iter().any(|drop| drop["limited"] == true), "there were more than are told");
     let grown = resident_kib(&mut host).saturating_sub(before);
     assert!(grown < 16 * 1024, "{grown} KiB more");
     until("the next drop is told", || {

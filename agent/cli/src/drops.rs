@@ -1,5 +1,6 @@
 //! `poplin drops`: the packets this host dropped, and by whose word.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use poplin_proto::v1::{Drop, WatchDropsRequest};
@@ -10,6 +11,9 @@ use crate::moment::rfc3339;
 use crate::output::{print, unprintable};
 use crate::problem::{Exit, Problem};
 use crate::status::Form;
+
+/// So many rules at their limit are told of, each once.
+const MOST_LIMITED: usize = 256;
 
 /// List the packets this host dropped last, and by whose word: of every place that drops, a hundred a second at most.
 #[derive(Debug, clap::Args)]
@@ -38,10 +42,14 @@ impl Drops {
         };
         let mut drops = agent::policies(door).await?.watch_drops(request).await?.into_inner();
         let mut are_none = true;
+        let mut limited = BTreeSet::new();
         while let Some(drop) = drops.message().await? {
             are_none = false;
             if drop.lost > 0 {
                 eprintln!("{} drops are not listed: they came faster than they were read", drop.lost);
+            }
+            if drop.limited && limited.len() < MOST_LIMITED && limited.insert(whose(&drop)) {
+                eprintln!("{}", at_its_limit(&drop));
             }
             print(&written(&drop, self.output)?)?;
         }
@@ -53,6 +61,11 @@ impl Drops {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn at_its_limit(drop: &Drop) -> String {
+    let counted = if drop.tier.is_empty() { "" } else { ": `poplin counters` counts all" };
+    format!("{}: a hundred packets a second are listed, and there may be more{counted}", whose(drop))
 }
 
 /// One drop, a line.
@@ -72,10 +85,14 @@ fn line(drop: &Drop) -> String {
         _ => (near, &drop.peer_endpoint),
     };
     let (from, to) = (end(from, &drop.source), end(to, &drop.destination));
+    format!("{}  {from} -> {to}  {}  {}\n", rfc3339(drop.time), traffic(drop), whose(drop))
+}
+
+/// Which side dropped it, and why.
+fn whose(drop: &Drop) -> String {
     let whose = if drop.endpoint.is_empty() { &drop.interface } else { &drop.endpoint };
     let at = if drop.lane.is_empty() { &drop.direction } else { &drop.lane };
-    let reason = &drop.reason;
-    format!("{}  {from} -> {to}  {}  {at} of {whose}: {reason}\n", rfc3339(drop.time), traffic(drop))
+    format!("{at} of {whose}: {}", drop.reason)
 }
 
 fn end(name: &str, address: &str) -> String {

@@ -287,6 +287,7 @@ fn a_drop_of_a_host_endpoint_names_who_is_behind_it_and_a_message_its_code() {
         endpoint: "h1-uplink".to_owned(),
         peer_endpoint: String::new(),
         endpoint_behind: "db".to_owned(),
+        limited: false,
         lane: "forward-in".to_owned(),
         ..denied()
     };
