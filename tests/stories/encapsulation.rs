@@ -107,6 +107,39 @@ fn hosts_and_containers_of_others_reach_each_other_through_the_tunnel() {
 }
 
 #[test]
+fn a_host_of_many_addresses_speaks_to_containers_elsewhere_under_the_one_it_is_known_by() {
+    let scene = Scene::new("always");
+    let Scene { web, far, fabric, .. } = &scene;
+    scene.until_all_talk();
+    let h1 = &fabric.hosts[0];
+    // The kernel finds those on lo before all others, and of IPv6 those that begin like the destination.
+    for own in
+        ["192.0.2.55/32 dev lo", "fd77:1::55/128 dev lo", "172.30.0.101/24 dev uplink", "fd30::101/64 dev uplink"]
+    {
+        h1.ip(&format!("address add {own} nodad"));
+    }
+    let services = [Witness::on(far.namespace(), 80), Witness::on(h1.namespace(), 80)];
+
+    let known_by: [(IpAddr, IpAddr); 2] =
+        [("172.30.0.1", far.v4()), ("fd30::1", far.v6())].map(|(own, to)| (own.parse().unwrap(), to));
+    for (own, to) in known_by {
+        assert_eq!(services[0].sees(h1.namespace(), to, 80), Some(own), "the way back leads there");
+        assert_eq!(services[1].sees(far.namespace(), own, 80), Some(to), "and so does the way of who calls it");
+    }
+
+    h1.ip("link delete vxlan.poplin");
+    let speaks = |(own, to): (IpAddr, IpAddr)| {
+        let way = h1.ip(&format!("route get {to}"));
+        way.contains(" dev vxlan.poplin ") && way.contains(&format!(" src {own} "))
+    };
+    until("so it does by a device made anew", || known_by.into_iter().all(speaks) && web.reaches(far.v4()));
+    h1.apply(&pools("never"));
+    let names_one =
+        || ["-4", "-6"].iter().any(|family| h1.ip(&format!("{family} route show proto 143")).contains(" src "));
+    until("no route names an address once nothing is wrapped", || !names_one());
+}
+
+#[test]
 fn policy_decides_about_what_came_wrapped_and_host_endpoints_leave_tunnels_open() {
     let scene = Scene::new("always");
     let Scene { web, near, far, fabric } = &scene;

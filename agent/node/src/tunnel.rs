@@ -5,6 +5,7 @@
 //! or ask for it: two entries a host, none a container. A prefix goes through the tunnel if its pool asks for it and BGP's next hop is a host of
 //! the fabric; what a router says it leads to itself goes to that router as it is.
 
+mod source;
 mod ways;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::object::Host;
 use crate::stable::hash64;
 use crate::underlay::{on_link, uplink_mtu_bytes};
 
+pub use source::Sources;
 pub use ways::{Tunnelling, Tunnels};
 
 /// The port RFC 7348 §5 assigns.
