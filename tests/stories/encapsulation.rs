@@ -192,6 +192,48 @@ fn a_restart_loses_no_packet_and_what_another_hand_takes_comes_back() {
 }
 
 #[test]
+fn a_device_that_goes_while_the_agent_is_dead_or_lives_costs_no_flow() {
+    let mut scene = Scene::new("always");
+    scene.until_all_talk();
+    let talks =
+        [(scene.far.v4(), 80), (scene.far.v6(), 81)].map(|(to, port)| Talk::stream(&scene.web, &scene.far, to, port));
+    talks.iter().for_each(Talk::goes_on);
+
+    scene.fabric.hosts[0].kill();
+    scene.fabric.hosts[0].ip("link delete vxlan.poplin");
+    scene.fabric.hosts[0].start();
+    talks.iter().for_each(Talk::goes_on);
+
+    scene.fabric.hosts[0].ip("link delete vxlan.poplin");
+    talks.iter().for_each(Talk::goes_on);
+    scene.until_all_talk();
+}
+
+#[test]
+fn a_host_that_loses_ipv6_keeps_its_tunnel_for_the_rest() {
+    let scene = Scene::new("always");
+    let Scene { web, near, far, fabric } = &scene;
+    scene.until_all_talk();
+    let talk = Talk::stream(web, far, far.v4(), 80);
+    let h1 = &fabric.hosts[0];
+    let device = || h1.namespace().run("cat", &["/sys/class/net/vxlan.poplin/ifindex"]);
+    let before = device();
+
+    h1.namespace().run("sysctl", &["-qw", "net.ipv6.conf.all.disable_ipv6=1"]);
+
+    eventually("it is known by what is left", || {
+        let own = h1.get(&["host", "h1"])["spec"]["addresses"].to_string();
+        if own == "[\"172.30.0.1\"]" { Ok(()) } else { Err(own) }
+    });
+    talk.goes_on();
+    until("new flows come about", || web.reaches(near.v4()));
+    until("the others speak IPv6 as before", || near.reaches(far.v6()));
+    let late = fabric.container(3, "late");
+    until("and who comes now is reached", || web.reaches(late.v4()));
+    assert_eq!(device(), before, "the device is the same all along");
+}
+
+#[test]
 fn nobody_but_hosts_puts_anything_into_a_tunnel() {
     let scene = Scene::new("always");
     let Scene { web, far, fabric, .. } = &scene;
@@ -202,8 +244,9 @@ fn nobody_but_hosts_puts_anything_into_a_tunnel() {
     let ear = far.namespace().within(|| UdpSocket::bind("0.0.0.0:7").unwrap());
     ear.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     fabric.hosts[2].ip("address add 172.31.3.99/24 dev uplink");
+    let vni = std::cell::Cell::new(143);
     let hears = |from: &dyn AsRef<poplin_lab::Namespace>, last: u8, word: &[u8]| {
-        let wrapped = wrapped(web.v4(), far.v4(), word);
+        let wrapped = wrapped(web.v4(), far.v4(), word, vni.get());
         from.as_ref().within(|| {
             let mouth = UdpSocket::bind("0.0.0.0:0").unwrap();
             (0..3).for_each(|_| drop(mouth.send_to(&wrapped, SocketAddr::from(([172, 31, 3, last], 4789)))));
@@ -213,6 +256,12 @@ fn nobody_but_hosts_puts_anything_into_a_tunnel() {
     };
 
     assert!(hears(&fabric.hosts[0].namespace(), 2, b"a host"), "a datagram so wrapped is taken from a host");
+    vni.set(144);
+    assert!(
+        !hears(&fabric.hosts[0].namespace(), 2, b"a host of another network"),
+        "nor from a host for another network"
+    );
+    vni.set(143);
     // The kernel takes what is wrapped at every address it has.
     for last in [2, 99] {
         assert!(!hears(&stranger, last, b"a stranger"), "and from nobody else, at {last}");
@@ -279,7 +328,7 @@ fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
 }
 
 /// A datagram from one container to port 7 of another, as a host wraps it for the third: VXLAN (RFC 7348 §5), Ethernet, IPv4 without checksum of UDP.
-fn wrapped(from: IpAddr, to: IpAddr, word: &[u8]) -> Vec<u8> {
+fn wrapped(from: IpAddr, to: IpAddr, word: &[u8], vni: u8) -> Vec<u8> {
     let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) else { panic!("both are of IPv4") };
     let udp_octets = u16::try_from(8 + word.len()).expect("a word is short");
     let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
@@ -288,7 +337,7 @@ fn wrapped(from: IpAddr, to: IpAddr, word: &[u8]) -> Vec<u8> {
     ip.extend(to.octets());
     let sum = checksum(&ip);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    let mut packet = vec![0x08, 0, 0, 0, 0, 0, 143, 0];
+    let mut packet = vec![0x08, 0, 0, 0, 0, 0, vni, 0];
     packet.extend(vtep(Ipv4Addr::new(172, 31, 3, 2)));
     packet.extend(vtep(Ipv4Addr::new(172, 30, 0, 1)));
     packet.extend([0x08, 0x00]);
