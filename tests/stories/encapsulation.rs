@@ -298,6 +298,27 @@ fn a_tunnel_that_cannot_be_made_is_told_and_holds_up_nobody() {
 }
 
 #[test]
+fn the_port_of_tunnels_is_published_by_nobody() {
+    let scene = Scene::new("always");
+    let host = &scene.fabric.hosts[0];
+    let dns = scene.fabric.lab.container("dns");
+    let attach = |port: &str| {
+        let netns = dns.namespace().path().display().to_string();
+        host.try_poplin(&["attach", "--netns", &netns, "--name", "dns", "-p", port])
+    };
+
+    let refused = attach("4789:53/udp");
+
+    let told = told(&refused);
+    assert!(!refused.status.success() && told.contains("4789:53/udp cannot be published"), "{told}");
+    assert!(
+        told.contains("172.30.0.1:4789:4789/udp (vxlan.port)") && told.contains("give FabricConfig another"),
+        "{told}"
+    );
+    assert!(attach("4789:53/tcp").status.success(), "that of TCP is another");
+}
+
+#[test]
 fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
     let scene = Scene::new("always");
     let Scene { web, far, fabric, .. } = &scene;
