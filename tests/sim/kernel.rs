@@ -51,6 +51,7 @@ impl Kernel {
             let link = IpNet::new(*address, bits).expect("both are below their family's length").trunc();
             kernel.state.underlay.insert(link, UnderlayRoute::OnLink(UPLINK));
             kernel.state.addresses.insert(*address, "up".to_owned());
+            kernel.state.local.insert(*address);
         }
         kernel.state.mtus.insert("up".to_owned(), 1500);
         kernel.state.has_next_hops = true;
@@ -124,11 +125,8 @@ impl Kernel {
             }
             Step::SetNextHop { id, next_hop } => return self.set_next_hop(*id, next_hop),
             Step::RemoveNextHop(id) => self.remove_next_hop(*id),
-            Step::SetRoute { destination, target } => return self.set_route(*destination, target),
-            Step::RemoveRoute(destination) => {
-                self.state.routes.remove(destination);
-                self.state.learned.remove(destination);
-            }
+            Step::SetRoute { destination, target, source } => return self.set_route(*destination, target, *source),
+            Step::RemoveRoute(destination) => self.state.drop_route(destination),
         }
         Ok(())
     }
@@ -191,7 +189,15 @@ impl Kernel {
         if self.state.tunnel.is_some() { Ok(&mut self.state) } else { Err(missing) }
     }
 
-    fn set_route(&mut self, destination: IpNet, target: &Target) -> Result<(), (StepFailureKind, String)> {
+    fn set_route(
+        &mut self,
+        destination: IpNet,
+        target: &Target,
+        source: Option<IpAddr>,
+    ) -> Result<(), (StepFailureKind, String)> {
+        if source.is_some_and(|source| !self.state.local.contains(&source)) {
+            return Err((StepFailureKind::Other, "invalid argument: the source is no address of this host".to_owned()));
+        }
         match target {
             Target::Link(interface) => {
                 if !self.link(interface)?.is_up {
@@ -211,7 +217,7 @@ impl Kernel {
                 self.was_local.insert(destination);
             }
         }
-        self.state.put_route(destination, target.clone());
+        self.state.put_route(destination, target.clone(), source);
         Ok(())
     }
 
@@ -285,8 +291,7 @@ impl Kernel {
     /// Another hand removes a route of ours.
     pub fn lose_route(&mut self, destination: &IpNet) {
         self.drifts += 1;
-        self.state.routes.remove(destination);
-        self.state.learned.remove(destination);
+        self.state.drop_route(destination);
     }
 
     /// Another hand removes a neighbour entry of ours.
@@ -344,6 +349,7 @@ impl Kernel {
         let hollow: BTreeSet<NextHopId> =
             self.state.next_hops.extract_if(.., |_, next_hop| is_hollow(next_hop)).map(|(id, _)| id).collect();
         self.state.learned.retain(|_, target| !matches!(target, Target::Group(id) if hollow.contains(id)));
+        self.state.sources.retain(|destination, _| self.state.learned.contains_key(destination));
         self.state.fdb.clear();
         self.state.tunnel_hosts.clear();
         self.state.neighbours.retain(|(on, _), _| *on != Device::interface());

@@ -284,6 +284,14 @@ fn tunnelled(stored: &Stored, host: &Host, in_tunnel: &BTreeMap<(Interface, IpAd
     let (kernel, name) = (&host.kernel.state, &host.identity.host);
     assert_eq!(kernel.tunnel.is_some(), stored.is_wrapped, "whether {name} has a tunnel");
     let rules: BTreeSet<IpNet> = kernel.tunnel_rules.iter().map(|(_, from)| *from).collect();
+    let of_family =
+        |prefix: &IpNet| host.identity.addresses.iter().copied().find(|own| own.is_ipv6() == prefix.addr().is_ipv6());
+    let wrapped = kernel
+        .learned
+        .keys()
+        .filter(|prefix| stored.is_wrapped && stored.pools.iter().any(|pool| pool.contains(*prefix)));
+    let sources: BTreeMap<_, _> = wrapped.filter_map(|prefix| Some((*prefix, of_family(prefix)?))).collect();
+    assert_eq!(kernel.sources, sources, "what {name} speaks under");
     let Some(tunnel) = &kernel.tunnel else { return assert_eq!(rules, BTreeSet::new(), "rules of {name}") };
     assert_eq!(rules, stored.pools.iter().copied().collect(), "rules of {name}");
     for (prefix, target) in &kernel.learned {

@@ -107,6 +107,39 @@ fn hosts_and_containers_of_others_reach_each_other_through_the_tunnel() {
 }
 
 #[test]
+fn a_host_of_many_addresses_speaks_to_containers_elsewhere_under_the_one_it_is_known_by() {
+    let scene = Scene::new("always");
+    let Scene { web, far, fabric, .. } = &scene;
+    scene.until_all_talk();
+    let h1 = &fabric.hosts[0];
+    // The kernel finds those on lo before all others, and of IPv6 those that begin like the destination.
+    for own in
+        ["192.0.2.55/32 dev lo", "fd77:1::55/128 dev lo", "172.30.0.101/24 dev uplink", "fd30::101/64 dev uplink"]
+    {
+        h1.ip(&format!("address add {own} nodad"));
+    }
+    let services = [Witness::on(far.namespace(), 80), Witness::on(h1.namespace(), 80)];
+
+    let known_by: [(IpAddr, IpAddr); 2] =
+        [("172.30.0.1", far.v4()), ("fd30::1", far.v6())].map(|(own, to)| (own.parse().unwrap(), to));
+    for (own, to) in known_by {
+        assert_eq!(services[0].sees(h1.namespace(), to, 80), Some(own), "the way back leads there");
+        assert_eq!(services[1].sees(far.namespace(), own, 80), Some(to), "and so does the way of who calls it");
+    }
+
+    h1.ip("link delete vxlan.poplin");
+    let speaks = |(own, to): (IpAddr, IpAddr)| {
+        let way = h1.ip(&format!("route get {to}"));
+        way.contains(" dev vxlan.poplin ") && way.contains(&format!(" src {own} "))
+    };
+    until("so it does by a device made anew", || known_by.into_iter().all(speaks) && web.reaches(far.v4()));
+    h1.apply(&pools("never"));
+    let names_one =
+        || ["-4", "-6"].iter().any(|family| h1.ip(&format!("{family} route show proto 143")).contains(" src "));
+    until("no route names an address once nothing is wrapped", || !names_one());
+}
+
+#[test]
 fn policy_decides_about_what_came_wrapped_and_host_endpoints_leave_tunnels_open() {
     let scene = Scene::new("always");
     let Scene { web, near, far, fabric } = &scene;
@@ -159,6 +192,48 @@ fn a_restart_loses_no_packet_and_what_another_hand_takes_comes_back() {
 }
 
 #[test]
+fn a_device_that_goes_while_the_agent_is_dead_or_lives_costs_no_flow() {
+    let mut scene = Scene::new("always");
+    scene.until_all_talk();
+    let talks =
+        [(scene.far.v4(), 80), (scene.far.v6(), 81)].map(|(to, port)| Talk::stream(&scene.web, &scene.far, to, port));
+    talks.iter().for_each(Talk::goes_on);
+
+    scene.fabric.hosts[0].kill();
+    scene.fabric.hosts[0].ip("link delete vxlan.poplin");
+    scene.fabric.hosts[0].start();
+    talks.iter().for_each(Talk::goes_on);
+
+    scene.fabric.hosts[0].ip("link delete vxlan.poplin");
+    talks.iter().for_each(Talk::goes_on);
+    scene.until_all_talk();
+}
+
+#[test]
+fn a_host_that_loses_ipv6_keeps_its_tunnel_for_the_rest() {
+    let scene = Scene::new("always");
+    let Scene { web, near, far, fabric } = &scene;
+    scene.until_all_talk();
+    let talk = Talk::stream(web, far, far.v4(), 80);
+    let h1 = &fabric.hosts[0];
+    let device = || h1.namespace().run("cat", &["/sys/class/net/vxlan.poplin/ifindex"]);
+    let before = device();
+
+    h1.namespace().run("sysctl", &["-qw", "net.ipv6.conf.all.disable_ipv6=1"]);
+
+    eventually("it is known by what is left", || {
+        let own = h1.get(&["host", "h1"])["spec"]["addresses"].to_string();
+        if own == "[\"172.30.0.1\"]" { Ok(()) } else { Err(own) }
+    });
+    talk.goes_on();
+    until("new flows come about", || web.reaches(near.v4()));
+    until("the others speak IPv6 as before", || near.reaches(far.v6()));
+    let late = fabric.container(3, "late");
+    until("and who comes now is reached", || web.reaches(late.v4()));
+    assert_eq!(device(), before, "the device is the same all along");
+}
+
+#[test]
 fn nobody_but_hosts_puts_anything_into_a_tunnel() {
     let scene = Scene::new("always");
     let Scene { web, far, fabric, .. } = &scene;
@@ -169,8 +244,9 @@ fn nobody_but_hosts_puts_anything_into_a_tunnel() {
     let ear = far.namespace().within(|| UdpSocket::bind("0.0.0.0:7").unwrap());
     ear.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     fabric.hosts[2].ip("address add 172.31.3.99/24 dev uplink");
+    let vni = std::cell::Cell::new(143);
     let hears = |from: &dyn AsRef<poplin_lab::Namespace>, last: u8, word: &[u8]| {
-        let wrapped = wrapped(web.v4(), far.v4(), word);
+        let wrapped = wrapped(web.v4(), far.v4(), word, vni.get());
         from.as_ref().within(|| {
             let mouth = UdpSocket::bind("0.0.0.0:0").unwrap();
             (0..3).for_each(|_| drop(mouth.send_to(&wrapped, SocketAddr::from(([172, 31, 3, last], 4789)))));
@@ -180,6 +256,12 @@ fn nobody_but_hosts_puts_anything_into_a_tunnel() {
     };
 
     assert!(hears(&fabric.hosts[0].namespace(), 2, b"a host"), "a datagram so wrapped is taken from a host");
+    vni.set(144);
+    assert!(
+        !hears(&fabric.hosts[0].namespace(), 2, b"a host of another network"),
+        "nor from a host for another network"
+    );
+    vni.set(143);
     // The kernel takes what is wrapped at every address it has.
     for last in [2, 99] {
         assert!(!hears(&stranger, last, b"a stranger"), "and from nobody else, at {last}");
@@ -216,6 +298,27 @@ fn a_tunnel_that_cannot_be_made_is_told_and_holds_up_nobody() {
 }
 
 #[test]
+fn the_port_of_tunnels_is_published_by_nobody() {
+    let scene = Scene::new("always");
+    let host = &scene.fabric.hosts[0];
+    let dns = scene.fabric.lab.container("dns");
+    let attach = |port: &str| {
+        let netns = dns.namespace().path().display().to_string();
+        host.try_poplin(&["attach", "--netns", &netns, "--name", "dns", "-p", port])
+    };
+
+    let refused = attach("4789:53/udp");
+
+    let told = told(&refused);
+    assert!(!refused.status.success() && told.contains("4789:53/udp cannot be published"), "{told}");
+    assert!(
+        told.contains("172.30.0.1:4789:4789/udp (vxlan.port)") && told.contains("give FabricConfig another"),
+        "{told}"
+    );
+    assert!(attach("4789:53/tcp").status.success(), "that of TCP is another");
+}
+
+#[test]
 fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
     let scene = Scene::new("always");
     let Scene { web, far, fabric, .. } = &scene;
@@ -246,7 +349,7 @@ fn another_identifier_and_port_hold_for_all_hosts_without_a_restart() {
 }
 
 /// A datagram from one container to port 7 of another, as a host wraps it for the third: VXLAN (RFC 7348 §5), Ethernet, IPv4 without checksum of UDP.
-fn wrapped(from: IpAddr, to: IpAddr, word: &[u8]) -> Vec<u8> {
+fn wrapped(from: IpAddr, to: IpAddr, word: &[u8], vni: u8) -> Vec<u8> {
     let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) else { panic!("both are of IPv4") };
     let udp_octets = u16::try_from(8 + word.len()).expect("a word is short");
     let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
@@ -255,7 +358,7 @@ fn wrapped(from: IpAddr, to: IpAddr, word: &[u8]) -> Vec<u8> {
     ip.extend(to.octets());
     let sum = checksum(&ip);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    let mut packet = vec![0x08, 0, 0, 0, 0, 0, 143, 0];
+    let mut packet = vec![0x08, 0, 0, 0, 0, 0, vni, 0];
     packet.extend(vtep(Ipv4Addr::new(172, 31, 3, 2)));
     packet.extend(vtep(Ipv4Addr::new(172, 30, 0, 1)));
     packet.extend([0x08, 0x00]);

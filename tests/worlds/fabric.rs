@@ -310,5 +310,9 @@ pub(crate) fn route_to(number: Place, is_v6: bool, is_here: bool) -> Step {
 
 /// The step that leads an address to a container.
 pub(crate) fn route(number: Place, address: IpAddr) -> Step {
-    Step::SetRoute { destination: address.into(), target: Target::Link(interface_of(&format!("e{number}"))) }
+    Step::SetRoute {
+        destination: address.into(),
+        target: Target::Link(interface_of(&format!("e{number}"))),
+        source: None,
+    }
 }

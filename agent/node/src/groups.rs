@@ -18,8 +18,9 @@ use ipnet::IpNet;
 
 use crate::kernel::{KernelState, NextHopId, Target};
 use crate::routing::Gateways;
+use crate::tunnel::Sources;
 
-pub use due::Due;
+pub use due::{Due, Lead};
 
 use numbers::Numbers;
 
@@ -31,6 +32,8 @@ pub struct Groups {
     /// Where a prefix with these gateways goes. A group that came to the gateways of another stays beside it until its prefixes leave.
     by_gateways: BTreeMap<(bool, Gateways), NextHopId>,
     numbers: Numbers,
+    /// Under which addresses this host speaks to what tunnels lead to; absent = nobody knows yet.
+    sources: Option<Sources>,
     /// Prefixes at which the kernel may hold something else.
     due: BTreeSet<IpNet>,
     is_all_due: bool,
@@ -77,6 +80,14 @@ impl Groups {
         self.is_all_due = true;
     }
 
+    /// From now on this host speaks under these.
+    pub fn speak_under(&mut self, sources: Sources) {
+        if self.sources.as_ref() != Some(&sources) {
+            self.sources = Some(sources);
+            self.doubt();
+        }
+    }
+
     /// Follows the moves. Without objects, each route carries its gateways.
     pub fn follow(&mut self, moves: Vec<Move>, has_objects: bool) {
         let moves = moves.into_iter().filter(|(prefix, gateways)| !self.leads(prefix, gateways.as_ref())).collect();
@@ -119,13 +130,20 @@ impl Groups {
         }
         let is_whole = |id: &NextHopId, routes| self.groups.get(id).is_some_and(|group| group.routes == routes);
         let whole = leaving.into_iter().filter(|(id, leaving)| is_whole(id, leaving.routes));
-        let whole: BTreeMap<_, _> = whole.filter_map(|(id, leaving)| Some((id, leaving.together()?.clone()))).collect();
+        let whole = whole.filter_map(|(id, leaving)| Some((id, leaving.together()?.clone())));
+        let whole: BTreeMap<_, _> = whole.filter(|(id, gateways)| self.speaks_alike(*id, gateways)).collect();
         whole.iter().for_each(|(id, gateways)| self.change(*id, gateways));
         let is_done = |(prefix, gateways): &Move| match self.routes.get(prefix) {
             Some(Target::Group(id)) => gateways.is_some() && whole.contains_key(id),
             Some(Target::Gateways(_) | Target::Link(_) | Target::Endpoints(_) | Target::Blackhole) | None => false,
         };
         moves.into_iter().filter(|one| !is_done(one)).collect()
+    }
+
+    /// Whether routes by a group speak under the same address when it comes to other gateways: that is theirs, and they would have to be touched.
+    fn speaks_alike(&self, id: NextHopId, to: &Gateways) -> bool {
+        let is_wrapped = |gateways| self.sources.as_ref().is_some_and(|sources| sources.are_for(gateways));
+        self.groups.get(&id).is_some_and(|group| is_wrapped(&group.gateways) == is_wrapped(to))
     }
 
     fn change(&mut self, id: NextHopId, gateways: &Gateways) {

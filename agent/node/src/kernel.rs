@@ -33,13 +33,22 @@ pub struct Mac(pub [u8; 6]);
 
 impl KernelState {
     /// Notes down a route of ours, in the place of any other to the same destination.
-    pub fn put_route(&mut self, destination: IpNet, target: Target) {
+    pub fn put_route(&mut self, destination: IpNet, target: Target, source: Option<IpAddr>) {
         let (into, other) = match target {
             Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => (&mut self.routes, &mut self.learned),
             Target::Gateways(_) | Target::Group(_) => (&mut self.learned, &mut self.routes),
         };
         other.remove(&destination);
         into.insert(destination, target);
+        self.sources.remove(&destination);
+        self.sources.extend(source.map(|source| (destination, source)));
+    }
+
+    /// Forgets a route of ours.
+    pub fn drop_route(&mut self, destination: &IpNet) {
+        self.routes.remove(destination);
+        self.learned.remove(destination);
+        self.sources.remove(destination);
     }
 
     /// The gateways of a group, if it and all its members stand.
@@ -71,6 +80,8 @@ pub struct KernelState {
     pub routes: BTreeMap<IpNet, Target>,
     /// Those that lead to other hosts; no destination is in both.
     pub learned: BTreeMap<IpNet, Target>,
+    /// The address this host itself speaks under by such a route, where the route says so.
+    pub sources: BTreeMap<IpNet, IpAddr>,
     /// Next hop objects of our protocol.
     pub next_hops: BTreeMap<NextHopId, NextHop>,
     /// Numbers among ours under which other programs have objects.
@@ -280,6 +291,8 @@ pub enum Step {
         destination: IpNet,
         /// Through what.
         target: Target,
+        /// Under which address of its own this host speaks by it; absent = the kernel chooses.
+        source: Option<IpAddr>,
     },
     /// Removes a route of ours.
     RemoveRoute(IpNet),

@@ -16,7 +16,7 @@ use poplin_policy::delta::Change;
 use poplin_policy::ruleset::Interface;
 
 use crate::addresses::Addresses;
-use crate::groups::Due;
+use crate::groups::{Due, Lead};
 use crate::kernel::{KernelState, LinkState, Mac, NewLink, Step, Target};
 use crate::object::Endpoint;
 use crate::prefix::host_prefix;
@@ -97,12 +97,15 @@ pub fn plan(desired: &Desired, due: &Due, seen: &KernelState) -> Vec<Step> {
         steps.extend(tunnel::entries_due(desired, seen));
     }
     steps.extend(due.objects.iter().cloned());
-    let set =
-        |(destination, target): (&IpNet, &Target)| Step::SetRoute { destination: *destination, target: target.clone() };
-    steps.extend(routes.iter().filter(|(prefix, target)| seen.routes.get(prefix) != Some(target)).map(set));
+    steps.extend(routes.iter().filter(|(prefix, target)| seen.routes.get(prefix) != Some(target)).map(local_route));
     let learned = due.routes.iter().filter(|(prefix, _)| !routes.contains_key(prefix));
-    let learned = learned.filter_map(|(prefix, target)| Some((prefix, target.as_ref()?)));
-    steps.extend(learned.filter(|(prefix, target)| seen.learned.get(prefix) != Some(target)).map(set));
+    let learned = learned.filter_map(|(prefix, lead)| Some((prefix, lead.as_ref()?)));
+    let learned = learned.filter(|(prefix, lead)| !lead.stands(prefix, seen));
+    steps.extend(learned.map(|(prefix, Lead { target, source })| Step::SetRoute {
+        destination: *prefix,
+        target: target.clone(),
+        source: *source,
+    }));
     steps.extend(due.unused.iter().cloned());
     steps.extend(desired.sandboxes.iter().cloned());
     let unanswered = desired.proxied.iter().filter(|entry| seen.proxied.get(entry) != Some(&true)).cloned();
@@ -134,7 +137,12 @@ fn narrowed(seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
         }
         _ => false,
     });
-    narrowed.map(|(prefix, target)| Step::SetRoute { destination: *prefix, target: target.clone() }).collect()
+    narrowed.map(local_route).collect()
+}
+
+/// A route that ends on this host: of its addresses, the kernel chooses one.
+fn local_route((destination, target): (&IpNet, &Target)) -> Step {
+    Step::SetRoute { destination: *destination, target: target.clone(), source: None }
 }
 
 /// Proxy neighbours nobody wants any more; those of a link that stays without being known stay with it.
@@ -271,11 +279,8 @@ pub fn advance(seen: &mut KernelState, step: &Step) {
         Step::RemoveNextHop(id) => {
             seen.next_hops.remove(id);
         }
-        Step::SetRoute { destination, target } => seen.put_route(*destination, target.clone()),
-        Step::RemoveRoute(destination) => {
-            seen.routes.remove(destination);
-            seen.learned.remove(destination);
-        }
+        Step::SetRoute { destination, target, source } => seen.put_route(*destination, target.clone(), *source),
+        Step::RemoveRoute(destination) => seen.drop_route(destination),
     }
 }
 
@@ -362,7 +367,7 @@ mod tests {
 
         let steps = plan(&Desired { rules: Arc::default(), forwarding: false, ..desired() }, &Due::default(), &seen);
 
-        assert_eq!(steps, vec![Step::SetRoute { destination: prefix, target }]);
+        assert_eq!(steps, vec![Step::SetRoute { destination: prefix, target, source: None }]);
     }
 
     #[test]

@@ -301,6 +301,14 @@ pub enum Refusal {
         /// Whose that is.
         holder: EndpointName,
     },
+    /// A port to be published is the one at which this host receives what is wrapped for its containers.
+    #[error("{wanted} cannot be published: the fabric's tunnels receive at {door} (vxlan.port)")]
+    PortOfTunnels {
+        /// What was asked for.
+        wanted: Published,
+        /// Where they do.
+        door: Published,
+    },
     /// A port is to be published for clients of a family the endpoint has no address of.
     #[error("{wanted} cannot be published: {attachment} has no address of that family")]
     PortLeadsNowhere {
@@ -412,6 +420,9 @@ impl Refusal {
             Refusal::StickyWithoutName { .. } => "name the endpoint: its addresses are kept under that name",
             Refusal::StillWired { .. } => "detach it: `poplin detach NAME`",
             Refusal::PortTaken { .. } => "publish another port, or detach that endpoint first; see `poplin ports`",
+            Refusal::PortOfTunnels { .. } => {
+                "publish another port, or at another address of this host, or give FabricConfig another vxlan.port"
+            }
             Refusal::PortLeadsNowhere { .. } => {
                 "publish it at an address of the other family, or add a pool of this one"
             }
@@ -455,6 +466,7 @@ impl Refusal {
             | Refusal::NoParent { .. }
             | Refusal::MacvlanForDocker { .. }
             | Refusal::PortTaken { .. }
+            | Refusal::PortOfTunnels { .. }
             | Refusal::PortLeadsNowhere { .. }
             | Refusal::TwoAddressesOfOneFamily { .. }
             | Refusal::NamespaceMissing { .. }

@@ -5,17 +5,18 @@
 //! or ask for it: two entries a host, none a container. A prefix goes through the tunnel if its pool asks for it and BGP's next hop is a host of
 //! the fabric; what a router says it leads to itself goes to that router as it is.
 
+mod source;
 mod ways;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use poplin_policy::host::TUNNEL_DEVICE;
-use poplin_policy::nat::Ends;
+use poplin_policy::nat::{Ends, Published};
 use poplin_policy::ruleset::Interface;
 
 use crate::kernel::{Gateway, KernelState, Mac};
@@ -25,6 +26,7 @@ use crate::object::Host;
 use crate::stable::hash64;
 use crate::underlay::{on_link, uplink_mtu_bytes};
 
+pub use source::Sources;
 pub use ways::{Tunnelling, Tunnels};
 
 /// The port RFC 7348 §5 assigns.
@@ -171,6 +173,14 @@ pub fn ends(mirror: &Mirror, me: &HostName, standing: Option<u16>) -> Option<End
     let ports: BTreeSet<u16> = asked.into_iter().chain(standing).collect();
     let addresses = || mirror.hosts().filter_map(outer).collect();
     (!ports.is_empty()).then(|| Ends { own: mirror.host(me).and_then(outer), ports, addresses: addresses() })
+}
+
+/// Where this host receives what is wrapped, in the words of who publishes ports; nothing if no pool asks for it. Whatever a container were to have of it
+/// would be dropped, or be another host's tunnel.
+pub fn door(mirror: &Mirror, me: &HostName) -> Option<Published> {
+    let local = is_used(mirror).then(|| mirror.host(me).and_then(outer))??;
+    let port = mirror.fabric().vxlan.port;
+    format!("{}:{port}/udp", SocketAddr::new(local, port)).parse().ok()
 }
 
 fn is_used(mirror: &Mirror) -> bool {

@@ -18,7 +18,7 @@ use crate::names::MOST_ALIASES;
 use crate::object::{Endpoint, Host, Network, ObjectKey};
 use crate::request::{Attach, Detach, Refusal, Renew};
 use crate::stable::hash64;
-use crate::tunnel::container_mtu_bytes;
+use crate::tunnel::{self, container_mtu_bytes};
 
 /// The next move of an attachment.
 #[derive(Debug)]
@@ -160,6 +160,9 @@ fn fits_published(
             let (wanted, attachment) = (wanted.clone(), attachment.clone());
             return Err(Refusal::PortLeadsNowhere { wanted, attachment });
         }
+        if let Some(door) = tunnel::door(mirror, host).filter(|door| door.overlaps(wanted)) {
+            return Err(Refusal::PortOfTunnels { wanted: wanted.clone(), door });
+        }
         for other in mirror.endpoints_on(host).filter(|other| other.attachment != *attachment) {
             if let Some(held) = other.published.iter().find(|held| held.overlaps(wanted)) {
                 let (wanted, held, holder) = (wanted.clone(), held.clone(), other.name.clone());
@@ -250,6 +253,7 @@ mod tests {
     use crate::kernel::LinkState;
     use crate::name::PoolName;
     use crate::object::{Object, Pool, Versioned};
+    use crate::tunnel::Encapsulation;
     use poplin_policy::label::Labels;
 
     fn host(name: &str) -> Host {
@@ -363,6 +367,30 @@ mod tests {
         assert!(matches!(decide("h1", &publishing("api", "8080:80/udp")), Ok(Move::Store(_))));
         assert!(matches!(decide("h2", &publishing("api", "8080:80")), Ok(Move::Store(_))));
         assert!(matches!(decide("h1", &publishing("web", "8080:81")), Ok(Move::Store(_))), "it may change its own");
+    }
+
+    #[test]
+    fn the_port_of_tunnels_is_published_for_nobody_where_there_are_any() {
+        let pool = |encapsulation| {
+            let open = Pool::open(PoolName::new("p"), "10.77.0.0/16".parse().unwrap(), 26);
+            Versioned { value: Object::Pool(Pool { encapsulation, ..open }), version: 2 }
+        };
+        let own = Host { addresses: ["192.0.2.1".parse().unwrap()].into(), ..host("h1") };
+        let mut mirror = mirror();
+        mirror.change(2, vec![Versioned { value: Object::Host(own), version: 2 }], vec![], vec![]);
+        let decide = |mirror: &Mirror, port| decide(mirror, &KernelState::default(), "h1", &publishing("web", port));
+        assert!(decide(&mirror, "4789:53/udp").is_ok(), "nothing is wrapped");
+
+        mirror.change(3, vec![pool(Encapsulation::Always)], vec![], vec![]);
+
+        for port in ["4789:53/udp", "192.0.2.1:4000-5000:4000-5000/udp"] {
+            let refused = decide(&mirror, port);
+            let Err(Refusal::PortOfTunnels { door, .. }) = &refused else { panic!("{refused:?}") };
+            assert_eq!(door.to_string(), "192.0.2.1:4789:4789/udp");
+        }
+        for port in ["4789:53/tcp", "192.0.2.2:4789:53/udp", "4790:53/udp"] {
+            assert!(decide(&mirror, port).is_ok(), "{port} is none of theirs");
+        }
     }
 
     #[test]

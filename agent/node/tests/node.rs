@@ -374,7 +374,7 @@ fn an_address_of_a_pool_that_is_gone_is_given_back() {
 fn routes_of_an_earlier_life_wait_for_the_store_and_then_for_the_neighbours() {
     let mut desk = Desk::new();
     let mut kernel = kernel();
-    kernel.put_route(net("10.77.9.0/26"), far_away());
+    kernel.put_route(net("10.77.9.0/26"), far_away(), None);
     desk.tell(Event::KernelRead(kernel));
     desk.wait(ADOPTION * 2);
     assert!(desk.node.next_deadline().is_none_or(|deadline| deadline > desk.now), "it does not spin meanwhile");

@@ -206,7 +206,7 @@ fn who_calls_on_the_link_is_the_neighbour_and_his_routes_lead_there() {
 
     let gateway = Gateway { address: "fe80::2".parse().unwrap(), interface: Some(2) };
     let (destination, target) = ("10.9.0.0/16".parse().unwrap(), Target::Gateways([gateway].into()));
-    assert_eq!(leaf.steps(), [Step::SetRoute { destination, target }]);
+    assert_eq!(leaf.steps(), [Step::SetRoute { destination, target, source: None }]);
     assert!(!leaf.call("fe80::3%eth0"), "another caller ends no session");
     assert_eq!(leaf.neighbours(), ["spine@fe80::2%eth0"]);
 }

@@ -123,12 +123,12 @@ impl Hands {
     /// Puts a change of a route on the train; tells whether it was one.
     fn board<'a>(&mut self, train: &mut Train<'a>, step: &'a Step) -> Result<bool, Trouble> {
         match step {
-            Step::SetRoute { destination, target: target @ Target::Link(interface) } => {
+            Step::SetRoute { destination, target: target @ Target::Link(interface), source } => {
                 let index = link::index(&mut self.route, interface.as_str());
                 let explain = |refusal| Trouble::other(format!("cannot set route to {destination}: {refusal}"));
-                train.set(step, *destination, target, Some(index.map_err(explain)?));
+                train.set(step, *destination, target, *source, Some(index.map_err(explain)?));
             }
-            Step::SetRoute { destination, target } => train.set(step, *destination, target, None),
+            Step::SetRoute { destination, target, source } => train.set(step, *destination, target, *source, None),
             Step::RemoveRoute(destination) => train.remove(step, *destination),
             Step::EnableForwarding
             | Step::AddGateway(_)

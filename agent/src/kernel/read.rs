@@ -108,7 +108,7 @@ pub(super) fn read(conversation: &mut Conversation) -> io::Result<KernelState> {
             let name = found.interface.and_then(|index| all_links.get(&index)).map(|link| link.name.as_str());
             let leads_home = found.gateways.iter().all(|gateway| gateway.interface.and_then(ours).is_some());
             if let Some(target) = target(&found, name, leads_home) {
-                state.put_route(found.destination, target);
+                state.put_route(found.destination, target, found.source);
             }
         } else if found.kind == route::RTN_UNICAST
             && found.interface.and_then(ours).is_none()
@@ -318,6 +318,8 @@ pub(super) struct Route {
     pub(super) gateways: BTreeSet<Gateway>,
     /// A group of ours it points at.
     group: Option<NextHopId>,
+    /// The address the host itself speaks under by it.
+    source: Option<IpAddr>,
 }
 
 /// Routes of a table.
@@ -346,12 +348,13 @@ fn parse_route(payload: &[u8], family: u8, asked: u32) -> Option<Route> {
         AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    let (mut metric, mut interface, mut gateways, mut group) = (0, None, BTreeSet::new(), None);
+    let (mut metric, mut interface, mut gateways, mut group, mut source) = (0, None, BTreeSet::new(), None, None);
     for (attribute, value) in attributes(payload.get(route::HEAD_OCTETS..)?) {
         match attribute {
             route::RTA_DST => destination = address::parse(value)?,
             route::RTA_TABLE => table = u32_at(value, 0)?,
             route::RTA_PRIORITY => metric = u32_at(value, 0)?,
+            route::RTA_PREFSRC => source = address::parse(value),
             route::RTA_OIF => interface = u32_at(value, 0),
             route::RTA_NH_ID => group = NextHopId::new(u32_at(value, 0)?),
             route::RTA_MULTIPATH => {
@@ -367,7 +370,16 @@ fn parse_route(payload: &[u8], family: u8, asked: u32) -> Option<Route> {
     let is_asked_for = found_family == family && table == asked;
     let is_standing = flags & (RTNH_F_DEAD | RTM_F_CLONED) == 0;
     let destination = IpNet::new(destination, destination_bits).ok()?;
-    (is_asked_for && is_standing).then_some(Route { destination, protocol, kind, metric, interface, gateways, group })
+    (is_asked_for && is_standing).then_some(Route {
+        destination,
+        protocol,
+        kind,
+        metric,
+        interface,
+        gateways,
+        group,
+        source,
+    })
 }
 
 /// Interface and attributes of each next hop of a multipath route.

@@ -28,6 +28,7 @@ pub(super) const RTA_DST: u16 = 1;
 pub(super) const RTA_OIF: u16 = 4;
 pub(super) const RTA_GATEWAY: u16 = 5;
 pub(super) const RTA_PRIORITY: u16 = 6;
+pub(super) const RTA_PREFSRC: u16 = 7;
 pub(super) const RTA_MULTIPATH: u16 = 9;
 pub(super) const RTA_TABLE: u16 = 15;
 /// A gateway of another family than the destination.
@@ -81,7 +82,14 @@ impl<'a> Train<'a> {
     }
 
     /// Adds the route, or puts it in the place of the one of ours to the same destination.
-    pub(super) fn set(&mut self, step: &'a Step, destination: IpNet, target: &Target, interface: Option<u32>) {
+    pub(super) fn set(
+        &mut self,
+        step: &'a Step,
+        destination: IpNet,
+        target: &Target,
+        source: Option<IpAddr>,
+        interface: Option<u32>,
+    ) {
         let destination = destination.trunc();
         let (kind, scope) = match target {
             Target::Link(_) => (RTN_UNICAST, RT_SCOPE_LINK),
@@ -104,6 +112,7 @@ impl<'a> Train<'a> {
         self.add(step, RTM_NEWROUTE, flags, &head, |out| {
             put_destination(out, destination);
             out.put_u32(RTA_PRIORITY, ROUTE_METRIC);
+            source.into_iter().for_each(|source| out.put(RTA_PREFSRC, &octets(source)));
             match target {
                 Target::Link(_) => interface.into_iter().for_each(|index| out.put_u32(RTA_OIF, index)),
                 Target::Endpoints(gateways) | Target::Gateways(gateways) => {

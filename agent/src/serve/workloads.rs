@@ -281,6 +281,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::NameConflict(_) => (Code::FailedPrecondition, "NAME_CONFLICT"),
         Refusal::StillWired { .. } => (Code::FailedPrecondition, "STILL_WIRED"),
         Refusal::PortTaken { .. } => (Code::AlreadyExists, "PORT_TAKEN"),
+        Refusal::PortOfTunnels { .. } => (Code::FailedPrecondition, "PORT_OF_TUNNELS"),
         Refusal::PortLeadsNowhere { .. } => (Code::FailedPrecondition, "PORT_LEADS_NOWHERE"),
         Refusal::TwoAddressesOfOneFamily { .. } => (Code::InvalidArgument, "TWO_OF_ONE_FAMILY"),
         Refusal::NamespaceMissing { .. } => (Code::NotFound, "NETNS_MISSING"),

@@ -260,6 +260,7 @@ fn attach(container: &Namespace) -> Vec<Step> {
     let set_route = |destination: &str| Step::SetRoute {
         destination: destination.parse().unwrap(),
         target: Target::Link(interface("popa")),
+        source: None,
     };
     vec![
         Step::EnableForwarding,

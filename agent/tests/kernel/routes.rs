@@ -22,7 +22,7 @@ fn every_target_takes_the_place_of_every_other() {
             for first in &targets {
                 for second in &targets {
                     for target in [first, second] {
-                        hands.apply(&[Step::SetRoute { destination, target: target.clone() }]).unwrap();
+                        hands.apply(&[Step::SetRoute { destination, target: target.clone(), source: None }]).unwrap();
                         let state = hands.read().unwrap();
                         let routes: BTreeMap<_, _> = state.routes.into_iter().chain(state.learned).collect();
                         assert_eq!(routes.get(&destination), Some(target), "{first:?} then {second:?}");
@@ -38,6 +38,33 @@ fn every_target_takes_the_place_of_every_other() {
 }
 
 #[test]
+fn a_route_says_under_which_address_the_host_speaks_and_says_it_no_more() {
+    let host = uplinked();
+    host.ip("addr add 192.0.2.1/32 dev lo");
+    host.ip("addr add 2001:db8::1/128 dev lo");
+
+    host.within(|| {
+        let mut hands = Hands::open().unwrap();
+        let up = host.index("up0");
+        hands.apply(&groups(up)).unwrap();
+        for (destination, targets, own) in
+            [("10.65.0.0/26", targets4(up), "192.0.2.1"), ("fd65::/122", targets6(up), "2001:db8::1")]
+        {
+            let destination: IpNet = destination.parse().unwrap();
+            let leads_away = |target: &&Target| matches!(target, Target::Gateways(_) | Target::Group(_));
+            for target in targets.iter().filter(leads_away) {
+                for source in [Some(own.parse().unwrap()), None] {
+                    hands.apply(&[Step::SetRoute { destination, target: target.clone(), source }]).unwrap();
+                    let state = hands.read().unwrap();
+                    assert_eq!(state.sources.get(&destination).copied(), source, "{target:?}");
+                    assert_eq!(state.learned.get(&destination), Some(target));
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn routes_of_others_to_the_same_destination_are_left_alone() {
     let host = uplinked();
     host.ip("route add 10.65.0.0/26 via 10.0.0.9");
@@ -46,7 +73,7 @@ fn routes_of_others_to_the_same_destination_are_left_alone() {
 
     host.within(|| {
         let mut hands = Hands::open().unwrap();
-        let set = |destination| Step::SetRoute { destination, target: Target::Blackhole };
+        let set = |destination| Step::SetRoute { destination, target: Target::Blackhole, source: None };
         hands.apply(&[set(net4), set(net6), set(net4)]).unwrap();
         let state = hands.read().unwrap();
         assert_eq!(state.routes, [(net4, Target::Blackhole), (net6, Target::Blackhole)].into());

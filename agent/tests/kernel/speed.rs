@@ -119,6 +119,7 @@ fn routes_and_reading() {
         let step = |number: u32, target: Target| Step::SetRoute {
             destination: ipnet::Ipv4Net::new((0x0a41_0000 + number).into(), 32).unwrap().into(),
             target,
+            source: None,
         };
         let set = median(10_000, |number| {
             hands.apply(&[step(number, Target::Link(interface("popa")))]).unwrap();

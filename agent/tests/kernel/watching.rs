@@ -166,5 +166,5 @@ fn many_routes() -> Vec<Step> {
 }
 
 fn set_route(destination: &str) -> Step {
-    Step::SetRoute { destination: destination.parse().unwrap(), target: Target::Link(interface("popa")) }
+    Step::SetRoute { destination: destination.parse().unwrap(), target: Target::Link(interface("popa")), source: None }
 }

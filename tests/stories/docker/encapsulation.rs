@@ -1,6 +1,6 @@
 //! Networks of Docker between hosts whose network routes no container.
 
-use poplin_lab::{Docker, Lab, told, until};
+use poplin_lab::{Docker, IMAGE, Lab, told, until};
 
 /// The routers take nothing from containers.
 const SOURCE_CHECK: &str =
@@ -33,6 +33,9 @@ fn a_network_made_with_encap_reaches_the_other_host_through_a_tunnel() {
     until("they talk", || one.pings("web", &two.address("db", "far")));
     let mtu = one.run(&["exec", "web", "cat", "/sys/class/net/eth0/mtu"]);
     assert_eq!(mtu.trim(), "1450");
+    let refused =
+        told(&two.try_run(&["run", "--detach", "--network", "far", "--publish", "4789:53/udp", IMAGE, "sleep", "9"]));
+    assert!(refused.contains("4789:53/udp cannot be published: the fabric's tunnels receive at"), "{refused}");
     let pools = hosts[1].poplin(&["get", "pools", "-o", "wide"]);
     assert!(pools.lines().any(|line| line.starts_with("far ") && line.contains("crossSubnet")), "{pools}");
     for (more, why) in [

@@ -4,6 +4,7 @@
 //! routes, objects that nothing points at any more. So no route ever points at nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -17,11 +18,27 @@ pub struct Due {
     /// Objects to be made or changed.
     pub objects: Vec<Step>,
     /// Learned routes the kernel may hold otherwise, and where they should lead; nothing = nowhere.
-    pub routes: BTreeMap<IpNet, Option<Target>>,
+    pub routes: BTreeMap<IpNet, Option<Lead>>,
     /// Objects nothing points at once these routes are changed.
     pub unused: Vec<Step>,
     /// Whether nothing more is due after it.
     pub is_last: bool,
+}
+
+/// What a learned route should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lead {
+    /// Through what it leads.
+    pub target: Target,
+    /// Under which address this host itself speaks by it; absent = the kernel chooses.
+    pub source: Option<IpAddr>,
+}
+
+impl Lead {
+    /// Whether the route to this prefix is so already.
+    pub fn stands(&self, prefix: &IpNet, seen: &KernelState) -> bool {
+        seen.learned.get(prefix) == Some(&self.target) && seen.sources.get(prefix) == self.source.as_ref()
+    }
 }
 
 impl Groups {
@@ -37,7 +54,7 @@ impl Groups {
         let now = std::mem::replace(&mut self.due, rest);
         // A route that ends on this host hides a learned one to the same destination, until it goes.
         let hidden = seen.routes.keys().filter(|prefix| self.routes.contains_key(prefix)).copied();
-        let route = |prefix: IpNet| (prefix, self.routes.get(&prefix).cloned());
+        let route = |prefix: IpNet| (prefix, self.lead(&prefix, seen));
         let routes = now.into_iter().chain(hidden).map(route).collect();
         let is_last = self.due.is_empty();
         let unused = if is_last { unused(&wanted, seen) } else { Vec::new() };
@@ -46,9 +63,28 @@ impl Groups {
 
     /// Where the kernel, as far as seen, holds something else.
     fn differences(&self, seen: &KernelState) -> BTreeSet<IpNet> {
-        let lacking = self.routes.iter().filter(|(prefix, target)| seen.learned.get(prefix) != Some(target));
+        let stands = |prefix: &IpNet| self.lead(prefix, seen).is_some_and(|lead| lead.stands(prefix, seen));
+        let lacking = self.routes.keys().filter(|prefix| !stands(prefix));
         let lost = seen.learned.keys().filter(|prefix| !self.routes.contains_key(prefix));
-        lacking.map(|(prefix, _)| *prefix).chain(lost.copied()).collect()
+        lacking.chain(lost).copied().collect()
+    }
+
+    /// Where a prefix should lead. While nobody knows what the others know this host by, routes keep the address they have.
+    fn lead(&self, prefix: &IpNet, seen: &KernelState) -> Option<Lead> {
+        let target = self.routes.get(prefix)?.clone();
+        let source = match &self.sources {
+            Some(sources) => self.led(&target).and_then(|gateways| sources.of(prefix, gateways)),
+            None => seen.sources.get(prefix).copied(),
+        };
+        Some(Lead { target, source })
+    }
+
+    fn led<'a>(&'a self, target: &'a Target) -> Option<&'a BTreeSet<Gateway>> {
+        match target {
+            Target::Group(id) => self.groups.get(id).map(|group| &*group.gateways),
+            Target::Gateways(gateways) => Some(gateways),
+            Target::Link(_) | Target::Endpoints(_) | Target::Blackhole => None,
+        }
     }
 
     /// All objects that should be.

@@ -1,14 +1,17 @@
 //! Groups in a kernel that refuses what a real one refuses, and in which no destination may go without a route for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::{Groups, Move};
-use crate::kernel::{Gateway, KernelState, NextHop, NextHopId, Step, Target};
+use crate::kernel::{DeviceState, Gateway, KernelState, NextHop, NextHopId, Step, Target};
+use crate::object::Host;
 use crate::plan::{Desired, advance, plan};
 use crate::routing::Gateways;
+use crate::tunnel::Sources;
 
 const PREFIXES: usize = 12;
 
@@ -24,7 +27,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { kernel: KernelState { has_next_hops: true, ..KernelState::default() }, ..Self::default() }
+        let mut world =
+            Self { kernel: KernelState { has_next_hops: true, ..KernelState::default() }, ..Self::default() };
+        world.groups.speak_under(sources());
+        world
     }
 
     /// So many prefixes by these gateways, in the kernel.
@@ -103,6 +109,9 @@ impl World {
             self.kernel.learned.iter().map(|(prefix, target)| (*prefix, led(target))).collect();
         let wanted: BTreeMap<_, _> = self.wanted.iter().map(|(prefix, to)| (*prefix, Some((**to).clone()))).collect();
         assert_eq!(stands, wanted);
+        let source = |(prefix, to): (&IpNet, &Gateways)| Some((*prefix, sources().of(prefix, to)?));
+        let spoken: BTreeMap<_, _> = self.wanted.iter().filter_map(source).collect();
+        assert_eq!(self.kernel.sources, spoken);
         let pointed: BTreeSet<_> = self.kernel.learned.values().collect();
         for (id, next_hop) in &self.kernel.next_hops {
             match next_hop {
@@ -134,14 +143,26 @@ impl World {
         }
         self.kernel.next_hops.retain(|id, _| !empty.contains(id));
         self.kernel.learned.retain(|_, target| !empty.iter().any(|id| *target == Target::Group(*id)));
+        self.kernel.sources.retain(|prefix, _| self.kernel.learned.contains_key(prefix));
     }
 
     /// The agent dies, and finds what it left.
     fn restart(&mut self) {
         self.groups = Groups::default();
         self.groups.adopt(&self.kernel);
+        self.bring_up_to_date();
+        assert_eq!(self.done, [], "while nobody knows what this host is known by, routes stay as they are");
+        self.groups.speak_under(sources());
         self.follow(self.wanted.clone().into_iter().map(|(prefix, to)| (prefix, Some(to))).collect());
     }
+}
+
+/// What this host speaks under through the tunnel, whose device has the index 3.
+fn sources() -> Sources {
+    let addresses: BTreeSet<IpAddr> = ["192.0.2.1", "2001:db8:ffff::1"].map(|own| own.parse().unwrap()).into();
+    let tunnel = Some(DeviceState { index: 3, device: None, is_configured: true });
+    let kernel = KernelState { tunnel, local: addresses.clone(), ..KernelState::default() };
+    Sources::new(&Host { addresses, ..Host::bare("h1") }, &kernel)
 }
 
 /// Every other one of IPv6.
@@ -175,6 +196,17 @@ fn a_dead_gateway_touches_no_route() {
     assert!(!world.done.iter().any(is_route), "{:?}", world.done);
     let changes = world.done.iter().filter(|step| matches!(step, Step::SetNextHop { next_hop: NextHop::Group(_), .. }));
     assert_eq!(changes.count(), 2, "one a family");
+}
+
+#[test]
+fn routes_that_come_to_lead_into_the_tunnel_or_out_of_it_say_so() {
+    let mut world = World::with(0..PREFIXES, &[1]);
+
+    world.lead(0..PREFIXES, &[3]);
+    assert_eq!(world.kernel.sources.len(), PREFIXES, "of each family");
+
+    world.lead(0..PREFIXES, &[1, 2]);
+    assert!(world.kernel.sources.is_empty());
 }
 
 #[test]
@@ -279,7 +311,7 @@ impl World {
                 self.bring_up_to_date();
             }
             Happening::LoseRoute(place) => {
-                self.kernel.learned.remove(&prefix(place));
+                self.kernel.drop_route(&prefix(place));
                 self.groups.doubt();
                 self.bring_up_to_date();
             }

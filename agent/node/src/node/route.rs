@@ -14,6 +14,7 @@ use crate::mirror::Mirror;
 use crate::network::overlap;
 use crate::peering::{announced, peering, reflects};
 use crate::serving;
+use crate::tunnel::Sources;
 
 use super::{ADOPTION, Node, call::is_occasion, recall};
 
@@ -161,6 +162,10 @@ impl Node {
     pub(super) fn learned_due(&mut self, most: usize) -> Due {
         self.follow_tunnels();
         let Some(kernel) = &self.kernel else { return Due { is_last: true, ..Due::default() } };
+        if let Some(me) = self.me() {
+            let sources = Sources::new(me, kernel);
+            self.groups.speak_under(sources);
+        }
         self.routing.follow(kernel, self.tunnelling.tunnels());
         let touched = self.routing.take_touched();
         let moves = touched.into_iter().map(|prefix| (prefix, self.routing.gateways(&prefix).cloned()));

@@ -26,7 +26,9 @@ pub(in crate::docker) async fn program(driver: &Driver, body: &[u8]) -> Outcome 
     loop {
         let published: Vec<Published> = choices.iter().map(|choice| choice.now().clone()).collect();
         match publish(driver, endpoint, published.clone()).await? {
-            Answer::Refused(Refusal::PortTaken { wanted, .. }) if may_move(&choices, &wanted) => {
+            Answer::Refused(Refusal::PortTaken { wanted, .. } | Refusal::PortOfTunnels { wanted, .. })
+                if may_move(&choices, &wanted) =>
+            {
                 let passed = choices.iter_mut().find(|choice| *choice.now() == wanted);
                 passed.map_or(Ok(()), |choice| choice.pass_over(&published))?;
             }
