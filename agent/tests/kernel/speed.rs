@@ -1,11 +1,14 @@
 //! What things cost; run by hand: `cargo test --release -p poplin-agent --test kernel speed -- --ignored --nocapture --test-threads 1`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use poplin_agent::kernel::{Conntrack, Hands, Rules};
 use poplin_node::kernel::{Step, Target};
 use poplin_policy::delta::Change;
-use poplin_policy::ruleset::{Atom, Datatype, Element, Field, Form, Map, MapElements, Rule, Ruleset, Verdict};
+use poplin_policy::ruleset::{
+    Atom, Chain, Datatype, Element, Field, Form, Hook, HookPoint, Map, MapElements, Rule, Ruleset, Verdict,
+};
 
 use crate::flows::tracked;
 use crate::lab::{
@@ -41,6 +44,58 @@ fn one_element_among_many_chains() {
             println!("{chains} chains in {filling:?}; element added {add:?}, removed {remove:?}");
         });
     }
+}
+
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn flows_that_begin_while_rules_are_begun_anew() {
+    const ROUNDS: usize = 100;
+    let host = Namespace::new();
+    let allowing = |key: Vec<Datatype>, fields: &[Field]| {
+        let loopback = || Atom::Address4([127, 0, 0, 1].into());
+        let known = Element::exactly(key.iter().map(|_| loopback()));
+        let ids = Map { key, form: Form::Hash, elements: MapElements::Ids([(known, 1)].into()) };
+        let verdicts = by_id([(1, Verdict::Accept)]);
+        let verdicts = Map { key: vec![Datatype::Id], form: Form::Hash, elements: verdicts };
+        let then = dispatch_by(fields.into(), name("ids"), name("verdicts"));
+        let dispatch = Rule { matches: vec![], counter: None, then };
+        let Chain { hook, .. } = (*forward(vec![])).clone();
+        let rules = vec![dispatch, rule(vec![], Verdict::Drop)];
+        let input = Chain { hook: hook.map(|hook| Hook { point: HookPoint::Input, ..hook }), rules };
+        let maps = [(name("ids"), ids), (name("verdicts"), verdicts)].into();
+        from_nothing(&Ruleset { maps, chains: [(name("input"), input.into())].into(), ..Ruleset::default() })
+    };
+    let one = allowing(vec![Datatype::Address4], &[Field::Source4]);
+    let other = allowing(vec![Datatype::Address4; 2], &[Field::Source4, Field::Destination4]);
+    let is_over = AtomicBool::new(false);
+
+    host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&one).unwrap();
+        let (sent, lost) = std::thread::scope(|scope| {
+            let flood = scope.spawn(|| host.within(|| flood(&is_over)));
+            for round in 0..ROUNDS {
+                rules.apply(if round % 2 == 0 { &other } else { &one }).unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+            flood.join().unwrap()
+        });
+        println!("rules begun anew {ROUNDS} times: of {sent} allowed packets {lost} were dropped");
+    });
+}
+
+/// Datagrams on one host, each of which is there at once unless it is dropped: how many were sent, and how many were not there.
+fn flood(is_over: &AtomicBool) -> (u64, u64) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    target.set_nonblocking(true).unwrap();
+    let (mut sent, mut heard) = (0, 0);
+    while !is_over.load(Ordering::Relaxed) {
+        socket.send_to(&[7], target.local_addr().unwrap()).unwrap();
+        sent += 1;
+        heard += u64::from(target.recv(&mut [0]).is_ok());
+    }
+    (sent, sent - heard)
 }
 
 #[test]
