@@ -7,8 +7,8 @@
 //! new rules stand in a table of another name as well, from before the old ones end until every packet sees the new ones. It vanishes with
 //! the agent, if that dies meanwhile.
 //!
-//! What is left: a packet that is in the old table at the moment of the commit finds its maps empty, and is dropped (with 300,000 packets a
-//! second that begin flows, three in two restarts: `speed::flows_that_begin_while_rules_are_begun_anew` of the kernel's tests). To unhook the
+//! What is left: a packet that is in the old table at the moment of the commit finds its maps empty, and is dropped (of a
+//! flood of 18,000 a restart, three in two restarts: `speed::flows_that_begin_while_rules_are_begun_anew` of the kernel's tests). To unhook the
 //! old table first would leave nothing in force if the agent died in between.
 
 use poplin_policy::delta::Change;
