@@ -76,6 +76,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let (calls, mut requests) = mpsc::channel(QUEUE);
     let (ready, is_ready) = watch::channel(false);
     let (tells_heard, heard) = watch::channel(0);
+    let (tells_in_force, in_force) = watch::channel(false);
     let executor = Executor::start(hands, events.clone())?;
     let peers = Peers::start(&config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
     let drops = Arc::new(Feed::default());
@@ -96,7 +97,19 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let known_at = past.known_at();
     let wholes = Wholes::default();
     let of_store = store.clone();
-    let desk = Desk { calls, store: of_store, host, drops, role, ready: is_ready, heard, known_at, wholes, complaints };
+    let desk = Desk {
+        calls,
+        store: of_store,
+        host,
+        drops,
+        role,
+        ready: is_ready,
+        heard,
+        in_force,
+        known_at,
+        wholes,
+        complaints,
+    };
     if let Some(address) = config.metrics_listen {
         let bound = doors.spawn(door::bind(address)).await??;
         doors.spawn(door::serve(bound, desk.clone()));
@@ -133,6 +146,7 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
         events,
         ready,
         heard: tells_heard,
+        in_force: tells_in_force,
         hearing: Hearing::default(),
         past,
         changes: Changes::default(),
@@ -304,6 +318,8 @@ struct Agent {
     ready: watch::Sender<bool>,
     /// How far the head has heard the store.
     heard: watch::Sender<Revision>,
+    /// Whether the kernel holds the rules that are wanted.
+    in_force: watch::Sender<bool>,
     hearing: Hearing,
     /// What earlier lives knew, and what a later one will.
     past: Past,
@@ -334,6 +350,9 @@ impl Agent {
         }
         let is_ready = self.node.is_ready();
         self.ready.send_if_modified(|ready| std::mem::replace(ready, is_ready) != is_ready);
+        // Before what was heard: who waits for both is not to take the rules of before for those of after.
+        let are_in_force = self.node.are_rules_in_force();
+        self.in_force.send_if_modified(|before| std::mem::replace(before, are_in_force) != are_in_force);
         let revision = self.node.heard_revision();
         self.heard.send_if_modified(|heard| std::mem::replace(heard, revision) != revision);
     }
@@ -484,9 +503,6 @@ impl Agent {
             }
             Call::Course(packet, answer) => {
                 let _ = answer.send(self.node.course(&packet));
-            }
-            Call::InForce(answer) => {
-                let _ = answer.send(self.node.are_rules_in_force());
             }
             Call::Passages(packet, answer) => {
                 let _ = answer.send(self.node.passages(&packet));

@@ -15,7 +15,7 @@ use crate::status::Form;
 /// So many rules at their limit are told of, each once.
 const MOST_LIMITED: usize = 256;
 
-/// List the packets this host dropped last, and by whose word: of every place that drops, a hundred a second at most.
+/// List the packets this host dropped last, and by whose word: of every rule that drops, a hundred a second at most.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
   poplin drops

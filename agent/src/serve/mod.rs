@@ -111,8 +111,6 @@ pub enum Call {
     Account(Vec<Dropped>, oneshot::Sender<Vec<Account>>),
     /// Where the ends of a packet are, seen from this host; absent while its kernel is not known.
     Course(Packet, oneshot::Sender<Option<Course>>),
-    /// Whether the kernel holds the rules that are wanted here.
-    InForce(oneshot::Sender<bool>),
     /// The chains of our table a packet comes through.
     Passages(Packet, oneshot::Sender<Vec<Passage>>),
     /// What each chain of our table that counts counts.
@@ -151,6 +149,8 @@ pub struct Desk {
     pub ready: watch::Receiver<bool>,
     /// How far the head has heard the store.
     pub heard: watch::Receiver<Revision>,
+    /// Whether the kernel holds the rules that are wanted here, as far as the head has heard.
+    pub in_force: watch::Receiver<bool>,
     /// Until when an earlier life knew the store, if it wrote that down.
     pub known_at: Option<SystemTime>,
     /// Turns of those who want a whole table.

@@ -454,6 +454,7 @@ fn desk(shelf: &Shelf) -> super::Desk {
         role: poplin_node::Role::Host,
         ready: tokio::sync::watch::channel(true).1,
         heard: tokio::sync::watch::channel(0).1,
+        in_force: tokio::sync::watch::channel(false).1,
         known_at: None,
         wholes: super::door::Wholes::default(),
         complaints: Default::default(),
@@ -480,22 +481,18 @@ async fn rules_that_this_host_has_not_heard_of_or_its_kernel_does_not_have_are_t
     let pool = "apiVersion: poplin.dev/v1\nkind: Pool\nmetadata: {name: p}\nspec: {cidr: 10.1.0.0/24}";
     shelf.apply(pool).await.unwrap();
     let snapshot = shelf.store.snapshot(crate::resource::ROOT).await.unwrap();
-    let (calls, mut asked) = tokio::sync::mpsc::channel(1);
     let (tells, heard) = tokio::sync::watch::channel(0);
-    let desk = super::Desk { calls, heard, ..desk(&shelf) };
-    let answers = [false, true, false];
-    tokio::spawn(async move {
-        let mut answers = answers.into_iter();
-        while let Some(super::Call::InForce(answer)) = asked.recv().await {
-            let _ = answer.send(answers.next().unwrap_or(false));
-        }
-    });
-    let told = async || desk.not_in_force(&snapshot).await.unwrap().unwrap_or_default();
+    let (tells_in_force, in_force) = tokio::sync::watch::channel(false);
+    let desk = super::Desk { heard, in_force, ..desk(&shelf) };
+    let told = async || desk.not_in_force(&snapshot).await.unwrap_or_default();
 
     assert!(told().await.contains("has not heard of all that is declared"));
     tells.send_replace(snapshot.revision);
-    assert_eq!(told().await, "", "a moment later they are in force");
     assert!(told().await.contains("kernel does not have all of these rules yet"));
+    let mut answer = Box::pin(told());
+    assert!(answer.as_mut().now_or_never().is_none());
+    tells_in_force.send_replace(true);
+    assert_eq!(answer.await, "", "a moment later they are in force");
 }
 
 #[tokio::test]

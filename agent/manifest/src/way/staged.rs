@@ -25,14 +25,15 @@ pub(super) fn told(
     if then.allowed == now.allowed {
         return None;
     }
-    let differs = |one: &&DirectionTrace| !now.directions.iter().any(|other| is_alike(one, other));
+    let differs = |one: &&DirectionTrace| !now.directions.iter().any(|other| words(other) == words(one));
     let by = then.directions.iter().rfind(differs)?;
     let verdict = if then.allowed { "allowed" } else { "denied" };
     let DirectionTrace { direction, endpoint, reason, .. } = by;
     Some(format!("once all staged policies are promoted this is {verdict}: {direction} of {endpoint}: {reason}"))
 }
 
-fn is_alike(one: &DirectionTrace, other: &DirectionTrace) -> bool {
-    let of = |trace: &DirectionTrace| (trace.direction.clone(), trace.endpoint.clone(), trace.interface.clone());
-    of(one) == of(other) && (one.allowed, &one.reason) == (other.allowed, &other.reason)
+/// What makes a trace another.
+fn words(trace: &DirectionTrace) -> (&str, &str, &str, bool, &str) {
+    let DirectionTrace { direction, endpoint, interface, allowed, reason, .. } = trace;
+    (direction, endpoint, interface, *allowed, reason)
 }
