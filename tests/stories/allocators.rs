@@ -34,8 +34,11 @@ fn containers_of(host: u8) -> usize {
 /// How long a call is tried again: a leader is elected in seconds, an agent starts in one.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// After so many operations of all an agent is killed, and after five times as many the leader of etcd.
+/// After so many operations of all an agent is killed, at the least, and after five times as many the leader of etcd.
 const OPERATIONS_A_LIFE: usize = 40;
+
+/// How many agents are killed in a long run: who has more to do lives longer, or nothing is done but to begin.
+const LIVES: usize = 400;
 
 /// Between one try and the next.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -170,9 +173,10 @@ fn agents_and_leaders_that_are_killed_while_sixteen_agents_give_out_addresses_ne
     let workers: Vec<_> =
         (1..=HOSTS).zip(&hosts).map(|(number, agent)| Runtimes::new(&lab, number, agent, &ledger)).collect();
     let is_over = AtomicBool::new(false);
+    let a_life = OPERATIONS_A_LIFE.max(operations * usize::from(HOSTS) / LIVES);
     thread::scope(|scope| {
         let workers: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || worker.work(operations))).collect();
-        let killer = scope.spawn(|| kill_in_turn(&lab, &mut hosts, &mut members, (&ledger.done, &is_over)));
+        let killer = scope.spawn(|| kill_in_turn(&lab, &mut hosts, &mut members, a_life, (&ledger.done, &is_over)));
         let ends: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         is_over.store(true, Ordering::Relaxed);
         let killed = killer.join().expect("who is killed comes back");
@@ -191,16 +195,17 @@ fn agents_and_leaders_that_are_killed_while_sixteen_agents_give_out_addresses_ne
     assert_eq!(hosts[0].get(&["endpoints"]), serde_json::json!([]));
 }
 
-/// Kills an agent and starts it again after so many operations; after each five the leader of etcd. Tells how many agents were.
+/// Kills an agent and starts it again after `a_life` operations; after each five the leader of etcd. Tells how many agents were.
 fn kill_in_turn(
     lab: &Lab,
     hosts: &mut [Agent],
     members: &mut Members,
+    a_life: usize,
     (done, is_over): (&AtomicUsize, &AtomicBool),
 ) -> usize {
     let mut killed = 0;
     while !is_over.load(Ordering::Relaxed) {
-        if done.load(Ordering::Relaxed) < killed * OPERATIONS_A_LIFE {
+        if done.load(Ordering::Relaxed) < killed * a_life {
             thread::sleep(Duration::from_millis(5));
             continue;
         }
