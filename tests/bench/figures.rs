@@ -4,6 +4,12 @@
 
 use std::time::{Duration, Instant};
 
+use tikv_jemallocator::Jemalloc;
+
+/// The agent's: what of it is measured here has its memory from where it has it in life.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
 /// Measured times of one thing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Times(Vec<Duration>);

@@ -3,9 +3,10 @@
 //! `cargo bench -p poplin-tests --bench policy`. Needs root. Repetitions: `POPLIN_REPETITIONS`. The compiler and the kernel's table are
 //! driven as the agent drives them, without store and gRPC. Three rooms:
 //! - members: 20,000 endpoints of 10 labels each, so that 2,000 selectors have 100 members each; 2,000 policies of 10 rules on 200
-//!   local workloads. One endpoint changes one label, or all ten; one rule of one policy gets another port. References: the same
-//!   elements, written over bare netlink with nothing to compile; one element added to or taken from a map of the same table, so; and by
-//!   running `nft`, to a set of as many elements in a table of its own, since ours is not open to others; all in the same run.
+//!   local workloads. One endpoint changes one label, or all ten; then one rule of one policy gets another port, and right after it, with
+//!   that in the processor's caches, an endpoint one label. References: the same elements, written over bare netlink with nothing to
+//!   compile; one element added to or taken from a map of the same table, so; and by running `nft`, to a set of as many elements in a table
+//!   of its own, since ours is not open to others; all in the same run.
 //! - staged: 1,000 local workloads, each with a policy of its own; one staged policy for all of them comes and goes.
 //! - load: 10,000 policies of one rule, 1,000 local workloads, 100,000 endpoints; everything from nothing, and one label after that. It
 //!   comes first: the most this process ever had in memory is then its own.
@@ -101,7 +102,7 @@ fn begun() -> Rules {
 const KEYS: usize = 10;
 const VALUES: usize = 200;
 
-/// How often `nft` is run in a round: it reads the whole ruleset each time.
+/// How often `nft` adds and deletes: it reads the whole ruleset each time.
 const FOREIGN: usize = 10;
 
 fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
@@ -120,32 +121,29 @@ fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
     let chains = room.compiler.ruleset().chains.len();
     begin_reference(namespace);
     let (mut bare, mut foreign) = (Times::default(), Times::default());
-    let [mut one, mut ten, mut edit] = [(); 3].map(|()| Series::default());
+    let [mut one, mut ten, mut edit, mut after_edit] = [(); 4].map(|()| Series::default());
     for number in 0..repetitions {
-        let whom = 1_000 + 7 * number;
-        let name = format!("e{whom}");
         for (moved, series) in [(1, &mut one), (KEYS, &mut ten)] {
-            for labels in [labels(whom, moved), labels(whom, 0)] {
-                let told = room.tell(|compiler| compiler.set_endpoint(&name, Some(&endpoint(whom, labels))));
-                assert!(told.changes > 0);
-                series.add(&told);
-            }
+            move_labels(&mut room, 1_000 + 7 * number, moved, series);
         }
         for is_in in [true, false] {
             let change = one_element(&room.compiler, is_in);
             let ((), took) = time(|| room.rules.apply(std::slice::from_ref(&change)).unwrap());
             bare.add(took);
         }
-        for word in ["add", "delete"].into_iter().filter(|_| number < FOREIGN) {
-            let arguments = [word, "element", "inet", "reference", "peers", ELEMENT];
-            let (_, took) = namespace.within(|| time(|| poplin_lab::run("nft", &arguments)));
-            foreign.add(took);
-        }
+    }
+    for word in ["add", "delete"].into_iter().cycle().take(2 * FOREIGN) {
+        let arguments = [word, "element", "inet", "reference", "peers", ELEMENT];
+        let (_, took) = namespace.within(|| time(|| poplin_lab::run("nft", &arguments)));
+        foreign.add(took);
+    }
+    for number in 0..repetitions {
         for shift in [2, 1] {
             let which = number % 2_000;
             let name = format!("p{which}").as_str().into();
             edit.add(&room.tell(|compiler| compiler.set_policy(&name, Some(policy(which, shift)))));
         }
+        move_labels(&mut room, 1_000 + 7 * number, 1, &mut after_edit);
     }
     let who = || format!("2,000 policies x 10, {chains} chains");
     let line = |what, times, reference| Line { what, who: who(), times, reference };
@@ -158,8 +156,20 @@ fn members(repetitions: usize, mut room: Room, namespace: &Namespace) {
         line("of it, bare netlink", &ten.acting, &ten.acting),
         line("policy edit to kernel", &edit.whole, &edit.acting),
         line("of it, bare netlink", &edit.acting, &edit.acting),
+        line("one label after an edit", &after_edit.whole, &after_edit.acting),
+        line("of it, bare netlink", &after_edit.acting, &after_edit.acting),
     ];
     tell("policy", "Members and edits; ratio to the same elements over bare netlink", &lines);
+}
+
+/// So many of an endpoint's labels become others, and become what they were.
+fn move_labels(room: &mut Room, whom: usize, moved: usize, series: &mut Series) {
+    let name = format!("e{whom}");
+    for labels in [labels(whom, moved), labels(whom, 0)] {
+        let told = room.tell(|compiler| compiler.set_endpoint(&name, Some(&endpoint(whom, labels))));
+        assert!(told.changes > 0);
+        series.add(&told);
+    }
 }
 
 fn load(repetitions: usize, mut room: Room) {

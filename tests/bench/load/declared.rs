@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 pub(crate) const POLICIES: usize = 10_000;
 pub(crate) const SETS: usize = 1_000;
-pub(crate) const WORKLOADS: usize = 100;
+pub(crate) const WORKLOADS: usize = 1_000;
 const PREFIXES: usize = 100;
 const OF_THE_HOST: usize = 10;
 

@@ -1,7 +1,7 @@
 //! The whole load of policy in a live agent: started with it, given it at once, and changed under it.
 //!
 //! `cargo build --release --workspace && cargo bench -p poplin-tests --bench load`. Needs root and `nft`. Loads: `POPLIN_LOADS`; edits of each
-//! kind: `POPLIN_REPETITIONS`. 100 workloads, 10,000 policies of two rules, of which one asks for a label and one names a set, 1,000 sets of
+//! kind: `POPLIN_REPETITIONS`. 1,000 workloads, 10,000 policies of two rules, of which one asks for a label and one names a set, 1,000 sets of
 //! 100 prefixes, and a host endpoint with ten policies of its own stand in the agent's own store. Three things are timed, each until the
 //! kernel's word of the last commit:
 //! - started: the agent's process, with all of it in its store and no table in the kernel.
