@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use poplin_lab::{Agent, Container, Fabric, Lab, Pings, Talk, Witness, eventually, told, until};
+use serde_json::json;
 
 /// What a router does that checks where packets come from: those of containers are none of its networks'.
 const SOURCE_CHECK: &str = "table inet check {
@@ -315,7 +316,16 @@ fn the_port_of_tunnels_is_published_by_nobody() {
         told.contains("172.30.0.1:4789:4789/udp (vxlan.port)") && told.contains("give FabricConfig another"),
         "{told}"
     );
-    assert!(attach("4789:53/tcp").status.success(), "that of TCP is another");
+    let mapping = |protocol: &str| {
+        let mapping = json!({"hostPort": 4789, "containerPort": 53, "protocol": protocol});
+        host.cni_with("ADD", &dns, &json!({"runtimeConfig": {"portMappings": [mapping]}}))
+    };
+    let by_runtime = poplin_lab::told(&mapping("udp"));
+    assert!(by_runtime.contains("4789:53/udp cannot be published: the fabric's tunnels receive at"), "{by_runtime}");
+    assert_eq!(host.links().len(), 1, "nothing is left of what was refused");
+    assert!(mapping("tcp").status.success(), "that of TCP is another");
+    host.cni_delete(&dns);
+    assert!(attach("4789:53/tcp").status.success(), "so it is by hand");
 }
 
 #[test]
