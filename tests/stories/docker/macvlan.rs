@@ -383,8 +383,11 @@ fn what_a_lan_network_cannot_be_is_said() {
     assert!(routed.contains("is routed by the fabric"), "{routed}");
 
     other.namespace().run("ip", &["link", "delete", "lan0"]);
-    let lacking = told(&two.try_run(&["run", "--rm", "--network", "lan", poplin_lab::IMAGE, "sh"]));
-    assert!(lacking.contains("host h2 has no interface lan0, the parent of network lan"), "{lacking}");
+    eventually("its agent has heard that it is gone", || {
+        let lacking = told(&two.try_run(&["run", "--rm", "--network", "lan", poplin_lab::IMAGE, "sh"]));
+        let is_it = lacking.contains("host h2 has no interface lan0, the parent of network lan");
+        if is_it { Ok(()) } else { Err(lacking) }
+    });
     let mut bare = scene.dockers._lab.container("bare");
     let netns = bare.namespace().path().display().to_string();
     let attached = told(&host.try_poplin(&["attach", "--netns", &netns, "--name", "bare", "--network", "lan"]));
