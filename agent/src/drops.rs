@@ -3,6 +3,7 @@
 //! In: packets heard from the kernel, and what the head says of them. Out: drops in the wire's form, the last [`REMEMBERED`] of them. Nobody is
 //! waited for: what is not read in time makes room, and readers are told how much. Decides nothing: the rules say who denied.
 
+mod inside;
 mod limits;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::kernel::DropListener;
 use crate::serve::Call;
+pub(crate) use inside::listen as listen_inside;
 use limits::Limits;
 use poplin_manifest::question::decider;
 
@@ -88,12 +90,21 @@ impl Feed {
     }
 }
 
-/// Listens for as long as the process lives, and feeds. The head is asked whose each packet was.
-pub(crate) async fn listen(feed: Arc<Feed>, host: String, head: mpsc::Sender<Call>) {
+/// What it takes to feed.
+#[derive(Clone)]
+pub(crate) struct Feeding {
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) host: String,
+    /// Is asked whose each packet was.
+    pub(crate) head: mpsc::Sender<Call>,
+}
+
+/// Listens on the host for as long as the process lives, and feeds.
+pub(crate) async fn listen(feeding: Feeding) {
     let mut was_told = false;
     loop {
         let error = match DropListener::open() {
-            Ok(listener) => hear(listener, &feed, &host, &head).await,
+            Ok(listener) => feeding.hear(listener, None).await,
             Err(error) => error,
         };
         if !std::mem::replace(&mut was_told, true) {
@@ -103,23 +114,29 @@ pub(crate) async fn listen(feed: Arc<Feed>, host: String, head: mpsc::Sender<Cal
     }
 }
 
-async fn hear(mut listener: DropListener, feed: &Feed, host: &str, head: &mpsc::Sender<Call>) -> std::io::Error {
-    let stopping = || std::io::Error::other("the agent is stopping");
-    let mut limits = Limits::default();
-    loop {
-        let heard = match listener.next().await {
-            Ok(heard) => heard,
-            Err(error) => return error,
-        };
-        feed.lose(heard.lost);
-        let (sender, receiver) = oneshot::channel();
-        if head.send(Call::Account(heard.dropped.clone(), sender)).await.is_err() {
-            return stopping();
-        }
-        let Ok(accounts) = receiver.await else { return stopping() };
-        for (dropped, account) in heard.dropped.iter().zip(accounts) {
-            let limited = limits.tell(dropped.place, dropped.chain.clone(), Instant::now());
-            feed.tell(dropped.packet, v1::Drop { limited, ..written(host, dropped, account) });
+impl Feeding {
+    /// Feeds what a listener hears, until it hears no more. `pace`: the least that passes between two times that it is asked; absent = none.
+    async fn hear(&self, mut listener: DropListener, pace: Option<Duration>) -> std::io::Error {
+        let stopping = || std::io::Error::other("the agent is stopping");
+        let mut limits = Limits::default();
+        loop {
+            let heard = match listener.next().await {
+                Ok(heard) => heard,
+                Err(error) => return error,
+            };
+            self.feed.lose(heard.lost);
+            let (sender, receiver) = oneshot::channel();
+            if self.head.send(Call::Account(heard.dropped.clone(), sender)).await.is_err() {
+                return stopping();
+            }
+            let Ok(accounts) = receiver.await else { return stopping() };
+            for (dropped, account) in heard.dropped.iter().zip(accounts) {
+                let limited = limits.tell(dropped.place, dropped.chain.clone(), Instant::now());
+                self.feed.tell(dropped.packet, v1::Drop { limited, ..written(&self.host, dropped, account) });
+            }
+            if let Some(pace) = pace {
+                tokio::time::sleep(pace).await;
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::changes::Changes;
 use crate::config::speaker::SpeakerFile;
 use crate::config::{Config, Role as ConfiguredRole};
 use crate::docker;
-use crate::drops::{self, Feed};
+use crate::drops::{self, Feed, Feeding};
 use crate::execute::Executor;
 use crate::flows::FlowKeeper;
 use crate::hear::{self, Hearing, transact};
@@ -77,13 +77,19 @@ pub async fn run(config: Config, doors: Handle) -> anyhow::Result<()> {
     let (ready, is_ready) = watch::channel(false);
     let (tells_heard, heard) = watch::channel(0);
     let (tells_in_force, in_force) = watch::channel(false);
+    let inside = hands.inside();
     let executor = Executor::start(hands, events.clone())?;
     let peers = Peers::start(&config.bgp_listen, config.identity.addresses.clone(), events.clone()).await;
     let drops = Arc::new(Feed::default());
     let host = config.identity.host.to_string();
     let stations = Stations::new(&host, config.identity.addresses.clone(), events.clone());
     let flows = match role {
-        Role::Host => Some(keep_host(&doors, &host, &store, &drops, &calls, &events)?),
+        Role::Host => {
+            let feeding = Feeding { feed: drops.clone(), host: host.clone(), head: calls.clone() };
+            doors.spawn(drops::listen(feeding.clone()));
+            doors.spawn(drops::listen_inside(inside, feeding));
+            Some(keep_host(&doors, &host, &store, &events)?)
+        }
         Role::Speaker { .. } => None,
     };
     let complaints = Complaints::default();
@@ -255,18 +261,15 @@ impl Truth {
     }
 }
 
-/// Starts what only a host needs: flows, drops, trials of policy, and the end of what others began in the store.
+/// Starts what only a host needs: flows, trials of policy, and the end of what others began in the store.
 fn keep_host(
     doors: &Handle,
     host: &str,
     store: &Arc<dyn Store>,
-    feed: &Arc<Feed>,
-    calls: &mpsc::Sender<Call>,
     events: &mpsc::Sender<Event>,
 ) -> anyhow::Result<FlowKeeper> {
     let conntrack = Conntrack::open().context("cannot open a netlink socket for flows")?;
     let flows = FlowKeeper::start(conntrack, events.clone())?;
-    doors.spawn(drops::listen(feed.clone(), host.to_owned(), calls.clone()));
     doors.spawn(trial::keep(store.clone(), host.to_owned()));
     let whole = store.clone();
     doors.spawn(async move { whole.keep().await });

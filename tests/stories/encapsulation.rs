@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use poplin_lab::{Agent, Container, Fabric, Lab, Pings, Talk, Witness, eventually, told, until};
+use serde_json::json;
 
 /// What a router does that checks where packets come from: those of containers are none of its networks'.
 const SOURCE_CHECK: &str = "table inet check {
@@ -315,7 +316,75 @@ fn the_port_of_tunnels_is_published_by_nobody() {
         told.contains("172.30.0.1:4789:4789/udp (vxlan.port)") && told.contains("give FabricConfig another"),
         "{told}"
     );
-    assert!(attach("4789:53/tcp").status.success(), "that of TCP is another");
+    let mapping = |protocol: &str| {
+        let mapping = json!({"hostPort": 4789, "containerPort": 53, "protocol": protocol});
+        host.cni_with("ADD", &dns, &json!({"runtimeConfig": {"portMappings": [mapping]}}))
+    };
+    let by_runtime = poplin_lab::told(&mapping("udp"));
+    assert!(by_runtime.contains("4789:53/udp cannot be published: the fabric's tunnels receive at"), "{by_runtime}");
+    assert_eq!(host.links().len(), 1, "nothing is left of what was refused");
+    assert!(mapping("tcp").status.success(), "that of TCP is another");
+    host.cni_delete(&dns);
+    assert!(attach("4789:53/tcp").status.success(), "so it is by hand");
+}
+
+#[test]
+fn the_doctor_sends_through_each_tunnel() {
+    let scene = Scene::new("crossSubnet");
+    scene.until_all_talk();
+    let (h1, tor) = (&scene.fabric.hosts[0], scene.fabric.tor.namespace());
+    let doctor = || told(&h1.try_poplin(&["doctor"]));
+    assert!(doctor().ends_with("nothing is wrong\n"), "{}", doctor());
+
+    let filter = |rule: &str| {
+        let chain = format!("chain f {{ type filter hook forward priority 0; {rule}; }}");
+        tor.run("nft", &[&format!("table inet wrapped; delete table inet wrapped; table inet wrapped {{ {chain}; }}")]);
+    };
+    filter("udp dport 4789 meta length > 1400 drop");
+    let narrow = doctor();
+    assert!(
+        narrow.contains(
+            "mtu: packets of 1450 octets do not come through the tunnel to h3 (172.31.3.2) in one piece, 1350 do"
+        ),
+        "{narrow}"
+    );
+    assert!(
+        narrow.contains("try: mtuBytes: 1350 in FabricConfig") && narrow.contains("failures 1, warnings 0"),
+        "{narrow}"
+    );
+
+    // Each direction by itself: from this host, and from the other.
+    for end in ["daddr", "saddr"] {
+        filter(&format!("udp dport 4789 ip {end} 172.31.3.2 drop"));
+        let closed = doctor();
+        assert!(closed.contains("tunnel: nothing comes back from h3 (172.31.3.2) through the tunnel"), "{closed}");
+        assert!(
+            closed.contains("try: let UDP port 4789 pass") && closed.contains("failures 1, warnings 0"),
+            "{closed}"
+        );
+    }
+
+    // The router says that it is too much for the link, so that nothing else gets through either.
+    tor.run("nft", &["delete table inet wrapped"]);
+    tor.run("ip", &["link", "set", "h3", "mtu", "1400"]);
+    let path = doctor();
+    assert!(path.contains("mtu: packets of 1500 octets do not come through to h3 (172.31.3.2), 1400 do"), "{path}");
+    assert!(path.contains("try: mtuBytes: 1350 in FabricConfig") && path.contains("failures 1, warnings 0"), "{path}");
+    tor.run("ip", &["link", "set", "h3", "mtu", "1500"]);
+    assert!(doctor().ends_with("nothing is wrong\n"), "what was heard of the way is no news: {}", doctor());
+
+    h1.apply(
+        "apiVersion: poplin.dev/v1\nkind: FabricConfig\nmetadata: {name: default}\nspec: {vxlan: {vni: 4711, port: 8472}}\n",
+    );
+    eventually("another identifier and port are no fault", || {
+        let said = doctor();
+        if said.ends_with("nothing is wrong\n") { Ok(()) } else { Err(said) }
+    });
+    let strict = |name: &str| {
+        scene.fabric.hosts[2].namespace().run("sysctl", &["-qw", &format!("net.ipv4.conf.{name}.rp_filter=1")])
+    };
+    ["all", "default", "uplink"].iter().for_each(|name| drop(strict(name)));
+    assert!(doctor().ends_with("nothing is wrong\n"), "nor is a host that checks sources: {}", doctor());
 }
 
 #[test]

@@ -38,14 +38,14 @@ use std::io;
 use std::net::IpAddr;
 
 use poplin_node::kernel::{KernelState, Step, StepFailure, StepFailureKind, Target};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as tidings};
 
 pub use advertise::advertise;
 pub use conntrack::Conntrack;
 pub use nflog::{DropListener, Heard};
 pub use nft::{Count, Dump, Ownership, ReadError, Rules, RulesError, counts};
 pub use route::ROUTE_METRIC;
-pub(crate) use sandbox::{inside, open_inside};
+pub(crate) use sandbox::{Inside, inside, open_inside};
 pub use socket::Refusal;
 pub use watch::Changed;
 
@@ -63,6 +63,8 @@ pub struct Hands {
     proxies: BTreeSet<(u32, IpAddr)>,
     /// Index of the device of our tunnels, as last read: nothing is led to one that was not read.
     tunnel: Option<u32>,
+    /// The sandboxes that have rules.
+    inside: tidings::Sender<Inside>,
 }
 
 /// The kernel could not be taken hold of.
@@ -96,7 +98,13 @@ impl Hands {
             departures: Departures::default(),
             proxies: BTreeSet::new(),
             tunnel: None,
+            inside: tidings::Sender::default(),
         })
+    }
+
+    /// The sandboxes that have rules, now and later.
+    pub(crate) fn inside(&self) -> tidings::Receiver<Inside> {
+        self.inside.subscribe()
     }
 
     /// Whether rules of ours stand, as a former agent left them.
@@ -167,10 +175,14 @@ impl Hands {
                 None => Err(Trouble::other("this process was started without a table of rules")),
             },
             Step::ChangeSandbox { interface, netns, changes, group, mode } => {
-                sandbox::change(interface, netns, changes, *group, *mode)
+                sandbox::change(interface, netns, changes, *group, *mode)?;
+                sandbox::enter(&self.inside, interface, netns, *group);
+                Ok(())
             }
             Step::LeaveSandbox { interface, netns, group, is_last } => {
-                sandbox::leave(interface, netns, *group, *is_last)
+                sandbox::leave(interface, netns, *group, *is_last)?;
+                sandbox::exit(&self.inside, interface);
+                Ok(())
             }
             Step::CreateLink(new) => link::create(&mut self.route, new),
             Step::ConfigureLink(interface) => {

@@ -1,10 +1,13 @@
 //! Listens to what the rules tell of the packets they drop.
 //!
 //! In: copies of packets from the kernel, as many as the rules' limits let through. Out: where each was dropped, on which interface, and its
-//! ends. Knows nothing of policies. Header: linux/netfilter/nfnetlink_log.h; rules: linux net/netfilter/nfnetlink_log.c.
+//! ends. What is told in a container's own namespace is told as if its interface were on the host. Knows nothing of policies.
+//! Header: linux/netfilter/nfnetlink_log.h; rules: linux net/netfilter/nfnetlink_log.c.
 
+use std::collections::BTreeMap;
 use std::future;
 use std::io;
+use std::path::Path;
 
 use netlink_sys::constants::NETLINK_NETFILTER;
 use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket};
@@ -13,10 +16,11 @@ use poplin_policy::place::{LOG_GROUP, Place};
 use poplin_policy::ruleset::{HookPoint, Interface, Log};
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
+use tokio::runtime::Handle;
 
-use super::header;
 use super::socket::{Answer, answer, widen_inbox};
 use super::wire::{self, Message, NLM_F_ACK, NLM_F_REQUEST, Writer, attribute, be32_at};
+use super::{header, sandbox};
 
 /// `NFNL_SUBSYS_ULOG` (linux/netfilter/nfnetlink.h), in the upper octet of a message's kind.
 const SUBSYSTEM: u16 = 4 << 8;
@@ -45,6 +49,8 @@ const HEAD_OCTETS: usize = 4;
 
 /// Drops wait here while nobody reads them: a few thousand.
 const RECEIVE_OCTETS: usize = 1 << 20;
+/// There may be hundreds of containers.
+const RECEIVE_OCTETS_INSIDE: usize = 64 << 10;
 /// Room for one datagram: with a threshold of one it holds one packet's copy.
 const DATAGRAM_OCTETS: usize = 64 << 10;
 
@@ -53,6 +59,8 @@ pub struct DropListener {
     socket: TokioSocket,
     datagram: Vec<u8>,
     expected: Option<u32>,
+    /// The interfaces of a container, by their indexes there, under the names the host knows them by; absent = it is the host that is listened to.
+    inside: Option<BTreeMap<u32, Interface>>,
 }
 
 /// What was heard at once.
@@ -67,10 +75,23 @@ pub struct Heard {
 impl DropListener {
     /// Begins to listen, in the network namespace of the calling thread. Must be called within a tokio runtime.
     pub fn open() -> io::Result<Self> {
+        Self::begin(RECEIVE_OCTETS, None)
+    }
+
+    /// The same in another namespace, where interfaces of these groups are those the host knows by these names.
+    pub(crate) fn open_inside(netns: &Path, groups: &BTreeMap<Interface, u32>) -> io::Result<Self> {
+        let runtime = Handle::current();
+        sandbox::inside(netns, || {
+            let _of_the_caller = runtime.enter();
+            Self::begin(RECEIVE_OCTETS_INSIDE, Some(sandbox::links(groups)?))
+        })
+    }
+
+    fn begin(receive_octets: usize, inside: Option<BTreeMap<u32, Interface>>) -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_NETFILTER)?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
-        widen_inbox(socket.socket_ref(), RECEIVE_OCTETS)?;
-        let mut listener = Self { socket, datagram: Vec::with_capacity(DATAGRAM_OCTETS), expected: None };
+        widen_inbox(socket.socket_ref(), receive_octets)?;
+        let mut listener = Self { socket, datagram: Vec::with_capacity(DATAGRAM_OCTETS), expected: None, inside };
         listener.configure(|out| out.put(NFULA_CFG_CMD, &[NFULNL_CFG_CMD_BIND])).map_err(taken)?;
         listener.configure(|out| {
             let [a, b, c, d] = Log::COPIED_OCTETS.to_be_bytes();
@@ -120,13 +141,18 @@ impl DropListener {
             let Some(told) = Told::parse(message) else { continue };
             heard.lost += u64::from(self.expected.map_or(0, |expected| told.sequence.wrapping_sub(expected)));
             self.expected = Some(told.sequence.wrapping_add(1));
-            heard.dropped.extend(told.dropped(|index| self.interface(index)));
+            // The host's hooks are asked whether a host endpoint had its say; there is none in there.
+            let hook = told.hook.filter(|_| self.inside.is_none());
+            heard.dropped.extend(told.dropped(hook, |index| self.interface(index)));
         }
         heard
     }
 
     /// The name of an interface; nothing if it is gone.
     fn interface(&self, index: u32) -> Option<Interface> {
+        if let Some(inside) = &self.inside {
+            return inside.get(&index).cloned();
+        }
         Interface::new(index_to_name(self.socket.socket_ref(), index).ok()?)
     }
 }
@@ -167,11 +193,11 @@ impl<'a> Told<'a> {
     }
 
     /// The drop it tells of; nothing if no rule of ours told it.
-    fn dropped(&self, name: impl Fn(u32) -> Option<Interface>) -> Option<Dropped> {
+    fn dropped(&self, hook: Option<HookPoint>, name: impl Fn(u32) -> Option<Interface>) -> Option<Dropped> {
         let (place, chain) = Place::from_prefix(self.prefix)?;
         let name = |index: Option<u32>| index.and_then(&name);
         let (interface_in, interface_out) = (name(self.index_in), name(self.index_out));
-        Some(Dropped { place, chain, hook: self.hook, interface_in, interface_out, packet: header::read(self.octets)? })
+        Some(Dropped { place, chain, hook, interface_in, interface_out, packet: header::read(self.octets)? })
     }
 }
 

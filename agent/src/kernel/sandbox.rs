@@ -3,11 +3,12 @@
 //! In: where, and what. Out: done, or why not. The process stays where it is: a thread that ends with the visit goes there and opens the sockets,
 //! which belong to the namespace from then on, whoever speaks over them (setns(2), socket(2)).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use poplin_node::kernel::{MacvlanMode, StepFailureKind};
@@ -15,12 +16,40 @@ use poplin_policy::delta::Change;
 use poplin_policy::ruleset::Interface;
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::sync::watch;
 
 use super::link::{self, HEAD_OCTETS, IFLA_GROUP, RTM_DELLINK, RTM_GETLINK};
 use super::nft::Rules;
 use super::socket::{Conversation, Refusal};
 use super::wire::{attribute, u32_at};
 use super::{Trouble, address, netns};
+
+/// Where rules of endpoints stand in namespaces of their own: by which interface each is known to the host, and the group of the one it has there.
+pub(crate) type Inside = BTreeMap<PathBuf, BTreeMap<Interface, u32>>;
+
+/// The rules of one endpoint stand there, and nowhere else. Nobody is told what he knows.
+pub(super) fn enter(inside: &watch::Sender<Inside>, interface: &Interface, path: &Path, group: u32) {
+    inside.send_if_modified(|inside| {
+        let is_known = inside.get(path).and_then(|here| here.get(interface)) == Some(&group);
+        if !is_known {
+            forget(inside, interface);
+            inside.entry(path.to_owned()).or_default().insert(interface.clone(), group);
+        }
+        !is_known
+    });
+}
+
+/// They stand nowhere.
+pub(super) fn exit(inside: &watch::Sender<Inside>, interface: &Interface) {
+    inside.send_if_modified(|inside| forget(inside, interface));
+}
+
+/// Whether it was known.
+fn forget(inside: &mut Inside, interface: &Interface) -> bool {
+    let was_known = inside.values_mut().filter_map(|here| here.remove(interface)).count() > 0;
+    inside.retain(|_, here| !here.is_empty());
+    was_known
+}
 
 /// Changes the rules of one endpoint. When they are begun anew its interface may still be closed: it is opened after them.
 pub(super) fn change(
@@ -120,6 +149,21 @@ fn end_links(group: u32) -> Result<(), Trouble> {
     on_links(group, "end", |route, index| route.request(RTM_DELLINK, 0, &link::head(index, 0), |_| {}))
 }
 
+/// The interfaces of these groups in the namespace of the calling thread, by their indexes there, under the names the host knows them by.
+pub(super) fn links(groups: &BTreeMap<Interface, u32>) -> io::Result<BTreeMap<u32, Interface>> {
+    let mut route = Conversation::route()?;
+    let known = |links: &mut BTreeMap<u32, Interface>, payload: &[u8]| {
+        let group = group_of(payload);
+        let whose = groups.iter().find(|(_, wanted)| Some(**wanted) == group).map(|(interface, _)| interface.clone());
+        links.extend(u32_at(payload, 4).zip(whose));
+    };
+    Ok(route.dump(RTM_GETLINK, &link::head(0, 0), |_| {}, known)?)
+}
+
+fn group_of(payload: &[u8]) -> Option<u32> {
+    attribute(payload.get(HEAD_OCTETS..)?, IFLA_GROUP).and_then(|value| u32_at(value, 0))
+}
+
 /// Does something with every interface of a group, of which there is one at most.
 fn on_links(
     group: u32,
@@ -129,9 +173,7 @@ fn on_links(
     let mut route = Conversation::route().map_err(|error| Trouble::other(error.to_string()))?;
     let told = |refusal| Trouble::other(format!("cannot {what} the interface of group {group}: {refusal}"));
     let of_group = |indexes: &mut Vec<u32>, payload: &[u8]| {
-        let attributes = payload.get(HEAD_OCTETS..).unwrap_or_default();
-        let found = attribute(attributes, IFLA_GROUP).and_then(|value| u32_at(value, 0));
-        indexes.extend(u32_at(payload, 4).filter(|_| found == Some(group)));
+        indexes.extend(u32_at(payload, 4).filter(|_| group_of(payload) == Some(group)));
     };
     let indexes = route.dump(RTM_GETLINK, &link::head(0, 0), |_| {}, of_group).map_err(told)?;
     for index in indexes {

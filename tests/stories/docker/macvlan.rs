@@ -5,7 +5,8 @@ use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use poplin_lab::{Container, Docker, End, told, until};
+use poplin_lab::{Container, Docker, End, eventually, told, until};
+use serde_json::Value;
 
 use super::{Dockers, endpoints};
 
@@ -59,6 +60,28 @@ impl Scene {
             docker.run(&["exec", name, "/bin/busybox", "httpd", "-p", port]);
         }
         docker.address(name, "lan").parse().expect("it has an address")
+    }
+
+    /// Until a host tells of a packet of the machine that a container's policy denied after this was called.
+    fn until_told(&self, host: usize, address: IpAddr, endpoint: &str) {
+        let before = self.drops(host).len();
+        eventually("its host tells of what was denied", || {
+            self.machine.connects(address, 81);
+            let drops = self.drops(host);
+            let is_it = |drop: &Value| {
+                drop["endpoint"] == endpoint
+                    && drop["direction"] == "ingress"
+                    && drop["destination"] == address.to_string()
+                    && drop["destinationPort"] == 81
+                    && drop["tier"] == "default"
+            };
+            if drops.iter().skip(before).any(is_it) { Ok(()) } else { Err(format!("{drops:#?}")) }
+        });
+    }
+
+    fn drops(&self, host: usize) -> Vec<Value> {
+        let said = self.dockers.hosts[host].poplin(&["drops", "-o", "json"]);
+        said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// What the machine's cache holds of an address.
@@ -143,6 +166,45 @@ fn policies_hold_inside_and_are_followed() {
 
     hosts[1].poplin(&["delete", "policy", "machines"]);
     until("both answer again", || machine.connects(web, 80) && machine.connects(web, 81));
+}
+
+#[test]
+fn what_is_dropped_inside_is_told_by_the_host() {
+    let mut scene = Scene::new();
+    let web = scene.server(0, "web", &[]);
+    let other = scene.server(0, "other", &["--cap-add", "NET_ADMIN"]);
+    scene.dockers.hosts[1].apply(&only(80));
+
+    scene.until_told(0, web, "web.lan");
+    scene.dockers.hosts[0].kill();
+    scene.dockers.hosts[0].start();
+    scene.until_told(0, web, "web.lan");
+
+    let docker = &scene.dockers.docker[0];
+    docker.run(&["exec", "other", "ip", "address", "add", "192.168.8.99/32", "dev", "eth0"]);
+    eventually("whose address another takes is not the one who is told", || {
+        let _ = docker.try_run(&["exec", "other", "ping", "-c1", "-W1", "-I", "192.168.8.99", MACHINE]);
+        let drops = scene.drops(0);
+        let spoof = drops.iter().find(|drop| drop["source"] == "192.168.8.99");
+        let is_others = spoof.is_some_and(|drop| drop["endpoint"] == "other.lan" && drop["direction"] == "egress");
+        if is_others { Ok(()) } else { Err(format!("{other}: {drops:#?}")) }
+    });
+
+    docker.run(&["rm", "-f", "web"]);
+    let again = scene.server(0, "web", &[]);
+    scene.until_told(0, again, "web.lan");
+
+    let second = ["--subnet", "192.168.9.0/24", "-o", "mode=macvlan", "-o", "parent=lan0"];
+    docker.make_network("second", &second);
+    docker.run(&["network", "connect", "second", "web"]);
+    scene.machine.namespace().run("ip", &["address", "add", "192.168.9.50/24", "dev", "eth0"]);
+    let there = docker.address("web", "second");
+    // The kernel in the container would answer by either of its interfaces.
+    let mac = docker.run(&["exec", "web", "cat", "/sys/class/net/eth1/address"]);
+    scene.machine.namespace().run("ip", &["neigh", "replace", &there, "lladdr", mac.trim(), "dev", "eth0"]);
+    let there = there.parse().expect("it has an address");
+    scene.until_told(0, there, "web.second");
+    scene.until_told(0, again, "web.lan");
 }
 
 #[test]
@@ -321,8 +383,11 @@ fn what_a_lan_network_cannot_be_is_said() {
     assert!(routed.contains("is routed by the fabric"), "{routed}");
 
     other.namespace().run("ip", &["link", "delete", "lan0"]);
-    let lacking = told(&two.try_run(&["run", "--rm", "--network", "lan", poplin_lab::IMAGE, "sh"]));
-    assert!(lacking.contains("host h2 has no interface lan0, the parent of network lan"), "{lacking}");
+    eventually("its agent has heard that it is gone", || {
+        let lacking = told(&two.try_run(&["run", "--rm", "--network", "lan", poplin_lab::IMAGE, "sh"]));
+        let is_it = lacking.contains("host h2 has no interface lan0, the parent of network lan");
+        if is_it { Ok(()) } else { Err(lacking) }
+    });
     let mut bare = scene.dockers._lab.container("bare");
     let netns = bare.namespace().path().display().to_string();
     let attached = told(&host.try_poplin(&["attach", "--netns", &netns, "--name", "bare", "--network", "lan"]));

@@ -8,6 +8,7 @@ mod kernel;
 mod lan;
 mod rules;
 mod store;
+mod tunnel;
 mod walk;
 mod way;
 
@@ -26,6 +27,7 @@ pub(super) fn all(reading: &Reading) -> Vec<Finding> {
         store::judge,
         bgp::judge,
         way::judge,
+        tunnel::judge,
     ];
     checks.iter().flat_map(|check| check(reading)).collect()
 }

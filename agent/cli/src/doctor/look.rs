@@ -1,6 +1,7 @@
 //! Looks around: asks the agent, reads files, asks the kernel, probes. No judgement here.
 
 mod agent;
+mod arp;
 mod door;
 mod echo;
 mod files;
@@ -9,6 +10,8 @@ mod icmp;
 mod rival;
 mod rules;
 mod switches;
+mod tunnel;
+mod wrap;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -78,6 +81,10 @@ fn others(reading: &mut Reading, told: Option<&Told>, unseen: &mut Vec<Unseen>) 
     match echo::all(&ways, mtu, reading) {
         Ok(ways) => reading.ways = ways,
         Err(reason) => unseen.push(Unseen { what: "ways to others and their clocks", reason }),
+    }
+    match told.filter(|told| told.wrapping_octets() > 0).map_or(Ok(Vec::new()), |told| tunnel::all(told, reading)) {
+        Ok(tunnels) => reading.tunnels = tunnels,
+        Err(reason) => unseen.push(Unseen { what: "tunnels", reason }),
     }
     let (found, refused) = rival::all(reading);
     reading.rivals = found;

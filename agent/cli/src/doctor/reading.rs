@@ -31,6 +31,8 @@ pub(super) struct Reading {
     pub(super) certificates: Vec<Certificate>,
     /// Ways to others that were probed.
     pub(super) ways: Vec<Way>,
+    /// The tunnels that were probed: how large a packet may be before it is wrapped.
+    pub(super) tunnels: Vec<Way>,
     /// Who else answers for an address of ours: address, interface, its MAC.
     pub(super) rivals: Vec<(Ipv4Addr, String, String)>,
     /// Whether the port answers of each neighbour without a session.
@@ -61,6 +63,13 @@ pub(super) struct Told {
     pub(super) addresses: Vec<AddressFinding>,
 }
 
+/// What a pool says whose packets are wrapped wherever they go.
+const ALWAYS: &str = "always";
+
+/// How tunnels wrap if nobody says otherwise: the identifier, and where they receive (RFC 7348 §5).
+const VNI: u32 = 143;
+const VXLAN_PORT: u16 = 4789;
+
 impl Told {
     /// What the tunnels of some pool add to a packet of a container, in octets: 50 by IPv4, 70 by IPv6 (RFC 7348 §5).
     pub(super) fn wrapping_octets(&self) -> u32 {
@@ -70,6 +79,22 @@ impl Told {
             true => 50,
             false => 0,
         }
+    }
+
+    /// Whether packets of containers are wrapped even to hosts on a link of this one.
+    pub(super) fn always_wraps(&self) -> bool {
+        self.pools.iter().any(|pool| pool.encapsulation == ALWAYS)
+    }
+
+    /// Where tunnels receive.
+    pub(super) fn vxlan_port(&self) -> u16 {
+        let declared = self.fabric.vxlan.as_ref().and_then(|vxlan| vxlan.port);
+        declared.and_then(|port| port.try_into().ok()).unwrap_or(VXLAN_PORT)
+    }
+
+    /// Their network identifier.
+    pub(super) fn vni(&self) -> u32 {
+        self.fabric.vxlan.as_ref().and_then(|vxlan| vxlan.vni).unwrap_or(VNI)
     }
 }
 
@@ -177,6 +202,12 @@ impl Reading {
         let Some(told) = told else { return configured };
         let of_api = configured.into_iter().filter(|file| file.setting.starts_with("api."));
         told.store.files.iter().cloned().chain(of_api).collect()
+    }
+
+    /// Whether an address is on a link of this host.
+    pub(super) fn is_near(&self, address: IpAddr) -> bool {
+        let leads_there = self.routes.iter().filter(|route| route.prefix.contains(&address));
+        leads_there.max_by_key(|route| route.prefix.prefix_len()).is_some_and(|route| route.gateway.is_none())
     }
 
     /// Interfaces that lead out: with a route by a gateway, no container's, and not the device of tunnels.

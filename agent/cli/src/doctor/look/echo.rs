@@ -5,19 +5,20 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::icmp::{Reply, SMALLEST, echo, reply, timestamp};
 use crate::doctor::reading::{Reading, Way};
 
 /// How long one answer may take: across a data centre it takes less than a millisecond, across a continent a hundred.
-const PATIENCE: Duration = Duration::from_millis(300);
+pub(super) const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How often one question is put, for packets get lost.
 const TRIES: u16 = 3;
 
 /// The largest packet looked for. Loopbacks and their like take more than any network.
-const LARGEST: u32 = 9_216;
+pub(super) const LARGEST: u32 = 9_216;
 
 const DAY_MILLISECONDS: i64 = 86_400_000;
 
@@ -56,7 +57,7 @@ fn interface_mtu(address: Ipv4Addr, reading: &Reading) -> Option<u32> {
 fn probed(mut way: Way, id: u16) -> Way {
     let Some(address) = way.address.filter(|_| way.wanted > SMALLEST) else { return way };
     let Ok(mut probe) = Probe::to(address, id) else { return way };
-    way.passed = probe.largest(way.wanted);
+    way.passed = largest(way.wanted, |octets, tries| probe.passes(octets, tries));
     way.ahead_milliseconds = way.passed.and_then(|_| probe.ahead());
     way
 }
@@ -66,7 +67,7 @@ struct Probe {
     address: Ipv4Addr,
     id: u16,
     sequence: u16,
-    /// Sends packets with a header of ours, so that what the kernel has heard of the way does not count.
+    /// Sends packets with a header of ours.
     whole: Socket,
     plain: Socket,
 }
@@ -78,23 +79,6 @@ impl Probe {
             socket.connect(&SocketAddr::from((address, 0)).into())?;
         }
         Ok(Self { address, id, sequence: 0, whole, plain })
-    }
-
-    /// The largest packet up to the wanted one that comes through; absent = not even a small one.
-    fn largest(&mut self, wanted: u32) -> Option<u32> {
-        if self.passes(wanted, TRIES) {
-            return Some(wanted);
-        }
-        self.passes(SMALLEST, TRIES).then_some(())?;
-        let (mut passed, mut failed) = (SMALLEST, wanted);
-        while failed - passed > 1 {
-            let middle = passed.midpoint(failed);
-            match self.passes(middle, 2) {
-                true => passed = middle,
-                false => failed = middle,
-            }
-        }
-        Some(passed)
     }
 
     fn passes(&mut self, octets: u32, tries: u16) -> bool {
@@ -116,6 +100,23 @@ impl Probe {
         let after = time_of_day();
         Some(around_midnight(i64::from(theirs) - before.midpoint(after)))
     }
+}
+
+/// The largest packet up to the wanted one that comes through, by what passes in so many tries; absent = not even a small one.
+pub(super) fn largest(wanted: u32, mut passes: impl FnMut(u32, u16) -> bool) -> Option<u32> {
+    if passes(wanted, TRIES) {
+        return Some(wanted);
+    }
+    passes(SMALLEST, TRIES).then_some(())?;
+    let (mut passed, mut failed) = (SMALLEST, wanted);
+    while failed - passed > 1 {
+        let middle = passed.midpoint(failed);
+        match passes(middle, 2) {
+            true => passed = middle,
+            false => failed = middle,
+        }
+    }
+    Some(passed)
 }
 
 /// The shorter way round the clock: a difference of 23 hours is one of an hour the other way.
@@ -142,9 +143,15 @@ fn asked(socket: &Socket, question: &[u8], id: u16, sequence: u16) -> Option<Rep
     }
 }
 
+/// What the kernel has heard of a way it believes for ten minutes, and sends nothing larger (ip(7), `IP_MTU_DISCOVER`): but the way may be mended since.
+pub(super) fn whatever_was_heard(socket: &Socket) -> io::Result<()> {
+    Ok(set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE)?)
+}
+
 fn raw(with_header: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
     socket.set_header_included_v4(with_header)?;
+    whatever_was_heard(&socket)?;
     Ok(socket)
 }
 

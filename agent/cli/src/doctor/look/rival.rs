@@ -12,6 +12,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{LinkAddr, bind};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::arp::{ALL, ARP, probe, speaker};
 use crate::doctor::reading::Reading;
 
 /// How long an answer may take, of which there should be none.
@@ -19,12 +20,6 @@ const PATIENCE: Duration = Duration::from_millis(400);
 
 /// How often it is asked.
 const TRIES: usize = 2;
-
-/// linux/if_ether.h, `ETH_P_ARP`.
-const ARP: u16 = 0x0806;
-
-/// Ethernet, IPv4, and how long their addresses are (RFC 826).
-const FORM: [u8; 6] = [0, 1, 8, 0, 6, 4];
 
 /// Address, interface, and who else has it there; and why it could not be asked.
 pub(super) fn all(reading: &Reading) -> (Vec<(Ipv4Addr, String, String)>, Option<String>) {
@@ -59,7 +54,7 @@ fn links() -> Vec<(String, LinkAddr)> {
 fn asked(address: Ipv4Addr, link: LinkAddr, ours: &[[u8; 6]]) -> std::io::Result<Option<String>> {
     let mut socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(ARP.to_be()))))?;
     bind(socket.as_raw_fd(), &link)?;
-    let question = probe(address, link.addr().unwrap_or_default());
+    let question = probe(address, link.addr().unwrap_or_default(), ALL);
     for _ in 0..TRIES {
         socket.write_all(&question)?;
         let end = Instant::now() + PATIENCE;
@@ -74,36 +69,4 @@ fn asked(address: Ipv4Addr, link: LinkAddr, ours: &[[u8; 6]]) -> std::io::Result
         }
     }
     Ok(None)
-}
-
-/// A question that does not say who asks, so that nobody learns anything from it.
-fn probe(address: Ipv4Addr, mac: [u8; 6]) -> Vec<u8> {
-    let [from, to] = [[0; 4], address.octets()];
-    [&[0xff; 6], &mac[..], &ARP.to_be_bytes(), &FORM, &[0, 1], &mac, &from, &[0; 6], &to].concat()
-}
-
-/// The MAC of who says that the address is its own.
-fn speaker(frame: &[u8], address: Ipv4Addr) -> Option<[u8; 6]> {
-    let is_arp = frame.get(12..14)? == ARP.to_be_bytes() && frame.get(14..20)? == FORM;
-    let says_so = frame.get(28..32)? == address.octets();
-    (is_arp && says_so).then(|| frame[22..28].try_into().ok()).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_probe_tells_nothing_of_us_and_an_answer_tells_who_it_is() {
-        let address = Ipv4Addr::new(192, 0, 2, 1);
-        let question = probe(address, [2, 0, 0, 0, 0, 1]);
-        assert_eq!(question.len(), 42);
-        assert_eq!(speaker(&question, address), None, "a probe claims nothing");
-
-        let mut answer = question;
-        answer[22..28].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
-        answer[28..32].copy_from_slice(&address.octets());
-        assert_eq!(speaker(&answer, address), Some([2, 0, 0, 0, 0, 9]));
-        assert_eq!(speaker(&answer[..20], address), None);
-    }
 }
