@@ -71,8 +71,12 @@ pub struct Ground<'g> {
 /// What the head remembers of flows: not the flows, but the rules they passed.
 #[derive(Debug, Default)]
 pub struct Flows {
-    /// The moment whose rules every flow has passed that stands now; absent = unknown.
+    /// The moment whose rules every flow has passed that stands now, if it did not begin since; absent = unknown.
     passed: Option<Moment>,
+    /// Moments since, oldest first, whose rules may have let flows begin that those of `passed` would not.
+    since: Vec<Moment>,
+    /// The last such moment that is not remembered, for there were too many: what began in it is taken for let in.
+    lost: Option<u64>,
     reading: Option<Reading>,
     /// Some flow may have been denied since `passed`.
     is_due: bool,
@@ -85,13 +89,25 @@ pub struct Flows {
 /// A reading under way.
 #[derive(Debug)]
 struct Reading {
-    /// When it was asked for.
-    asked: Moment,
+    /// The rules that were in force when it was asked for.
+    asked: Asked,
     /// Some flows of it were not judged.
     is_missed: bool,
     /// Answers to flows that were ended in it.
     ended: HashSet<Packet>,
 }
+
+/// The rules that were in force when flows were asked for.
+#[derive(Debug)]
+enum Asked {
+    /// Those of a moment that is remembered for this.
+    Own(Moment),
+    /// Those of this generation, among the moments that are remembered anyway: stricter ones were under way.
+    Among(u64),
+}
+
+/// So many moments are remembered between two readings: each costs what was touched since.
+const MOST_MOMENTS: usize = 8;
 
 /// How often flows that return are looked for. Their next packet must have been under way at the very moment the former was ended, so
 /// once is nearly always enough.
@@ -103,27 +119,69 @@ impl Flows {
         self.is_due |= may_deny_more;
     }
 
+    /// Rules that stand are about to be followed by others, before flows that they let in were judged: those may be denied what these allow, as
+    /// those of `passed` did.
+    pub fn superseded(&mut self, policing: &mut Policing) {
+        let is_remembered = self.moments().last().is_some_and(|last| last.generation == policing.generation());
+        if is_remembered || !policing.is_being_tightened() {
+            return;
+        }
+        if self.since.len() < MOST_MOMENTS {
+            self.since.push(policing.remember());
+        } else {
+            self.lost = Some(policing.generation());
+        }
+    }
+
+    /// Every flow that was read has passed the rules of this moment.
+    fn have_passed(&mut self, moment: Moment, policing: &mut Policing) {
+        self.lost = self.lost.filter(|generation| *generation > moment.generation);
+        for past in self.since.extract_if(.., |past| past.generation <= moment.generation) {
+            policing.forget_moment(&past);
+        }
+        if let Some(past) = self.passed.replace(moment) {
+            policing.forget_moment(&past);
+        }
+    }
+
+    /// The rules that are in force, where stricter ones may be under way. Where their moment was lost it is that of older ones.
+    fn in_force(&self, is_tightening: bool, policing: &mut Policing) -> Asked {
+        match self.moments().last().filter(|_| is_tightening) {
+            Some(last) => Asked::Among(last.generation),
+            None => Asked::Own(policing.remember()),
+        }
+    }
+
+    /// The moments that are remembered in whose rules a flow may have begun.
+    fn moments(&self) -> impl Iterator<Item = &Moment> {
+        self.passed.iter().chain(&self.since)
+    }
+
     /// Nothing that stands is to be ended.
     pub fn keep(&mut self, policing: &mut Policing) {
         if !self.is_due && self.passed.is_some() {
             return;
         }
-        if let Some(moment) = self.passed.replace(policing.remember()) {
-            policing.forget_moment(&moment);
-        }
+        let now = policing.remember();
+        self.have_passed(now, policing);
         self.is_due = false;
     }
 
     /// The addresses whose flows should be read, if it is time to: when rules that may deny more are in force, and none are under way.
     ///
     /// The host's own flows are looked at as well where it has host endpoints, or had when they were last judged; and where ports of it are
-    /// published that need no connection: some may go on to the host.
-    pub fn wanted(&mut self, policing: &mut Policing, host: &BTreeSet<IpAddr>) -> Option<BTreeSet<IpAddr>> {
+    /// published that need no connection: some may go on to the host. `is_tightening`: rules that may deny more are under way already.
+    pub fn wanted(
+        &mut self,
+        policing: &mut Policing,
+        host: &BTreeSet<IpAddr>,
+        is_tightening: bool,
+    ) -> Option<BTreeSet<IpAddr>> {
         if self.reading.is_some() || !self.is_due || !policing.is_settled() {
             return None;
         }
-        let before = self.passed.iter().flat_map(Moment::addresses);
-        let had_gates = self.passed.as_ref().is_some_and(|moment| policing.then(moment).has_gates());
+        let before = self.moments().flat_map(Moment::addresses);
+        let had_gates = self.moments().any(|moment| policing.then(moment).has_gates());
         let concerns_host = policing.leads_datagrams() || policing.now().has_gates() || had_gates;
         let leading = host.iter().filter(|_| concerns_host);
         let addresses: BTreeSet<IpAddr> = before.chain(policing.addresses()).chain(leading.copied()).collect();
@@ -131,7 +189,8 @@ impl Flows {
             self.keep(policing);
             return None;
         }
-        self.reading = Some(Reading { asked: policing.remember(), is_missed: false, ended: HashSet::new() });
+        let asked = self.in_force(is_tightening, policing);
+        self.reading = Some(Reading { asked, is_missed: false, ended: HashSet::new() });
         self.is_due = false;
         Some(addresses)
     }
@@ -142,15 +201,17 @@ impl Flows {
             self.miss(); // rules are under way; whom they deny is judged once they are in force
             return Vec::new();
         }
-        let Some(reading) = &mut self.reading else { return Vec::new() };
-        let before = self.passed.as_ref().map(|moment| policing.then(moment));
-        let mut judge = Judge::new(before, policing.now(), ground);
+        let Some(mut reading) = self.reading.take() else { return Vec::new() };
+        let before = self.moments().map(|moment| policing.then(moment)).collect();
+        let is_all_known = self.passed.is_some() && self.lost.is_none();
+        let mut judge = Judge::new(before, is_all_known, policing.now(), ground);
         let has_returned =
             |flow: &Flow| (flow.is_picked_up || flow.opened.protocol() != TCP) && self.ended.contains(&flow.opened);
         let ends = |flow: &Flow| has_returned(flow) || judge.ends(flow) || judge.is_left_behind(flow);
         let ending: Vec<Flow> = flows.into_iter().filter(ends).collect();
         let returning = ending.iter().filter(|flow| flow.can_return(ground.host));
         reading.ended.extend(returning.map(|flow| flow.answered));
+        self.reading = Some(reading);
         ending
     }
 
@@ -172,9 +233,16 @@ impl Flows {
         }
         self.ended = if is_in_vain { HashSet::new() } else { reading.ended };
         self.is_due |= reading.is_missed || !self.ended.is_empty();
-        let former = if reading.is_missed { Some(reading.asked) } else { self.passed.replace(reading.asked) };
-        if let Some(moment) = former {
-            policing.forget_moment(&moment);
+        match reading.asked {
+            Asked::Own(moment) if reading.is_missed => policing.forget_moment(&moment),
+            Asked::Own(moment) => self.have_passed(moment, policing),
+            Asked::Among(_) if reading.is_missed => {}
+            Asked::Among(generation) => {
+                if let Some(place) = self.since.iter().position(|moment| moment.generation == generation) {
+                    let moment = self.since.remove(place);
+                    self.have_passed(moment, policing);
+                }
+            }
         }
         !self.ended.is_empty()
     }

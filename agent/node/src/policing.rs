@@ -274,6 +274,11 @@ impl Policing {
         matches!(&self.news, News::Some { objects, local: false } if objects.is_empty()) && self.is_settled()
     }
 
+    /// Whether rules stand that may be about to be followed by some that deny more.
+    pub fn is_being_tightened(&self) -> bool {
+        self.may_deny_more && self.is_settled()
+    }
+
     /// Tells the compiler the news.
     fn tell<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) {
         let quiet = News::Some { objects: BTreeSet::new(), local: false };
@@ -537,6 +542,8 @@ fn settings(fabric: &Fabric, serves_names: bool) -> Settings {
 /// A moment whose rules are remembered, to judge flows by them.
 #[derive(Debug)]
 pub struct Moment {
+    /// Another number wherever the rules were others.
+    pub generation: u64,
     mark: Mark,
     local: Arc<Local>,
     looks_at_source_ports: bool,
@@ -546,7 +553,8 @@ impl Policing {
     /// Remembers the rules as they are now.
     pub fn remember(&mut self) -> Moment {
         let looks_at_source_ports = self.compiler.looks_at_source_ports();
-        Moment { mark: self.compiler.mark(), local: self.local.clone(), looks_at_source_ports }
+        let (generation, mark, local) = (self.generation, self.compiler.mark(), self.local.clone());
+        Moment { generation, mark, local, looks_at_source_ports }
     }
 
     /// Nobody asks about that moment any more.

@@ -301,6 +301,71 @@ fn changes_during_a_reading_are_judged_by_the_oldest_rules_no_flow_was_judged_by
 }
 
 #[test]
+fn what_was_let_in_between_two_readings_ends() {
+    let mut room = Room::with(vec![endpoint("db", DB), db_for_ports("tcp/22")]);
+    room.rest_after(vec![]);
+
+    room.put(db_for_ports("tcp/22 tcp/5432"));
+    room.put(db_for_ports("tcp/22"));
+    room.have_rested();
+    room.flows(vec![tcp(FAR, DB, 5432), tcp(FAR, DB, 80), tcp(FAR, DB, 22)]);
+    assert_eq!(room.ended(), vec![tcp(FAR, DB, 5432)], "80 was denied all the time: it was kept once");
+
+    room.have_rested();
+    room.put(db_for_nobody());
+    room.flows(vec![tcp(FAR, DB, 5432)]);
+    assert_eq!(room.ended(), vec![], "what has been judged is judged by newer rules alone");
+}
+
+#[test]
+fn what_a_host_endpoint_let_in_between_two_readings_ends() {
+    let mut room = Room::with(vec![edge("up0")]);
+    room.put(at_edge(Hosts::Local, &["tcp/81"]));
+    room.rest_after(vec![]);
+
+    room.put(at_edge(Hosts::Local, &["tcp/80", "tcp/81"]));
+    room.put(at_edge(Hosts::Local, &["tcp/81"]));
+    room.have_rested();
+    room.flows(vec![tcp(FAR, HOST, 80), tcp(FAR, HOST, 81), tcp(FAR, HOST, 82)]);
+
+    assert_eq!(room.ended(), vec![tcp(FAR, HOST, 80)]);
+}
+
+#[test]
+fn what_was_let_in_after_a_reading_while_stricter_rules_were_under_way_ends() {
+    let mut room = Room::with(vec![endpoint("db", DB), db_for_nobody()]);
+    room.flows(vec![]);
+    room.is_held = true;
+    room.put(db_for_ports("tcp/22 tcp/5432"));
+    room.put(db_for_ports("tcp/22"));
+
+    room.steps_done();
+    room.flows(vec![]);
+    room.is_held = false;
+    room.steps_done();
+    room.have_rested();
+    room.flows(vec![tcp(FAR, DB, 5432), tcp(FAR, DB, 80)]);
+
+    assert_eq!(room.ended(), vec![tcp(FAR, DB, 5432)]);
+}
+
+#[test]
+fn of_more_changes_between_two_readings_than_are_remembered_each_may_have_let_in_what_is_denied() {
+    let mut room = Room::with(vec![endpoint("db", DB), db_for_nobody()]);
+    room.rest_after(vec![]);
+
+    for port in 1..=30 {
+        room.put(db_for_ports(&format!("tcp/{port}")));
+    }
+    room.put(db_for_ports("tcp/22"));
+    room.have_rested();
+    let doomed = vec![tcp(FAR, DB, 1), tcp(FAR, DB, 20), tcp(FAR, DB, 30)];
+    room.flows(doomed.iter().cloned().chain([tcp(FAR, DB, 22)]).collect());
+
+    assert_eq!(room.ended(), doomed);
+}
+
+#[test]
 fn newcomers_during_a_reading_ask_for_no_other() {
     let mut room = Room::with(vec![endpoint("db", DB)]);
 
@@ -433,6 +498,8 @@ struct Room {
     ended: Vec<FlowHandle>,
     /// The next batch fails at its first step.
     fail_next: bool,
+    /// Batches are done when the test says so.
+    is_held: bool,
 }
 
 impl Room {
@@ -449,8 +516,17 @@ impl Room {
         };
         let (node, now) = (Node::new(identity), Instant::now());
         let is_ruled = objects.iter().any(|object| matches!(object, Object::Policy(_)));
-        let mut room =
-            Self { node, now, revision: 1, asked: None, readings: 0, known: vec![], ended: vec![], fail_next: false };
+        let mut room = Self {
+            node,
+            now,
+            revision: 1,
+            asked: None,
+            readings: 0,
+            known: vec![],
+            ended: vec![],
+            fail_next: false,
+            is_held: false,
+        };
         room.tell(Event::KernelRead(kernel()));
         let objects = objects.into_iter().chain([Object::Host(me())]);
         let objects = objects.map(|value| Versioned { value, version: 1 }).collect();
@@ -466,6 +542,7 @@ impl Room {
         self.node.handle(self.now, event);
         while let Some(action) = self.node.next_action() {
             match action {
+                Action::Apply(_) if self.is_held => {}
                 Action::Apply(steps) => {
                     let failure =
                         |step| StepFailure { step, kind: StepFailureKind::Other, reason: "made so".to_owned() };
@@ -522,6 +599,24 @@ impl Room {
         self.tell(Event::FlowsRead(flows));
         self.tell(Event::FlowsRead(later));
         self.tell(Event::FlowsDone(Ok(())));
+    }
+
+    /// The steps that are held are done.
+    fn steps_done(&mut self) {
+        self.tell(Event::StepsDone(Ok(())));
+    }
+
+    /// The same, which takes so long that a rest follows.
+    #[track_caller]
+    fn rest_after(&mut self, flows: Vec<Flow>) {
+        self.now += millis(10);
+        self.flows(flows);
+    }
+
+    /// The longest rest is over.
+    fn have_rested(&mut self) {
+        self.now += millis(200);
+        self.tell(Event::Tick);
     }
 
     /// What was ended of the flows last read.

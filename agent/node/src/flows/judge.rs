@@ -1,27 +1,29 @@
 //! Whether one flow ends, by rules as they were and as they are.
 //!
-//! In: both sets of rules, what is known of the host, and a flow. Out: whether it ends. Workloads and host endpoints are asked each for
+//! In: rules as they are and as they have been since flows were judged last, what is known of the host, and a flow. Out: whether it ends. Workloads and host endpoints are asked each for
 //! themselves; of a kind of flow, once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use poplin_policy::packet::{Packet, TCP, Transport, UDP};
-use poplin_policy::ruleset::Interface;
 use poplin_policy::walk::Book;
 
 use super::{Flow, Ground};
 use crate::course::{Course, Doors, Side};
 use crate::policing::Rules;
 
-/// Compares two sets of rules, flow by flow.
+/// Compares rules of several moments, flow by flow.
 pub(super) struct Judge<'h, B, N> {
-    before: Option<Rules<'h, B>>,
+    /// Those in which it may have begun.
+    before: Vec<Rules<'h, B>>,
+    /// Whether there are no others.
+    is_all_known: bool,
     now: Rules<'h, N>,
     host: &'h BTreeSet<IpAddr>,
     doors: Doors<'h>,
     looks_at_source_ports: bool,
-    /// Whether host endpoints are asked now, and what was asked before is known.
+    /// Whether host endpoints are asked now, and something is known of what was asked before.
     judges_gates: bool,
     /// What was judged already: most flows are of few kinds.
     known: HashMap<Packet, bool>,
@@ -32,12 +34,18 @@ pub(super) struct Judge<'h, B, N> {
 }
 
 impl<'h, B: Book, N: Book> Judge<'h, B, N> {
-    pub(super) fn new(before: Option<Rules<'h, B>>, now: Rules<'h, N>, Ground { host, doors }: Ground<'h>) -> Self {
-        let looked = before.as_ref().is_some_and(|before| before.looks_at_source_ports);
+    pub(super) fn new(
+        before: Vec<Rules<'h, B>>,
+        is_all_known: bool,
+        now: Rules<'h, N>,
+        Ground { host, doors }: Ground<'h>,
+    ) -> Self {
+        let looked = before.iter().any(|before| before.looks_at_source_ports);
         Self {
             looks_at_source_ports: looked || now.looks_at_source_ports,
-            judges_gates: before.is_some() && now.has_gates(),
+            judges_gates: !before.is_empty() && now.has_gates(),
             before,
+            is_all_known,
             now,
             host,
             doors,
@@ -62,7 +70,7 @@ impl<'h, B: Book, N: Book> Judge<'h, B, N> {
         let (opened, judged) = kind;
         let (source, destination) = (self.side_of(judged.source), self.side_of(judged.destination));
         let course = Course { opened, judged, source, destination };
-        let was_admitted = || self.before.as_ref().is_some_and(|before| before.gates_admit(&course));
+        let was_admitted = || self.before.iter().any(|before| before.gates_admit(&course));
         let ends = !self.now.gates_admit(&course) && was_admitted();
         self.known_at_gates.insert(kind, ends);
         ends
@@ -118,10 +126,9 @@ impl<'h, B: Book, N: Book> Judge<'h, B, N> {
         let towards = (flow.opened.destination, flow.answered.source);
         let from = (flow.answered.destination, flow.opened.source);
         [towards, from].into_iter().filter(|(floating, own)| floating != own).any(|(floating, own)| {
-            let then = self.before.as_ref().and_then(|before| before.floats_to(floating));
             match self.now.floats_to(floating) {
                 Some(now) => now != own,
-                None => then == Some(own),
+                None => self.before.iter().any(|before| before.floats_to(floating) == Some(own)),
             }
         })
     }
@@ -139,7 +146,8 @@ impl<'h, B: Book, N: Book> Judge<'h, B, N> {
 
     /// An end that has left is denied: what comes to its address next must not inherit its flows.
     fn is_denied_now(&self, packet: &Packet) -> bool {
-        let has_left = |address| self.now.link_of(address).is_none() && self.before_link_of(address).is_some();
+        let was_here = |address| self.before.iter().any(|before| before.link_of(address).is_some());
+        let has_left = |address| self.now.link_of(address).is_none() && was_here(address);
         has_left(packet.source)
             || has_left(packet.destination)
             || self.now.admits(packet, self.host.contains(&packet.destination)) == Some(false)
@@ -148,14 +156,13 @@ impl<'h, B: Book, N: Book> Judge<'h, B, N> {
     /// Flows from before all that is known, and of an address that is somebody else's now, were let in by somebody.
     fn was_admitted(&self, packet: &Packet) -> bool {
         let is_to_host = self.host.contains(&packet.destination);
-        let is_newer = |address| self.now.link_of(address) != self.before_link_of(address);
-        is_newer(packet.source)
-            || is_newer(packet.destination)
-            || self.before.as_ref().is_none_or(|before| before.admits(packet, is_to_host) != Some(false))
-    }
-
-    fn before_link_of(&self, address: IpAddr) -> Option<&Interface> {
-        self.before.as_ref()?.link_of(address)
+        !self.is_all_known
+            || self.before.iter().any(|before| {
+                let is_newer = |address| self.now.link_of(address) != before.link_of(address);
+                is_newer(packet.source)
+                    || is_newer(packet.destination)
+                    || before.admits(packet, is_to_host) != Some(false)
+            })
     }
 }
 

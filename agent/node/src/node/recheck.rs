@@ -12,6 +12,7 @@ use crate::object::ExistingFlows;
 use crate::plan::{GATEWAY_V4, GATEWAY_V6};
 
 use super::Node;
+use super::wire::Batch;
 
 /// The wait after flows that could not be read. The kernel gives its table unless it is short of memory.
 const FLOWS_PAUSE: Duration = Duration::from_secs(1);
@@ -43,7 +44,8 @@ impl Node {
             ExistingFlows::Keep => self.flows.keep(&mut self.policing),
             ExistingFlows::Recheck => {
                 let host = self.host_addresses();
-                if let Some(addresses) = self.flows.wanted(&mut self.policing, &host) {
+                let is_tightening = self.batch.as_ref().is_some_and(Batch::is_tightening);
+                if let Some(addresses) = self.flows.wanted(&mut self.policing, &host, is_tightening) {
                     self.actions.push_back(Action::ReadFlows(addresses, self.sandboxes.places()));
                     self.flows_asked = Some(now);
                     self.flows_ahead = self.sandboxes.are_behind();

@@ -60,6 +60,11 @@ enum Fared {
 }
 
 impl Batch {
+    /// Whether rules are on their way with it that may deny what those in force allow.
+    pub(super) fn is_tightening(&self) -> bool {
+        self.rules.as_ref().is_some_and(|load| load.may_deny_more)
+    }
+
     /// Another hand changed our table meanwhile: whether before or after our own change, nobody knows.
     pub(super) fn doubt_rules(&mut self) {
         self.rules = None;
@@ -115,6 +120,7 @@ impl Node {
         if self.batch.is_some() || is_pausing || self.me().is_none() || self.kernel.is_none() {
             return;
         }
+        self.flows.superseded(&mut self.policing);
         let wanted = match self.role {
             Role::Host if self.is_recalled => self.desired_by_recall(),
             Role::Host => self.desired(),
