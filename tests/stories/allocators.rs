@@ -1,8 +1,9 @@
 //! Sixteen agents give out addresses of one small pool at once, out of an etcd of three members, while agents and leaders are killed.
 //!
 //! `POPLIN_LONGEST=20000 POPLIN_OPERATIONS=10000 cargo test -p poplin-tests --test stories allocators` has each agent attach or detach
-//! that often (release programs by `POPLIN_BIN`: 64 minutes on two busy cores). Nothing of a container is configured: what is asked is who has which address. A ledger beside the agents knows: an
-//! address stands in it from the answer to an attachment until its detachment is asked for, and in that time nobody else may be given it.
+//! that often (release programs by `POPLIN_BIN`: 64 minutes on two busy cores). Nothing of a container is configured: what is asked is who
+//! has which address. A ledger beside the agents knows: an address stands in it from the answer to an attachment until its detachment is
+//! asked for, and in that time nobody else may be given it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
