@@ -38,12 +38,22 @@ struct Desk {
     transaction: Option<(TransactionId, Transaction)>,
     answers: Vec<Answer>,
     closed: Vec<ConnectionId>,
+    reads_store: bool,
 }
 
 impl Desk {
     fn new() -> Self {
         let (node, now) = (node(), Instant::now());
-        Self { node, now, revision: 10, batch: None, transaction: None, answers: vec![], closed: vec![] }
+        Self {
+            node,
+            now,
+            revision: 10,
+            batch: None,
+            transaction: None,
+            answers: vec![],
+            closed: vec![],
+            reads_store: false,
+        }
     }
 
     /// One that has read everything, is written down, and has nothing left to do.
@@ -66,6 +76,7 @@ impl Desk {
                 Action::EndFlows(flows) => panic!("{flows:?} were never read"),
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Bgp(poplin_bgp::Action::Close { connection }) => self.closed.push(connection),
+                Action::ReadStore => self.reads_store = true,
                 Action::Probe(probe) => panic!("{probe} is of no service: there is none"),
                 Action::Discover(_)
                 | Action::Owe(_)
@@ -73,7 +84,6 @@ impl Desk {
                 | Action::ProtectCallers(_)
                 | Action::AdvertiseNeighbours(_)
                 | Action::ChangeNames(_)
-                | Action::ReadStore
                 | Action::OpenNameDoors(_)
                 | Action::Bgp(_)
                 | Action::Note(_) => {}
@@ -214,6 +224,22 @@ fn an_attachment_is_written_down_then_wired_then_answered() {
     assert_eq!((desk.batch.is_some(), desk.answers.len()), (true, 0));
     desk.finish_batches();
 
+    assert!(matches!(desk.answers.as_slice(), [Answer::Attached(_)]));
+}
+
+#[test]
+fn what_is_refused_for_no_reason_that_is_known_is_tried_again_once_the_store_was_read_and_not_before() {
+    let mut desk = Desk::at_rest(vec![four()]);
+    desk.attach(wish("web"));
+    let current = vec![Versioned { value: four(), version: 10 }];
+
+    desk.end(TransactionOutcome::Refused { revision: 11, current, unreadable: vec![] });
+    assert!(desk.reads_store && desk.transaction.is_none(), "it would be refused again");
+    desk.read(vec![four(), Object::Host(me())]);
+    desk.wait(Duration::from_millis(500));
+
+    desk.commit();
+    desk.finish_batches();
     assert!(matches!(desk.answers.as_slice(), [Answer::Attached(_)]));
 }
 

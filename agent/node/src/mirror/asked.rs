@@ -19,6 +19,7 @@ use crate::object::{
     StaticRoute,
 };
 use crate::quarantine::{self, Unreadable, stand_in, stand_in_name};
+use crate::transaction::Compare;
 
 /// The settings of a fabric that says nothing of them.
 static UNDECLARED: LazyLock<Fabric> = LazyLock::new(Fabric::default);
@@ -42,11 +43,16 @@ impl Mirror {
 
     /// The version of an object, if it exists: also of one that cannot be read.
     pub fn version(&self, key: &ObjectKey) -> Option<i64> {
-        let in_store = || match self.lapsed.get(key) {
-            Some(in_place) => in_place.as_ref().map(|object| object.version),
-            None => self.objects.get(key).map(|object| object.version),
-        };
-        self.quarantine.version(key).or_else(in_store)
+        let version = || self.in_store(key).map(|object| object.version);
+        self.quarantine.version(key).or_else(version)
+    }
+
+    /// Whether that is so, as far as is known.
+    pub fn bears_out(&self, compare: &Compare) -> bool {
+        match compare {
+            Compare::Absent(key) => self.version(key).is_none(),
+            Compare::Unchanged(key, version) => self.version(key) == Some(*version),
+        }
     }
 
     /// The version of the form of an object that is known, whether or not it can still be read.

@@ -49,10 +49,9 @@ impl Mirror {
         };
         let is_other = |object: &Versioned<Object>| {
             let key = object.value.key();
-            let known = self.objects.get(&key).filter(|_| !self.lapsed.contains_key(&key));
-            let is_otherwise = known.is_some_and(|known| match object.version.cmp(&known.version) {
+            let is_otherwise = self.in_store(&key).is_some_and(|known| match object.version.cmp(&known.version) {
                 Ordering::Less => known.version <= revision,
-                Ordering::Equal => known.version <= self.revision && **known != *object,
+                Ordering::Equal => known.version <= self.revision && *known != *object,
                 Ordering::Greater => false,
             });
             let is_undone =
@@ -208,11 +207,15 @@ impl Mirror {
 
     /// An object as the store has it, if it has.
     pub fn stored(&self, key: &ObjectKey) -> Option<&Object> {
-        let in_store = match self.lapsed.get(key) {
+        self.in_store(key).map(|object| &object.value)
+    }
+
+    /// An object as the store has it, at its version there.
+    pub(super) fn in_store(&self, key: &ObjectKey) -> Option<&Versioned<Object>> {
+        match self.lapsed.get(key) {
             Some(in_place) => in_place.as_ref(),
             None => self.objects.get(key).map(Box::as_ref),
-        };
-        in_store.map(|object| &object.value)
+        }
     }
 
     /// What the store has in place of an object that lapsed, if anything.

@@ -167,6 +167,22 @@ fn who_is_attached_here_stays_though_the_store_has_another_under_his_name() {
 }
 
 #[test]
+fn a_store_is_seen_to_have_forgotten_by_what_this_host_wrote_ahead_of_it() {
+    let me = HostName::new("h1");
+    let (web, db) = (endpoint("web", "h1"), endpoint("db", "h1"));
+    let Object::Endpoint(moved) = web.clone() else { panic!() };
+    let ahead = Object::Endpoint(Endpoint { mtu_bytes: 9000, ..moved });
+    let mut mirror = Mirror::default();
+    mirror.change(35, vec![at(35, web.clone()), at(35, db)], vec![], vec![]);
+    mirror.write_ahead(ahead);
+
+    let is_other = |version| mirror.has_forgotten(&me, 36, &[at(version, web.clone())], &[]);
+
+    assert!(is_other(32), "it was at 35, and the other may not be taken for deleted");
+    assert!(!is_other(35) && !is_other(36));
+}
+
+#[test]
 fn an_answer_the_watch_has_overtaken_changes_nothing() {
     let mut mirror = Mirror::default();
     let web = endpoint("web", "h1");

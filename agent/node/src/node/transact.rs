@@ -255,6 +255,7 @@ impl Node {
                 self.stand_beside(overtaken);
                 self.policing.touch();
                 self.jobs.step_back(id);
+                self.mistrust(now, &in_flight.transaction);
             }
             TransactionOutcome::Unknown { .. } => {
                 self.transact_after = Some(now + UNKNOWN_PAUSE);
@@ -262,6 +263,15 @@ impl Node {
                 self.doubt(&in_flight.transaction);
                 self.jobs.step_back(id);
             }
+        }
+    }
+
+    /// A refusal from which nothing is learned would only be repeated: the store has not what it was heard to have, and is read whole before anything is tried again.
+    fn mistrust(&mut self, now: Instant, refused: &Transaction) {
+        let holds = |mirror: &Mirror| refused.compares.iter().all(|compare| mirror.bears_out(compare));
+        if self.mirror.as_ref().is_some_and(holds) {
+            self.transact_after = Some(now + UNKNOWN_PAUSE);
+            self.actions.push_back(Action::ReadStore);
         }
     }
 
