@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use poplin_node::flows::{Flow, FlowHandle};
-use poplin_node::kernel::{KernelState, Mac, StepFailure, StepFailureKind, UnderlayRoute};
+use poplin_node::kernel::{KernelState, LinkState, Mac, StepFailure, StepFailureKind, UnderlayRoute};
 use poplin_node::name::{AttachmentId, EndpointName, FloatingName, HostName, PoolName};
 use poplin_node::object::{Endpoint, ExistingFlows, Fabric, FloatingAddress, Host, Object, ObjectKey, Pool, Versioned};
 use poplin_node::{Action, Event, Identity, Node};
@@ -243,6 +243,23 @@ fn an_endpoint_that_leaves_takes_its_flows_along() {
     room.flows(vec![udp(FAR, DB, 53), udp(FAR, WEB, 53)]);
 
     assert_eq!(room.ended(), vec![udp(FAR, DB, 53)], "its address may be somebody else's soon");
+}
+
+#[test]
+fn flows_are_read_once_whoever_detached_may_have_had_his_answer() {
+    let mut room = Room::with(vec![endpoint("db", DB), endpoint("web", WEB)]);
+    let mac = Mac([2, 0, 0, 0, 0, 1]);
+    let link = LinkState { index: 7, is_up: true, mac, mtu_bytes: 1500, is_configured: true, has_loopback: false };
+    let links = [(Interface::new("popdb").unwrap(), link)].into();
+    room.tell(Event::KernelRead(KernelState { links, ..kernel() }));
+
+    room.delete(ObjectKey::Endpoint(EndpointName::new("db")));
+    assert_eq!(room.asked, None, "the link has just gone");
+    room.now = room.node.next_deadline().expect("something is to be done");
+    room.tell(Event::Tick);
+
+    room.flows(vec![udp(FAR, DB, 53), udp(FAR, WEB, 53)]);
+    assert_eq!(room.ended(), vec![udp(FAR, DB, 53)]);
 }
 
 #[test]

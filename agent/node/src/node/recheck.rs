@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::action::{Action, Note};
 use crate::course::Doors;
 use crate::flows::{Flow, Ground};
+use crate::kernel::Step;
 use crate::object::ExistingFlows;
 use crate::plan::{GATEWAY_V4, GATEWAY_V6};
 
@@ -23,7 +24,18 @@ const REST_PER_READING: u32 = 4;
 /// The longest such rest: for so long may a flow live on that a change within it denies.
 const LONGEST_REST: Duration = Duration::from_millis(200);
 
+/// How long flows are left alone when a link has gone: whoever asked for that waits for the store still, and a reading takes a core for milliseconds in
+/// which the kernel lets nobody else in.
+const ANSWER_FIRST: Duration = Duration::from_millis(10);
+
 impl Node {
+    /// Whoever detaches has his answer before flows are read.
+    pub(super) fn answer_first(&mut self, now: Instant, done: &[Step]) {
+        if self.flows_after.is_none() && done.iter().any(|step| matches!(step, Step::DeleteLink(_))) {
+            self.flows_after = Some(now + ANSWER_FIRST);
+        }
+    }
+
     /// Asks for the flows, if rules came into force that may deny some of them.
     pub(super) fn recheck(&mut self, now: Instant) {
         let may_ask = self.kernel.is_some() && self.flows_after.is_none();

@@ -230,7 +230,10 @@ impl Node {
     pub(super) fn steps_done(&mut self, now: Instant, result: Result<(), StepFailure>) {
         let Some(batch) = self.batch.take() else { return };
         match result {
-            Ok(()) => self.batch_done(batch),
+            Ok(()) => {
+                self.answer_first(now, &batch.steps);
+                self.batch_done(batch);
+            }
             Err(failure) => self.batch_failed(now, batch, failure),
         }
     }
