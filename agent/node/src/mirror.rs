@@ -296,7 +296,7 @@ impl Mirror {
     }
 
     fn rename(&mut self, key: &ObjectKey) {
-        if let ObjectKey::Endpoint(_) | ObjectKey::Network(_) | ObjectKey::Fabric = key {
+        if let ObjectKey::Endpoint(_) | ObjectKey::Network(_) | ObjectKey::Service(_) | ObjectKey::Fabric = key {
             self.renamed.insert(key.clone());
         }
     }

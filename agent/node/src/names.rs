@@ -1,11 +1,11 @@
 //! Who is called what, and who may know it.
 //!
-//! In: endpoints, networks and the fabric's settings, one by one as they change. Out: addresses of a name and names of an address, as seen by
+//! In: endpoints, networks, services and the fabric's settings, one by one as they change. Out: addresses of a name and names of an address, as seen by
 //! the container that asks. Knows nothing of DNS's messages, of sockets, or of names outside of the fabric.
 //!
 //! Who is in a network sees the names of that network and no others; who is in none sees all who are in none. A container with several
 //! interfaces sees what each of them may see. `web` is looked for where the asker lives, `web.shop` in namespace or network `shop`, and behind
-//! either may stand the fabric's domain.
+//! either may stand the fabric's domain. Services are for all, as their addresses are: whoever may go there is for policy to say.
 
 mod holder;
 mod table;

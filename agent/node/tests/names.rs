@@ -7,12 +7,14 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use poplin_node::kernel::{KernelState, LinkState, Mac, TUN_DEVICE};
-use poplin_node::name::{AttachmentId, EndpointName, HostName, NetworkName};
+use poplin_node::name::{AttachmentId, EndpointName, HostName, NetworkName, ServiceName};
 use poplin_node::names::{Found, NameDoor, Names, Naming};
 use poplin_node::object::{Endpoint, Fabric, Host, Object, ObjectKey, Versioned};
+use poplin_node::service::Service;
 use poplin_node::{Action, Event, Identity, Node};
 use poplin_policy::label::Labels;
 use poplin_policy::ruleset::Interface;
+use poplin_policy::selector::Selector;
 
 #[test]
 fn what_the_store_tells_is_in_the_table_at_once_and_what_it_forgets_is_not() {
@@ -26,6 +28,25 @@ fn what_the_store_tells_is_in_the_table_at_once_and_what_it_forgets_is_not() {
 
     desk.forget(ObjectKey::Endpoint(EndpointName::new("db")));
     assert_eq!(desk.find("web", "db"), Found::NotOurs);
+}
+
+#[test]
+fn a_service_has_a_name_as_long_as_it_is_declared() {
+    let mut desk = Desk::new(vec![endpoint("web", "h1", "10.77.0.1", None)]);
+    let name = ServiceName::new("api");
+    let service = Service {
+        name: name.clone(),
+        labels: Labels::default(),
+        addresses: [address("198.51.100.7")].into(),
+        endpoints: Selector::parse("app == 'api'").unwrap(),
+        health: None,
+    };
+
+    desk.put(Object::Service(service));
+    assert_eq!(desk.find("web", "api"), at("198.51.100.7"));
+
+    desk.forget(ObjectKey::Service(name));
+    assert_eq!(desk.find("web", "api"), Found::NotOurs);
 }
 
 #[test]

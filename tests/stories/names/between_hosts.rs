@@ -58,6 +58,26 @@ fn who_is_in_no_network_finds_all_who_are_in_none_by_their_namespace() {
 }
 
 #[test]
+fn a_service_is_found_by_name_in_every_network() {
+    let fabric = two_hosts(&[]);
+    let [h1, h2] = &fabric.hosts[..] else { panic!("there are two") };
+    let [mut web, mut inner] = ["web", "inner"].map(|name| fabric.lab.container(name));
+    h1.attach(&mut web, &[]);
+    h2.attach_with(&mut inner, &["--network", "shop"]);
+
+    h1.apply(API);
+
+    for (container, gateway) in [(&web, GATEWAY.to_owned()), (&inner, gateway(h2, "shop"))] {
+        until("it leads to the service", || {
+            ask(container, &gateway, "api").is_some_and(|said| said.is(&["198.51.100.7"]))
+        });
+        assert!(ask(container, &gateway, "api.poplin.internal").expect("it answers").is(&["198.51.100.7"]));
+    }
+}
+
+const API: &str = "{apiVersion: poplin.dev/v1, kind: Service, metadata: {name: api}, spec: {addresses: [198.51.100.7], endpoints: app == 'api'}}";
+
+#[test]
 fn an_agent_that_comes_back_answers_again_and_several_of_a_name_take_turns() {
     let mut fabric = two_hosts(&[]);
     let [mut web, mut one, mut two] = ["web", "one", "two"].map(|name| fabric.lab.container(name));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use poplin_policy::ruleset::Interface;
 
 use super::{Holder, Home, Naming, Records};
-use crate::name::{EndpointName, NetworkName};
+use crate::name::{EndpointName, NetworkName, ServiceName};
 
 /// Something about names is not as it was.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum NameChange {
     Endpoint(EndpointName, Option<Box<Holder>>),
     /// A network is known so from now on, or not at all.
     Network(NetworkName, Option<NetworkNames>),
+    /// A service has these addresses from now on; none = it is none.
+    Service(ServiceName, BTreeSet<IpAddr>),
     /// These are the settings from now on.
     Naming(Naming),
 }
@@ -35,6 +37,9 @@ pub struct Names {
     pub(super) naming: Naming,
     pub(super) networks: BTreeMap<NetworkName, NetworkNames>,
     pub(super) holders: BTreeMap<EndpointName, Box<Holder>>,
+    services: BTreeMap<ServiceName, BTreeSet<IpAddr>>,
+    /// Which service is at an address; where people declare two at one, the last that was heard of.
+    service_at: BTreeMap<IpAddr, ServiceName>,
     /// Names in each home, and who is called so. Most names lead to one, so these are pairs and no sets of their own.
     called: BTreeMap<Home, BTreeSet<(Arc<str>, EndpointName)>>,
     at: BTreeSet<(IpAddr, EndpointName)>,
@@ -55,6 +60,7 @@ impl Names {
             }
             NameChange::Network(name, Some(network)) => drop(self.networks.insert(name, network)),
             NameChange::Network(name, None) => drop(self.networks.remove(&name)),
+            NameChange::Service(name, addresses) => self.learn_service(name, addresses),
             NameChange::Naming(naming) => self.naming = naming,
         }
     }
@@ -89,6 +95,28 @@ impl Names {
     pub(super) fn called(&self, home: &Home, name: &str) -> impl Iterator<Item = &EndpointName> {
         let names = self.called.get(home);
         names.into_iter().flat_map(|names| beside(names, name.into()))
+    }
+
+    /// Where a service is reached.
+    pub(super) fn service(&self, name: &str) -> Option<&BTreeSet<IpAddr>> {
+        self.services.get(&ServiceName::new(name))
+    }
+
+    /// The service that is reached at an address.
+    pub(super) fn service_at(&self, address: IpAddr) -> Option<&ServiceName> {
+        self.service_at.get(&address)
+    }
+
+    fn learn_service(&mut self, name: ServiceName, addresses: BTreeSet<IpAddr>) {
+        for address in self.services.remove(&name).unwrap_or_default() {
+            if self.service_at.get(&address) == Some(&name) {
+                self.service_at.remove(&address);
+            }
+        }
+        if !addresses.is_empty() {
+            self.service_at.extend(addresses.iter().map(|address| (*address, name.clone())));
+            self.services.insert(name, addresses);
+        }
     }
 
     fn learn(&mut self, name: EndpointName, mut holder: Box<Holder>) {

@@ -6,7 +6,7 @@ use poplin_policy::ruleset::Interface;
 use proptest::prelude::*;
 
 use super::{Asker, Found, Holder, Home, NameChange, Names, Naming, NetworkNames, Records};
-use crate::name::{EndpointName, NetworkName};
+use crate::name::{EndpointName, NetworkName, ServiceName};
 
 /// One whose name is `name` and whose address ends so, on host h1.
 fn holder(name: &str, last: u8, network: Option<&str>, namespace: Option<&str>) -> Holder {
@@ -156,6 +156,27 @@ fn records_are_seen_in_their_network_or_everywhere() {
     }
     assert_eq!((inside.find("ntp.lab"), outside.find("ntp")), (at([77]), at([77])));
     assert_eq!(inside.find("web.shop.poplin.internal"), Found::NotOurs, "another domain is in force");
+}
+
+#[test]
+fn services_are_seen_everywhere_after_what_one_has_at_home() {
+    let mut names = table([member("web", 1, "shop"), member("db", 2, "shop"), holder("x", 3, None, None)]);
+    let api = ServiceName::new("api");
+    names.change(NameChange::Service(api.clone(), [address(77), address(78)].into()));
+    names.change(NameChange::Service(ServiceName::new("db"), [address(79)].into()));
+    let find = |names: &Names, last, name: &str| names.seen_by(&endpoint(last)).unwrap().find(name);
+    let at_77 = |names: &Names| names.seen_by(&endpoint(3)).unwrap().names_at(address(77));
+
+    for name in ["api", "api.poplin.internal"] {
+        assert_eq!((find(&names, 1, name), find(&names, 3, name)), (at([77, 78]), at([77, 78])), "{name}");
+    }
+    assert_eq!((find(&names, 1, "db"), find(&names, 3, "db")), (at([2]), at([79])), "shop has a db of its own");
+    assert_eq!(at_77(&names), Some(vec!["api.poplin.internal".to_owned()]));
+
+    names.change(NameChange::Service(api.clone(), [address(78)].into()));
+    assert_eq!((find(&names, 3, "api"), at_77(&names)), (at([78]), None));
+    names.change(NameChange::Service(api, [].into()));
+    assert_eq!(find(&names, 3, "api"), Found::NotOurs);
 }
 
 #[test]

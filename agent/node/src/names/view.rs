@@ -52,8 +52,11 @@ impl View<'_> {
         }
     }
 
-    /// What is at an address, in full; nothing if it is no endpoint's, and an empty list if he who asks may not know.
+    /// What is at an address, in full; nothing if it is no endpoint's and no service's, and an empty list if he who asks may not know.
     pub fn names_at(&self, address: IpAddr) -> Option<Vec<String>> {
+        if let Some(service) = self.names.service_at(address) {
+            return Some(vec![format!("{service}.{}", self.names.naming.domain)]);
+        }
         let mut holders = self.names.at(address).filter_map(|name| self.names.holders.get(name)).peekable();
         holders.peek()?;
         let seen = holders.filter(|holder| self.homes.iter().any(|home| home.network == holder.home.network));
@@ -69,10 +72,14 @@ impl View<'_> {
         })
     }
 
+    /// What everybody sees comes after what one's own home has: first records of the fabric, then services.
     fn addresses(&self, name: &str) -> BTreeSet<IpAddr> {
         let at_home: BTreeSet<IpAddr> = self.homes.iter().flat_map(|home| self.at_home(home, name)).collect();
         match at_home.is_empty() {
-            true => self.names.naming.records.get(name).cloned().unwrap_or_default(),
+            true => {
+                let record = self.names.naming.records.get(name);
+                record.or_else(|| self.names.service(name)).cloned().unwrap_or_default()
+            }
             false => at_home,
         }
     }

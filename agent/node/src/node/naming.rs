@@ -106,6 +106,10 @@ fn change(mirror: &Mirror, key: ObjectKey, host: &HostName) -> Option<NameChange
             });
             Some(NameChange::Network(name, network))
         }
+        ObjectKey::Service(name) => {
+            let addresses = mirror.service(&name).map(|service| service.addresses.clone()).unwrap_or_default();
+            Some(NameChange::Service(name, addresses))
+        }
         ObjectKey::Fabric => Some(NameChange::Naming(mirror.fabric().naming.clone())),
         ObjectKey::Pool(_)
         | ObjectKey::Block(..)
@@ -117,7 +121,6 @@ fn change(mirror: &Mirror, key: ObjectKey, host: &HostName) -> Option<NameChange
         | ObjectKey::Namespace(_)
         | ObjectKey::HostEndpoint(_)
         | ObjectKey::RouteMap(_)
-        | ObjectKey::Service(_)
         | ObjectKey::StaticRoute(_)
         | ObjectKey::Profile(_)
         | ObjectKey::FloatingAddress(_)
