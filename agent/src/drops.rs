@@ -6,7 +6,7 @@
 mod inside;
 mod limits;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -46,18 +46,40 @@ pub struct Feed {
     next: watch::Sender<u64>,
 }
 
+/// How much was heard since the agent began, for figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Packets, by where they were dropped or logged: no more than the kernel tells of.
+    pub packets: BTreeMap<Place, u64>,
+    /// Told by the kernel, and not heard in time.
+    pub lost: u64,
+}
+
 #[derive(Debug, Default)]
 struct Ring {
     drops: VecDeque<Arc<Told>>,
     next: u64,
     /// Lost since the newest drop.
     lost: u64,
+    heard: Heard,
 }
 
 impl Feed {
     /// The kernel told of packets that were not heard.
     pub fn lose(&self, count: u64) {
-        self.ring().lost += count;
+        let mut ring = self.ring();
+        ring.lost += count;
+        ring.heard.lost += count;
+    }
+
+    /// A packet was heard of.
+    fn count(&self, place: Place) {
+        *self.ring().heard.packets.entry(place).or_default() += 1;
+    }
+
+    /// How much was heard since the agent began.
+    pub fn heard(&self) -> Heard {
+        self.ring().heard.clone()
     }
 
     /// One more drop; the oldest makes room for it.
@@ -132,6 +154,7 @@ impl Feeding {
             let Ok(accounts) = receiver.await else { return stopping() };
             for (dropped, account) in heard.dropped.iter().zip(accounts) {
                 let limited = limits.tell(dropped.place, dropped.chain.clone(), Instant::now());
+                self.feed.count(dropped.place);
                 self.feed.tell(dropped.packet, v1::Drop { limited, ..written(&self.host, dropped, account) });
             }
             if let Some(pace) = pace {

@@ -1,9 +1,10 @@
 //! The figures of this host, in the text format of Prometheus.
 //!
-//! In: the host as the head sees it, and each BGP session from inside. Out: text. Names and units follow Prometheus' own rules: base units,
+//! In: the host as the head sees it, what its rules counted and dropped, and each BGP session from inside. Out: text. Names and units follow Prometheus' own rules: base units,
 //! `_total` for what only grows; `promtool check metrics` finds nothing. What a neighbour may cause without bound is no label.
 
 pub mod door;
+mod policy;
 mod text;
 
 use std::time::Instant;
@@ -11,7 +12,9 @@ use std::time::Instant;
 use poplin_bgp::wire::{Family, Notification};
 use poplin_bgp::{Address, FamilyCount, NeighbourDetail, Record, Refused, SessionState, Tally};
 use poplin_node::status::{Session, Status};
+use poplin_proto::v1::RuleCounter;
 
+use crate::drops::Heard;
 use text::{Kind, Text};
 
 /// One session with all its figures.
@@ -39,10 +42,18 @@ impl Who {
     }
 }
 
-/// All figures.
-pub fn written(now: Instant, host: &Status, sessions: &[Figures], is_forgetful: bool) -> String {
+/// All figures. `counters`: absent = the kernel does not tell, or the node has no containers.
+pub fn written(
+    now: Instant,
+    host: &Status,
+    sessions: &[Figures],
+    is_forgetful: bool,
+    (counters, drops): (Option<&[RuleCounter]>, &Heard),
+) -> String {
     let mut text = Text::default();
     about_host(&mut text, host);
+    policy::about_counters(&mut text, counters.unwrap_or_default());
+    policy::about_drops(&mut text, drops);
     let help = "Whether what this host knows of the store, or who left, cannot be kept on its disk.";
     text.family("poplin_store_memory_failing", Kind::Gauge, help);
     text.sample(&[], u64::from(is_forgetful));

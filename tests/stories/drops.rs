@@ -33,6 +33,24 @@ fn a_packet_that_policy_denies_is_told_with_names_and_rule() {
     let live = host.try_poplin(&["explain", "web", "db", "tcp/5432", "--live"]);
     assert_eq!(live.status.code(), Some(1));
     assert!(told(&live).contains("ingress of db: default/db/no-sql: denied"), "{}", told(&live));
+    let by = |policy| {
+        format!(
+            "poplin_policy_packets_total{{tier=\"default\",policy=\"{policy}\",direction=\"ingress\",action=\"deny\",staged=\"false\"}}"
+        )
+    };
+    assert!(figure(&host, &by("db")) > 0, "a rule denied");
+    assert!(
+        figure(&host, "poplin_drops_heard_total{direction=\"ingress\",reason=\"denied\"}") > 1,
+        "so did the end of the tier"
+    );
+}
+
+/// One of the host's figures.
+fn figure(host: &Agent, name: &str) -> u64 {
+    let figures = host.poplin(&["metrics"]);
+    let value = figures.lines().find_map(|line| line.strip_prefix(name));
+    let value = value.unwrap_or_else(|| panic!("{name} is in\n{figures}"));
+    value.trim().parse().expect("a figure is a number")
 }
 
 #[test]
@@ -99,6 +117,7 @@ fn a_forged_source_is_told_with_the_endpoint_that_forged_it() {
         format!("web (192.0.2.7) -> db ({})  icmp/8  egress of web: 192.0.2.7 is not an address of web\n", db.v4());
     assert!(line.ends_with(&words), "{line}");
     assert!(all(&host, &[]).iter().all(|drop| drop["limited"] == false), "these were all");
+    assert_eq!(figure(&host, "poplin_drops_heard_total{direction=\"egress\",reason=\"spoof\"}"), 1);
 }
 
 #[test]

@@ -185,7 +185,12 @@ impl Desk {
     pub(crate) async fn metrics(&self) -> Result<String, Failure> {
         let (status, sessions) = self.ask(Call::Figures).await?;
         let is_forgetful = !self.complaints.text().is_empty();
-        Ok(metrics::written(Instant::now(), &status, &sessions, is_forgetful))
+        let counters = match self.role {
+            Role::Host => count::list(self, "").await.ok(), // a kernel that does not tell now is asked again with the next scrape
+            Role::Speaker { .. } => None,
+        };
+        let of_rules = (counters.as_deref(), &self.drops.heard());
+        Ok(metrics::written(Instant::now(), &status, &sessions, is_forgetful, of_rules))
     }
 
     pub(crate) async fn until_ready(&self) {
