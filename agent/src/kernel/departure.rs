@@ -24,8 +24,9 @@ use super::wire::{self, Message, NLM_F_ACK, NLM_F_REQUEST, Writer, attribute};
 const LINKS: u32 = 1;
 /// How many may be tidied up after at the same time; the next one waits for the first.
 const MOST_AT_ONCE: usize = 64;
-/// A thread that sends one message needs little.
-const STACK_OCTETS: usize = 64 << 10;
+/// A thread that sends one message needs little, and takes of this what it touches. What an allocator does when a thread first asks it may need more than 64 KiB
+/// (jemalloc without optimisation: the agent died of it).
+const STACK_OCTETS: usize = 512 << 10;
 /// How often it is looked whether the kernel has answered nothing at all.
 const LOOK: Duration = Duration::from_millis(100);
 const DATAGRAM_OCTETS: usize = 16 << 10;
