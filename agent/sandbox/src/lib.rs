@@ -14,6 +14,7 @@
 //!                                 lo     198.51.100.7/32                       if it serves that
 //! ```
 
+mod carry;
 mod fresh;
 pub mod netns;
 mod seen;

@@ -9,6 +9,7 @@ use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, Rou
 use netlink_packet_route::rule::RuleAction;
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
+use crate::carry::until_the_far_end_sends;
 use crate::seen::{failed, is_link_local_v6, link, own_table, routes};
 use crate::{SandboxError, Wiring};
 
@@ -28,6 +29,7 @@ pub(crate) async fn wire(handle: &Handle, wiring: &Wiring) -> Result<(), Sandbox
         add_neighbour(handle, interface, gateway, wiring.gateway_mac).await?;
         lead_out(handle, wiring, interface, gateway).await?;
     }
+    until_the_far_end_sends(handle, &wiring.interface).await;
     Ok(())
 }
 
