@@ -28,7 +28,7 @@ pub struct Mark(u64);
 struct Touched {
     chains: BTreeMap<Name, Option<Arc<Chain>>>,
     sets: BTreeMap<Name, Was<Arc<Set>, bool>>,
-    maps: BTreeMap<Name, Was<Map, Option<Value>>>,
+    maps: BTreeMap<Name, Was<Map, Altered>>,
     counters: BTreeMap<Name, bool>,
 }
 
@@ -39,6 +39,13 @@ enum Was<T, V> {
     Whole(Option<T>),
     /// It stood, and these of its elements were so.
     Elements(BTreeMap<Element, V>),
+}
+
+/// What an element of a map led to, and what it leads to: to look for it once more among a hundred thousand costs as much as all else.
+#[derive(Clone, Debug)]
+struct Altered {
+    had: Option<Value>,
+    has: Option<Value>,
 }
 
 impl Edited {
@@ -109,7 +116,7 @@ impl Edited {
     /// Maps as they were and as they are, and the changes of elements that are known without comparing.
     fn compare_maps(
         &self,
-        touched: BTreeMap<Name, Was<Map, Option<Value>>>,
+        touched: BTreeMap<Name, Was<Map, Altered>>,
         old: &mut Ruleset,
         new: &mut Ruleset,
     ) -> Vec<Change> {
@@ -219,7 +226,8 @@ impl Edited {
         self.remember(|touched| {
             let was = touched.maps.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new()));
             if let Was::Elements(was) = was {
-                was.entry(element.clone()).or_insert_with(|| had.clone());
+                let altered = was.entry(element.clone()).or_insert_with(|| Altered { had: had.clone(), has: None });
+                altered.has.clone_from(&value);
             }
         });
     }
@@ -269,7 +277,7 @@ impl<'a> Book for Past<'a> {
             None => self.now.value(name, key),
             Some(Was::Whole(was)) => was.as_ref().map(|map| map.value(key)),
             Some(Was::Elements(was)) => match was.get(&Element::exactly(key.iter().cloned())) {
-                Some(value) => Some(value.clone()),
+                Some(altered) => Some(altered.had.clone()),
                 None => self.now.value(name, key),
             },
         }
@@ -304,11 +312,10 @@ fn fill_map(name: &Name, now: &Map) -> Option<Change> {
 }
 
 /// What becomes of the touched elements of a map that stays; as many, and copied once.
-fn alter_map(name: &Name, now: &Map, was: BTreeMap<Element, Option<Value>>) -> Option<Change> {
+fn alter_map(name: &Name, now: &Map, was: BTreeMap<Element, Altered>) -> Option<Change> {
     let shape = now.emptied();
     let (mut removed, mut added) = (shape.elements.none(), shape.elements.none());
-    for (element, had) in was {
-        let has = now.elements.get(&element);
+    for (element, Altered { had, has }) in was {
         if had != has {
             if had.is_some() {
                 removed.set(element.clone(), had);
@@ -332,8 +339,8 @@ fn restore_in_set(mut set: Arc<Set>, (element, was_in): (Element, bool)) -> Arc<
     set
 }
 
-fn restore_in_map(mut map: Map, (element, was): (Element, Option<Value>)) -> Map {
-    map.elements.set(element, was);
+fn restore_in_map(mut map: Map, (element, altered): (Element, Altered)) -> Map {
+    map.elements.set(element, altered.had);
     map
 }
 

@@ -45,19 +45,6 @@ impl MapElements {
         }
     }
 
-    /// What a key leads to.
-    pub(crate) fn get(&self, key: &Element) -> Option<Value> {
-        match self {
-            MapElements::Ids(ids) => ids.get(key).copied().map(Value::Id),
-            MapElements::Counters(counters) => counters.get(key).cloned().map(Value::Counter),
-            MapElements::Verdicts(verdicts) => verdicts.get(key).cloned().map(Value::Verdict),
-            MapElements::Sockets4(_)
-            | MapElements::Sockets6(_)
-            | MapElements::Addresses4(_)
-            | MapElements::Addresses6(_) => panic!("sockets and addresses are looked at map by map"),
-        }
-    }
-
     /// Makes a key lead to something, or to nothing. Tells what it led to.
     pub(crate) fn set(&mut self, key: Element, value: Option<Value>) -> Option<Value> {
         match (self, value) {

@@ -119,19 +119,16 @@ impl<'w> Flow<'w> {
 /// Why the rule does not fit; nothing if it does.
 pub fn mismatch(world: &World, rule: &Rule, flow: &Flow<'_>) -> Option<Mismatch> {
     family_mismatch(rule, flow.packet)
-        .or_else(|| port_mismatch(&rule.ports, &rule.not_ports, PortSide::Destination, flow))
-        .or_else(|| port_mismatch(&rule.source_ports, &rule.not_source_ports, PortSide::Source, flow))
+        .or_else(|| port_mismatch(rule, PortSide::Destination, flow))
+        .or_else(|| port_mismatch(rule, PortSide::Source, flow))
         .or_else(|| peer_mismatch(world, &rule.source, PortSide::Source, flow.source))
         .or_else(|| peer_mismatch(world, &rule.destination, PortSide::Destination, flow.destination))
 }
 
 /// Whether the packet's protocol, ports or message are what the rule asks for; its family and ends are not looked at.
 pub(crate) fn ports_fit(rule: &Rule, flow: &Flow<'_>) -> bool {
-    let sides = [
-        (PortSide::Destination, &rule.ports, &rule.not_ports),
-        (PortSide::Source, &rule.source_ports, &rule.not_source_ports),
-    ];
-    sides.into_iter().all(|(side, wanted, not)| {
+    [PortSide::Destination, PortSide::Source].into_iter().all(|side| {
+        let (wanted, not) = rule.ports_on(side);
         let admits = |port: &PortMatch| port.admits(side, flow.packet, flow.end(side).ports);
         !not.iter().any(admits) && (wanted.is_empty() || wanted.iter().any(admits))
     })
@@ -142,8 +139,8 @@ fn family_mismatch(rule: &Rule, packet: &Packet) -> Option<Mismatch> {
     (IpVersion::of(packet.source) != wanted).then_some(Mismatch::Family { wanted })
 }
 
-fn port_mismatch(wanted: &[PortMatch], not: &[PortMatch], side: PortSide, flow: &Flow<'_>) -> Option<Mismatch> {
-    let packet = flow.packet;
+fn port_mismatch(rule: &Rule, side: PortSide, flow: &Flow<'_>) -> Option<Mismatch> {
+    let (packet, (wanted, not)) = (flow.packet, rule.ports_on(side));
     let admits = |port: &&PortMatch| port.admits(side, packet, flow.end(side).ports);
     if let Some(excluded) = not.iter().find(admits) {
         return Some(Mismatch::ExcludedPort { side, excluded: excluded.clone() });

@@ -65,7 +65,7 @@ fn world(policies: usize, endpoints: usize) -> World {
     let policies = (0..policies).map(|number| {
         let admitted = Selector::parse(&format!("group == 'g{}'", (number + 1 + number / GROUPS) % GROUPS)).unwrap();
         let rule = Rule {
-            source: Peers { select: Some(Selection::anywhere(admitted)), ..Peers::default() },
+            source: Peers { select: Some(Selection::anywhere(admitted)), ..Peers::default() }.into(),
             ports: vec![format!("tcp/{}", 1 + number).parse().unwrap()],
             ..Rule::any("1", Action::Allow)
         };

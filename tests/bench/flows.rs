@@ -107,7 +107,7 @@ fn world(policies: usize, endpoints: usize, groups: usize) -> World {
     let policies = (0..policies).map(|number| {
         let admitted = Selector::parse(&format!("group == 'g{}'", (number + 1 + number / groups) % groups)).unwrap();
         let rule = Rule {
-            source: Peers { select: Some(Selection::anywhere(admitted)), ..Peers::default() },
+            source: Peers { select: Some(Selection::anywhere(admitted)), ..Peers::default() }.into(),
             ports: vec![format!("tcp/{}", 1 + number).parse().unwrap()],
             ..Rule::any("1", Action::Allow)
         };

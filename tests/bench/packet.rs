@@ -265,5 +265,5 @@ fn policy(name: &str, order: usize, subject: &str, allow: Rule) -> Policy {
 
 fn rule(select: Selector, port: &str) -> Rule {
     let source = Peers { select: Some(Selection::anywhere(select)), ..Peers::default() };
-    Rule { source, ports: vec![port.parse().unwrap()], ..Rule::any("1", Action::Allow) }
+    Rule { source: source.into(), ports: vec![port.parse().unwrap()], ..Rule::any("1", Action::Allow) }
 }

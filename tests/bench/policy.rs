@@ -302,7 +302,7 @@ fn governing(number: usize, subject: &str, rules: Vec<Rule>) -> Policy {
 
 fn allow(select: &str, port: &str) -> Rule {
     let source = Peers { select: Some(Selection::anywhere(Selector::parse(select).unwrap())), ..Peers::default() };
-    Rule { source, ports: vec![port.parse().unwrap()], ..Rule::any("1", Action::Allow) }
+    Rule { source: source.into(), ports: vec![port.parse().unwrap()], ..Rule::any("1", Action::Allow) }
 }
 
 /// The most this process had in memory so far.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use poplin_policy::model::{Direction, Peers, Policy, QualifiedName, Rule, Rules};
+use poplin_policy::model::{Direction, Policy, QualifiedName, Rare, Rule, Rules};
 use poplin_policy::world::World;
 
 /// Something that can be left out.
@@ -139,8 +139,8 @@ fn rules(policy: &mut Policy, direction: Direction) -> &mut Option<Rules> {
 impl Asked {
     fn leave_out(self, rule: &mut Rule) {
         match self {
-            Asked::Source => rule.source = Peers::default(),
-            Asked::Destination => rule.destination = Peers::default(),
+            Asked::Source => rule.source = Rare::default(),
+            Asked::Destination => rule.destination = Rare::default(),
             Asked::Ports => rule.ports.clear(),
             Asked::NotPorts => rule.not_ports.clear(),
             Asked::SourcePorts => rule.source_ports.clear(),

@@ -141,12 +141,12 @@ fn check_rule(findings: &mut Findings, home: Option<&str>, field: &str, name: St
         action: action?,
         log: rule.log,
         ip_version: ip_version?,
-        source,
-        destination,
+        source: source.into(),
+        destination: destination.into(),
         ports,
-        not_ports,
-        source_ports,
-        not_source_ports,
+        not_ports: not_ports.into(),
+        source_ports: source_ports.into(),
+        not_source_ports: not_source_ports.into(),
     })
 }
 

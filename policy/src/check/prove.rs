@@ -10,7 +10,7 @@ use crate::host::Failsafe;
 use crate::model::{Action, Direction, Peers, Policy, PortMatch, Rule};
 use crate::packet::Packet;
 use crate::region::{
-    Atlas, Bits, Book, Chart, Court, Extra, Names, Outcome, Places, Traffic, Word, all_ports, demanded, demands, spoken,
+    Atlas, Bits, Book, Chart, Court, Extra, Names, Outcome, Places, Traffic, Word, demanded, demands, spoken,
 };
 use crate::verdict::verdict;
 use crate::world::World;
@@ -21,7 +21,7 @@ pub fn check(world: &World, failsafe: &Failsafe, cases: &[Case]) -> Vec<Finding>
     let rules: Vec<&Rule> = spoken(world).filter(|_| meets_hosts).collect();
     let of_cases = cases.iter().flat_map(Case::demands);
     let peers: Vec<Peers> = of_cases.chain(rules.iter().flat_map(|rule| demands(rule)).cloned()).collect();
-    let named = cases.iter().flat_map(|case| &case.ports).chain(rules.iter().flat_map(|rule| all_ports(rule)));
+    let named = cases.iter().flat_map(|case| &case.ports).chain(rules.iter().flat_map(|rule| rule.all_ports()));
     let ports: Vec<PortMatch> = named.cloned().collect();
     let atlas = Atlas::asking(&[world], Extra { peers: &peers, ports: &ports });
     let places: Places<'_> = peers.iter().zip(0..).collect();

@@ -59,11 +59,7 @@ impl<'w> Clause<'w> {
 
     /// The port matches of one side: wanted and excluded.
     pub(super) fn matches(&self, side: PortSide) -> (&'w [PortMatch], &'w [PortMatch]) {
-        match (self.rule, side) {
-            (None, _) => (&[], &[]),
-            (Some(rule), PortSide::Destination) => (&rule.ports, &rule.not_ports),
-            (Some(rule), PortSide::Source) => (&rule.source_ports, &rule.not_source_ports),
-        }
+        self.rule.map_or((&[], &[]), |rule| rule.ports_on(side))
     }
 
     /// What is left to ask: any of these is enough, none = the clause does not fit such traffic.

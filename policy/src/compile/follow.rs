@@ -73,8 +73,7 @@ fn rules(policy: &Policy) -> impl Iterator<Item = &Rule> {
 }
 
 fn named_ports(rule: &Rule) -> impl Iterator<Item = (PortProtocol, &String)> {
-    let ports = [&rule.ports, &rule.not_ports, &rule.source_ports, &rule.not_source_ports].into_iter().flatten();
-    ports.filter_map(|port| match port {
+    rule.all_ports().filter_map(|port| match port {
         PortMatch::Named { protocol, name } => Some((*protocol, name)),
         PortMatch::Ports { .. } | PortMatch::Icmp { .. } | PortMatch::Protocol(_) => None,
     })

@@ -110,14 +110,16 @@ impl<'w> Path<'w> {
         let policies = self.stops.iter().flat_map(|stop| &stop.policies);
         let mut rules = policies.flat_map(|policy| self.round.traveller.rules(policy).unwrap_or_default());
         rules.any(|rule| {
-            let sides = [(PortSide::Source, &rule.source_ports), (PortSide::Destination, &rule.ports)];
-            let excluded = [(PortSide::Source, &rule.not_source_ports), (PortSide::Destination, &rule.not_ports)];
             let of_others = |side| match self.round.traveller {
                 Traveller::Workload(direction) => (side == PortSide::Source) == (direction == Direction::Ingress),
                 Traveller::Host(_) => true,
             };
-            let mut named = sides.into_iter().chain(excluded).filter(|(side, _)| of_others(*side));
-            named.any(|(_, ports)| ports.iter().any(|port| matches!(port, PortMatch::Named { .. })))
+            let mut sides = [PortSide::Source, PortSide::Destination].into_iter().filter(|side| of_others(*side));
+            let is_named = |port: &PortMatch| matches!(port, PortMatch::Named { .. });
+            sides.any(|side| {
+                let (wanted, excluded) = rule.ports_on(side);
+                wanted.iter().chain(excluded).any(is_named)
+            })
         })
     }
 
@@ -242,10 +244,10 @@ fn asks_of_itself(rule: &Rule, direction: Direction) -> bool {
 
 /// The names a rule uses for ports of the governed endpoint.
 fn own_ports(rule: &Rule, direction: Direction) -> impl Iterator<Item = (&String, crate::model::PortProtocol)> {
-    let (wanted, excluded) = match direction {
-        Direction::Ingress => (&rule.ports, &rule.not_ports),
-        Direction::Egress => (&rule.source_ports, &rule.not_source_ports),
-    };
+    let (wanted, excluded) = rule.ports_on(match direction {
+        Direction::Ingress => PortSide::Destination,
+        Direction::Egress => PortSide::Source,
+    });
     wanted.iter().chain(excluded).filter_map(|port| match port {
         PortMatch::Named { protocol, name } => Some((name, *protocol)),
         PortMatch::Ports { .. } | PortMatch::Icmp { .. } | PortMatch::Protocol(_) => None,

@@ -15,7 +15,7 @@ use crate::host::{Doorway, Failsafe, HostEndpoint};
 use crate::label::Labels;
 use crate::model::{IpVersion, NamedPort, Peers, PortMatch, Rule};
 use crate::packet::Packet;
-use crate::region::{Atlas, Bits, Chart, Extra, Guard, Places, Side, Traffic, all_ports, demands, spoken};
+use crate::region::{Atlas, Bits, Chart, Extra, Guard, Places, Side, Traffic, demands, spoken};
 use crate::world::World;
 
 /// Packets that host endpoints treat otherwise, all in the same way.
@@ -99,7 +99,7 @@ pub fn diff_hosts(before: Guarded<'_>, after: Guarded<'_>) -> Vec<HostChange> {
     let worlds = [before.world, after.world];
     let rules: Vec<&Rule> = worlds.into_iter().flat_map(spoken).collect();
     let peers: Vec<Peers> = rules.iter().flat_map(|rule| demands(rule)).cloned().collect();
-    let ports: Vec<PortMatch> = rules.iter().flat_map(|rule| all_ports(rule)).cloned().collect();
+    let ports: Vec<PortMatch> = rules.iter().flat_map(|rule| rule.all_ports()).cloned().collect();
     let atlas = Atlas::asking(&worlds, Extra { peers: &peers, ports: &ports });
     let places: Places<'_> = peers.iter().zip(0..).collect();
     let census = Census::of(&worlds);

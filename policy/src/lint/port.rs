@@ -6,8 +6,7 @@ use crate::world::World;
 
 pub(super) fn form(world: &World, sight: &Sight<'_>) -> Vec<Finding> {
     let rule = sight.rule;
-    let lists = [&rule.ports, &rule.not_ports, &rule.source_ports, &rule.not_source_ports];
-    let named = lists.into_iter().flatten().filter_map(|port| match port {
+    let named = rule.all_ports().filter_map(|port| match port {
         PortMatch::Named { protocol, name } => Some((*protocol, name.as_str())),
         PortMatch::Ports { .. } | PortMatch::Icmp { .. } | PortMatch::Protocol(_) => None,
     });

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{IpVersion, Order, PortMatch, QualifiedName, Rules, Selection};
+use super::{IpVersion, Order, PortMatch, PortSide, QualifiedName, Rare, Rules, Selection};
 
 /// Which way a packet goes, seen from the governed endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,17 +99,17 @@ pub struct Rule {
     /// Which family; absent = both.
     pub ip_version: Option<IpVersion>,
     /// Whence. Of an egress rule this is the governed endpoint itself.
-    pub source: Peers,
+    pub source: Rare<Peers>,
     /// Whither. Of an ingress rule this is the governed endpoint itself.
-    pub destination: Peers,
+    pub destination: Rare<Peers>,
     /// What the packet is addressed to: any of these; empty = every protocol and port.
     pub ports: Vec<PortMatch>,
     /// What it must not be addressed to: none of these.
-    pub not_ports: Vec<PortMatch>,
+    pub not_ports: Rare<Vec<PortMatch>>,
     /// As `ports`, for the port it comes from. Entries without ports ask for what they ask for in `ports`.
-    pub source_ports: Vec<PortMatch>,
+    pub source_ports: Rare<Vec<PortMatch>>,
     /// As `not_ports`, for the port it comes from.
-    pub not_source_ports: Vec<PortMatch>,
+    pub not_source_ports: Rare<Vec<PortMatch>>,
 }
 
 impl Rule {
@@ -120,12 +120,12 @@ impl Rule {
             action,
             log: false,
             ip_version: None,
-            source: Peers::default(),
-            destination: Peers::default(),
+            source: Rare::default(),
+            destination: Rare::default(),
             ports: Vec::new(),
-            not_ports: Vec::new(),
-            source_ports: Vec::new(),
-            not_source_ports: Vec::new(),
+            not_ports: Rare::default(),
+            source_ports: Rare::default(),
+            not_source_ports: Rare::default(),
         }
     }
 
@@ -145,11 +145,25 @@ impl Rule {
         }
     }
 
+    /// Every entry that speaks of ports, in whichever list.
+    pub fn all_ports(&self) -> impl Iterator<Item = &PortMatch> + Clone {
+        let (lists, more) = (self.ports_on(PortSide::Destination), self.ports_on(PortSide::Source));
+        [lists.0, lists.1, more.0, more.1].into_iter().flatten()
+    }
+
+    /// What the port on a side must be, any of these, and what it must not be.
+    pub fn ports_on(&self, side: PortSide) -> (&[PortMatch], &[PortMatch]) {
+        match side {
+            PortSide::Source => (&self.source_ports, &self.not_source_ports),
+            PortSide::Destination => (&self.ports, &self.not_ports),
+        }
+    }
+
     /// The same, with these at the other end.
     pub fn with_peers(mut self, direction: Direction, peers: Peers) -> Self {
         match direction {
-            Direction::Ingress => self.source = peers,
-            Direction::Egress => self.destination = peers,
+            Direction::Ingress => self.source = peers.into(),
+            Direction::Egress => self.destination = peers.into(),
         }
         self
     }
@@ -186,6 +200,16 @@ pub struct Peers {
 }
 
 impl Peers {
+    /// Nothing is asked for.
+    pub(super) const ANYBODY: Self = Self {
+        select: None,
+        not_select: None,
+        nets: Vec::new(),
+        not_nets: Vec::new(),
+        sets: Vec::new(),
+        outside: false,
+    };
+
     /// Whether nothing is asked for, so that anybody fits.
     pub fn is_anybody(&self) -> bool {
         *self == Self::default()

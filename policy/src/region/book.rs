@@ -247,8 +247,7 @@ impl<'w> Book<'w> {
     /// The names of ports that rules speak of.
     fn port_names(&self) -> BTreeSet<(PortProtocol, &'w str)> {
         let rules = self.lists.iter().flat_map(|list| &list.entries).map(|entry| entry.rule);
-        let matches = rules.flat_map(|rule| [&rule.ports, &rule.not_ports, &rule.source_ports, &rule.not_source_ports]);
-        matches.flatten().filter_map(name_of).collect()
+        rules.flat_map(Rule::all_ports).filter_map(name_of).collect()
     }
 
     /// The sets that a selection means.

@@ -16,11 +16,8 @@ pub(crate) struct Names<'a> {
 /// The headers a rule asks for.
 pub(crate) fn demanded(rule: &Rule, version: IpVersion, names: Names<'_>) -> Traffic {
     let mut traffic = Traffic::all();
-    let sides = [
-        (PortSide::Destination, &rule.ports, &rule.not_ports, names.destination),
-        (PortSide::Source, &rule.source_ports, &rule.not_source_ports, names.source),
-    ];
-    for (side, wanted, not, names) in sides {
+    for (side, names) in [(PortSide::Destination, names.destination), (PortSide::Source, names.source)] {
+        let (wanted, not) = rule.ports_on(side);
         let of = |ports: &[PortMatch]| Traffic::of(ports.iter().flat_map(|port| blocks(port, side, version, names)));
         if !wanted.is_empty() {
             traffic = traffic.and(&of(wanted));

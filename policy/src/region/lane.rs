@@ -28,12 +28,6 @@ pub(crate) fn demands(rule: &Rule) -> [&Peers; 2] {
     [&rule.source, &rule.destination]
 }
 
-/// Every port they name.
-pub(crate) fn all_ports(rule: &Rule) -> impl Iterator<Item = &PortMatch> {
-    let Rule { ports, not_ports, source_ports, not_source_ports, .. } = rule;
-    [ports, not_ports, source_ports, not_source_ports].into_iter().flatten()
-}
-
 /// What governs a host endpoint in a lane; nothing if it is not there, and lets everything go on.
 #[derive(Debug)]
 pub(crate) struct Guard<'w> {
@@ -102,8 +96,8 @@ impl<'w> Guard<'w> {
 }
 
 fn fits(rule: &Rule, [source, destination]: [&Side; 2], family: IpVersion, places: &Places<'_>) -> bool {
-    source.extra.contains(places[&rule.source])
-        && destination.extra.contains(places[&rule.destination])
+    source.extra.contains(places[&*rule.source])
+        && destination.extra.contains(places[&*rule.destination])
         && rule.ip_version.is_none_or(|wanted| wanted == family)
 }
 
@@ -118,7 +112,7 @@ pub(crate) fn kept_open(failsafe: &Failsafe, lane: Lane, family: IpVersion) -> T
         match side {
             _ if ports.is_empty() => Traffic::none(),
             PortSide::Destination => demanded(&Rule { ports, ..any }, family, Names::default()),
-            PortSide::Source => demanded(&Rule { source_ports: ports, ..any }, family, Names::default()),
+            PortSide::Source => demanded(&Rule { source_ports: ports.into(), ..any }, family, Names::default()),
         }
     };
     let sides = open_ports(failsafe, lane).into_iter().map(of_side);

@@ -30,7 +30,7 @@ pub(crate) use self::book::{Book, DIRECTIONS, Entry, Extra, Governed, side_of};
 pub(crate) use self::chart::{Chart, Class};
 pub(crate) use self::court::{Court, Outcome};
 pub(crate) use self::demand::{Names, demanded};
-pub(crate) use self::lane::{Guard, Places, Share, all_ports, demands, kept_open, spoken};
+pub(crate) use self::lane::{Guard, Places, Share, demands, kept_open, spoken};
 pub(crate) use self::line::{address, prefixes};
 pub(crate) use self::settle::{Pair, Settlement, Word};
 pub use self::traffic::Traffic;

@@ -81,7 +81,7 @@ error: policy ssh, ingress rule 1 (allow): all its packets are denied in an earl
 
 #[test]
 fn a_rule_whose_own_end_is_another_sees_no_packet() {
-    let turned = Rule { destination: select("app == 'db'"), ..rule(Action::Allow, anybody(), "tcp/80") };
+    let turned = Rule { destination: select("app == 'db'").into(), ..rule(Action::Allow, anybody(), "tcp/80") };
     let world = with(shop(), ingress("web", "app == 'web'", vec![turned]));
 
     assert_eq!(

@@ -125,7 +125,7 @@ fn a_named_port_draws_the_path_that_names_it() {
     let mut far = world.endpoints["far"].clone();
     let named = ingress("asks-others", "name == 'n1'", vec![rule(Action::Allow, anybody(), "")]);
     let mut from_named = named.clone();
-    from_named.ingress.as_mut().unwrap()[0].source_ports = vec!["tcp/http".parse().unwrap()];
+    from_named.ingress.as_mut().unwrap()[0].source_ports = vec!["tcp/http".parse().unwrap()].into();
     let mut compiler = Compiler::of(&with(world, from_named), &host());
     far.ports = vec!["http=tcp/8080".parse::<NamedPort>().unwrap()];
 

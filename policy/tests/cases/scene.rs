@@ -84,7 +84,7 @@ pub(crate) fn rule(action: Action, peers: Peers, ports: &str) -> Rule {
         Action::Log => "log",
     };
     let ports = ports.split_whitespace().map(|text| text.parse().unwrap()).collect();
-    Rule { source: peers, ports, ..Rule::any(name, action) }
+    Rule { source: peers.into(), ports, ..Rule::any(name, action) }
 }
 
 pub(crate) fn anybody() -> Peers {

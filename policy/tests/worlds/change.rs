@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use poplin_policy::compile::{Compiler, compile};
 use poplin_policy::delta::{Change, apply, between};
 use poplin_policy::host::WorkloadToHost;
-use poplin_policy::model::{Endpoint, Peers, PortMatch, QualifiedName, Rule, Rules};
+use poplin_policy::model::{Endpoint, PortMatch, QualifiedName, Rare, Rule, Rules};
 use poplin_policy::ruleset::{Name, Ruleset};
 use poplin_policy::world::World;
 use proptest::prelude::*;
@@ -59,10 +59,10 @@ proptest! {
         // Where a rule asks for the governed endpoint's own address, another address may make another path.
         for policy in old.policies.values_mut() {
             for rule in policy.ingress.iter_mut().flatten() {
-                rule.destination = Peers::default();
+                rule.destination = Rare::default();
             }
             for rule in policy.egress.iter_mut().flatten() {
-                rule.source = Peers::default();
+                rule.source = Rare::default();
             }
         }
         let Some(like) = old.endpoints.values().next() else { return Ok(()) };
@@ -92,7 +92,7 @@ proptest! {
         };
         // Where rules ask something of the endpoint itself, the answers are part of the name.
         let asks = |rule: &Rule| {
-            let named = rule.ports.iter().chain(&rule.not_ports).any(is_named);
+            let named = rule.ports.iter().chain(rule.not_ports.iter()).any(is_named);
             !rule.destination.is_anybody() || named
         };
         let asks_of_itself = old.policies.values().flat_map(|policy| policy.ingress.iter().flatten()).any(asks);

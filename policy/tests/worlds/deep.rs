@@ -61,8 +61,12 @@ fn rules(number: u8) -> Vec<Rule> {
         ..Peers::default()
     };
     let ports = |text: &str| text.split_whitespace().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
-    let both = |rule: Rule| Rule { destination: from(number + 1), ..rule };
-    let rule = |name: &str, action, source, to: &str| Rule { source, ports: ports(to), ..Rule::any(name, action) };
+    let both = |rule: Rule| Rule { destination: from(number + 1).into(), ..rule };
+    let rule = |name: &str, action, source: Peers, to: &str| Rule {
+        source: source.into(),
+        ports: ports(to),
+        ..Rule::any(name, action)
+    };
     vec![
         rule("wide", Action::Deny, from(number), "udp/1000-2000 icmp/3 proto/47"),
         rule("watch", Action::Log, from(number), ""),
@@ -70,7 +74,10 @@ fn rules(number: u8) -> Vec<Rule> {
         both(rule("on-to", Action::Pass, from(number + 2), "")),
         both(rule("watch-both", Action::Log, from(number + 3), "")),
         Rule { log: true, ..both(rule("in-to", Action::Allow, from(number + 3), "tcp/22")) },
-        Rule { source_ports: ports("tcp/1-1023"), ..rule("low", Action::Pass, from(number + 2), "tcp/80 tcp/443") },
+        Rule {
+            source_ports: ports("tcp/1-1023").into(),
+            ..rule("low", Action::Pass, from(number + 2), "tcp/80 tcp/443")
+        },
         rule("watch-more", Action::Log, from(number + 3), "tcp"),
         rule("in", Action::Allow, from(number + 4), "tcp/80 tcp/8000-9000 udp/53"),
     ]

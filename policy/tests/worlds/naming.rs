@@ -50,9 +50,9 @@ fn named(texts: Vec<&str>) -> Vec<NamedPort> {
 /// Mostly as what the packet is addressed to.
 fn ask(rule: &mut Rule, ports: &[PortMatch], place: u8) {
     match place {
-        0 => rule.not_ports = ports.to_vec(),
-        1 => rule.source_ports = ports.to_vec(),
-        2 => rule.not_source_ports = ports.to_vec(),
+        0 => rule.not_ports = ports.to_vec().into(),
+        1 => rule.source_ports = ports.to_vec().into(),
+        2 => rule.not_source_ports = ports.to_vec().into(),
         _ => rule.ports = ports.to_vec(),
     }
 }

@@ -205,12 +205,12 @@ fn rule() -> impl Strategy<Value = Rule> {
         |(action, ip_version, log, (source, destination), (ports, not_ports), source_ports, not_source_ports)| Rule {
             log,
             ip_version,
-            source,
-            destination,
+            source: source.into(),
+            destination: destination.into(),
             ports,
-            not_ports,
-            source_ports,
-            not_source_ports,
+            not_ports: not_ports.into(),
+            source_ports: source_ports.into(),
+            not_source_ports: not_source_ports.into(),
             ..Rule::any("", action)
         },
     )

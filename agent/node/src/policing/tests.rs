@@ -120,7 +120,7 @@ fn admitting(label: &str) -> Object {
         mode: Mode::Enforce,
         subject: selection("all()"),
         hosts: Hosts::Never,
-        ingress: Some(vec![Rule { source: from, ..Rule::any("cards", Action::Allow) }].into()),
+        ingress: Some(vec![Rule { source: from.into(), ..Rule::any("cards", Action::Allow) }].into()),
         egress: None,
     })
 }
