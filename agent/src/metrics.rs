@@ -42,18 +42,20 @@ impl Who {
     }
 }
 
-/// All figures. `counters`: absent = the kernel does not tell, or the node has no containers.
+/// All figures. `rules`: what they counted, and what was heard of drops; absent = the node has no containers.
 pub fn written(
     now: Instant,
     host: &Status,
     sessions: &[Figures],
     is_forgetful: bool,
-    (counters, drops): (Option<&[RuleCounter]>, &Heard),
+    rules: Option<(&[RuleCounter], &Heard)>,
 ) -> String {
     let mut text = Text::default();
     about_host(&mut text, host);
-    policy::about_counters(&mut text, counters.unwrap_or_default());
-    policy::about_drops(&mut text, drops);
+    if let Some((counters, drops)) = rules {
+        policy::about_counters(&mut text, counters);
+        policy::about_drops(&mut text, drops);
+    }
     let help = "Whether what this host knows of the store, or who left, cannot be kept on its disk.";
     text.family("poplin_store_memory_failing", Kind::Gauge, help);
     text.sample(&[], u64::from(is_forgetful));

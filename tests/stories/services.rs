@@ -164,10 +164,12 @@ fn an_address_has_one_meaning() {
 
     let in_pool = refusal(&DNS.replace("198.51.100.7", "10.77.3.4"));
     let twice = refusal(&DNS.replace("name: dns", "name: other"));
+    let of_the_host = refusal(&DNS.replace("198.51.100.7", "172.30.0.1"));
     let pool = "{apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: wide}, spec: {cidr: 198.51.100.0/24}}";
 
     assert!(in_pool.contains("10.77.3.4 lies in pool containers (10.77.0.0/16)"), "{in_pool}");
     assert!(twice.contains("198.51.100.7 is of service dns already"), "{twice}");
+    assert!(of_the_host.contains("is of host h1, which answers there itself"), "{of_the_host}");
     assert!(refusal(pool).contains("198.51.100.0/24 holds 198.51.100.7, which is of service dns"));
 }
 

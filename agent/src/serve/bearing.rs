@@ -69,7 +69,7 @@ impl Bearing {
         self.keys.insert(path_of(&object.key()));
         match object {
             Object::Pool(_) => self.add_kinds(["Pool", "Block", "Service", "FloatingAddress", "Host"]),
-            Object::Service(_) => self.add_kinds(["Pool", "Service", "FloatingAddress"]),
+            Object::Service(_) => self.add_kinds(["Pool", "Service", "Host", "FloatingAddress"]),
             Object::FloatingAddress(_) => self.add_kinds(["Pool", "Service", "Host", "FloatingAddress"]),
             Object::Policy(policy) => {
                 self.add_kinds(["Tier"]);

@@ -185,12 +185,13 @@ impl Desk {
     pub(crate) async fn metrics(&self) -> Result<String, Failure> {
         let (status, sessions) = self.ask(Call::Figures).await?;
         let is_forgetful = !self.complaints.text().is_empty();
-        let counters = match self.role {
-            Role::Host => count::list(self, "").await.ok(), // a kernel that does not tell now is asked again with the next scrape
+        let rules = match self.role {
+            // A kernel that does not tell now is asked again with the next scrape.
+            Role::Host => Some((count::list(self, "").await.unwrap_or_default(), self.drops.heard())),
             Role::Speaker { .. } => None,
         };
-        let of_rules = (counters.as_deref(), &self.drops.heard());
-        Ok(metrics::written(Instant::now(), &status, &sessions, is_forgetful, of_rules))
+        let rules = rules.as_ref().map(|(counters, drops)| (&counters[..], drops));
+        Ok(metrics::written(Instant::now(), &status, &sessions, is_forgetful, rules))
     }
 
     pub(crate) async fn until_ready(&self) {

@@ -68,6 +68,12 @@ impl<T: Usual + fmt::Debug> fmt::Debug for Rare<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Rule;
+
+    #[test]
+    fn a_rule_is_small_as_long_as_it_asks_for_little() {
+        assert!(size_of::<Rule>() <= 96, "{} octets", size_of::<Rule>());
+    }
 
     #[test]
     fn the_usual_value_takes_no_memory_however_it_came_about() {

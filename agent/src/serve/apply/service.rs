@@ -1,16 +1,24 @@
-//! Whether services fit pools and one another: an address has one meaning.
+//! Whether services fit pools, hosts and one another: an address has one meaning.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use poplin_manifest::field::Invalid;
-use poplin_node::object::{Object, ObjectKey, Pool, Service};
+use poplin_node::object::{Host, Object, ObjectKey, Pool, Service};
 
 /// Why a service cannot be as it is, if it cannot.
 pub(super) fn fits(service: &Service, after: &BTreeMap<ObjectKey, Object>) -> Option<Invalid> {
     let in_pool = after.values().filter_map(|object| object.try_into().ok()).find_map(|pool| lies_in(service, pool));
     let shared = || after.values().filter_map(|object| object.try_into().ok()).find_map(|other| shares(service, other));
-    in_pool.map(|(address, pool)| inside(address, pool)).or_else(shared)
+    let at_host = || after.values().filter_map(|object| object.try_into().ok()).find_map(|host| is_of(service, host));
+    in_pool.map(|(address, pool)| inside(address, pool)).or_else(shared).or_else(at_host)
+}
+
+/// A host answers to its own address itself, before any route is asked.
+fn is_of(service: &Service, host: &Host) -> Option<Invalid> {
+    let address = service.addresses.intersection(&host.addresses).next()?;
+    let message = format!("{address} is of host {}, which answers there itself", host.name);
+    Some(Invalid::new("spec.addresses", "ADDRESS_TAKEN", message).advice("take an address that is nobody's"))
 }
 
 /// Why a pool cannot be as it is: it would give away the address of a service.
