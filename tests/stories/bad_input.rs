@@ -24,6 +24,7 @@ fn a_wrong_declaration_is_answered_with_what_is_wrong_and_where() {
         (&policy("tier: nope, egress: []"), &["no tier", "nope", ":4:14"]),
         (&policy("subject: app = 3, egress: []"), &["spec.subject", "column 5", "==", ":4:17"]),
         (&policy("ingress: [{action: allow, ports: [tcp/70000]}]"), &["ports[0]", "70000", "65535"]),
+        (&policy("ingress: [{action: allow, sourcePorts: [icmp/8]}]"), &["sourcePorts[0]", "icmp/8", "no source port"]),
         (&policy("ingress: [{action: alow}]"), &["alow", "allow"]),
         (&policy("ingress: [{action: allow, from: {sets: [nobody]}}]"), &["no address set", "nobody"]),
         (&policy("subject: app == 'x'"), &["governs neither direction", ":4:7"]),

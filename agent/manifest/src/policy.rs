@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use poplin_policy::model::{
     Action, AddressSet, DEFAULT_TIER, DefaultAction, Hosts, IpVersion, Mode, NAMESPACE_LABEL, Order, Peers, Policy,
-    PortMatch, QualifiedName, Rule, Rules, Scope, Selection, Tier,
+    PortError, PortMatch, QualifiedName, Rule, Rules, Scope, Selection, Tier,
 };
 use poplin_proto::v1;
 
@@ -129,12 +129,15 @@ fn check_rule(findings: &mut Findings, home: Option<&str>, field: &str, name: St
         peers.as_ref().map_or_else(Peers::default, |peers| check_peers(findings, home, &field, peers))
     };
     let (source, destination) = (peers("from", &rule.from), peers("to", &rule.to));
-    let mut ports = |name: &str, texts: &[String]| check_ports(findings, &format!("{field}.{name}"), texts);
+    let mut ports = |name: &str, read: fn(&str, &str) -> Result<PortMatch, Invalid>, texts: &[String]| {
+        let at = |(index, text): (usize, &String)| read(&format!("{field}.{name}[{index}]"), text);
+        findings.take_all(texts.iter().enumerate().map(at))
+    };
     let (ports, not_ports, source_ports, not_source_ports) = (
-        ports("ports", &rule.ports),
-        ports("notPorts", &rule.not_ports),
-        ports("sourcePorts", &rule.source_ports),
-        ports("notSourcePorts", &rule.not_source_ports),
+        ports("ports", port, &rule.ports),
+        ports("notPorts", port, &rule.not_ports),
+        ports("sourcePorts", source_port, &rule.source_ports),
+        ports("notSourcePorts", source_port, &rule.not_source_ports),
     );
     Some(Rule {
         name,
@@ -189,14 +192,22 @@ fn selection(field: &str, home: Option<&str>, peers: &v1::Peers) -> Result<Optio
     Ok(Some(Selection { labels, scope }))
 }
 
-fn check_ports(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<PortMatch> {
-    let check = |(index, text): (usize, &String)| {
-        text.parse::<PortMatch>().map_err(|error| {
-            Invalid::new(format!("{field}[{index}]"), "BAD_PORT", error.to_string())
-                .advice("ports look like tcp/80, tcp/8000-8010, tcp/http, udp/*, icmp/8, proto/47")
-        })
-    };
-    findings.take_all(texts.iter().enumerate().map(check))
+fn port(field: &str, text: &str) -> Result<PortMatch, Invalid> {
+    text.parse().map_err(|error: PortError| {
+        Invalid::new(field, "BAD_PORT", error.to_string())
+            .advice("ports look like tcp/80, tcp/8000-8010, tcp/http, udp/*, icmp/8, proto/47")
+    })
+}
+
+/// The same where a packet comes from: only what has ports comes from one.
+fn source_port(field: &str, text: &str) -> Result<PortMatch, Invalid> {
+    match port(field, text)? {
+        PortMatch::Icmp { .. } | PortMatch::Protocol(_) => {
+            let message = format!("{text:?} has no source port; tcp, udp, udplite and sctp have");
+            Err(Invalid::new(field, "NO_SOURCE_PORT", message).advice("write it into ports, or notPorts"))
+        }
+        known => Ok(known),
+    }
 }
 
 /// Checks a tier.
