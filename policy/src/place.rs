@@ -77,6 +77,20 @@ impl Place {
         Some((place(text)?, Some(Name::parse(chain)?)))
     }
 
+    /// Why, in a word, whichever end it was.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Place::Denied(_) => "denied",
+            Place::Logged(_) => "logged",
+            Place::NoPolicy(_) => "no-policy",
+            Place::Invalid(_) => "invalid",
+            Place::MidStream(_) => "mid-stream",
+            Place::Spoof => "spoof",
+            Place::ToHost => "to-host",
+            Place::Tunnel => "tunnel",
+        }
+    }
+
     /// Which end dropped it: the source's or the destination's.
     pub fn direction(self) -> Direction {
         match self {
@@ -92,15 +106,14 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word();
         match self {
             Place::Denied(direction) => write!(out, "{direction}"),
-            Place::Logged(direction) => write!(out, "{direction} logged"),
-            Place::NoPolicy(direction) => write!(out, "{direction} no-policy"),
-            Place::Invalid(direction) => write!(out, "{direction} invalid"),
-            Place::MidStream(direction) => write!(out, "{direction} mid-stream"),
-            Place::Spoof => out.write_str("spoof"),
-            Place::ToHost => out.write_str("to-host"),
-            Place::Tunnel => out.write_str("tunnel"),
+            Place::Logged(direction)
+            | Place::NoPolicy(direction)
+            | Place::Invalid(direction)
+            | Place::MidStream(direction) => write!(out, "{direction} {word}"),
+            Place::Spoof | Place::ToHost | Place::Tunnel => out.write_str(word),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn about_drops(text: &mut Text, heard: &Heard) {
     let help = "Packets that were dropped, as far as the kernel tells: a hundred a second for each rule that drops.";
     text.family("poplin_drops_heard_total", Kind::Counter, help);
     for place in Place::ALL.into_iter().filter(|place| !matches!(place, Place::Logged(_))) {
-        let labels = [("direction", place.direction().to_string()), ("reason", reason(place).to_owned())];
+        let labels = [("direction", place.direction().to_string()), ("reason", place.word().to_owned())];
         text.sample(&labels, heard.packets.get(&place).copied().unwrap_or_default());
     }
     text.family(
@@ -45,20 +45,6 @@ pub(super) fn about_drops(text: &mut Text, heard: &Heard) {
         "Drops and logs the kernel told of that were not heard in time.",
     );
     text.sample(&[], heard.lost);
-}
-
-/// Why, in a word: nothing in it that a packet may choose.
-fn reason(place: Place) -> &'static str {
-    match place {
-        Place::Denied(_) => "denied",
-        Place::Logged(_) => "logged",
-        Place::NoPolicy(_) => "no-policy",
-        Place::Invalid(_) => "invalid",
-        Place::MidStream(_) => "mid-stream",
-        Place::Spoof => "spoof",
-        Place::ToHost => "to-host",
-        Place::Tunnel => "tunnel",
-    }
 }
 
 #[cfg(test)]
