@@ -59,17 +59,20 @@ pub enum Change {
 /// The changes from the old ruleset, or from whatever stands if it is not known, to the new one; none if they are equal.
 ///
 /// ```text
-/// counters, sets, maps, chains that come (empty) → elements of sets that stay → rules → elements of maps
+/// counters, sets, maps, chains that come (empty) → rules of those chains → elements of those maps
+///    → base chains that come (empty) → elements of sets that stay → rules of base chains that come, and of chains that stay
+///    → elements of maps that stay and, down to none, leave
 ///    → rules of chains that leave (emptied) → chains, maps, sets, counters that leave
 /// ```
+/// Nothing leads to what the first line makes before the lines after it are carried out: see [`ahead`].
 /// Where a thing of one name has another key, form or hook, everything begins anew: the kernel cannot change those, and
 /// the compiler never asks it to.
 pub fn between(old: Option<&Ruleset>, new: &Ruleset) -> Vec<Change> {
-    between_with(old, new, Vec::new())
+    between_with(old, new, Elements::default())
 }
 
-/// The same, where changes of elements of maps that stand and stay are known already.
-pub(crate) fn between_with(old: Option<&Ruleset>, new: &Ruleset, elements: Vec<Change>) -> Vec<Change> {
+/// The same, where elements of maps that come, given without them, and changes of maps that stay, given not at all, are known already.
+pub(crate) fn between_with(old: Option<&Ruleset>, new: &Ruleset, elements: Elements) -> Vec<Change> {
     let nothing = Ruleset::default();
     let (first, old) = match old {
         Some(old) if keeps_shapes(old, new) => (None, old),
@@ -77,13 +80,38 @@ pub(crate) fn between_with(old: Option<&Ruleset>, new: &Ruleset, elements: Vec<C
     };
     let mut changes = Vec::from_iter(first);
     changes.extend(coming(old, new));
+    changes.extend(elements.coming);
+    changes.extend(coming_bases(old, new));
     changes.extend(new.sets.iter().filter_map(|(name, set)| alter_set(name, old.sets.get(name)?, set)));
-    changes
-        .extend(changed(&old.chains, &new.chains).map(|(name, chain)| Change::SetRules(name.clone(), chain.clone())));
-    changes.extend(elements);
+    changes.extend(changed(old, new).map(set_rules));
+    changes.extend(elements.staying);
     changes.extend(altered_maps(old, new));
     changes.extend(leaving(old, new));
     changes
+}
+
+/// Changes of elements of maps that are known without comparing.
+#[derive(Default)]
+pub(crate) struct Elements {
+    /// Of maps that come.
+    pub coming: Vec<Change>,
+    /// Of maps that stand and stay.
+    pub staying: Vec<Change>,
+}
+
+/// So many changes, from the first on, make what nothing leads to before those after them are made. Made earlier, in transactions of their own,
+/// they change no packet's way.
+pub fn ahead<'c>(changes: &'c [Change]) -> usize {
+    let (mut chains, mut maps) = (BTreeSet::new(), BTreeSet::new());
+    let mut is_ahead = |change: &'c Change| match change {
+        Change::AddCounter(_) | Change::AddSet(..) => true,
+        Change::AddMap(name, _) => maps.insert(name),
+        Change::AddChain(name, None) => chains.insert(name),
+        Change::SetRules(name, _) => chains.contains(name),
+        Change::AlterMap { name, .. } => maps.contains(name),
+        _ => false,
+    };
+    changes.iter().position(|change| !is_ahead(change)).unwrap_or(changes.len())
 }
 
 /// Carries changes out on a value, as the kernel would on its table.
@@ -123,18 +151,36 @@ fn step(ruleset: &mut Ruleset, change: Change) {
 
 fn keeps_shapes(old: &Ruleset, new: &Ruleset) -> bool {
     let sets = both(&old.sets, &new.sets).all(|(_, old, new)| (&old.key, old.form) == (&new.key, new.form));
-    let maps = both(&old.maps, &new.maps).all(|(_, old, new)| old.emptied() == new.emptied());
+    let maps = both(&old.maps, &new.maps).all(|(_, old, new)| old.is_shaped_as(new));
     let chains = both(&old.chains, &new.chains).all(|(_, old, new)| old.hook == new.hook);
     sets && maps && chains
 }
 
-/// What nothing refers to yet: sets whole, maps and chains empty.
+/// What nothing refers to yet, whole.
 fn coming(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
     let counters = new.counters.difference(&old.counters).map(|name| Change::AddCounter(name.clone()));
     let sets = only_right(&old.sets, &new.sets).map(|(name, set)| Change::AddSet(name.clone(), set.clone()));
-    let maps = only_right(&old.maps, &new.maps).map(|(name, map)| Change::AddMap(name.clone(), map.emptied()));
-    let chains = only_right(&old.chains, &new.chains).map(|(name, chain)| Change::AddChain(name.clone(), chain.hook));
-    counters.chain(sets).chain(maps).chain(chains).collect()
+    let maps = || only_right(&old.maps, &new.maps);
+    let chains = || only_right(&old.chains, &new.chains).filter(|(_, chain)| chain.hook.is_none());
+    let mut changes: Vec<Change> = counters.chain(sets).collect();
+    changes.extend(maps().map(|(name, map)| Change::AddMap(name.clone(), map.emptied())));
+    changes.extend(chains().map(add_chain));
+    changes.extend(chains().filter(|(_, chain)| !chain.rules.is_empty()).map(set_rules));
+    changes.extend(maps().filter_map(|(name, map)| fill_map(name, map)));
+    changes
+}
+
+/// Chains that packets find by themselves, without their rules.
+fn coming_bases<'a>(old: &'a Ruleset, new: &'a Ruleset) -> impl Iterator<Item = Change> + 'a {
+    only_right(&old.chains, &new.chains).filter(|(_, chain)| chain.hook.is_some()).map(add_chain)
+}
+
+fn add_chain((name, chain): (&Name, &Arc<Chain>)) -> Change {
+    Change::AddChain(name.clone(), chain.hook)
+}
+
+fn set_rules((name, chain): (&Name, &Arc<Chain>)) -> Change {
+    Change::SetRules(name.clone(), chain.clone())
 }
 
 /// What nothing refers to any more, once the chains among it that refer to each other, or to its maps, are emptied.
@@ -164,27 +210,33 @@ fn alter_set(name: &Name, old: &Set, new: &Set) -> Option<Change> {
     (!is_same).then(|| Change::AlterSet { name: name.clone(), shape, removed, added })
 }
 
-/// Elements of maps that come, stay and, down to none, leave.
+/// Elements of maps that stay and, down to none, leave.
 fn altered_maps(old: &Ruleset, new: &Ruleset) -> Vec<Change> {
-    let alter = |(name, map): (&Name, &Map)| {
-        let none = map.elements.none();
-        let before = old.maps.get(name).map_or(&none, |map| &map.elements);
-        let after = new.maps.get(name).map_or(&none, |map| &map.elements);
-        let (removed, added) = (before.without(after), after.without(before));
-        let is_same = removed.is_empty() && added.is_empty();
-        (!is_same).then(|| Change::AlterMap { name: name.clone(), shape: map.emptied().into(), removed, added })
+    let alter = |(name, map): (&Name, &Map)| match new.maps.get(name) {
+        Some(after) => alter_map(name, map, &map.elements, &after.elements),
+        None => alter_map(name, map, &map.elements, &map.elements.none()),
     };
-    new.maps.iter().chain(only_right(&new.maps, &old.maps)).filter_map(alter).collect()
+    old.maps.iter().filter_map(alter).collect()
 }
 
-/// What stands under no such name, or differently, on the left. Chains that come without rules need none set.
-fn changed<'a>(
-    left: &'a BTreeMap<Name, Arc<Chain>>,
-    right: &'a BTreeMap<Name, Arc<Chain>>,
-) -> impl Iterator<Item = (&'a Name, &'a Arc<Chain>)> {
-    right.iter().filter(|(name, chain)| match left.get(name) {
+/// What comes into a map that comes. That may be a hundred thousand elements, which are copied once, and closer together than by a clone, which keeps
+/// the gaps.
+pub(crate) fn fill_map(name: &Name, map: &Map) -> Option<Change> {
+    alter_map(name, map, &map.elements.none(), &map.elements)
+}
+
+/// What becomes of a map that stays.
+pub(crate) fn alter_map(name: &Name, map: &Map, before: &MapElements, after: &MapElements) -> Option<Change> {
+    let (removed, added) = (before.without(after), after.without(before));
+    let is_same = removed.is_empty() && added.is_empty();
+    (!is_same).then(|| Change::AlterMap { name: name.clone(), shape: map.emptied().into(), removed, added })
+}
+
+/// Chains whose rules change, and base chains that come with rules.
+fn changed<'a>(old: &'a Ruleset, new: &'a Ruleset) -> impl Iterator<Item = (&'a Name, &'a Arc<Chain>)> {
+    new.chains.iter().filter(|(name, chain)| match old.chains.get(name) {
         Some(old) => old != *chain,
-        None => !chain.rules.is_empty(),
+        None => chain.hook.is_some() && !chain.rules.is_empty(),
     })
 }
 
@@ -272,6 +324,32 @@ mod tests {
 
         assert_eq!(changes, between(None, &new));
         assert_eq!(changes[0], Change::Restart);
+    }
+
+    #[test]
+    fn what_comes_is_made_whole_ahead_of_what_leads_to_it() {
+        let old = with_map(&[(1, Verdict::Goto(name("c")))]);
+        let mut new = with_map(&[(1, Verdict::Goto(name("e")))]);
+        let rule = Rule { matches: Vec::new(), counter: None, then: Then::Verdict(Verdict::Accept) };
+        let shape = Map { elements: by_id(&[]), ..new.maps[&name("m")].clone() };
+        let elements = by_id(&[(2, Verdict::Goto(name("d")))]);
+        new.chains.insert(name("e"), Chain { hook: None, rules: vec![rule] }.into());
+        new.maps.insert(name("n"), Map { elements: elements.clone(), ..shape.clone() });
+
+        let changes = between(Some(&old), &new);
+        let (early, late) = changes.split_at(ahead(&changes));
+
+        let removed = by_id(&[]);
+        assert_eq!(
+            early,
+            [
+                Change::AddMap(name("n"), shape.clone()),
+                Change::AddChain(name("e"), None),
+                Change::SetRules(name("e"), new.chains[&name("e")].clone()),
+                Change::AlterMap { name: name("n"), shape: shape.into(), removed, added: elements },
+            ]
+        );
+        assert!(matches!(late, [Change::AlterMap { name: which, .. }] if *which == name("m")), "{late:?}");
     }
 
     #[test]

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::{iter, mem};
 
-use crate::delta::{Change, between, between_with};
+use crate::delta::{Change, Elements, alter_map, between, between_with, fill_map};
 use crate::ruleset::{Atom, Chain, Element, Map, Name, Ruleset, Set, Value, Verdict};
 use crate::walk::Book;
 
@@ -40,6 +41,10 @@ enum Was<T, V> {
     /// It stood, and these of its elements were so.
     Elements(BTreeMap<Element, V>),
 }
+
+/// Of so many elements of a map it is remembered how each was, and of up to half of them all. Beyond that the map is remembered as it was: one that grew
+/// by a hundred thousand was small.
+const FEW: usize = 16;
 
 /// What an element of a map led to, and what it leads to: to look for it once more among a hundred thousand costs as much as all else.
 #[derive(Clone, Debug)]
@@ -85,13 +90,13 @@ impl Edited {
     /// The changes since the last time, in an order one transaction can take; none if all edits undid each other.
     pub fn take(&mut self) -> Vec<Change> {
         let (mut old, mut new) = (Ruleset::default(), Ruleset::default());
-        let Touched { chains, sets, maps, counters } = std::mem::take(&mut self.pending);
+        let Touched { chains, sets, maps, counters } = mem::take(&mut self.pending);
         for (name, stood) in counters {
             new.counters.extend(self.now.counters.get(&name).cloned());
             old.counters.extend(stood.then_some(name));
         }
         for (name, was) in chains {
-            new.chains.extend(pair(&self.now.chains, &name));
+            new.chains.extend(self.now.chains.get(&name).map(|chain| (name.clone(), chain.clone())));
             old.chains.extend(was.map(|chain| (name, chain)));
         }
         self.compare_sets(sets, &mut old, &mut new);
@@ -119,20 +124,25 @@ impl Edited {
         touched: BTreeMap<Name, Was<Map, Altered>>,
         old: &mut Ruleset,
         new: &mut Ruleset,
-    ) -> Vec<Change> {
-        let mut elements = Vec::new();
+    ) -> Elements {
+        let mut elements = Elements::default();
         for (name, was) in touched {
             match was {
                 Was::Whole(None) => {
                     let Some(now) = self.now.maps.get(&name) else { continue };
-                    elements.extend(fill_map(&name, now));
+                    elements.coming.extend(fill_map(&name, now));
                     new.maps.insert(name, now.emptied());
                 }
-                Was::Whole(was) => {
-                    new.maps.extend(pair(&self.now.maps, &name));
-                    old.maps.extend(was.map(|map| (name, map)));
-                }
-                Was::Elements(was) => elements.extend(alter_map(&name, &self.now.maps[&name], was)),
+                Was::Whole(Some(was)) => match self.now.maps.get(&name) {
+                    Some(now) if now.is_shaped_as(&was) => {
+                        elements.staying.extend(alter_map(&name, now, &was.elements, &now.elements));
+                    }
+                    now => {
+                        new.maps.extend(now.map(|now| (name.clone(), now.clone())));
+                        old.maps.insert(name, was);
+                    }
+                },
+                Was::Elements(was) => elements.staying.extend(alter_touched(&name, &self.now.maps[&name], was)),
             }
         }
         elements
@@ -223,13 +233,10 @@ impl Edited {
         if had == value {
             return;
         }
-        self.remember(|touched| {
+        for touched in iter::once(&mut self.pending).chain(self.marks.values_mut()) {
             let was = touched.maps.entry(name.clone()).or_insert_with(|| Was::Elements(BTreeMap::new()));
-            if let Was::Elements(was) = was {
-                let altered = was.entry(element.clone()).or_insert_with(|| Altered { had: had.clone(), has: None });
-                altered.has.clone_from(&value);
-            }
-        });
+            was.alter(&element, had.as_ref(), value.as_ref(), map);
+        }
     }
 
     /// Makes a counter be, or not be.
@@ -291,6 +298,18 @@ impl<'a> Book for Past<'a> {
     }
 }
 
+impl Was<Map, Altered> {
+    /// An element became another, and the map is this since.
+    fn alter(&mut self, element: &Element, had: Option<&Value>, has: Option<&Value>, now: &Map) {
+        let Was::Elements(elements) = self else { return };
+        let first = || Altered { had: had.cloned(), has: None };
+        elements.entry(element.clone()).or_insert_with(first).has = has.cloned();
+        if elements.len() > FEW.max(now.elements.len() / 2) {
+            *self = Was::Whole(Some(mem::take(elements).into_iter().fold(now.clone(), restore_in_map)));
+        }
+    }
+}
+
 /// The touched elements alone: as they were, and as they are.
 fn parts_of_set(now: &Set, was: BTreeMap<Element, bool>) -> (Option<Arc<Set>>, Option<Arc<Set>>) {
     let part = |elements| Some(Arc::new(Set { key: now.key.clone(), form: now.form, elements }));
@@ -299,20 +318,8 @@ fn parts_of_set(now: &Set, was: BTreeMap<Element, bool>) -> (Option<Arc<Set>>, O
     (part(before), part(after))
 }
 
-/// What comes into a map that comes. That may be a hundred thousand elements, which are copied once.
-fn fill_map(name: &Name, now: &Map) -> Option<Change> {
-    let shape = now.emptied();
-    let added = now.elements.without(&shape.elements); // closer together than a clone, which keeps the gaps
-    (!added.is_empty()).then(|| Change::AlterMap {
-        name: name.clone(),
-        removed: added.none(),
-        shape: shape.into(),
-        added,
-    })
-}
-
 /// What becomes of the touched elements of a map that stays; as many, and copied once.
-fn alter_map(name: &Name, now: &Map, was: BTreeMap<Element, Altered>) -> Option<Change> {
+fn alter_touched(name: &Name, now: &Map, was: BTreeMap<Element, Altered>) -> Option<Change> {
     let shape = now.emptied();
     let (mut removed, mut added) = (shape.elements.none(), shape.elements.none());
     for (element, Altered { had, has }) in was {
@@ -344,10 +351,6 @@ fn restore_in_map(mut map: Map, (element, altered): (Element, Altered)) -> Map {
     map
 }
 
-fn pair<T: Clone>(all: &BTreeMap<Name, T>, name: &Name) -> Option<(Name, T)> {
-    all.get_key_value(name).map(|(name, thing)| (name.clone(), thing.clone()))
-}
-
 fn replace<T>(all: &mut BTreeMap<Name, T>, name: &Name, thing: Option<T>) -> Option<T> {
     match thing {
         Some(thing) => all.insert(name.clone(), thing),
@@ -359,7 +362,7 @@ fn replace<T>(all: &mut BTreeMap<Name, T>, name: &Name, thing: Option<T>) -> Opt
 mod tests {
     use super::*;
     use crate::delta::apply;
-    use crate::ruleset::{Atom, Datatype, Form};
+    use crate::ruleset::{Atom, Datatype, Form, MapElements};
 
     fn name() -> Name {
         Name::new("s")
@@ -392,6 +395,36 @@ mod tests {
         apply(&mut kernel, &changes);
         assert_eq!(&kernel, edited.ruleset());
         assert_eq!(edited.take(), []);
+    }
+
+    #[test]
+    fn a_map_most_of_which_is_touched_changes_and_is_remembered_as_one_of_which_little_is() {
+        let ids = |count: u16| MapElements::Ids((0..count).map(|id| (port(1 + id), id.into())).collect());
+        let map = |elements| Map { key: vec![Datatype::Port], form: Form::Hash, elements };
+        let mut edited = Edited::default();
+        edited.set_map(&name(), Some(map(ids(10))));
+        let mut kernel = Ruleset::default();
+        apply(&mut kernel, &edited.take());
+        let mark = edited.mark();
+
+        for id in 10..500 {
+            edited.set_id(&name(), port(1 + id), Some(id.into()));
+        }
+        edited.set_id(&name(), port(1), None);
+        edited.set_id(&name(), port(2), Some(7));
+
+        let at_port = |past: &Past<'_>, number| past.value(&name(), &[Atom::Port(number)]);
+        let past = edited.at(mark);
+        assert_eq!(
+            [1, 2, 300].map(|number| at_port(&past, number)),
+            [Some(0), Some(1), None].map(|id| Some(id.map(Value::Id)))
+        );
+        let changes = edited.take();
+        assert!(
+            matches!(&changes[..], [Change::AlterMap { removed, added, .. }] if (removed.len(), added.len()) == (2, 491))
+        );
+        apply(&mut kernel, &changes);
+        assert_eq!(&kernel, edited.ruleset());
     }
 
     #[test]

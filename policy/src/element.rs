@@ -1,6 +1,7 @@
 //! Sets and maps with nothing in them, what two maps' elements have apart, and how one becomes the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use crate::ruleset::{Element, Map, MapElements, Set, Value};
 
@@ -15,6 +16,12 @@ impl Map {
     /// The same map with nothing in it.
     pub fn emptied(&self) -> Self {
         Self { key: self.key.clone(), form: self.form, elements: self.elements.none() }
+    }
+
+    /// Whether one can become the other by elements alone.
+    pub fn is_shaped_as(&self, other: &Self) -> bool {
+        let kind = |map: &Self| mem::discriminant(&map.elements);
+        (&self.key, self.form, kind(self)) == (&other.key, other.form, kind(other))
     }
 }
 

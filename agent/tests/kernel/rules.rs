@@ -546,6 +546,28 @@ fn a_change_that_fails_is_named_and_none_of_its_fellows_is_made() {
 }
 
 #[test]
+fn what_was_made_ahead_of_a_change_that_fails_goes_with_the_next_load() {
+    let host = Namespace::new();
+    let base = u32::from(std::net::Ipv4Addr::new(10, 0, 0, 0));
+    let many =
+        hash_set(vec![Datatype::Address4], (0..300_000).map(|number| vec![Atom::Address4((base + number).into())]));
+    let fails = [Change::AddSet(name("many"), many), Change::RemoveSet(name("nowhere"))];
+
+    let error = host.within(|| {
+        let mut rules = Rules::open().unwrap();
+        rules.apply(&from_nothing(&everything())).unwrap();
+        let error = rules.apply(&fails).unwrap_err();
+        rules.apply(&from_nothing(&everything())).unwrap();
+        assert_eq!(rules.read(&everything()).unwrap(), everything());
+        error
+    });
+
+    assert_eq!(error.to_string(), "changes up to 1 are made, and nothing leads to them yet");
+    let RulesError::Begun { cause, .. } = error else { panic!("{error}") };
+    assert_eq!(cause.to_string(), "change 2 of 2 (remove set nowhere) was refused");
+}
+
+#[test]
 fn of_many_failures_the_first_is_named() {
     let host = Namespace::new();
     let changes: Vec<_> = (0..20_000).map(|number| Change::RemoveSet(name(&format!("nowhere{number}")))).collect();

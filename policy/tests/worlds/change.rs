@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use poplin_policy::compile::{Compiler, compile};
-use poplin_policy::delta::{Change, apply, between};
+use poplin_policy::delta::{Change, ahead, apply, between};
 use poplin_policy::host::WorkloadToHost;
 use poplin_policy::model::{Endpoint, PortMatch, QualifiedName, Rare, Rule, Rules};
 use poplin_policy::ruleset::{Name, Ruleset};
@@ -18,8 +18,23 @@ fn compiled(world: &World) -> Ruleset {
     compile(world, &guarded_host(world, WorkloadToHost::Drop))
 }
 
-/// Carries the changes out one by one; the first that leaves a reference to nothing fails.
+/// Carries the changes out one by one; the first that leaves a reference to nothing fails, and so does one ahead of the others that packets could notice.
 fn carried_out(old: Ruleset, changes: &[Change]) -> Ruleset {
+    let (ahead, _) = changes.split_at(ahead(changes));
+    assert!(stands_in(&old, &carried_out_singly(old.clone(), ahead)), "{ahead:?}");
+    carried_out_singly(old, changes)
+}
+
+/// Whether all that was is as it was, and packets come to nothing else.
+fn stands_in(old: &Ruleset, new: &Ruleset) -> bool {
+    let is_base = |name: &Name| new.chains[name].hook.is_some();
+    old.sets.iter().all(|(name, set)| new.sets.get(name) == Some(set))
+        && old.maps.iter().all(|(name, map)| new.maps.get(name) == Some(map))
+        && old.chains.iter().all(|(name, chain)| new.chains.get(name) == Some(chain))
+        && new.chains.keys().filter(|name| is_base(name)).all(|name| old.chains.contains_key(name))
+}
+
+fn carried_out_singly(old: Ruleset, changes: &[Change]) -> Ruleset {
     changes.iter().fold(old, |mut ruleset, change| {
         apply(&mut ruleset, std::slice::from_ref(change));
         assert_eq!(ruleset.dangling(), None, "after {change:?}");

@@ -23,6 +23,9 @@ pub(super) const NFPROTO_INET: u8 = 1;
 /// 1 MiB. A datagram has at most 1,024 pieces (linux/uio.h, `UIO_MAXIOV`), which is more than the socket takes.
 const PIECE_OCTETS: usize = (1 << 20) - (64 << 10);
 
+/// With so many full pieces a batch is large: a transaction of its own is worth less memory.
+const LARGE_PIECES: usize = 4;
+
 /// A transaction being written.
 pub(super) struct Batch {
     /// The table all of it is about.
@@ -94,6 +97,11 @@ impl Batch {
     /// Whether there is nothing to commit.
     pub(super) fn is_empty(&self) -> bool {
         self.owners.is_empty()
+    }
+
+    /// Whether it is large enough to be sent before the next change, if it may be.
+    pub(super) fn is_large(&self) -> bool {
+        self.full.len() >= LARGE_PIECES
     }
 
     /// Ends the batch: what to send, in order and as one.

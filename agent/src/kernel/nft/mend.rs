@@ -58,7 +58,9 @@ impl Rules {
                 );
                 Ok(())
             }
-            Err(error @ (RulesError::Refused { .. } | RulesError::RefusedAsAWhole { .. })) => {
+            Err(
+                error @ (RulesError::Refused { .. } | RulesError::RefusedAsAWhole { .. } | RulesError::Begun { .. }),
+            ) => {
                 let refusal = error.source().map(tracing::field::display);
                 tracing::info!(table = self.table, changes = changes.len(), reason = %error, refusal, "the rules are begun anew");
                 self.begin(changes)

@@ -25,15 +25,16 @@ mod guard;
 mod mend;
 mod read;
 
-use std::io;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, iter};
 
 use netlink_sys::constants::NETLINK_NETFILTER;
 use poplin_node::kernel::StepFailureKind;
-use poplin_policy::delta::Change;
+use poplin_policy::delta::{self, Change};
 use rustix::io::Errno;
 
 use super::Trouble;
@@ -111,6 +112,15 @@ pub enum RulesError {
     TooLarge {
         /// Length of the transaction.
         octets: usize,
+    },
+    /// What nothing leads to stands already, and the rest does not.
+    #[error("changes up to {stands} are made, and nothing leads to them yet")]
+    Begun {
+        /// The last change that was made, from 1.
+        stands: usize,
+        /// What became of the rest.
+        #[source]
+        cause: Box<RulesError>,
     },
     /// Sent, and nothing came back.
     #[error("the kernel did not say whether it took the transaction")]
@@ -210,12 +220,25 @@ impl Rules {
         Ok(())
     }
 
+    /// What nothing leads to before the rest is made may be made earlier, in parts: then less of it is in memory at once.
     fn write_to(&mut self, table: &str, table_flags: u32, changes: &[Change]) -> Result<(), RulesError> {
+        let ahead = delta::ahead(changes);
         let mut batch = Batch::begin(table, self.conversation.take_sequence(1));
+        let mut stands = 0;
         for (index, change) in changes.iter().enumerate() {
             batch.serve(index);
             encode(&mut batch, change, table_flags);
+            if index < ahead && batch.is_large() {
+                self.settle(batch, changes).map_err(|error| error.after(stands))?;
+                stands = index + 1;
+                batch = Batch::begin(table, self.conversation.take_sequence(1));
+            }
         }
+        self.settle(batch, changes).map_err(|error| error.after(stands))
+    }
+
+    /// Makes the changes a batch is of.
+    fn settle(&mut self, batch: Batch, changes: &[Change]) -> Result<(), RulesError> {
         let count = changes.len();
         match self.commit(batch)? {
             Outcome::Committed => Ok(()),
@@ -346,20 +369,32 @@ fn describe(change: &Change) -> String {
     }
 }
 
+impl RulesError {
+    /// The same, where so many changes were made before.
+    fn after(self, stands: usize) -> Self {
+        match stands {
+            0 => self,
+            _ => Self::Begun { stands, cause: self.into() },
+        }
+    }
+
+    fn kind(&self) -> StepFailureKind {
+        match self {
+            RulesError::Refused { refusal, .. } | RulesError::RefusedAsAWhole { refusal, .. } => kind_of(refusal),
+            // What stands is not what it was, or is not known.
+            RulesError::Begun { .. } | RulesError::Unanswered => StepFailureKind::RulesOutOfStep,
+            RulesError::Socket(_) | RulesError::Powerless | RulesError::Taken { .. } | RulesError::TooLarge { .. } => {
+                StepFailureKind::Other
+            }
+        }
+    }
+}
+
 impl From<RulesError> for Trouble {
     fn from(error: RulesError) -> Self {
-        let (kind, reason) = match &error {
-            RulesError::Refused { refusal, .. } | RulesError::RefusedAsAWhole { refusal, .. } => {
-                (kind_of(refusal), format!("{error}: {refusal}"))
-            }
-            RulesError::Socket(cause) => (StepFailureKind::Other, format!("{error}: {cause}")),
-            // Whether it stands is not known, so what stands must be made anew.
-            RulesError::Unanswered => (StepFailureKind::RulesOutOfStep, error.to_string()),
-            RulesError::Powerless | RulesError::Taken { .. } | RulesError::TooLarge { .. } => {
-                (StepFailureKind::Other, error.to_string())
-            }
-        };
-        Self { kind, reason }
+        let causes = iter::successors(error.source(), |cause| (*cause).source());
+        let reason = causes.fold(error.to_string(), |reason, cause| format!("{reason}: {cause}"));
+        Self { kind: error.kind(), reason }
     }
 }
 
