@@ -43,6 +43,8 @@ pub struct Mirror {
     altered: BTreeSet<(PoolName, IpNet)>,
     /// What bears on names and has changed since somebody took it: at most one for each object there is or was.
     renamed: BTreeSet<ObjectKey>,
+    /// Whether anything but containers and their blocks has, since somebody asked.
+    is_fabric_altered: bool,
     /// What stands in the store and cannot be read. Its last good form, if one is known, is among the objects.
     quarantine: Quarantine,
     /// What the store forgot: here as last known, with what the store has in its place, if anything.
@@ -306,8 +308,14 @@ impl Mirror {
         std::mem::take(&mut self.renamed)
     }
 
+    /// Whether anything but containers and their blocks has changed since the last time.
+    pub fn take_fabric_altered(&mut self) -> bool {
+        std::mem::take(&mut self.is_fabric_altered)
+    }
+
     fn remove(&mut self, key: &ObjectKey) {
         self.rename(key);
+        self.is_fabric_altered |= !matches!(key, ObjectKey::Endpoint(_) | ObjectKey::Block(..));
         self.is_lapse_news |= self.lapsed.remove(key).is_some();
         match self.objects.remove(key).map(|object| object.value) {
             Some(Object::Endpoint(endpoint)) => {

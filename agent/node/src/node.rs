@@ -207,6 +207,8 @@ pub struct Node {
 
     /// Whether anything but BGP has happened since services and neighbours were last looked at.
     has_world_moved: bool,
+    /// Whether anything else than the store has happened that neighbours depend on, since they were last looked at.
+    is_peering_due: bool,
     actions: VecDeque<Action>,
 }
 
@@ -280,6 +282,7 @@ impl Node {
             serves_names: true,
             name_doors: BTreeSet::new(),
             has_world_moved: true,
+            is_peering_due: true,
             actions: VecDeque::new(),
         }
     }
@@ -287,6 +290,7 @@ impl Node {
     /// Something happened.
     pub fn handle(&mut self, now: Instant, event: Event) {
         self.has_world_moved |= moves_the_world(&event);
+        self.is_peering_due |= moves_neighbours(&event);
         match event {
             Event::Tick => self.tick_speaker(now),
             Event::Seeded(seed) => self.seeded(seed),
@@ -379,6 +383,7 @@ impl Node {
         }
         let lapsed = self.reflects_until.take_if(|until| *until <= now);
         self.has_world_moved |= lapsed.is_some();
+        self.is_peering_due |= lapsed.is_some();
         self.jobs.forget_hope(now);
         self.note_freed(now);
         self.end_adoption(now);
@@ -505,6 +510,26 @@ impl Node {
 /// once. Nor does it that somebody wants to join: what comes of it is heard from the store and the kernel.
 fn moves_the_world(event: &Event) -> bool {
     !matches!(event, Event::Bgp(_) | Event::AttachRequested(..) | Event::HoldRequested(..) | Event::RenewRequested(..))
+}
+
+/// Whether neighbours may be others for it, or what is exchanged with them. Of what comes of the rest the mirror tells, and the kernel once it is read, and who admits callers.
+fn moves_neighbours(event: &Event) -> bool {
+    let is_of_containers = matches!(
+        event,
+        Event::AttachRequested(..)
+            | Event::DetachRequested(..)
+            | Event::HoldRequested(..)
+            | Event::RenewRequested(..)
+            | Event::HoldEnded(_)
+            | Event::StepsDone(_)
+            | Event::RulesAltered
+            | Event::FlowsRead(_)
+            | Event::FlowsDone(_)
+            | Event::DebtsWritten(_)
+            | Event::Probed(..)
+    );
+    let is_told_of = matches!(event, Event::StoreChanged { .. } | Event::TransactionDone { .. } | Event::Bgp(_));
+    !is_of_containers && !is_told_of
 }
 
 /// Under what a wish stands among the jobs that is no attachment's: no runtime calls an interface so.

@@ -31,6 +31,7 @@ impl Node {
             None => {}
             Some((_, true)) => {
                 self.callers.insert(caller);
+                self.is_peering_due = true;
                 self.peer(now);
             }
             Some((peer, false)) => {
@@ -49,6 +50,7 @@ impl Node {
         }
         self.met.meet(zone, address, how, kernel);
         self.note(Note::Info(format!("{neighbour} is the neighbour on {zone}")));
+        self.is_peering_due = true;
         self.peer(now);
     }
 
@@ -62,7 +64,9 @@ impl Node {
         if let Some(speaker) = self.speaker.as_ref().filter(|_| is_occasion) {
             let before = self.callers.len();
             self.callers.retain(|&caller| !speaker.is_forgotten(caller));
-            self.has_world_moved |= self.callers.len() != before;
+            let is_one_gone = self.callers.len() != before;
+            self.has_world_moved |= is_one_gone;
+            self.is_peering_due |= is_one_gone;
         }
     }
 }

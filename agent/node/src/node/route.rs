@@ -12,7 +12,7 @@ use crate::groups::Due;
 use crate::kernel::{KernelState, Target};
 use crate::mirror::Mirror;
 use crate::network::overlap;
-use crate::peering::{announced, peering, reflects};
+use crate::peering::{Peering, announced, peering, reflects};
 use crate::serving;
 use crate::tunnel::Sources;
 
@@ -25,11 +25,62 @@ const LINGER: Duration = Duration::from_secs(30);
 impl Node {
     /// Keeps the speaker's neighbours and announcements true.
     pub(super) fn peer(&mut self, now: Instant) {
-        let (Some(mirror), Some(me), Some(kernel)) = (&self.mirror, self.me(), &self.kernel) else { return };
-        let before = self.peering.as_ref();
-        let is_demoted = before.is_some_and(|before| before.is_reflector) && !reflects(mirror.fabric(), me);
+        if self.mirror.is_none() || self.me().is_none() || self.kernel.is_none() {
+            return;
+        }
+        let altered = self.altered_peering(now);
+        let origins = self.wanted_origins();
+        let Some(known) = altered.as_ref().or(self.peering.as_ref()) else { return };
+        let speaker = self.speaker.get_or_insert_with(|| Speaker::new(known.speaker));
+        // What we announce comes first: neighbours of an earlier life forget what is missing when our table ends (RFC 4724 §4.2).
+        if let Some(origins) = origins.filter(|origins| *origins != self.origins) {
+            speaker.handle(now, poplin_bgp::Event::Originate(origins.clone()));
+            self.origins = origins;
+        }
+        if let Some(wanted) = altered {
+            self.have_peering(now, wanted);
+        }
+        self.discover();
+        self.route_statically();
+        self.adopted_until.get_or_insert(now + ADOPTION);
+        self.drain_speaker();
+    }
+
+    /// Who the neighbours are to be, if that is another than it was. With a thousand hosts it takes long to find that it is not: nobody looks for the sake of a
+    /// container. Simulations and tests look all the same.
+    fn altered_peering(&mut self, now: Instant) -> Option<Peering> {
+        let is_due = std::mem::take(&mut self.is_peering_due) | self.mirror.as_mut()?.take_fabric_altered();
+        if !is_due && !cfg!(debug_assertions) {
+            return None;
+        }
+        let (mirror, me, kernel, before) = (self.mirror.as_ref()?, self.me()?, self.kernel.as_ref()?, &self.peering);
+        let is_demoted = before.as_ref().is_some_and(|before| before.is_reflector) && !reflects(mirror.fabric(), me);
         let reflects_until = if is_demoted { Some(now + LINGER) } else { self.reflects_until };
-        let wanted = peering(mirror, me, kernel, before, reflects_until.is_some(), &self.callers, &self.met);
+        let lingers = reflects_until.is_some();
+        let wanted = peering(mirror, me, kernel, before.as_ref(), lingers, &self.callers, &self.met);
+        let altered = Some(wanted).filter(|wanted| before.as_ref() != Some(wanted));
+        debug_assert!(is_due || altered.is_none(), "{altered:?} was due unforeseen, after {before:?}");
+        self.reflects_until = reflects_until;
+        altered
+    }
+
+    /// These are the neighbours from now on.
+    fn have_peering(&mut self, now: Instant, wanted: Peering) {
+        let Some(speaker) = &mut self.speaker else { return };
+        if self.peering.as_ref().map_or(&BTreeMap::new(), |before| &before.protected) != &wanted.protected {
+            self.actions.push_back(Action::ProtectCallers(wanted.protected.clone()));
+        }
+        speaker.handle(now, poplin_bgp::Event::ExpectsCallers(wanted.expects_callers));
+        speaker.handle(now, poplin_bgp::Event::Monitor(wanted.stations.clone()));
+        speaker.handle(now, poplin_bgp::Event::Share(wanted.multipath));
+        let (config, neighbours) = (wanted.speaker, wanted.neighbours.clone());
+        speaker.handle(now, poplin_bgp::Event::Reconfigure { config, neighbours });
+        self.peering = Some(wanted);
+    }
+
+    /// What others are to be told.
+    fn wanted_origins(&self) -> Option<BTreeSet<IpNet>> {
+        let (mirror, me, kernel) = (self.mirror.as_ref()?, self.me()?, self.kernel.as_ref()?);
         let mut origins = match self.is_recalled {
             true => recall::announced(mirror, kernel).into_iter().chain(serving::announced(me, kernel)).collect(),
             false => announced(mirror, me, kernel),
@@ -38,28 +89,7 @@ impl Node {
         // A route that is being made anew, as one of those it led to has vanished, is no reason to say that nobody serves.
         let served = self.origins.iter().filter(|prefix| !me.is_draining && self.serving.routes.contains_key(prefix));
         origins.extend(served);
-        let speaker = self.speaker.get_or_insert_with(|| Speaker::new(wanted.speaker));
-        // What we announce comes first: neighbours of an earlier life forget what is missing when our table ends (RFC 4724 §4.2).
-        if self.origins != origins {
-            speaker.handle(now, poplin_bgp::Event::Originate(origins.clone()));
-            self.origins = origins;
-        }
-        if self.peering.as_ref() != Some(&wanted) {
-            if before.map(|before| &before.protected).unwrap_or(&BTreeMap::new()) != &wanted.protected {
-                self.actions.push_back(Action::ProtectCallers(wanted.protected.clone()));
-            }
-            speaker.handle(now, poplin_bgp::Event::ExpectsCallers(wanted.expects_callers));
-            speaker.handle(now, poplin_bgp::Event::Monitor(wanted.stations.clone()));
-            speaker.handle(now, poplin_bgp::Event::Share(wanted.multipath));
-            let (config, neighbours) = (wanted.speaker, wanted.neighbours.clone());
-            speaker.handle(now, poplin_bgp::Event::Reconfigure { config, neighbours });
-            self.peering = Some(wanted);
-        }
-        self.reflects_until = reflects_until;
-        self.discover();
-        self.route_statically();
-        self.adopted_until.get_or_insert(now + ADOPTION);
-        self.drain_speaker();
+        Some(origins)
     }
 
     /// Announced prefixes of blocks that gave way to others of another size which do not stand yet: what is in both is reached all the while. A block
