@@ -93,7 +93,7 @@ where
     F: Future<Output = Result<T, SandboxError>>,
     J: FnOnce(rtnetlink::Handle) -> F,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(SandboxError::Start)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SandboxError::Start)?;
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(SandboxError::Start)?;
         tokio::spawn(connection);

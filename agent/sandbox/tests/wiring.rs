@@ -92,6 +92,17 @@ fn inspection_finds_what_someone_took_away() {
 }
 
 #[test]
+fn an_end_outside_that_does_not_rise_is_waited_for_in_vain_and_not_for_long() {
+    let (Some(pair), Some(outside)) = (Pair::new(), Pair::new()) else { return };
+    outside.run("ip link del eth0");
+    pair.run(&format!("ip link set outside netns {}", outside.name));
+
+    wire(&pair.wiring()).unwrap();
+
+    assert_eq!(inspect(&pair.wiring()).unwrap(), []);
+}
+
+#[test]
 fn a_missing_interface_is_named() {
     let Some(pair) = Pair::new() else { return };
     let wiring = Wiring { interface: "net9".to_owned(), ..pair.wiring() };
