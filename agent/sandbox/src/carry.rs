@@ -1,6 +1,6 @@
 //! Waits until the host's end of a veth sends.
 //!
-//! In: a netlink connection inside the container's namespace, and the name of the end in there, which has just come up. The host's end was raised before, and
+//! In: a netlink connection inside the container's namespace, and the end in there as it was read, which has just come up. The host's end was raised before, and
 //! the kernel takes note that it has a carrier now by work it puts off (linux net/core/link_watch.c): until then what the host sends is lost, and without a trace. On a
 //! busy machine one in fifty first packets to a new container was, and TCP repeats it after a second. From Linux 6.8 on, whoever asks for a link has that
 //! work done first; before, asking again and again does.
@@ -11,16 +11,13 @@ use futures_util::TryStreamExt as _;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, State};
 use rtnetlink::Handle;
 
-use crate::seen::link;
-
 /// Whoever attaches waits no longer than that: the host's end may be down for reasons of its own.
 const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Until the other end of a veth sends; at once for what is no veth, or where the kernel does not tell of other namespaces (before Linux 4.15).
-pub(crate) async fn until_the_far_end_sends(handle: &Handle, interface: &str) {
-    let Ok(Some(own)) = link(handle, interface).await else { return };
-    let Some((namespace, index)) = far_end(&own) else { return };
+pub(crate) async fn until_the_far_end_sends(handle: &Handle, own: &LinkMessage) {
+    let Some((namespace, index)) = far_end(own) else { return };
     let begin = Instant::now();
     while let Some(far) = far_link(handle, namespace, index).await
         && !is_carrying(&far)

@@ -4,40 +4,44 @@
 
 use std::net::IpAddr;
 
+use futures_util::future::{try_join, try_join_all, try_join4};
 use netlink_packet_route::address::AddressHeaderFlags;
+use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteScope};
 use netlink_packet_route::rule::RuleAction;
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
 use crate::carry::until_the_far_end_sends;
-use crate::seen::{failed, is_link_local_v6, link, own_table, routes};
+use crate::seen::{Route, failed, is_link_local_v6, link, own_table, routes};
 use crate::{SandboxError, Wiring};
 
-/// Addresses come before the link, so that none is tentative when it rises; routes after it, for they need it up.
+/// Addresses come before the link, so that none is tentative when it rises; routes after it, for they need it up. What is asked at once the kernel does in
+/// the order in which it is polled for the first time, as all goes over one socket: waiting for each answer would take longer than the work.
 pub(crate) async fn wire(handle: &Handle, wiring: &Wiring) -> Result<(), SandboxError> {
-    let loopback = index(handle, wiring, "lo").await?;
-    let interface = index(handle, wiring, &wiring.interface).await?;
-    raise(handle, loopback, "lo").await?;
-    for address in wiring.service_addresses.iter().copied() {
-        add_address(handle, loopback, address).await?;
-    }
-    for address in wiring.addresses.iter().copied() {
-        add_address(handle, interface, address).await?;
-    }
-    raise(handle, interface, &wiring.interface).await?;
+    let (loopback, own) = try_join(named(handle, wiring, "lo"), named(handle, wiring, &wiring.interface)).await?;
+    let (loopback, interface) = (loopback.header.index, own.header.index);
+    let add_to = |index, addresses: &[IpAddr]| {
+        try_join_all(addresses.iter().map(|address| add_address(handle, index, *address)).collect::<Vec<_>>())
+    };
+    try_join4(
+        raise(handle, loopback, "lo"),
+        add_to(loopback, &wiring.service_addresses),
+        add_to(interface, &wiring.addresses),
+        raise(handle, interface, &wiring.interface),
+    )
+    .await?;
+    let routes = routes(handle).await?;
     for gateway in wiring.gateways.iter().copied() {
-        add_neighbour(handle, interface, gateway, wiring.gateway_mac).await?;
-        lead_out(handle, wiring, interface, gateway).await?;
+        let neighbour = add_neighbour(handle, interface, gateway, wiring.gateway_mac);
+        try_join(neighbour, lead_out(handle, wiring, &routes, interface, gateway)).await?;
     }
-    until_the_far_end_sends(handle, &wiring.interface).await;
+    until_the_far_end_sends(handle, &own).await;
     Ok(())
 }
 
-async fn index(handle: &Handle, wiring: &Wiring, name: &str) -> Result<u32, SandboxError> {
-    link(handle, name)
-        .await?
-        .map(|link| link.header.index)
-        .ok_or_else(|| SandboxError::NoInterface { interface: name.to_owned(), netns: wiring.netns.clone() })
+async fn named(handle: &Handle, wiring: &Wiring, name: &str) -> Result<LinkMessage, SandboxError> {
+    let link = link(handle, name).await?;
+    link.ok_or_else(|| SandboxError::NoInterface { interface: name.to_owned(), netns: wiring.netns.clone() })
 }
 
 async fn raise(handle: &Handle, index: u32, name: &str) -> Result<(), SandboxError> {
@@ -62,25 +66,36 @@ async fn add_neighbour(handle: &Handle, index: u32, gateway: IpAddr, mac: [u8; 6
 
 /// A default over another interface belongs to another network of this container, or to another interface in the same, and stays; so does the
 /// way to a gateway they share. What is sent from our addresses then has a table of its own.
-async fn lead_out(handle: &Handle, wiring: &Wiring, index: u32, gateway: IpAddr) -> Result<(), SandboxError> {
-    let routes = routes(handle).await?;
+async fn lead_out(
+    handle: &Handle,
+    wiring: &Wiring,
+    routes: &[Route],
+    index: u32,
+    gateway: IpAddr,
+) -> Result<(), SandboxError> {
     let foreign = || routes.iter().filter(|route| route.is_main() && route.interface != Some(index));
     let is_shared = foreign().any(|route| route.destination == Some(gateway));
     let is_second = foreign().any(|route| route.is_default_for(gateway));
     let main = u32::from(RouteHeader::RT_TABLE_MAIN);
-    if !is_shared {
-        add_gateway_route(handle, index, gateway, main).await?;
-    }
-    if !is_second {
-        return add_default(handle, index, gateway, main).await;
+    match (is_shared, is_second) {
+        (false, false) => return add_way(handle, index, gateway, main).await,
+        (true, false) => return add_default(handle, index, gateway, main).await,
+        (false, true) => add_gateway_route(handle, index, gateway, main).await?,
+        (true, true) => {}
     }
     let table = own_table(index);
-    add_gateway_route(handle, index, gateway, table).await?;
-    add_default(handle, index, gateway, table).await?;
+    add_way(handle, index, gateway, table).await?;
     let own = wiring.addresses.iter().copied().filter(|address| address.is_ipv4() == gateway.is_ipv4());
     for address in own {
         add_rule(handle, address, table).await?;
     }
+    Ok(())
+}
+
+/// The way to a gateway, and by it everywhere.
+async fn add_way(handle: &Handle, index: u32, gateway: IpAddr, table: u32) -> Result<(), SandboxError> {
+    let to_gateway = add_gateway_route(handle, index, gateway, table);
+    try_join(to_gateway, add_default(handle, index, gateway, table)).await?;
     Ok(())
 }
 
