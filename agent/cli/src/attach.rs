@@ -54,7 +54,6 @@ impl Attach {
             return attach_tap(Joining::by_tap(self.name, &tap, self.wishes), &tap, self.user.as_deref(), door).await;
         }
         let netns = self.place.path()?;
-        poplin_sandbox::netns::validate(&netns)?;
         let joining = Joining { container: self.name.clone(), name: self.name, netns, wishes: self.wishes };
         let answer = joining.join(&mut agent::workloads(door).await?).await?;
         print(&(joining.told(&answer) + &nameservers(&answer)))?;
@@ -80,11 +79,11 @@ impl Place {
 /// The tap is made first, and goes again if nothing comes of it.
 async fn attach_tap(joining: Joining, tap: &str, user: Option<&str>, door: &Door) -> Result<ExitCode, Problem> {
     let mut client = agent::workloads(door).await?;
-    let is_made = poplin_sandbox::make_tap(tap, user)?;
+    let is_made = poplin_sandbox::make_tap(tap, user).await?;
     let answer = match joining.join(&mut client).await {
         Ok(answer) => answer,
         Err(problem) if is_made => {
-            return Err(match poplin_sandbox::remove_tap(tap) {
+            return Err(match poplin_sandbox::remove_tap(tap).await {
                 Ok(()) => problem,
                 Err(other) => problem.and(Problem::from(other)),
             });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use poplin_proto::v1::workload_service_client::WorkloadServiceClient;
 use poplin_proto::v1::{AttachRequest, AttachResponse, DetachRequest, EndpointSpec};
-use poplin_sandbox::{SandboxError, Wiring};
+use poplin_sandbox::{Inside, SandboxError, Wiring};
 use tonic::transport::Channel;
 
 use crate::kind::title;
@@ -82,8 +82,14 @@ impl Joining {
 
     /// Policy and routes stand before the inside rises. If it cannot be furnished, the attachment is taken back.
     pub(crate) async fn join(&self, client: &mut WorkloadServiceClient<Channel>) -> Result<AttachResponse, Problem> {
-        let answer = client.attach(self.request()).await?.into_inner();
-        let Err(error) = self.furnish(&answer) else { return Ok(answer) };
+        if self.netns == Path::new(TUN_DEVICE) {
+            return Ok(client.attach(self.request()).await?.into_inner()); // a machine furnishes itself
+        }
+        let inside = Inside::enter(&self.netns)?;
+        let (answer, prepared) = tokio::join!(client.attach(self.request()), inside.prepared());
+        let answer = answer?.into_inner();
+        let furnished = async { prepared?.wire(&self.wiring(&answer)?).await };
+        let Err(error) = furnished.await else { return Ok(answer) };
         let problem = Problem::from(error);
         Err(match self.leave(client).await {
             Ok(()) => problem,
@@ -131,14 +137,11 @@ impl Joining {
         }
     }
 
-    fn furnish(&self, answer: &AttachResponse) -> Result<(), SandboxError> {
-        let netns: &Path = &self.netns;
-        if netns == Path::new(TUN_DEVICE) {
-            return Ok(()); // a machine furnishes itself
-        }
+    fn wiring(&self, answer: &AttachResponse) -> Result<Wiring, SandboxError> {
         let addresses = spec(answer).addresses;
-        let wiring = Wiring::parse(netns, &self.wishes.interface, &addresses, &answer.gateways, &answer.gateway_mac)?;
-        poplin_sandbox::wire(&wiring.serving(&answer.service_addresses)?)
+        let wiring =
+            Wiring::parse(&self.netns, &self.wishes.interface, &addresses, &answer.gateways, &answer.gateway_mac)?;
+        wiring.serving(&answer.service_addresses)
     }
 }
 

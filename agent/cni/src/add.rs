@@ -1,7 +1,7 @@
 //! ADD: a container gets its interface, its address and its policy.
 
 use poplin_proto::v1::AttachRequest;
-use poplin_sandbox::{Shape, Wiring};
+use poplin_sandbox::{Inside, Prepared, SandboxError, Shape, Wiring};
 use serde_json::Value;
 
 use crate::agent::{self, Attached, detach, failure, request};
@@ -11,9 +11,12 @@ use crate::invocation::Sandbox;
 use crate::result;
 
 pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniError> {
-    poplin_sandbox::netns::validate(&sandbox.netns).map_err(|error| CniError::netns(&error))?;
+    let inside = Inside::enter(&sandbox.netns).map_err(|error| match error {
+        SandboxError::Netns(error) => CniError::netns(&error),
+        other => CniError::sandbox(&other),
+    })?;
     let conf = &conf.heeding_the_pod()?;
-    let Made { attached, dns } = attach(sandbox, conf).await?;
+    let Made { attached, dns } = attach(inside, sandbox, conf).await?;
     let result = result::compose(&conf.cni_version, conf.prev_result.as_ref(), sandbox, &attached);
     Ok(match conf.dns() {
         Some(wanted) => result::with_wanted_dns(result, wanted),
@@ -28,13 +31,17 @@ pub(crate) struct Made {
 }
 
 /// Policy and routes stand before the container's side rises. If it cannot be furnished, the attachment is taken back.
-pub(crate) async fn attach(sandbox: &Sandbox, conf: &Conf) -> Result<Made, CniError> {
+pub(crate) async fn attach(inside: Inside, sandbox: &Sandbox, conf: &Conf) -> Result<Made, CniError> {
     let shape = conf.shape()?;
     let mut client = agent::workloads(conf).await?;
-    let answer = client.attach(request(wish(sandbox, conf))).await.map_err(failure)?.into_inner();
+    let (answer, prepared) = tokio::join!(client.attach(request(wish(sandbox, conf))), inside.prepared());
+    let answer = answer.map_err(failure)?.into_inner();
     let (services, dns) = (answer.service_addresses, (answer.nameservers, answer.search_domains));
     let attached = Attached::new(answer.endpoint, answer.gateways, answer.gateway_mac);
-    if let Err(error) = furnish(sandbox, &attached, &services, &shape) {
+    let furnished =
+        async { furnish(&prepared?, &wiring(sandbox, &attached)?.serving(&services)?, &attached, &shape).await };
+    if let Err(error) = furnished.await {
+        let error = CniError::sandbox(&error);
         return Err(match detach(&mut client, &sandbox.attachment).await {
             Ok(()) => error,
             Err(_) => error.details("and the agent could not take the attachment back; removing the container will"),
@@ -64,15 +71,12 @@ fn wish(sandbox: &Sandbox, conf: &Conf) -> AttachRequest {
     }
 }
 
-fn furnish(sandbox: &Sandbox, attached: &Attached, services: &[String], shape: &Shape) -> Result<(), CniError> {
-    let furnished = wiring(sandbox, attached).and_then(|wiring| wiring.serving(services)).and_then(|wiring| {
-        poplin_sandbox::wire(&wiring)?;
-        poplin_sandbox::shape(&wiring, &attached.spec.interface, shape)
-    });
-    furnished.map_err(|error| CniError::sandbox(&error))
+async fn furnish(prepared: &Prepared, wiring: &Wiring, attached: &Attached, shape: &Shape) -> Result<(), SandboxError> {
+    prepared.wire(wiring).await?;
+    poplin_sandbox::shape(wiring, &attached.spec.interface, shape).await
 }
 
-pub(crate) fn wiring(sandbox: &Sandbox, attached: &Attached) -> Result<Wiring, poplin_sandbox::SandboxError> {
+pub(crate) fn wiring(sandbox: &Sandbox, attached: &Attached) -> Result<Wiring, SandboxError> {
     Wiring::parse(
         &sandbox.netns,
         &sandbox.attachment.interface,

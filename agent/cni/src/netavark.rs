@@ -11,6 +11,7 @@ mod wanted;
 
 use std::path::PathBuf;
 
+use poplin_sandbox::Inside;
 use serde_json::{Value, json};
 
 use crate::add::attach;
@@ -42,9 +43,9 @@ pub(crate) fn error(error: &CniError) -> Value {
 }
 
 async fn setup(netns: PathBuf, wanted: &Wanted) -> Result<Value, CniError> {
-    poplin_sandbox::netns::validate(&netns).map_err(|error| CniError::environment(error.to_string()))?;
+    let inside = Inside::enter(&netns).map_err(|error| CniError::environment(error.to_string()))?;
     let sandbox = Sandbox { attachment: wanted.attachment()?, netns, args: wanted.args() };
-    let made = attach(&sandbox, &wanted.conf()?).await?;
+    let made = attach(inside, &sandbox, &wanted.conf()?).await?;
     Ok(status::block(&sandbox.attachment.interface, wanted.has_dns(), &made))
 }
 

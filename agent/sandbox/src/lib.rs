@@ -2,7 +2,7 @@
 //!
 //! In: a [`Wiring`], made of what the agent answered. Out: addresses, the gateway's neighbour entry and routes inside
 //! the container's network namespace. The agent never enters a namespace; whoever attaches a container (the CNI plugin,
-//! `poplin attach`) does it here, on a thread of its own, so that the caller's threads stay where they are.
+//! `poplin attach`) does it here, over a socket opened in there. Needs a tokio runtime with IO and time.
 //! Knows nothing of the wire contract.
 //!
 //! ```text
@@ -30,6 +30,7 @@ pub use netns::NetnsError;
 pub use seen::Finding;
 pub use shape::{Rate, Shape, inspect_shape, shape};
 pub use tap::{make_tap, remove_tap};
+pub use wire::{Inside, Prepared};
 
 /// What the container's side shall be. The interface already lies in the namespace, named and with its MAC and MTU.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +145,7 @@ pub enum SandboxError {
     /// Nameservers could not be told inside.
     #[error("cannot lay nameservers over /etc/resolv.conf: {0}")]
     Resolver(#[source] std::io::Error),
-    /// The thread or its runtime could not be started.
+    /// No thread could be started, or no socket opened.
     #[error("cannot talk to the kernel")]
     Start(#[source] std::io::Error),
 }
@@ -157,18 +158,9 @@ fn spoken(error: &rtnetlink::Error) -> String {
     }
 }
 
-/// Furnishes the container's side: loopback and interface up, addresses, the gateway's neighbour entry, routes.
-///
-/// Idempotent: what already stands is left or replaced by the same. A default route over another interface stays the
-/// default, as with a second network of the same container; over this one goes what is sent from its own addresses, answers among it, and the gateway.
-/// Needs `CAP_SYS_ADMIN` to enter and `CAP_NET_ADMIN` in the namespace.
-pub fn wire(wiring: &Wiring) -> Result<(), SandboxError> {
-    netns::within(&wiring.netns, |handle| async move { wire::wire(&handle, wiring).await })
-}
-
 /// Says how the container's side differs from its wiring; empty if it does not. Changes nothing.
-pub fn inspect(wiring: &Wiring) -> Result<Vec<Finding>, SandboxError> {
-    netns::within(&wiring.netns, |handle| async move { seen::inspect(&handle, wiring).await })
+pub async fn inspect(wiring: &Wiring) -> Result<Vec<Finding>, SandboxError> {
+    seen::inspect(&netns::connect(&wiring.netns)?, wiring).await
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Enters a network namespace without leading the whole process there.
 //!
-//! In: the path of a namespace, and something to do. Out: what that returned. Rules: setns(2), which moves the calling
-//! thread only, so that each visit gets a thread that ends with it.
+//! In: the path of a namespace. Out: a netlink connection inside. Rules: setns(2), which moves the calling thread only; a socket belongs to the namespace
+//! it was opened in, netlink(7) and all, wherever it is used from. So nobody stays longer than it takes to open one.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rtnetlink::Handle;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
 
@@ -14,6 +15,9 @@ use crate::SandboxError;
 
 /// Magic number of the file system namespaces live on: `NSFS_MAGIC` of linux/magic.h.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
+
+/// The namespace of the calling thread.
+const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Why a path cannot be entered as a network namespace.
 #[derive(Debug, thiserror::Error)]
@@ -48,57 +52,33 @@ pub enum NetnsError {
 
 /// Whether the path is a network namespace other than the caller's own. Needs the right to enter it.
 pub fn validate(path: &Path) -> Result<(), NetnsError> {
+    visit(path, || ())
+}
+
+/// A netlink connection inside the namespace.
+pub(crate) fn connect(path: &Path) -> Result<Handle, SandboxError> {
+    visit(path, connect_here)?
+}
+
+/// The same in the caller's own namespace. It is driven on the runtime of the caller, which needs IO and time.
+pub(crate) fn connect_here() -> Result<Handle, SandboxError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(SandboxError::Start)?;
+    tokio::spawn(connection);
+    Ok(handle)
+}
+
+/// Does something with the calling thread inside. `job` is no future, so the thread is back before anything else may run on it.
+fn visit<T>(path: &Path, job: impl FnOnce() -> T) -> Result<T, NetnsError> {
     let netns = open(path)?;
-    std::thread::scope(|scope| scope.spawn(|| enter(&netns, path)).join())
-        .unwrap_or_else(|_| Err(refused(path, io::Error::other("the visiting thread died"))))
-}
-
-/// Runs `job` with a netlink connection inside the namespace.
-pub(crate) fn within<T, F, J>(path: &Path, job: J) -> Result<T, SandboxError>
-where
-    T: Send,
-    F: Future<Output = Result<T, SandboxError>>,
-    J: FnOnce(rtnetlink::Handle) -> F + Send,
-{
-    let netns = open(path)?;
-    on_a_thread(|| {
-        enter(&netns, path)?;
-        visit(job)
-    })
-}
-
-/// The same in the caller's own namespace.
-pub(crate) fn here<T, F, J>(job: J) -> Result<T, SandboxError>
-where
-    T: Send,
-    F: Future<Output = Result<T, SandboxError>>,
-    J: FnOnce(rtnetlink::Handle) -> F + Send,
-{
-    on_a_thread(|| visit(job))
-}
-
-fn on_a_thread<T: Send>(visit: impl FnOnce() -> Result<T, SandboxError> + Send) -> Result<T, SandboxError> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, visit);
-        thread
-            .map_err(SandboxError::Start)?
-            .join()
-            .unwrap_or_else(|_| Err(SandboxError::Start(io::Error::other("the visiting thread died"))))
-    })
-}
-
-/// The socket is opened here, after entering: it belongs to the namespace it was opened in.
-fn visit<T, F, J>(job: J) -> Result<T, SandboxError>
-where
-    F: Future<Output = Result<T, SandboxError>>,
-    J: FnOnce(rtnetlink::Handle) -> F,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SandboxError::Start)?;
-    runtime.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection().map_err(SandboxError::Start)?;
-        tokio::spawn(connection);
-        job(handle).await
-    })
+    let home = rustix::fs::open(OWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let home = home.map_err(|error| refused(path, error.into()))?;
+    enter(&netns, path)?;
+    let done = job();
+    // Whoever may enter another namespace may enter this one; and nothing may go on from here that takes it for the host's.
+    if enter(&home, OWN.as_ref()).is_err() {
+        std::process::abort();
+    }
+    Ok(done)
 }
 
 /// Opens without blocking, whatever lies at the path, and without handing the namespace on to programs we start.
@@ -120,7 +100,7 @@ fn open(path: &Path) -> Result<OwnedFd, NetnsError> {
 
 /// Two files are one namespace if device and inode agree: namespaces(7), "The /proc/pid/ns/ directory".
 fn is_own(file: &OwnedFd) -> rustix::io::Result<bool> {
-    let (theirs, ours) = (rustix::fs::fstat(file)?, rustix::fs::stat("/proc/thread-self/ns/net")?);
+    let (theirs, ours) = (rustix::fs::fstat(file)?, rustix::fs::stat(OWN)?);
     Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino))
 }
 

@@ -2,14 +2,15 @@
 //!
 //! In: a netlink connection inside the namespace, and a wiring. Out: what stands there, or how it differs.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use futures_util::TryStreamExt as _;
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
-use rtnetlink::{Handle, RouteMessageBuilder};
+use rtnetlink::Handle;
 
 use crate::{SandboxError, Wiring};
 
@@ -182,23 +183,19 @@ fn neighbour(message: &NeighbourMessage) -> Option<(IpAddr, Vec<u8>)> {
 
 /// Host routes and defaults of both families in the main table, and in those of single interfaces.
 pub(crate) async fn routes(handle: &Handle) -> Result<Vec<Route>, SandboxError> {
-    let families = [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()];
-    let mut routes = Vec::new();
-    for family in families {
-        let messages: Vec<RouteMessage> = handle
-            .route()
-            .get(family)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|source| failed("read routes".to_owned(), source))?;
-        routes.extend(messages.iter().filter_map(route));
-    }
-    Ok(routes)
+    // Of no family: all of them in one answer (`rtnl_dump_all` of net/core/rtnetlink.c).
+    let read = handle.route().get(RouteMessage::default()).execute();
+    let messages: Vec<RouteMessage> =
+        read.try_collect().await.map_err(|source| failed("read routes".to_owned(), source))?;
+    Ok(messages.iter().filter_map(route).collect())
 }
 
 fn route(message: &RouteMessage) -> Option<Route> {
-    let is_ipv4 = message.header.address_family == netlink_packet_route::AddressFamily::Inet;
+    let is_ipv4 = match message.header.address_family {
+        AddressFamily::Inet => true,
+        AddressFamily::Inet6 => false,
+        _ => return None,
+    };
     let host_bits = if is_ipv4 { 32 } else { 128 };
     let bits = message.header.destination_prefix_length;
     if bits != 0 && bits != host_bits {

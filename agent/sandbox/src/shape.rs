@@ -83,25 +83,24 @@ impl Rate {
 }
 
 /// Sets the bounds; idempotent. `host_interface` is the host's side of the link, in the namespace of the caller.
-pub fn shape(wiring: &Wiring, host_interface: &str, shape: &Shape) -> Result<(), SandboxError> {
+pub async fn shape(wiring: &Wiring, host_interface: &str, shape: &Shape) -> Result<(), SandboxError> {
     if let Some(rate) = shape.ingress {
-        netns::here(|handle| async move { bound(&handle, host_interface, rate).await })?;
+        bound(&netns::connect_here()?, host_interface, rate).await?;
     }
     if let Some(rate) = shape.egress {
-        netns::within(&wiring.netns, |handle| async move { bound(&handle, &wiring.interface, rate).await })?;
+        bound(&netns::connect(&wiring.netns)?, &wiring.interface, rate).await?;
     }
     Ok(())
 }
 
 /// Which of the bounds are missing.
-pub fn inspect_shape(wiring: &Wiring, host_interface: &str, shape: &Shape) -> Result<Vec<Finding>, SandboxError> {
+pub async fn inspect_shape(wiring: &Wiring, host_interface: &str, shape: &Shape) -> Result<Vec<Finding>, SandboxError> {
     let mut findings = Vec::new();
     if shape.ingress.is_some() {
-        findings.extend(netns::here(|handle| async move { unbound(&handle, host_interface).await })?);
+        findings.extend(unbound(&netns::connect_here()?, host_interface).await?);
     }
     if shape.egress.is_some() {
-        findings
-            .extend(netns::within(&wiring.netns, |handle| async move { unbound(&handle, &wiring.interface).await })?);
+        findings.extend(unbound(&netns::connect(&wiring.netns)?, &wiring.interface).await?);
     }
     Ok(findings)
 }

@@ -15,8 +15,8 @@ const INTERFACE_PREFIX: &str = "pop";
 
 /// Makes a tap for a user, by name or number; without one, only who may configure networks opens it. Tells whether it did: one that is an endpoint's
 /// already stays as it is.
-pub fn make_tap(name: &str, user: Option<&str>) -> Result<bool, SandboxError> {
-    match standing(name)? {
+pub async fn make_tap(name: &str, user: Option<&str>) -> Result<bool, SandboxError> {
+    match standing(name).await? {
         Some(true) => return Ok(false),
         Some(false) => return Err(SandboxError::TapExists { name: name.to_owned() }),
         None => {}
@@ -27,17 +27,16 @@ pub fn make_tap(name: &str, user: Option<&str>) -> Result<bool, SandboxError> {
 }
 
 /// Takes away a tap that is nobody's yet. One that has become an endpoint's is the agent's to remove.
-pub fn remove_tap(name: &str) -> Result<(), SandboxError> {
-    match standing(name)? {
+pub async fn remove_tap(name: &str) -> Result<(), SandboxError> {
+    match standing(name).await? {
         Some(false) => run(&["tuntap", "del", "dev", name, "mode", "tap"], name),
         Some(true) | None => Ok(()),
     }
 }
 
 /// Whether an interface of that name is an endpoint's; absent = there is none.
-fn standing(name: &str) -> Result<Option<bool>, SandboxError> {
-    let asked = name.to_owned();
-    let found = netns::here(|handle| async move { link(&handle, &asked).await })?;
+async fn standing(name: &str) -> Result<Option<bool>, SandboxError> {
+    let found = link(&netns::connect_here()?, name).await?;
     let is_ours =
         |one: &LinkAttribute| matches!(one, LinkAttribute::IfName(name) if name.starts_with(INTERFACE_PREFIX));
     Ok(found.map(|link| link.attributes.iter().any(is_ours)))

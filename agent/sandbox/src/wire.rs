@@ -3,8 +3,9 @@
 //! In: a netlink connection inside the namespace, and a wiring. Out: the same state, however often it is run.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
-use futures_util::future::{try_join, try_join_all, try_join4};
+use futures_util::future::{try_join, try_join_all, try_join5};
 use netlink_packet_route::address::AddressHeaderFlags;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteScope};
@@ -13,35 +14,79 @@ use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
 use crate::carry::until_the_far_end_sends;
 use crate::seen::{Route, failed, is_link_local_v6, link, own_table, routes};
-use crate::{SandboxError, Wiring};
+use crate::{SandboxError, Wiring, netns};
 
-/// Addresses come before the link, so that none is tentative when it rises; routes after it, for they need it up. What is asked at once the kernel does in
-/// the order in which it is polled for the first time, as all goes over one socket: waiting for each answer would take longer than the work.
-pub(crate) async fn wire(handle: &Handle, wiring: &Wiring) -> Result<(), SandboxError> {
-    let (loopback, own) = try_join(named(handle, wiring, "lo"), named(handle, wiring, &wiring.interface)).await?;
-    let (loopback, interface) = (loopback.header.index, own.header.index);
-    let add_to = |index, addresses: &[IpAddr]| {
-        try_join_all(addresses.iter().map(|address| add_address(handle, index, *address)).collect::<Vec<_>>())
-    };
-    try_join4(
-        raise(handle, loopback, "lo"),
-        add_to(loopback, &wiring.service_addresses),
-        add_to(interface, &wiring.addresses),
-        raise(handle, interface, &wiring.interface),
-    )
-    .await?;
-    let routes = routes(handle).await?;
-    for gateway in wiring.gateways.iter().copied() {
-        let neighbour = add_neighbour(handle, interface, gateway, wiring.gateway_mac);
-        try_join(neighbour, lead_out(handle, wiring, &routes, interface, gateway)).await?;
-    }
-    until_the_far_end_sends(handle, &own).await;
-    Ok(())
+/// `LOOPBACK_IFINDEX` of net/net_namespace.h: every namespace begins with it.
+const LOOPBACK: u32 = 1;
+
+/// A container's namespace, entered. What [`Self::prepared`] does needs no answer of the agent, so that it can be done while that works.
+#[derive(Debug)]
+pub struct Inside {
+    netns: PathBuf,
+    handle: Handle,
 }
 
-async fn named(handle: &Handle, wiring: &Wiring, name: &str) -> Result<LinkMessage, SandboxError> {
-    let link = link(handle, name).await?;
-    link.ok_or_else(|| SandboxError::NoInterface { interface: name.to_owned(), netns: wiring.netns.clone() })
+/// A container's namespace that waits for its interface: its loopback is up, and it is known which ways out it has already.
+#[derive(Debug)]
+pub struct Prepared {
+    inside: Inside,
+    routes: Vec<Route>,
+}
+
+impl Inside {
+    /// Needs `CAP_SYS_ADMIN`, and a tokio runtime with IO and time. Refuses the caller's own namespace.
+    pub fn enter(netns: &Path) -> Result<Self, SandboxError> {
+        Ok(Self { netns: netns.to_owned(), handle: netns::connect(netns)? })
+    }
+
+    /// Raises the loopback and looks for other networks of the container. Needs `CAP_NET_ADMIN` in the namespace.
+    pub async fn prepared(self) -> Result<Prepared, SandboxError> {
+        let ((), routes) = try_join(raise(&self.handle, LOOPBACK, "lo"), routes(&self.handle)).await?;
+        Ok(Prepared { inside: self, routes })
+    }
+}
+
+impl Prepared {
+    /// Furnishes the container's side: interface up, addresses, the gateway's neighbour entry, routes; and waits until the host's side sends.
+    ///
+    /// Idempotent: what already stands is left or replaced by the same. A default route over another interface stays the
+    /// default, as with a second network of the same container; over this one goes what is sent from its own addresses, answers among it, and the gateway.
+    ///
+    /// Addresses come before the link, so that none is tentative when it rises; routes after it, for they need it up. What is asked at once the kernel does
+    /// in the order in which it is polled for the first time, as all goes over one socket: waiting for each answer would take longer than the work.
+    pub async fn wire(&self, wiring: &Wiring) -> Result<(), SandboxError> {
+        let handle = &self.inside.handle;
+        let own = self.named(&wiring.interface).await?;
+        let index = own.header.index;
+        let add_to = |index, addresses: &[IpAddr]| {
+            try_join_all(addresses.iter().map(|address| add_address(handle, index, *address)).collect::<Vec<_>>())
+        };
+        let ways = wiring.gateways.iter().map(|gateway| self.lead_out(wiring, index, *gateway)).collect::<Vec<_>>();
+        let carrying = async {
+            until_the_far_end_sends(handle, &own).await;
+            Ok(())
+        };
+        try_join5(
+            add_to(LOOPBACK, &wiring.service_addresses),
+            add_to(index, &wiring.addresses),
+            raise(handle, index, &wiring.interface),
+            try_join_all(ways),
+            carrying,
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn named(&self, name: &str) -> Result<LinkMessage, SandboxError> {
+        let link = link(&self.inside.handle, name).await?;
+        link.ok_or_else(|| SandboxError::NoInterface { interface: name.to_owned(), netns: self.inside.netns.clone() })
+    }
+
+    async fn lead_out(&self, wiring: &Wiring, index: u32, gateway: IpAddr) -> Result<(), SandboxError> {
+        let neighbour = add_neighbour(&self.inside.handle, index, gateway, wiring.gateway_mac);
+        try_join(neighbour, add_ways(&self.inside.handle, wiring, &self.routes, index, gateway)).await?;
+        Ok(())
+    }
 }
 
 async fn raise(handle: &Handle, index: u32, name: &str) -> Result<(), SandboxError> {
@@ -66,7 +111,7 @@ async fn add_neighbour(handle: &Handle, index: u32, gateway: IpAddr, mac: [u8; 6
 
 /// A default over another interface belongs to another network of this container, or to another interface in the same, and stays; so does the
 /// way to a gateway they share. What is sent from our addresses then has a table of its own.
-async fn lead_out(
+async fn add_ways(
     handle: &Handle,
     wiring: &Wiring,
     routes: &[Route],

@@ -6,18 +6,18 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use poplin_sandbox::{Finding, NetnsError, SandboxError, Wiring, inspect, netns, wire};
+use poplin_sandbox::{Finding, Inside, NetnsError, SandboxError, Wiring, inspect, netns};
 use serde_json::Value;
 
 const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 
-#[test]
-fn a_wired_container_has_its_address_its_gateway_and_its_routes() {
+#[tokio::test]
+async fn a_wired_container_has_its_address_its_gateway_and_its_routes() {
     let Some(pair) = Pair::new() else { return };
 
-    wire(&pair.wiring()).unwrap();
+    wire(&pair.wiring()).await.unwrap();
 
-    assert_eq!(inspect(&pair.wiring()).unwrap(), []);
+    assert_eq!(inspect(&pair.wiring()).await.unwrap(), []);
     assert!(pair.addresses("eth0").contains(&("10.77.0.5".to_owned(), 32)));
     assert!(pair.addresses("eth0").contains(&("fd77::5".to_owned(), 128)));
     assert_eq!(pair.ip("route show 169.254.40.1")[0]["scope"], "link");
@@ -29,44 +29,44 @@ fn a_wired_container_has_its_address_its_gateway_and_its_routes() {
     assert!(!pair.ip("-6 addr show eth0 scope global").to_string().contains("tentative"));
 }
 
-#[test]
-fn wiring_twice_is_wiring_once() {
+#[tokio::test]
+async fn wiring_twice_is_wiring_once() {
     let Some(pair) = Pair::new() else { return };
-    wire(&pair.wiring()).unwrap();
+    wire(&pair.wiring()).await.unwrap();
     let once = (pair.ip("route"), pair.ip("-6 route show default"), pair.ip("neigh show nud permanent"));
 
-    wire(&pair.wiring()).unwrap();
+    wire(&pair.wiring()).await.unwrap();
 
     let twice = (pair.ip("route"), pair.ip("-6 route show default"), pair.ip("neigh show nud permanent"));
     assert_eq!(once, twice);
 }
 
-#[test]
-fn a_default_route_of_another_interface_stays() {
+#[tokio::test]
+async fn a_default_route_of_another_interface_stays() {
     let Some(pair) = Pair::new() else { return };
     pair.run("ip link add other type veth peer name beyond");
     pair.run("ip addr add 192.0.2.2/24 dev other");
     pair.run("ip link set other up");
     pair.run("ip route add default via 192.0.2.1");
 
-    wire(&pair.wiring()).unwrap();
+    wire(&pair.wiring()).await.unwrap();
 
     let defaults = pair.ip("route show default");
     assert_eq!(defaults.as_array().unwrap().len(), 1);
     assert_eq!(defaults[0]["gateway"], "192.0.2.1");
-    assert_eq!(inspect(&pair.wiring()).unwrap(), []);
+    assert_eq!(inspect(&pair.wiring()).await.unwrap(), []);
 }
 
-#[test]
-fn beside_another_default_what_is_sent_from_its_own_address_leaves_by_itself() {
+#[tokio::test]
+async fn beside_another_default_what_is_sent_from_its_own_address_leaves_by_itself() {
     let Some(pair) = Pair::new() else { return };
     pair.run("ip link add other type veth peer name beyond");
     pair.run("ip addr add 192.0.2.2/24 dev other");
     pair.run("ip link set other up");
     pair.run("ip route add default via 192.0.2.1");
 
-    wire(&pair.wiring()).unwrap();
-    wire(&pair.wiring()).unwrap();
+    wire(&pair.wiring()).await.unwrap();
+    wire(&pair.wiring()).await.unwrap();
 
     assert_eq!(pair.ip("route get 198.51.100.1 from 10.77.0.5")[0]["gateway"], "169.254.40.1");
     let rules = pair.ip("rule show");
@@ -74,43 +74,43 @@ fn beside_another_default_what_is_sent_from_its_own_address_leaves_by_itself() {
     assert_eq!(own.count(), 1, "{rules}");
 }
 
-#[test]
-fn inspection_finds_what_someone_took_away() {
+#[tokio::test]
+async fn inspection_finds_what_someone_took_away() {
     let Some(pair) = Pair::new() else { return };
-    wire(&pair.wiring()).unwrap();
+    wire(&pair.wiring()).await.unwrap();
     pair.run("ip addr del 10.77.0.5/32 dev eth0");
     pair.run("ip neigh del fe80::1 dev eth0");
 
-    let findings = inspect(&pair.wiring()).unwrap();
+    let findings = inspect(&pair.wiring()).await.unwrap();
 
     // With its last IPv4 address an interface loses its IPv4 routes (fib_inetaddr_event in the kernel's fib_frontend.c).
     assert!(findings.contains(&Finding::NoAddress { address: "10.77.0.5".parse().unwrap() }), "{findings:?}");
     assert!(findings.contains(&Finding::NoDefault { gateway: "169.254.40.1".parse().unwrap() }), "{findings:?}");
     assert!(findings.contains(&Finding::NoNeighbour { gateway: "fe80::1".parse().unwrap() }), "{findings:?}");
     pair.run("ip link set eth0 down");
-    assert!(inspect(&pair.wiring()).unwrap().contains(&Finding::Down { interface: "eth0".to_owned() }));
+    assert!(inspect(&pair.wiring()).await.unwrap().contains(&Finding::Down { interface: "eth0".to_owned() }));
 }
 
-#[test]
-fn an_end_outside_that_does_not_rise_is_waited_for_in_vain_and_not_for_long() {
+#[tokio::test]
+async fn an_end_outside_that_does_not_rise_is_waited_for_in_vain_and_not_for_long() {
     let (Some(pair), Some(outside)) = (Pair::new(), Pair::new()) else { return };
     outside.run("ip link del eth0");
     pair.run(&format!("ip link set outside netns {}", outside.name));
 
-    wire(&pair.wiring()).unwrap();
+    wire(&pair.wiring()).await.unwrap();
 
-    assert_eq!(inspect(&pair.wiring()).unwrap(), []);
+    assert_eq!(inspect(&pair.wiring()).await.unwrap(), []);
 }
 
-#[test]
-fn a_missing_interface_is_named() {
+#[tokio::test]
+async fn a_missing_interface_is_named() {
     let Some(pair) = Pair::new() else { return };
     let wiring = Wiring { interface: "net9".to_owned(), ..pair.wiring() };
 
-    let error = wire(&wiring).unwrap_err();
+    let error = wire(&wiring).await.unwrap_err();
 
     assert!(matches!(error, SandboxError::NoInterface { .. }), "{error}");
-    assert_eq!(inspect(&wiring).unwrap(), [Finding::NoInterface { interface: "net9".to_owned() }]);
+    assert_eq!(inspect(&wiring).await.unwrap(), [Finding::NoInterface { interface: "net9".to_owned() }]);
 }
 
 #[test]
@@ -185,6 +185,10 @@ impl Drop for Pair {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
+}
+
+async fn wire(wiring: &Wiring) -> Result<(), SandboxError> {
+    Inside::enter(&wiring.netns)?.prepared().await?.wire(wiring).await
 }
 
 fn is_root() -> bool {
