@@ -1,10 +1,13 @@
-//! The thread that touches the kernel: one order after the other, so that what is read never mixes with what is being changed.
+//! The thread that touches the kernel: one order after the other, so that what is read never mixes with what is being changed. Readings come when they
+//! are due, see [`reading`].
+
+mod reading;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use poplin_node::Event;
 use poplin_node::kernel::Step;
@@ -13,6 +16,8 @@ use tokio::sync::mpsc as async_mpsc;
 use tokio::task::JoinHandle;
 
 use crate::kernel::{self, Changed, Hands};
+
+use reading::Reading;
 
 /// How long a proxy neighbour that another hand removed may stay away: of all that is ours it alone goes without a word of the kernel. A look is
 /// one dump of that table, made only where there is something in it, and when nothing else has been done for so long.
@@ -80,15 +85,17 @@ async fn watch(
 }
 
 fn work(mut hands: Hands, orders: &mpsc::Receiver<Order>, events: &async_mpsc::Sender<Event>) {
+    let mut reading = Reading::default();
     loop {
-        match next(orders, hands.has_proxies()) {
+        match next(orders, &reading, hands.has_proxies()) {
             Next::End => return,
+            Next::Read => read(&mut hands, &mut reading, events),
             Next::LookAfterProxies => {
                 if !matches!(hands.proxies_have_changed(), Ok(false)) {
-                    read(&mut hands, events);
+                    read(&mut hands, &mut reading, events);
                 }
             }
-            Next::Do(order) => carry_out(&mut hands, order, events),
+            Next::Do(order) => carry_out(&mut hands, order, &mut reading, events),
         }
     }
 }
@@ -96,41 +103,51 @@ fn work(mut hands: Hands, orders: &mpsc::Receiver<Order>, events: &async_mpsc::S
 /// What the thread does next.
 enum Next {
     Do(Order),
+    Read,
     LookAfterProxies,
     End,
 }
 
-fn next(orders: &mpsc::Receiver<Order>, has_proxies: bool) -> Next {
-    if !has_proxies {
-        return orders.recv().map_or(Next::End, Next::Do);
+/// Orders come before readings that are due, unless there is no end of them.
+fn next(orders: &mpsc::Receiver<Order>, reading: &Reading, has_proxies: bool) -> Next {
+    let now = Instant::now();
+    if reading.comes_first(now) {
+        return Next::Read;
     }
-    match orders.recv_timeout(LOOK) {
-        Ok(order) => Next::Do(order),
-        Err(mpsc::RecvTimeoutError::Timeout) => Next::LookAfterProxies,
-        Err(mpsc::RecvTimeoutError::Disconnected) => Next::End,
+    let until_read = reading.due().map(|due| (due.saturating_duration_since(now), Next::Read));
+    let until_look = has_proxies.then_some((LOOK, Next::LookAfterProxies));
+    match until_read.or(until_look) {
+        None => orders.recv().map_or(Next::End, Next::Do),
+        Some((patience, then)) => match orders.recv_timeout(patience) {
+            Ok(order) => Next::Do(order),
+            Err(mpsc::RecvTimeoutError::Timeout) => then,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Next::End,
+        },
     }
 }
 
-fn carry_out(hands: &mut Hands, order: Order, events: &async_mpsc::Sender<Event>) {
+fn carry_out(hands: &mut Hands, order: Order, reading: &mut Reading, events: &async_mpsc::Sender<Event>) {
     match order {
         Order::Apply(steps) => {
             let outcome = hands.apply(&steps);
             let failed = outcome.is_err();
             let _ = events.blocking_send(Event::StepsDone(outcome));
             if failed {
-                read(hands, events);
+                read(hands, reading, events);
             }
         }
         Order::Advertise(neighbours) => kernel::advertise(&neighbours),
-        Order::Read => read(hands, events),
+        Order::Read => reading.ask(Instant::now()),
     }
 }
 
-fn read(hands: &mut Hands, events: &async_mpsc::Sender<Event>) {
+fn read(hands: &mut Hands, reading: &mut Reading, events: &async_mpsc::Sender<Event>) {
+    let begin = Instant::now();
     match hands.read() {
         Ok(state) => {
             let _ = events.blocking_send(Event::KernelRead(state));
         }
         Err(error) => tracing::error!("the kernel cannot be read: {error}"),
     }
+    reading.done(begin.elapsed());
 }
