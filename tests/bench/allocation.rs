@@ -31,6 +31,8 @@ use tokio::sync::mpsc;
 
 const HOSTS: usize = 16;
 const AT_ONCE: usize = 100;
+/// Containers of a host that has many.
+const MANY: usize = 400;
 
 /// Without it each address would rest, and a host would claim block after block.
 const DECLARED: &str = "apiVersion: poplin.dev/v1\nkind: Pool\nmetadata: {name: bench}\nspec: {cidr: 10.88.0.0/16}\n---\n\
@@ -46,8 +48,9 @@ fn main() {
     agent.apply(DECLARED);
     agent.kill(); // etcd tells every agent of every change, and this one is not of those that are timed
 
-    let alone = together(&tor, 1, repetitions);
-    let among = together(&tor, HOSTS, repetitions / 4);
+    let alone = together(&tor, 1, repetitions, 0);
+    let beside = together(&tor, 1, repetitions, MANY);
+    let among = together(&tor, HOSTS, repetitions / 4, 0);
     let who = |text: &str| text.to_owned();
     tell(
         "allocation",
@@ -56,6 +59,14 @@ fn main() {
             Line { what: "bare, alone", who: who("etcd client"), times: &alone.bare, reference: &alone.bare },
             Line { what: "alone", who: who("head and etcd client"), times: &alone.whole, reference: &alone.bare },
             Line { what: "of it by etcd", who: who("etcd client"), times: &alone.by_store, reference: &alone.bare },
+            Line { what: "bare, again", who: who("etcd client"), times: &beside.bare, reference: &beside.bare },
+            Line {
+                what: "beside 400 containers",
+                who: who("head and etcd client"),
+                times: &beside.whole,
+                reference: &beside.bare,
+            },
+            Line { what: "of it by etcd", who: who("etcd client"), times: &beside.by_store, reference: &beside.bare },
             Line { what: "bare, 16 at once", who: who("etcd clients"), times: &among.bare, reference: &among.bare },
             Line {
                 what: "16 at once",
@@ -78,12 +89,16 @@ struct Taken {
     bare: Times,
 }
 
-/// So many hosts that all allocate at once, each on a thread of its own: theirs and the references'.
-fn together(tor: &Tor, hosts: usize, repetitions: usize) -> Taken {
+/// So many hosts that all allocate at once, each on a thread of its own: theirs and the references'. So many containers stand on each.
+fn together(tor: &Tor, hosts: usize, repetitions: usize, standing: usize) -> Taken {
     let mut all = Taken::default();
     thread::scope(|scope| {
         let running: Vec<_> = (0..hosts)
-            .map(|number| scope.spawn(move || tor.namespace().within(|| host(hosts * 100 + number, repetitions))))
+            .map(|number| {
+                scope.spawn(move || {
+                    tor.namespace().within(|| host(hosts * 100 + standing + number, repetitions, standing))
+                })
+            })
             .collect();
         for one in running {
             let [whole, by_store, bare] = one.join().unwrap();
@@ -95,10 +110,13 @@ fn together(tor: &Tor, hosts: usize, repetitions: usize) -> Taken {
     all
 }
 
-fn host(number: usize, repetitions: usize) -> [Vec<Duration>; 3] {
+fn host(number: usize, repetitions: usize, standing: usize) -> [Vec<Duration>; 3] {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut host = Host::begin(number).await;
+        for one in 0..standing {
+            host.request(|id, number| Event::AttachRequested(id, wish(number, &format!("standing{one}x")))).await;
+        }
         let mut taken: [Vec<Duration>; 3] = Default::default();
         for _ in 0..repetitions {
             let (took, by_store, transaction) = host.allocate().await;

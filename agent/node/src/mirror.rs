@@ -4,11 +4,12 @@
 //! an older version: news of a commit may overtake the watch that also tells of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::name::{EndpointName, FloatingName, HostName, PoolName};
-use crate::object::{Object, ObjectKey, Versioned};
+use crate::object::{Block, Endpoint, Object, ObjectKey, Versioned};
 use crate::quarantine::{Quarantine, Unreadable};
 use crate::transaction::Transaction;
 
@@ -19,12 +20,13 @@ mod tests;
 
 pub use lapse::owner;
 
-type Objects = BTreeMap<ObjectKey, Box<Versioned<Object>>>;
+/// Each in memory of its own: what stands in the map itself it takes almost twice. Shared, so that who is asked for often is not looked up each time.
+type Held = Arc<Versioned<Object>>;
+type Objects = BTreeMap<ObjectKey, Held>;
 
 /// The store as last heard.
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
-    /// Each in memory of its own: what stands in the map itself it takes almost twice.
     objects: Objects,
     /// What is known to be gone, and since when, until the watch has told of it too.
     removed: BTreeMap<ObjectKey, i64>,
@@ -34,7 +36,7 @@ pub struct Mirror {
     /// The endpoints of each attachment, by a hash of it: on different hosts one may have several.
     attached: BTreeSet<(u64, EndpointName)>,
     /// The endpoints of each host.
-    endpoints_on: BTreeMap<HostName, BTreeSet<EndpointName>>,
+    endpoints_on: BTreeMap<HostName, BTreeMap<EndpointName, Held>>,
     /// The floating addresses that are to lead to each endpoint, there or not.
     floating_of: BTreeMap<EndpointName, BTreeSet<FloatingName>>,
     /// The blocks of each host.
@@ -43,8 +45,9 @@ pub struct Mirror {
     altered: BTreeSet<(PoolName, IpNet)>,
     /// What bears on names and has changed since somebody took it: at most one for each object there is or was.
     renamed: BTreeSet<ObjectKey>,
-    /// Whether anything but containers and their blocks has, since somebody asked.
-    is_fabric_altered: bool,
+    /// How often anything but containers and their blocks has changed, and how often each host's containers and blocks have.
+    moves_of_fabric: u64,
+    moves: BTreeMap<HostName, u64>,
     /// What stands in the store and cannot be read. Its last good form, if one is known, is among the objects.
     quarantine: Quarantine,
     /// What the store forgot: here as last known, with what the store has in its place, if anything.
@@ -94,6 +97,7 @@ impl Mirror {
         }
         for one in unreadable {
             if let Some(known) = self.objects.get_mut(&one.key).filter(|_| went_back) {
+                let known = Arc::make_mut(known);
                 known.version = known.version.min(one.version - 1); // its number was one of a history that never was
             }
             self.doubt(one);
@@ -204,8 +208,8 @@ impl Mirror {
         self.put(object);
         let is_heard = !self.is_lapsed(&key) && self.form(&key) == Some(version);
         if let Some(value) = both.filter(|_| is_heard) {
-            let in_place = self.objects.get(&key).cloned();
-            self.lapse(value, in_place.map(|known| *known));
+            let in_place = self.objects.get(&key).map(|known| Versioned::clone(known));
+            self.lapse(value, in_place);
         }
     }
 
@@ -223,8 +227,7 @@ impl Mirror {
         if !is_known {
             self.remove(&key);
             self.share(&mut object.value);
-            self.index(&object.value);
-            self.objects.insert(key, Box::new(object));
+            self.hold(key, object);
         }
     }
 
@@ -263,11 +266,30 @@ impl Mirror {
         }
     }
 
-    fn index(&mut self, object: &Object) {
+    /// It stands here from now on, where nothing stood under its key.
+    fn hold(&mut self, key: ObjectKey, object: Versioned<Object>) {
+        let object = Arc::new(object);
+        self.index(&object);
+        self.objects.insert(key, object);
+    }
+
+    /// Something that stands, or did.
+    fn note_move(&mut self, object: &Object) {
         match object {
+            Object::Endpoint(Endpoint { host, .. }) | Object::Block(Block { host, .. }) => {
+                *self.moves.entry(host.clone()).or_default() += 1;
+            }
+            _ => self.moves_of_fabric += 1,
+        }
+    }
+
+    fn index(&mut self, object: &Held) {
+        self.note_move(&object.value);
+        match &object.value {
             Object::Endpoint(endpoint) => {
                 self.attached.insert((endpoint.attachment.digest(), endpoint.name.clone()));
-                self.endpoints_on.entry(endpoint.host.clone()).or_default().insert(endpoint.name.clone());
+                let here = self.endpoints_on.entry(endpoint.host.clone()).or_default();
+                here.insert(endpoint.name.clone(), object.clone());
             }
             Object::Block(block) => {
                 let key = (block.pool.clone(), block.cidr);
@@ -308,31 +330,37 @@ impl Mirror {
         std::mem::take(&mut self.renamed)
     }
 
-    /// Whether anything but containers and their blocks has changed since the last time.
-    pub fn take_fabric_altered(&mut self) -> bool {
-        std::mem::take(&mut self.is_fabric_altered)
+    /// Another value wherever anything but containers and their blocks stands otherwise.
+    pub fn moves_of_fabric(&self) -> u64 {
+        self.moves_of_fabric
+    }
+
+    /// The same, and another value wherever that host's own containers and blocks do: all that bears on a host, but for its rules.
+    pub fn moves_for(&self, host: &HostName) -> (u64, u64) {
+        (self.moves_of_fabric, self.moves.get(host).copied().unwrap_or_default())
     }
 
     fn remove(&mut self, key: &ObjectKey) {
         self.rename(key);
-        self.is_fabric_altered |= !matches!(key, ObjectKey::Endpoint(_) | ObjectKey::Block(..));
         self.is_lapse_news |= self.lapsed.remove(key).is_some();
-        match self.objects.remove(key).map(|object| object.value) {
+        let removed = self.objects.remove(key);
+        removed.iter().for_each(|object| self.note_move(&object.value));
+        match removed.as_ref().map(|object| &object.value) {
             Some(Object::Endpoint(endpoint)) => {
-                if let Some(names) = self.endpoints_on.get_mut(&endpoint.host) {
-                    names.remove(&endpoint.name);
+                if let Some(here) = self.endpoints_on.get_mut(&endpoint.host) {
+                    here.remove(&endpoint.name);
                 }
-                self.attached.remove(&(endpoint.attachment.digest(), endpoint.name));
+                self.attached.remove(&(endpoint.attachment.digest(), endpoint.name.clone()));
             }
             Some(Object::Block(block)) => {
-                let key = (block.pool, block.cidr);
+                let key = (block.pool.clone(), block.cidr);
                 if let Some(keys) = self.blocks_of.get_mut(&block.host) {
                     keys.remove(&key);
                 }
                 self.altered.insert(key);
             }
             Some(Object::FloatingAddress(one)) => {
-                if let Some(names) = one.endpoint.and_then(|endpoint| self.floating_of.get_mut(&endpoint)) {
+                if let Some(names) = one.endpoint.as_ref().and_then(|endpoint| self.floating_of.get_mut(endpoint)) {
                     names.remove(&one.name);
                 }
             }

@@ -69,7 +69,7 @@ use debt::Debts;
 use history::History;
 use reassert::Reassertion;
 use transact::InFlight;
-use wire::Batch;
+use wire::{Batch, Courses};
 
 /// How long routes of an earlier life are kept once the neighbours are known, unless one of them has spoken of them since. A
 /// neighbour that dials every 5 s and sends its table within seconds is back well before; RFC 4724 §4.1 asks for such a bound.
@@ -205,10 +205,16 @@ pub struct Node {
     /// Where containers may ask for names, as was last told.
     name_doors: BTreeSet<NameDoor>,
 
-    /// Whether anything but BGP has happened since services and neighbours were last looked at.
+    /// Whether something has happened that services, neighbours, names or the plan for the kernel depend on, since they were last looked at.
     has_world_moved: bool,
+    /// Whether the store has told something that the last plan had not heard, as of containers elsewhere whom rules name.
+    is_plan_due: bool,
+    /// The requests as that plan saw them.
+    planned: Courses,
     /// Whether anything else than the store has happened that neighbours depend on, since they were last looked at.
     is_peering_due: bool,
+    /// What had moved of the fabric by then.
+    peered_at: u64,
     actions: VecDeque<Action>,
 }
 
@@ -282,7 +288,10 @@ impl Node {
             serves_names: true,
             name_doors: BTreeSet::new(),
             has_world_moved: true,
+            is_plan_due: true,
+            planned: Courses::default(),
             is_peering_due: true,
+            peered_at: 0,
             actions: VecDeque::new(),
         }
     }
@@ -380,6 +389,7 @@ impl Node {
         self.has_world_moved |= self.tunnel_after.take_if(|after| *after <= now).is_some();
         if self.sandboxes_after.take_if(|after| *after <= now).is_some() {
             self.sandboxes.try_again();
+            self.has_world_moved = true;
         }
         let lapsed = self.reflects_until.take_if(|until| *until <= now);
         self.has_world_moved |= lapsed.is_some();
@@ -398,7 +408,7 @@ impl Node {
         self.join_afar(now);
         self.refuse_what_would_write();
         self.transact(now);
-        self.apply(now);
+        self.apply_if_due(now);
         let courses = self.courses();
         self.advance_wired();
         self.go_into_debt();
@@ -407,6 +417,12 @@ impl Node {
         if std::mem::take(&mut self.has_world_moved) {
             self.peer(now);
         }
+        debug_assert!(
+            self.is_announced_as_wanted(),
+            "{:?} are announced, not {:?}",
+            self.origins,
+            self.wanted_origins()
+        );
         self.apply_again(now, &courses);
         self.advertise(now);
         self.recheck(now);
@@ -506,10 +522,13 @@ impl Node {
     }
 }
 
-/// Whether services, or who the neighbours are, may be others for it. What neighbours say, and there is much of it, changes neither: those who call are met at
-/// once. Nor does it that somebody wants to join: what comes of it is heard from the store and the kernel.
+/// Whether services, or who the neighbours are, may be others for it, or what is planned for the kernel. What neighbours say, and there is much of it, changes
+/// neither of the first: those who call are met at once; and of routes there are news of their own. Nor does it that somebody wants to join: what comes of
+/// it is heard from the store and the kernel. Of these two whoever hears them says so, as much of it is what this node did itself.
 fn moves_the_world(event: &Event) -> bool {
-    !matches!(event, Event::Bgp(_) | Event::AttachRequested(..) | Event::HoldRequested(..) | Event::RenewRequested(..))
+    let is_wish = matches!(event, Event::AttachRequested(..) | Event::HoldRequested(..) | Event::RenewRequested(..));
+    let is_looked_at = matches!(event, Event::StoreChanged { .. } | Event::KernelRead(_));
+    !is_wish && !is_looked_at && !matches!(event, Event::Bgp(_))
 }
 
 /// Whether neighbours may be others for it, or what is exchanged with them. Of what comes of the rest the mirror tells, and the kernel once it is read, and who admits callers.

@@ -114,6 +114,6 @@ pub fn pool(one: &Pool) -> nat::Pool {
 /// What an endpoint publishes, if it does.
 pub fn publication(one: &Endpoint) -> Option<nat::Publication> {
     let publication =
-        nat::Publication { addresses: one.addresses.iter().copied().collect(), ports: one.published.clone() };
-    (!one.published.is_empty()).then_some(publication)
+        || nat::Publication { addresses: one.addresses.iter().copied().collect(), ports: one.published.clone() };
+    (!one.published.is_empty()).then(publication)
 }

@@ -17,7 +17,7 @@ use poplin_policy::ruleset::Interface;
 
 use crate::addresses::Addresses;
 use crate::groups::{Due, Lead};
-use crate::kernel::{KernelState, LinkState, Mac, NewLink, Step, Target};
+use crate::kernel::{Gateway, KernelState, LinkState, Mac, NewLink, Step, Target};
 use crate::object::Endpoint;
 use crate::prefix::host_prefix;
 use crate::tunnel::Tunnel;
@@ -131,12 +131,13 @@ fn desired_routes(desired: &Desired, seen: &KernelState) -> BTreeMap<IpNet, Targ
 /// Routes by several containers that lose some of them. The kernel drops the whole of such a route with the first link that goes
 /// (net/ipv4/fib_semantics.c, `fib_sync_down_dev`), so it comes before the links.
 fn narrowed(seen: &KernelState, routes: &BTreeMap<IpNet, Target>) -> Vec<Step> {
-    let narrowed = routes.iter().filter(|(prefix, target)| match (target, seen.routes.get(prefix)) {
-        (Target::Endpoints(wanted), Some(Target::Endpoints(standing))) => {
-            wanted != standing && wanted.is_subset(standing)
-        }
+    let is_narrowed = |prefix: &IpNet, wanted: &BTreeSet<Gateway>| match seen.routes.get(prefix) {
+        Some(Target::Endpoints(standing)) => wanted != standing && wanted.is_subset(standing),
         _ => false,
-    });
+    };
+    let narrowed = routes
+        .iter()
+        .filter(|(prefix, target)| matches!(target, Target::Endpoints(wanted) if is_narrowed(prefix, wanted)));
     narrowed.map(local_route).collect()
 }
 

@@ -92,7 +92,7 @@ enum News {
 /// The endpoints of this host.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Local {
-    interfaces: BTreeMap<String, Interface>,
+    interfaces: BTreeMap<Arc<str>, Interface>,
     /// Where an address leads. One that several endpoints speak for leads nowhere certain, and is not here.
     links: BTreeMap<IpAddr, Interface>,
     lent: BTreeMap<String, BTreeSet<IpAddr>>,
@@ -148,8 +148,7 @@ impl Policing {
     /// An object has changed; `may_deny_more` unless all it does is to bring somebody who was not there.
     pub fn touch_object(&mut self, key: ObjectKey, may_deny_more: bool) {
         self.may_deny_more |= may_deny_more;
-        if let News::Some { objects, local } = &mut self.news {
-            *local |= matches!(key, ObjectKey::Endpoint(_) | ObjectKey::FloatingAddress(_));
+        if let News::Some { objects, .. } = &mut self.news {
             objects.extend(told_as(key));
         }
     }
@@ -297,10 +296,22 @@ impl Policing {
                 {
                     self.tell_tunnels(mirror);
                 }
-                if has_moved {
+                if has_moved || objects.iter().any(|key| self.is_of_who_is_here(mirror, key)) {
                     self.tell_local(mirror, local);
                 }
             }
+        }
+    }
+
+    /// Whether it may be others who are attached here for what became of an object.
+    fn is_of_who_is_here(&self, mirror: &Mirror, key: &ObjectKey) -> bool {
+        match key {
+            ObjectKey::Endpoint(name) => {
+                let is_here = || mirror.endpoint(name).is_some_and(|endpoint| endpoint.host == self.host);
+                self.local.interfaces.contains_key(name.as_str()) || is_here()
+            }
+            ObjectKey::FloatingAddress(_) => true,
+            _ => false,
         }
     }
 
@@ -434,13 +445,17 @@ impl Policing {
     }
 
     fn tell_local<'a>(&mut self, mirror: &Mirror, local: impl Iterator<Item = &'a Endpoint>) {
-        let mut now = Local::default();
-        for endpoint in local {
-            now.interfaces.insert(endpoint.name.to_string(), endpoint.interface.clone());
+        let here: Vec<&Endpoint> = local.collect();
+        let addresses = here.iter().flat_map(|one| one.addresses.iter().map(move |address| (*address, one)));
+        let mut now = Local {
+            interfaces: here.iter().map(|one| (one.name.text(), one.interface.clone())).collect(),
+            links: addresses.map(|(address, one)| (address, one.interface.clone())).collect(),
+            ..Local::default()
+        };
+        for endpoint in here {
             now.published.extend(outlook::publication(endpoint).map(|one| (endpoint.name.to_string(), one)));
             let floating = floating::leading_to(mirror, endpoint);
             now.floating.extend(floating.map(|(one, floating)| (one.name.to_string(), floating)));
-            now.links.extend(endpoint.addresses.iter().map(|address| (*address, endpoint.interface.clone())));
             now.lent.extend(self.lent.get(&endpoint.name).map(|lent| (endpoint.name.to_string(), lent.clone())));
         }
         now.lead_to_only_speakers();
@@ -490,7 +505,7 @@ impl Local {
         let mut speakers: BTreeMap<IpAddr, Vec<&Interface>> = BTreeMap::new();
         for (address, name) in self.lent.iter().flat_map(|(name, lent)| lent.iter().map(move |address| (address, name)))
         {
-            speakers.entry(*address).or_default().extend(self.interfaces.get(name));
+            speakers.entry(*address).or_default().extend(self.interfaces.get(name.as_str()));
         }
         let only = speakers.into_iter().filter_map(|(address, speakers)| match speakers[..] {
             [one] => Some((address, one.clone())),
@@ -592,7 +607,7 @@ impl Policing {
     /// The local endpoint of a link.
     pub fn endpoint_on(&self, interface: &Interface) -> Option<&str> {
         let mut all = self.local.interfaces.iter();
-        all.find(|(_, known)| *known == interface).map(|(name, _)| name.as_str())
+        all.find(|(_, known)| *known == interface).map(|(name, _)| &**name)
     }
 
     /// The host endpoint that is asked at an interface of this host; of several the first by name.

@@ -2,6 +2,7 @@
 //!
 //! In: keys and names. Out: objects as last heard, or as they last could be read. Nothing here changes anything.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use ipnet::IpNet;
@@ -16,7 +17,7 @@ use crate::name::{
 };
 use crate::object::{
     Block, Endpoint, Fabric, FloatingAddress, Host, Lineage, Network, Object, ObjectKey, Peer, Pool, RouteMap, Service,
-    StaticRoute,
+    StaticRoute, Versioned,
 };
 use crate::quarantine::{self, Unreadable, stand_in, stand_in_name};
 use crate::transaction::Compare;
@@ -53,6 +54,16 @@ impl Mirror {
             Compare::Absent(key) => self.version(key).is_none(),
             Compare::Unchanged(key, version) => self.version(key) == Some(*version),
         }
+    }
+
+    /// Whether all of that is known: this node wrote it, and hears of it again.
+    pub fn knows(&self, puts: &[Versioned<Object>], unreadable: &[Unreadable], deletes: &[ObjectKey]) -> bool {
+        let is_known =
+            |put: &Versioned<Object>| self.objects.get(&put.value.key()).is_some_and(|known| **known == *put);
+        self.lapsed.is_empty()
+            && unreadable.is_empty()
+            && puts.iter().all(|put| is_known(put) && !self.is_unreadable(&put.value.key()))
+            && deletes.iter().all(|key| self.version(key).is_none())
     }
 
     /// The version of the form of an object that is known, whether or not it can still be read.
@@ -122,7 +133,8 @@ impl Mirror {
 
     /// The endpoints of one host, by name.
     pub fn endpoints_on(&self, host: &HostName) -> impl Iterator<Item = &Endpoint> {
-        self.endpoints_on.get(host).into_iter().flatten().filter_map(|name| self.endpoint(name))
+        let here = self.endpoints_on.get(host).into_iter().flat_map(BTreeMap::values);
+        here.filter_map(|object| <&Endpoint>::try_from(&object.value).ok())
     }
 
     /// The blocks one host holds, by pool and prefix.

@@ -13,6 +13,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{Mirror, Objects};
 use crate::lineage::{Id, Lineage};
@@ -89,8 +90,8 @@ impl Mirror {
         let (lapsed, known): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| object.version == 0);
         mirror.replace(revision, known, Vec::new());
         for object in lapsed {
-            let in_place = mirror.objects.get(&object.value.key()).cloned();
-            mirror.lapse(object.value, in_place.map(|known| *known));
+            let in_place = mirror.objects.get(&object.value.key()).map(|known| Versioned::clone(known));
+            mirror.lapse(object.value, in_place);
         }
         mirror
     }
@@ -108,11 +109,12 @@ impl Mirror {
         self.revision = revision;
         for one in unreadable {
             if let Some(good) = known.remove(&one.key) {
-                self.put(Versioned { value: good.value, version: good.version.min(one.version - 1) });
+                let version = good.version.min(one.version - 1);
+                self.put(Versioned { value: Arc::unwrap_or_clone(good).value, version });
             }
             self.doubt(one);
         }
-        let listed: Objects = objects.into_iter().map(|object| (object.value.key(), Box::new(object))).collect();
+        let listed: Objects = objects.into_iter().map(|object| (object.value.key(), Arc::new(object))).collect();
         let histories = Histories::of(before, &listed);
         let comparison = Comparison { me, known: &known, shared: shared(&known, &listed), listed: &listed, histories };
         let recollection = comparison.recollection();
@@ -130,9 +132,8 @@ impl Mirror {
     pub fn lapse(&mut self, value: Object, in_place: Option<Versioned<Object>>) {
         let key = value.key();
         self.remove(&key);
-        self.index(&value);
         let version = in_place.as_ref().map_or(0, |object| object.version);
-        self.objects.insert(key.clone(), Box::new(Versioned { value, version }));
+        self.hold(key.clone(), Versioned { value, version });
         self.lapsed.insert(key, in_place);
         self.is_lapse_news = true;
     }
@@ -163,7 +164,7 @@ impl Mirror {
         };
         let vacated: Vec<ObjectKey> = self.lapsed.iter().filter(is_others).map(|(key, _)| key.clone()).collect();
         for object in vacated.iter().filter_map(|key| self.objects.get(key).cloned()).collect::<Vec<_>>() {
-            self.lapse(object.value, None);
+            self.lapse(object.value.clone(), None);
         }
     }
 
@@ -214,7 +215,7 @@ impl Mirror {
     pub(super) fn in_store(&self, key: &ObjectKey) -> Option<&Versioned<Object>> {
         match self.lapsed.get(key) {
             Some(in_place) => in_place.as_ref(),
-            None => self.objects.get(key).map(Box::as_ref),
+            None => self.objects.get(key).map(Arc::as_ref),
         }
     }
 

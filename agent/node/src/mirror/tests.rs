@@ -299,3 +299,44 @@ fn an_attachment_on_two_hosts_is_first_that_of_the_host_who_asks() {
 
     assert_eq!((seen_from("h1"), seen_from("h2"), seen_from("h3")), (Some("a"), Some("b"), Some("a")));
 }
+
+#[test]
+fn what_this_node_wrote_is_known_when_it_is_heard_of_again() {
+    let mut mirror = Mirror::default();
+    mirror.commit(5, attaching("web", "h1"));
+    let (echo, later) = ([at(5, endpoint("web", "h1"))], [at(6, endpoint("web", "h1"))]);
+    let gone = [endpoint("web", "").key()];
+
+    assert!(mirror.knows(&echo, &[], &[]));
+    assert!(!mirror.knows(&later, &[], &[]));
+    assert!(!mirror.knows(&[], &[], &gone));
+    assert!(!mirror.knows(&[], &[garbage(6)], &[]));
+    mirror.commit(7, removal_of(&endpoint("web", "")));
+    assert!(mirror.knows(&[], &[], &gone));
+    assert!(!mirror.knows(&echo, &[], &[]));
+}
+
+#[test]
+fn a_host_is_moved_by_what_is_its_own_and_by_what_is_no_containers() {
+    let (h1, h2) = (HostName::new("h1"), HostName::new("h2"));
+    let mut mirror = Mirror::default();
+    let moved = |mirror: &mut Mirror, change: &mut dyn FnMut(&mut Mirror)| {
+        let before = (mirror.moves_for(&h1), mirror.moves_for(&h2));
+        change(mirror);
+        (mirror.moves_for(&h1) != before.0, mirror.moves_for(&h2) != before.1)
+    };
+
+    let comes = moved(&mut mirror, &mut |mirror| mirror.commit(5, attaching("web", "h1")));
+    let echoes =
+        moved(&mut mirror, &mut |mirror| _ = mirror.change(5, vec![at(5, endpoint("web", "h1"))], vec![], vec![]));
+    let goes_elsewhere =
+        moved(&mut mirror, &mut |mirror| _ = mirror.change(6, vec![at(6, endpoint("web", "h2"))], vec![], vec![]));
+    let pool = Object::Pool(crate::object::Pool::open(PoolName::new("four"), "10.0.0.0/16".parse().unwrap(), 26));
+    let declared = moved(&mut mirror, &mut |mirror| _ = mirror.change(7, vec![at(7, pool.clone())], vec![], vec![]));
+
+    assert_eq!([comes, echoes, goes_elsewhere, declared], [(true, false), (false, false), (true, true), (true, true)]);
+}
+
+fn attaching(name: &str, host: &str) -> Transaction {
+    Transaction { puts: vec![endpoint(name, host)], ..Transaction::default() }
+}

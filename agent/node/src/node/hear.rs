@@ -69,18 +69,18 @@ impl Node {
     ) {
         self.write_error = None; // it takes what somebody writes
         let is_emptied = puts.is_empty() && unreadable.is_empty();
+        let is_news = !self.mirror.as_ref().is_some_and(|mirror| mirror.knows(&puts, &unreadable, &deletes));
+        self.is_plan_due |= is_news;
+        let before = self.moves_here();
         if is_emptied && self.mirror.as_ref().is_some_and(|mirror| mirror.is_emptied_by(&deletes)) {
             self.policing.touch();
+            self.has_world_moved = true;
             return self.store_forgot(revision, Vec::new(), Vec::new());
         }
         let keys = puts.iter().map(|put| put.value.key()).chain(deletes.iter().cloned());
         self.is_untidy |= keys.into_iter().any(|key| bears_on_blocks(&key));
-        for put in &puts {
-            let is_newcomer = self.mirror.as_ref().is_some_and(|mirror| is_newcomer(mirror, &put.value));
-            self.touch_rules(put.value.key(), !is_newcomer);
-        }
-        for key in deletes.iter().chain(unreadable.iter().map(|one| &one.key)) {
-            self.touch_rules(key.clone(), true);
+        if is_news {
+            self.touch_rules_by(&puts, &unreadable, &deletes);
         }
         let (spoken, overtaken) = (self.who_speaks(&puts), self.overtaken(&puts));
         let is_as_written =
@@ -90,6 +90,22 @@ impl Node {
         }
         self.stand_beside(overtaken);
         self.believe_of(spoken);
+        self.has_world_moved |= self.moves_here() != before;
+    }
+
+    /// Another value wherever the store is otherwise for this host.
+    fn moves_here(&self) -> Option<(u64, u64)> {
+        self.mirror.as_ref().map(|mirror| mirror.moves_for(&self.identity.host))
+    }
+
+    fn touch_rules_by(&mut self, puts: &[Versioned<Object>], unreadable: &[Unreadable], deletes: &[ObjectKey]) {
+        for put in puts {
+            let is_newcomer = self.mirror.as_ref().is_some_and(|mirror| is_newcomer(mirror, &put.value));
+            self.touch_rules(put.value.key(), !is_newcomer);
+        }
+        for key in deletes.iter().chain(unreadable.iter().map(|one| &one.key)) {
+            self.touch_rules(key.clone(), true);
+        }
     }
 
     /// An object has changed; the rules may depend on it.
@@ -110,6 +126,10 @@ impl Node {
     pub(super) fn kernel_read(&mut self, state: KernelState) {
         // A batch under way was planned from what was seen before; its outcome is told first, then the kernel is read again.
         let state = self.concerning(state);
+        if self.kernel.as_ref() == Some(&state) {
+            return; // as it was thought to be: nothing comes of it
+        }
+        self.has_world_moved = true;
         self.adopt(&state);
         self.groups.doubt();
         self.kernel = Some(state);

@@ -39,6 +39,7 @@ impl Node {
                 self.actions.push_back(Action::OpenNameDoors(doors));
             }
         }
+        debug_assert_eq!(self.doors(), self.name_doors, "names are to be asked for elsewhere");
     }
 
     /// Every gateway on `lo`, and the gateway of each link whose endpoint has IPv6 alone.
@@ -47,7 +48,8 @@ impl Node {
         if !self.is_serving_names() {
             return BTreeSet::new();
         }
-        let local = || mirror.endpoints_on(&self.identity.host);
+        let here: Vec<&Endpoint> = mirror.endpoints_on(&self.identity.host).collect(); // each is looked up once
+        let local = || here.iter().copied();
         let networks: BTreeSet<_> = local().filter_map(|endpoint| endpoint.network.as_ref()).collect();
         let networks = networks.into_iter().filter_map(|name| mirror.network(name));
         let gateways = networks.map(|network| gateway_v4(network.index)).chain([plan::GATEWAY_V4]);
@@ -57,13 +59,17 @@ impl Node {
             let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
             Some(NameDoor::Link(gateway(network, true), endpoint.interface.clone(), link.index))
         });
-        gateways.map(NameDoor::Gateway).chain(links).chain(self.doors_inside(mirror)).collect()
+        gateways.map(NameDoor::Gateway).chain(links).chain(self.doors_inside(mirror, local())).collect()
     }
 
     /// Those whose interfaces are in their containers reach no gateway here: they ask where they are, at the same addresses. A container with several
     /// such interfaces has one `lo`, and asks there as the first of them.
-    fn doors_inside<'a>(&'a self, mirror: &'a Mirror) -> impl Iterator<Item = NameDoor> + 'a {
-        let inside = mirror.endpoints_on(&self.identity.host).filter(|endpoint| self.sandboxes.stand(endpoint));
+    fn doors_inside<'a>(
+        &'a self,
+        mirror: &'a Mirror,
+        local: impl Iterator<Item = &'a Endpoint> + 'a,
+    ) -> impl Iterator<Item = NameDoor> + 'a {
+        let inside = local.filter(|endpoint| self.sandboxes.stand(endpoint));
         let mut taken = BTreeSet::new();
         let doors = inside.flat_map(|endpoint| {
             let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));

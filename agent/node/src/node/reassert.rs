@@ -168,7 +168,9 @@ impl Node {
     pub(super) fn give_up_contest(&mut self, attachment: &AttachmentId) {
         let before = self.reassertion.contested.len();
         self.reassertion.contested.retain(|_, one| one.endpoint.attachment != *attachment);
-        self.reassertion.is_kept_old |= self.reassertion.contested.len() != before;
+        let is_given_up = self.reassertion.contested.len() != before;
+        self.reassertion.is_kept_old |= is_given_up;
+        self.has_world_moved |= is_given_up;
     }
 
     /// Who is not here any more is asked to leave, also in the store. Of who came back by the store alone that is known before the kernel is.

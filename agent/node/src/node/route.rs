@@ -49,7 +49,9 @@ impl Node {
     /// Who the neighbours are to be, if that is another than it was. With a thousand hosts it takes long to find that it is not: nobody looks for the sake of a
     /// container. Simulations and tests look all the same.
     fn altered_peering(&mut self, now: Instant) -> Option<Peering> {
-        let is_due = std::mem::take(&mut self.is_peering_due) | self.mirror.as_mut()?.take_fabric_altered();
+        let moves = self.mirror.as_ref()?.moves_of_fabric();
+        let is_due =
+            std::mem::take(&mut self.is_peering_due) | (std::mem::replace(&mut self.peered_at, moves) != moves);
         if !is_due && !cfg!(debug_assertions) {
             return None;
         }
@@ -79,7 +81,7 @@ impl Node {
     }
 
     /// What others are to be told.
-    fn wanted_origins(&self) -> Option<BTreeSet<IpNet>> {
+    pub(super) fn wanted_origins(&self) -> Option<BTreeSet<IpNet>> {
         let (mirror, me, kernel) = (self.mirror.as_ref()?, self.me()?, self.kernel.as_ref()?);
         let mut origins = match self.is_recalled {
             true => recall::announced(mirror, kernel).into_iter().chain(serving::announced(me, kernel)).collect(),
@@ -90,6 +92,11 @@ impl Node {
         let served = self.origins.iter().filter(|prefix| !me.is_draining && self.serving.routes.contains_key(prefix));
         origins.extend(served);
         Some(origins)
+    }
+
+    /// Whether others were told what they are to be told, if anything.
+    pub(super) fn is_announced_as_wanted(&self) -> bool {
+        self.speaker.is_none() || self.wanted_origins().is_none_or(|wanted| wanted == self.origins)
     }
 
     /// Announced prefixes of blocks that gave way to others of another size which do not stand yet: what is in both is reached all the while. A block

@@ -44,7 +44,7 @@ pub(super) struct Batch {
 }
 
 /// The requests that the plan for the kernel looks at.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Courses {
     /// Those being wired.
     wiring: Vec<AttachmentId>,
@@ -87,13 +87,23 @@ impl Batch {
 }
 
 impl Node {
+    /// Plans, unless nothing has happened since the last plan that could make another of it. Simulations and tests plan all the same, and look whether it does.
+    pub(super) fn apply_if_due(&mut self, now: Instant) {
+        let is_due = self.has_world_moved || self.is_plan_due || !self.is_planned_as(&self.planned);
+        self.apply_or_look(now, is_due);
+    }
+
     /// Plans once more in a turn, unless what was planned before can only come out the same. Simulations and tests plan all the same, and look whether it does.
     pub(super) fn apply_again(&mut self, now: Instant, before: &Courses) {
-        let is_the_same = self.is_planned_as(before);
-        if !is_the_same || cfg!(debug_assertions) {
+        let is_due = !self.is_planned_as(before);
+        self.apply_or_look(now, is_due);
+    }
+
+    fn apply_or_look(&mut self, now: Instant, is_due: bool) {
+        if is_due || cfg!(debug_assertions) {
             let was_under_way = self.batch.is_some();
             self.apply(now);
-            debug_assert!(!is_the_same || self.batch.is_some() == was_under_way, "{:?} was due unforeseen", self.batch);
+            debug_assert!(is_due || self.batch.is_some() == was_under_way, "{:?} was due unforeseen", self.batch);
         }
     }
 
@@ -120,6 +130,8 @@ impl Node {
         if self.batch.is_some() || is_pausing || self.me().is_none() || self.kernel.is_none() {
             return;
         }
+        self.is_plan_due = false;
+        self.planned = self.courses();
         self.flows.superseded(&mut self.policing);
         let wanted = match self.role {
             Role::Host if self.is_recalled => self.desired_by_recall(),
@@ -176,7 +188,10 @@ impl Node {
         let routes = own.chain(served).chain(floating).collect();
         let due = self.policing.due(mirror, local());
         let wiring = self.jobs.at(|stage| *stage == Stage::Wiring);
-        let links: BTreeMap<Interface, DesiredLink> = local()
+        let mut by_interface = here.clone(); // pointers are sorted faster than what is made of them
+        by_interface.sort_unstable_by_key(|endpoint| &endpoint.interface);
+        let links: BTreeMap<Interface, DesiredLink> = by_interface
+            .into_iter()
             .map(|endpoint| {
                 let is_wiring = wiring.contains(&endpoint.attachment);
                 (endpoint.interface.clone(), desired_link(mirror, endpoint, is_wiring))
@@ -524,8 +539,8 @@ fn waiting(endpoint: &Endpoint) -> Option<String> {
 
 fn desired_link(mirror: &Mirror, endpoint: &Endpoint, is_wiring: bool) -> DesiredLink {
     let network = endpoint.network.as_ref().and_then(|name| mirror.network(name));
-    let group = group_of(&endpoint.attachment);
-    let macvlan = endpoint.parent.as_ref().map(|parent| NewMacvlan { parent: parent.clone(), group });
+    let group = || group_of(&endpoint.attachment);
+    let macvlan = endpoint.parent.as_ref().map(|parent| NewMacvlan { parent: parent.clone(), group: group() });
     let is_macvlan = macvlan.is_some();
     let is_to_be_made = is_wiring && !endpoint.is_in_a_sandbox();
     let create = is_to_be_made.then(|| NewLink {
