@@ -1,9 +1,10 @@
 //! Links the plugin statically, where this machine has the archives of the C library.
 //!
-//! A runtime starts the plugin anew for each container and waits for it: to find and bind three libraries took two fifths of the time of a process that only
-//! tells its version (1.4 ms; 0.85 without), and a plugin that needs none runs on any Linux it is copied to. The compiler's own switch, `+crt-static`, would be for every program of the workspace,
-//! and the agent looks up names, for which the C library wants its shared parts. So the linker finds, first of all, a folder of ours, in which each library it
-//! is asked for is a script that names the archives (ld(1), "Implicit Linker Scripts"). `-static-pie` keeps its addresses random.
+//! A runtime starts the plugin anew for each container and waits for it: to find and bind three libraries took two fifths of the time of a process that
+//! only tells its version (1.4 ms; 0.85 without), and a plugin that needs none runs on any Linux it is copied to. The compiler's own switch,
+//! `+crt-static`, would be for every program of the workspace, and the agent looks up names, for which the C library wants its shared parts. So the linker
+//! finds, first of all, a folder of ours, in which each library it is asked for is a script that names the archives (ld(1), "Implicit Linker Scripts").
+//! `-static-pie` keeps its addresses random.
 
 use std::path::PathBuf;
 use std::process::Command;
