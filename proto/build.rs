@@ -6,7 +6,7 @@
 use prost::Message as _;
 
 /// What people write in files, from the envelope to the leaves. Requests and answers have no document form.
-const DOCUMENTS: [&str; 48] = [
+const DOCUMENTS: [&str; 49] = [
     "Metadata",
     "Pool",
     "PoolSpec",
@@ -31,6 +31,7 @@ const DOCUMENTS: [&str; 48] = [
     "FabricConfigSpec",
     "MonitoringStation",
     "HostSessions",
+    "Readiness",
     "Vxlan",
     "Dns",
     "NameRecord",

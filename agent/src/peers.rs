@@ -116,8 +116,13 @@ impl Peers {
                 self.shared.shield.reached(neighbour);
             }
             Action::Send { connection, octets } => {
-                if let Some(pen) = self.writers.get(&connection) {
+                if let Some(pen) = self.writers.get_mut(&connection) {
                     pen.write(octets);
+                }
+            }
+            Action::AwaitAcknowledged { connection } => {
+                if let Some(pen) = self.writers.get(&connection) {
+                    pen.await_acknowledged(connection, self.shared.events.clone());
                 }
             }
             Action::Close { connection } => {

@@ -27,10 +27,11 @@ pub const SCHEMA: u32 = 2;
 pub const MIN_WRITER: &str = "/poplin/v1/meta/min_writer";
 
 /// What came with which schema, and which values have it: those below a key, with something in a field. Schema 1 is all that is older.
-const SINCE: [Feature; 7] = [
+const SINCE: [Feature; 8] = [
     Feature { schema: 2, below: "c/pool/", pointer: "/spec/lan", field: "spec.lan" },
     Feature { schema: 2, below: "c/pool/", pointer: "/spec/encapsulation", field: "spec.encapsulation" },
     Feature { schema: 2, below: "c/fabricconfig/", pointer: "/spec/vxlan", field: "spec.vxlan" },
+    Feature { schema: 2, below: "c/fabricconfig/", pointer: "/spec/readiness", field: "spec.readiness" },
     Feature { schema: 2, below: "c/network/", pointer: "/spec/macvlan", field: "spec.macvlan" },
     Feature { schema: 2, below: "c/network/", pointer: "/spec/isolation", field: "spec.isolation" },
     Feature { schema: 2, below: "c/hostendpoint/", pointer: "/spec/profiles", field: "spec.profiles" },

@@ -17,6 +17,7 @@ mod order;
 mod outbox;
 mod path;
 mod protect;
+mod receipt;
 mod restart;
 mod retire;
 mod stranger;
@@ -50,6 +51,7 @@ use export::Terms;
 use hold::Held;
 use monitor::Monitor;
 use outbox::Outbox;
+use receipt::Receipts;
 use stranger::Strangers;
 use wait::Wait;
 
@@ -87,6 +89,7 @@ pub struct Speaker {
     outbox: Outbox,
     /// Of connections where something waits.
     waits: BTreeMap<ConnectionId, Wait>,
+    receipts: Receipts,
     /// Room for the changes of the next update.
     spare: Vec<Change>,
     actions: VecDeque<Action>,
@@ -115,6 +118,7 @@ impl Speaker {
             strangers: Strangers::default(),
             outbox: Outbox::default(),
             waits: BTreeMap::new(),
+            receipts: Receipts::default(),
             spare: Vec::new(),
             actions: VecDeque::new(),
         }
@@ -144,6 +148,8 @@ impl Speaker {
                 self.with_connection(now, connection, |session| session.received(now, connection, &octets));
             }
             Event::Waits { connection, octets } => self.waits(now, connection, octets),
+            Event::Awaited { prefixes, neighbours } => self.await_receipts(prefixes, neighbours),
+            Event::Acknowledged { connection } => self.acknowledged(connection),
             Event::ConnectionClosed { connection, reason } => {
                 self.with_connection(now, connection, |session| session.lost(now, connection, reason));
                 self.forget_connection(connection);
@@ -225,6 +231,7 @@ impl Speaker {
             Effect::Up => {
                 self.neighbour_up(neighbour);
                 self.send_table(now, neighbour);
+                self.look_for_receipt(neighbour);
             }
             Effect::Parted(parted) => self.neighbour_down(now, parted),
             Effect::Down => {
@@ -265,7 +272,10 @@ impl Speaker {
     }
 
     fn act(&mut self, action: Action) {
-        if let Action::Send { connection, .. } | Action::Close { connection } = action {
+        if let Action::Send { connection, .. }
+        | Action::AwaitAcknowledged { connection }
+        | Action::Close { connection } = action
+        {
             self.outbox.take(connection).into_iter().for_each(|action| self.ask(action));
         }
         if let Action::Close { connection } = action {
@@ -282,6 +292,7 @@ impl Speaker {
     fn forget_connection(&mut self, connection: ConnectionId) {
         self.connections.remove(&connection);
         self.waits.remove(&connection);
+        self.forget_receipt(connection);
         self.ports_gone(connection);
     }
 

@@ -48,7 +48,7 @@ fn fabric(agent: &Agent, settings: &str) {
 }
 
 /// Everything a fabric can be told, with what is to be left alone by sessions with a peer.
-const SETTINGS: [&str; 27] = [
+const SETTINGS: [&str; 28] = [
     "asn: 64999", // the host has its own
     "mesh: false",
     "bfd: {enabled: false}",
@@ -75,6 +75,7 @@ const SETTINGS: [&str; 27] = [
     "addressCooldownSeconds: 5",
     "dns: {enabled: false}",
     "dns: {domain: fabric.example}",
+    "readiness: {peers: all, timeoutSeconds: 9}",
     "externalDefault: reject",
 ];
 

@@ -21,6 +21,7 @@ mod monitored;
 mod paths;
 mod ports;
 mod protected;
+mod readiness;
 mod reflector;
 mod refresh;
 mod reread;

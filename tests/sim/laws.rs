@@ -9,7 +9,7 @@ use poplin_agent::resource::{ROOT, decode};
 use poplin_node::audit::{Fault, Standing, faults};
 use poplin_node::kernel::{Device, Gateway, KernelState, Mac, NextHop, Target};
 use poplin_node::name::AttachmentId;
-use poplin_node::object::{Block, Endpoint, FloatingAddress, Object};
+use poplin_node::object::{AwaitedPeers, Block, Endpoint, FloatingAddress, Object};
 use poplin_node::prefix::{address_at, host_prefix};
 use poplin_node::request::{Answer, Attached};
 use poplin_node::transaction::Transaction;
@@ -20,8 +20,11 @@ use poplin_policy::ruleset::{Atom, Element, Interface, MapElements, Name};
 
 use crate::world::{Host, HostId, Request, World};
 
-/// The longest an answer may take: ten seconds to try, ten to take back.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long who joins waits for other hosts at most, where he does.
+pub const READINESS: Duration = Duration::from_secs(4);
+
+/// The longest an answer may take: ten seconds to try, some for other hosts, ten to take back.
+const PATIENCE: Duration = Duration::from_secs(20).saturating_add(READINESS);
 
 /// Everything in the store.
 #[derive(Debug, Default)]
@@ -144,7 +147,10 @@ pub fn answer(world: &World, request: &Request, answer: &Answer) {
     let waited = world.now() - request.at;
     assert!(waited <= PATIENCE, "an answer came after {waited:?}");
     match answer {
-        Answer::Attached(attached) => stands(&world.hosts[request.host], attached),
+        Answer::Attached(attached) => {
+            stands(&world.hosts[request.host], attached);
+            is_known(world, request.host, attached);
+        }
         Answer::Detached(_) | Answer::Held(_) | Answer::Refused(_) => {}
     }
 }
@@ -165,6 +171,32 @@ fn stands(host: &Host, attached: &Attached) {
         assert_eq!(route, Some(&Target::Link(interface.clone())), "{address} is routed when it is promised");
         let neighbour = kernel.neighbours.get(&(interface.clone(), *address));
         assert_eq!(neighbour, Some(&endpoint.mac), "{address} has a neighbour entry when it is promised");
+    }
+}
+
+/// Where who joins waits for other hosts: those have the way to him, as far as they speak to his own.
+fn is_known(world: &World, host: HostId, attached: &Attached) {
+    let speak = |one: HostId, other: HostId| {
+        let sessions = world.hosts[one].node.iter().flat_map(|node| node.status(world.instant()).sessions);
+        let addresses = &world.hosts[other].identity.addresses;
+        sessions.into_iter().any(|session| session.state == "Established" && addresses.contains(&session.address.ip()))
+    };
+    let knows = |other: HostId, address: IpAddr| {
+        let heard = world.hosts[other].node.iter().flat_map(|node| node.heard(None));
+        let of = &world.hosts[host].identity.addresses;
+        heard.into_iter().any(|one| of.contains(&one.route.neighbour.ip()) && one.route.prefix.contains(&address))
+    };
+    let others: Vec<HostId> = (0..world.hosts.len()).filter(|other| *other != host).collect();
+    let (near, far): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|other| speak(host, *other) && speak(*other, host));
+    for address in &attached.endpoint.addresses {
+        let knowing = near.iter().filter(|other| knows(**other, *address)).count();
+        let is_enough = match world.awaited {
+            AwaitedPeers::Nobody => true,
+            AwaitedPeers::All => knowing == near.len(),
+            AwaitedPeers::Any => knowing > 0 || !far.is_empty(), // one of these may have been it
+        };
+        assert!(is_enough, "{address} of host {host} is known to {knowing} of {near:?}");
     }
 }
 

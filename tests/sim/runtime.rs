@@ -12,11 +12,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use poplin_node::kernel::{NewLink, Step, Target};
 use poplin_node::name::{AttachmentId, EndpointName};
-use poplin_node::object::LONG_LIVED;
+use poplin_node::object::{AwaitedPeers, LONG_LIVED};
 use poplin_node::request::{Answer, Attach, Detach, Refusal};
 use poplin_policy::label::Labels;
 
-use crate::laws;
+use crate::laws::{self, READINESS};
 use crate::world::{HostId, Report, Request, Unkindness, World};
 
 /// How long the trouble lasts.
@@ -99,6 +99,11 @@ impl Runtime {
             is_robbed: false,
         };
         runtime.declare_pools();
+        runtime.declare_readiness(match seed % 6 {
+            2 => AwaitedPeers::Any,
+            3 => AwaitedPeers::All,
+            _ => AwaitedPeers::Nobody,
+        });
         for index in 0..24 {
             runtime.plan_container(index);
         }
@@ -123,6 +128,21 @@ impl Runtime {
         if self.has_v6 {
             self.world.declare("c/pool/six", Some(&pool("six", "fd77::/124", 126)));
         }
+    }
+
+    /// Who joins waits for other hosts, in some worlds.
+    fn declare_readiness(&mut self, awaited: AwaitedPeers) {
+        let peers = match awaited {
+            AwaitedPeers::Nobody => return,
+            AwaitedPeers::Any => "any",
+            AwaitedPeers::All => "all",
+        };
+        let seconds = READINESS.as_secs();
+        let document = format!(
+            r#"{{"apiVersion":"poplin.dev/v1","kind":"FabricConfig","metadata":{{"name":"default"}},"spec":{{"readiness":{{"peers":"{peers}","timeoutSeconds":{seconds}}}}}}}"#
+        );
+        self.world.declare("c/fabricconfig/default", Some(&document));
+        self.world.awaited = awaited;
     }
 
     fn plan_container(&mut self, index: usize) {

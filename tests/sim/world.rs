@@ -23,7 +23,7 @@ use poplin_node::debt::Debt;
 use poplin_node::kernel::{Step, StepFailure, StepFailureKind};
 use poplin_node::lineage::Id;
 use poplin_node::name::HostName;
-use poplin_node::object::Object;
+use poplin_node::object::{AwaitedPeers, Object};
 use poplin_node::request::{Answer, Attach, Detach, RequestId};
 use poplin_node::transaction::{TransactionId, TransactionOutcome};
 use poplin_node::{Action, Event, Identity, Node, Note};
@@ -59,6 +59,8 @@ enum Happening {
     Dial(IpAddr),
     /// Octets reach the far end of a connection.
     Octets(ConnectionId, Vec<u8>),
+    /// The far end of a connection has all octets that were sent before.
+    Acknowledges(ConnectionId),
     /// The far end of a connection learns that it is closed.
     Closed(ConnectionId),
     /// A node starts.
@@ -185,6 +187,8 @@ pub struct World {
     restored_histories: BTreeSet<Option<Id>>,
     /// Whether an address was another's by the time a host noticed that the store forgot.
     pub was_contested: bool,
+    /// Which other hosts who joins waits for.
+    pub awaited: AwaitedPeers,
     /// All hosts.
     pub hosts: Vec<Host>,
     /// Everyone who waits.
@@ -221,6 +225,7 @@ impl World {
             is_forgetful: false,
             restored_histories: BTreeSet::new(),
             was_contested: false,
+            awaited: AwaitedPeers::Nobody,
             hosts: (0..hosts).map(|id| host(id, has_v6)).collect(),
             requests: BTreeMap::new(),
             store_is_far_for: Duration::ZERO,
@@ -248,6 +253,11 @@ impl World {
     /// The time since the beginning.
     pub fn now(&self) -> Duration {
         self.now
+    }
+
+    /// The same, as nodes are told.
+    pub fn instant(&self) -> Instant {
+        self.base + self.now
     }
 
     /// Adds a line to the story.
@@ -446,6 +456,7 @@ impl World {
             Happening::Start => self.begin(host),
             Happening::Dial(neighbour) => self.dial(host, life, neighbour),
             Happening::Octets(connection, octets) => self.octets(connection, octets),
+            Happening::Acknowledges(connection) => self.acknowledges(connection),
             Happening::Closed(connection) => self.closed(connection),
             _ if is_past => {}
             Happening::Arrives(event) => {
@@ -492,7 +503,7 @@ impl World {
 
     /// Hands an event to a node and does what it asks for.
     fn handle(&mut self, host: HostId, event: Event) {
-        let now = self.base + self.now;
+        let now = self.instant();
         if self.hosts[host].node.is_none() {
             return;
         }

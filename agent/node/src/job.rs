@@ -1,8 +1,8 @@
 //! The life of one request: from wish to answer.
 //!
 //! ```text
-//! attach:  Waiting → Committing → Wiring ───────────────────────────→ Attached
-//!             │                      └ kernel refuses → Unwiring → …
+//! attach:  Waiting → Committing → Wiring → Announcing ──────────────→ Attached
+//!             │                      └ kernel refuses,  └ no neighbour has it in time → Unwiring → …
 //! detach:  Waiting → Unwiring → Leaving → Releasing ─────────────────→ Detached | Refused
 //! hold:    Waiting ─────────────────────────────────────────────────→ Held
 //!             └ no room → Committing a new block → Waiting
@@ -41,6 +41,8 @@ pub struct Job {
     pub deadline: Instant,
     /// Whether it is about a name for which nothing was kept before, so that nothing is to be kept if it fails.
     pub is_first: bool,
+    /// Whether it had the endpoint written down that it is about, so that nothing is to be left of that if it fails.
+    pub is_maker: bool,
     /// Whether the kernel was asked for its link since it is being wired: what was seen of it before may have been removed by another hand, and
     /// the word of that be on its way.
     pub is_met: bool,
@@ -70,6 +72,8 @@ pub enum Stage {
     Committing(TransactionId),
     /// It is written down; the kernel is being changed.
     Wiring,
+    /// It is wired; BGP neighbours are to have the route to it.
+    Announcing,
     /// The kernel is being cleared of it.
     Unwiring(Box<Endpoint>),
     /// The kernel is clear; the store still has it.
@@ -97,6 +101,7 @@ impl Jobs {
                 news_by: Some(now + NEWS),
                 deadline: now + PATIENCE,
                 is_first: false,
+                is_maker: false,
                 is_met: false,
             },
         );
@@ -133,7 +138,7 @@ impl Jobs {
     pub fn departing(&self) -> BTreeSet<AttachmentId> {
         let is_departing = |stage: &Stage| match stage {
             Stage::Unwiring(_) | Stage::Leaving(_) | Stage::Releasing(..) => true,
-            Stage::Waiting | Stage::Committing(_) | Stage::Wiring => false,
+            Stage::Waiting | Stage::Committing(_) | Stage::Wiring | Stage::Announcing => false,
         };
         self.at(is_departing).into_iter().collect()
     }

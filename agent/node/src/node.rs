@@ -5,6 +5,7 @@
 //! Nothing is applied before the store, or what an earlier life wrote down of it, and the kernel have both been read once.
 
 mod afar;
+mod announce;
 mod call;
 mod debt;
 mod hear;
@@ -65,6 +66,7 @@ pub use namesake::NameConflict;
 pub use role::Role;
 
 use afar::Distance;
+use announce::AwaitedReceipts;
 use debt::Debts;
 use history::History;
 use reassert::Reassertion;
@@ -181,6 +183,8 @@ pub struct Node {
     peering: Option<Peering>,
     /// Who called from the prefix of a peer, and has not been forgotten since.
     callers: BTreeSet<Address>,
+    /// The neighbours that are to have acknowledged some prefixes, as the speaker was last told.
+    awaited_receipts: AwaitedReceipts,
     /// Who showed himself on a link that a peer has to himself.
     met: Met,
     /// The links on which neighbours were last asked for.
@@ -273,6 +277,7 @@ impl Node {
             speaker: None,
             peering: None,
             callers: BTreeSet::new(),
+            awaited_receipts: AwaitedReceipts::default(),
             met: Met::default(),
             discovered: BTreeMap::new(),
             reflects_until: None,
@@ -410,13 +415,14 @@ impl Node {
         self.transact(now);
         self.apply_if_due(now);
         let courses = self.courses();
-        self.advance_wired();
+        self.advance_wired(now);
         self.go_into_debt();
         self.transact(now);
         self.tidy(now);
         if std::mem::take(&mut self.has_world_moved) {
             self.peer(now);
         }
+        self.advance_announced(now);
         debug_assert!(
             self.is_announced_as_wanted(),
             "{:?} are announced, not {:?}",

@@ -641,6 +641,41 @@ pub struct Fabric {
     pub cooldown: Duration,
     /// How containers find one another by name.
     pub naming: Naming,
+    /// What who joins waits for beside his own host.
+    pub readiness: Readiness,
+}
+
+/// What who joins waits for beside his own host, before his runtime goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Which BGP neighbours are to have acknowledged the route to him.
+    pub peers: AwaitedPeers,
+    /// How long that may take.
+    pub timeout: Duration,
+}
+
+/// Which BGP neighbours are waited for, of the peers somebody declared for a host, or, where nobody did, of the hosts it peers with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AwaitedPeers {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// One, whoever it is.
+    Any,
+    /// All with whom there is a session, and one at least.
+    All,
+}
+
+impl Readiness {
+    /// The longest timeout. With what the store and the kernel may take before it is shorter than the 30 s after which the callers of runtimes give up.
+    pub const LONGEST: Duration = Duration::from_secs(15);
+}
+
+impl Default for Readiness {
+    /// A session that is being made anew stands within 5 s, the time between two dials.
+    fn default() -> Self {
+        Self { peers: AwaitedPeers::Nobody, timeout: Duration::from_secs(10) }
+    }
 }
 
 /// What becomes of established flows that policy comes to deny.
@@ -668,6 +703,7 @@ impl Default for Fabric {
             routing: Routing::default(),
             cooldown: COOLDOWN,
             naming: Naming::default(),
+            readiness: Readiness::default(),
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct Peering {
     pub neighbours: Vec<NeighbourConfig>,
     /// Which object each neighbour comes from, for people.
     pub names: BTreeMap<Address, String>,
+    /// Which of them are peers that somebody declared; the others are hosts.
+    pub peers: BTreeSet<Address>,
     /// What of that cannot be meant so, one sentence each.
     pub problems: Vec<String>,
     /// Whether it reflects for the other hosts of its AS.
@@ -85,6 +87,7 @@ pub fn peering(
     let asn = me.asn.unwrap_or(fabric.asn);
     let mut terms = Terms::new(mirror, fabric, me, asn, lingers);
     let mut names = BTreeMap::new();
+    let mut of_mesh = BTreeSet::new();
     let mut neighbours = Vec::new();
     let with_peer = |terms: &mut Terms<'_>, peer: &Peer, address: Address| {
         let is_multihop = || !is_direct(address, kernel, before);
@@ -125,6 +128,7 @@ pub fn peering(
         let gentle = long_lived.is_some();
         neighbours.push(NeighbourConfig { bfd, long_lived, gentle, protection, add_paths, ..neighbour });
         names.insert(address, host.name.to_string());
+        of_mesh.insert(address);
     }
     for (peer, address) in callers::called_from_a_range(mirror, me, callers) {
         if names.contains_key(&address) {
@@ -145,10 +149,12 @@ pub fn peering(
     let problems = terms.into_problems().into_iter().chain(missing).chain(shut_out).collect();
     let stations = fabric.routing.stations.clone();
     let multipath = fabric.routing.multipath;
+    let peers = names.keys().filter(|address| !of_mesh.contains(*address)).copied().collect();
     Peering {
         speaker,
         neighbours,
         names,
+        peers,
         problems,
         is_reflector,
         links,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use poplin_policy::label::Labels;
@@ -347,6 +348,16 @@ pub enum Refusal {
         /// The cause.
         reason: String,
     },
+    /// No BGP neighbour has the route that who joins was to wait for.
+    #[error("the route to {route} was not acknowledged within {} s: {reason}", waited.as_secs())]
+    NotAcknowledged {
+        /// To whom, or by which prefix.
+        route: String,
+        /// How long it was waited for.
+        waited: Duration,
+        /// Of each neighbour that might have, why it has not.
+        reason: String,
+    },
     /// The endpoint belongs to another host.
     #[error("endpoint {name} is attached on host {host}; detach it there")]
     DetachElsewhere {
@@ -430,6 +441,9 @@ impl Refusal {
             Refusal::NamespaceMissing { .. } => "see `ip netns list`; the path must be that of a network namespace",
             Refusal::InterfaceExists { .. } => "choose another interface name, or remove that interface",
             Refusal::Wiring { .. } => "see the agent's log; the address was given back",
+            Refusal::NotAcknowledged { .. } => {
+                "see `poplin bgp summary`; `spec.readiness` of FabricConfig says who is waited for, and how long"
+            }
             Refusal::Busy { .. } => "wait for it, then ask again",
             Refusal::ImportUnderWay => {
                 "try again; if the import was cut short, give `poplin import` the same file again"
@@ -472,6 +486,7 @@ impl Refusal {
             | Refusal::NamespaceMissing { .. }
             | Refusal::InterfaceExists { .. }
             | Refusal::Wiring { .. }
+            | Refusal::NotAcknowledged { .. }
             | Refusal::DetachElsewhere { .. }
             | Refusal::Busy { .. }
             | Refusal::ImportUnderWay

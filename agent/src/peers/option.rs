@@ -1,6 +1,6 @@
-//! Options of TCP sockets that nobody offers by name: signatures and the least hop limit.
+//! Options of TCP sockets that nobody offers by name: signatures, the least hop limit, and how much was acknowledged.
 //!
-//! In: a socket, a neighbour's address, a password or a hop limit. Out: whether the kernel took it. Knows nothing of who is protected how.
+//! In: a socket, a neighbour's address, a password or a hop limit. Out: whether the kernel took it, or a count. Knows nothing of who is protected how.
 //! Rules: RFC 2385, RFC 5082; the layouts are those of linux/tcp.h, linux/in.h and linux/in6.h.
 
 use std::io;
@@ -10,14 +10,27 @@ use std::os::fd::AsFd;
 use ipnet::IpNet;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::SetStruct;
+use nix::sys::socket::sockopt::{GetStruct, SetStruct};
+use nix::sys::socket::{getsockopt, setsockopt};
 use socket2::SockRef;
 
 use super::password::Password;
 
 /// The hop limit of what has passed no router.
 const HOPS: u8 = 255;
+
+/// `TCP_INFO`.
+#[derive(Clone, Copy)]
+struct TcpInfo;
+nix::getsockopt_impl!(TcpInfo, libc::IPPROTO_TCP, libc::TCP_INFO, Progress, GetStruct<Progress>);
+
+/// The beginning of `struct tcp_info`, as far as `tcpi_bytes_acked`, Linux 4.1 and later.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Progress {
+    before: [u64; 15],
+    acknowledged_octets: u64,
+}
 
 /// `TCP_MD5SIG`.
 #[derive(Clone)]
@@ -57,6 +70,11 @@ struct Signature {
     key_octets: u16,
     interface: u32,
     key: [u8; Password::OCTETS_MAX],
+}
+
+/// How many octets the far end has acknowledged; the handshake may count as one of them.
+pub(super) fn acknowledged_octets(socket: &impl AsFd) -> io::Result<u64> {
+    Ok(getsockopt(socket, TcpInfo)?.acknowledged_octets)
 }
 
 /// From now on segments to and from this neighbour carry the password's signature, and those that do not are dropped; without a password it

@@ -6,6 +6,7 @@
 //! A few octets with nothing before them are written where they were thought of: to wake a task for them takes longer than to write them.
 
 mod queue;
+mod receipt;
 
 use std::io;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::Shared;
+use super::option::acknowledged_octets;
 
 use queue::Queue;
 
@@ -35,17 +37,22 @@ const AT_ONCE_OCTETS: usize = 4096;
 struct Line {
     socket: OwnedWriteHalf,
     unwritten: AtomicUsize,
+    /// What the kernel had counted as acknowledged before anything was written: the handshake counts on one side.
+    acknowledged_before: u64,
 }
 
 /// The speaker's end. Dropped, it closes the connection once all is written.
 pub(super) struct Pen {
     line: Arc<Line>,
     inbox: UnboundedSender<Octets>,
+    /// How many octets were ever written.
+    written: u64,
 }
 
 impl Pen {
     /// Sends octets after all others. A connection that broke says so by an event.
-    pub(super) fn write(&self, mut octets: Octets) {
+    pub(super) fn write(&mut self, mut octets: Octets) {
+        self.written += octets.len() as u64;
         // Only we add to it, so none is none, and nobody writes beside us.
         if octets.len() <= AT_ONCE_OCTETS && self.line.unwritten.load(Ordering::Acquire) == 0 {
             // The kernel is asked without asking the runtime first: what it does not take is the writing task's, which asks both.
@@ -75,8 +82,9 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(connection: ConnectionId, socket: OwnedWriteHalf) -> (Pen, Self) {
         let (sender, inbox) = unbounded_channel();
-        let line = Arc::new(Line { socket, unwritten: AtomicUsize::new(0) });
-        let pen = Pen { line: line.clone(), inbox: sender };
+        let acknowledged_before = acknowledged_octets(socket.as_ref()).unwrap_or_default();
+        let line = Arc::new(Line { socket, unwritten: AtomicUsize::new(0), acknowledged_before });
+        let pen = Pen { line: line.clone(), inbox: sender, written: 0 };
         (pen, Self { connection, line, inbox, waiting: Queue::default(), is_told: false })
     }
 

@@ -19,8 +19,7 @@ use poplin_proto::v1;
 
 use super::monitoring::stations;
 use super::route_map::named;
-use super::{bfd, naming};
-use super::{protection, timers};
+use super::{bfd, naming, protection, readiness, timers};
 
 /// Name of the one `FabricConfig`.
 pub(super) const FABRIC_NAME: &str = "default";
@@ -120,6 +119,7 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
     let routing = findings.take_part(routing(&spec));
     let is_meshed = spec.mesh.unwrap_or(default.is_meshed);
     let naming = findings.take_part(naming::check("spec.dns", spec.dns.as_ref()));
+    let readiness = findings.take_part(readiness::check("spec.readiness", spec.readiness.as_ref()));
     let checked = asn
         .zip(mtu_bytes)
         .zip(workload_to_host)
@@ -128,12 +128,17 @@ pub(super) fn check_fabric(config: &v1::FabricConfig) -> Result<Fabric, Invalids
         .zip(naming)
         .zip(cooldown)
         .zip(failsafe)
-        .zip(vxlan);
+        .zip(vxlan)
+        .zip(readiness);
     findings.finish(checked.map(
         |(
-            (((((((asn, mtu_bytes), workload_to_host), existing_flows), routing), naming), cooldown), failsafe),
-            vxlan,
+            (
+                (((((((asn, mtu_bytes), workload_to_host), existing_flows), routing), naming), cooldown), failsafe),
+                vxlan,
+            ),
+            readiness,
         )| Fabric {
+            readiness,
             vxlan,
             cooldown,
             asn,

@@ -21,6 +21,7 @@ mod network;
 mod peer;
 mod pool;
 mod protection;
+mod readiness;
 mod route_map;
 mod service;
 mod static_route;

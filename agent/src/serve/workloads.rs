@@ -287,6 +287,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         Refusal::NamespaceMissing { .. } => (Code::NotFound, "NETNS_MISSING"),
         Refusal::InterfaceExists { .. } => (Code::AlreadyExists, "INTERFACE_EXISTS"),
         Refusal::Wiring { .. } => (Code::Internal, "WIRING"),
+        Refusal::NotAcknowledged { .. } => (Code::Unavailable, "ROUTE_NOT_ACKNOWLEDGED"),
         Refusal::DetachElsewhere { .. } => (Code::FailedPrecondition, "ATTACHED_ELSEWHERE"),
         Refusal::Busy { .. } => (Code::Unavailable, "BUSY"),
         Refusal::ImportUnderWay => (Code::Unavailable, "IMPORT_UNDER_WAY"),

@@ -186,6 +186,11 @@ impl Table {
             })
     }
 
+    /// Whether we originate it.
+    pub(crate) fn is_own(&self, prefix: &IpNet) -> bool {
+        self.own.contains(prefix)
+    }
+
     /// Our own prefixes are these from now on; what others say about them falls out of use or comes into it.
     pub(crate) fn originate(&mut self, own: Own) -> Vec<Change> {
         let changed = self.own.prefixes().symmetric_difference(own.prefixes());

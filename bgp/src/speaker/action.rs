@@ -30,6 +30,12 @@ pub enum Action {
         /// What. Others may be sent the same memory.
         octets: Octets,
     },
+    /// Tell once the neighbour's TCP has acknowledged all that was sent over this connection so far, however soon that is.
+    /// Answered by `Acknowledged`, unless the connection ends before; until then it is not asked again.
+    AwaitAcknowledged {
+        /// Which.
+        connection: ConnectionId,
+    },
     /// Close once everything sent before is flushed; nothing further about this connection matters to us.
     Close {
         /// Which.

@@ -54,6 +54,14 @@ pub enum Event {
     ExpectsCallers(bool),
     /// So the ways to each prefix share its traffic from now on; no session and nobody who is told of routes hears of it.
     Share(Multipath),
+    /// Somebody waits until some of these neighbours have certainly heard of these prefixes, which are ours or about to be; what was waited
+    /// for before is not any more. See [`Speaker::receipts`](crate::Speaker::receipts).
+    Awaited {
+        /// For what.
+        prefixes: BTreeSet<IpNet>,
+        /// By whom it is to be heard.
+        neighbours: BTreeSet<Address>,
+    },
     /// A TCP connection stands, dialled by us or by the neighbour.
     ConnectionOpened {
         /// Its new, unique name.
@@ -86,6 +94,11 @@ pub enum Event {
         connection: ConnectionId,
         /// How many octets wait; 0 when all are taken.
         octets: usize,
+    },
+    /// The neighbour's TCP has acknowledged all that was sent before [`Action::AwaitAcknowledged`](crate::Action::AwaitAcknowledged).
+    Acknowledged {
+        /// Where.
+        connection: ConnectionId,
     },
     /// A connection ended without us asking for it.
     ConnectionClosed {

@@ -10,7 +10,11 @@ mod late;
 mod passage;
 mod teller;
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use ipnet::IpNet;
 
@@ -42,7 +46,9 @@ impl Speaker {
     /// Our own prefixes are these from now on: everybody is told of the differences at once.
     pub(super) fn originate(&mut self, own: Own) {
         let changes = self.table.originate(own);
+        let changed = changes.iter().map(|change| change.prefix).collect();
         self.follow(changes);
+        self.receipts_changed(&changed);
     }
 
     /// Makes changes of the table known: to the kernel, then to the neighbours.
@@ -97,6 +103,13 @@ impl Speaker {
         batch
     }
 
+    /// Which of these are prefixes of ours that it is told of.
+    pub(super) fn told_of(&self, session: &Established<'_>, prefixes: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+        let mut teller = Teller::new(self.config, &self.terms, session);
+        let own = prefixes.iter().filter(|prefix| self.table.is_own(prefix));
+        own.filter(|prefix| !teller.told(**prefix, &Offer::Own).is_nothing()).copied().collect()
+    }
+
     /// Whether it may be told to anybody: what one heard stays with a host that neither reflects nor is a transit.
     fn concerns_others(&self, change: &Change) -> bool {
         let is_own = |offer: &Offer| matches!(offer, Offer::Own);
@@ -119,6 +132,7 @@ impl Speaker {
         });
         let told: Vec<_> = told.collect();
         self.deliver(told);
+        self.doubt_receipts();
     }
 
     /// The whole table, then the mark that it is complete, once it is.

@@ -40,12 +40,19 @@ struct Life {
     /// The neighbour's latest connection.
     connection: u64,
     installed: BTreeSet<ipnet::IpNet>,
+    /// Where a question for an acknowledgement may be open.
+    asked: Option<ConnectionId>,
 }
 
 impl Life {
     fn new(settings: [u8; 2]) -> Self {
-        let mut life =
-            Self { speaker: Speaker::new(CONFIG), now: Instant::now(), connection: 0, installed: BTreeSet::new() };
+        let mut life = Self {
+            speaker: Speaker::new(CONFIG),
+            now: Instant::now(),
+            connection: 0,
+            installed: BTreeSet::new(),
+            asked: None,
+        };
         life.configure(settings);
         life.open(FRIEND, FRIENDS, false);
         life.hear(FRIENDS, open(64514, [192, 0, 2, 3]));
@@ -62,7 +69,7 @@ impl Life {
     /// The script's next word.
     fn happen(&mut self, what: u8, octets: &[u8]) {
         let connection = ConnectionId(self.connection);
-        match what % 15 {
+        match what % 18 {
             0 => self.hear(connection, octets.to_vec()),
             kind @ 1..=5 => self.hear(connection, message(kind, octets)),
             6 => self.hear(connection, open(64513, [192, 0, 2, 2])),
@@ -73,6 +80,12 @@ impl Life {
             11 => self.handle(Event::ConnectFailed { neighbour: STRANGER.into(), reason: "refused".into() }),
             12 => self.answer(),
             13 => self.handle(Event::Ordered { neighbour: STRANGER.into(), order: order(octets) }),
+            14 => self.handle(Event::Originate(own(octets))),
+            15 => self.handle(Event::Awaited { prefixes: own(octets), neighbours: [STRANGER.into()].into() }),
+            16 => {
+                self.asked = None;
+                self.handle(Event::Acknowledged { connection });
+            }
             _ => self.configure(octets.first_chunk().copied().unwrap_or_default()),
         }
     }
@@ -121,6 +134,9 @@ impl Life {
                 }
                 Action::Remove { prefix } => assert!(self.installed.remove(&prefix), "{prefix} was not installed"),
                 Action::Send { octets, .. } => assert_whole(&octets),
+                Action::AwaitAcknowledged { connection } => {
+                    assert_ne!(self.asked.replace(connection), Some(connection), "one question at a time");
+                }
                 Action::Connect { .. }
                 | Action::StopDialling { .. }
                 | Action::Close { .. }
@@ -142,6 +158,13 @@ fn assert_whole(mut octets: &[u8]) {
         assert!((19..=octets.len()).contains(&length));
         octets = &octets[length..];
     }
+}
+
+/// Each bit is one prefix of ours.
+fn own(octets: &[u8]) -> BTreeSet<ipnet::IpNet> {
+    let bits = octets.first().copied().unwrap_or(1);
+    let set = (0..8).filter(|bit| bits & 1 << bit != 0);
+    set.map(|bit| ipnet::IpNet::new([10, 77, bit, 0].into(), 24).unwrap()).collect()
 }
 
 /// What an operator asks for.

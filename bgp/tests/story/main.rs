@@ -26,6 +26,7 @@ mod monitored;
 mod paths;
 mod peer;
 mod protected;
+mod receipts;
 mod reconfigure;
 mod reflection;
 mod reflectors;

@@ -273,6 +273,36 @@ impl Peer {
         self.handle(Event::Waits { connection: self.connection, octets });
     }
 
+    /// Somebody waits until it has these.
+    pub(crate) fn is_awaited(&mut self, prefixes: &[&str]) {
+        self.is_awaited_of(prefixes, [address(1)]);
+    }
+
+    /// Somebody waits until one of these has these.
+    pub(crate) fn is_awaited_of(&mut self, prefixes: &[&str], neighbours: impl Into<BTreeSet<Address>>) {
+        self.handle(Event::Awaited { prefixes: nets(prefixes), neighbours: neighbours.into() });
+    }
+
+    /// Its TCP acknowledges what was sent before the last question.
+    pub(crate) fn acknowledges(&mut self) {
+        self.handle(Event::Acknowledged { connection: self.connection });
+    }
+
+    /// Whether it has this one, if it is awaited of it.
+    pub(crate) fn has(&self, prefix: &str) -> Option<bool> {
+        self.speaker.receipts(net(prefix)).next().map(|(_, has)| has)
+    }
+
+    /// How often we asked for an acknowledgement.
+    pub(crate) fn questions(&self) -> usize {
+        self.actions.iter().filter(|action| matches!(action, Action::AwaitAcknowledged { .. })).count()
+    }
+
+    /// All that was done.
+    pub(crate) fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
     /// An operator asks this of its session.
     pub(crate) fn order(&mut self, order: Order) {
         self.handle(Event::Ordered { neighbour: address(1), order });

@@ -324,6 +324,7 @@ impl World {
                 self.dials.retain(|(caller, called)| (*caller, address(*called)) != (host, neighbour));
             }
             Action::Send { connection, octets } => self.send((host, connection), &octets),
+            Action::AwaitAcknowledged { .. } => unreachable!("nobody here waits for that"),
             Action::Close { connection } => self.close((host, connection)),
             Action::Install { prefix, next_hops } => {
                 assert!(!next_hops.is_empty());

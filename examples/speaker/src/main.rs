@@ -119,6 +119,7 @@ impl Hands {
             Action::Install { prefix, next_hops } => println!("install {prefix} via {next_hops:?}"),
             Action::Remove { prefix } => println!("remove {prefix}"),
             Action::Protect(_) => {}                         // nor for protection
+            Action::AwaitAcknowledged { .. } => {}           // nobody waits for that here
             Action::Watch(_) => {}                           // no neighbour here asks for BFD
             Action::BestChanged(_) => {}                     // nobody watches
             Action::Monitor(_) | Action::Report { .. } => {} // no station was asked for

@@ -26,6 +26,14 @@ impl World {
                     }
                 }
             }
+            BgpAction::AwaitAcknowledged { connection } => {
+                let far = self.connections.get(&connection).map(|(_, _, far)| *far);
+                if let Some((far, &(far_host, life, _))) = far.and_then(|far| Some((far, self.connections.get(&far)?)))
+                {
+                    let at = self.in_order(far_host, Source::Pipe(far)); // after all octets that are on their way
+                    self.queue_up(far_host, life, at, Happening::Acknowledges(far));
+                }
+            }
             BgpAction::Close { connection } => {
                 self.tell(|| format!("host {host} -> close {connection:?}"));
                 if let Some((_, _, far)) = self.connections.remove(&connection) {
@@ -74,6 +82,16 @@ impl World {
     pub(super) fn octets(&mut self, connection: ConnectionId, octets: Vec<u8>) {
         if let Some((host, ..)) = self.connections.get(&connection).copied() {
             self.handle(host, Event::Bgp(BgpEvent::Received { connection, octets }));
+        }
+    }
+
+    /// All that was sent before has arrived, as the other end is told.
+    pub(super) fn acknowledges(&mut self, connection: ConnectionId) {
+        let Some((_, _, far)) = self.connections.get(&connection).copied() else { return };
+        if let Some((host, life, _)) = self.connections.get(&far).copied() {
+            let at = self.now + self.slow();
+            let acknowledged = Event::Bgp(BgpEvent::Acknowledged { connection: far });
+            self.queue_up(host, life, at, Happening::Arrives(acknowledged));
         }
     }
 

@@ -78,13 +78,13 @@ impl World {
 
     /// Endpoints of a host that are closed off, as their address is another's.
     pub fn contested(&self, host: HostId) -> Vec<Contested> {
-        let now = self.base + self.now;
+        let now = self.instant();
         self.hosts[host].node.as_ref().map(|node| node.status(now).contested).unwrap_or_default()
     }
 
     /// Floating addresses that the store forgot and a host did not; their names are made of them.
     pub fn forgotten_floating(&self, host: HostId) -> BTreeSet<IpNet> {
-        let now = self.base + self.now;
+        let now = self.instant();
         let lapsed = self.hosts[host].node.as_ref().map(|node| node.status(now).lapsed).unwrap_or_default();
         let address = |key: ObjectKey| {
             let ObjectKey::FloatingAddress(name) = key else { return None };

@@ -85,7 +85,9 @@ impl Node {
                 let blocks: Vec<Object> = draft.into_blocks().map(Object::Block).collect();
                 if !blocks.iter().any(|block| self.doubtful.contains(&block.key())) {
                     self.write_ahead(endpoint, blocks);
-                    self.set_stage(attachment, Stage::Wiring);
+                    if let Some(job) = self.jobs.get_mut(attachment) {
+                        (job.stage, job.is_maker) = (Stage::Wiring, true);
+                    }
                 }
             }
             Err(_) => {} // it may be another thing once the store is back, or is told when its time is up

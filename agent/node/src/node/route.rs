@@ -180,7 +180,7 @@ impl Node {
         }
     }
 
-    fn drain_speaker(&mut self) {
+    pub(super) fn drain_speaker(&mut self) {
         while let Some(action) = self.speaker.as_mut().and_then(Speaker::next_action) {
             match action {
                 poplin_bgp::Action::Install { prefix, next_hops } => self.routing.install(prefix, &next_hops),

@@ -161,7 +161,9 @@ impl Node {
                     Ok(Move::Store(endpoint)) if written.is_in_the_way_of(&endpoint) => {} // the next transaction will see who has it
                     Ok(Move::Store(endpoint)) => {
                         let is_first = !ipam::is_kept_for(mirror, attach);
-                        self.jobs.get_mut(attachment).into_iter().for_each(|job| job.is_first = is_first);
+                        if let Some(job) = self.jobs.get_mut(attachment) {
+                            (job.is_first, job.is_maker) = (is_first, true);
+                        }
                         *draft = tried;
                         written.put.push(endpoint);
                         written.jobs.push(attachment.clone());
@@ -195,7 +197,10 @@ impl Node {
                 }
             },
             (Stage::Waiting, Wish::Undo(_))
-            | (Stage::Committing(_) | Stage::Wiring | Stage::Unwiring(_) | Stage::Releasing(..), _) => {}
+            | (
+                Stage::Committing(_) | Stage::Wiring | Stage::Announcing | Stage::Unwiring(_) | Stage::Releasing(..),
+                _,
+            ) => {}
         }
     }
 

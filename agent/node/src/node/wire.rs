@@ -379,7 +379,7 @@ impl Node {
     }
 
     /// Takes an attachment back that cannot be completed, and answers once nothing is left of it.
-    fn undo(&mut self, attachment: &AttachmentId, endpoint: Endpoint, refusal: Refusal) {
+    pub(super) fn undo(&mut self, attachment: &AttachmentId, endpoint: Endpoint, refusal: Refusal) {
         if let Some(job) = self.jobs.get_mut(attachment) {
             job.wish = Wish::Undo(refusal);
             job.stage = Stage::Unwiring(Box::new(endpoint));
@@ -420,7 +420,7 @@ impl Node {
     }
 
     /// What waited for the kernel, and got what it waited for, moves on.
-    pub(super) fn advance_wired(&mut self) {
+    pub(super) fn advance_wired(&mut self, now: Instant) {
         let Some(kernel) = self.kernel.as_ref().filter(|_| self.batch.is_none()) else { return };
         let is_gone = |stage: &Stage| match stage {
             Stage::Unwiring(endpoint) => {
@@ -445,13 +445,13 @@ impl Node {
         let met: Vec<AttachmentId> = self.jobs.all().filter(is_met).map(|(attachment, _)| attachment.clone()).collect();
         for attachment in met {
             if let Some(attached) = self.attached(&attachment) {
-                self.finish(&attachment, Answer::Attached(attached));
+                self.wired(now, &attachment, attached);
             }
         }
     }
 
     /// The answer to an attachment whose every part stands.
-    fn attached(&self, attachment: &AttachmentId) -> Option<Attached> {
+    pub(super) fn attached(&self, attachment: &AttachmentId) -> Option<Attached> {
         let (mirror, kernel) = (self.mirror.as_ref()?, self.kernel.as_ref()?);
         let endpoint = mirror.endpoint_on(attachment, &self.identity.host)?;
         let is_wired = match &endpoint.parent {
@@ -500,6 +500,10 @@ impl Node {
         for attachment in overdue {
             let Some(job) = self.jobs.get_mut(&attachment) else { continue };
             job.deadline = now + crate::job::PATIENCE;
+            if job.stage == Stage::Announcing {
+                self.give_up_announcing(&attachment);
+                continue;
+            }
             let late = || "it did not answer in time".to_owned();
             let reason = self.store_error.clone().or(self.write_error.clone());
             let by_store = Refusal::StoreUnreachable { reason: reason.unwrap_or_else(late) };

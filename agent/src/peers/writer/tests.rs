@@ -47,7 +47,7 @@ fn piece(number: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_neighbour_that_reads_late_gets_every_piece_in_order_and_the_speaker_hears_what_waits() {
-    let (pen, writer, mut far) = line().await;
+    let (mut pen, writer, mut far) = line().await;
     let (shared, mut told) = speaker();
     let all: Vec<u8> = (0..PIECES).flat_map(piece).collect();
 
@@ -65,11 +65,47 @@ async fn a_neighbour_that_reads_late_gets_every_piece_in_order_and_the_speaker_h
 
 #[tokio::test]
 async fn a_few_octets_with_nothing_before_them_wait_for_no_task() {
-    let (pen, _idle, mut far) = line().await;
+    let (mut pen, _idle, mut far) = line().await;
 
     pen.write(vec![1, 2, 3].into());
 
     let mut heard = [0; 3];
     far.read_exact(&mut heard).await.unwrap();
     assert_eq!(heard, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn what_a_neighbour_has_is_told_and_what_waits_is_not() {
+    let (mut pen, writer, mut far) = line().await;
+    let (shared, mut told) = speaker();
+    let events = shared.events.clone();
+
+    pen.write(vec![1, 2, 3].into());
+    pen.await_acknowledged(ConnectionId(1), events.clone());
+    assert!(
+        matches!(told.recv().await, Some(Event::Bgp(BgpEvent::Acknowledged { .. }))),
+        "its kernel has it, read or not"
+    );
+
+    (0..PIECES).for_each(|number| pen.write(piece(number).into()));
+    pen.await_acknowledged(ConnectionId(1), events);
+    let work = tokio::spawn(async move { writer.run(&shared).await });
+    assert!(waits(&mut told).await > 0, "not acknowledged: it waits");
+    let mut heard = vec![0; 3 + (0..PIECES).map(|number| PIECE_OCTETS - number).sum::<usize>()];
+    far.read_exact(&mut heard).await.unwrap();
+
+    while !matches!(told.recv().await, Some(Event::Bgp(BgpEvent::Acknowledged { .. }))) {}
+    drop(pen);
+    assert_eq!(work.await.unwrap(), "closed");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_is_not_asked_any_more() {
+    let (mut pen, writer, far) = line().await;
+    let (shared, mut told) = speaker();
+    (0..PIECES).for_each(|number| pen.write(piece(number).into()));
+    pen.await_acknowledged(ConnectionId(1), shared.events.clone());
+    drop((pen, writer, shared, far));
+
+    assert!(told.recv().await.is_none(), "whoever asked has let go of the way to tell");
 }

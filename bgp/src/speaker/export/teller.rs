@@ -49,6 +49,14 @@ impl Default for TellAll {
 }
 
 impl TellAll {
+    /// Whether it is told of no way to it.
+    pub(super) fn is_nothing(&self) -> bool {
+        match self {
+            Self::Best(told) => told.is_none(),
+            Self::Several(all) => all.is_empty(),
+        }
+    }
+
     /// The only one has no identifier.
     pub(super) fn by_id(self) -> BTreeMap<u32, Arc<Told>> {
         match self {
