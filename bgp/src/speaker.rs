@@ -166,6 +166,7 @@ impl Speaker {
         self.retire(now);
         self.tell_stations(now);
         self.outbox.take_all().into_iter().for_each(|action| self.ask(action));
+        self.ask_for_receipts();
     }
 
     /// What should be done next; drain until `None` before the next event.
@@ -272,10 +273,7 @@ impl Speaker {
     }
 
     fn act(&mut self, action: Action) {
-        if let Action::Send { connection, .. }
-        | Action::AwaitAcknowledged { connection }
-        | Action::Close { connection } = action
-        {
+        if let Action::Send { connection, .. } | Action::Close { connection } = action {
             self.outbox.take(connection).into_iter().for_each(|action| self.ask(action));
         }
         if let Action::Close { connection } = action {

@@ -14,6 +14,9 @@ const POOL: &str = "{apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: sin
 /// Longer than BIRD takes to take a route, and to be dialled again.
 const TIMEOUT: Duration = Duration::from_secs(6);
 
+/// Shorter than that.
+const OUTAGE: Duration = Duration::from_secs(1);
+
 fn world() -> World {
     let world = World::new();
     world.host.apply(&format!(
@@ -45,12 +48,26 @@ fn has_route(world: &World, answer: &Value) -> bool {
 fn a_container_is_answered_for_when_bird_has_its_route() {
     let world = world();
 
-    for number in 0..5 {
-        let container = world.lab.container(&format!("c{number}"));
-        let answer = add(&world.host, &container).expect("BIRD listens");
-        until("BIRD has read what its kernel had acknowledged", || has_route(&world, &answer));
-        world.host.cni_delete(&container);
-    }
+    let first = add(&world.host, &world.lab.container("first")).expect("BIRD listens");
+    until("BIRD has read what its kernel had acknowledged", || has_route(&world, &first));
+
+    // What is sent meanwhile is lost, and sent again once the way is mended.
+    let begin = Instant::now();
+    let answer = {
+        let (tor, second) = (world.tor.borrow(), world.lab.container("second"));
+        let router = tor.namespace();
+        router.cut();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(OUTAGE);
+                router.mend();
+            });
+            add(&world.host, &second).expect("the way is mended in time")
+        })
+    };
+
+    assert!(begin.elapsed() >= OUTAGE, "it was answered while nobody could hear of it");
+    until("BIRD has it", || has_route(&world, &answer));
 }
 
 #[test]

@@ -143,6 +143,12 @@ impl Jobs {
         self.at(is_departing).into_iter().collect()
     }
 
+    /// Attachments that are new, and are wired and not answered yet.
+    pub fn announcing(&self) -> BTreeSet<AttachmentId> {
+        let is_new = |job: &Job| job.is_maker && job.stage == Stage::Announcing;
+        self.0.iter().filter(|(_, job)| is_new(job)).map(|(attachment, _)| attachment.clone()).collect()
+    }
+
     /// A transaction was not committed: what waited for it tries again.
     pub fn step_back(&mut self, id: TransactionId) {
         for job in self.0.values_mut() {

@@ -66,7 +66,6 @@ pub use namesake::NameConflict;
 pub use role::Role;
 
 use afar::Distance;
-use announce::AwaitedReceipts;
 use debt::Debts;
 use history::History;
 use reassert::Reassertion;
@@ -183,8 +182,8 @@ pub struct Node {
     peering: Option<Peering>,
     /// Who called from the prefix of a peer, and has not been forgotten since.
     callers: BTreeSet<Address>,
-    /// The neighbours that are to have acknowledged some prefixes, as the speaker was last told.
-    awaited_receipts: AwaitedReceipts,
+    /// Prefixes that neighbours are to have acknowledged, as the speaker was last told; absent = it is to be told anew.
+    awaited_receipts: Option<BTreeSet<IpNet>>,
     /// Who showed himself on a link that a peer has to himself.
     met: Met,
     /// The links on which neighbours were last asked for.
@@ -277,7 +276,7 @@ impl Node {
             speaker: None,
             peering: None,
             callers: BTreeSet::new(),
-            awaited_receipts: AwaitedReceipts::default(),
+            awaited_receipts: Some(BTreeSet::new()),
             met: Met::default(),
             discovered: BTreeMap::new(),
             reflects_until: None,

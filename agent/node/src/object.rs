@@ -667,7 +667,8 @@ pub enum AwaitedPeers {
 }
 
 impl Readiness {
-    /// The longest timeout. With what the store and the kernel may take before it is shorter than the 30 s after which the callers of runtimes give up.
+    /// The longest timeout. With what store and kernel may take before it, and taking back after it, it is what Docker's door waits for, 28 s; CNI's callers give up
+    /// after 30.
     pub const LONGEST: Duration = Duration::from_secs(15);
 }
 

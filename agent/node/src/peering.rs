@@ -53,8 +53,8 @@ pub struct Peering {
     pub neighbours: Vec<NeighbourConfig>,
     /// Which object each neighbour comes from, for people.
     pub names: BTreeMap<Address, String>,
-    /// Which of them are peers that somebody declared; the others are hosts.
-    pub peers: BTreeSet<Address>,
+    /// Which of them are peers that somebody declared, as far as it is known where those are; absent = nobody declared any.
+    pub peers: Option<BTreeSet<Address>>,
     /// What of that cannot be meant so, one sentence each.
     pub problems: Vec<String>,
     /// Whether it reflects for the other hosts of its AS.
@@ -150,6 +150,7 @@ pub fn peering(
     let stations = fabric.routing.stations.clone();
     let multipath = fabric.routing.multipath;
     let peers = names.keys().filter(|address| !of_mesh.contains(*address)).copied().collect();
+    let peers = callers::are_any(mirror, me).then_some(peers);
     Peering {
         speaker,
         neighbours,

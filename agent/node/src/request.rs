@@ -351,8 +351,8 @@ pub enum Refusal {
     /// No BGP neighbour has the route that who joins was to wait for.
     #[error("the route to {route} was not acknowledged within {} s: {reason}", waited.as_secs())]
     NotAcknowledged {
-        /// To whom, or by which prefix.
-        route: String,
+        /// The prefix that is announced, and holds him.
+        route: IpNet,
         /// How long it was waited for.
         waited: Duration,
         /// Of each neighbour that might have, why it has not.
@@ -402,6 +402,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Something on this host is not there any more, or not there yet.
+    pub(crate) fn gone(attachment: &AttachmentId) -> Self {
+        Refusal::Wiring { attachment: attachment.clone(), reason: "it did not stay as it was made".to_owned() }
+    }
+
     /// What to try.
     pub fn advice(&self) -> &'static str {
         match self {

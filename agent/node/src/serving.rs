@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::health::Health;
 use crate::kernel::{Gateway, KernelState, LinkState, Target};
 use crate::mirror::Mirror;
-use crate::name::{EndpointName, ServiceName};
+use crate::name::{AttachmentId, EndpointName, ServiceName};
 use crate::object::{Endpoint, Host, Service};
 use crate::outlook;
 use crate::prefix::host_prefix;
@@ -31,19 +31,24 @@ pub struct Serving {
     pub members: BTreeMap<ServiceName, BTreeMap<EndpointName, Option<Probe>>>,
 }
 
-/// Finds out who serves what. `local` are the endpoints that are attached here and stay.
+/// Finds out who serves what. `local` are the endpoints that are attached here and stay; to those that are not ready nobody is led yet.
 pub fn serving<'a>(
     mirror: &'a Mirror,
     local: impl Iterator<Item = &'a Endpoint>,
     kernel: &KernelState,
     health: &Health,
+    unready: &BTreeSet<AttachmentId>,
 ) -> Serving {
     let mut serving = Serving::default();
     let standing =
         |one: &'a Endpoint| Some((one, kernel.links.get(&one.interface).filter(|link| link.is_up && link.index != 0)?));
     for (endpoint, link) in local.filter_map(standing) {
         for service in mirror.services().filter(|service| is_served_by(mirror, service, endpoint)) {
-            serving.add(service, endpoint, link, kernel, health);
+            let probe = service.health.as_ref().zip(endpoint.addresses.first());
+            let probe = probe.map(|(check, address)| Probe { address: *address, check: check.clone() });
+            let is_healthy = probe.as_ref().is_none_or(|probe| health.is_healthy(probe));
+            let is_led_to = is_healthy && !unready.contains(&endpoint.attachment);
+            serving.add(service, endpoint, link, kernel, probe, is_led_to);
         }
     }
     serving
@@ -74,10 +79,15 @@ fn has_family(endpoint: &Endpoint, address: &IpAddr) -> bool {
 }
 
 impl Serving {
-    fn add(&mut self, service: &Service, endpoint: &Endpoint, link: &LinkState, kernel: &KernelState, health: &Health) {
-        let probe = service.health.as_ref().zip(endpoint.addresses.first());
-        let probe = probe.map(|(check, address)| Probe { address: *address, check: check.clone() });
-        let is_healthy = probe.as_ref().is_none_or(|probe| health.is_healthy(probe));
+    fn add(
+        &mut self,
+        service: &Service,
+        endpoint: &Endpoint,
+        link: &LinkState,
+        kernel: &KernelState,
+        probe: Option<Probe>,
+        is_led_to: bool,
+    ) {
         let mut was_served = false;
         for address in service.addresses.iter().filter(|address| has_family(endpoint, address)) {
             self.lent.entry(endpoint.name.clone()).or_default().insert(*address);
@@ -85,7 +95,7 @@ impl Serving {
             let Some(own) = own else { continue };
             let gateway = Gateway { address: *own, interface: Some(link.index) };
             was_served |= leads_to(kernel, *address, &gateway);
-            if is_healthy {
+            if is_led_to {
                 self.lead(host_prefix(*address), gateway);
             }
         }

@@ -4,19 +4,21 @@
 
 mod world;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use poplin_bgp::wire::{Capability, Dialect, Family, Message, Open};
 use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent};
 use poplin_node::kernel::{KernelState, Step};
-use poplin_node::name::{HostName, PeerName, PoolName};
+use poplin_node::name::{HostName, PeerName, PoolName, ServiceName};
 use poplin_node::object::{
     AwaitedPeers, Fabric, Host, Object, ObjectKey, Peer, PeerAs, Place, Pool, Readiness, RouteMaps, Versioned,
 };
+use poplin_node::prefix::host_prefix;
 use poplin_node::request::{Answer, Detach, Refusal, RequestId};
+use poplin_node::service::Service;
 use poplin_node::transaction::{Transaction, TransactionOutcome};
-use poplin_node::{Action, Event, Node};
+use poplin_node::{Action, Event, Node, plan};
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
 use world::{node, pool, wish};
@@ -34,6 +36,7 @@ struct Desk {
     revision: i64,
     connections: u64,
     transactions: Vec<Transaction>,
+    kernel: KernelState,
     steps: Vec<Step>,
     answers: Vec<Answer>,
     /// Connections where an acknowledgement is asked for.
@@ -48,6 +51,7 @@ impl Desk {
             revision: 10,
             connections: 0,
             transactions: Vec::new(),
+            kernel: KernelState::default(),
             steps: Vec::new(),
             answers: Vec::new(),
             asked: Vec::new(),
@@ -71,6 +75,7 @@ impl Desk {
         while let Some(action) = self.node.next_action() {
             match action {
                 Action::Apply(steps) => {
+                    steps.iter().for_each(|step| plan::advance(&mut self.kernel, step));
                     self.steps.extend(steps);
                     self.node.handle(self.now, Event::StepsDone(Ok(())));
                 }
@@ -80,6 +85,7 @@ impl Desk {
                     let outcome = TransactionOutcome::Committed { revision: self.revision };
                     self.node.handle(self.now, Event::TransactionDone { id, outcome });
                 }
+                Action::Owe(_) => self.node.handle(self.now, Event::DebtsWritten(Ok(()))),
                 Action::Answer(_, answer) => self.answers.push(answer),
                 Action::Bgp(poplin_bgp::Action::AwaitAcknowledged { connection }) => self.asked.push(connection),
                 _ => {}
@@ -113,6 +119,12 @@ impl Desk {
 
     fn attach(&mut self, container: &str) {
         self.tell(Event::AttachRequested(RequestId(1), wish(container, Some(container))));
+    }
+
+    /// What the kernel calls links by number is known once it is read.
+    fn read_kernel(&mut self) {
+        self.kernel.links.values_mut().for_each(|link| link.index = 7);
+        self.tell(Event::KernelRead(self.kernel.clone()));
     }
 
     fn wait(&mut self, duration: Duration) {
@@ -248,7 +260,9 @@ fn who_stood_before_he_was_asked_for_again_stays() {
         desk.bgp(BgpEvent::ConnectionClosed { connection, reason: "reset".to_owned() });
     }
 
-    desk.attach("a");
+    let mut again = wish("a", Some("a"));
+    again.labels = Labels::try_from_pairs([("app", "web")]).unwrap();
+    desk.tell(Event::AttachRequested(RequestId(1), again));
     desk.wait(TIMEOUT);
 
     let refusal = desk.refusal().to_string();
@@ -280,6 +294,76 @@ fn a_peer_that_is_down_is_no_reason_to_ask_another_host() {
     desk.acknowledges(tor);
 
     assert_eq!(desk.joined(), ["a"]);
+}
+
+#[test]
+fn a_peer_nobody_has_seen_yet_is_waited_for_all_the_same() {
+    let Object::Peer(leaf) = tor("leaf", TOR1) else { panic!("it is a peer") };
+    let leaf = Peer { place: Place::Within("172.31.0.8/29".parse().unwrap(), 2), ..leaf };
+    let mut desk = Desk::new(AwaitedPeers::Any, vec![other_host(), Object::Peer(leaf)]);
+    let host = desk.call(OTHER_HOST, 64512);
+
+    desk.attach("a");
+    assert!(desk.asked.is_empty(), "{:?} is {host:?}", desk.asked);
+    let leaf = desk.call(TOR1, 64513);
+    desk.acknowledges(leaf);
+
+    assert_eq!(desk.joined(), ["a"]);
+}
+
+#[test]
+fn what_is_known_at_the_last_moment_counts() {
+    let (mut desk, one, _) = Desk::under_two(AwaitedPeers::Any);
+    desk.attach("a");
+
+    desk.now += TIMEOUT;
+    desk.acknowledges(one);
+
+    assert_eq!(desk.joined(), ["a"]);
+}
+
+#[test]
+fn services_lead_to_nobody_who_is_not_ready() {
+    let (mut desk, one, _) = Desk::under_two(AwaitedPeers::Any);
+    let address: IpAddr = "198.51.100.7".parse().unwrap();
+    let service = Service {
+        name: ServiceName::new("dns"),
+        labels: Labels::default(),
+        addresses: [address].into(),
+        endpoints: Selector::all(),
+        health: None,
+    };
+    let puts = vec![Versioned { value: Object::Service(service), version: 2 }];
+    desk.revision += 1;
+    desk.tell(Event::StoreChanged { revision: desk.revision, puts, unreadable: vec![], deletes: vec![] });
+    let is_led = |desk: &Desk| {
+        let of_service =
+            |step: &Step| matches!(step, Step::SetRoute { destination, .. } if *destination == host_prefix(address));
+        desk.steps.iter().any(of_service)
+    };
+
+    desk.attach("a");
+    desk.read_kernel();
+    assert!(!is_led(&desk));
+    desk.acknowledges(one);
+
+    assert!(is_led(&desk));
+}
+
+#[test]
+fn what_joined_while_the_store_was_away_is_taken_back_too() {
+    let (mut desk, ..) = Desk::under_two(AwaitedPeers::Any);
+    desk.attach("first");
+    desk.tell(Event::StoreLost { reason: "away".to_owned() });
+    desk.wait(TIMEOUT); // the block is there; nobody knows of it
+    desk.answers.clear();
+
+    desk.attach("a");
+    desk.wait(TIMEOUT);
+
+    assert!(matches!(desk.refusal(), Refusal::NotAcknowledged { .. }));
+    let status = desk.node.status(desk.now);
+    assert_eq!((status.endpoints, status.owed), (2, 2), "the store is to be told that both are gone");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::driver::Driver;
 /// What plugins of version 1 answer in.
 const FORMAT: &str = "application/vnd.docker.plugins.v1.2+json";
 
-/// How long a call may take. The head gives a request up after 10 s, and 15 more where neighbours are waited for; dockerd would wait for ever.
+/// How long a call may take. The head gives a request up after 10 s, and 18 more where neighbours are waited for; dockerd would wait for ever.
 const DEADLINE: Duration = Duration::from_secs(28);
 
 /// The longest request, in octets: a container with some thousand published ports.

@@ -132,7 +132,8 @@ impl Speaker {
         });
         let told: Vec<_> = told.collect();
         self.deliver(told);
-        self.doubt_receipts();
+        let others = self.sessions.keys().filter(|neighbour| may_differ(**neighbour, old, &self.terms));
+        self.doubt_receipts(&others.copied().collect());
     }
 
     /// The whole table, then the mark that it is complete, once it is.

@@ -19,6 +19,8 @@ pub(super) struct Receipts {
     of: BTreeSet<Address>,
     /// What was ever awaited and is announced still, by session.
     known: BTreeMap<ConnectionId, Receipt>,
+    /// Where a question is to follow what this event has to say.
+    unasked: BTreeSet<ConnectionId>,
 }
 
 /// What one neighbour has of that.
@@ -35,10 +37,14 @@ struct Receipt {
 }
 
 impl Receipt {
-    fn forget(&mut self, is_over: impl Fn(&IpNet) -> bool) {
+    fn forget(&mut self, prefix: &IpNet) {
         for all in [&mut self.had, &mut self.asked, &mut self.next] {
-            all.retain(|prefix| !is_over(prefix));
+            all.remove(prefix);
         }
+    }
+
+    fn forget_all(&mut self) {
+        *self = Self { is_asked: self.is_asked, ..Self::default() };
     }
 }
 
@@ -70,13 +76,17 @@ impl Speaker {
 
     /// Something else is told of these prefixes than was.
     pub(super) fn receipts_changed(&mut self, prefixes: &BTreeSet<IpNet>) {
-        self.receipts.known.values_mut().for_each(|receipt| receipt.forget(|prefix| prefixes.contains(prefix)));
+        for receipt in self.receipts.known.values_mut() {
+            prefixes.iter().for_each(|prefix| receipt.forget(prefix));
+        }
         self.look_for_receipts();
     }
 
-    /// Something else may be told to anybody.
-    pub(super) fn doubt_receipts(&mut self) {
-        self.receipts.known.values_mut().for_each(|receipt| receipt.forget(|_| true));
+    /// These neighbours may be told something else of anything.
+    pub(super) fn doubt_receipts(&mut self, neighbours: &BTreeSet<Address>) {
+        let is_doubtful = |connection| self.connections.get(connection).is_some_and(|one| neighbours.contains(one));
+        let known = self.receipts.known.iter_mut().filter(|(connection, _)| is_doubtful(connection));
+        known.for_each(|(_, receipt)| receipt.forget_all());
         self.look_for_receipts();
     }
 
@@ -88,6 +98,7 @@ impl Speaker {
 
     pub(super) fn forget_receipt(&mut self, connection: ConnectionId) {
         self.receipts.known.remove(&connection);
+        self.receipts.unasked.remove(&connection);
     }
 
     fn look_for_receipts(&mut self) {
@@ -104,14 +115,28 @@ impl Speaker {
         }
         let Some(session) = self.sessions.get(&neighbour).and_then(Session::established) else { return };
         let connection = session.id;
-        let told: BTreeSet<IpNet> = self.told_of(&session, &self.receipts.awaited);
+        let known = self.receipts.known.get(&connection);
+        let is_settled =
+            |prefix: &&IpNet| known.is_some_and(|one| one.had.contains(prefix) || one.asked.contains(prefix));
+        let open: BTreeSet<IpNet> =
+            self.receipts.awaited.iter().filter(|prefix| !is_settled(prefix)).copied().collect();
+        if open.is_empty() && known.is_some_and(|one| one.next.is_empty()) {
+            return; // mostly: of the block of a host every neighbour has known since its first container
+        }
+        let told = self.told_of(&session, &open);
         let is_late = self.is_late(connection);
         let receipt = self.receipts.known.entry(connection).or_default();
-        receipt.next = &(&told - &receipt.had) - &receipt.asked;
+        receipt.next = told;
         if !receipt.is_asked && !is_late && !receipt.next.is_empty() {
             receipt.is_asked = true;
             receipt.asked = std::mem::take(&mut receipt.next);
-            self.act(Action::AwaitAcknowledged { connection });
+            self.receipts.unasked.insert(connection);
         }
+    }
+
+    /// Asks, once all that is asked about has been sent.
+    pub(super) fn ask_for_receipts(&mut self) {
+        let unasked = std::mem::take(&mut self.receipts.unasked);
+        self.actions.extend(unasked.into_iter().map(|connection| Action::AwaitAcknowledged { connection }));
     }
 }

@@ -56,8 +56,8 @@ impl Speaker {
         }
         if let Some(Wait { late: Some(late), .. }) = self.waits.remove(&connection) {
             self.catch_up(now, connection, late);
-            self.look_for_receipt_over(connection);
         }
+        self.look_for_receipt_over(connection);
         self.end_tables(now); // the mark waited for it too
     }
 

@@ -91,6 +91,17 @@ fn another_session_is_asked_anew() {
 }
 
 #[test]
+fn what_was_acknowledged_under_the_same_terms_is_not_asked_for_again() {
+    let mut peer = told();
+    peer.is_awaited(&[ONE]);
+    peer.acknowledges();
+
+    peer.reconfigure(|neighbour| neighbour.passive = false);
+
+    assert_eq!((peer.questions(), peer.has(ONE)), (1, Some(true)));
+}
+
+#[test]
 fn who_is_not_told_is_not_waited_for() {
     let mut peer = told();
     peer.is_awaited(&[ONE]);
@@ -110,6 +121,18 @@ fn another_neighbour_is_not_asked() {
     peer.is_awaited_of(&[ONE], [address(7)]);
 
     assert_eq!((peer.questions(), peer.has(ONE)), (0, None));
+}
+
+#[test]
+fn one_that_was_told_long_ago_is_asked_when_it_has_taken_all_that_came_after() {
+    let mut peer = told();
+    peer.takes(FULL + 1);
+
+    peer.is_awaited(&[ONE]);
+    assert_eq!((peer.questions(), peer.has(ONE)), (0, Some(false)));
+    peer.takes(0);
+
+    assert_eq!(peer.questions(), 1);
 }
 
 #[test]

@@ -84,9 +84,11 @@ impl Node {
             Ok(Move::Store(endpoint)) => {
                 let blocks: Vec<Object> = draft.into_blocks().map(Object::Block).collect();
                 if !blocks.iter().any(|block| self.doubtful.contains(&block.key())) {
+                    let is_new = self.endpoint_of(attachment).is_none();
                     self.write_ahead(endpoint, blocks);
                     if let Some(job) = self.jobs.get_mut(attachment) {
-                        (job.stage, job.is_maker) = (Stage::Wiring, true);
+                        job.stage = Stage::Wiring;
+                        job.is_maker |= is_new;
                     }
                 }
             }

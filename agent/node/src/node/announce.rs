@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use poplin_bgp::{Address, Event, NeighbourView, SessionState, Speaker};
@@ -14,6 +14,7 @@ use crate::job::Stage;
 use crate::lan::Lan;
 use crate::name::AttachmentId;
 use crate::object::{AwaitedPeers, Endpoint, Readiness};
+use crate::peering::Peering;
 use crate::prefix::host_prefix;
 use crate::request::{Answer, Attached, Refusal};
 
@@ -22,8 +23,8 @@ use super::Node;
 /// So many neighbours are told of by name where none has a route.
 const NAMED: usize = 3;
 
-/// Prefixes, and the neighbours that are to have acknowledged them.
-pub(super) type AwaitedReceipts = (BTreeSet<IpNet>, BTreeSet<Address>);
+/// How long taking back may take: with all that came before no longer than callers of runtimes wait.
+const UNDOING: Duration = Duration::from_secs(3);
 
 impl Node {
     fn readiness(&self) -> Readiness {
@@ -50,6 +51,16 @@ impl Node {
         let left: Vec<_> = waiting.into_iter().filter(|attachment| !self.finish_if_known(attachment)).collect();
         if left.len() < before {
             self.await_receipts(now, self.routes_of(&left));
+            self.lead_to_the_ready(now);
+        }
+    }
+
+    /// Services lead to nobody who is not ready.
+    fn lead_to_the_ready(&mut self, now: Instant) {
+        if self.mirror.as_ref().is_some_and(|mirror| mirror.services().next().is_some()) {
+            self.has_world_moved = true;
+            self.serve(now);
+            self.apply_if_due(now);
         }
     }
 
@@ -58,27 +69,27 @@ impl Node {
         endpoints.flat_map(|endpoint| self.routed(endpoint)).filter_map(|address| self.route_to(address)).collect()
     }
 
+    /// Tells the speaker of whom these are awaited, unless it knows. Whoever changes the neighbours has it forget that.
     fn await_receipts(&mut self, now: Instant, prefixes: BTreeSet<IpNet>) {
-        let neighbours = if prefixes.is_empty() { BTreeSet::new() } else { self.awaited_neighbours() };
-        let wanted = (prefixes, neighbours);
-        if let Some(speaker) = self.speaker.as_mut().filter(|_| self.awaited_receipts != wanted) {
-            let (prefixes, neighbours) = wanted.clone();
+        if self.awaited_receipts.as_ref() == Some(&prefixes) {
+            return;
+        }
+        let neighbours = self.awaited_neighbours();
+        if let Some(speaker) = &mut self.speaker {
+            self.awaited_receipts = Some(prefixes.clone());
             speaker.handle(now, Event::Awaited { prefixes, neighbours });
-            self.awaited_receipts = wanted;
             self.drain_speaker();
         }
     }
 
     /// The peers that are declared for this host; where none is, the hosts it peers with.
     fn awaited_neighbours(&self) -> BTreeSet<Address> {
-        let Some(peering) = &self.peering else { return BTreeSet::new() };
-        match peering.peers.is_empty() {
-            true => peering.names.keys().copied().collect(),
-            false => peering.peers.clone(),
-        }
+        let peering = self.peering.iter();
+        let all = |peering: &Peering| peering.names.keys().copied().collect();
+        peering.flat_map(|peering| peering.peers.clone().unwrap_or_else(|| all(peering))).collect()
     }
 
-    fn endpoint_of(&self, attachment: &AttachmentId) -> Option<&Endpoint> {
+    pub(super) fn endpoint_of(&self, attachment: &AttachmentId) -> Option<&Endpoint> {
         self.mirror.as_ref()?.endpoint_on(attachment, &self.identity.host)
     }
 
@@ -114,33 +125,37 @@ impl Node {
     }
 
     /// Nobody has its route in time. What was there before it was asked for stays.
-    pub(super) fn give_up_announcing(&mut self, attachment: &AttachmentId) {
+    pub(super) fn give_up_announcing(&mut self, now: Instant, attachment: &AttachmentId) {
+        if self.finish_if_known(attachment) {
+            return;
+        }
         let endpoint = self.endpoint_of(attachment).cloned();
-        let refusal = self.not_acknowledged(endpoint.as_ref());
-        let is_maker = self.jobs.get_mut(attachment).is_some_and(|job| job.is_maker);
-        match endpoint.filter(|_| is_maker) {
+        let refusal = endpoint.as_ref().map_or(Refusal::gone(attachment), |endpoint| self.not_acknowledged(endpoint));
+        let Some(job) = self.jobs.get_mut(attachment) else { return };
+        job.deadline = now + UNDOING;
+        match endpoint.filter(|_| job.is_maker) {
             Some(endpoint) => self.undo(attachment, endpoint, refusal),
             None => self.finish(attachment, Answer::Refused(refusal)),
         }
     }
 
-    fn not_acknowledged(&self, endpoint: Option<&Endpoint>) -> Refusal {
-        let addresses = endpoint.map(|endpoint| self.routed(endpoint)).unwrap_or_default();
-        let unknown = addresses.into_iter().find(|address| !self.is_known(*address));
-        let route = unknown.map(|address| self.route_to(address).unwrap_or_else(|| host_prefix(address)));
+    fn not_acknowledged(&self, endpoint: &Endpoint) -> Refusal {
+        let unknown = self.routed(endpoint).into_iter().find(|address| !self.is_known(*address));
+        let Some(address) = unknown else { return Refusal::gone(&endpoint.attachment) };
+        let route = self.route_to(address);
         Refusal::NotAcknowledged {
-            route: route.map(|route| route.to_string()).unwrap_or_default(),
+            route: route.unwrap_or_else(|| host_prefix(address)),
             waited: self.readiness().timeout,
-            reason: self.why_not(route),
+            reason: route.map_or_else(|| "it is not announced".to_owned(), |route| self.why_not(route)),
         }
     }
 
     /// Why each of those that are waited for has not acknowledged it.
-    fn why_not(&self, route: Option<IpNet>) -> String {
+    fn why_not(&self, route: IpNet) -> String {
         let awaited = self.awaited_neighbours();
-        let (Some(speaker), Some(route)) = (&self.speaker, route) else { return "it is not announced".to_owned() };
-        let views = speaker.neighbours().filter(|view| awaited.contains(&view.address));
-        let mut lacking: Vec<String> = views.filter_map(|view| self.lack_of(speaker, &view, route)).collect();
+        let views = self.speaker.iter().flat_map(Speaker::neighbours).filter(|view| awaited.contains(&view.address));
+        let mut lacking: Vec<String> = views.filter_map(|view| self.lack_of(&view, route)).collect();
+        lacking.extend(self.peering.iter().flat_map(|peering| peering.problems.clone()));
         let more = lacking.len().saturating_sub(NAMED);
         lacking.truncate(NAMED);
         lacking.extend((more > 0).then(|| format!("and {more} more")));
@@ -150,8 +165,9 @@ impl Node {
         }
     }
 
-    fn lack_of(&self, speaker: &Speaker, view: &NeighbourView, route: IpNet) -> Option<String> {
-        let has = speaker.receipts(route).find_map(|(neighbour, has)| (neighbour == view.address).then_some(has));
+    fn lack_of(&self, view: &NeighbourView, route: IpNet) -> Option<String> {
+        let mut receipts = self.speaker.iter().flat_map(|speaker| speaker.receipts(route));
+        let has = receipts.find_map(|(neighbour, has)| (neighbour == view.address).then_some(has));
         let what = match (view.state, has) {
             (_, Some(true)) => return None,
             (_, Some(false)) => "has not acknowledged it".to_owned(),

@@ -116,7 +116,7 @@ impl Node {
             .is_some_and(|debt| debt.endpoint == endpoint.name && self.stands(debt))
     }
 
-    /// Detachments that only wait for a store which is away are written down as owed to it.
+    /// Detachments, and attachments taken back, that only wait for a store which is away are written down as owed to it.
     pub(super) fn go_into_debt(&mut self) {
         let is_away = self.store_error.is_some() || self.read_only().is_some();
         let leaving: Vec<Debt> = self.leaving().into_iter().filter(|_| is_away).collect();
@@ -127,10 +127,12 @@ impl Node {
         self.actions.extend(self.debts.due(leaving).map(Action::Owe));
     }
 
-    /// Who asked to leave and has nothing in the kernel any more. Of whom nobody can tell how the store has it nothing can be owed.
+    /// Who asked to leave, or is taken back, and has nothing in the kernel any more. Of whom nobody can tell how the store has it nothing can be owed.
     fn leaving(&self) -> Vec<Debt> {
         let left = self.jobs.all().filter_map(|(attachment, job)| match (&job.wish, &job.stage) {
-            (Wish::Detach, Stage::Leaving(endpoint)) if !self.uncertain.contains_key(attachment) => Some(endpoint),
+            (Wish::Detach | Wish::Undo(_), Stage::Leaving(endpoint)) if !self.uncertain.contains_key(attachment) => {
+                Some(endpoint)
+            }
             _ => None,
         });
         left.filter_map(|endpoint| debt_of(self.mirror.as_ref()?, endpoint)).collect()
@@ -156,7 +158,11 @@ impl Node {
     fn let_leave(&mut self, attachment: &AttachmentId) {
         let Some(job) = self.jobs.end(attachment) else { return };
         if let Stage::Leaving(endpoint) = job.stage {
-            self.answer(job.request, Answer::Detached(Some(*endpoint)));
+            let answer = match job.wish {
+                Wish::Undo(refusal) => Answer::Refused(refusal),
+                _ => Answer::Detached(Some(*endpoint)),
+            };
+            self.answer(job.request, answer);
         }
     }
 

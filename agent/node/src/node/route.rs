@@ -78,6 +78,7 @@ impl Node {
         let (config, neighbours) = (wanted.speaker, wanted.neighbours.clone());
         speaker.handle(now, poplin_bgp::Event::Reconfigure { config, neighbours });
         self.peering = Some(wanted);
+        self.awaited_receipts = None; // of others now, perhaps
     }
 
     /// What others are to be told.

@@ -25,9 +25,10 @@ impl Node {
         if mirror.services().next().is_none() && self.serving == Serving::default() {
             return;
         }
-        let departing = self.departing();
-        let find =
-            |health: &Health| serving(mirror, Self::local(mirror, &self.identity.host, &departing), kernel, health);
+        let (departing, unready) = (self.departing(), self.jobs.announcing());
+        let find = |health: &Health| {
+            serving(mirror, Self::local(mirror, &self.identity.host, &departing), kernel, health, &unready)
+        };
         let wanted = find(&self.health).probes;
         self.health.want(now, &wanted);
         // A newcomer that is believed to be healthy is led to at once.

@@ -161,8 +161,10 @@ impl Node {
                     Ok(Move::Store(endpoint)) if written.is_in_the_way_of(&endpoint) => {} // the next transaction will see who has it
                     Ok(Move::Store(endpoint)) => {
                         let is_first = !ipam::is_kept_for(mirror, attach);
+                        let is_new = mirror.endpoint_on(attachment, &self.identity.host).is_none();
                         if let Some(job) = self.jobs.get_mut(attachment) {
-                            (job.is_first, job.is_maker) = (is_first, true);
+                            job.is_first = is_first;
+                            job.is_maker |= is_new;
                         }
                         *draft = tried;
                         written.put.push(endpoint);

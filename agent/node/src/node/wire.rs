@@ -501,7 +501,7 @@ impl Node {
             let Some(job) = self.jobs.get_mut(&attachment) else { continue };
             job.deadline = now + crate::job::PATIENCE;
             if job.stage == Stage::Announcing {
-                self.give_up_announcing(&attachment);
+                self.give_up_announcing(now, &attachment);
                 continue;
             }
             let late = || "it did not answer in time".to_owned();

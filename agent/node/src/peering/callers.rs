@@ -112,6 +112,11 @@ fn ranges<'a>(mirror: &'a Mirror, me: &'a Host, address: Address) -> impl Iterat
     })
 }
 
+/// Whether anybody is declared for this host, whoever it is.
+pub(super) fn are_any(mirror: &Mirror, me: &Host) -> bool {
+    peers(mirror, me).next().is_some()
+}
+
 fn peers<'a>(mirror: &'a Mirror, me: &'a Host) -> impl Iterator<Item = &'a Peer> {
     mirror.peers().filter(|peer| peer.hosts.admits(&me.labels))
 }

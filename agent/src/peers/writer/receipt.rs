@@ -2,7 +2,8 @@
 //!
 //! In: a line and how many octets were handed to it. Out: one event, once the kernel says that so many have been acknowledged. The kernel is asked again
 //! and again, as it tells nobody by itself (error queues of time stamps aside): only while somebody waits, and the more seldom the longer he has waited.
-//! A neighbour acknowledges at once what its program reads at once, and else within 40 ms (net/ipv4/tcp_input.c, `__tcp_ack_snd_check`).
+//! Linux acknowledges at once, or 40 ms later where data went the other way a moment before (net/ipv4/tcp_input.c, `__tcp_ack_snd_check`); others take up to
+//! 500 ms (RFC 9293 §3.8.6.3).
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -22,7 +23,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 impl Line {
     /// How many octets of those handed to us the neighbour has.
-    fn acknowledged(&self) -> io::Result<u64> {
+    pub(super) fn acknowledged(&self) -> io::Result<u64> {
         Ok(acknowledged_octets(self.socket.as_ref())?.saturating_sub(self.acknowledged_before))
     }
 }

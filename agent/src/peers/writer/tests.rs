@@ -100,6 +100,25 @@ async fn what_a_neighbour_has_is_told_and_what_waits_is_not() {
 }
 
 #[tokio::test]
+async fn octets_are_counted_alike_whoever_dialled() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    let ends = [dialled, accepted].map(TcpStream::into_split);
+    let (_readers, writers): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+    let mut ends: Vec<_> = writers.into_iter().map(|writer| Writer::new(ConnectionId(1), writer)).collect();
+
+    for (pen, writer) in &mut ends {
+        assert_eq!(writer.line.acknowledged().unwrap(), 0);
+        pen.write(vec![1, 2, 3].into());
+        while writer.line.acknowledged().unwrap() < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(writer.line.acknowledged().unwrap(), 3);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_is_closed_is_not_asked_any_more() {
     let (mut pen, writer, far) = line().await;
     let (shared, mut told) = speaker();
