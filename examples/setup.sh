@@ -53,4 +53,4 @@ need_cargo() {
 
 BUILD_PACKAGES=(build-essential protobuf-compiler libprotobuf-dev)
 LAB_PACKAGES=(iproute2 nftables conntrack etcd-server etcd-client bird2 busybox-static curl faketime iputils-ping procps)
-INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump docker.io containerd runc podman containernetworking-plugins systemd iptables openssl)
+INTEROP_PACKAGES=(frr gobgpd exabgp pmacct tshark bgpdump docker.io docker-compose containerd runc podman containernetworking-plugins systemd iptables openssl)

@@ -179,6 +179,20 @@ impl Agent {
         self.process.as_mut().expect("the agent was started")
     }
 
+    /// Whether it lives, and answers.
+    pub fn is_alive(&self) -> bool {
+        self.process.is_some() && self.try_poplin(&["get", "host", &self.host, "-o", "name"]).status.success()
+    }
+
+    /// Waits until every address is accounted for, and nobody has one in vain: what each story of containers that have gone is to end with.
+    #[track_caller]
+    pub fn until_tidy(&self) {
+        eventually("poplin ipam check finds nothing", || match self.try_poplin(&["ipam", "check"]) {
+            output if output.status.success() => Ok(()),
+            output => Err(told(&output)),
+        });
+    }
+
     /// What the agent has logged so far.
     pub fn said(&self) -> String {
         self.process.as_ref().map(Process::said).unwrap_or_default()

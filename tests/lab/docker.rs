@@ -189,6 +189,35 @@ impl Docker {
         (status.parse().unwrap_or_default(), serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
+    /// Asks dockerd itself: what a person can say by its API and not by every `docker`.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str, request: &Value) -> Value {
+        let mut command = Command::new("curl");
+        let socket = self.directory.join("docker.sock").display().to_string();
+        command.args(["--silent", "--unix-socket", &socket, "--request", method]);
+        command.args(["--header", "Content-Type: application/json", "--data", &request.to_string()]);
+        let output = command.arg(format!("http://docker{path}")).output().expect("curl runs");
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// Runs `docker-compose` for the file at this path.
+    pub fn compose(&self, file: &Path, arguments: &[&str]) -> Output {
+        let socket = format!("unix://{}", self.directory.join("docker.sock").display());
+        let mut command = Command::new("docker-compose");
+        command.env("DOCKER_HOST", &socket).args(["--project-name", "shop", "--file"]).arg(file).args(arguments);
+        command.output().expect("docker-compose runs")
+    }
+
+    /// Removes every container.
+    pub fn remove_all(&self) {
+        let all = self.try_run(&["ps", "--all", "--quiet"]);
+        let all = String::from_utf8_lossy(&all.stdout).into_owned();
+        let ids: Vec<&str> = all.split_whitespace().collect();
+        if !ids.is_empty() {
+            let _ = self.try_run(&[&["rm", "--force", "--volumes"][..], &ids].concat());
+        }
+    }
+
     /// What `docker inspect` says of something.
     #[track_caller]
     pub fn inspect(&self, name: &str) -> Value {

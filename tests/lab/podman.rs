@@ -136,11 +136,16 @@ impl Podman {
         run("tar", &["-C", &root.display().to_string(), "-cf", &tar, "."]);
         self.run(&["import", &tar, IMAGE]);
     }
+
+    /// Removes every container.
+    pub fn remove_all(&self) {
+        let _ = self.try_run(&["rm", "--all", "--force", "--time", "0"]);
+    }
 }
 
 impl Drop for Podman {
     /// Its containers end with it; what else runs in the host's namespace ends with that.
     fn drop(&mut self) {
-        let _ = self.try_run(&["rm", "--all", "--force", "--time", "0"]);
+        self.remove_all();
     }
 }

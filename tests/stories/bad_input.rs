@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use poplin_lab::{Agent, Fabric, Lab, eventually, told, until};
+use serde_json::json;
 
 #[test]
 fn a_wrong_declaration_is_answered_with_what_is_wrong_and_where() {
@@ -157,10 +158,13 @@ fn an_agent_without_its_etcd_serves_and_says_so_and_recovers() {
     assert!(!output.status.success() && asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
     says(&told(&output), &["store", "cannot be reached"]);
     assert_eq!(host.links(), Vec::<String>::new());
+    let asked = told(&host.cni_with("STATUS", &web, &json!({"cniVersion": "1.1.0"})));
+    says(&asked, &["\"code\":50", "has not heard of its fabric yet"]);
 
     tor.start_etcd();
 
     host.until_ready();
+    assert!(host.cni_with("STATUS", &web, &json!({"cniVersion": "1.1.0"})).status.success());
     host.apply(&pool("10.9.0.0/16"));
     host.attach(&mut web, &[]);
     assert_eq!(host.links().len(), 1);

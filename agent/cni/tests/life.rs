@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fake::Agent;
-use poplin_proto::v1::GetStatusResponse;
+use poplin_proto::v1::{GetStatusResponse, StoreStatus};
 use serde_json::{Value, json};
 
 #[test]
@@ -89,7 +89,8 @@ fn labels_addresses_pools_and_ports_reach_the_agent() {
 #[test]
 fn status_and_gc_are_answered() {
     let Some(container) = Container::new() else { return };
-    container.agent.world().status = GetStatusResponse { host: "h1".to_owned(), ..GetStatusResponse::default() };
+    let store = Some(StoreStatus { connected: true, ..StoreStatus::default() });
+    container.agent.world().status = GetStatusResponse { host: "h1".to_owned(), store, ..GetStatusResponse::default() };
     let mut with_list = conf("1.1.0");
     with_list["cni.dev/valid-attachments"] = json!([]);
 

@@ -28,6 +28,7 @@ fn pods_outlive_a_containerd_that_is_killed_and_it_ends_them_when_it_is_back() {
     until("it is entered again", || web.pings(&scene, &far.v4().to_string()));
     until("the pings are sent", || !pings.are_running());
     assert_eq!(pings.lost(), 0);
+    scene.host(1).cni_delete(&far);
     scene.cri(0).stop(&web.id).expect("it is stopped");
     assert_eq!((scene.addresses("web-0.shop"), scene.host(0).links()), (vec![], vec![]));
 }

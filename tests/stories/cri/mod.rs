@@ -19,6 +19,16 @@ struct Running {
     container: String,
 }
 
+impl Drop for Scene {
+    /// Each story ends so: its pods go, and nothing is left of them.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.runtimes.clear();
+            self.fabric.hosts.iter().filter(|host| host.is_alive()).for_each(Agent::until_tidy);
+        }
+    }
+}
+
 impl Scene {
     fn new(count: usize) -> Self {
         Self::configured(count, "")

@@ -393,4 +393,5 @@ fn what_a_lan_network_cannot_be_is_said() {
     let attached = told(&host.try_poplin(&["attach", "--netns", &netns, "--name", "bare", "--network", "lan"]));
     assert!(attached.contains("network lan has mode macvlan"), "{attached}");
     host.attach_with(&mut bare, &[]);
+    host.poplin(&["detach", "bare"]);
 }

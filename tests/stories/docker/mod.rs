@@ -2,13 +2,16 @@
 
 mod again_and_again;
 mod between_hosts;
+mod compose;
 mod encapsulation;
 mod gateway_bridge;
 mod hard_days;
 mod isolation;
 mod macvlan;
 mod names;
+mod options;
 mod published;
+mod readiness;
 mod restarts;
 mod several_networks;
 mod swarm;
@@ -64,6 +67,18 @@ impl Dockers {
             dockers.docker.iter_mut().for_each(Docker::start);
         }
         dockers
+    }
+}
+
+impl Drop for Dockers {
+    /// Each story ends so: its containers go, and nothing is left of them.
+    fn drop(&mut self) {
+        let hosts = self.hosts.iter().filter(|host| !std::thread::panicking() && host.is_alive());
+        let hosts: Vec<&Agent> = hosts.collect();
+        if !hosts.is_empty() {
+            self.docker.iter().for_each(Docker::remove_all);
+            hosts.iter().for_each(|host| host.until_tidy());
+        }
     }
 }
 

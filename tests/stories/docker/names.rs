@@ -5,7 +5,7 @@ use poplin_lab::{Docker, until};
 use super::Dockers;
 
 /// The gateway of those who are in no network: every agent has it, so it can be written down once for all containers.
-const DNS: [&str; 2] = ["--dns", "169.254.1.1"];
+pub(super) const DNS: [&str; 2] = ["--dns", "169.254.1.1"];
 
 #[test]
 fn containers_find_one_another_across_hosts_by_name_and_alias() {

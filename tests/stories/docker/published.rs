@@ -1,6 +1,8 @@
 //! `docker run -p`: a port of the host leads to the container, which sees who asks.
 
-use poplin_lab::{told, until};
+use std::process::Command;
+
+use poplin_lab::{IMAGE, Process, told, until};
 
 use super::Dockers;
 
@@ -31,6 +33,43 @@ fn a_published_port_leads_to_its_container_until_that_is_gone() {
     let heir = run("heir");
     assert!(heir.status.success(), "{}", told(&heir));
     until("and leads to the next", answers);
+}
+
+/// Sends each datagram back; the image has nothing that could.
+const ECHO: &str = "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 53, Proto => 'udp') or die; \
+    while ($s->recv(my $d, 99)) { $s->send($d) }";
+
+#[test]
+fn a_client_is_seen_as_itself_a_datagram_finds_its_way_and_what_is_published_at_localhost_stays_there() {
+    let Dockers { docker: [one, _], hosts: [host, other], _lab: lab, .. } = &Dockers::start();
+    one.make_network("shop", &[]);
+    let ports = ["-p", "8080:80", "-p", "127.0.0.1:8081:80", "-p", "5353:53/udp"];
+    let serve = [IMAGE, "nc", "-ll", "-p", "80", "-e", "cat", "/proc/net/tcp", "/proc/net/tcp6"];
+    one.run(&[&["run", "-d", "--init", "--name", "web", "--network", "shop"][..], &ports, &serve].concat());
+    let mut echo = Command::new("nsenter");
+    echo.args(["--target", &one.inspect("web")["State"]["Pid"].to_string(), "--net", "perl", "-e", ECHO]);
+    let _echo = Process::spawn(echo, lab.directory().join("echo.log"));
+    let at = host.status()["addresses"][0].as_str().map(str::to_owned).expect("the host has one");
+    let from = other.status()["addresses"][0].as_str().map(str::to_owned).expect("so has the other");
+
+    let dials = |client: &poplin_lab::Agent, to: &str, port: u16| {
+        let address = to.parse().expect("an address");
+        client.namespace().connect(address, port).is_ok()
+    };
+    until("the other host reaches it", || dials(other, &at, 8080));
+    assert!(dials(host, "127.0.0.1", 8081) && dials(host, &at, 8080), "and its own, by localhost and by its address");
+    assert!(!dials(other, &at, 8081), "what is at localhost is not the other host's");
+    let ask = format!("exec 3<>/dev/tcp/{at}/8080; timeout 2 cat <&3");
+    let seen = String::from_utf8_lossy(&other.namespace().output("bash", &["-c", &ask]).stdout).into_owned();
+    assert!(seen.contains(&little_endian(&from)), "{from} is not among {seen}");
+    let datagram = format!("exec 3<>/dev/udp/{at}/5353; echo hi >&3; timeout 2 head -n1 <&3");
+    until("a datagram is answered", || other.namespace().output("bash", &["-c", &datagram]).stdout == b"hi\n");
+}
+
+/// An IPv4 address as /proc/net/tcp has it.
+fn little_endian(address: &str) -> String {
+    let octets = address.parse::<std::net::Ipv4Addr>().expect("an IPv4 address").octets();
+    octets.iter().rev().map(|octet| format!("{octet:02X}")).collect()
 }
 
 #[test]

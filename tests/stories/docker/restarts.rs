@@ -70,6 +70,43 @@ fn calls_wait_for_an_agent_whose_socket_systemd_holds() {
 }
 
 #[test]
+fn a_container_that_restarts_with_dockerd_waits_for_an_agent_whose_socket_systemd_holds() {
+    let mut dockers = Dockers::start();
+    dockers.docker[0].make_network("shop", &[]);
+    dockers.docker[1].until_network("shop");
+    dockers.docker[0].sleeper("web", &["--network", "shop", "--restart", "always"]);
+    dockers.docker[1].sleeper("db", &["--network", "shop"]);
+    let db = dockers.docker[1].address("db", "shop");
+    let plugin = dockers.docker[0].arguments()[3].clone();
+
+    dockers.docker[0].stop();
+    dockers.hosts[0].kill();
+    std::fs::remove_file(&plugin).expect("the agent left it");
+    dockers.hosts[0].launch_when_called(&plugin);
+    until("systemd's program listens", || std::path::Path::new(&plugin).exists());
+    dockers.docker[0].start();
+
+    until("it runs, and has its network", || dockers.docker[0].pings("web", &db));
+}
+
+#[test]
+fn what_was_removed_by_force_while_the_agent_was_away_is_collected_once_it_is_back() {
+    let mut dockers = Dockers::start();
+    dockers.docker[0].make_network("shop", &[]);
+    for name in ["web", "stays"] {
+        dockers.docker[0].sleeper(name, &["--network", "shop"]);
+    }
+
+    dockers.hosts[0].kill();
+    let removed = dockers.docker[0].try_run(&["rm", "--force", "web"]); // dockerd gives us up after a minute
+    assert!(removed.status.success(), "{}", poplin_lab::told(&removed));
+    dockers.hosts[0].start();
+
+    until("only who dockerd knows is left", || endpoints(&dockers.hosts[0]) == ["stays.shop"]);
+    until("and only his link", || dockers.hosts[0].links().len() == 1);
+}
+
+#[test]
 fn networks_of_docker_that_the_store_has_forgotten_are_adopted() {
     let mut dockers = Dockers::start();
     dockers.docker[0].make_network("shop", &[]);

@@ -46,6 +46,42 @@ fn the_protocol_is_answered_as_dockerd_needs_it() {
 }
 
 #[test]
+fn what_is_no_request_is_refused_by_the_key_that_dockerd_reads() {
+    let Dockers { docker: [one, _], hosts: [host, _], .. } = &Dockers::start();
+    let network = ["CreateNetwork", "CreateEndpoint", "Join", "ProgramExternalConnectivity"];
+    let address = ["RequestPool", "RequestAddress"];
+    let network = network.map(|call| (format!("NetworkDriver.{call}"), "Err"));
+    let address = address.map(|call| (format!("IpamDriver.{call}"), "Error"));
+
+    for (call, key) in network.iter().chain(&address) {
+        for request in
+            [json!([]), json!("words"), json!({"NetworkID": 7, "PoolID": 7, "V6": "perhaps", "Options": [1]})]
+        {
+            let (status, answer) = one.ask_plugin(call, Some(&request));
+            assert!(status == 200 && answer[key].is_string(), "{call} {request}: {status} {answer}");
+        }
+    }
+    assert_eq!(host.poplin(&["get", "endpoints", "-o", "name"]), "");
+}
+
+#[test]
+fn requests_of_dockerd_29_are_understood_by_what_they_have_in_common() {
+    let Dockers { docker: [one, _], hosts: [host, _], .. } = &Dockers::start();
+    let options = json!({"com.docker.network.enable_ipv4": true, "com.docker.network.enable_ipv6": false,
+        "com.docker.network.generic": {"com.docker.network.driver.mtu": "1400"}});
+    let data = json!({"AddressSpace": "poplin", "Pool": "10.77.0.0/16", "Gateway": "", "AuxAddresses": null});
+    let create = json!({"NetworkID": "ab".repeat(32), "Options": options, "IPv4Data": [data], "IPv6Data": []});
+    let (status, made) = one.ask_plugin("NetworkDriver.CreateNetwork", Some(&create));
+    assert_eq!(status, 200, "{made}");
+
+    let pool =
+        json!({"PoolID": "default", "Address": "", "Options": {"RequestAddressType": "com.docker.network.gateway"}});
+    let (status, _) = one.ask_plugin("IpamDriver.RequestAddress", Some(&pool));
+    assert_eq!(status, 200);
+    assert_eq!(host.poplin(&["get", "endpoints", "-o", "name"]), "");
+}
+
+#[test]
 fn labels_and_profiles_may_come_with_the_endpoint_and_a_mac_that_is_wanted_is_had() {
     let Dockers { docker: [one, _], hosts: [host, _], .. } = &Dockers::start();
     one.make_network("shop", &[]);

@@ -16,6 +16,16 @@ struct Scene {
     fabric: Fabric,
 }
 
+impl Drop for Scene {
+    /// Each story ends so: its containers go, and nothing is left of them.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.podmans.iter().for_each(Podman::remove_all);
+            self.fabric.hosts.iter().filter(|host| host.is_alive()).for_each(Agent::until_tidy);
+        }
+    }
+}
+
 impl Scene {
     /// Each podman as it is made, and given one network after the other.
     fn new(podman: impl Fn(&Fabric, &Agent) -> Podman, network: impl Fn(&Podman, &Agent, &str)) -> Self {

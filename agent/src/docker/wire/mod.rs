@@ -5,8 +5,11 @@ pub(super) mod network;
 
 use serde::de::DeserializeOwned;
 
-/// Reads a request; calls without parameters come without a body.
+/// Reads a request, which is an object; calls without parameters come without a body.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let body = if body.is_empty() { b"{}" } else { body };
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("the request cannot be read: it is no JSON object".to_owned()); // a list would do for the fields in their order
+    }
     serde_json::from_slice(body).map_err(|error| format!("the request cannot be read: {error}"))
 }
