@@ -1,4 +1,4 @@
-//! What a runtime waits for: CNI ADD and DEL, beside the plainest plugin there is, `ptp` with `host-local`.
+//! What a runtime waits for: CNI ADD and DEL, beside the plainest plugin there is, `ptp`, and the most usual, `bridge`, both with `host-local`.
 //!
 //! `cargo build --release --workspace && cargo bench -p poplin-tests --bench attach`. Needs root, etcd and the reference
 //! plugins in /usr/lib/cni. Repetitions: `POPLIN_REPETITIONS`. Network namespaces are made beforehand; in each batch every
@@ -14,7 +14,7 @@ mod figures;
 mod plugin;
 
 use figures::{Line, setting, tell};
-use plugin::{Plugin, ours, ptp};
+use plugin::{Plugin, bridge, ours, ptp};
 use poplin_lab::{Agent, Lab};
 use serde_json::Value;
 
@@ -34,13 +34,14 @@ fn main() {
     let mut fleet = tor.host(&lab, 1);
     fleet.start();
     fleet.apply(POOL);
-    let (plain, dual) = (lab.namespace("plain"), lab.namespace("dual"));
+    let [plain, dual, bridged] = ["plain", "dual", "bridged"].map(|name| lab.namespace(name));
     dual.run("sysctl", &["-qw", "net.ipv6.conf.all.forwarding=1"]);
     let idle = resident_kib(&mut alone);
 
     let contestants = [
         (ptp("ptp", &lab.directory().join("plain")), &plain),
         (ptp("ptp, host forwards IPv6", &lab.directory().join("dual")), &dual),
+        (bridge("bridge", &lab.directory().join("bridged")), &bridged),
         (ours("poplin-cni, embedded store", &alone), alone.namespace()),
         (ours("poplin-cni, etcd", &fleet), fleet.namespace()),
         (("a process that does nothing", "/bin/true".into(), Value::Null), &plain),

@@ -35,6 +35,15 @@ pub(crate) fn ptp<'w>(who: &'w str, data: &Path) -> Program<'w> {
     (who, Path::new(REFERENCE).join("ptp"), reference(data))
 }
 
+/// The plugin most people begin with, on a bridge it makes itself.
+pub(crate) fn bridge<'w>(who: &'w str, data: &Path) -> Program<'w> {
+    let mut configuration = reference(data);
+    configuration["type"] = json!("bridge");
+    configuration["bridge"] = json!("bench0");
+    configuration["isGateway"] = json!(true);
+    (who, Path::new(REFERENCE).join("bridge"), configuration)
+}
+
 fn configuration(agent: &Agent) -> Value {
     json!({"cniVersion": "1.0.0", "name": "bench", "type": "poplin-cni", "socket": agent.socket()})
 }

@@ -198,6 +198,12 @@ impl Agent {
         self.process.as_ref().map(Process::said).unwrap_or_default()
     }
 
+    /// What a shell is told to run `poplin` for this agent.
+    pub fn shell(&self) -> String {
+        let program = programs().join("poplin");
+        format!("ip netns exec {} {} --socket {}", self.namespace.name(), program.display(), self.socket().display())
+    }
+
     /// Runs `poplin`.
     pub fn try_poplin(&self, arguments: &[&str]) -> Output {
         let mut command = self.namespace.command(programs().join("poplin"));

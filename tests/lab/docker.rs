@@ -129,6 +129,17 @@ impl Docker {
         Command::new("docker").args(["--host", &socket]).args(arguments).output().expect("docker runs")
     }
 
+    /// What a shell is told to run `docker` for this dockerd.
+    pub fn shell(&self) -> String {
+        format!("docker --host unix://{}", self.directory.join("docker.sock").display())
+    }
+
+    /// Gives its image another name, with a command of its own.
+    pub fn name_image(&self, name: &str) {
+        let tar = self.directory.join("image.tar").display().to_string();
+        self.run(&["import", "--change", "CMD [\"sleep\", \"100000\"]", &tar, name]);
+    }
+
     /// Makes a network of ours.
     #[track_caller]
     pub fn make_network(&self, name: &str, more: &[&str]) {

@@ -108,6 +108,25 @@ impl Podman {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// What a shell is told to run `podman` here.
+    pub fn shell(&self) -> String {
+        let place = |name: &str| self.directory.join(name).display().to_string();
+        let conf = format!("CONTAINERS_CONF={}", place("containers.conf"));
+        let place = format!("--storage-driver vfs --root {} --runroot {}", place("root"), place("run"));
+        format!("env {conf} nsenter --net={} podman {place}", self.netns.display())
+    }
+
+    /// Where its plugins and its networks are.
+    pub fn places(&self) -> [PathBuf; 2] {
+        ["bin", "net.d"].map(|name| self.directory.join(name))
+    }
+
+    /// Gives its image another name, with a command of its own.
+    pub fn name_image(&self, name: &str) {
+        let tar = self.directory.join("image.tar").display().to_string();
+        self.run(&["import", "--change", "CMD [\"sleep\", \"100000\"]", &tar, name]);
+    }
+
     /// Runs `podman`.
     pub fn try_run(&self, arguments: &[&str]) -> Output {
         let place = |name: &str| self.directory.join(name).display().to_string();

@@ -91,7 +91,7 @@ impl Bed {
         let containers = containers.map(|name| attached(&lab, &agent, &name)).collect();
         Self {
             _resolvers: resolvers,
-            docker: docker(&lab, &agent),
+            docker: docker(&lab, &agent, crowd),
             containers,
             plain,
             _agent: agent,
@@ -108,7 +108,7 @@ impl Bed {
             Who::Poplin => self.containers[1 + number].namespace().command(&program),
             Who::Docker => {
                 let mut command = Command::new("nsenter");
-                let pid = self.docker.inspect("asker")["State"]["Pid"].to_string();
+                let pid = self.docker.inspect(&format!("asker{number}"))["State"]["Pid"].to_string();
                 command.args(["--target", &pid, "--net"]).arg(&program);
                 command
             }
@@ -147,12 +147,14 @@ fn dnsmasq(lab: &Lab, at: &Namespace, name: &str, more: &[&str]) -> Process {
     process
 }
 
-/// Two containers on a bridge that a user made, where Docker answers for names.
-fn docker(lab: &Lab, agent: &Agent) -> Docker {
+/// Containers on a bridge that a user made, where Docker answers for names: one that is asked for, and those who ask.
+fn docker(lab: &Lab, agent: &Agent, crowd: usize) -> Docker {
     let mut docker = Docker::new(lab, agent);
     docker.start();
     docker.run(&["network", "create", "plain"]);
     docker.sleeper("db", &["--network", "plain", "--network-alias", INSIDE.trim_end_matches('.')]);
-    docker.sleeper("asker", &["--network", "plain", "--dns", UPSTREAM]);
+    for number in 0..crowd {
+        docker.sleeper(&format!("asker{number}"), &["--network", "plain", "--dns", UPSTREAM]);
+    }
     docker
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo build --release --workspace && cargo bench -p poplin-tests --bench names`. Needs root, Debian's `dnsmasq-base` and `docker.io`.
 //! Questions one after the other: `POPLIN_REPETITIONS`, a thousand a second at most, as an agent lets a container ask twice that. In the
-//! row of many at once twenty namespaces ask, each with sixteen questions under way.
+//! row of many at once twenty namespaces ask, each with sixteen questions under way; of Docker's resolver, which each container has to itself, twenty containers.
 //!
 //! Names of the outside are dnsmasq's own on the host itself, so what is compared is the way there; those never asked before are new each time.
 
@@ -14,6 +14,7 @@ mod figures;
 
 mod asker;
 mod bed;
+mod spread;
 
 use std::process::Command;
 use std::time::Duration;
@@ -50,6 +51,8 @@ fn main() {
         compare(what, &measured);
     }
     crowd(&bed);
+    drop(bed);
+    spread::spread(repetitions.div_ceil(20));
 }
 
 fn ask(bed: &Bed, who: Who, task: &Task) -> Heard {
@@ -76,7 +79,7 @@ fn compare(what: &str, measured: &[(Who, Heard)]) {
 
 /// How many questions a second are answered when many ask.
 fn crowd(bed: &Bed) {
-    for who in [Who::Dnsmasq, Who::Poplin] {
+    for who in Who::ALL {
         let task = Task::together(who.server(), bed::INSIDE, OF_EACH);
         let commands: Vec<Command> = (0..CROWD).map(|number| bed.command(who, number, &task)).collect();
         let heard = Heard::read_all(commands);

@@ -7,7 +7,7 @@ use super::{Dockers, endpoints};
 
 #[test]
 fn services_of_a_compose_file_talk_by_name_and_leave_nothing() {
-    let Dockers { docker: [one, two], hosts: [host, _], _lab: lab, .. } = &Dockers::start();
+    let Dockers { docker: [one, two], hosts: [host, _], lab, .. } = &Dockers::start();
     let file = lab.directory().join("compose.yaml");
     let service =
         |name: &str| format!("  {name}: {{image: '{IMAGE}', command: sleep 100000, init: true, networks: [back]}}\n");

@@ -38,7 +38,7 @@ impl Scene {
         let switch = dockers.tor.namespace();
         switch.run("ip", &["link", "add", "lan", "type", "bridge"]);
         switch.run("ip", &["link", "set", "lan", "up"]);
-        let machine = dockers._lab.container("machine");
+        let machine = dockers.lab.container("machine");
         let address = format!("{MACHINE}/24");
         switch.join("lan-m", &[], machine.namespace(), "eth0", &[&address]);
         switch.join("lan-1", &[], dockers.hosts[0].namespace(), "lan0", &[]);
@@ -388,7 +388,7 @@ fn what_a_lan_network_cannot_be_is_said() {
         let is_it = lacking.contains("host h2 has no interface lan0, the parent of network lan");
         if is_it { Ok(()) } else { Err(lacking) }
     });
-    let mut bare = scene.dockers._lab.container("bare");
+    let mut bare = scene.dockers.lab.container("bare");
     let netns = bare.namespace().path().display().to_string();
     let attached = told(&host.try_poplin(&["attach", "--netns", &netns, "--name", "bare", "--network", "lan"]));
     assert!(attached.contains("network lan has mode macvlan"), "{attached}");

@@ -20,11 +20,11 @@ mod traps;
 use poplin_lab::{Agent, Docker, Lab, Session, Tor};
 
 /// Two hosts under a ToR, each with a dockerd.
-struct Dockers {
-    docker: [Docker; 2],
-    hosts: [Agent; 2],
+pub(crate) struct Dockers {
+    pub(crate) docker: [Docker; 2],
+    pub(crate) hosts: [Agent; 2],
     tor: Tor,
-    _lab: Lab,
+    pub(crate) lab: Lab,
 }
 
 /// What is declared of the fabric.
@@ -39,7 +39,7 @@ const FABRIC: &str = "
 ";
 
 impl Dockers {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[], false)
     }
 
@@ -55,7 +55,7 @@ impl Dockers {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             (docker, host.with(&arguments))
         });
-        let mut dockers = Self { docker: [first, second], hosts: [one, two], tor, _lab: lab };
+        let mut dockers = Self { docker: [first, second], hosts: [one, two], tor, lab: lab };
         if is_dockerd_first {
             dockers.docker.iter_mut().for_each(Docker::start);
         }

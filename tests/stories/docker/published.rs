@@ -41,7 +41,7 @@ const ECHO: &str = "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPor
 
 #[test]
 fn a_client_is_seen_as_itself_a_datagram_finds_its_way_and_what_is_published_at_localhost_stays_there() {
-    let Dockers { docker: [one, _], hosts: [host, other], _lab: lab, .. } = &Dockers::start();
+    let Dockers { docker: [one, _], hosts: [host, other], lab, .. } = &Dockers::start();
     one.make_network("shop", &[]);
     let ports = ["-p", "8080:80", "-p", "127.0.0.1:8081:80", "-p", "5353:53/udp"];
     let serve = [IMAGE, "nc", "-ll", "-p", "80", "-e", "cat", "/proc/net/tcp", "/proc/net/tcp6"];
