@@ -1,4 +1,6 @@
 //! Many at once, what cannot be, what is declared, and a firewall that was there first.
+//!
+//! `POPLIN_CROWD=200` has so many at once.
 
 use poplin_lab::{IMAGE, until};
 use serde_json::json;
@@ -25,23 +27,24 @@ fn a_dockerd_that_was_there_first_and_forwards_nothing_by_itself_lets_ours_throu
 
 #[test]
 fn many_containers_at_once_leave_nothing() {
+    let crowd = std::env::var("POPLIN_CROWD").map_or(12, |text| text.parse::<usize>().expect("a number"));
     let dockers = Dockers::start();
     let [one, _] = &dockers.docker;
     one.make_network("shop", &[]);
 
     std::thread::scope(|scope| {
-        for number in 0..12 {
+        for number in 0..crowd {
             let name = format!("c{number}");
             scope.spawn(move || one.sleeper(&name, &["--network", "shop"]));
         }
     });
-    let mut addresses: Vec<String> = (0..12).map(|number| one.address(&format!("c{number}"), "shop")).collect();
+    let mut addresses: Vec<String> = (0..crowd).map(|number| one.address(&format!("c{number}"), "shop")).collect();
     addresses.sort();
     addresses.dedup();
-    assert_eq!(addresses.len(), 12, "{addresses:?}");
-    until("all are known", || endpoints(&dockers.hosts[0]).len() == 12);
+    assert_eq!(addresses.len(), crowd, "{addresses:?}");
+    until("all are known", || endpoints(&dockers.hosts[0]).len() == crowd);
 
-    let names: Vec<String> = (0..12).map(|number| format!("c{number}")).collect();
+    let names: Vec<String> = (0..crowd).map(|number| format!("c{number}")).collect();
     one.run(&[&["rm", "-f"][..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat());
 
     assert_eq!(endpoints(&dockers.hosts[0]), Vec::<String>::new());

@@ -55,7 +55,7 @@ impl Dockers {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             (docker, host.with(&arguments))
         });
-        let mut dockers = Self { docker: [first, second], hosts: [one, two], tor, lab: lab };
+        let mut dockers = Self { docker: [first, second], hosts: [one, two], tor, lab };
         if is_dockerd_first {
             dockers.docker.iter_mut().for_each(Docker::start);
         }

@@ -25,15 +25,17 @@ fn names_lead_across_hosts_within_a_network_until_their_holders_leave() {
     assert!(ask_by_tcp(&web, &shop, "db").expect("it answers").is(&[&db.v4().to_string()]));
     assert!(ask(&web, &shop, "printer").expect("it answers").is(&["192.0.2.99"]));
     let server = SocketAddr::new(shop.parse().expect("it is an address"), 53);
-    let six = ask_from(web.namespace(), server, "db", RecordType::AAAA).expect("it answers");
-    assert!(six.is(&[&db.v6().to_string()]), "{six:?}");
-    let reverse = |container: &poplin_lab::Container| {
-        let mut octets: Vec<String> = container.v4().to_string().split('.').map(str::to_owned).collect();
+    let six = |name: &str| ask_from(web.namespace(), server, name, RecordType::AAAA).expect("it answers");
+    assert!(six("db").is(&[&db.v6().to_string()]), "{:?}", six("db"));
+    assert!(six("printer").is(&["2001:db8::99"]), "{:?}", six("printer"));
+    let reverse = |address: &str| {
+        let mut octets: Vec<&str> = address.split('.').collect();
         octets.reverse();
         ask_from(web.namespace(), server, &format!("{}.in-addr.arpa", octets.join(".")), RecordType::PTR)
     };
-    assert!(reverse(&db).expect("it answers").is(&["db.shop.poplin.internal."]));
-    assert!(reverse(&vault).expect("it answers").is_nobody());
+    assert!(reverse(&db.v4().to_string()).expect("it answers").is(&["db.shop.poplin.internal."]));
+    assert!(reverse("192.0.2.99").expect("it answers").is(&["printer.shop.poplin.internal."]));
+    assert!(reverse(&vault.v4().to_string()).expect("it answers").is_nobody());
     assert!(ask(&web, &shop, "vault.bank.poplin.internal").expect("it answers").is_nobody());
     assert!(leads_to(ask(&vault, &gateway(h2, "bank"), "vault"), &vault));
 

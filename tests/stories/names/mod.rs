@@ -26,7 +26,7 @@ const OBJECTS: &str = "
 ---
 {apiVersion: poplin.dev/v1, kind: Pool, metadata: {name: six}, spec: {cidr: 'fd77::/48'}}
 ---
-{apiVersion: poplin.dev/v1, kind: Network, metadata: {name: shop}, spec: {records: [{name: printer, addresses: [192.0.2.99]}]}}
+{apiVersion: poplin.dev/v1, kind: Network, metadata: {name: shop}, spec: {records: [{name: printer, addresses: [192.0.2.99, '2001:db8::99']}]}}
 ---
 {apiVersion: poplin.dev/v1, kind: Network, metadata: {name: bank}, spec: {}}
 ";

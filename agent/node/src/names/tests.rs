@@ -156,6 +156,11 @@ fn records_are_seen_in_their_network_or_everywhere() {
     }
     assert_eq!((inside.find("ntp.lab"), outside.find("ntp")), (at([77]), at([77])));
     assert_eq!(inside.find("web.shop.poplin.internal"), Found::NotOurs, "another domain is in force");
+    assert_eq!(inside.names_at(address(99)), Some(vec!["printer.shop.lab".to_owned()]));
+    assert_eq!(
+        (outside.names_at(address(99)), outside.names_at(address(77))),
+        (None, Some(vec!["ntp.lab".to_owned()]))
+    );
 }
 
 #[test]

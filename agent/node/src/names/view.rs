@@ -52,16 +52,28 @@ impl View<'_> {
         }
     }
 
-    /// What is at an address, in full; nothing if it is no endpoint's and no service's, and an empty list if he who asks may not know.
+    /// What is at an address, in full; nothing if it is no endpoint's, no service's and in no record he who asks may know, and an empty list if he may not know.
     pub fn names_at(&self, address: IpAddr) -> Option<Vec<String>> {
         if let Some(service) = self.names.service_at(address) {
             return Some(vec![format!("{service}.{}", self.names.naming.domain)]);
         }
         let mut holders = self.names.at(address).filter_map(|name| self.names.holders.get(name)).peekable();
-        holders.peek()?;
+        if holders.peek().is_none() {
+            return Some(self.recorded_at(address)).filter(|names| !names.is_empty());
+        }
         let seen = holders.filter(|holder| self.homes.iter().any(|home| home.network == holder.home.network));
         let full = seen.map(|holder| format!("{}.{}", holder.home.qualify(&holder.own), self.names.naming.domain));
         Some(full.collect())
+    }
+
+    /// What records say is there: those of the networks he who asks is in, then those of the fabric.
+    fn recorded_at(&self, address: IpAddr) -> Vec<String> {
+        let own = self.homes.iter().filter_map(|home| Some((*home, self.names.networks.get(home.network.as_ref()?)?)));
+        let own =
+            own.flat_map(|(home, network)| network.records.iter().map(move |(name, at)| (home.qualify(name), at)));
+        let everybodys = self.names.naming.records.iter().map(|(name, at)| (name.clone(), at));
+        let all = own.chain(everybodys).filter(|(_, at)| at.contains(&address));
+        all.map(|(name, _)| format!("{name}.{}", self.names.naming.domain)).collect()
     }
 
     /// Whether it may ask for names outside of the fabric.
