@@ -11,13 +11,14 @@ use crate::invocation::Sandbox;
 use crate::result;
 
 pub(crate) async fn add(sandbox: &Sandbox, conf: &Conf) -> Result<Value, CniError> {
+    let former = conf.former_result()?;
     let inside = Inside::enter(&sandbox.netns).map_err(|error| match error {
         SandboxError::Netns(error) => CniError::netns(&error),
         other => CniError::sandbox(&other),
     })?;
     let conf = &conf.heeding_the_pod()?;
     let Made { attached, dns } = attach(inside, sandbox, conf).await?;
-    let result = result::compose(&conf.cni_version, conf.prev_result.as_ref(), sandbox, &attached);
+    let result = result::compose(&conf.cni_version, former, sandbox, &attached);
     Ok(match conf.dns() {
         Some(wanted) => result::with_wanted_dns(result, wanted),
         None => result::with_dns(result, dns),

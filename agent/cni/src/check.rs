@@ -11,7 +11,7 @@ use crate::invocation::Sandbox;
 use crate::result;
 
 pub(crate) async fn check(sandbox: &Sandbox, conf: &Conf) -> Result<(), CniError> {
-    let previous = conf.prev_result.as_ref().ok_or_else(|| CniError::config("CHECK needs prevResult"))?;
+    let previous = conf.former_result()?.ok_or_else(|| CniError::config("CHECK needs prevResult"))?;
     poplin_sandbox::netns::validate(&sandbox.netns).map_err(|error| CniError::netns(&error))?;
     let message = CheckRequest {
         container: sandbox.attachment.container.clone(),

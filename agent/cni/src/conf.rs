@@ -54,7 +54,7 @@ pub(crate) struct Conf {
     args: Option<Args>,
     runtime_config: Option<RuntimeConfig>,
     /// What the plugins before in the chain made; at CHECK and DEL, what the whole chain made.
-    pub(crate) prev_result: Option<Value>,
+    prev_result: Option<Value>,
     #[serde(rename = "cni.dev/valid-attachments")]
     pub(crate) valid_attachments: Option<Vec<ValidAttachment>>,
     /// What the pod asks for itself; nothing until it is [heeded](Self::heeding_the_pod).
@@ -132,6 +132,19 @@ impl Conf {
             )));
         }
         Ok(conf)
+    }
+
+    /// What the plugins before in the chain made, if it can be gone on with.
+    pub(crate) fn former_result(&self) -> Result<Option<&Value>, CniError> {
+        let Some(result) = &self.prev_result else { return Ok(None) };
+        let is_list = |key: &str| result[key].is_null() || result[key].is_array();
+        let is_sound = result.is_object() && (result["dns"].is_null() || result["dns"].is_object());
+        match is_sound && ["interfaces", "ips", "routes"].into_iter().all(is_list) {
+            true => Ok(Some(result)),
+            false => Err(CniError::config(
+                "prevResult is no result of a plugin: an object with lists of interfaces, ips and routes, and an object dns",
+            )),
+        }
     }
 
     /// The same with what the pod asks for in its annotations. For ADD alone: a pod that asks for what cannot be shall still be cleared away.

@@ -147,6 +147,23 @@ fn check_needs_a_former_result_and_gc_a_list() {
 }
 
 #[test]
+fn a_former_result_that_is_none_is_refused_by_whoever_reads_it() {
+    let Some(netns) = Netns::new() else { return };
+    let formers = [json!("words"), json!([]), json!({"interfaces": 7}), json!({"ips": {}}), json!({"dns": "words"})];
+    for (verb, needs, ..) in VERBS.into_iter().filter(|(verb, ..)| ["ADD", "CHECK"].contains(verb)) {
+        for former in &formers {
+            let mut conf: Value = serde_json::from_str(&conf("1.1.0", NOWHERE)).unwrap();
+            conf["prevResult"] = former.clone();
+
+            let answer = ask(&variables(verb, needs, &netns.path()), &conf.to_string());
+
+            assert_eq!(answer["code"], 7, "{verb} {conf}: {answer}");
+            assert!(answer["msg"].as_str().is_some_and(|told| told.contains("prevResult")), "{answer}");
+        }
+    }
+}
+
+#[test]
 fn bandwidth_that_cannot_be_is_refused_before_anything_is_made() {
     let Some(netns) = Netns::new() else { return };
     let mut conf: Value = serde_json::from_str(&conf("1.1.0", NOWHERE)).unwrap();
