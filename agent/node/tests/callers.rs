@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod world;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent, Protection, wire::Family};
+use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent, Protection};
 use poplin_node::kernel::KernelState;
 use poplin_node::name::{HostName, PeerName};
-use poplin_node::object::{Host, Object, Peer, PeerAs, Place, RouteMaps, Versioned};
+use poplin_node::object::{Host, Object, Peer, PeerAs, Place, Versioned};
 use poplin_node::{Action, Event, Identity, Node, Role};
 use poplin_policy::label::Labels;
-use poplin_policy::selector::Selector;
+use world::peer;
 
 /// A reflector that two may call from 192.0.2.0/24.
 struct Called {
@@ -88,30 +90,8 @@ impl Called {
 }
 
 fn racks() -> Peer {
-    Peer {
-        name: PeerName::new("racks"),
-        place: Place::Within("192.0.2.0/24".parse().unwrap(), 2),
-        port: 179,
-        asn: PeerAs::Is(Asn(64512)),
-        hosts: Selector::all(),
-        timers: Default::default(),
-        bfd: None,
-        maps: RouteMaps::default(),
-        is_client: true,
-        is_transit: false,
-        add_paths: Default::default(),
-        paths: 8,
-        protection: Default::default(),
-        limits: Default::default(),
-        shutdown: None,
-        is_passive: false,
-        families: Family::ALL.into(),
-        long_lived: None,
-        is_gentle: false,
-        extended_messages: true,
-        extended_next_hop: None,
-        role: None,
-    }
+    let racks = peer("racks", Place::Within("192.0.2.0/24".parse().unwrap(), 2), PeerAs::Is(Asn(64512)));
+    Peer { is_client: true, ..racks }
 }
 
 #[test]

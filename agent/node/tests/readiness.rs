@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use poplin_bgp::wire::{Capability, Dialect, Family, Message, Open};
 use poplin_bgp::{Asn, ConnectionId, Event as BgpEvent};
 use poplin_node::kernel::{KernelState, Step};
-use poplin_node::name::{HostName, PeerName, PoolName, ServiceName};
+use poplin_node::name::{HostName, PoolName, ServiceName};
 use poplin_node::object::{
-    AwaitedPeers, Fabric, Host, Object, ObjectKey, Peer, PeerAs, Place, Pool, Readiness, RouteMaps, Versioned,
+    AwaitedPeers, Fabric, Host, Object, ObjectKey, Peer, PeerAs, Place, Pool, Readiness, Versioned,
 };
 use poplin_node::prefix::host_prefix;
 use poplin_node::request::{Answer, Detach, Refusal, RequestId};
@@ -21,7 +21,7 @@ use poplin_node::transaction::{Transaction, TransactionOutcome};
 use poplin_node::{Action, Event, Node, plan};
 use poplin_policy::label::Labels;
 use poplin_policy::selector::Selector;
-use world::{node, pool, wish};
+use world::{node, peer, pool, wish};
 
 const TIMEOUT: Duration = Duration::from_secs(7);
 
@@ -168,30 +168,8 @@ fn other_host() -> Object {
 }
 
 fn tor(name: &str, address: Ipv4Addr) -> Object {
-    Object::Peer(Peer {
-        name: PeerName::new(name),
-        place: Place::At(address.into()),
-        port: 179,
-        asn: PeerAs::Is(Asn(64513)),
-        hosts: Selector::all(),
-        timers: Default::default(),
-        bfd: None,
-        maps: RouteMaps::default(),
-        is_client: false,
-        is_transit: false,
-        add_paths: Default::default(),
-        paths: 8,
-        protection: Default::default(),
-        limits: Default::default(),
-        shutdown: None,
-        is_passive: true,
-        families: [Family::Ipv4].into(),
-        long_lived: None,
-        is_gentle: false,
-        extended_messages: false,
-        extended_next_hop: None,
-        role: None,
-    })
+    let tor = peer(name, Place::At(address.into()), PeerAs::Is(Asn(64513)));
+    Object::Peer(Peer { is_passive: true, families: [Family::Ipv4].into(), ..tor })
 }
 
 #[test]

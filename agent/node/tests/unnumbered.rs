@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod world;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use poplin_bgp::wire::{AsPath, Attributes, Capability, Dialect, Family, Message, Open, Origin, pack_reach};
 use poplin_bgp::{Address, Asn, ConnectionId, Event as BgpEvent, RemoteAs, Zone};
 use poplin_node::kernel::{Gateway, KernelState, Step, Target};
-use poplin_node::name::{HostName, PeerName};
-use poplin_node::object::{Host, Object, Peer, PeerAs, Place, RouteMaps, Versioned};
+use poplin_node::name::HostName;
+use poplin_node::object::{Host, Object, Peer, PeerAs, Place, Versioned};
 use poplin_node::{Action, Event, Identity, Node, Role};
 use poplin_policy::label::Labels;
-use poplin_policy::selector::Selector;
+use world::peer;
 
 const DIALECT: Dialect = Dialect { four_octets: true, external: true, ..Dialect::PLAIN };
 
@@ -149,30 +151,7 @@ impl Leaf {
 }
 
 fn spine() -> Peer {
-    Peer {
-        name: PeerName::new("spine"),
-        place: Place::On(zone()),
-        port: 179,
-        asn: PeerAs::External,
-        hosts: Selector::all(),
-        timers: Default::default(),
-        bfd: None,
-        maps: RouteMaps::default(),
-        is_client: false,
-        is_transit: false,
-        add_paths: Default::default(),
-        paths: 8,
-        protection: Default::default(),
-        limits: Default::default(),
-        shutdown: None,
-        is_passive: false,
-        families: Family::ALL.into(),
-        long_lived: None,
-        is_gentle: false,
-        extended_messages: true,
-        extended_next_hop: None,
-        role: None,
-    }
+    peer("spine", Place::On(zone()), PeerAs::External)
 }
 
 #[test]

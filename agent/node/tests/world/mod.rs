@@ -1,16 +1,19 @@
 //! What a node in virtual time is surrounded by: who it is, pools, and who wants to join. How store and kernel behave is each test's own.
 
+#![allow(dead_code)] // no test wants all of it
+
 use std::collections::BTreeSet;
 
+use poplin_bgp::wire::Family;
 use poplin_node::lineage::Id;
-use poplin_node::name::{AttachmentId, EndpointName, HostName, PoolName};
-use poplin_node::object::{Object, Pool};
+use poplin_node::name::{AttachmentId, EndpointName, HostName, PeerName, PoolName};
+use poplin_node::object::{Object, Peer, PeerAs, Place, Pool, RouteMaps};
 use poplin_node::request::Attach;
 use poplin_node::{Identity, Node};
 use poplin_policy::label::Labels;
+use poplin_policy::selector::Selector;
 
 /// Host `h1` at 172.31.0.1, which knows nothing of the world yet.
-#[allow(dead_code)] // not every test wants it nameless
 pub(crate) fn node() -> Node {
     named("h1", None)
 }
@@ -39,7 +42,6 @@ pub(crate) fn id(container: &str) -> AttachmentId {
 }
 
 /// A container that takes any address, under a name or none.
-#[allow(dead_code)] // nor does every test have one come
 pub(crate) fn wish(container: &str, name: Option<&str>) -> Attach {
     Attach {
         attachment: id(container),
@@ -59,5 +61,33 @@ pub(crate) fn wish(container: &str, name: Option<&str>) -> Attach {
         profiles: Vec::new(),
         at: None,
         aliases: BTreeSet::new(),
+    }
+}
+
+/// A BGP neighbour of every host, of whom nothing else is said.
+pub(crate) fn peer(name: &str, place: Place, asn: PeerAs) -> Peer {
+    Peer {
+        name: PeerName::new(name),
+        place,
+        port: 179,
+        asn,
+        hosts: Selector::all(),
+        timers: Default::default(),
+        bfd: None,
+        maps: RouteMaps::default(),
+        is_client: false,
+        is_transit: false,
+        add_paths: Default::default(),
+        paths: 8,
+        protection: Default::default(),
+        limits: Default::default(),
+        shutdown: None,
+        is_passive: false,
+        families: Family::ALL.into(),
+        long_lived: None,
+        is_gentle: false,
+        extended_messages: true,
+        extended_next_hop: None,
+        role: None,
     }
 }
