@@ -435,10 +435,8 @@ impl Node {
             }
         }
         // The link of one on a LAN is not touched once it is made: nobody else knows of it, and its runtime may take it at any time.
-        let is_on_a_lan = |attachment: &AttachmentId| {
-            let known = self.mirror.as_ref().and_then(|mirror| mirror.endpoint_on(attachment, &self.identity.host));
-            known.is_some_and(|endpoint| endpoint.parent.is_some())
-        };
+        let is_on_a_lan =
+            |attachment: &AttachmentId| self.endpoint_of(attachment).is_some_and(|endpoint| endpoint.parent.is_some());
         let is_met = |(attachment, job): &(&AttachmentId, &Job)| {
             job.stage == Stage::Wiring && (job.is_met || is_on_a_lan(attachment))
         };
